@@ -1,8 +1,8 @@
 // Links and forms that are not as they were given out: each leads to a page that helps, and changes nothing.
 import assert from 'node:assert/strict';
-import { choosePageIsOf, invited } from './beginning.mjs';
-import { doors, isEverywhere, meet, signInApi } from './doors.mjs';
-import { check, linkOf, muster, sleep, stamp, tenant, url } from './lib.mjs';
+import { assertChoosePage, inviteUser } from './onboarding.mjs';
+import { doors, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
+import { check, checkMail, muster, sleep, stamp, tenant, url } from './support.mjs';
 import { at, go, press, said, send } from './pages.mjs';
 
 /** A heading, a sentence and a way on that leads somewhere. */
@@ -35,7 +35,7 @@ function changed(text, place, by = 1) {
 
 export async function brokenLinks(step, { browser, post, from, other }) {
   const person = { email: `lina.${stamp}@example.com`, first: 'Lina', last: 'Ostrander', password: 'velvet anchor 64 pine' };
-  const { link } = await invited({ dialect: 'onfire v2', person, post, from });
+  const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
   const page = await browser.person();
   const broken = [
     ['with one letter changed', changed(link, -30), [404]],
@@ -64,9 +64,9 @@ export async function brokenLinks(step, { browser, post, from, other }) {
     for (let by = 1; by < 16; by += 1) assert.equal(await go(page, changed(link, -1, by)), 404);
   });
   await step('none of them has changed anything', async () => {
-    await isEverywhere(person, 'invited');
+    await assertEverywhere(person, 'invited');
     assert.equal(await go(page, link), 200);
-    await choosePageIsOf(page, person);
+    await assertChoosePage(page, person);
   });
   await newerLink(step, { person, browser, post, from, link });
 }
@@ -77,11 +77,11 @@ async function newerLink(step, { person, browser, post, from, link }) {
     // The page of the first is still open when the second comes.
     assert.equal(await go(first, link), 200);
     muster('user', 'invite', '--tenant', String(tenant), person.email);
-    const newer = linkOf(await post.next(person.email), 'invitation', { email: person.email, from });
+    const newer = checkMail(await post.next(person.email), 'invitation', { email: person.email, from });
     assert.equal(await send(first, { new: person.password, again: person.password }), 410);
     await lookAtMessage(browser, first);
     await helps(first);
-    await isEverywhere(person, 'invited');
+    await assertEverywhere(person, 'invited');
     assert.equal(await go(second, newer), 200);
     return newer;
   });
@@ -112,18 +112,18 @@ export async function askedLinks(step, { browser, post, from }) {
   const person = { email: `nora.${stamp}@example.com`, first: 'Nora', last: 'Petrov', password: 'amber kettle 28 north' };
   await step('who was made and not invited asks for a link and gets one', async () => {
     await doors.ccs.create(person);
-    await meet(person);
+    await recordIds(person);
     await go(page, at('/forgot'));
     for (let times = 0; times < 3; times += 1) {
       assert.equal(await send(page, { user: person.email }), 200);
       await press(page, 'link', 'Back to sign in');
       await press(page, 'link', 'Forgot your password?');
     }
-    const link = linkOf(await post.next(person.email), 'invitation', { email: person.email, from });
+    const link = checkMail(await post.next(person.email), 'invitation', { email: person.email, from });
     assert.equal(await go(page, link), 200);
-    await choosePageIsOf(page, person);
+    await assertChoosePage(page, person);
     assert.equal(await send(page, { new: person.password, again: person.password }), 200);
-    await isEverywhere(person, 'active');
+    await assertEverywhere(person, 'active');
   });
   await step('whoever asks three times in a row gets no three mails', async () => {
     await sleep(1500);
@@ -137,7 +137,7 @@ export async function longNames(step, { browser, post, from }) {
     await step(`${first} ${last} may not choose ${own} and a number`, async () => {
       const person = { email: `ml.${own}.${stamp}@example.com`, first, last };
       const page = await browser.person();
-      await go(page, (await invited({ dialect: 'onfire v2', person, post, from })).link);
+      await go(page, (await inviteUser({ dialect: 'onfire v2', person, post, from })).link);
       assert.equal(await send(page, { new: `${own}123456789`, again: `${own}123456789` }), 422);
     });
   }
@@ -149,7 +149,7 @@ export async function linksOfTheAbsent(step, { browser, post, from }) {
     await step(`the link of somebody who was ${what} leads to a page that helps`, async () => {
       const word = what.replace(' ', '-');
       const person = { email: `${word}.${stamp}@example.com`, first: 'Otis', last: 'Brandt', password: 'tulip engine 45 moss' };
-      const { link } = await invited({ dialect: 'onfire v2', person, post, from });
+      const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
       const page = await browser.person();
       assert.equal(await go(page, link), 200);
       await act(person);

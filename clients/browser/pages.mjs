@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import axe from 'axe-core';
 import { chromium } from 'playwright-core';
-import { check, screenshots, tenant, url } from './lib.mjs';
+import { check, screenshots, tenant, url } from './support.mjs';
 
 const sizes = [{ width: 1280, height: 800 }, { width: 375, height: 812 }];
 // The first of these that is installed. The shell has no user interface and needs half the processor time.
@@ -12,9 +12,9 @@ const programs = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'];
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const focusable = 'a[href], button, input:not([type=hidden]), select, textarea, [tabindex]';
 // What axe says of how bad a finding is; the rest is listed and fails nothing.
-const grave = ['serious', 'critical'];
+const severeImpacts = ['serious', 'critical'];
 
-export const at = (rest) => `${url}/t/${tenant}${rest}`;
+export const pageUrl = (rest) => `${url}/t/${tenant}${rest}`;
 
 export class Browser {
   #browser;
@@ -98,7 +98,7 @@ export class Browser {
     });
     await page.setViewportSize(sizes[0]);
     const [html, where] = [await page.content(), page.url()];
-    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds nothing grave`, async () => {
+    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds nothing severeImpacts`, async () => {
       assert.deepEqual(await this.#axe(html, where, name), []);
     }));
     if (isMail) return;
@@ -110,7 +110,7 @@ export class Browser {
     });
   }
 
-  /** Shows the very same page to axe, where scripts are on; what is grave. */
+  /** Shows the very same page to axe, where scripts are on; what is severeImpacts. */
   async #axe(html, where, name) {
     const shown = this.#inspection;
     const findings = [];
@@ -130,7 +130,7 @@ export class Browser {
       for (const { id, impact, help, nodes } of violations) {
         const text = `${impact} ${id} (${help})`;
         const where = nodes.map((node) => node.html.slice(0, 120));
-        if (grave.includes(impact)) findings.push({ text, colorScheme, width: size.width, where });
+        if (severeImpacts.includes(impact)) findings.push({ text, colorScheme, width: size.width, where });
         this.#remarks.set(text, (this.#remarks.get(text) ?? new Set()).add(name));
       }
     }
@@ -207,7 +207,7 @@ export const signIn = async (page, user, password) => {
 };
 
 /** The browser's own word on a field stands aside, so that the server's can be heard. */
-export const withoutOwnChecks = (page) => page.evaluate(() => {
+export const disableClientValidation = (page) => page.evaluate(() => {
   for (const form of document.forms) form.noValidate = true;
 });
 

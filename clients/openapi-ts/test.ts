@@ -11,10 +11,10 @@ const { MUSTER_URL: baseUrl = '', MUSTER_KEY: key = '', MUSTER_CLIENT_ID: id = '
 const company = Number(process.env.MUSTER_COMPANY);
 client.setConfig({ baseUrl, auth: key });
 
-type Got<Data, Failure> = { data?: Data; error?: Failure; response?: Response };
+type ClientResult<Data, Failure> = { data?: Data; error?: Failure; response?: Response };
 
 /** The body of an answer with this status. */
-async function ok<Data>(status: number, asked: Promise<Got<Data, unknown>>): Promise<NonNullable<Data>> {
+async function ok<Data>(status: number, asked: Promise<ClientResult<Data, unknown>>): Promise<NonNullable<Data>> {
   const { data, error, response } = await asked;
   if (response?.status !== status || data === undefined || data === null) {
     throw new Error(`${response?.url}: ${response?.status} ${JSON.stringify(data ?? error)}`);
@@ -23,7 +23,7 @@ async function ok<Data>(status: number, asked: Promise<Got<Data, unknown>>): Pro
 }
 
 /** The error of an answer with this status. */
-async function fails<Failure>(status: number, asked: Promise<Got<unknown, Failure>>): Promise<Failure> {
+async function fails<Failure>(status: number, asked: Promise<ClientResult<unknown, Failure>>): Promise<Failure> {
   const { data, error, response } = await asked;
   if (response?.status !== status || error === undefined) {
     throw new Error(`${response?.url}: ${response?.status} ${JSON.stringify(data ?? error)}`);

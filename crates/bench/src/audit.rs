@@ -11,7 +11,7 @@ use testkit::postgres::Cluster;
 
 /// Events of people; the tenant and its connection are two more.
 const EVENTS: u64 = 1_000_000;
-const TURNS: usize = 3;
+const ROUNDS: usize = 3;
 /// Until it has done what it was told to.
 const FOR_LONG: Duration = Duration::from_hours(1);
 
@@ -21,7 +21,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let cluster = Cluster::start(&[("fsync", "on"), ("shared_buffers", "'1GB'"), ("max_wal_size", "'8GB'")]);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut rows, mut facts) = (Vec::new(), json!({}));
-    for (name, store) in [("SQLite", file), ("PostgreSQL", cluster.database())] {
+    for (name, store) in [("SQLite", file), ("PostgreSQL", cluster.create_database())] {
         let muster = Process::muster(&store)?;
         let (tenant, key) = muster.credentials.clone().context("credentials")?;
         let load = Load::create_json(tenant, &key, "j", FOR_LONG).stop_after(EVENTS);
@@ -29,8 +29,8 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         rows.push(Row::new(&format!("{name}: create, {EVENTS}"), &figures, None));
         drop(muster);
         let mut seconds = Vec::new();
-        for _ in 0..TURNS {
-            let (said, took) = Process::ask(&store, &["audit", "verify"])?;
+        for _ in 0..ROUNDS {
+            let (said, took) = Process::run_command(&store, &["audit", "verify"])?;
             let tenant = &said["tenants"][0];
             ensure!(said["whole"] == true && tenant["events"].as_u64() >= Some(EVENTS), "not whole: {said}");
             seconds.push((took * 100.0).round() / 100.0);

@@ -4,7 +4,7 @@
 
 use crate::load::{Load, drive};
 use crate::report::Row;
-use crate::{CONNECTIONS, Process, median, yardsticks};
+use crate::{CONNECTIONS, Process, baselines, median};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -13,12 +13,12 @@ use testkit::postgres::Cluster;
 
 /// How many people there are at each stage.
 const STAGES: [u64; 2] = [100_000, 1_000_000];
-const TURNS: usize = 3;
+const ROUNDS: usize = 3;
 /// Creates of a turn.
 const CREATES: u64 = 20_000;
 const SECONDS: Duration = Duration::from_secs(4);
 /// Until it has done what it was told to.
-const FOR_LONG: Duration = Duration::from_hours(1);
+const UNLIMITED: Duration = Duration::from_hours(1);
 
 /// The server's settings: real flushes, memory for a million people, and room for the log between checkpoints.
 /// Everything else is as PostgreSQL ships.
@@ -31,14 +31,14 @@ pub(super) const SETTINGS: [(&str, &str); 4] = [
 
 /// What is measured, with the prefix of those a turn creates.
 const KINDS: [&str; 3] = ["create", "read by e-mail", "page of 100"];
-const PREFIXES: [[&str; TURNS]; 2] = [["a", "b", "c"], ["d", "e", "f"]];
+const EMAIL_PREFIXES: [[&str; ROUNDS]; 2] = [["a", "b", "c"], ["d", "e", "f"]];
 
 /// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
-    let syncs = yardsticks::syncs_per_second(folder)?;
+    let syncs = baselines::syncs_per_second(folder)?;
     let file = folder.join("muster.db").display().to_string();
     let cluster = Cluster::start(&SETTINGS);
-    let mut engines = [Engine::new("SQLite", &file)?, Engine::new("PostgreSQL", &cluster.database())?];
+    let mut engines = [Engine::new("SQLite", &file)?, Engine::new("PostgreSQL", &cluster.create_database())?];
     let mut rows = Vec::new();
     let mut facts = json!({
         "fdatasync_per_second": syncs.round(),
@@ -46,15 +46,15 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         "postgres_settings": SETTINGS.map(|(name, value)| format!("{name}={value}")).join(", "),
     });
     let mut creates = Vec::new();
-    for (stage, prefixes) in STAGES.into_iter().zip(PREFIXES) {
+    for (stage, prefixes) in STAGES.into_iter().zip(EMAIL_PREFIXES) {
         for engine in &mut engines {
-            engine.fill(stage, &mut rows)?;
+            engine.create_users_up_to(stage, &mut rows)?;
         }
-        let mut rates = [[[0.0; TURNS]; KINDS.len()]; 2];
+        let mut rates = [[[0.0; ROUNDS]; KINDS.len()]; 2];
         for (turn, prefix) in prefixes.into_iter().enumerate() {
             for (kind, name) in KINDS.into_iter().enumerate() {
                 for (engine, rates) in engines.iter_mut().zip(&mut rates) {
-                    rates[kind][turn] = engine.turn(name, stage, prefix, &mut rows)?;
+                    rates[kind][turn] = engine.measure_round(name, stage, prefix, &mut rows)?;
                 }
             }
         }
@@ -83,35 +83,35 @@ struct Engine {
     name: &'static str,
     muster: Process,
     runtime: tokio::runtime::Runtime,
-    people: u64,
+    user_count: u64,
 }
 
 impl Engine {
     fn new(name: &'static str, store: &str) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { name, muster: Process::muster(store)?, runtime, people: 0 })
+        Ok(Self { name, muster: Process::muster(store)?, runtime, user_count: 0 })
     }
 
-    fn run(&mut self, what: &str, load: Load, rows: &mut Vec<Row>) -> anyhow::Result<(f64, u64)> {
+    fn run_load(&mut self, what: &str, load: Load, rows: &mut Vec<Row>) -> anyhow::Result<(f64, u64)> {
         let cpu = || self.muster.cpu_seconds();
         let figures = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
         rows.push(Row::new(&format!("{}: {what}", self.name), &figures, None));
-        Ok((figures.rate(), figures.done))
+        Ok((figures.requests_per_second(), figures.completed))
     }
 
     /// Makes people until there are so many.
-    fn fill(&mut self, goal: u64, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    fn create_users_up_to(&mut self, goal: u64, rows: &mut Vec<Row>) -> anyhow::Result<()> {
         let (tenant, key) = self.muster.credentials.clone().context("credentials")?;
         // Those who are read later come first.
-        let prefix = if self.people == 0 { "j" } else { "k" };
-        let missing = goal.saturating_sub(self.people);
-        let load = Load::create_json(tenant, &key, prefix, FOR_LONG).stop_after(missing);
-        self.people += self.run(&format!("create, up to {goal}"), load, rows)?.1;
+        let prefix = if self.user_count == 0 { "j" } else { "k" };
+        let missing = goal.saturating_sub(self.user_count);
+        let load = Load::create_json(tenant, &key, prefix, UNLIMITED).stop_after(missing);
+        self.user_count += self.run_load(&format!("create, up to {goal}"), load, rows)?.1;
         Ok(())
     }
 
     /// One turn of one kind; its rate.
-    fn turn(
+    fn measure_round(
         &mut self,
         kind: &str,
         stage: u64,
@@ -120,13 +120,13 @@ impl Engine {
     ) -> anyhow::Result<f64> {
         let (tenant, key) = self.muster.credentials.clone().context("credentials")?;
         let load = match kind {
-            "create" => Load::create_json(tenant, &key, prefix, FOR_LONG).stop_after(CREATES),
+            "create" => Load::create_json(tenant, &key, prefix, UNLIMITED).stop_after(CREATES),
             "read by e-mail" => Load::read_by_email(tenant, &key, STAGES[0], SECONDS),
             _ => Load::pages(tenant, &key, stage / 100, SECONDS),
         };
-        let (rate, done) = self.run(&format!("{kind}, at {stage}"), load, rows)?;
+        let (rate, done) = self.run_load(&format!("{kind}, at {stage}"), load, rows)?;
         if kind == "create" {
-            self.people += done;
+            self.user_count += done;
         }
         Ok(rate)
     }

@@ -1,8 +1,8 @@
 //! How one tenant's sign-ins and reads fare while another tenant creates users with passwords and leaves exports unread, and
 //! unauthenticated clients hold silent connections and send invalid keys.
 
-use crate::load::answer;
-use crate::load::{once, request};
+use crate::load::send_for_status;
+use crate::load::{request, send_once};
 use crate::report::Row;
 use crate::{Process, median};
 use anyhow::{Context, ensure};
@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Clients of the greedy tenant that create users.
-const CREATING: usize = 70;
+const CREATING_CLIENTS: usize = 70;
 /// Exports it does not read.
-const UNREAD: usize = 700;
+const UNREAD_EXPORTS: usize = 700;
 /// Connections that send nothing, and as many with a body that never comes.
-const SILENT: usize = 500;
+const SILENT_CONNECTIONS: usize = 500;
 /// Clients with invalid keys.
-const BAD_KEYS: usize = 16;
+const INVALID_KEY_CLIENTS: usize = 16;
 /// Users of the greedy tenant, of 10 kB each: more than the buffers of its sockets hold.
 const USERS: usize = 2_000;
 /// Measured sign-ins and reads of the other tenant, without and with the attack.
@@ -29,15 +29,15 @@ const SIGN_INS: usize = 60;
 const READS: usize = 600;
 
 /// A tenant's number, a key for everything and one for sign-ins.
-struct Tenant {
+struct TenantCredentials {
     number: u64,
     key: String,
-    app: String,
+    sign_in_key: String,
 }
 
-impl Tenant {
+impl TenantCredentials {
     fn new(store: &str, name: &str) -> anyhow::Result<Self> {
-        let (added, _) = Process::ask(store, &["tenant", "add", name])?;
+        let (added, _) = Process::run_command(store, &["tenant", "add", name])?;
         let number = added["number"].as_u64().context("a number")?;
         let tenant = number.to_string();
         let key = |name: &str, dialects: &[&str]| -> anyhow::Result<String> {
@@ -45,10 +45,10 @@ impl Tenant {
             for dialect in dialects {
                 arguments.extend(["--dialect", dialect]);
             }
-            let (added, _) = Process::ask(store, &arguments)?;
+            let (added, _) = Process::run_command(store, &arguments)?;
             Ok(added["key"].as_str().context("a key")?.to_owned())
         };
-        Ok(Self { number, key: key("all", &["all", "transfer"])?, app: key("app", &["sign-in"])? })
+        Ok(Self { number, key: key("all", &["all", "transfer"])?, sign_in_key: key("app", &["sign-in"])? })
     }
 
     /// A create of a user with a password.
@@ -73,7 +73,7 @@ impl Tenant {
     fn sign_in(&self) -> Vec<u8> {
         let headers = format!(
             "Content-Type: application/json\r\nAuthorization: Bearer {}\r\nConnection: close\r\n",
-            self.app
+            self.sign_in_key
         );
         let body =
             "{\"user\":\"ann@example.com\",\"password\":\"vier rote fische\",\"address\":\"192.0.2.1\"}";
@@ -82,11 +82,11 @@ impl Tenant {
 }
 
 /// Response times of requests that must all succeed.
-fn times(address: &str, request: &[u8], many: usize) -> anyhow::Result<Times> {
+fn response_times(address: &str, request: &[u8], many: usize) -> anyhow::Result<Latency> {
     let mut millis = Vec::with_capacity(many);
     for _ in 0..many {
         let begun = Instant::now();
-        let (status, _) = answer(address, request)?;
+        let (status, _) = send_for_status(address, request)?;
         ensure!(status == 200, "it was answered {status}");
         millis.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
@@ -109,30 +109,30 @@ impl Attack {
     }
 
     /// Creates users with passwords until it is over.
-    fn create(&self, address: &str, greedy: &Tenant, number: usize) {
+    fn create_users(&self, address: &str, greedy: &TenantCredentials, number: usize) {
         for round in 0_u64.. {
             if self.is_over() {
                 return;
             }
-            let done = answer(address, &greedy.create(&format!("c{number}.{round}")));
+            let done = send_for_status(address, &greedy.create(&format!("c{number}.{round}")));
             self.created.fetch_add(u64::from(done.is_ok_and(|(status, _)| status == 200)), Ordering::Relaxed);
         }
     }
 
     /// Sends invalid keys until it is over.
-    fn guess(&self, address: &str, number: usize) {
+    fn send_invalid_keys(&self, address: &str, number: usize) {
         for round in 0_u64.. {
             if self.is_over() {
                 return;
             }
             let headers = format!("Authorization: Bearer bad-{number}-{round}\r\nConnection: close\r\n");
-            let done = answer(address, &request("GET", "/request/role", &headers, ""));
+            let done = send_for_status(address, &request("GET", "/request/role", &headers, ""));
             self.rejected.fetch_add(u64::from(done.is_ok()), Ordering::Relaxed);
         }
     }
 
     /// Connections that are held open: unread exports, silent ones, and bodies that never come.
-    fn hold(address: &str, greedy: &Tenant) -> anyhow::Result<Vec<TcpStream>> {
+    fn open_idle_connections(address: &str, greedy: &TenantCredentials) -> anyhow::Result<Vec<TcpStream>> {
         let export = format!(
             "GET /v1/exports/people.ndjson HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
             greedy.key
@@ -143,36 +143,37 @@ impl Attack {
             stream.write_all(bytes.as_bytes())?;
             Ok(stream)
         };
-        let all = [(export.as_str(), UNREAD), ("", SILENT), (body, SILENT)];
+        let all = [(export.as_str(), UNREAD_EXPORTS), ("", SILENT_CONNECTIONS), (body, SILENT_CONNECTIONS)];
         all.into_iter().flat_map(|(bytes, many)| std::iter::repeat_n(bytes, many)).map(open).collect()
     }
 }
 
 /// Median and 99th percentile in milliseconds.
-type Times = (f64, f64);
+type Latency = (f64, f64);
 
 /// Sign-ins and reads of the other tenant.
-fn measured(address: &str, other: &Tenant) -> anyhow::Result<(Times, Times)> {
-    Ok((times(address, &other.sign_in(), SIGN_INS)?, times(address, &other.read(), READS)?))
+fn measure_tenant(address: &str, other: &TenantCredentials) -> anyhow::Result<(Latency, Latency)> {
+    Ok((response_times(address, &other.sign_in(), SIGN_INS)?, response_times(address, &other.read(), READS)?))
 }
 
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let store = folder.join("muster.db").display().to_string();
     let muster = Process::muster(&store)?;
-    let (greedy, other) = (Tenant::new(&store, "Greedy")?, Tenant::new(&store, "Other")?);
-    let said = once(&muster.address, &other.create("ann"))?;
+    let (greedy, other) =
+        (TenantCredentials::new(&store, "Greedy")?, TenantCredentials::new(&store, "Other")?);
+    let said = send_once(&muster.address, &other.create("ann"))?;
     ensure!(said.contains("\"Id\""), "not created: {said}");
-    fill(folder, &store, &greedy)?;
+    import_users(folder, &store, &greedy)?;
     let address = muster.address.as_str();
-    let alone = measured(address, &other)?;
+    let alone = measure_tenant(address, &other)?;
     let attack = Attack::default();
     let beside = std::thread::scope(|scope| {
         let (attack, greedy, muster) = (&attack, &greedy, &muster);
-        for number in 0..CREATING {
-            scope.spawn(move || attack.create(address, greedy, number));
+        for number in 0..CREATING_CLIENTS {
+            scope.spawn(move || attack.create_users(address, greedy, number));
         }
-        for number in 0..BAD_KEYS {
-            scope.spawn(move || attack.guess(address, number));
+        for number in 0..INVALID_KEY_CLIENTS {
+            scope.spawn(move || attack.send_invalid_keys(address, number));
         }
         scope.spawn(move || {
             while !attack.is_over() {
@@ -180,8 +181,8 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
-        let held = Attack::hold(address, greedy);
-        let measured = held.and_then(|_held| measured(address, &other));
+        let held = Attack::open_idle_connections(address, greedy);
+        let measured = held.and_then(|_held| measure_tenant(address, &other));
         attack.stop.store(true, Ordering::Relaxed);
         measured
     })?;
@@ -202,7 +203,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 }
 
 /// Gives the greedy tenant users to export.
-fn fill(folder: &Path, store: &str, greedy: &Tenant) -> anyhow::Result<()> {
+fn import_users(folder: &Path, store: &str, greedy: &TenantCredentials) -> anyhow::Result<()> {
     let (bio, mut rows) = ("x".repeat(10_000), String::new());
     for n in 0..USERS {
         writeln!(rows, "{{\"email\":\"u{n}@example.com\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}")?;
@@ -210,6 +211,6 @@ fn fill(folder: &Path, store: &str, greedy: &Tenant) -> anyhow::Result<()> {
     let file = folder.join("users.ndjson");
     std::fs::write(&file, rows)?;
     let number = greedy.number.to_string();
-    Process::ask(store, &["import", &file.display().to_string(), "--tenant", &number])?;
+    Process::run_command(store, &["import", &file.display().to_string(), "--tenant", &number])?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! bytes. Each is a run of the program itself, whose memory is watched from outside.
 
 use crate::report::Row;
-use crate::{Process, median, program, yardsticks};
+use crate::{Process, baselines, median, program};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -11,79 +11,79 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use testkit::chance::Dice;
+use testkit::generators::Rng;
 use testkit::postgres::Cluster;
 
 /// People, and groups, of the large files.
-const PEOPLE: u64 = 1_000_000;
+const USERS: u64 = 1_000_000;
 const GROUPS: u64 = 50_000;
 /// The field's own measure.
-const FIELD_PEOPLE: u64 = 250_000;
-const SMALLEST: f64 = 10.0;
-const LARGEST: f64 = 10_000.0;
+const LARGE_FILE_USERS: u64 = 250_000;
+const MIN_GROUP_SIZE: f64 = 10.0;
+const MAX_GROUP_SIZE: f64 = 10_000.0;
 
 /// What a run of the program took.
-struct Ran {
+struct CommandRun {
     seconds: f64,
     /// The most memory it had of its own, and with what it had mapped.
-    own_mib: f64,
-    all_mib: f64,
-    said: Value,
+    peak_private_mib: f64,
+    peak_resident_mib: f64,
+    output: Value,
 }
 
 /// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
-    let syncs = yardsticks::syncs_per_second(folder)?;
+    let syncs = baselines::syncs_per_second(folder)?;
     let files = Files::write(folder)?;
     let cluster = Cluster::start(&crate::engines::SETTINGS);
     let mut facts = json!({
         "fdatasync_per_second": syncs.round(),
-        "people": PEOPLE, "groups": GROUPS, "memberships_each": 4,
-        "csv_mib": mib(&files.csv), "ndjson_mib": mib(&files.ndjson),
+        "people": USERS, "groups": GROUPS, "memberships_each": 4,
+        "csv_mib": size_mib(&files.csv), "ndjson_mib": size_mib(&files.ndjson),
     });
     for engine in ["sqlite", "postgres"] {
         let place = |name: &str| {
             if engine == "sqlite" {
                 folder.join(format!("{name}.db")).display().to_string()
             } else {
-                cluster.database()
+                cluster.create_database()
             }
         };
         let mut found = json!({});
         let store = place("csv");
-        found["import_csv"] = import(&store, &files.csv, PEOPLE)?;
+        found["import_csv"] = import(&store, &files.csv, USERS)?;
         for format in ["csv", "ndjson"] {
             let out = folder.join(format!("out.{format}"));
             let ran = run(&store, &["export", &out.display().to_string(), "--kind", "user"])?;
-            ensure!(ran.said["user"] == PEOPLE, "{}", ran.said);
-            found[format!("export_{format}")] = told(&ran, PEOPLE);
+            ensure!(ran.output["user"] == USERS, "{}", ran.output);
+            found[format!("export_{format}")] = summary(&ran, USERS);
             std::fs::remove_file(out)?;
         }
         found["backup"] = backup(folder, &store, engine)?;
         let store = place("ndjson");
-        found["import_ndjson"] = import(&store, &files.ndjson, PEOPLE)?;
+        found["import_ndjson"] = import(&store, &files.ndjson, USERS)?;
         let store = place("field");
         found["import_250000_people_and_50000_groups_of_10_to_10000"] =
-            import(&store, &files.field, FIELD_PEOPLE)?;
+            import(&store, &files.large_groups, LARGE_FILE_USERS)?;
         facts[engine] = found;
     }
     Ok((Vec::new(), facts))
 }
 
 fn import(store: &str, file: &Path, people: u64) -> anyhow::Result<Value> {
-    Process::ask(store, &["tenant", "add", "Bench"])?;
+    Process::run_command(store, &["tenant", "add", "Bench"])?;
     let ran = run(store, &["import", &file.display().to_string()])?;
-    ensure!(ran.said["people"]["created"] == people, "{}", ran.said);
-    Ok(told(&ran, people))
+    ensure!(ran.output["people"]["created"] == people, "{}", ran.output);
+    Ok(summary(&ran, people))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
-fn told(ran: &Ran, rows: u64) -> Value {
+fn summary(ran: &CommandRun, rows: u64) -> Value {
     json!({
         "seconds": (ran.seconds * 10.0).round() / 10.0,
         "rows_per_second": (rows as f64 / ran.seconds).round(),
-        "peak_own_mib": ran.own_mib.round(),
-        "peak_resident_mib": ran.all_mib.round(),
+        "peak_own_mib": ran.peak_private_mib.round(),
+        "peak_resident_mib": ran.peak_resident_mib.round(),
     })
 }
 
@@ -97,7 +97,7 @@ fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
         testkit::postgres::query(store, "SELECT pg_database_size(current_database())").parse()?
     };
     let filler = folder.join("filler");
-    let source = if engine == "sqlite" { &file } else { fill(&filler, bytes)? };
+    let source = if engine == "sqlite" { &file } else { write_incompressible(&filler, bytes)? };
     let (mut backups, mut copies) = ([0.0; TURNS], [0.0; TURNS]);
     let (mut size, mut peak) = (0, 0.0_f64);
     for turn in 0..TURNS {
@@ -110,7 +110,7 @@ fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
         let to = folder.join("backup");
         let ran = run(store, &["backup", &to.display().to_string()])?;
         backups[turn] = ran.seconds;
-        peak = peak.max(ran.own_mib);
+        peak = peak.max(ran.peak_private_mib);
         size = std::fs::metadata(&to)?.len();
         std::fs::remove_file(&to)?;
     }
@@ -129,18 +129,18 @@ fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
 }
 
 /// A file of so many bytes that do not press together.
-fn fill(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
+fn write_incompressible(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    let mut dice = Dice::new(bytes);
+    let mut dice = Rng::new(bytes);
     for _ in 0..bytes / 8 {
-        file.write_all(&dice.roll(u64::MAX).to_le_bytes())?;
+        file.write_all(&dice.below(u64::MAX).to_le_bytes())?;
     }
     file.flush()?;
     Ok(path)
 }
 
 /// Runs the program, and watches its memory.
-fn run(store: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
+fn run(store: &str, arguments: &[&str]) -> anyhow::Result<CommandRun> {
     let begun = Instant::now();
     let mut child = Command::new(program("muster")?)
         .args(["--json", "--store", store])
@@ -164,10 +164,15 @@ fn run(store: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
     let seconds = begun.elapsed().as_secs_f64();
     let said = std::io::read_to_string(child.stdout.take().context("output")?)?;
     ensure!(status.success(), "{arguments:?}: {said}");
-    Ok(Ran { seconds, own_mib: own, all_mib: all, said: serde_json::from_str(&said)? })
+    Ok(CommandRun {
+        seconds,
+        peak_private_mib: own,
+        peak_resident_mib: all,
+        output: serde_json::from_str(&said)?,
+    })
 }
 
-fn mib(path: &Path) -> u64 {
+fn size_mib(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |data| data.len() / 1_048_576)
 }
 
@@ -175,7 +180,7 @@ fn mib(path: &Path) -> u64 {
 struct Files {
     csv: PathBuf,
     ndjson: PathBuf,
-    field: PathBuf,
+    large_groups: PathBuf,
 }
 
 impl Files {
@@ -183,30 +188,30 @@ impl Files {
         let files = Self {
             csv: folder.join("people.csv"),
             ndjson: folder.join("people.ndjson"),
-            field: folder.join("field.csv"),
+            large_groups: folder.join("field.csv"),
         };
-        let mut dice = Dice::new(6);
+        let mut dice = Rng::new(6);
         let mut csv = BufWriter::new(File::create(&files.csv)?);
         let mut ndjson = BufWriter::new(File::create(&files.ndjson)?);
         writeln!(csv, "{HEADER}")?;
-        for n in 0..PEOPLE {
+        for n in 0..USERS {
             let mut groups = [0; 4];
             for place in 0..groups.len() {
                 // Some groups are large, most are small, and nobody is in one twice.
                 groups[place] = loop {
-                    let group = skewed(&mut dice, GROUPS);
+                    let group = skewed_group(&mut dice, GROUPS);
                     if !groups[..place].contains(&group) {
                         break group;
                     }
                 };
             }
-            let person = Person { n, groups: groups.to_vec() };
-            person.csv(&mut csv)?;
-            person.ndjson(&mut ndjson)?;
+            let person = UserRow { n, groups: groups.to_vec() };
+            person.write_csv(&mut csv)?;
+            person.write_ndjson(&mut ndjson)?;
         }
         csv.flush()?;
         ndjson.flush()?;
-        field(&files.field)?;
+        write_large_groups(&files.large_groups)?;
         Ok(files)
     }
 }
@@ -217,33 +222,34 @@ impl Files {
     clippy::cast_sign_loss,
     reason = "chance"
 )]
-fn skewed(dice: &mut Dice, groups: u64) -> u64 {
-    let part = dice.roll(1 << 32) as f64 / (1_u64 << 32) as f64;
+fn skewed_group(dice: &mut Rng, groups: u64) -> u64 {
+    let part = dice.below(1 << 32) as f64 / (1_u64 << 32) as f64;
     (part * part * groups as f64) as u64
 }
 
 /// 250,000 people, and 50,000 groups with 10 to 10,000 members each: few are large (a Pareto distribution).
-fn field(path: &Path) -> anyhow::Result<()> {
-    let mut dice = Dice::new(7);
-    let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(FIELD_PEOPLE)?];
+fn write_large_groups(path: &Path) -> anyhow::Result<()> {
+    let mut dice = Rng::new(7);
+    let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(LARGE_FILE_USERS)?];
     for group in 0..GROUPS {
         #[expect(clippy::cast_precision_loss, reason = "chance")]
-        let part = (dice.roll(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
+        let part = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
         // A handful are as large as they may be.
-        let size = if group < 5 { LARGEST } else { (SMALLEST / part.sqrt()).min(LARGEST) };
+        let size =
+            if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
         let size = size as u64;
-        let first = dice.roll(FIELD_PEOPLE);
+        let first = dice.below(LARGE_FILE_USERS);
         for n in 0..size {
             // A step that meets nobody twice before everybody was met.
-            let person = (first + n * 7_919) % FIELD_PEOPLE;
+            let person = (first + n * 7_919) % LARGE_FILE_USERS;
             groups[usize::try_from(person)?].push(group);
         }
     }
     let mut csv = BufWriter::new(File::create(path)?);
     writeln!(csv, "{HEADER}")?;
     for (n, groups) in (0..).zip(groups) {
-        Person { n, groups }.csv(&mut csv)?;
+        UserRow { n, groups }.write_csv(&mut csv)?;
     }
     Ok(csv.flush()?)
 }
@@ -251,13 +257,13 @@ fn field(path: &Path) -> anyhow::Result<()> {
 const HEADER: &str =
     "userName,email,externalId,givenName,familyName,title,department,city,country,workPhone,groups";
 
-struct Person {
+struct UserRow {
     n: u64,
     groups: Vec<u64>,
 }
 
-impl Person {
-    fn csv(&self, to: &mut impl Write) -> std::io::Result<()> {
+impl UserRow {
+    fn write_csv(&self, to: &mut impl Write) -> std::io::Result<()> {
         let n = self.n;
         let groups: Vec<String> = self.groups.iter().map(|group| format!("Group {group}")).collect();
         writeln!(
@@ -271,7 +277,7 @@ impl Person {
         )
     }
 
-    fn ndjson(&self, to: &mut impl Write) -> std::io::Result<()> {
+    fn write_ndjson(&self, to: &mut impl Write) -> std::io::Result<()> {
         let n = self.n;
         let groups: Vec<String> = self.groups.iter().map(|group| format!("\"Group {group}\"")).collect();
         writeln!(

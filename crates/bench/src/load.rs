@@ -9,33 +9,33 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-type Make = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+type RequestFactory = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
 /// What the clients send, and for how long.
 pub(crate) struct Load {
-    make: Make,
-    time: Duration,
+    make_request: RequestFactory,
+    duration: Duration,
     stop_after: u64,
 }
 
 /// What came of it.
-pub(crate) struct Figures {
-    pub(crate) done: u64,
+pub(crate) struct LoadStats {
+    pub(crate) completed: u64,
     pub(crate) seconds: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) cpu_us_per_request: f64,
 }
 
-impl Figures {
-    pub(crate) fn rate(&self) -> f64 {
-        count(self.done) / self.seconds
+impl LoadStats {
+    pub(crate) fn requests_per_second(&self) -> f64 {
+        as_f64(self.completed) / self.seconds
     }
 }
 
 /// Numbers below 2^53 are the same as floats.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn count(n: u64) -> f64 {
+fn as_f64(n: u64) -> f64 {
     n as f64
 }
 
@@ -45,13 +45,13 @@ pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> 
 }
 
 /// Numbers spread over a range, the same in each run.
-pub(crate) fn scatter(n: u64, range: u64) -> u64 {
+pub(crate) fn spread(n: u64, range: u64) -> u64 {
     (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) % range.max(1)
 }
 
 impl Load {
     pub(crate) fn new(time: Duration, make: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), time, stop_after: u64::MAX }
+        Self { make_request: Arc::new(make), duration: time, stop_after: u64::MAX }
     }
 
     pub(crate) fn stop_after(self, requests: u64) -> Self {
@@ -91,7 +91,7 @@ impl Load {
     pub(crate) fn read_by_email(tenant: u64, key: &str, people: u64, time: Duration) -> Self {
         let key = key.to_owned();
         Self::new(time, move |n| {
-            let who = scatter(n, people);
+            let who = spread(n, people);
             let target = format!(
                 "/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}&Email=j{who}@example.com"
             );
@@ -102,7 +102,7 @@ impl Load {
     pub(crate) fn pages(tenant: u64, key: &str, pages: u64, time: Duration) -> Self {
         let key = key.to_owned();
         Self::new(time, move |n| {
-            let page = scatter(n, pages);
+            let page = spread(n, pages);
             let target = format!(
                 "/api/v2/user/search?format=json&CompanyId={tenant}&IntegrationKey={key}&PageSize=100&PageNo={page}"
             );
@@ -117,7 +117,7 @@ pub(crate) async fn drive(
     connections: usize,
     load: Load,
     cpu_seconds: impl Fn() -> f64,
-) -> anyhow::Result<Figures> {
+) -> anyhow::Result<LoadStats> {
     let next = Arc::new(AtomicU64::new(0));
     let stop = Arc::new(AtomicBool::new(false));
     let (begun, cpu) = (Instant::now(), cpu_seconds());
@@ -125,10 +125,10 @@ pub(crate) async fn drive(
     for _ in 0..connections {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (next, stop, make) = (Arc::clone(&next), Arc::clone(&stop), Arc::clone(&load.make));
+        let (next, stop, make) = (Arc::clone(&next), Arc::clone(&stop), Arc::clone(&load.make_request));
         clients.push(tokio::spawn(client(stream, next, stop, make, load.stop_after)));
     }
-    let end = begun + load.time;
+    let end = begun + load.duration;
     while Instant::now() < end && next.load(Ordering::Relaxed) < load.stop_after {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -141,12 +141,12 @@ pub(crate) async fn drive(
     micros.sort_unstable();
     let at = |hundredth: usize| micros.get(micros.len() * hundredth / 100).copied().unwrap_or(0);
     let done = micros.len() as u64;
-    Ok(Figures {
-        done,
+    Ok(LoadStats {
+        completed: done,
         seconds,
         p50_ms: f64::from(at(50)) / 1000.0,
         p99_ms: f64::from(at(99)) / 1000.0,
-        cpu_us_per_request: cpu * 1e6 / count(done.max(1)),
+        cpu_us_per_request: cpu * 1e6 / as_f64(done.max(1)),
     })
 }
 
@@ -154,7 +154,7 @@ async fn client(
     mut stream: TcpStream,
     next: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    make: Make,
+    make: RequestFactory,
     stop_after: u64,
 ) -> anyhow::Result<Vec<u32>> {
     let (mut micros, mut buffer) = (Vec::new(), Vec::with_capacity(64 * 1024));
@@ -171,7 +171,7 @@ async fn client(
             if stream.read_buf(&mut buffer).await? == 0 {
                 bail!("the server closed");
             }
-            if let Some(whole) = length(&buffer) {
+            if let Some(whole) = response_length(&buffer) {
                 break whole;
             }
         };
@@ -189,7 +189,7 @@ async fn client(
 }
 
 /// How long the answer is in all, once its head is there.
-fn length(buffer: &[u8]) -> Option<usize> {
+fn response_length(buffer: &[u8]) -> Option<usize> {
     let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..head]).ok()?;
     if text.starts_with("HTTP/1.1 204") {
@@ -204,11 +204,11 @@ fn length(buffer: &[u8]) -> Option<usize> {
 
 /// One request; the body of its answer.
 pub(crate) fn get_once(address: &str, target: &str) -> anyhow::Result<String> {
-    once(address, &request("GET", target, "Connection: close\r\n", ""))
+    send_once(address, &request("GET", target, "Connection: close\r\n", ""))
 }
 
 /// One request as bytes, which says that the connection is to be closed; the body of its answer.
-pub(crate) fn once(address: &str, request: &[u8]) -> anyhow::Result<String> {
+pub(crate) fn send_once(address: &str, request: &[u8]) -> anyhow::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(request)?;
     let mut text = String::new();
@@ -217,7 +217,7 @@ pub(crate) fn once(address: &str, request: &[u8]) -> anyhow::Result<String> {
 }
 
 /// The status of an answer, and whether it says when to come again.
-pub(crate) fn answer(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
+pub(crate) fn send_for_status(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(request)?;

@@ -2,18 +2,18 @@
 //! run. Ratios count; rates depend on the machine and its neighbors.
 
 mod audit;
+mod baselines;
 mod engines;
 mod fairness;
 mod import;
 mod load;
-mod refusals;
 mod report;
 mod scim;
 mod sign_in;
-mod yardsticks;
+mod sign_in_timing;
 
 use anyhow::Context;
-use load::{Figures, Load, drive};
+use load::{Load, LoadStats, drive};
 use report::Row;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -24,13 +24,13 @@ use std::time::Duration;
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 8;
 /// Creates go on until so many people are there.
-const PEOPLE: u64 = 200_000;
+const USERS: u64 = 200_000;
 
 #[expect(clippy::print_stderr, reason = "this is the developer's terminal")]
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
-        Some("serve") => yardsticks::serve(&arguments.next().unwrap_or_default()),
+        Some("serve") => baselines::serve(&arguments.next().unwrap_or_default()),
         which => run(which),
     };
     match done {
@@ -62,7 +62,7 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
     };
     drop(std::fs::remove_dir_all(&folder));
     let (rows, facts) = measured?;
-    report::show(&rows, &facts);
+    report::print(&rows, &facts);
     let results = Path::new("bench-results");
     std::fs::create_dir_all(results)?;
     let document = json!({"facts": facts, "rows": rows.iter().map(Row::json).collect::<Vec<Value>>()});
@@ -73,18 +73,19 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
 fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut rows = Vec::new();
-    let syncs = yardsticks::syncs_per_second(folder)?;
+    let syncs = baselines::syncs_per_second(folder)?;
     let seconds = Duration::from_secs(SECONDS);
-    let mut under = |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<Figures> {
-        let figures =
-            runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
-        rows.push(Row::new(name, &figures, vs));
-        Ok(figures)
-    };
-    let hello = Process::yardstick("hello")?;
+    let mut under =
+        |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<LoadStats> {
+            let figures =
+                runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
+            rows.push(Row::new(name, &figures, vs));
+            Ok(figures)
+        };
+    let hello = Process::start_baseline("hello")?;
     let greeting = under("hello world", &hello, Load::get("/hello", seconds), None)?;
     drop(hello);
-    let discard = Process::yardstick("discard")?;
+    let discard = Process::start_baseline("discard")?;
     let (tenant, key) = discard.credentials.clone().context("credentials")?;
     let bare_json =
         under("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
@@ -98,14 +99,15 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     std::thread::sleep(Duration::from_millis(500));
     let idle = muster.resident_mib();
     let before = muster.commits()?;
-    let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(PEOPLE / 2);
-    let made = under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.rate()))?;
-    let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(PEOPLE / 2);
-    under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.rate()))?;
+    let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(USERS / 2);
+    let made =
+        under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.requests_per_second()))?;
+    let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(USERS / 2);
+    under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.requests_per_second()))?;
     let after = muster.commits()?;
-    let read = Load::read_by_email(tenant, &key, made.done, seconds);
-    under("read by e-mail", &muster, read, Some(greeting.rate()))?;
-    let pages = Load::pages(tenant, &key, PEOPLE / 100, seconds);
+    let read = Load::read_by_email(tenant, &key, made.completed, seconds);
+    under("read by e-mail", &muster, read, Some(greeting.requests_per_second()))?;
+    let pages = Load::pages(tenant, &key, USERS / 100, seconds);
     under("page of 100, anywhere in 200,000", &muster, pages, None)?;
     let loaded = muster.resident_mib();
     let per_commit = (after.1 - before.1) / (after.0 - before.0).max(1.0);
@@ -164,7 +166,7 @@ impl Process {
     }
 
     /// Runs a command on the store of a server; its JSON document, and the seconds it took.
-    fn ask(store: &str, arguments: &[&str]) -> anyhow::Result<(Value, f64)> {
+    fn run_command(store: &str, arguments: &[&str]) -> anyhow::Result<(Value, f64)> {
         let begun = std::time::Instant::now();
         let program = program("muster")?;
         let output =
@@ -173,7 +175,7 @@ impl Process {
     }
 
     /// A yardstick: this program again, serving.
-    fn yardstick(name: &str) -> anyhow::Result<Self> {
+    fn start_baseline(name: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", name]);
         Self::start(&mut command)

@@ -1,13 +1,13 @@
 //! The table, for people and as JSON.
 
-use crate::load::Figures;
+use crate::load::LoadStats;
 use serde_json::{Value, json};
 
 /// One line of the table.
 pub(crate) struct Row {
     name: String,
     rate: f64,
-    share: Option<f64>,
+    share_of_baseline: Option<f64>,
     p50: f64,
     p99: f64,
     cpu: f64,
@@ -15,11 +15,11 @@ pub(crate) struct Row {
 
 impl Row {
     /// A line; `yardstick` is the rate it is compared with.
-    pub(crate) fn new(name: &str, figures: &Figures, yardstick: Option<f64>) -> Self {
+    pub(crate) fn new(name: &str, figures: &LoadStats, yardstick: Option<f64>) -> Self {
         Self {
             name: name.to_owned(),
-            rate: figures.rate(),
-            share: yardstick.map(|yardstick| figures.rate() / yardstick),
+            rate: figures.requests_per_second(),
+            share_of_baseline: yardstick.map(|yardstick| figures.requests_per_second() / yardstick),
             p50: figures.p50_ms,
             p99: figures.p99_ms,
             cpu: figures.cpu_us_per_request,
@@ -28,7 +28,7 @@ impl Row {
 
     pub(crate) fn json(&self) -> Value {
         json!({
-            "name": self.name, "per_second": self.rate.round(), "share_of_yardstick": self.share,
+            "name": self.name, "per_second": self.rate.round(), "share_of_yardstick": self.share_of_baseline,
             "p50_ms": self.p50, "p99_ms": self.p99, "cpu_us_per_request": self.cpu.round(),
         })
     }
@@ -36,11 +36,12 @@ impl Row {
 
 /// Prints everything.
 #[expect(clippy::print_stdout, reason = "this is the result")]
-pub(crate) fn show(rows: &[Row], facts: &Value) {
+pub(crate) fn print(rows: &[Row], facts: &Value) {
     println!("| what | per second | of its yardstick | p50 ms | p99 ms | CPU µs/request |");
     println!("|---|---:|---:|---:|---:|---:|");
     for row in rows {
-        let share = row.share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
+        let share =
+            row.share_of_baseline.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
         println!(
             "| {} | {:.0} | {share} | {:.2} | {:.2} | {:.0} |",
             row.name, row.rate, row.p50, row.p99, row.cpu

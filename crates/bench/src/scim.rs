@@ -1,7 +1,7 @@
 //! The standard dialect under load, at 1,000, 100,000 and 1,000,000 people: what must not grow with them is measured at
 //! each size in one run.
 
-use crate::load::{Load, drive, once, request, scatter};
+use crate::load::{Load, drive, request, send_once, spread};
 use crate::report::Row;
 use crate::{CONNECTIONS, Process, median};
 use anyhow::Context;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 /// How many people there are at each stage.
 const STAGES: [u64; 3] = [1_000, 100_000, 1_000_000];
 /// How many are in the group that one more joins.
-const GROUP: usize = 100_000;
+const GROUP_SIZE: usize = 100_000;
 /// Creates of either dialect that are compared with one another.
-const COMPARED: u64 = 20_000;
+const COMPARED_CREATES: u64 = 20_000;
 const SECONDS: Duration = Duration::from_secs(5);
 
 /// Runs it all.
@@ -25,7 +25,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let mut people = 0;
     for stage in STAGES {
         let name = format!("create, {people} to {stage} people");
-        bench.run(&name, bench.client.creates(people, FOR_LONG).stop_after(stage - people))?;
+        bench.run(&name, bench.client.creates(people, UNLIMITED).stop_after(stage - people))?;
         people = stage;
         if stage == STAGES[1] {
             bench.compare()?;
@@ -35,18 +35,18 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         bench.run(&format!("page 1 of 100, {stage}"), bench.client.page(1))?;
         let last = (stage / 100).min(5_000);
         bench.run(&format!("page {last} of 100, {stage}"), bench.client.page((last - 1) * 100 + 1))?;
-        let ids = bench.client.ids()?;
+        let ids = bench.client.user_ids()?;
         bench.run(&format!("PATCH one attribute, {stage}"), bench.client.patches(&ids))?;
-        if ids.len() > GROUP {
-            bench.join(&ids, stage)?;
+        if ids.len() > GROUP_SIZE {
+            bench.measure_joins(&ids, stage)?;
         }
     }
-    let (standard, other) = (median(&mut bench.standard), median(&mut bench.other));
+    let (standard, other) = (median(&mut bench.scim_cpu), median(&mut bench.onfire_cpu));
     let facts = json!({
         "cpu_us_of_a_create": standard.round(),
         "cpu_us_of_an_onfire_json_create": other.round(),
         "their_ratio": (standard / other * 100.0).round() / 100.0,
-        "one_more_member_alone_p50_ms": bench.alone,
+        "one_more_member_alone_p50_ms": bench.unloaded_ms,
         "resident_mib": muster.resident_mib().round(),
         "store_mib": std::fs::metadata(folder.join("muster.db")).map_or(0, |m| m.len()) / 1_048_576,
     });
@@ -54,7 +54,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 }
 
 /// Until it has done what it was told to.
-const FOR_LONG: Duration = Duration::from_hours(1);
+const UNLIMITED: Duration = Duration::from_hours(1);
 
 struct Bench<'a> {
     muster: &'a Process,
@@ -64,12 +64,12 @@ struct Bench<'a> {
     runtime: tokio::runtime::Runtime,
     rows: Vec<Row>,
     /// CPU of a create, in turns: here, and over another dialect.
-    standard: Vec<f64>,
-    other: Vec<f64>,
+    scim_cpu: Vec<f64>,
+    onfire_cpu: Vec<f64>,
     /// The group that is joined, once it is there.
     group: Option<String>,
     /// What one more member takes when nobody else asks for anything, by stage.
-    alone: Vec<f64>,
+    unloaded_ms: Vec<f64>,
 }
 
 impl<'a> Bench<'a> {
@@ -83,10 +83,10 @@ impl<'a> Bench<'a> {
             key,
             runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
             rows: Vec::new(),
-            standard: Vec::new(),
-            other: Vec::new(),
+            scim_cpu: Vec::new(),
+            onfire_cpu: Vec::new(),
             group: None,
-            alone: Vec::new(),
+            unloaded_ms: Vec::new(),
         })
     }
 
@@ -101,44 +101,48 @@ impl<'a> Bench<'a> {
     /// Creates over both dialects, by turns, so that neither has the emptier store.
     fn compare(&mut self) -> anyhow::Result<()> {
         for (turn, prefix) in (0..).zip(["j0", "j1", "j2"]) {
-            let load = self.client.creates(10_000_000 + turn * COMPARED, FOR_LONG).stop_after(COMPARED);
+            let load = self
+                .client
+                .creates(10_000_000 + turn * COMPARED_CREATES, UNLIMITED)
+                .stop_after(COMPARED_CREATES);
             let cpu = self.run("create, in turns with the next", load)?;
-            self.standard.push(cpu);
-            let load = Load::create_json(self.tenant, &self.key, prefix, FOR_LONG).stop_after(COMPARED);
+            self.scim_cpu.push(cpu);
+            let load =
+                Load::create_json(self.tenant, &self.key, prefix, UNLIMITED).stop_after(COMPARED_CREATES);
             let cpu = self.run("create over onfire, JSON", load)?;
-            self.other.push(cpu);
+            self.onfire_cpu.push(cpu);
         }
         Ok(())
     }
 
     /// One more member for a group of many: under load, and alone.
-    fn join(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
+    fn measure_joins(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
         let group = match self.group.clone() {
             Some(group) => group,
-            None => self.client.group(&ids[..GROUP])?,
+            None => self.client.create_group(&ids[..GROUP_SIZE])?,
         };
         self.group = Some(group.clone());
         // From the end, where nobody is in the group yet.
-        let outside: Arc<Vec<String>> = Arc::new(ids[ids.len() - JOINS..].to_vec());
+        let outside: Arc<Vec<String>> = Arc::new(ids[ids.len() - MEMBERS_ADDED..].to_vec());
         let mut alone = Vec::new();
-        for id in &outside[..ALONE] {
+        for id in &outside[..UNLOADED_REQUESTS] {
             let begun = Instant::now();
-            self.client.send("PATCH", &format!("/Groups/{group}"), &join(id))?;
+            self.client.send("PATCH", &format!("/Groups/{group}"), &add_member_body(id))?;
             alone.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
-        self.alone.push((median(&mut alone) * 100.0).round() / 100.0);
-        let joining = JOINS - ALONE;
-        let load = self.client.joins(&group, &outside, ALONE).stop_after(joining as u64);
-        self.run(&format!("add one member to a group of {GROUP}, {stage}"), load)?;
+        self.unloaded_ms.push((median(&mut alone) * 100.0).round() / 100.0);
+        let joining = MEMBERS_ADDED - UNLOADED_REQUESTS;
+        let load = self.client.add_members(&group, &outside, UNLOADED_REQUESTS).stop_after(joining as u64);
+        self.run(&format!("add one member to a group of {GROUP_SIZE}, {stage}"), load)?;
         Ok(())
     }
 }
 
 /// How many join under load, and how many alone before that.
-const JOINS: usize = 5_000;
-const ALONE: usize = 200;
+const MEMBERS_ADDED: usize = 5_000;
+const UNLOADED_REQUESTS: usize = 200;
 
-fn join(id: &str) -> String {
+fn add_member_body(id: &str) -> String {
     json!({"Operations": [{"op": "add", "path": "members", "value": [{"value": id}]}]}).to_string()
 }
 
@@ -176,14 +180,14 @@ impl Client {
 
     fn by_user_name(&self, people: u64) -> Load {
         self.load(SECONDS, move |n| {
-            let who = scatter(n, people);
+            let who = spread(n, people);
             ("GET", format!("/Users?filter=userName%20eq%20%22u{who}%40example.com%22"), String::new())
         })
     }
 
     fn by_email(&self, people: u64) -> Load {
         self.load(SECONDS, move |n| {
-            let who = scatter(n, people);
+            let who = spread(n, people);
             let filter =
                 format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22u{who}%40example.com%22");
             ("GET", format!("/Users?filter={filter}"), String::new())
@@ -197,7 +201,7 @@ impl Client {
     fn patches(&self, ids: &Arc<Vec<String>>) -> Load {
         let ids = Arc::clone(ids);
         self.load(SECONDS, move |n| {
-            let id = &ids[usize::try_from(scatter(n, ids.len() as u64)).unwrap_or(0)];
+            let id = &ids[usize::try_from(spread(n, ids.len() as u64)).unwrap_or(0)];
             let body = format!(
                 "{{\"Operations\":[{{\"op\":\"replace\",\"path\":\"title\",\"value\":\"Title {n}\"}}]}}"
             );
@@ -205,22 +209,22 @@ impl Client {
         })
     }
 
-    fn joins(&self, group: &str, outside: &Arc<Vec<String>>, from: usize) -> Load {
+    fn add_members(&self, group: &str, outside: &Arc<Vec<String>>, from: usize) -> Load {
         let (outside, path) = (Arc::clone(outside), format!("/Groups/{group}"));
-        self.load(FOR_LONG, move |n| {
+        self.load(UNLIMITED, move |n| {
             let id = &outside[(from + usize::try_from(n).unwrap_or(0)).min(outside.len() - 1)];
-            ("PATCH", path.clone(), join(id))
+            ("PATCH", path.clone(), add_member_body(id))
         })
     }
 
     fn send(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
         let headers = format!("{}Connection: close\r\n", self.bearer);
-        let answer = once(&self.address, &request(method, &format!("/scim/v2{path}"), &headers, body))?;
+        let answer = send_once(&self.address, &request(method, &format!("/scim/v2{path}"), &headers, body))?;
         if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&answer)?) }
     }
 
     /// Everybody's id, by cursor.
-    fn ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
+    fn user_ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {
             let path = format!("/Users?attributes=id&count=1000&cursor={cursor}");
@@ -235,7 +239,7 @@ impl Client {
     }
 
     /// A group with these members; its id.
-    fn group(&self, members: &[String]) -> anyhow::Result<String> {
+    fn create_group(&self, members: &[String]) -> anyhow::Result<String> {
         let group = self.send("POST", "/Groups", "{\"displayName\":\"Everybody\"}")?;
         let id = group["id"].as_str().context("an id")?.to_owned();
         for part in members.chunks(5_000) {

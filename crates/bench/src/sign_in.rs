@@ -1,7 +1,7 @@
 //! More sign-ins than can be hashed beside creates that need no password: what becomes of either, and of the memory.
 //! Creates are measured alone and beside sign-ins by turns, so that what else the machine does meets both.
 
-use crate::load::{Load, answer, drive, once, request};
+use crate::load::{Load, drive, request, send_for_status, send_once};
 use crate::report::Row;
 use crate::{CONNECTIONS, Process, median};
 use anyhow::{Context, ensure};
@@ -12,22 +12,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const TURNS: usize = 3;
+const ROUNDS: usize = 3;
 const SECONDS: Duration = Duration::from_secs(8);
 /// Sign-ins that are asked for in a second, whatever becomes of those before; the last are more than can be hashed.
-const A_SECOND: [u64; 3] = [0, 50, 200];
+const SIGN_INS_PER_SECOND: [u64; 3] = [0, 50, 200];
 /// People who sign in: so many that no one of them has more attempts under way than the throttle lets wait (429).
-const PEOPLE: u64 = 400;
-const PREFIXES: [[&str; TURNS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
+const USERS: u64 = 400;
+const PREFIXES: [[&str; ROUNDS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
 
 /// What came of the sign-ins.
 #[derive(Default)]
-struct Outcome {
-    asked: AtomicU64,
+struct SignInCounts {
+    sent: AtomicU64,
     signed_in: AtomicU64,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     /// Refused without a word of when to come again, or anything else: as it came.
-    wrong: Mutex<Vec<String>>,
+    unexpected: Mutex<Vec<String>>,
 }
 
 /// Runs it all.
@@ -35,32 +35,32 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let store = folder.join("muster.db").display().to_string();
     let muster = Process::muster(&store)?;
     let (tenant, key) = muster.credentials.clone().context("credentials")?;
-    let (said, _) = Process::ask(&store, &["connection", "add", "app", "--dialect", "sign-in"])?;
+    let (said, _) = Process::run_command(&store, &["connection", "add", "app", "--dialect", "sign-in"])?;
     let app = said["key"].as_str().context("a key")?.to_owned();
-    for n in 0..PEOPLE {
+    for n in 0..USERS {
         let body = format!(
             "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"who{n}@example.com\",\
              \"FirstName\":\"Who\",\"LastName\":\"Ever\",\"Password\":\"vier rote fische\",\"DoNotEmail\":true}}"
         );
         let headers = "Content-Type: application/json\r\nConnection: close\r\n";
-        let said = once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
+        let said = send_once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
         ensure!(said.contains("\"Id\""), "not created: {said}");
     }
-    let refusals = crate::refusals::measure(&muster.address, &app)?;
+    let refusals = crate::sign_in_timing::measure(&muster.address, &app)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (mut rows, mut rates) = (Vec::new(), [[0.0; TURNS]; 3]);
-    let outcomes = A_SECOND.map(|_| Arc::new(Outcome::default()));
+    let (mut rows, mut rates) = (Vec::new(), [[0.0; ROUNDS]; 3]);
+    let outcomes = SIGN_INS_PER_SECOND.map(|_| Arc::new(SignInCounts::default()));
     let idle = muster.resident_mib();
     let mut peaks = [0.0_f64; 3];
-    for turn in 0..TURNS {
-        for (beside, a_second) in A_SECOND.into_iter().enumerate() {
+    for turn in 0..ROUNDS {
+        for (beside, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate() {
             let name = format!("create, beside {a_second} sign-ins a second");
             let load = Load::create_json(tenant, &key, PREFIXES[beside][turn], SECONDS);
             let stop = Arc::new(AtomicBool::new(false));
             let asking = (a_second > 0).then(|| {
                 let (address, app) = (muster.address.clone(), app.clone());
                 let (outcome, stop) = (Arc::clone(&outcomes[beside]), Arc::clone(&stop));
-                std::thread::spawn(move || ask((&address, &app), a_second, &outcome, &stop))
+                std::thread::spawn(move || send_sign_ins((&address, &app), a_second, &outcome, &stop))
             });
             let figures =
                 runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
@@ -69,7 +69,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
             if let Some(asking) = asking {
                 asking.join().map_err(|_| anyhow::anyhow!("the sign-ins ended in a panic"))?;
             }
-            rates[beside][turn] = figures.rate();
+            rates[beside][turn] = figures.requests_per_second();
             rows.push(Row::new(&name, &figures, None));
         }
     }
@@ -81,9 +81,9 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         "resident_mib_before": idle.round(),
         "resident_mib_after_creates_alone": peaks[0].round(),
     });
-    for (beside, a_second) in A_SECOND.into_iter().enumerate().skip(1) {
+    for (beside, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate().skip(1) {
         let outcome = &outcomes[beside];
-        let wrong = outcome.wrong.lock();
+        let wrong = outcome.unexpected.lock();
         ensure!(
             wrong.is_empty(),
             "{} sign-ins were neither answered nor told when to come again: {:?}",
@@ -93,9 +93,9 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         facts[format!("beside_{a_second}_sign-ins_a_second")] = json!({
             "creates": rates[beside].round(),
             "share_that_is_kept": (rates[beside] / rates[0] * 100.0).round() / 100.0,
-            "asked": load(&outcome.asked),
+            "asked": load(&outcome.sent),
             "signed_in": load(&outcome.signed_in),
-            "refused_with_503_and_Retry-After": load(&outcome.refused),
+            "refused_with_503_and_Retry-After": load(&outcome.rejected),
             "resident_mib": peaks[beside].round(),
         });
     }
@@ -103,7 +103,12 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 }
 
 /// Asks for sign-ins at a fixed rate until it is told to stop, and waits for all answers.
-fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop: &AtomicBool) {
+fn send_sign_ins(
+    (address, key): (&str, &str),
+    a_second: u64,
+    outcome: &Arc<SignInCounts>,
+    stop: &AtomicBool,
+) {
     let begun = Instant::now();
     let mut waiting = Vec::new();
     for n in 0_u32.. {
@@ -112,19 +117,19 @@ fn ask((address, key): (&str, &str), a_second: u64, outcome: &Arc<Outcome>, stop
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let who = u64::from(n) % PEOPLE;
+        let who = u64::from(n) % USERS;
         let body = format!("{{\"user\":\"who{who}@example.com\",\"password\":\"vier rote fische\"}}");
         let headers =
             format!("Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n");
         let bytes = request("POST", "/v1/sign-in", &headers, &body);
         let (address, outcome) = (address.to_owned(), Arc::clone(outcome));
-        outcome.asked.fetch_add(1, Ordering::Relaxed);
+        outcome.sent.fetch_add(1, Ordering::Relaxed);
         waiting.push(std::thread::spawn(move || {
-            let counted = match answer(&address, &bytes) {
+            let counted = match send_for_status(&address, &bytes) {
                 Ok((200, _)) => &outcome.signed_in,
-                Ok((503, true)) => &outcome.refused,
+                Ok((503, true)) => &outcome.rejected,
                 other => {
-                    let mut wrong = outcome.wrong.lock();
+                    let mut wrong = outcome.unexpected.lock();
                     return wrong.push(format!("{other:?}"));
                 }
             };

@@ -206,36 +206,36 @@ mod tests {
 
     #[test]
     fn corpus_of_xml() {
-        corpus::each("xml", super::xml);
+        corpus::for_each_input("xml", super::xml);
     }
 
     #[test]
     fn corpus_of_json() {
-        corpus::each("json", super::json);
+        corpus::for_each_input("json", super::json);
     }
 
     #[test]
     fn corpus_of_lenient_json() {
-        corpus::each("lenient_json", super::lenient_json);
+        corpus::for_each_input("lenient_json", super::lenient_json);
     }
 
     #[test]
     fn corpus_of_forms() {
-        corpus::each("form", super::form);
+        corpus::for_each_input("form", super::form);
     }
 
     #[test]
     fn corpus_of_filters() {
-        corpus::each("filter", super::filter);
+        corpus::for_each_input("filter", super::filter);
     }
 
     #[test]
     fn corpus_of_patches() {
-        corpus::each("patch", super::patch);
+        corpus::for_each_input("patch", super::patch);
     }
 
     #[test]
     fn corpus_of_tokens() {
-        corpus::each("jwt", super::jwt);
+        corpus::for_each_input("jwt", super::jwt);
     }
 }

@@ -16,19 +16,19 @@ pub type Check = (&'static str, fn(Arc<dyn Store>) -> BoxFuture<'static, ()>);
 pub const ALL: &[Check] = &[
     ("tenants are numbered and apart", |s| Box::pin(tenants(s))),
     ("numbers rise and are never used again", |s| Box::pin(numbers(s))),
-    ("handles are one namespace in any case", |s| Box::pin(handles(s))),
-    ("a change is all or nothing", |s| Box::pin(all_or_nothing(s))),
+    ("handles are one namespace in any case", |s| Box::pin(logins(s))),
+    ("a change is all or nothing", |s| Box::pin(atomicity(s))),
     ("pages are in order of arrival, with totals", |s| Box::pin(pages(s))),
     ("sorting and conditions", |s| Box::pin(sorting(s))),
     ("members agree from both sides", |s| Box::pin(members(s))),
     ("every change leaves its event, without secrets", |s| Box::pin(events(s))),
     ("keys are found, rotated and revoked", |s| Box::pin(keys(s))),
     ("what was decided from something that has changed is stale", |s| Box::pin(stale(s))),
-    ("numbers that were wished for are passed over, however many", |s| Box::pin(passed_over(s))),
+    ("numbers that were wished for are passed over, however many", |s| Box::pin(used_numbers_are_skipped(s))),
 ];
 
 /// A person with an e-mail.
-pub fn person(email: &str) -> Box<UserEdit> {
+pub fn new_user(email: &str) -> Box<UserEdit> {
     let mut edit = UserEdit::default();
     edit.set_text(Field::Email, FieldUpdate::Set(email.to_owned()));
     Box::new(edit)
@@ -38,20 +38,20 @@ pub fn person(email: &str) -> Box<UserEdit> {
 ///
 /// # Panics
 /// When the store does not take it.
-pub async fn tenant(directory: &Directory, name: &str) -> Caller {
+pub async fn create_tenant(directory: &Directory, name: &str) -> Caller {
     let nobody = Caller::operator(TenantNumber(0));
     let command = Command::AddTenant { name: name.into(), number: None };
     let receipt = directory.run(&nobody, command).await.expect("a tenant");
     Caller::operator(receipt.tenant.expect("a tenant").number)
 }
 
-async fn add(directory: &Directory, caller: &Caller, email: &str) -> Result<u32, DirectoryError> {
-    directory.run(caller, Command::CreateUser(person(email))).await.map(|receipt| receipt.users[0].number)
+async fn create_user(directory: &Directory, caller: &Caller, email: &str) -> Result<u32, DirectoryError> {
+    directory.run(caller, Command::CreateUser(new_user(email))).await.map(|receipt| receipt.users[0].number)
 }
 
 async fn tenants(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let (one, two) = (tenant(&directory, "One").await, tenant(&directory, "Two").await);
+    let (one, two) = (create_tenant(&directory, "One").await, create_tenant(&directory, "Two").await);
     assert_eq!((one.tenant, two.tenant), (TenantNumber(1), TenantNumber(2)));
     let nobody = Caller::operator(TenantNumber(0));
     let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
@@ -59,39 +59,43 @@ async fn tenants(store: Arc<dyn Store>) {
         directory.run(&nobody, again).await,
         Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Taken))
     );
-    add(&directory, &one, "a@x.y").await.expect("added");
+    create_user(&directory, &one, "a@x.y").await.expect("added");
     assert_eq!(
-        add(&directory, &two, "a@x.y").await,
+        create_user(&directory, &two, "a@x.y").await,
         Ok(1),
         "another tenant's e-mail is free, and numbers begin at 1"
     );
     let user = directory.user(&one, UserKey::Number(1)).await.expect("there");
     assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(DirectoryError::NoSuchUser));
     let elsewhere = Caller::operator(TenantNumber(9));
-    assert!(add(&directory, &elsewhere, "a@x.y").await.is_err());
+    assert!(create_user(&directory, &elsewhere, "a@x.y").await.is_err());
     assert_eq!(directory.tenants().await.expect("listed").len(), 2);
 }
 
 async fn numbers(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     for n in 1..=3 {
-        assert_eq!(add(&directory, &caller, &format!("{n}@x.y")).await, Ok(n));
+        assert_eq!(create_user(&directory, &caller, &format!("{n}@x.y")).await, Ok(n));
     }
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
     assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(DirectoryError::NoSuchUser));
-    assert_eq!(add(&directory, &caller, "3@x.y").await, Ok(4), "the e-mail is free again, the number is not");
+    assert_eq!(
+        create_user(&directory, &caller, "3@x.y").await,
+        Ok(4),
+        "the e-mail is free again, the number is not"
+    );
 }
 
-async fn handles(store: Arc<dyn Store>) {
+async fn logins(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
-    add(&directory, &caller, "Ann@X.y").await.expect("added");
+    let caller = create_tenant(&directory, "One").await;
+    create_user(&directory, &caller, "Ann@X.y").await.expect("added");
     let taken = Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken));
-    assert_eq!(add(&directory, &caller, "aNN@x.Y").await, taken);
+    assert_eq!(create_user(&directory, &caller, "aNN@x.Y").await, taken);
     let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found in any case");
     assert_eq!(user.email(), Some("Ann@X.y"), "the spelling that was sent is kept");
-    let mut edit = person("bob@x.y");
+    let mut edit = new_user("bob@x.y");
     edit.set_text(Field::UserName, FieldUpdate::Set("ANN@x.y".into()));
     let refused = directory.run(&caller, Command::CreateUser(edit)).await;
     assert_eq!(
@@ -99,7 +103,7 @@ async fn handles(store: Arc<dyn Store>) {
         Err(DirectoryError::for_field(Field::UserName, FieldErrorKind::Taken)),
         "user names and e-mails are one space"
     );
-    let mut named = person("eve@x.y");
+    let mut named = new_user("eve@x.y");
     named.set_text(Field::UserName, FieldUpdate::Set("eve".into()));
     named.set_text(Field::ExternalId, FieldUpdate::Set("E-7".into()));
     directory.run(&caller, Command::CreateUser(named)).await.expect("added");
@@ -111,26 +115,26 @@ async fn handles(store: Arc<dyn Store>) {
         Err(DirectoryError::NoSuchUser)
     );
     let found = directory
-        .users(&caller, query(vec![UserPredicate::ExternalId("e-7".into())]))
+        .users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())]))
         .await
         .expect("searched");
     assert_eq!(found.total, 1, "a search goes by any case");
-    let swap = Command::UpdateUser { user: UserKey::Number(1), edit: person("ann2@x.y") };
+    let swap = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
-    assert_eq!(add(&directory, &caller, "ann@x.y").await, Ok(3), "what was given up is free");
+    assert_eq!(create_user(&directory, &caller, "ann@x.y").await, Ok(3), "what was given up is free");
 }
 
-fn query(tests: Vec<UserPredicate>) -> UserQuery {
+fn user_query(tests: Vec<UserPredicate>) -> UserQuery {
     UserQuery { predicates: tests, limit: 100, ..UserQuery::default() }
 }
 
-async fn all_or_nothing(store: Arc<dyn Store>) {
+async fn atomicity(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
-    let caller = tenant(&directory, "One").await;
-    add(&directory, &caller, "a@x.y").await.expect("added");
+    let caller = create_tenant(&directory, "One").await;
+    create_user(&directory, &caller, "a@x.y").await.expect("added");
     let before = directory.events(EventPosition(0), 100).await.expect("read");
     // The organisation is new and would be added first; the e-mail is taken, so neither may stay.
-    let mut edit = person("A@x.y");
+    let mut edit = new_user("A@x.y");
     edit.organization = FieldUpdate::Set(directory::OrganizationRef {
         name: Some("New".into()),
         ..directory::OrganizationRef::default()
@@ -147,9 +151,9 @@ async fn all_or_nothing(store: Arc<dyn Store>) {
 
 async fn pages(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     for n in 0..2_500 {
-        add(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
+        create_user(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
     }
     for n in [1, 2, 999, 1000, 1001, 2500] {
         directory.run(&caller, Command::DeleteUser(UserKey::Number(n))).await.expect("gone");
@@ -167,11 +171,11 @@ async fn pages(store: Arc<dyn Store>) {
 
 async fn sorting(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     for (email, name, city) in
         [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")]
     {
-        let mut edit = person(email);
+        let mut edit = new_user(email);
         edit.set_text(Field::GivenName, FieldUpdate::Set(name.into()));
         edit.set_text(Field::City, FieldUpdate::Set(city.into()));
         directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
@@ -194,16 +198,16 @@ async fn sorting(store: Arc<dyn Store>) {
     assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
     assert_eq!(order(SortKey::Number, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
-    let in_rome = query(vec![UserPredicate::AddressContains(vec!["rom".into()])]);
+    let in_rome = user_query(vec![UserPredicate::AddressContains(vec!["rom".into()])]);
     let page = directory.users(&caller, UserQuery { offset: 1, limit: 1, ..in_rome }).await.expect("read");
     assert_eq!((page.total, page.rows[0].number), (2, 3));
 }
 
 async fn members(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     for email in ["a@x.y", "b@x.y"] {
-        add(&directory, &caller, email).await.expect("added");
+        create_user(&directory, &caller, email).await.expect("added");
     }
     let edit = GroupEdit {
         name: FieldUpdate::Set("Staff".into()),
@@ -232,12 +236,12 @@ async fn members(store: Arc<dyn Store>) {
 
 async fn events(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let mut caller = tenant(&directory, "One").await;
+    let mut caller = create_tenant(&directory, "One").await;
     caller.request_id = "req-1".into();
-    let mut edit = person("a@x.y");
+    let mut edit = new_user("a@x.y");
     edit.password = Some("top-secret".into());
     directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
-    let change = Command::UpdateUser { user: UserKey::Number(1), edit: person("b@x.y") };
+    let change = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("b@x.y") };
     directory.run(&caller, change).await.expect("changed");
     directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
     let events = directory.events(EventPosition(1), 10).await.expect("read");
@@ -257,7 +261,7 @@ async fn events(store: Arc<dyn Store>) {
 
 async fn keys(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     let hash = |n: u8| KeyHash([n; 32]);
     let add =
         |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
@@ -320,9 +324,9 @@ async fn keys(store: Arc<dyn Store>) {
 #[expect(clippy::too_many_lines, reason = "what was, what became of it, and one line an edit")]
 async fn stale(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     for n in 1..=3 {
-        add(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
+        create_user(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
     }
     let group = GroupEdit { name: FieldUpdate::Set("Staff".into()), ..GroupEdit::default() };
     let group =
@@ -341,7 +345,7 @@ async fn stale(store: Arc<dyn Store>) {
     // All of it changes.
     directory.run(&caller, Command::RevokeConnection(connection.id)).await.expect("revoked");
     directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
-    let edit = Command::UpdateUser { user: UserKey::Number(2), edit: person("new@x.y") };
+    let edit = Command::UpdateUser { user: UserKey::Number(2), edit: new_user("new@x.y") };
     directory.run(&caller, edit).await.expect("changed");
     let delete = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(gone.id()) };
     directory.run(&caller, delete).await.expect("gone");
@@ -401,11 +405,11 @@ async fn stale(store: Arc<dyn Store>) {
     assert!(revoked.revoked, "nothing undoes it");
 }
 
-async fn passed_over(store: Arc<dyn Store>) {
+async fn used_numbers_are_skipped(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
-    let caller = tenant(&directory, "One").await;
+    let caller = create_tenant(&directory, "One").await;
     let make = async |number: Option<u32>, name: String| {
-        let mut edit = person(&format!("{}@x.y", name.replace(' ', "")));
+        let mut edit = new_user(&format!("{}@x.y", name.replace(' ', "")));
         let wanted = OrganizationRef { number, name: Some(name.clone()), office_number: None };
         edit.organization = FieldUpdate::Set(wanted);
         directory.run(&caller, Command::CreateUser(edit)).await.map(|_| ())?;

@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 1 << 20;
 /// # Panics
 ///
 /// When `check` does, naming the file; when there are no files, or more than 1 MiB of them.
-pub fn each(target: &str, check: impl Fn(&[u8])) {
+pub fn for_each_input(target: &str, check: impl Fn(&[u8])) {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let folder = Path::new(&here).join("../../fuzz/corpus").join(target);
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -74,16 +74,16 @@ impl PasswordHasher for PlainHasher {
 
 /// A hasher that hashes nothing and counts what it is asked to compare.
 #[derive(Default)]
-pub struct CountedHasher(AtomicU64);
+pub struct CountingHasher(AtomicU64);
 
-impl CountedHasher {
+impl CountingHasher {
     /// How often a password was compared, with a stored one or with none.
-    pub fn compared(&self) -> u64 {
+    pub fn comparisons(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl PasswordHasher for CountedHasher {
+impl PasswordHasher for CountingHasher {
     fn hash(
         &self,
         tenant: TenantNumber,
@@ -109,11 +109,11 @@ impl PasswordHasher for CountedHasher {
 
 /// A directory over a store, with ports that can be foretold.
 pub fn directory(store: Arc<dyn Store>) -> Directory {
-    directory_from(store, 0)
+    directory_with_ids_from(store, 0)
 }
 
 /// The same with ids from a number on, for a store that was used before.
-pub fn directory_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
+pub fn directory_with_ids_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
     let ids = CountingIds::from(first_id);
     Directory::new(store, Arc::new(StepClock::default()), Arc::new(ids), Arc::new(PlainHasher))
 }

@@ -1,17 +1,17 @@
 //! What tests share: ports that can be foretold, commands made by chance, the suite every engine must pass, real
 //! database servers with a proxy that meddles with them, and a mail server that fails on demand.
 
-pub mod arrivals;
-pub mod chance;
-pub mod conflicts;
+pub mod account_conformance;
+pub mod conflict_conformance;
 pub mod conformance;
 pub mod corpus;
+pub mod diff;
 pub mod fakes;
-pub mod lives;
-pub mod memberships;
+pub mod generators;
+pub mod import_conformance;
+pub mod membership_conformance;
 pub mod postgres;
 pub mod proxy;
-pub mod same;
 pub mod seeds;
 pub mod smtp;
 pub mod waiting;

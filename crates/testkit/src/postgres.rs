@@ -1,15 +1,15 @@
 //! Real PostgreSQL servers for tests: as many as wanted, each in a folder and on a port of its own, to be killed,
 //! restarted, followed by a standby and promoted at will. The binaries must be installed.
 
-mod balancer;
-mod bouncer;
-mod keeper;
+mod pgbouncer;
+mod pgpool;
+mod process_guard;
 
-pub use balancer::Balancer;
-pub use bouncer::Bouncer;
-pub(crate) use keeper::free_port;
+pub use pgbouncer::PgBouncer;
+pub use pgpool::Pgpool;
+pub(crate) use process_guard::free_port;
 
-use keeper::{Keeper, PATIENCE};
+use process_guard::{ProcessGuard, STARTUP_TIMEOUT};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,7 +23,7 @@ const STANDBY: &str = "standby";
 /// A real PostgreSQL server of the tests' own on a free loopback port. It ends when it is dropped, and also when the
 /// process that started it dies in any way.
 pub struct Cluster {
-    keeper: Keeper,
+    guard: ProcessGuard,
     port: u16,
 }
 
@@ -31,13 +31,13 @@ impl Cluster {
     /// A new, empty server. `settings` are further lines of `postgresql.conf` as it spells them, and outweigh ours:
     /// `fsync` is off unless they say otherwise, since it costs time and only a real power cut would show.
     pub fn start(settings: &[(&str, &str)]) -> Self {
-        Self::in_folder(Keeper::new(), settings)
+        Self::initialize(ProcessGuard::new(), settings)
     }
 
-    fn in_folder(keeper: Keeper, settings: &[(&str, &str)]) -> Self {
+    fn initialize(keeper: ProcessGuard, settings: &[(&str, &str)]) -> Self {
         let user = ["-D", "data", "-U", "muster", "-A", "trust"];
         let form = ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"];
-        keeper.run(&program("initdb"), &[&user[..], &form].concat());
+        keeper.run(&binary_path("initdb"), &[&user[..], &form].concat());
         let ours = [
             ("listen_addresses", "'127.0.0.1'"),
             ("max_connections", "300"),
@@ -52,51 +52,51 @@ impl Cluster {
             text.push_str(&format!("{name} = {value}\n"));
         }
         std::fs::write(&file, text).expect("written");
-        Self::on(keeper)
+        Self::start_on_free_port(keeper)
     }
 
     /// A new server that speaks TLS with a certificate and its key, in PEM; the file of that certificate comes along.
     pub fn with_tls(certificate: &str, key: &str) -> (Self, PathBuf) {
-        let keeper = Keeper::new();
+        let keeper = ProcessGuard::new();
         let files = ["server.crt", "server.key"].map(|name| keeper.folder().join(name));
         for (file, text) in files.iter().zip([certificate, key]) {
             std::fs::write(file, text).expect("written");
-            keeper.own(file);
+            keeper.give_to_server_user(file);
         }
         let quoted = files.each_ref().map(|file| format!("'{}'", file.display()));
         let settings = [("ssl", "on"), ("ssl_cert_file", &quoted[0]), ("ssl_key_file", &quoted[1])];
         let [certificate, _] = files;
-        (Self::in_folder(keeper, &settings), certificate)
+        (Self::initialize(keeper, &settings), certificate)
     }
 
     /// The server on a folder that is ready for it, on a port that nobody else takes first.
-    fn on(keeper: Keeper) -> Self {
-        let mut cluster = Self { keeper, port: 0 };
+    fn start_on_free_port(keeper: ProcessGuard) -> Self {
+        let mut cluster = Self { guard: keeper, port: 0 };
         for _ in 0..5 {
             cluster.port = free_port();
-            if cluster.launch() {
+            if cluster.start_server() {
                 return cluster;
             }
         }
         panic!("the server does not start: {}", cluster.log());
     }
 
-    fn launch(&self) -> bool {
+    fn start_server(&self) -> bool {
         let port = self.port.to_string();
-        let folder = self.keeper.folder().to_str().expect("a path in UTF-8");
+        let folder = self.guard.folder().to_str().expect("a path in UTF-8");
         let arguments = ["-D", "data", "-p", &port, "-k", folder];
         let answers = || {
-            let mut ready = Command::new(program("pg_isready"));
+            let mut ready = Command::new(binary_path("pg_isready"));
             ready.args(["-q", "-h", "127.0.0.1", "-p", &port]).status().is_ok_and(|status| status.success())
         };
-        self.keeper.start(&program("postgres"), &arguments, answers)
+        self.guard.start(&binary_path("postgres"), &arguments, answers)
     }
 
     /// A fresh database on it; its URL.
-    pub fn database(&self) -> String {
+    pub fn create_database(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("muster_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.administer(&format!("CREATE DATABASE {name}"));
+        self.run_sql(&format!("CREATE DATABASE {name}"));
         self.url(&name)
     }
 
@@ -113,19 +113,19 @@ impl Cluster {
     /// A synchronous standby of this server, in step with it: from now on a commit here waits for it.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let keeper = Keeper::new();
+        let keeper = ProcessGuard::new();
         let source = format!("host=127.0.0.1 port={} user=muster application_name={STANDBY}", self.port);
         let arguments = ["-D", "data", "-d", &source, "-R", "-X", "stream", "-c", "fast", "--no-sync"];
-        keeper.run(&program("pg_basebackup"), &arguments);
-        let standby = Self::on(keeper);
-        self.administer(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'"));
-        self.administer("SELECT pg_reload_conf()");
+        keeper.run(&binary_path("pg_basebackup"), &arguments);
+        let standby = Self::start_on_free_port(keeper);
+        self.run_sql(&format!("ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'"));
+        self.run_sql("SELECT pg_reload_conf()");
         let in_step = format!(
             "SELECT count(*) FROM pg_stat_replication WHERE application_name = '{STANDBY}' AND sync_state = 'sync'"
         );
         let begun = Instant::now();
-        while self.administer(&in_step) != "1" {
-            assert!(begun.elapsed() < PATIENCE, "the standby does not follow: {}", standby.log());
+        while self.run_sql(&in_step) != "1" {
+            assert!(begun.elapsed() < STARTUP_TIMEOUT, "the standby does not follow: {}", standby.log());
             std::thread::sleep(Duration::from_millis(50));
         }
         standby
@@ -133,57 +133,57 @@ impl Cluster {
 
     /// SIGKILL to the server and all its processes, as a power cut would.
     pub fn kill(&self) {
-        self.keeper.cut();
+        self.guard.kill_all();
     }
 
     /// Stops it as an administrator would who does not wait for clients.
     pub fn stop(&self) {
-        self.keeper.stop("INT");
+        self.guard.stop("INT");
     }
 
     /// SIGSTOP to the server and all its processes, until [`resume`](Self::resume).
     pub fn suspend(&self) {
-        self.keeper.signal("STOP");
+        self.guard.signal("STOP");
     }
 
     /// SIGCONT to all of them.
     pub fn resume(&self) {
-        self.keeper.signal("CONT");
+        self.guard.signal("CONT");
     }
 
     /// Starts it again, on the same folder and port.
     pub fn restart(&self) {
-        assert!(self.launch(), "the server does not start again: {}", self.log());
+        assert!(self.start_server(), "the server does not start again: {}", self.log());
     }
 
     /// Makes a standby the primary; returns when it takes writes.
     pub fn promote(&self) {
-        assert_eq!(self.administer("SELECT pg_promote(true, 60)"), "t", "promoted: {}", self.log());
+        assert_eq!(self.run_sql("SELECT pg_promote(true, 60)"), "t", "promoted: {}", self.log());
     }
 
     /// What the server has logged.
     pub fn log(&self) -> String {
-        self.keeper.log()
+        self.guard.log()
     }
 
     /// The folder that holds all of it.
     pub fn folder(&self) -> &Path {
-        self.keeper.folder()
+        self.guard.folder()
     }
 
-    fn administer(&self, statement: &str) -> String {
+    fn run_sql(&self, statement: &str) -> String {
         query(&self.url("postgres"), statement)
     }
 }
 
 /// What a statement on a database says: rows as lines, columns between bars.
 pub fn query(url: &str, statement: &str) -> String {
-    run(url, &[statement.to_owned()])
+    run_statements(url, &[statement.to_owned()])
 }
 
 /// The same for several statements, each a transaction of its own.
-fn run(url: &str, statements: &[String]) -> String {
-    let mut psql = Command::new(program("psql"));
+fn run_statements(url: &str, statements: &[String]) -> String {
+    let mut psql = Command::new(binary_path("psql"));
     psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]);
     let output = psql.args(statements.iter().flat_map(|one| ["-c", one])).output().expect("psql");
     let error = String::from_utf8_lossy(&output.stderr);
@@ -192,8 +192,8 @@ fn run(url: &str, statements: &[String]) -> String {
 }
 
 /// Runs a file of statements on a database, such as `pg_dump` writes.
-pub fn load(url: &str, file: &Path) {
-    let mut command = Command::new(program("psql"));
+pub fn load_dump(url: &str, file: &Path) {
+    let mut command = Command::new(binary_path("psql"));
     command.args([
         "-X",
         "-q",
@@ -213,10 +213,10 @@ pub fn load(url: &str, file: &Path) {
 
 /// The cluster that all tests of this process share, started when first asked for. `MUSTER_TEST_ISOLATION`, if set,
 /// is the isolation its transactions have by default, such as `serializable`.
-pub fn shared() -> &'static Cluster {
+pub fn shared_cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let isolation = isolation().map(|level| format!("'{level}'"));
+        let isolation = default_isolation().map(|level| format!("'{level}'"));
         let settings: Vec<_> =
             isolation.iter().map(|level| ("default_transaction_isolation", level.as_str())).collect();
         Cluster::start(&settings)
@@ -225,28 +225,28 @@ pub fn shared() -> &'static Cluster {
 
 /// A fresh, empty database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a
 /// database whose user may make others, on that server: `cargo xtask test` starts one for all test processes.
-pub fn database() -> String {
-    create("template1")
+pub fn create_database() -> String {
+    create_from_template("template1")
 }
 
 /// A fresh database as a store begins: a copy of the one that `MUSTER_TEST_TEMPLATE` names, which is migrated already.
 /// If the variable is not set, the database is empty and is migrated when a store is opened on it.
-pub fn migrated() -> String {
+pub fn create_migrated_database() -> String {
     let template = std::env::var("MUSTER_TEST_TEMPLATE").ok().filter(|name| !name.is_empty());
-    create(template.as_deref().unwrap_or("template1"))
+    create_from_template(template.as_deref().unwrap_or("template1"))
 }
 
-fn create(template: &str) -> String {
+fn create_from_template(template: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared().database() };
+    let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared_cluster().create_database() };
     // Not the process id: one server outlives so many test processes that ids come again.
     let chance = RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed));
     let name = format!("muster_test_{chance:016x}");
     let mut statements = vec![format!("CREATE DATABASE {name} TEMPLATE {template}")];
-    if let Some(level) = isolation() {
+    if let Some(level) = default_isolation() {
         statements.push(format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
     }
-    run(&url, &statements);
+    run_statements(&url, &statements);
     let (base, parameters) =
         url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
@@ -254,25 +254,25 @@ fn create(template: &str) -> String {
 }
 
 /// The isolation that transactions of the tests' databases have by default, where one is asked for.
-fn isolation() -> Option<String> {
+fn default_isolation() -> Option<String> {
     std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty())
 }
 
 /// Where a program of PostgreSQL is: distributions keep those of the server apart from each other, and off the path.
-fn program(name: &str) -> PathBuf {
+fn binary_path(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let told = Command::new("pg_config").arg("--bindir").output().ok();
         let told = told.and_then(|output| String::from_utf8(output.stdout).ok());
         let told =
             told.map(|text| PathBuf::from(text.trim())).filter(|folder| folder.join("initdb").exists());
-        told.or_else(newest).unwrap_or_default()
+        told.or_else(newest_bin_dir).unwrap_or_default()
     });
     folder.join(name)
 }
 
 /// The newest version's folder, where several may be installed side by side.
-fn newest() -> Option<PathBuf> {
+fn newest_bin_dir() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
     let versions = versions.filter(|version| version.path().join("bin/initdb").exists());
     let number = |entry: &std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();

@@ -1,11 +1,11 @@
 //! A proxy between a PostgreSQL client and its server that loses, delays and refuses commits on purpose: what a network
 //! and a busy server do rarely, and a test must see often. `COPY` and encryption it does not understand.
 
-mod line;
+mod connection;
 mod wire;
 
 use crate::postgres::free_port;
-use line::Line;
+use connection::ProxiedConnection;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What to do with a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meddling {
+pub enum Fault {
     /// Nothing.
     Pass,
     /// The server rolls back, and the client is told SQLSTATE 40001.
@@ -24,26 +24,26 @@ pub enum Meddling {
     /// The server rolls back, and the client is told SQLSTATE 40P01.
     Deadlock,
     /// Both sides are cut before the server has seen it.
-    CutBefore,
+    DisconnectBefore,
     /// Both sides are cut when the server has committed, and before the client hears of it.
-    CutAfter,
+    DisconnectAfter,
     /// The client is cut at once, and the server gets the commit only this much later, when the client may already be
     /// trying again.
-    CutThenCommit(Duration),
+    DisconnectThenCommit(Duration),
     /// The answer is late by this much.
     Delay(Duration),
 }
 
-impl Meddling {
+impl Fault {
     /// Its name in counts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "passed",
             Self::SerializationFailure => "serialization failure",
             Self::Deadlock => "deadlock",
-            Self::CutBefore => "cut before",
-            Self::CutAfter => "cut after",
-            Self::CutThenCommit(_) => "cut, then commit",
+            Self::DisconnectBefore => "cut before",
+            Self::DisconnectAfter => "cut after",
+            Self::DisconnectThenCommit(_) => "cut, then commit",
             Self::Delay(_) => "delayed",
         }
     }
@@ -57,7 +57,7 @@ pub struct Proxy {
 
 struct Shared {
     server: String,
-    choose: Box<dyn Fn(u64) -> Meddling + Send + Sync>,
+    choose_fault: Box<dyn Fn(u64) -> Fault + Send + Sync>,
     commits: AtomicU64,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     state: Mutex<State>,
@@ -68,26 +68,26 @@ struct State {
     mode: Mode,
     /// `None` refuses connections as if nobody was there.
     listener: Option<TcpListener>,
-    lines: Vec<Weak<Line>>,
+    connections: Vec<Weak<ProxiedConnection>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Open,
-    Hung,
-    Cut,
-    Ended,
+    Stalled,
+    Disconnected,
+    Stopped,
 }
 
 impl Proxy {
     /// Listens in front of `server`, a host and port. `choose` is asked about each commit seen, counted from 0 over all
     /// connections.
-    pub fn start(server: &str, choose: impl Fn(u64) -> Meddling + Send + Sync + 'static) -> Self {
+    pub fn start(server: &str, choose: impl Fn(u64) -> Fault + Send + Sync + 'static) -> Self {
         let port = free_port();
-        let state = State { mode: Mode::Open, listener: Some(listen(port)), lines: Vec::new() };
+        let state = State { mode: Mode::Open, listener: Some(listen(port)), connections: Vec::new() };
         let shared = Arc::new(Shared {
             server: server.to_owned(),
-            choose: Box::new(choose),
+            choose_fault: Box::new(choose),
             commits: AtomicU64::new(0),
             counts: Mutex::default(),
             state: Mutex::new(state),
@@ -119,36 +119,36 @@ impl Proxy {
     }
 
     /// Cuts all connections and refuses new ones, until [`resume`](Self::resume).
-    pub fn cut_all(&self) {
-        let mut state = self.shared.enter(Mode::Cut);
+    pub fn disconnect_all(&self) {
+        let mut state = self.shared.set_mode(Mode::Disconnected);
         state.listener = None;
-        state.cut();
+        state.disconnect_all();
     }
 
     /// Lets nothing pass on any connection, and new ones wait without an answer, until [`resume`](Self::resume).
-    pub fn hang(&self) {
-        let mut state = self.shared.enter(Mode::Hung);
+    pub fn stall(&self) {
+        let mut state = self.shared.set_mode(Mode::Stalled);
         state.listener.get_or_insert_with(|| listen(self.port));
     }
 
     /// Lets everything pass again; what was held meanwhile first.
     pub fn resume(&self) {
-        let mut state = self.shared.enter(Mode::Open);
+        let mut state = self.shared.set_mode(Mode::Open);
         state.listener.get_or_insert_with(|| listen(self.port));
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let mut state = self.shared.enter(Mode::Ended);
+        let mut state = self.shared.set_mode(Mode::Stopped);
         state.listener = None;
-        state.cut();
+        state.disconnect_all();
     }
 }
 
 impl State {
-    fn cut(&self) {
-        self.lines.iter().filter_map(Weak::upgrade).for_each(|line| line.cut());
+    fn disconnect_all(&self) {
+        self.connections.iter().filter_map(Weak::upgrade).for_each(|line| line.disconnect());
     }
 }
 
@@ -157,7 +157,7 @@ impl Shared {
         self.state.lock()
     }
 
-    fn enter(&self, mode: Mode) -> MutexGuard<'_, State> {
+    fn set_mode(&self, mode: Mode) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.mode = mode;
         self.changed.notify_all();
@@ -165,15 +165,15 @@ impl Shared {
     }
 
     /// Waits while nothing may pass; an error when nothing will.
-    fn gate(&self) -> std::io::Result<()> {
+    fn wait_until_open(&self) -> std::io::Result<()> {
         let mut state = self.state();
-        self.changed.wait_while(&mut state, |state| state.mode == Mode::Hung);
-        if state.mode == Mode::Open { Ok(()) } else { Err(wire::cut()) }
+        self.changed.wait_while(&mut state, |state| state.mode == Mode::Stalled);
+        if state.mode == Mode::Open { Ok(()) } else { Err(wire::connection_aborted()) }
     }
 
     /// What to do with the commit that was just seen.
-    fn meddling(&self) -> Meddling {
-        let meddling = (self.choose)(self.commits.fetch_add(1, Ordering::SeqCst));
+    fn next_fault(&self) -> Fault {
+        let meddling = (self.choose_fault)(self.commits.fetch_add(1, Ordering::SeqCst));
         let mut counts = self.counts.lock();
         *counts.entry(meddling.name()).or_default() += 1;
         meddling
@@ -182,7 +182,7 @@ impl Shared {
     fn accept(self: Arc<Self>) {
         loop {
             let state = self.state();
-            if state.mode == Mode::Ended {
+            if state.mode == Mode::Stopped {
                 return;
             }
             let accepted = state.listener.as_ref().and_then(|listener| listener.accept().ok());
@@ -199,22 +199,22 @@ impl Shared {
     fn serve(self: Arc<Self>, client: TcpStream) -> std::io::Result<()> {
         client.set_nonblocking(false)?;
         client.set_nodelay(true)?;
-        self.gate()?;
-        let startup = wire::startup(&client)?;
-        self.gate()?;
+        self.wait_until_open()?;
+        let startup = wire::read_startup(&client)?;
+        self.wait_until_open()?;
         let server = TcpStream::connect(&self.server)?;
         server.set_nodelay(true)?;
-        let line = Arc::new(Line::new(client, server));
+        let line = Arc::new(ProxiedConnection::new(client, server));
         let mut state = self.state();
-        if matches!(state.mode, Mode::Cut | Mode::Ended) {
+        if matches!(state.mode, Mode::Disconnected | Mode::Stopped) {
             return Ok(());
         }
-        state.lines.retain(|line| line.strong_count() > 0);
-        state.lines.push(Arc::downgrade(&line));
+        state.connections.retain(|line| line.strong_count() > 0);
+        state.connections.push(Arc::downgrade(&line));
         drop(state);
         let (shared, other) = (Arc::clone(&self), Arc::clone(&line));
-        std::thread::spawn(move || other.pump_down(&shared));
-        line.pump_up(&self, &startup);
+        std::thread::spawn(move || other.forward_replies(&shared));
+        line.forward_requests(&self, &startup);
         Ok(())
     }
 }

@@ -2,10 +2,10 @@
 //! it is strict, so that a mailer that bends the rules is found out here and not by a stranger's server.
 
 mod mime;
-mod received;
+mod received_mail;
 mod session;
 
-pub use received::Received;
+pub use received_mail::ReceivedMail;
 
 use crate::postgres::free_port;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -29,21 +29,21 @@ pub enum Stage {
     /// In the middle of the message: after its third line, or its end if it is shorter.
     Body,
     /// After the final dot, when the client waits to hear that the message was taken in.
-    End,
+    EndOfData,
 }
 
 /// What the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
+pub enum Behavior {
     /// Takes in everything.
     Accept,
     /// Refuses for now. In the greeting this also ends the session, and so it does in the middle of a message.
-    Refuse4xx {
+    Reject4xx {
         /// Where.
         at: Stage,
     },
     /// Refuses for good. In the middle of a message this also ends the session.
-    Refuse5xx {
+    Reject5xx {
         /// Where.
         at: Stage,
     },
@@ -53,16 +53,16 @@ pub enum Behaviour {
         at: Stage,
     },
     /// Closes the connection without an answer. A message that was on its way is not kept.
-    Cut {
+    Disconnect {
         /// Where.
         at: Stage,
     },
     /// Keeps the message, and closes the connection without an answer.
-    CutAfterTaking,
+    DisconnectAfterAccept,
 }
 
 /// A mail server on a free loopback port. It ends when it is dropped.
-pub struct Receiver {
+pub struct SmtpServer {
     shared: Arc<Shared>,
     port: u16,
 }
@@ -78,17 +78,17 @@ struct State {
     /// The connections of the time since it last began to listen, which `era` counts: what belongs to an earlier one
     /// is cut, and may not bring in a message any more.
     streams: Vec<Weak<TcpStream>>,
-    era: u64,
+    generation: u64,
     is_ended: bool,
-    behaviour: Behaviour,
+    behavior: Behavior,
     /// What sessions to come do instead, one each.
-    next: VecDeque<Behaviour>,
-    unknown: Vec<String>,
+    queued_behaviors: VecDeque<Behavior>,
+    unknown_recipients: Vec<String>,
     sessions: usize,
-    mails: Vec<Received>,
+    mails: Vec<ReceivedMail>,
 }
 
-impl Receiver {
+impl SmtpServer {
     /// Listens, and takes in everything.
     pub fn start() -> Self {
         // Another process may take a free port first.
@@ -97,11 +97,11 @@ impl Receiver {
         let state = State {
             listener: Some(listener),
             streams: Vec::new(),
-            era: 0,
+            generation: 0,
             is_ended: false,
-            behaviour: Behaviour::Accept,
-            next: VecDeque::new(),
-            unknown: Vec::new(),
+            behavior: Behavior::Accept,
+            queued_behaviors: VecDeque::new(),
+            unknown_recipients: Vec::new(),
             sessions: 0,
             mails: Vec::new(),
         };
@@ -123,11 +123,11 @@ impl Receiver {
 
     /// Goes down: all sessions are cut, and connections are refused. When this returns, no message comes in any more.
     pub fn stop_listening(&self) {
-        self.shared.state().leave();
+        self.shared.state().stop();
     }
 
     /// Is back, on the same port.
-    pub fn listen_again(&self) {
+    pub fn resume_listening(&self) {
         let mut state = self.shared.state();
         if state.listener.is_none() {
             state.listener = listen(self.port).ok();
@@ -139,36 +139,36 @@ impl Receiver {
     }
 
     /// What sessions do from now on, those that are open too; what was set before is forgotten.
-    pub fn behave(&self, behaviour: Behaviour) {
+    pub fn set_behavior(&self, behaviour: Behavior) {
         let mut state = self.shared.state();
-        state.behaviour = behaviour;
-        state.next.clear();
+        state.behavior = behaviour;
+        state.queued_behaviors.clear();
     }
 
     /// What each of the next sessions does from its beginning to its end, after those this was already said of. Those
     /// that come later do what [`behave`](Self::behave) says.
-    pub fn behave_next(&self, sessions: usize, behaviour: Behaviour) {
-        self.shared.state().next.extend(std::iter::repeat_n(behaviour, sessions));
+    pub fn queue_behavior(&self, sessions: usize, behaviour: Behavior) {
+        self.shared.state().queued_behaviors.extend(std::iter::repeat_n(behaviour, sessions));
     }
 
     /// From now on nobody is known at this address: `RCPT TO` of it is answered with 550.
-    pub fn rejecting(&self, address: &str) {
-        self.shared.state().unknown.push(address.to_owned());
+    pub fn reject_recipient(&self, address: &str) {
+        self.shared.state().unknown_recipients.push(address.to_owned());
     }
 
     /// How many connections were seen.
-    pub fn sessions(&self) -> usize {
+    pub fn session_count(&self) -> usize {
         self.shared.state().sessions
     }
 
     /// Everything that was taken in, in that order.
-    pub fn mails(&self) -> Vec<Received> {
+    pub fn mails(&self) -> Vec<ReceivedMail> {
         self.shared.state().mails.clone()
     }
 
     /// Everything that was taken in, as soon as it is this many; it fails when they do not come within this time. The
     /// thread waits.
-    pub fn wait_for(&self, count: usize, time: Duration) -> Vec<Received> {
+    pub fn wait_for_mails(&self, count: usize, time: Duration) -> Vec<ReceivedMail> {
         let mut state = self.shared.state();
         self.shared.changed.wait_while_for(&mut state, |state| state.mails.len() < count, time);
         let (mails, sessions) = (state.mails.clone(), state.sessions);
@@ -182,18 +182,18 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
+impl Drop for SmtpServer {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.is_ended = true;
-        state.leave();
+        state.stop();
     }
 }
 
 impl State {
-    fn leave(&mut self) {
+    fn stop(&mut self) {
         self.listener = None;
-        self.era += 1;
+        self.generation += 1;
         for stream in self.streams.drain(..).filter_map(|stream| stream.upgrade()) {
             drop(stream.shutdown(Shutdown::Both));
         }
@@ -205,14 +205,14 @@ impl Shared {
         self.state.lock()
     }
 
-    fn is_unknown(&self, address: &str) -> bool {
-        self.state().unknown.iter().any(|unknown| unknown.eq_ignore_ascii_case(address))
+    fn is_unknown_recipient(&self, address: &str) -> bool {
+        self.state().unknown_recipients.iter().any(|unknown| unknown.eq_ignore_ascii_case(address))
     }
 
     /// Keeps a message of a session of this era; whether it does.
-    fn take(&self, era: u64, mail: Received) -> bool {
+    fn store_mail(&self, era: u64, mail: ReceivedMail) -> bool {
         let mut state = self.state();
-        let is_taken = state.era == era;
+        let is_taken = state.generation == era;
         if is_taken {
             state.mails.push(mail);
             self.changed.notify_all();
@@ -236,7 +236,7 @@ impl Shared {
             state.sessions += 1;
             state.streams.retain(|stream| stream.strong_count() > 0);
             state.streams.push(Arc::downgrade(&stream));
-            let (era, behaviour) = (state.era, state.next.pop_front());
+            let (era, behaviour) = (state.generation, state.queued_behaviors.pop_front());
             drop(state);
             let shared = Arc::clone(&self);
             std::thread::spawn(move || drop(Session::run(&shared, &stream, era, behaviour)));

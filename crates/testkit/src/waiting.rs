@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 /// How long something may take before it is taken for never. Only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_mins(3);
+pub const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Waits until `find` finds something.
 ///
 /// # Panics
-/// When it does not within [`PATIENCE`], naming what was waited for.
+/// When it does not within [`TIMEOUT`], naming what was waited for.
 pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = find() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited too long for {what}");
+        assert!(begun.elapsed() < TIMEOUT, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -24,7 +24,7 @@ pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
 /// Waits until something is so.
 ///
 /// # Panics
-/// When it is not within [`PATIENCE`], naming what was waited for.
+/// When it is not within [`TIMEOUT`], naming what was waited for.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
 }

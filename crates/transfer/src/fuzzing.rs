@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn corpus_of_csv() {
-        corpus::each("csv", super::csv);
+        corpus::for_each_input("csv", super::csv);
     }
 
     #[test]
@@ -181,6 +181,6 @@ mod tests {
 
     #[test]
     fn corpus_of_ldif() {
-        corpus::each("ldif", super::ldif);
+        corpus::for_each_input("ldif", super::ldif);
     }
 }

@@ -46,8 +46,9 @@ pub(crate) fn check(
         crates.entry(of.to_owned()).or_default().insert(place, module);
     }
     for modules in crates.values() {
-        let edges =
-            modules.iter().map(|(place, module)| (module.file.as_str(), imported(modules, place, module)));
+        let edges = modules
+            .iter()
+            .map(|(place, module)| (module.file.as_str(), imported_files(modules, place, module)));
         cycles(&edges.collect(), problems);
     }
     Ok(())
@@ -61,7 +62,7 @@ impl Module {
             Item::Mod(item) if item.content.is_some() => {
                 item.content.into_iter().flat_map(|(_, items)| items).for_each(|item| self.read(item));
             }
-            item => self.mention(item.to_token_stream()),
+            item => self.collect_paths(item.to_token_stream()),
         }
     }
 
@@ -90,7 +91,7 @@ impl Module {
     }
 
     /// Notes the paths in any tokens, those of macros included.
-    fn mention(&mut self, tokens: TokenStream) {
+    fn collect_paths(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
         for token in tokens {
@@ -115,7 +116,7 @@ impl Module {
                     self.paths.insert(std::mem::take(&mut path));
                     colons = 0;
                     if let TokenTree::Group(group) = other {
-                        self.mention(group.stream());
+                        self.collect_paths(group.stream());
                     }
                 }
             }
@@ -132,30 +133,31 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 }
 
 /// The files that a module takes names from.
-fn imported<'a>(modules: &'a Modules, place: &[String], module: &Module) -> BTreeSet<&'a str> {
+fn imported_files<'a>(modules: &'a Modules, place: &[String], module: &Module) -> BTreeSet<&'a str> {
     let paths = module.imports.values().chain(&module.paths);
-    let named = paths.filter_map(|path| definition(modules, place, path, 0));
-    let globs = module.globs.iter().filter_map(|path| Some(&modules[&descend(modules, place, path)?.0]));
+    let named = paths.filter_map(|path| defining_module(modules, place, path, 0));
+    let globs =
+        module.globs.iter().filter_map(|path| Some(&modules[&resolve_modules(modules, place, path)?.0]));
     let containing: Vec<&str> =
         (0..=place.len()).filter_map(|depth| Some(modules.get(&place[..depth])?.file.as_str())).collect();
     named.chain(globs).map(|module| module.file.as_str()).filter(|file| !containing.contains(file)).collect()
 }
 
 /// The module that defines what a path names; none if the path names a module, or nothing of this crate.
-fn definition<'a>(
+fn defining_module<'a>(
     modules: &'a Modules,
     place: &[String],
     path: &[String],
     depth: usize,
 ) -> Option<&'a Module> {
-    let (place, rest) = descend(modules, place, path)?;
+    let (place, rest) = resolve_modules(modules, place, path)?;
     let module = modules.get(&place)?;
     let name = rest.first()?;
     match module.imports.get(name) {
         // A re-export; the bound is against names that import themselves.
         Some(import) if depth < 8 => {
             let full: Vec<String> = import.iter().chain(&rest[1..]).cloned().collect();
-            definition(modules, &place, &full, depth + 1)
+            defining_module(modules, &place, &full, depth + 1)
         }
         Some(_) => None,
         None if rest.len() == path.len() => None,
@@ -164,7 +166,7 @@ fn definition<'a>(
 }
 
 /// Follows a path down the modules as far as it names some: the last of them, and what is left of the path.
-fn descend<'p>(
+fn resolve_modules<'p>(
     modules: &Modules,
     place: &[String],
     path: &'p [String],

@@ -2,14 +2,14 @@
 //!
 //! It works with stable Rust: the coverage that libFuzzer goes by is a pass of LLVM's, which rustc runs when it is named.
 
-use crate::setup::works;
-use crate::{root, run, run_with, say, target};
+use crate::setup::is_available;
+use crate::{print_status, repo_root, run, run_with, target_dir};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Compiler arguments: counters for every edge, a table of where they are, and calls at comparisons.
-const FLAGS: &str = "-Cpasses=sancov-module \
+const RUSTFLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -21,17 +21,20 @@ const SECONDS: u32 = 300;
 /// `NAME` alone or with seconds runs a target; `NAME merge` puts what earlier runs have found into the repository's corpus, as
 /// far as it reaches code that nothing else there does; nothing at all lists the targets.
 pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
-    let folder = root().join("fuzz").canonicalize().context("there is no folder fuzz")?;
+    let folder = repo_root().join("fuzz").canonicalize().context("there is no folder fuzz")?;
     let targets = targets(&folder)?;
     let Some(name) = arguments.first() else {
-        say(&format!("cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}", targets.join(", ")));
+        print_status(&format!(
+            "cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}",
+            targets.join(", ")
+        ));
         return Ok(());
     };
     if !targets.contains(name) {
         bail!("there is no fuzz target {name}; there are {}", targets.join(", "));
     }
     let program = build(&folder, name)?;
-    let (corpus, found) = (folder.join("corpus").join(name), target().join("fuzz/found").join(name));
+    let (corpus, found) = (folder.join("corpus").join(name), target_dir().join("fuzz/found").join(name));
     let artifacts = folder.join("artifacts").join(name);
     for folder in [&corpus, &found, &artifacts] {
         std::fs::create_dir_all(folder)?;
@@ -67,17 +70,17 @@ fn targets(folder: &Path) -> anyhow::Result<Vec<String>> {
 
 /// Builds a target; its program.
 fn build(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    if !works("c++", &["--version"]) {
+    if !is_available("c++", &["--version"]) {
         bail!("libFuzzer needs a C++ compiler (Debian's package g++)");
     }
     let about = Command::new("rustc").arg("-vV").output().context("rustc cannot be run")?;
     let about = String::from_utf8_lossy(&about.stdout);
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
-    let (manifest, built) = (folder.join("Cargo.toml"), target().join("fuzz"));
+    let (manifest, built) = (folder.join("Cargo.toml"), target_dir().join("fuzz"));
     // With a target named, build scripts and macros are built without the arguments.
     let arguments = ["build", "--release", "--locked", "--target", host, "--bin", name, "--manifest-path"];
     let manifest = manifest.display().to_string();
     let arguments = [&arguments[..], &[manifest.as_str()]].concat();
-    run_with("cargo", &arguments, &[("RUSTFLAGS", FLAGS.into()), ("CARGO_TARGET_DIR", built.clone())])?;
+    run_with("cargo", &arguments, &[("RUSTFLAGS", RUSTFLAGS.into()), ("CARGO_TARGET_DIR", built.clone())])?;
     Ok(built.join(host).join("release").join(name))
 }

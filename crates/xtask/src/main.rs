@@ -1,8 +1,8 @@
 //! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
 
 mod cycles;
+mod dependencies;
 mod fuzz;
-mod packages;
 mod setup;
 mod test;
 mod tidy;
@@ -28,9 +28,9 @@ const HELP: &str = "cargo xtask COMMAND
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
-        "test" => test::Extent::parse(std::env::args().nth(2).as_deref()).and_then(test::test),
+        "test" => test::TestScope::parse(std::env::args().nth(2).as_deref()).and_then(test::test),
         "check" => check(),
-        "tidy" => tidy::run(&root()),
+        "tidy" => tidy::run(&repo_root()),
         "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "bench" => bench(),
         _ => Err(anyhow::anyhow!("{HELP}")),
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("xtask: {error:#}"));
+            print_status(&format!("xtask: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -46,20 +46,20 @@ fn main() -> ExitCode {
 
 /// The root of the repository that cargo was called in. What was there at compile time may be another clone's, where
 /// several share what they have built.
-fn root() -> PathBuf {
+fn repo_root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(here).join("../..")
 }
 
 #[expect(clippy::print_stderr, reason = "this is the developer's terminal")]
-fn say(text: &str) {
+fn print_status(text: &str) {
     eprintln!("{text}");
 }
 
 /// Where cargo puts what it builds: this program is in a folder of it.
-fn target() -> PathBuf {
+fn target_dir() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();
-    here.ancestors().nth(2).map_or_else(|| root().join("target"), PathBuf::from)
+    here.ancestors().nth(2).map_or_else(|| repo_root().join("target"), PathBuf::from)
 }
 
 /// Runs a command in the repository and shows it; an error when it fails.
@@ -69,7 +69,7 @@ fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 
 /// The same with variables.
 fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
-    say(&format!("+ {program} {}", arguments.join(" ")));
+    print_status(&format!("+ {program} {}", arguments.join(" ")));
     let mut command = Command::new(program);
     // `cargo run` describes this package in variables that build scripts of dependencies watch: left in, Cargo would rebuild
     // half of the tree whenever `cargo xtask test` follows a `cargo test` by hand, and the other way round.
@@ -79,7 +79,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
         command.env_remove(name);
     }
     let variables = variables.iter().map(|(name, value)| (*name, value.as_os_str()));
-    let status = command.args(arguments).envs(variables).current_dir(root()).status();
+    let status = command.args(arguments).envs(variables).current_dir(repo_root()).status();
     let status = status.with_context(|| format!("{program} cannot be run"))?;
     if status.success() { Ok(()) } else { bail!("{program} {} failed", arguments.join(" ")) }
 }
@@ -93,7 +93,7 @@ fn check() -> anyhow::Result<()> {
 /// What needs no compiler: formatting, house rules, spelling, unused dependencies.
 fn style() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
-    tidy::run(&root())?;
+    tidy::run(&repo_root())?;
     tools::check()
 }
 

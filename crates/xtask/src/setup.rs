@@ -2,13 +2,13 @@
 //! PostgreSQL's server and PgBouncer, which the tests start by themselves, and age. On Debian what is missing is
 //! installed; elsewhere it is said.
 
-use crate::{run, say};
+use crate::{print_status, run};
 use anyhow::bail;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program the tests run, how to see that it works, and the Debian package it is in.
-const NEEDED: [(&str, &[&str], &str); 11] = [
+const REQUIRED_PROGRAMS: [(&str, &[&str], &str); 11] = [
     ("curl", &["--version"], "curl"),
     ("node", &["--version"], "nodejs"),
     ("npm", &["--version"], "npm"),
@@ -42,16 +42,16 @@ const NEEDED: [(&str, &[&str], &str); 11] = [
 ];
 
 /// What long runs need, too.
-const NEEDED_FOR_LONG: [(&str, &[&str], &str); 1] =
+const REQUIRED_FOR_LONG_RUNS: [(&str, &[&str], &str); 1] =
     [("sh", &["-c", "PATH=\"$PATH:/usr/sbin\" pgpool --version"], "pgpool2")];
 
 /// Makes sure everything is there.
 pub(crate) fn prepare(is_long: bool) -> anyhow::Result<()> {
-    let longer = NEEDED_FOR_LONG.iter().filter(|_| is_long);
-    let missing: Vec<&str> = NEEDED
+    let longer = REQUIRED_FOR_LONG_RUNS.iter().filter(|_| is_long);
+    let missing: Vec<&str> = REQUIRED_PROGRAMS
         .iter()
         .chain(longer)
-        .filter(|(p, a, _)| !works(p, a))
+        .filter(|(p, a, _)| !is_available(p, a))
         .map(|(_, _, package)| *package)
         .collect();
     if missing.is_empty() {
@@ -60,7 +60,7 @@ pub(crate) fn prepare(is_long: bool) -> anyhow::Result<()> {
     if !Path::new("/etc/debian_version").exists() {
         bail!("the tests need {}: please install them and run this again", missing.join(", "));
     }
-    say(&format!("installing {}", missing.join(", ")));
+    print_status(&format!("installing {}", missing.join(", ")));
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
     let apt = |arguments: &[&str]| {
         if is_root { run("apt-get", arguments) } else { run("sudo", &[&["apt-get"], arguments].concat()) }
@@ -69,7 +69,7 @@ pub(crate) fn prepare(is_long: bool) -> anyhow::Result<()> {
     apt(&[&["install", "--yes", "--quiet", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn is_available(program: &str, arguments: &[&str]) -> bool {
     let quiet = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }

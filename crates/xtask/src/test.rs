@@ -1,10 +1,10 @@
 //! `cargo xtask test`: formatting, lints and every test, with all the set-up they need, and where the time went.
 //!
-//! Tests of the package `muster` come in three kinds. Those under `neutral::` open no engine and run once. Those under
-//! [`ONCE`] start servers or clients, or choose stores, of their own and run once, on SQLite. All others reach the store and run on SQLite,
+//! Tests of the package `muster` come in three kinds. Those under `no_engine::` open no engine and run once. Those under
+//! [`SQLITE_ONLY_MODULES`] start servers or clients, or choose stores, of their own and run once, on SQLite. All others reach the store and run on SQLite,
 //! on PostgreSQL, and on PostgreSQL where every transaction is serializable.
 
-use crate::{run, run_with, say, setup, target, tools};
+use crate::{print_status, run, run_with, setup, target_dir, tools};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Modules whose tests run on one engine only, unless the run is long.
-const ONCE: [&str; 10] = [
+const SQLITE_ONLY_MODULES: [&str; 10] = [
     "outages::",
     "clients::",
     "generated_clients::",
     "browser::",
-    "packages::",
-    "own_stores::",
+    "client_packages::",
+    "settings::",
     "full_disk::",
     "io_faults::",
     "simulation::",
@@ -26,8 +26,12 @@ const ONCE: [&str; 10] = [
 ];
 
 /// Tests of `store` that open no database, and need no second run with serializable transactions.
-const STORE_WITHOUT_POSTGRES: [&str; 4] =
-    ["embedded::", "suite::memory", "suite::sqlite", "agree::random_changes_give_the_same_on_sqlite"];
+const STORE_WITHOUT_POSTGRES: [&str; 4] = [
+    "embedded_engine::",
+    "conformance::memory",
+    "conformance::sqlite",
+    "engine_equivalence::random_changes_give_the_same_on_sqlite",
+];
 
 /// Variables that make Cargo lint while it builds. Clippy is the compiler with lints, so it takes the compiler's place for the
 /// workspace's own crates. That takes hardly longer than a build without lints; `cargo clippy` beside it would analyze
@@ -37,7 +41,7 @@ const LINTS: [(&str, &str); 2] =
 
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum TestScope {
     /// Formatting, lints, unit tests, transcripts, and the store's suite on SQLite.
     Quick,
     /// Every test, with fixed seeds.
@@ -46,7 +50,7 @@ pub(crate) enum Extent {
     Long,
 }
 
-impl Extent {
+impl TestScope {
     /// From the command line.
     pub(crate) fn parse(flag: Option<&str>) -> anyhow::Result<Self> {
         match flag {
@@ -59,11 +63,11 @@ impl Extent {
 }
 
 /// Runs the tests.
-pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
-    let mut times = Times::default();
+pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
+    let mut times = StepTimes::default();
     times.step("set-up", || {
-        if extent != Extent::Quick {
-            setup::prepare(extent == Extent::Long)?;
+        if extent != TestScope::Quick {
+            setup::prepare(extent == TestScope::Long)?;
         }
         tools::install()
     })?;
@@ -72,11 +76,11 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     // Everything before the first test, so that the two are timed apart, and also what no test runs, for its lints.
     let build = ["build", "--quiet", "--workspace", "--all-targets"];
     times.step("build, with lints", || cargo(&build, &[]))?;
-    if extent == Extent::Quick {
-        times.step("tests", || quick(runner))?;
+    if extent == TestScope::Quick {
+        times.step("tests", || run_quick(runner))?;
     } else {
         let server = times.step("PostgreSQL", DatabaseServer::start)?;
-        everything(runner, &server, extent, &mut times)?;
+        run_all(runner, &server, extent, &mut times)?;
         times.step("end of PostgreSQL", || {
             drop(server);
             Ok(())
@@ -87,19 +91,19 @@ pub(crate) fn test(extent: Extent) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn quick(runner: Runner) -> anyhow::Result<()> {
-    runner.run(&Tests { kind: Kind::Unit, ..Tests::default() }, &[])?;
-    let muster = Tests { package: "muster", kind: Kind::Integration, ..Tests::default() };
-    runner.run(&Tests { only: "transcripts::", ..muster }, &[])?;
-    let store = Tests { package: "store", kind: Kind::Integration, ..Tests::default() };
-    runner.run(&Tests { only: "sqlite_passes_the_suite", ..store }, &[])
+fn run_quick(runner: Runner) -> anyhow::Result<()> {
+    runner.run(&TestFilter { kind: TestKind::Unit, ..TestFilter::default() }, &[])?;
+    let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
+    runner.run(&TestFilter { name_contains: "transcripts::", ..muster }, &[])?;
+    let store = TestFilter { package: "store", kind: TestKind::Integration, ..TestFilter::default() };
+    runner.run(&TestFilter { name_contains: "sqlite_passes_the_suite", ..store }, &[])
 }
 
-fn everything(
+fn run_all(
     runner: Runner,
     server: &DatabaseServer,
-    extent: Extent,
-    times: &mut Times,
+    extent: TestScope,
+    times: &mut StepTimes,
 ) -> anyhow::Result<()> {
     let variables = |engine: &str, isolation: &str| {
         let mut variables = vec![
@@ -108,68 +112,74 @@ fn everything(
             ("MUSTER_TEST_ENGINE", PathBuf::from(engine)),
             ("MUSTER_TEST_ISOLATION", PathBuf::from(isolation)),
         ];
-        if extent == Extent::Long {
+        if extent == TestScope::Long {
             variables.push(("MUSTER_TEST_LONG", PathBuf::from("1")));
         }
         variables
     };
     let read_committed = "";
-    let muster = Tests { package: "muster", kind: Kind::Integration, ..Tests::default() };
+    let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
     times.step("packages of the clients", || {
-        runner.run(&Tests { only: "packages::", ..muster }, &variables("none", read_committed))
+        runner.run(
+            &TestFilter { name_contains: "client_packages::", ..muster },
+            &variables("none", read_committed),
+        )
     })?;
     times.step("tests of the other crates", || {
-        let tests = Tests { exclude: "muster", ..Tests::default() };
+        let tests = TestFilter { exclude: "muster", ..TestFilter::default() };
         runner.run(&tests, &variables("none", read_committed))
     })?;
     times.step("tests without an engine", || {
-        runner.run(&Tests { only: "neutral::", ..muster }, &variables("none", read_committed))
+        runner.run(&TestFilter { name_contains: "no_engine::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests on SQLite", || {
-        runner.run(&Tests { without: &["neutral::"], ..muster }, &variables("sqlite", read_committed))
+        runner.run(
+            &TestFilter { skip_prefixes: &["no_engine::"], ..muster },
+            &variables("sqlite", read_committed),
+        )
     })?;
-    let once: &[&str] = if extent == Extent::Long { &[] } else { &ONCE };
-    let without = [&["neutral::"], once].concat();
-    let on_postgres = Tests { without: &without, ..muster };
+    let once: &[&str] = if extent == TestScope::Long { &[] } else { &SQLITE_ONLY_MODULES };
+    let without = [&["no_engine::"], once].concat();
+    let on_postgres = TestFilter { skip_prefixes: &without, ..muster };
     times.step("tests on PostgreSQL", || runner.run(&on_postgres, &variables("postgres", read_committed)))?;
     times.step("tests on PostgreSQL, serializable", || {
         runner.run(&on_postgres, &variables("postgres", "serializable"))
     })?;
     times.step("the store's tests, serializable", || {
-        let store = Tests { package: "store", kind: Kind::Integration, ..Tests::default() };
-        let tests = Tests { without: &STORE_WITHOUT_POSTGRES, ..store };
+        let store = TestFilter { package: "store", kind: TestKind::Integration, ..TestFilter::default() };
+        let tests = TestFilter { skip_prefixes: &STORE_WITHOUT_POSTGRES, ..store };
         runner.run(&tests, &variables("none", "serializable"))
     })
 }
 
 /// Which tests of the workspace run. Empty texts stand for all.
 #[derive(Clone, Copy, Default)]
-struct Tests<'a> {
+struct TestFilter<'a> {
     package: &'a str,
     exclude: &'a str,
-    kind: Kind,
+    kind: TestKind,
     /// A part of their names.
-    only: &'a str,
+    name_contains: &'a str,
     /// Beginnings of the names of those that do not run.
-    without: &'a [&'a str],
+    skip_prefixes: &'a [&'a str],
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Kind {
+enum TestKind {
     #[default]
     All,
     Unit,
     Integration,
 }
 
-impl Tests<'_> {
+impl TestFilter<'_> {
     /// As a filter expression of nextest's.
     fn expression(&self) -> String {
         let mut terms = vec!["all()".to_owned()];
         match self.kind {
-            Kind::All => {}
-            Kind::Unit => terms.push("not kind(test)".into()),
-            Kind::Integration => terms.push("kind(test)".into()),
+            TestKind::All => {}
+            TestKind::Unit => terms.push("not kind(test)".into()),
+            TestKind::Integration => terms.push("kind(test)".into()),
         }
         if !self.package.is_empty() {
             terms.push(format!("package(={})", self.package));
@@ -177,10 +187,10 @@ impl Tests<'_> {
         if !self.exclude.is_empty() {
             terms.push(format!("not package(={})", self.exclude));
         }
-        if !self.only.is_empty() {
-            terms.push(format!("test(~{})", self.only));
+        if !self.name_contains.is_empty() {
+            terms.push(format!("test(~{})", self.name_contains));
         }
-        terms.extend(self.without.iter().map(|beginning| format!("not test(/^{beginning}/)")));
+        terms.extend(self.skip_prefixes.iter().map(|beginning| format!("not test(/^{beginning}/)")));
         terms.join(" & ")
     }
 
@@ -192,15 +202,15 @@ impl Tests<'_> {
             arguments.extend(["--exclude", self.exclude]);
         }
         match self.kind {
-            Kind::All => arguments.extend(["--lib", "--bins", "--tests"]),
-            Kind::Unit => arguments.extend(["--lib", "--bins"]),
-            Kind::Integration => arguments.extend(["--test", "*"]),
+            TestKind::All => arguments.extend(["--lib", "--bins", "--tests"]),
+            TestKind::Unit => arguments.extend(["--lib", "--bins"]),
+            TestKind::Integration => arguments.extend(["--test", "*"]),
         }
         arguments.push("--");
-        if !self.only.is_empty() {
-            arguments.push(self.only);
+        if !self.name_contains.is_empty() {
+            arguments.push(self.name_contains);
         }
-        arguments.extend(self.without.iter().flat_map(|beginning| ["--skip", beginning]));
+        arguments.extend(self.skip_prefixes.iter().flat_map(|beginning| ["--skip", beginning]));
         arguments
     }
 }
@@ -220,11 +230,11 @@ impl Runner {
         if version.is_ok_and(|output| output.status.success()) {
             return Self::Nextest;
         }
-        say("cargo-nextest is not installed: `cargo test` runs the tests instead, more slowly");
+        print_status("cargo-nextest is not installed: `cargo test` runs the tests instead, more slowly");
         Self::CargoTest
     }
 
-    fn run(self, tests: &Tests<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    fn run(self, tests: &TestFilter<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
         match self {
             // Always the whole workspace: a smaller choice would build its dependencies with other features, anew.
             Self::Nextest => {
@@ -253,8 +263,8 @@ struct DatabaseServer {
 
 impl DatabaseServer {
     fn start() -> anyhow::Result<Self> {
-        let programs = target().join("debug");
-        let mut process = Command::new(programs.join("cluster"))
+        let programs = target_dir().join("debug");
+        let mut process = Command::new(programs.join("test_postgres"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -300,9 +310,9 @@ impl Drop for DatabaseServer {
 
 /// How long each step took.
 #[derive(Default)]
-struct Times(Vec<(&'static str, Duration)>);
+struct StepTimes(Vec<(&'static str, Duration)>);
 
-impl Times {
+impl StepTimes {
     fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let begun = Instant::now();
         let done = work()?;
@@ -312,10 +322,10 @@ impl Times {
 
     fn print(&self) {
         for (name, time) in &self.0 {
-            say(&format!("{:>7.1} s  {name}", time.as_secs_f64()));
+            print_status(&format!("{:>7.1} s  {name}", time.as_secs_f64()));
         }
         let total: Duration = self.0.iter().map(|(_, time)| *time).sum();
-        say(&format!("{:>7.1} s  in all", total.as_secs_f64()));
+        print_status(&format!("{:>7.1} s  in all", total.as_secs_f64()));
     }
 }
 
@@ -327,7 +337,7 @@ mod tests {
 
     /// `CLIPPY_ARGS` is not documented, so a new version of Rust could ignore it and let warnings pass.
     #[test]
-    fn code_that_clippy_warns_of_does_not_compile() {
+    fn code_with_clippy_warnings_does_not_compile() {
         let folder = std::env::temp_dir().join(format!("muster-lints-{}", std::process::id()));
         let compiles = |code: &str| {
             let mut compiler = Command::new(LINTS[0].1)

@@ -5,7 +5,7 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Which of our crates a crate may depend on, tests not counted.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("directory", &[]),
     ("store", &["directory"]),
     ("dialects", &["directory"]),
@@ -19,25 +19,25 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("bench", &["directory", "adapters", "server", "testkit"]),
     ("xtask", &[]),
 ];
-const OURS: [&str; 9] =
+const WORKSPACE_CRATES: [&str; 9] =
     ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
 
 /// Crates the core must not know.
-const NOT_IN_CORE: [&str; 8] =
+const FORBIDDEN_IN_CORE: [&str; 8] =
     ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
 
 /// What every dialect's folder holds.
 const DIALECT_FILES: [&str; 6] = ["mod.rs", "wire.rs", "read.rs", "write.rs", "errors.rs", "routes.rs"];
 
-const LONGEST_FILE: usize = 500;
-const LONGEST_DIALECT_MOD: usize = 110;
+const MAX_FILE_LINES: usize = 500;
+const MAX_DIALECT_MOD_LINES: usize = 110;
 
 /// Checks the house; an error that lists everything found.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut found = Vec::new();
-    arrows(root, &mut found)?;
-    dialects(root, &mut found)?;
-    crate::packages::check(root, &mut found)?;
+    check_dependencies(root, &mut found)?;
+    check_dialects(root, &mut found)?;
+    crate::dependencies::check(root, &mut found)?;
     let mut files = Vec::new();
     collect(&root.join("crates"), &mut files)?;
     let mut lengths = Vec::new();
@@ -45,21 +45,21 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(path)?;
         let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
         lengths.push(text.lines().count());
-        file(&name, &text, &mut found);
+        check_file(&name, &text, &mut found);
     }
     crate::cycles::check(root, &files, &mut found)?;
     lengths.sort_unstable();
     let (median, nine_tenths) = (lengths[lengths.len() / 2], lengths[lengths.len() * 9 / 10]);
-    crate::say(&format!(
+    crate::print_status(&format!(
         "tidy: {} files, median {median} lines, nine tenths within {nine_tenths}",
         lengths.len()
     ));
     if found.is_empty() { Ok(()) } else { bail!("tidy found:\n  {}", found.join("\n  ")) }
 }
 
-fn file(name: &str, text: &str, found: &mut Vec<String>) {
+fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
     let lines = text.lines().count();
-    if lines > LONGEST_FILE {
+    if lines > MAX_FILE_LINES {
         found.push(format!("{name}: {lines} lines; is there a second thing in it?"));
     }
     if !text.starts_with("//!") {
@@ -112,17 +112,17 @@ fn file(name: &str, text: &str, found: &mut Vec<String>) {
     }
 }
 
-fn arrows(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
-    for (name, allowed) in ARROWS {
+fn check_dependencies(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+    for (name, allowed) in ALLOWED_DEPENDENCIES {
         let manifest = std::fs::read_to_string(root.join("crates").join(name).join("Cargo.toml"))?;
         let needs = manifest.split("[dependencies]").nth(1).unwrap_or_default();
         let needs = needs.split("\n[").next().unwrap_or_default();
         let needs = needs.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
         for need in needs.filter(|need| !need.is_empty()) {
-            if OURS.contains(&need) && !allowed.contains(&need) {
+            if WORKSPACE_CRATES.contains(&need) && !allowed.contains(&need) {
                 found.push(format!("crates/{name} must not know {need}"));
             }
-            if name == "directory" && NOT_IN_CORE.contains(&need) {
+            if name == "directory" && FORBIDDEN_IN_CORE.contains(&need) {
                 found.push(format!("the core must not know {need}"));
             }
         }
@@ -130,7 +130,7 @@ fn arrows(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+fn check_dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
     let folder = root.join("crates/dialects/src");
     let list = std::fs::read_to_string(folder.join("lib.rs"))?;
     let mut names = Vec::new();
@@ -149,7 +149,7 @@ fn dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
             found.push(format!("dialect {name} has no {file}"));
         }
         let opening = std::fs::read_to_string(folder.join(name).join("mod.rs")).unwrap_or_default();
-        if opening.lines().count() > LONGEST_DIALECT_MOD {
+        if opening.lines().count() > MAX_DIALECT_MOD_LINES {
             found.push(format!("dialect {name}: mod.rs says what it is and no more"));
         }
         for page in [format!("docs/dialects/{name}.md"), format!("transcripts/{name}")] {

@@ -294,7 +294,7 @@ pub(super) fn item_to_change(fields: &RequestFields) -> Result<ItemKey, RequestE
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-/// Which group or folder is meant: `Id`, else `ExternalId`, else `Name`.
+/// Which group or folder is meant: `Id`, else `ExternalId`, else `AttributePath`.
 pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> {
     if let Some(id) = fields.guid("Id")? {
         return Ok(ItemKey::Id(ItemId(id)));

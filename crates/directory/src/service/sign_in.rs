@@ -28,7 +28,7 @@ impl Directory {
     /// Who signs in with that; `session` is what is kept of the key of their browser, if it is one.
     ///
     /// Whether there is no such person, they may not sign in, or the password is another: it is
-    /// [`SignInError::Refused`] and takes as long. After many failures it is [`SignInError::Slow`].
+    /// [`SignInError::Rejected`] and takes as long. After many failures it is [`SignInError::Slow`].
     pub async fn sign_in(
         &self,
         caller: &Caller,

@@ -7,7 +7,7 @@ use std::process::Command;
 #[test]
 fn metrics_are_served_on_the_admin_listener_only() {
     let server = Server::start(&[]);
-    let (_, key) = server.tenant(&[]);
+    let (_, key) = server.create_tenant(&[]);
     let bearer = format!("Bearer {key}");
     // The OpenAPI document does not describe the admin listener, so its answers are not compared with it.
     let at = |address: &str, target: &str| {
@@ -29,7 +29,7 @@ fn metrics_are_served_on_the_admin_listener_only() {
 }
 
 #[test]
-fn metrics_on_the_public_listener_need_their_token() {
+fn metrics_on_the_public_listener_require_the_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "a-token-of-24-characters\n").expect("written");
@@ -58,7 +58,7 @@ fn metrics_on_the_public_listener_need_their_token() {
 }
 
 /// What `serve` says when it cannot start.
-fn failure(arguments: &[&str]) -> String {
+fn start_error(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
     let serve = ["serve", "--listen", "127.0.0.1:0", "--store", store.to_str().expect("text")];
@@ -73,9 +73,9 @@ fn an_admin_port_in_use_is_an_error_only_if_it_was_set() {
     let held = TcpListener::bind("127.0.0.1:9095");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
-    let said = failure(&["--admin-listen", &address]);
+    let said = start_error(&["--admin-listen", &address]);
     assert!(said.contains(&address) && said.contains("--admin-listen"), "{said}");
-    let server = Server::start_by_default(&["--listen", "127.0.0.1:0"]);
+    let server = Server::start_with_default_ports(&["--listen", "127.0.0.1:0"]);
     assert_eq!(server.admin, "", "there are no metrics");
     assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
     assert!(server.log().contains("127.0.0.1:9095"), "{}", server.log());
@@ -86,9 +86,10 @@ fn an_admin_port_in_use_is_an_error_only_if_it_was_set() {
         [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")]
     {
         std::fs::write(&file, text).expect("written");
-        let said = failure(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+        let said =
+            start_error(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
         assert!(said.contains(why) && (text.is_empty() || !said.contains(text)), "{said}");
     }
-    let said = failure(&["--metrics-token-file", "/nonexistent/token", "--admin-listen", "none"]);
+    let said = start_error(&["--metrics-token-file", "/nonexistent/token", "--admin-listen", "none"]);
     assert!(said.contains("/nonexistent/token"), "{said}");
 }

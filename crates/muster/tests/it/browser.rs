@@ -1,7 +1,7 @@
 //! People's pages and mails in a real browser, from the first mail to the last sign-in: `clients/browser` tells the
 //! story, this gives it a server.
 
-use crate::clients::{npm_client, run};
+use crate::clients::{npm_client, run_ok};
 use crate::support::{MUSTER, Server};
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,31 +14,33 @@ fn free_port() -> u16 {
 }
 
 #[test]
-fn people_live_their_whole_lives_in_a_browser() {
+fn user_pages_and_mails_work_in_a_browser() {
     let port = free_port().to_string();
     let mails = format!("smtp://127.0.0.1:{port}");
     // A mail that comes before the story listens is tried again at once.
     let flags = ["--smtp-url", &mails, "--mail-from", "people@example.com", "--mail-retry-delay", "1"];
     let server = Server::start(&flags);
-    let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
-    let sign_in = server.connection(tenant, "app", &["--dialect", "sign-in"]);
+    let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
+    let sign_in = server.create_connection(tenant, "app", &["--dialect", "sign-in"]);
     // Pictures stay, so that somebody can look at them.
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     drop(std::fs::remove_dir_all(&pictures));
     let folder = tempfile::tempdir().expect("a folder");
     npm_client("browser", folder.path());
     println!("screenshots: {}", pictures.display());
-    let said = run(Command::new("node")
-        .arg("story.mjs")
-        .current_dir(folder.path())
-        .env("MUSTER_URL", format!("http://{}", server.address))
-        .env("MUSTER_TENANT", tenant.to_string())
-        .env("MUSTER_KEY", key)
-        .env("MUSTER_SIGN_IN_KEY", sign_in)
-        .env("MUSTER", MUSTER)
-        .env("MUSTER_STORE", server.store())
-        .env("MUSTER_SMTP_PORT", port)
-        .env("SCREENSHOTS", &pictures));
+    let said = run_ok(
+        Command::new("node")
+            .arg("test.mjs")
+            .current_dir(folder.path())
+            .env("MUSTER_URL", format!("http://{}", server.address))
+            .env("MUSTER_TENANT", tenant.to_string())
+            .env("MUSTER_KEY", key)
+            .env("MUSTER_SIGN_IN_KEY", sign_in)
+            .env("MUSTER", MUSTER)
+            .env("MUSTER_STORE", server.store())
+            .env("MUSTER_SMTP_PORT", port)
+            .env("SCREENSHOTS", &pictures),
+    );
     println!("{said}");
     assert!(said.contains(", 0 failed"), "{said}");
 }

@@ -1,14 +1,14 @@
 //! Real clients from the registries, and curl with the lines that `muster demo` prints.
 
-use crate::packages;
-use crate::support::{MUSTER, Reply, Server, root};
-use crate::transcripts::{compare, fill, parse};
+use crate::client_packages;
+use crate::support::{HttpResponse, MUSTER, Server, repo_root};
+use crate::transcripts::{compare, parse, substitute};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub(crate) fn run(command: &mut Command) -> String {
+pub(crate) fn run_ok(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -18,33 +18,35 @@ pub(crate) fn run(command: &mut Command) -> String {
 
 /// A copy of a client in `folder`, with its packages of npm.
 pub(crate) fn npm_client(client: &str, folder: &Path) {
-    for file in std::fs::read_dir(root().join("clients").join(client)).expect("clients") {
+    for file in std::fs::read_dir(repo_root().join("clients").join(client)).expect("clients") {
         let file = file.expect("a file");
         if file.path().is_file() {
             std::fs::copy(file.path(), folder.join(file.file_name())).expect("copied");
         }
     }
-    std::os::unix::fs::symlink(packages::npm(client), folder.join("node_modules")).expect("linked");
+    std::os::unix::fs::symlink(client_packages::npm(client), folder.join("node_modules")).expect("linked");
 }
 
 #[test]
 fn the_servicestack_client_of_npm_works() {
     let server = Server::start(&[]);
-    let (tenant, key) = server.tenant(&[]);
+    let (tenant, key) = server.create_tenant(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     npm_client("servicestack-js", folder.path());
-    let said = run(Command::new("node")
-        .arg("test.mjs")
-        .current_dir(folder.path())
-        .env("MUSTER_URL", format!("http://{}", server.address))
-        .env("MUSTER_COMPANY", tenant.to_string())
-        .env("MUSTER_KEY", key));
+    let said = run_ok(
+        Command::new("node")
+            .arg("test.mjs")
+            .current_dir(folder.path())
+            .env("MUSTER_URL", format!("http://{}", server.address))
+            .env("MUSTER_COMPANY", tenant.to_string())
+            .env("MUSTER_KEY", key),
+    );
     assert!(said.contains("0 failed"), "{said}");
 }
 
 /// Runs a script with the packages in these folders and no others. As in a virtual environment they come after the
 /// standard library, which one of them (`dataclasses`) would otherwise replace.
-pub(crate) fn python(packages: &[&Path], script: &Path) -> Command {
+pub(crate) fn python_command(packages: &[&Path], script: &Path) -> Command {
     let start = "import os, runpy, sys; sys.path.extend(sys.argv[1].split(os.pathsep)); sys.argv = sys.argv[2:]; \
                  runpy.run_path(sys.argv[0], run_name='__main__')";
     let mut command = Command::new("python3");
@@ -58,11 +60,13 @@ pub(crate) fn python(packages: &[&Path], script: &Path) -> Command {
 #[test]
 fn scim2_tester_finds_no_failure_and_no_error() {
     let server = Server::start(&[]);
-    let (_, key) = server.tenant(&[]);
-    let script = root().join("clients/scim2-py/test.py");
-    let said = run(python(&[&packages::pypi("scim2-py")], &script)
-        .args(["--url", &format!("http://{}/scim/v2", server.address), "test"])
-        .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {key}")));
+    let (_, key) = server.create_tenant(&[]);
+    let script = repo_root().join("clients/scim2-py/test.py");
+    let said = run_ok(
+        python_command(&[&client_packages::pypi("scim2-py")], &script)
+            .args(["--url", &format!("http://{}/scim/v2", server.address), "test"])
+            .env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {key}")),
+    );
     let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
     let (successes, others) = (count("SUCCESS"), count("ERROR") + count("FAILURE") + count("CRITICAL"));
     assert!(successes >= 150 && others == 0, "{successes} successes, {others} others\n{said}");
@@ -72,24 +76,26 @@ fn scim2_tester_finds_no_failure_and_no_error() {
 #[test]
 fn the_servicestack_client_of_pypi_works() {
     let server = Server::start(&[]);
-    let (tenant, key) = server.tenant(&[]);
-    let script = root().join("clients/servicestack-py/test.py");
-    let said = run(python(&[&packages::pypi("servicestack-py")], &script)
-        .env("MUSTER_URL", format!("http://{}", server.address))
-        .env("MUSTER_COMPANY", tenant.to_string())
-        .env("MUSTER_KEY", key));
+    let (tenant, key) = server.create_tenant(&[]);
+    let script = repo_root().join("clients/servicestack-py/test.py");
+    let said = run_ok(
+        python_command(&[&client_packages::pypi("servicestack-py")], &script)
+            .env("MUSTER_URL", format!("http://{}", server.address))
+            .env("MUSTER_COMPANY", tenant.to_string())
+            .env("MUSTER_KEY", key),
+    );
     assert!(said.contains("0 failed"), "{said}");
 }
 
 /// The printed samples, sent by curl: the same files that the transcripts speak over a bare socket.
 #[test]
-fn curl_sends_the_printed_samples() {
+fn curl_can_send_the_documented_samples() {
     let server = Server::start(&[]);
     let mut sent = 0;
     for name in ["onfire", "ccs", "publisher"] {
-        let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
+        let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
         let mut known = HashMap::from([("company".to_owned(), tenant.to_string()), ("key".to_owned(), key)]);
-        let text = std::fs::read_to_string(root().join("transcripts").join(name).join("seeds.http"))
+        let text = std::fs::read_to_string(repo_root().join("transcripts").join(name).join("seeds.http"))
             .expect("samples");
         for exchange in parse(&text) {
             let path = exchange.target.replace("http://example.com", "");
@@ -101,13 +107,13 @@ fn curl_sends_the_printed_samples() {
                 curl.args(["--header", "Content-Type:"]);
             }
             for (header, value) in &exchange.headers {
-                curl.args(["--header", &format!("{header}: {}", fill(value, &known))]);
+                curl.args(["--header", &format!("{header}: {}", substitute(value, &known))]);
             }
             if !exchange.body.is_empty() {
-                curl.args(["--data-binary", &fill(&exchange.body, &known)]);
+                curl.args(["--data-binary", &substitute(&exchange.body, &known)]);
             }
-            let said = run(curl.arg(format!("http://{}{}", server.address, fill(&path, &known))));
-            let compared = compare(&exchange, &Reply::parse(said.as_bytes()), &mut known);
+            let said = run_ok(curl.arg(format!("http://{}{}", server.address, substitute(&path, &known))));
+            let compared = compare(&exchange, &HttpResponse::parse(said.as_bytes()), &mut known);
             assert_eq!(compared, Ok(()), "{name}: {}", exchange.title);
             sent += 1;
         }
@@ -116,7 +122,7 @@ fn curl_sends_the_printed_samples() {
 }
 
 #[test]
-fn the_curl_lines_of_the_demo_work_as_printed() {
+fn the_demo_curl_commands_work() {
     let mut demo = Command::new(MUSTER)
         .args(["demo", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -136,7 +142,7 @@ fn the_curl_lines_of_the_demo_work_as_printed() {
     assert_eq!(curls.len(), 5, "{printed:?}");
     for line in curls {
         let said =
-            run(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
+            run_ok(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
         assert!(said.contains("example.com") || said.contains("<Status>Invited</Status>"), "{line}\n{said}");
     }
     crate::support::terminate(demo.id());

@@ -1,14 +1,14 @@
 //! The command line: what programs get with `--json`, where settings come from, and how it says that something is
 //! wrong.
 
-use crate::support::{MUSTER, Server, json, send};
+use crate::support::{MUSTER, Server, run_json, send};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use testkit::waiting::wait_until;
 
 #[test]
-fn what_cannot_be_served_is_said_plainly() {
+fn startup_errors_are_clear() {
     let folder = tempfile::tempdir().expect("a folder");
     let foreign = folder.path().join("notes.txt");
     std::fs::write(
@@ -37,41 +37,42 @@ fn what_cannot_be_served_is_said_plainly() {
 }
 
 #[test]
-fn a_key_that_is_revoked_while_the_server_runs_stops_working() {
+fn a_revoked_key_stops_working_while_the_server_runs() {
     let server = Server::start(&[]);
-    let (_, key) = server.tenant(&[]);
+    let (_, key) = server.create_tenant(&[]);
     let get = || {
         send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
             .status
     };
     assert_eq!(get(), 200);
-    server.json(&["connection", "rotate", "main"]);
+    server.run_json(&["connection", "rotate", "main"]);
     // The use is stored later, and only for the key that was used.
     let used = || {
-        let keys = server.json(&["connection", "list"])[0]["keys"].clone();
+        let keys = server.run_json(&["connection", "list"])[0]["keys"].clone();
         [0, 1].map(|key| keys[key]["lastUse"].is_string())
     };
     wait_until("the use of the first key", || used()[0]);
     assert_eq!(used(), [true, false]);
-    server.json(&["connection", "revoke", "main"]);
+    server.run_json(&["connection", "revoke", "main"]);
     // Keys are trusted for a second.
     wait_until("the key to stop working", || get() == 401);
 }
 
 #[test]
-fn identities_rise_with_time_or_are_random() {
+fn ids_are_time_ordered_or_random() {
     for (ids, version) in [("time-ordered", '7'), ("random", '4')] {
-        let place = crate::support::Place::new();
-        json(&place.store, &["tenant", "add", "Acme", "--id-kind", ids]);
-        let id = json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--id-kind", ids])["id"]
-            .clone();
+        let place = crate::support::TestStore::new();
+        run_json(&place.store, &["tenant", "add", "Acme", "--id-kind", ids]);
+        let id =
+            run_json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--id-kind", ids])["id"]
+                .clone();
         assert_eq!(id.as_str().expect("an id").chars().nth(14), Some(version), "{ids}: {id}");
     }
 }
 
 /// Whoever can write into a folder must not choose the store or the mail server of a Muster that is started there.
 #[test]
-fn a_settings_file_that_others_can_write_is_read_only_by_name() {
+fn a_settings_file_writable_by_others_is_read_only_if_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("muster.toml");
     std::fs::write(&file, "listen = \"127.0.0.1:7\"\n").expect("written");
@@ -97,7 +98,7 @@ fn a_settings_file_that_others_can_write_is_read_only_by_name() {
 }
 
 #[test]
-fn a_store_that_others_can_read_is_warned_of() {
+fn a_store_readable_by_others_logs_a_warning() {
     let server = Server::start(&[]);
     if crate::support::is_on_postgres() {
         return;
@@ -106,6 +107,6 @@ fn a_store_that_others_can_read_is_warned_of() {
     let path = std::path::PathBuf::from(server.store());
     let place = server.kill();
     std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("set");
-    let server = Server::on(place, &[]);
+    let server = Server::start_on(place, &[]);
     assert!(server.log().contains("other users can access the store"), "{}", server.log());
 }

@@ -4,15 +4,15 @@ use crate::support::{Server, send, try_send};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use testkit::waiting::{PATIENCE, wait_until};
+use testkit::waiting::{TIMEOUT, wait_until};
 
 /// Another tenant and a key for it.
-fn second(server: &Server, flags: &[&str]) -> (u64, String) {
-    let number = server.json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
-    (number, server.connection(number, "other", flags))
+fn second_tenant(server: &Server, flags: &[&str]) -> (u64, String) {
+    let number = server.run_json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
+    (number, server.create_connection(number, "other", flags))
 }
 
-fn user(tenant: u64, key: &str, name: &str) -> String {
+fn user_body(tenant: u64, key: &str, name: &str) -> String {
     format!(
         "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"{name}@example.com\",\"FirstName\":\"A\",\"LastName\":\"B\",\"Password\":\"vier rote fische\"}}"
     )
@@ -22,13 +22,19 @@ fn user(tenant: u64, key: &str, name: &str) -> String {
 #[test]
 fn creating_users_does_not_block_sign_ins_of_another_tenant() {
     let server = Server::start(&["--log-level", "error"]);
-    let (one, greedy) = server.tenant(&[]);
-    let (two, key) = second(&server, &[]);
-    let asking = server.connection(two, "asking", &["--dialect", "sign-in"]);
+    let (one, greedy) = server.create_tenant(&[]);
+    let (two, key) = second_tenant(&server, &[]);
+    let asking = server.create_connection(two, "asking", &["--dialect", "sign-in"]);
     let json = ("Content-Type", "application/json");
     let create = |tenant, key: &str, name: &str| {
-        send(&server.address, "POST", "/api/v2/user?format=json", &[json], user(tenant, key, name).as_bytes())
-            .status
+        send(
+            &server.address,
+            "POST",
+            "/api/v2/user?format=json",
+            &[json],
+            user_body(tenant, key, name).as_bytes(),
+        )
+        .status
     };
     assert_eq!(create(two, &key, "ann"), 200);
     let (is_over, rejected) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -58,21 +64,21 @@ fn creating_users_does_not_block_sign_ins_of_another_tenant() {
 }
 
 /// Requests with incomplete bodies.
-struct Held<'a> {
+struct HeldRequests<'a> {
     server: &'a Server,
     request: String,
     streams: Vec<TcpStream>,
 }
 
-impl<'a> Held<'a> {
+impl<'a> HeldRequests<'a> {
     /// `request` is the first part of each.
-    fn begin(server: &'a Server, request: String, many: usize) -> Self {
+    fn open(server: &'a Server, request: String, many: usize) -> Self {
         let mut held = Self { server, request, streams: Vec::new() };
-        held.streams = (0..many).map(|_| held.one()).collect();
+        held.streams = (0..many).map(|_| held.connect()).collect();
         held
     }
 
-    fn one(&self) -> TcpStream {
+    fn connect(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.server.address).expect("connected");
         // Where it is rejected before all of it was sent, it begins again.
         drop(stream.write_all(self.request.as_bytes()));
@@ -81,38 +87,39 @@ impl<'a> Held<'a> {
     }
 
     /// Begins those again that were rejected beside other requests, or cut off.
-    fn renew(&mut self) {
+    fn reconnect(&mut self) {
         for place in 0..self.streams.len() {
             let is_open = matches!(self.streams[place].peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
             if !is_open {
-                self.streams[place] = self.one();
+                self.streams[place] = self.connect();
             }
         }
     }
 }
 
 /// Creates that hang, with enough of a body for the minimum data rate while the test runs.
-fn hold<'a>(server: &'a Server, key: &str, many: usize) -> Held<'a> {
+fn hold_creates<'a>(server: &'a Server, key: &str, many: usize) -> HeldRequests<'a> {
     let body = " ".repeat(50_000);
     let request = format!(
         "POST /request/user HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{body}"
     );
-    Held::begin(server, request, many)
+    HeldRequests::open(server, request, many)
 }
 
 #[test]
 fn concurrent_requests_are_limited_by_connection_and_tenant() {
     let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
-    let (tenant, one) = server.tenant(&[]);
-    let keys: Vec<String> = ["b", "c"].iter().map(|name| server.connection(tenant, name, &[])).collect();
-    let (_, elsewhere) = second(&server, &[]);
+    let (tenant, one) = server.create_tenant(&[]);
+    let keys: Vec<String> =
+        ["b", "c"].iter().map(|name| server.create_connection(tenant, name, &[])).collect();
+    let (_, elsewhere) = second_tenant(&server, &[]);
     let status = |key: &str| {
         send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
             .status
     };
-    let mut first = hold(&server, &one, 256);
+    let mut first = hold_creates(&server, &one, 256);
     wait_until("the connection's limit", || {
-        first.renew();
+        first.reconnect();
         status(&one) == 429
     });
     let bearer = format!("Bearer {one}");
@@ -128,10 +135,10 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
         assert!(reply.body.contains(shape), "{target}: {reply:?}");
     }
     assert_eq!(status(&keys[0]), 200, "another connection of the tenant");
-    let mut second = hold(&server, &keys[0], 256);
+    let mut second = hold_creates(&server, &keys[0], 256);
     wait_until("the tenant's limit", || {
-        first.renew();
-        second.renew();
+        first.reconnect();
+        second.reconnect();
         status(&keys[1]) == 429
     });
     assert_eq!(status(&elsewhere), 200, "another tenant");
@@ -145,9 +152,9 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
 }
 
 /// A request whose response is not read beyond its first bytes.
-fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
+fn open_unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(&server.address).expect("connected");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
     let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
     stream.write_all(head.as_bytes()).expect("sent");
     let mut first = [0; 12];
@@ -158,20 +165,20 @@ fn unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
 #[test]
 fn unread_responses_are_limited_by_tenant() {
     let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
-    let (_, key) = server.tenant(&["--dialect", "transfer", "--dialect", "scim"]);
-    let (_, elsewhere) = second(&server, &["--dialect", "transfer", "--dialect", "scim"]);
+    let (_, key) = server.create_tenant(&["--dialect", "transfer", "--dialect", "scim"]);
+    let (_, elsewhere) = second_tenant(&server, &["--dialect", "transfer", "--dialect", "scim"]);
     // More than the buffers of a socket hold.
-    server.fill(1_500);
+    server.import_large_users(1_500);
     for (target, many) in [("/v1/exports/people.ndjson", 4), ("/scim/v2/Users?count=1000", 8)] {
-        let held: Vec<_> = (0..many).map(|_| unread(&server, target, &key)).collect();
+        let held: Vec<_> = (0..many).map(|_| open_unread(&server, target, &key)).collect();
         assert!(held.iter().all(|(_, status)| status == "HTTP/1.1 200"), "{target}");
-        let (_, status) = unread(&server, target, &key);
+        let (_, status) = open_unread(&server, target, &key);
         assert_eq!(status, "HTTP/1.1 429", "{target}");
-        assert_eq!(unread(&server, target, &elsewhere).1, "HTTP/1.1 200", "{target}: another tenant");
+        assert_eq!(open_unread(&server, target, &elsewhere).1, "HTTP/1.1 200", "{target}: another tenant");
         let small = [("Authorization", &*format!("Bearer {key}"))];
         assert_eq!(send(&server.address, "GET", "/scim/v2/Users?count=1", &small, b"").status, 200);
         drop(held);
-        wait_until("the permits to be released", || unread(&server, target, &key).1 == "HTTP/1.1 200");
+        wait_until("the permits to be released", || open_unread(&server, target, &key).1 == "HTTP/1.1 200");
         assert!(
             try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200)
         );
@@ -179,11 +186,11 @@ fn unread_responses_are_limited_by_tenant() {
 }
 
 #[test]
-fn an_import_of_another_tenant_does_not_wait() {
+fn imports_of_other_tenants_do_not_wait() {
     let server = Server::start(&["--log-level", "error"]);
     let flags = ["--dialect", "transfer"];
-    let (_, key) = server.tenant(&flags);
-    let (_, elsewhere) = second(&server, &flags);
+    let (_, key) = server.create_tenant(&flags);
+    let (_, elsewhere) = second_tenant(&server, &flags);
     let ask = |key: &str, method: &str, target: &str, body: &str| {
         let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
         let reply = send(&server.address, method, target, &headers, body.as_bytes());
@@ -205,7 +212,7 @@ fn an_import_of_another_tenant_does_not_wait() {
 #[test]
 fn a_page_ends_early_when_it_is_large() {
     let server = Server::start(&["--log-level", "error"]);
-    let (_, key) = server.tenant(&["--dialect", "scim"]);
+    let (_, key) = server.create_tenant(&["--dialect", "scim"]);
     let bearer = format!("Bearer {key}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
     let photos: Vec<_> = (0..30)
@@ -259,8 +266,8 @@ fn a_page_ends_early_when_it_is_large() {
 fn import_files_have_a_storage_limit() {
     let server = Server::start(&["--imports-quota-mib", "1"]);
     let flags = ["--dialect", "transfer"];
-    let (_, key) = server.tenant(&flags);
-    let (_, elsewhere) = second(&server, &flags);
+    let (_, key) = server.create_tenant(&flags);
+    let (_, elsewhere) = second_tenant(&server, &flags);
     let sent = |server: &Server, key: &str, file: &str| {
         let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
         send(&server.address, "POST", "/v1/imports", &headers, file.as_bytes())
@@ -280,10 +287,10 @@ fn import_files_have_a_storage_limit() {
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
     // As if the disk were nearly full.
     let server = Server::start(&["--min-free-disk-mib", "1000000000"]);
-    let (_, key) = server.tenant(&flags);
+    let (_, key) = server.create_tenant(&flags);
     let reply = sent(&server, &key, "email\nann@example.com\n");
     assert!(reply.status == 507 && reply.body.contains("disk"), "{reply:?}");
-    let kept = std::fs::read_dir(server.log_folder().join("imports")).map_or(0, Iterator::count);
+    let kept = std::fs::read_dir(server.data_dir().join("imports")).map_or(0, Iterator::count);
     assert_eq!(kept, 0, "nothing is left of it");
 }
 
@@ -291,18 +298,18 @@ fn import_files_have_a_storage_limit() {
 fn a_tenant_uploads_two_files_at_a_time() {
     let server = Server::start(&["--log-level", "error"]);
     let flags = ["--dialect", "transfer"];
-    let (_, key) = server.tenant(&flags);
-    let (_, elsewhere) = second(&server, &flags);
+    let (_, key) = server.create_tenant(&flags);
+    let (_, elsewhere) = second_tenant(&server, &flags);
     let request = format!(
         "POST /v1/imports HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\nemail\r\n"
     );
-    let mut held = Held::begin(&server, request, 2);
+    let mut held = HeldRequests::open(&server, request, 2);
     let sent = |key: &str| {
         let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
         send(&server.address, "POST", "/v1/imports", &headers, b"email\r\nann@example.com\r\n")
     };
     wait_until("two uploads to have begun", || {
-        held.renew();
+        held.reconnect();
         sent(&key).status == 429
     });
     let reply = sent(&key);

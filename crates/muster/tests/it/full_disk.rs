@@ -1,6 +1,6 @@
 //! A full disk loses nothing. A limit on the size of files is what a full disk is to the store: writes fail.
 
-use crate::support::{MUSTER, Reply, json, root, send};
+use crate::support::{HttpResponse, MUSTER, repo_root, run_json, send};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use testkit::waiting::wait_until;
 
 /// The program with files of at most so many blocks of 512 bytes.
-fn limited(blocks: u32, store: &Path, arguments: &str) -> Command {
+fn with_file_limit(blocks: u32, store: &Path, arguments: &str) -> Command {
     let mut command = Command::new("sh");
     let store = store.display();
     let script =
@@ -26,11 +26,11 @@ struct Server {
 
 impl Server {
     fn start(blocks: u32, store: &Path) -> Self {
-        let number = json(store, &["tenant", "add", "Acme"])["number"].to_string();
-        let added = json(store, &["connection", "add", "c", "--dialect", "all", "--tenant", &number]);
+        let number = run_json(store, &["tenant", "add", "Acme"])["number"].to_string();
+        let added = run_json(store, &["connection", "add", "c", "--dialect", "all", "--tenant", &number]);
         let bearer = format!("Bearer {}", added["key"].as_str().expect("a key"));
         let serve = "serve --listen 127.0.0.1:0 --admin-listen none --log-level error";
-        let mut child = limited(blocks, store, serve).spawn().expect("started");
+        let mut child = with_file_limit(blocks, store, serve).spawn().expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).expect("JSON");
@@ -38,16 +38,16 @@ impl Server {
         Self { child, address, bearer }
     }
 
-    fn ask(&self, method: &str, target: &str, body: &str) -> Reply {
+    fn send_request(&self, method: &str, target: &str, body: &str) -> HttpResponse {
         let headers = [("Authorization", self.bearer.as_str()), ("Content-Type", "application/json")];
         send(&self.address, method, target, &headers, body.as_bytes())
     }
 
     /// Creates users until one is rejected: how many there are, and the answer.
-    fn fill(&self, body: impl Fn(u32) -> (&'static str, String)) -> (u32, Reply) {
+    fn create_until_rejected(&self, body: impl Fn(u32) -> (&'static str, String)) -> (u32, HttpResponse) {
         for n in 0..5_000 {
             let (target, body) = body(n);
-            let reply = self.ask("POST", target, &body);
+            let reply = self.send_request("POST", target, &body);
             if reply.status >= 300 {
                 return (n, reply);
             }
@@ -63,18 +63,18 @@ impl Drop for Server {
     }
 }
 
-fn assert_whole(store: &Path, users: u32) {
-    assert_eq!(json(store, &["check"])["sound"], true);
-    assert_eq!(json(store, &["audit", "verify"])["whole"], true);
-    assert_eq!(json(store, &["user", "list", "--limit", "1"])["total"], users);
+fn assert_consistent(store: &Path, users: u32) {
+    assert_eq!(run_json(store, &["check"])["sound"], true);
+    assert_eq!(run_json(store, &["audit", "verify"])["whole"], true);
+    assert_eq!(run_json(store, &["user", "list", "--limit", "1"])["total"], users);
 }
 
 #[test]
-fn changes_get_a_503_and_reading_goes_on() {
+fn writes_get_503_and_reads_continue() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
     let server = Server::start(700, &store);
-    let (done, rejected) = server.fill(|n| {
+    let (done, rejected) = server.create_until_rejected(|n| {
         let name = "A".repeat(100);
         ("/request/user", format!("{{\"firstName\":\"{name}\",\"email\":\"{n}@x.y\",\"roleId\":1}}"))
     });
@@ -83,12 +83,12 @@ fn changes_get_a_503_and_reading_goes_on() {
         rejected.header("retry-after").is_some() && rejected.body.contains("\"message\""),
         "{rejected:?}"
     );
-    let ready = server.ask("GET", "/readyz", "");
+    let ready = server.send_request("GET", "/readyz", "");
     assert!(ready.status == 503 && ready.body.contains("rejects changes"), "{ready:?}");
-    assert_eq!(server.ask("GET", "/request/user/1", "").status, 200);
-    wait_until("another try", || server.ask("GET", "/readyz", "").status == 200);
+    assert_eq!(server.send_request("GET", "/request/user/1", "").status, 200);
+    wait_until("another try", || server.send_request("GET", "/readyz", "").status == 200);
     drop(server);
-    assert_whole(&store, done);
+    assert_consistent(&store, done);
 }
 
 /// The log of the store is written; what is in it no longer fits into the store's file.
@@ -103,40 +103,41 @@ fn a_checkpoint_loses_nothing() {
         .map(|n| serde_json::json!({"value": format!("https://x.example/{n}/{}", "p".repeat(2_000)), "type": format!("t{n}")}))
         .collect();
     let photos = serde_json::to_string(&photos).expect("JSON");
-    let (done, rejected) =
-        server.fill(|n| ("/scim/v2/Users", format!("{{\"userName\":\"u{n}\",\"photos\":{photos}}}")));
+    let (done, rejected) = server.create_until_rejected(|n| {
+        ("/scim/v2/Users", format!("{{\"userName\":\"u{n}\",\"photos\":{photos}}}"))
+    });
     assert_eq!(rejected.status, 503, "{rejected:?}");
     let size = std::fs::metadata(&store).expect("a file").len();
     assert!(size > u64::from(blocks) * 256, "some checkpoints went well: {size} bytes after {done} users");
     drop(server);
-    assert_whole(&store, done);
+    assert_consistent(&store, done);
 }
 
 #[test]
-fn a_backup_is_complete_or_not_there() {
+fn a_backup_is_complete_or_absent() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
-    json(&store, &["tenant", "add", "Acme"]);
+    run_json(&store, &["tenant", "add", "Acme"]);
     let backup = folder.path().join("b.bak");
     for blocks in [0, 1] {
         let Output { status, stdout, .. } =
-            limited(blocks, &store, &format!("backup '{}'", backup.display())).output().expect("ran");
+            with_file_limit(blocks, &store, &format!("backup '{}'", backup.display())).output().expect("ran");
         let said = String::from_utf8_lossy(&stdout);
         assert!(!status.success() && said.contains("no backup was made"), "{said}");
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).expect("read").flatten().map(|file| file.file_name()).collect();
         assert!(left.iter().all(|name| name.to_string_lossy().starts_with("muster.db")), "{left:?}");
     }
-    json(&store, &["backup", backup.to_str().expect("text")]);
-    assert_whole(&store, 0);
+    run_json(&store, &["backup", backup.to_str().expect("text")]);
+    assert_consistent(&store, 0);
 }
 
 /// A server or command that cannot begin says why, and leaves the store as it is.
 #[test]
-fn a_start_without_room_is_a_clear_error() {
+fn startup_on_a_full_disk_is_a_clear_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
-    let number = json(&store, &["tenant", "add", "Acme"])["number"].to_string();
+    let number = run_json(&store, &["tenant", "add", "Acme"])["number"].to_string();
     for arguments in
         ["serve --listen 127.0.0.1:0 --admin-listen none", &format!("user list --tenant {number}")]
     {
@@ -145,19 +146,19 @@ fn a_start_without_room_is_a_clear_error() {
             if !has_lock {
                 std::fs::remove_file(&lock).expect("removed");
             }
-            let said = limited(0, &store, arguments).output().expect("ran");
+            let said = with_file_limit(0, &store, arguments).output().expect("ran");
             let text = String::from_utf8_lossy(&said.stdout);
             assert!(!said.status.success() && text.contains("disk"), "{arguments}: {text}");
-            assert_whole(&store, 0);
+            assert_consistent(&store, 0);
         }
     }
 }
 
 #[test]
-fn a_migration_is_complete_or_has_not_begun() {
+fn migrations_are_atomic() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
-    let compressed = root().join("crates/muster/tests/data/0.1.0/muster.db.zst");
+    let compressed = repo_root().join("crates/muster/tests/data/0.1.0/muster.db.zst");
     let before = zstd::decode_all(&std::fs::read(compressed).expect("the store")[..]).expect("decompressed");
     std::fs::write(&store, &before).expect("written");
     let steps = || {
@@ -167,7 +168,7 @@ fn a_migration_is_complete_or_has_not_begun() {
     let (first, mut failures) = (steps(), Vec::new());
     // The first writes nothing at all, the later ones more and more of the log.
     for blocks in [0, 8, 16, 24, 32, 40, 64, 96] {
-        let said = limited(blocks, &store, "tenant add Late").output().expect("ran");
+        let said = with_file_limit(blocks, &store, "tenant add Late").output().expect("ran");
         if said.status.success() {
             break;
         }
@@ -176,10 +177,10 @@ fn a_migration_is_complete_or_has_not_begun() {
         failures.push(steps());
     }
     assert!(failures.len() > 2 && failures.is_sorted(), "{failures:?}");
-    let tenants = json(&store, &["tenant", "list"]).as_array().map(Vec::len);
+    let tenants = run_json(&store, &["tenant", "list"]).as_array().map(Vec::len);
     assert!(tenants >= Some(3), "{tenants:?}");
-    json(&store, &["tenant", "set", "--tenant", "1", "--sender-name", "Acme"]);
+    run_json(&store, &["tenant", "set", "--tenant", "1", "--sender-name", "Acme"]);
     assert!(steps() > first, "it is brought up to date once there is room");
-    assert_eq!(json(&store, &["check"])["sound"], true);
-    assert_eq!(json(&store, &["audit", "verify"])["whole"], true);
+    assert_eq!(run_json(&store, &["check"])["sound"], true);
+    assert_eq!(run_json(&store, &["audit", "verify"])["whole"], true);
 }

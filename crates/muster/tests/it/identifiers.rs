@@ -1,24 +1,24 @@
 //! One user has one identifier, however it is spelled; what people cannot see is no part of it.
 
-use crate::support::{Reply, Server, send};
+use crate::support::{HttpResponse, Server, send};
 use serde_json::{Value, json};
 
-struct Tenant {
+struct Fixture {
     server: Server,
     number: u64,
     key: String,
     sign_in: String,
 }
 
-impl Tenant {
+impl Fixture {
     fn new() -> Self {
         let server = Server::start(&[]);
-        let (number, key) = server.tenant(&["--dialect", "all", "--dialect", "transfer"]);
-        let sign_in = server.connection(number, "asking", &["--dialect", "sign-in"]);
+        let (number, key) = server.create_tenant(&["--dialect", "all", "--dialect", "transfer"]);
+        let sign_in = server.create_connection(number, "asking", &["--dialect", "sign-in"]);
         Self { server, number, key, sign_in }
     }
 
-    fn ask(&self, key: &str, method: &str, target: &str, media: &str, body: &str) -> Reply {
+    fn send_request(&self, key: &str, method: &str, target: &str, media: &str, body: &str) -> HttpResponse {
         let bearer = format!("Bearer {key}");
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", media)];
         send(&self.server.address, method, target, &headers, body.as_bytes())
@@ -27,12 +27,12 @@ impl Tenant {
     fn scim(&self, method: &str, target: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let target = format!("/scim/v2{target}");
-        let reply = self.ask(&self.key, method, &target, "application/scim+json", &body);
+        let reply = self.send_request(&self.key, method, &target, "application/scim+json", &body);
         (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
     }
 
     /// The answers of every dialect to a new user with this email; `#` stands for a digit, another for each dialect.
-    fn creates(&self, email: &str) -> Vec<(&'static str, Reply)> {
+    fn create_over_all_dialects(&self, email: &str) -> Vec<(&'static str, HttpResponse)> {
         let onfire = format!("?format=json&CompanyId={}&IntegrationKey={}", self.number, self.key);
         let (first, second) = (format!("/api/v1/suser{onfire}"), format!("/api/v2/user{onfire}"));
         let dialects = [
@@ -50,17 +50,17 @@ impl Tenant {
                 "ccs" => json!({"Email": email, "FirstName": "A", "LastName": "B", "RoleId": 1}),
                 _ => json!({"Email": email, "FirstName": "A", "LastName": "B", "WebsiteRole": "User"}),
             };
-            (dialect, self.ask(&self.key, "POST", target, "application/json", &body.to_string()))
+            (dialect, self.send_request(&self.key, "POST", target, "application/json", &body.to_string()))
         };
         dialects.into_iter().enumerate().map(create).collect()
     }
 
-    fn total(&self) -> Value {
+    fn user_count(&self) -> Value {
         self.scim("GET", "/Users?count=0", &Value::Null).1["totalResults"].clone()
     }
 
-    fn found(&self, filter: &str) -> Value {
-        let filter = crate::scim_rows::encode(filter);
+    fn search(&self, filter: &str) -> Value {
+        let filter = crate::scim_spec::percent_encode(filter);
         let (status, found) = self.scim("GET", &format!("/Users?filter={filter}"), &Value::Null);
         assert_eq!(status, 200, "{found}");
         found
@@ -79,13 +79,13 @@ const SPELLINGS: [&str; 6] = [
 
 #[test]
 fn all_spellings_of_an_email_are_one_user() {
-    let t = Tenant::new();
+    let t = Fixture::new();
     let first = SPELLINGS[1];
     let user = json!({"userName": first, "emails": [{"value": first}], "password": "p\u{e4}sse im teich"});
     let (status, made) = t.scim("POST", "/Users", &user);
     assert_eq!((status, &made["userName"]), (201, &json!(first)), "what was sent is shown: {made}");
     for email in SPELLINGS {
-        for (dialect, reply) in t.creates(email) {
+        for (dialect, reply) in t.create_over_all_dialects(email) {
             let is_taken = reply.status == 409
                 || reply.body.contains("taken")
                 || reply.body.contains("AlreadyExists")
@@ -94,40 +94,40 @@ fn all_spellings_of_an_email_are_one_user() {
         }
         for password in ["p\u{e4}sse im teich", "pa\u{308}sse\u{a0}im\u{3000}teich"] {
             let body = json!({"user": email, "password": password}).to_string();
-            let reply = t.ask(&t.sign_in, "POST", "/v1/sign-in", "application/json", &body);
+            let reply = t.send_request(&t.sign_in, "POST", "/v1/sign-in", "application/json", &body);
             assert_eq!(reply.status, 200, "{email} {password}: {}", reply.body);
         }
         for attribute in ["userName", "emails.value"] {
-            let found = t.found(&format!("{attribute} eq \"{email}\""));
+            let found = t.search(&format!("{attribute} eq \"{email}\""));
             assert_eq!(found["Resources"][0]["id"], made["id"], "{attribute} {email}: {found}");
         }
-        let listed = t.server.json(&["user", "show", email]);
+        let listed = t.server.run_json(&["user", "show", email]);
         assert_eq!(listed["id"], made["id"], "{email}");
     }
-    assert_eq!(t.total(), 1);
+    assert_eq!(t.user_count(), 1);
     let others = ["rene@b\u{fc}cher.example", "ren\u{e9}@buecher.example", "ren\u{435}@b\u{fc}cher.example"];
     for email in others {
-        assert_eq!(t.found(&format!("userName eq \"{email}\""))["totalResults"], 0, "{email}");
+        assert_eq!(t.search(&format!("userName eq \"{email}\""))["totalResults"], 0, "{email}");
     }
 }
 
 #[test]
 fn an_external_id_is_the_same_composed_and_decomposed() {
-    let t = Tenant::new();
+    let t = Fixture::new();
     let user = |name: &str, id: &str| json!({"userName": name, "externalId": id});
     assert_eq!(t.scim("POST", "/Users", &user("ann", "n\u{e9}-1")).0, 201);
     let (status, said) = t.scim("POST", "/Users", &user("eve", "ne\u{301}-1"));
     assert_eq!((status, &said["scimType"]), (409, &json!("uniqueness")), "{said}");
     assert_eq!(t.scim("POST", "/Users", &user("eve", "N\u{c9}-1")).0, 201, "its case counts");
-    assert_eq!(t.found("externalId eq \"ne\u{301}-1\"")["totalResults"], 1);
+    assert_eq!(t.search("externalId eq \"ne\u{301}-1\"")["totalResults"], 1);
 }
 
 #[test]
 fn a_domain_is_the_same_in_punycode() {
-    let t = Tenant::new();
+    let t = Fixture::new();
     let make = |name: &str, domain: &str| {
         let body = json!({"organisation": {"name": name, "domains": {"domain": [domain]}}}).to_string();
-        t.ask(&t.key, "POST", "/api/2/organisations", "application/json", &body)
+        t.send_request(&t.key, "POST", "/api/2/organisations", "application/json", &body)
     };
     let made = make("Books", "b\u{fc}cher.example");
     assert!(made.status < 300, "{}", made.body);
@@ -138,18 +138,18 @@ fn a_domain_is_the_same_in_punycode() {
         json!({"userName": email, "emails": [{"value": email}]})
     });
     assert_eq!(status, 201, "{user}");
-    let shown = t.server.json(&["user", "show", "ann@b\u{fc}cher.example"]);
+    let shown = t.server.run_json(&["user", "show", "ann@b\u{fc}cher.example"]);
     assert!(shown["organization"].is_string(), "it is found by the domain: {shown}");
 }
 
 #[test]
 fn identifiers_have_no_invisible_characters_and_no_space_around() {
-    let t = Tenant::new();
+    let t = Fixture::new();
     // Control, format, line and paragraph separator, unassigned.
     let hidden =
         ["\u{7}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{378}"];
     for c in hidden {
-        for (dialect, reply) in t.creates(&format!("an{c}n@example.com")) {
+        for (dialect, reply) in t.create_over_all_dialects(&format!("an{c}n@example.com")) {
             assert!((400..500).contains(&reply.status), "{dialect} {c:?}: {} {}", reply.status, reply.body);
         }
         for user in [
@@ -170,7 +170,7 @@ fn identifiers_have_no_invisible_characters_and_no_space_around() {
             assert_eq!((status, &said["scimType"]), (400, &json!("invalidValue")), "{user}: {said}");
         }
     }
-    assert_eq!(t.total(), 0);
+    assert_eq!(t.user_count(), 0);
     // PUT, PATCH and imports keep the rule.
     let (status, made) = t.scim("POST", "/Users", &json!({"userName": "ann"}));
     assert_eq!(status, 201, "{made}");
@@ -181,13 +181,18 @@ fn identifiers_have_no_invisible_characters_and_no_space_around() {
     });
     assert_eq!(t.scim("PATCH", &user, &change).0, 400);
     assert_eq!(t.scim("PUT", &user, &json!({"userName": "an\u{202e}n"})).0, 400);
-    let reply =
-        t.ask(&t.key, "POST", "/v1/imports?dryRun=true", "text/csv", "email\nan\u{200b}n@x.example\n");
+    let reply = t.send_request(
+        &t.key,
+        "POST",
+        "/v1/imports?dryRun=true",
+        "text/csv",
+        "email\nan\u{200b}n@x.example\n",
+    );
     assert_eq!(reply.status, 202, "{}", reply.body);
     assert_eq!(t.scim("GET", &user, &Value::Null).1, made);
     // What only looks unusual is not forbidden, in any dialect.
     for name in ["visible", "\u{5d0}\u{5d1}", "o'neill+x"] {
-        for (dialect, reply) in t.creates(&format!("{name}#@x.example")) {
+        for (dialect, reply) in t.create_over_all_dialects(&format!("{name}#@x.example")) {
             assert!(reply.status < 300, "{dialect} {name}: {} {}", reply.status, reply.body);
         }
     }

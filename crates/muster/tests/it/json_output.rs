@@ -1,14 +1,14 @@
 //! What each command prints with `--json`: one document of one shape, which scripts rely on.
 
-use crate::neutral::golden::{Texts, check, folder};
-use crate::support::{MUSTER, Place, root};
+use crate::no_engine::golden::{Texts, check, golden_dir};
+use crate::support::{MUSTER, TestStore, repo_root};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
 /// A store, and the documents of the commands that were run on it.
 struct Session {
-    place: Place,
+    test_store: TestStore,
     texts: Texts,
 }
 
@@ -16,15 +16,15 @@ impl Session {
     /// Runs a command; its document, which is kept under a name.
     fn run(&mut self, name: &str, arguments: &[&str]) -> Value {
         let output = Command::new(MUSTER)
-            .args(["--json", "--store", &self.place.store])
+            .args(["--json", "--store", &self.test_store.store])
             .args(arguments)
-            .current_dir(self.place.folder.path())
+            .current_dir(self.test_store.folder.path())
             .output()
             .expect("ran");
         let text = String::from_utf8(output.stdout).expect("text");
         let document: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"));
-        let shown = shown(&document, "", self.place.folder.path());
+        let shown = normalized(&document, "", self.test_store.folder.path());
         let pretty = serde_json::to_string_pretty(&shown).expect("JSON");
         let file = format!("{name}.json");
         assert!(self.texts.insert(file, pretty + "\n").is_none(), "two commands share {name}");
@@ -32,30 +32,30 @@ impl Session {
     }
 
     fn file(&self, name: &str, text: &str) {
-        std::fs::write(self.place.folder.path().join(name), text).expect("written");
+        std::fs::write(self.test_store.folder.path().join(name), text).expect("written");
     }
 }
 
 /// A document without what differs in each run, and with names that are checked.
-fn shown(value: &Value, name: &str, folder: &Path) -> Value {
+fn normalized(value: &Value, name: &str, folder: &Path) -> Value {
     match value {
         Value::Object(members) => {
             let shown_member = |(name, value): (&String, &Value)| {
                 let is_camel = name.chars().all(|c| c.is_ascii_alphanumeric())
                     && name.starts_with(|c: char| c.is_ascii_lowercase());
                 assert!(is_camel, "{name} is not in camelCase");
-                (name.clone(), shown(value, name, folder))
+                (name.clone(), normalized(value, name, folder))
             };
             members.iter().map(shown_member).collect::<serde_json::Map<_, _>>().into()
         }
-        Value::Array(values) => values.iter().map(|value| shown(value, name, folder)).collect(),
-        Value::String(text) => shown_text(text, name, folder).into(),
+        Value::Array(values) => values.iter().map(|value| normalized(value, name, folder)).collect(),
+        Value::String(text) => normalized_text(text, name, folder).into(),
         Value::Number(_) if matches!(name, "bytes" | "position" | "last") => "NUMBER".into(),
         other => other.clone(),
     }
 }
 
-fn shown_text(text: &str, name: &str, folder: &Path) -> String {
+fn normalized_text(text: &str, name: &str, folder: &Path) -> String {
     let is_time = |text: &str| {
         text.len() == 20
             && text.ends_with('Z')
@@ -78,8 +78,8 @@ fn shown_text(text: &str, name: &str, folder: &Path) -> String {
 }
 
 #[test]
-fn documents_are_the_golden_ones() {
-    let mut session = Session { place: Place::new(), texts: Texts::new() };
+fn json_documents_match_the_golden_files() {
+    let mut session = Session { test_store: TestStore::new(), texts: Texts::new() };
     let s = &mut session;
     s.file("users.csv", "email,emails,given name,groups,folders,organisation,department,manager,phone,shoe size\n\
         ann@x.y,,Ann,,,,,,,\nbob@x.y,bob@home.example,Bob,G1;G2,F1,Org,Dep,ann@x.y,+44 1,43\nno address,,,,,,,,,\n");
@@ -114,20 +114,20 @@ fn documents_are_the_golden_ones() {
     s.run("backup", &["backup", "store.bak"]);
     s.run("error", &["user", "show", "nobody@x.y"]);
     s.run("tenant-remove", &["tenant", "delete", "1", "--yes"]);
-    let empty = Place::new();
-    let backup = s.place.folder.path().join("store.bak").display().to_string();
-    let old = std::mem::replace(&mut s.place, empty);
+    let empty = TestStore::new();
+    let backup = s.test_store.folder.path().join("store.bak").display().to_string();
+    let old = std::mem::replace(&mut s.test_store, empty);
     s.run("restore", &["restore", &backup]);
     drop(old);
-    let documentation = std::fs::read_to_string(root().join("docs/commands.md")).expect("documentation");
+    let documentation = std::fs::read_to_string(repo_root().join("docs/commands.md")).expect("documentation");
     for (name, text) in &session.texts {
-        are_documented(name.trim_end_matches(".json"), text, &documentation);
+        assert_documented(name.trim_end_matches(".json"), text, &documentation);
     }
-    check(&folder().join("json"), session.texts);
+    check(&golden_dir().join("json"), session.texts);
 }
 
 /// Panics if the row of a command does not name a member of its document.
-fn are_documented(name: &str, text: &str, documentation: &str) {
+fn assert_documented(name: &str, text: &str, documentation: &str) {
     let command = match name {
         "error" => "any, if it fails".to_owned(),
         "import-columns" => "`import --list-columns`".to_owned(),

@@ -1,17 +1,17 @@
 //! Tokens: given for a connection's key or its signature, good for every bearer dialect, and for no longer than the
 //! connection is.
 
-use crate::support::{House, MUSTER, Place, request, runtime};
+use crate::support::{MUSTER, TestApp, TestStore, build_request, runtime};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use directory::{Access, Caller, Command, ConnectionId};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
-use testkit::conformance::person;
+use testkit::conformance::new_user;
 
-struct World {
-    house: House,
+struct Fixture {
+    app: TestApp,
     caller: Caller,
     key: String,
     id: ConnectionId,
@@ -20,23 +20,23 @@ struct World {
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// How the server is configured to be reached.
-fn face() -> server::PublicConfig {
+fn public_config() -> server::PublicConfig {
     server::PublicConfig { public_url: Some("http://example.com".into()), ..server::PublicConfig::default() }
 }
 
-impl World {
+impl Fixture {
     async fn new(change: impl FnOnce(&mut directory::NewConnection)) -> Self {
-        let house = House::on(Place::new(), face());
-        let caller = house.tenant("T").await;
-        house.directory().run(&caller, Command::CreateUser(person("ann@x.y"))).await.expect("added");
-        let key = house.key(&caller, "client", change).await;
+        let house = TestApp::on_store(TestStore::new(), public_config());
+        let caller = house.create_tenant("T").await;
+        house.directory().run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added");
+        let key = house.create_key(&caller, "client", change).await;
         let id = house.directory().connections(None).await.expect("listed")[0].id;
-        Self { house, caller, key, id }
+        Self { app: house, caller, key, id }
     }
 
-    async fn ask(&self, path: &str, headers: &[(&str, &str)], form: &str) -> (u16, Value) {
+    async fn send_form(&self, path: &str, headers: &[(&str, &str)], form: &str) -> (u16, Value) {
         let headers = [&[FORM], headers].concat();
-        let (status, body) = self.house.call(request("POST", path, &headers, form)).await;
+        let (status, body) = self.app.send_request(build_request("POST", path, &headers, form)).await;
         (status, serde_json::from_str(&body).expect("JSON"))
     }
 
@@ -45,7 +45,7 @@ impl World {
     }
 
     async fn token(&self) -> String {
-        let (status, answer) = self.ask("/oauth2/token", &[], &self.form()).await;
+        let (status, answer) = self.send_form("/oauth2/token", &[], &self.form()).await;
         assert_eq!((status, answer["token_type"].as_str()), (200, Some("Bearer")), "{answer}");
         assert_eq!(answer["expires_in"], 3600);
         answer["access_token"].as_str().expect("a token").to_owned()
@@ -54,14 +54,14 @@ impl World {
     async fn status(&self, method: &str, path: &str, token: &str) -> u16 {
         let bearer = format!("Bearer {token}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        self.house.call(request(method, path, &headers, "{\"userName\":\"b@x.y\"}")).await.0
+        self.app.send_request(build_request(method, path, &headers, "{\"userName\":\"b@x.y\"}")).await.0
     }
 }
 
 #[test]
-fn a_token_opens_every_bearer_dialect_and_dies_with_its_connection() {
+fn a_token_works_in_every_bearer_dialect_until_revocation() {
     runtime().block_on(async {
-        let world = World::new(|_| {}).await;
+        let world = Fixture::new(|_| {}).await;
         let token = world.token().await;
         for path in ["/scim/v2/Users", "/request/user/1", "/api/2/users/ann@x.y"] {
             assert_eq!(world.status("GET", path, &token).await, 200, "{path}");
@@ -73,43 +73,41 @@ fn a_token_opens_every_bearer_dialect_and_dies_with_its_connection() {
         }
         // Where clients of another API look for it.
         for path in ["/api/oauth2/token", "/context/api/oauth2/token"] {
-            assert_eq!(world.ask(path, &[], &world.form()).await.0, 200, "{path}");
+            assert_eq!(world.send_form(path, &[], &world.form()).await.0, 200, "{path}");
         }
-        world
-            .house
-            .directory()
-            .run(&world.caller, Command::RevokeConnection(world.id))
-            .await
-            .expect("revoked");
-        world.house.wait(2);
+        world.app.directory().run(&world.caller, Command::RevokeConnection(world.id)).await.expect("revoked");
+        world.app.advance_clock(2);
         assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
-        assert_eq!(world.ask("/oauth2/token", &[], &world.form()).await.0, 401);
+        assert_eq!(world.send_form("/oauth2/token", &[], &world.form()).await.0, 401);
     });
 }
 
 #[test]
-fn a_token_and_a_cursor_end_when_they_said() {
+fn tokens_and_cursors_expire() {
     runtime().block_on(async {
-        let world = World::new(|_| {}).await;
+        let world = Fixture::new(|_| {}).await;
         world
-            .house
+            .app
             .directory()
-            .run(&world.caller, Command::CreateUser(person("b@x.y")))
+            .run(&world.caller, Command::CreateUser(new_user("b@x.y")))
             .await
             .expect("added");
         let token = world.token().await;
         let bearer = format!("Bearer {}", world.key);
         let page = async |cursor: &str| {
             let target = format!("/scim/v2/Users?count=1&cursor={cursor}");
-            let answer = world.house.call(request("GET", &target, &[("authorization", &bearer)], "")).await;
+            let answer = world
+                .app
+                .send_request(build_request("GET", &target, &[("authorization", &bearer)], ""))
+                .await;
             (answer.0, serde_json::from_str::<Value>(&answer.1).expect("JSON"))
         };
         let (_, first) = page("").await;
         let cursor = first["nextCursor"].as_str().expect("a cursor");
-        world.house.wait(3_590);
+        world.app.advance_clock(3_590);
         assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 200);
         assert_eq!(page(cursor).await.0, 200);
-        world.house.wait(12);
+        world.app.advance_clock(12);
         assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, 401);
         let (status, answer) = page(cursor).await;
         assert_eq!((status, answer["scimType"].as_str()), (400, Some("expiredCursor")), "{answer}");
@@ -117,9 +115,9 @@ fn a_token_and_a_cursor_end_when_they_said() {
 }
 
 #[test]
-fn a_token_may_do_what_its_connection_may_and_no_more() {
+fn a_token_has_exactly_the_rights_of_its_connection() {
     runtime().block_on(async {
-        let world = World::new(|new| {
+        let world = Fixture::new(|new| {
             new.access = Access::ReadOnly;
             new.dialects = vec!["scim".into()];
         })
@@ -129,14 +127,14 @@ fn a_token_may_do_what_its_connection_may_and_no_more() {
         assert_eq!(world.status("POST", "/scim/v2/Users", &token).await, 403);
         assert_eq!(world.status("GET", "/api/2/users/ann@x.y", &token).await, 403);
         let again = format!("grant_type=client_credentials&client_id={}&client_secret={token}", world.id);
-        assert_eq!(world.ask("/oauth2/token", &[], &again).await.0, 401, "a token gets no other token");
+        assert_eq!(world.send_form("/oauth2/token", &[], &again).await.0, 401, "a token gets no other token");
     });
 }
 
 #[test]
-fn an_altered_token_or_one_of_another_installation_opens_nothing() {
+fn altered_or_foreign_tokens_are_rejected() {
     runtime().block_on(async {
-        let (world, other) = (World::new(|_| {}).await, World::new(|_| {}).await);
+        let (world, other) = (Fixture::new(|_| {}).await, Fixture::new(|_| {}).await);
         let token = world.token().await;
         assert_eq!(other.status("GET", "/scim/v2/Users", &token).await, 401);
         let parts: Vec<&str> = token.split('.').collect();
@@ -160,19 +158,19 @@ fn an_altered_token_or_one_of_another_installation_opens_nothing() {
 }
 
 #[test]
-fn what_a_client_shows_is_looked_at_closely() {
+fn client_credentials_are_validated() {
     runtime().block_on(async {
-        let world = World::new(|_| {}).await;
+        let world = Fixture::new(|_| {}).await;
         let (id, key) = (world.id.to_string(), world.key.clone());
         let basic = |id: &str, key: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{key}")));
         let ask = async |headers: &[(&str, &str)], form: &str| {
-            let (status, answer) = world.ask("/oauth2/token", headers, form).await;
+            let (status, answer) = world.send_form("/oauth2/token", headers, form).await;
             (status, answer["error"].as_str().unwrap_or_default().to_owned())
         };
         let grant = "grant_type=client_credentials";
         let good = basic(&id, &key);
         assert_eq!(ask(&[("authorization", &good)], grant).await.0, 200);
-        let other = world.house.key(&world.caller, "other", |_| {}).await;
+        let other = world.app.create_key(&world.caller, "other", |_| {}).await;
         for bad in
             [basic(&id, &other), basic("x", &key), basic(&id, ""), "Basic ???".into(), "Bearer x".into()]
         {
@@ -189,7 +187,7 @@ fn what_a_client_shows_is_looked_at_closely() {
 }
 
 /// A pair of keys: the signing half, and the public one in PEM.
-fn pair() -> (EcdsaKeyPair, String) {
+fn key_pair() -> (EcdsaKeyPair, String) {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("made");
     let pair =
@@ -204,11 +202,11 @@ fn pair() -> (EcdsaKeyPair, String) {
     (pair, pem)
 }
 
-fn signed(pair: &EcdsaKeyPair, claims: &Value) -> String {
-    signed_with(pair, &json!({"alg": "ES256", "typ": "JWT"}), claims)
+fn sign_assertion(pair: &EcdsaKeyPair, claims: &Value) -> String {
+    sign_with_header(pair, &json!({"alg": "ES256", "typ": "JWT"}), claims)
 }
 
-fn signed_with(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
+fn sign_with_header(pair: &EcdsaKeyPair, header: &Value, claims: &Value) -> String {
     jws(header, claims, |message| pair.sign(&SystemRandom::new(), message).expect("signed").as_ref().to_vec())
 }
 
@@ -229,26 +227,26 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
         let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
         let der = STANDARD.encode([head.as_slice(), pair.public_key().as_ref()].concat());
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n");
-        let (other, other_pem) = self::pair();
-        let world = World::new(|new| new.public_keys = vec![pem, other_pem]).await;
-        let now = world.house.directory().now().0 / 1_000_000;
+        let (other, other_pem) = self::key_pair();
+        let world = Fixture::new(|new| new.public_keys = vec![pem, other_pem]).await;
+        let now = world.app.directory().now().0 / 1_000_000;
         let id = world.id.to_string();
         let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
         let ask = async |assertion: String| {
             let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
             let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
-            world.ask("/oauth2/token", &[], &form).await.0
+            world.send_form("/oauth2/token", &[], &form).await.0
         };
         let ed25519 = |header: Value| jws(&header, &claims, |message| pair.sign(message).as_ref().to_vec());
         for name in ["Ed25519", "EdDSA"] {
             assert_eq!(ask(ed25519(json!({"alg": name, "typ": "JWT"}))).await, 200, "{name}");
             // The signature of a key of another type is none of this algorithm.
-            assert_eq!(ask(signed_with(&other, &json!({"alg": name}), &claims)).await, 401, "{name}");
+            assert_eq!(ask(sign_with_header(&other, &json!({"alg": name}), &claims)).await, 401, "{name}");
         }
         for header in [json!({"alg": "Ed25519", "crit": ["b64"], "b64": true}), json!({"alg": "ES256"}), json!({"alg": "none"})] {
             assert_eq!(ask(ed25519(header.clone())).await, 401, "{header}");
         }
-        let (_, body) = world.house.call(request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
+        let (_, body) = world.app.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         let announced = metadata["token_endpoint_auth_signing_alg_values_supported"].as_array().expect("a list");
         assert!(announced.contains(&json!("Ed25519")) && announced.contains(&json!("EdDSA")), "{body}");
@@ -256,11 +254,11 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
 }
 
 #[test]
-fn a_client_may_sign_instead_of_showing_its_key() {
+fn a_client_can_authenticate_with_a_signed_assertion() {
     runtime().block_on(async {
-        let (pair, pem) = pair();
-        let world = World::new(|new| new.public_keys = vec![pem]).await;
-        let now = world.house.directory().now().0 / 1_000_000;
+        let (pair, pem) = key_pair();
+        let world = Fixture::new(|new| new.public_keys = vec![pem]).await;
+        let now = world.app.directory().now().0 / 1_000_000;
         let id = world.id.to_string();
         let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
         let ask = async |assertion: String| {
@@ -268,9 +266,9 @@ fn a_client_may_sign_instead_of_showing_its_key() {
             let form = format!(
                 "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}"
             );
-            world.ask("/oauth2/token", &[], &form).await
+            world.send_form("/oauth2/token", &[], &form).await
         };
-        let (status, answer) = ask(signed(&pair, &claims)).await;
+        let (status, answer) = ask(sign_assertion(&pair, &claims)).await;
         assert_eq!(status, 200, "{answer}");
         let token = answer["access_token"].as_str().expect("a token");
         assert_eq!(world.status("GET", "/scim/v2/Users", token).await, 200);
@@ -279,19 +277,19 @@ fn a_client_may_sign_instead_of_showing_its_key() {
             claims[name] = value;
             claims
         };
-        let (stranger, _) = self::pair();
+        let (stranger, _) = self::key_pair();
         let bad = [
-            ("somebody else's signature", signed(&stranger, &claims)),
-            ("ended", signed(&pair, &changed("exp", json!(now - 300)))),
-            ("good for ever", signed(&pair, &changed("exp", json!(now + 1_000_000)))),
-            ("for somebody else", signed(&pair, &changed("aud", json!("https://elsewhere.example/token")))),
-            ("not yet", signed(&pair, &changed("nbf", json!(now + 3_000)))),
-            ("another issuer", signed(&pair, &changed("iss", json!("somebody")))),
-            ("another client", signed(&pair, &changed("sub", json!(uuid::Uuid::nil().to_string())))),
+            ("somebody else's signature", sign_assertion(&stranger, &claims)),
+            ("ended", sign_assertion(&pair, &changed("exp", json!(now - 300)))),
+            ("good for ever", sign_assertion(&pair, &changed("exp", json!(now + 1_000_000)))),
+            ("for somebody else", sign_assertion(&pair, &changed("aud", json!("https://elsewhere.example/token")))),
+            ("not yet", sign_assertion(&pair, &changed("nbf", json!(now + 3_000)))),
+            ("another issuer", sign_assertion(&pair, &changed("iss", json!("somebody")))),
+            ("another client", sign_assertion(&pair, &changed("sub", json!(uuid::Uuid::nil().to_string())))),
             ("no token", "nonsense".to_owned()),
             (
                 "with an extension that must be understood",
-                signed_with(&pair, &json!({"alg": "ES256", "crit": ["b64"], "b64": true}), &claims),
+                sign_with_header(&pair, &json!({"alg": "ES256", "crit": ["b64"], "b64": true}), &claims),
             ),
         ];
         for (what, assertion) in bad {
@@ -299,23 +297,24 @@ fn a_client_may_sign_instead_of_showing_its_key() {
             assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{what}");
         }
         // What the client calls the server is no audience: it would take assertions that were made for another.
-        let elsewhere = signed(&pair, &changed("aud", json!("http://evil.example/oauth2/token")));
+        let elsewhere = sign_assertion(&pair, &changed("aud", json!("http://evil.example/oauth2/token")));
         let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
         let form = format!(
             "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={elsewhere}"
         );
-        let (status, answer) = world.ask("/oauth2/token", &[("host", "evil.example")], &form).await;
+        let (status, answer) = world.send_form("/oauth2/token", &[("host", "evil.example")], &form).await;
         assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{answer}");
     });
 }
 
 #[test]
-fn the_metadata_names_the_endpoint_and_what_it_takes() {
+fn metadata_describes_the_token_endpoint() {
     runtime().block_on(async {
-        let house = House::on(Place::new(), face());
+        let house = TestApp::on_store(TestStore::new(), public_config());
         let host = [("host", "evil.example")];
-        let (status, body) =
-            house.call(request("GET", "/.well-known/oauth-authorization-server", &host, "")).await;
+        let (status, body) = house
+            .send_request(build_request("GET", "/.well-known/oauth-authorization-server", &host, ""))
+            .await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!((status, metadata["issuer"].as_str()), (200, Some("http://example.com")));
         assert_eq!(metadata["token_endpoint"], "http://example.com/oauth2/token");
@@ -326,11 +325,11 @@ fn the_metadata_names_the_endpoint_and_what_it_takes() {
 }
 
 #[test]
-fn a_connection_is_added_with_profile_person_and_public_key() {
+fn a_connection_is_created_with_profile_user_and_public_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("s.db");
     let pem = folder.path().join("key.pem");
-    std::fs::write(&pem, pair().1).expect("written");
+    std::fs::write(&pem, key_pair().1).expect("written");
     let run = |arguments: &[&str]| {
         let output = std::process::Command::new(MUSTER)
             .arg("--store")
@@ -360,12 +359,12 @@ fn a_connection_is_added_with_profile_person_and_public_key() {
 }
 
 #[test]
-fn tokens_and_cursors_outlive_the_process_and_work_in_another_on_the_same_store() {
+fn tokens_and_cursors_survive_a_restart() {
     let server = crate::support::Server::start(&[]);
-    let (_, key) = server.tenant(&[]);
-    let id = server.json(&["connection", "list"])[0]["id"].as_str().expect("an id").to_owned();
+    let (_, key) = server.create_tenant(&[]);
+    let id = server.run_json(&["connection", "list"])[0]["id"].as_str().expect("an id").to_owned();
     for n in 0..3 {
-        server.json(&["user", "add", &format!("p{n}@x.y")]);
+        server.run_json(&["user", "add", &format!("p{n}@x.y")]);
     }
     let ask = |address: &str, method: &str, target: &str, bearer: &str, body: &str| {
         let bearer = format!("Bearer {bearer}");
@@ -381,23 +380,23 @@ fn tokens_and_cursors_outlive_the_process_and_work_in_another_on_the_same_store(
     let token = answer["access_token"].as_str().expect("a token").to_owned();
     let (_, page) = ask(&server.address, "GET", "/scim/v2/Users?count=2&cursor", &token, "");
     let cursor = page["nextCursor"].as_str().expect("a cursor").to_owned();
-    let server = crate::support::Server::on(server.kill(), &[]);
+    let server = crate::support::Server::start_on(server.kill(), &[]);
     let (status, page) = ask(&server.address, "GET", &format!("/scim/v2/Users?cursor={cursor}"), &token, "");
     assert_eq!((status, page["Resources"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
     assert_eq!(page["Resources"][0]["userName"], "p2@x.y");
 }
 
 #[test]
-fn a_token_ends_with_the_key_it_was_given_for() {
+fn a_token_is_invalid_once_its_key_is_rotated_out() {
     runtime().block_on(async {
-        let world = World::new(|_| {}).await;
+        let world = Fixture::new(|_| {}).await;
         let token = world.token().await;
         for (round, status) in [(1, 200), (2, 401)] {
             let next = adapters::generate_api_key().expect("a key");
             let key = dialects::kit::hash_key(&next);
             let command = Command::AddKey { connection: world.id, key_hash: key, revoke_others: false };
-            world.house.directory().run(&world.caller, command).await.expect("rotated");
-            world.house.wait(2);
+            world.app.directory().run(&world.caller, command).await.expect("rotated");
+            world.app.advance_clock(2);
             assert_eq!(world.status("GET", "/scim/v2/Users", &world.key).await, status, "round {round}");
             assert_eq!(world.status("GET", "/scim/v2/Users", &token).await, status, "round {round}");
         }
@@ -405,11 +404,11 @@ fn a_token_ends_with_the_key_it_was_given_for() {
 }
 
 #[test]
-fn a_form_of_very_many_names_is_read_once() {
+fn a_form_with_many_names_is_parsed_in_linear_time() {
     runtime().block_on(async {
-        let world = World::new(|_| {}).await;
+        let world = Fixture::new(|_| {}).await;
         let names: Vec<String> = (0..100_000).map(|n| format!("a{n}")).collect();
-        let (status, answer) = world.ask("/oauth2/token", &[], &names.join("&")).await;
+        let (status, answer) = world.send_form("/oauth2/token", &[], &names.join("&")).await;
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")));
     });
 }

@@ -1,19 +1,26 @@
 //! Work in progress ends when its connection is revoked or expires.
 
-use crate::support::{House, Reply, Server, send};
+use crate::support::{HttpResponse, Server, TestApp, send};
 use directory::{Caller, Command, DirectoryError, UserQuery};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpStream;
-use testkit::waiting::{PATIENCE, wait_for, wait_until};
+use testkit::waiting::{TIMEOUT, wait_for, wait_until};
 
-fn ask(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> Reply {
+fn send_request(
+    server: &Server,
+    key: &str,
+    method: &str,
+    target: &str,
+    media: &str,
+    body: &[u8],
+) -> HttpResponse {
     let bearer = format!("Bearer {key}");
     send(&server.address, method, target, &[("Authorization", &bearer), ("Content-Type", media)], body)
 }
 
-fn json(reply: &Reply) -> Value {
+fn parse_json(reply: &HttpResponse) -> Value {
     serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{}", reply.body))
 }
 
@@ -21,23 +28,23 @@ fn json(reply: &Reply) -> Value {
 #[test]
 fn an_import_stops_when_its_connection_is_revoked() {
     let server = Server::start(&[]);
-    let (tenant, _) = server.tenant(&[]);
-    let looking = server.connection(tenant, "looking", &["--dialect", "transfer"]);
-    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
+    let (tenant, _) = server.create_tenant(&[]);
+    let looking = server.create_connection(tenant, "looking", &["--dialect", "transfer"]);
+    let key = server.create_connection(tenant, "files", &["--dialect", "transfer"]);
     let mut file = String::from("email,groups\n");
     (0..60_000).for_each(|n| writeln!(file, "p{n}@x.y,G{}", n % 3).expect("written"));
-    let reply = ask(&server, &key, "POST", "/v1/imports", "text/csv", file.as_bytes());
+    let reply = send_request(&server, &key, "POST", "/v1/imports", "text/csv", file.as_bytes());
     assert_eq!(reply.status, 202, "{}", reply.body);
-    let target = format!("/v1/imports/{}", json(&reply)["id"].as_str().expect("an id"));
-    let job = || json(&ask(&server, &looking, "GET", &target, "", b""));
+    let target = format!("/v1/imports/{}", parse_json(&reply)["id"].as_str().expect("an id"));
+    let job = || parse_json(&send_request(&server, &looking, "GET", &target, "", b""));
     wait_until("rows to be done", || job()["rowsDone"].as_u64().is_some_and(|rows| rows > 0));
-    server.json(&["connection", "revoke", "files"]);
+    server.run_json(&["connection", "revoke", "files"]);
     let job = wait_for("the import to end", || Some(job()).filter(|job| !job["ended"].is_null()));
     assert_eq!(job["status"], "failed", "{job}");
     let why = job["error"].as_str().expect("a reason");
     assert!(why.contains("no longer good") && why.contains("stays"), "{why}");
     assert!(job["rowsDone"].as_u64().expect("a number") < 60_000, "{job}");
-    let total = || server.json(&["user", "list", "--limit", "1"])["total"].clone();
+    let total = || server.run_json(&["user", "list", "--limit", "1"])["total"].clone();
     let at_the_end = total();
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(total(), at_the_end, "nothing goes on");
@@ -47,10 +54,10 @@ fn an_import_stops_when_its_connection_is_revoked() {
 #[test]
 fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
     crate::support::runtime().block_on(async {
-        let house = House::still();
-        let caller = house.tenant("Acme").await;
+        let house = TestApp::with_manual_clock();
+        let caller = house.create_tenant("Acme").await;
         let expires = house.directory().now().plus_seconds(60);
-        house.key(&caller, "expiring", |new| new.expires = Some(expires)).await;
+        house.create_key(&caller, "expiring", |new| new.expires = Some(expires)).await;
         let connections = house.directory().connections(Some(caller.tenant)).await.expect("read");
         let (id, dialect) = (connections[0].id, connections[0].dialects[0].clone());
         let working = Caller { connection: Some(id), dialect: Some(dialect), ..caller.clone() };
@@ -59,7 +66,7 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         assert!(look().await.is_ok());
         let elsewhere = Caller { dialect: Some("transfer".into()), ..working.clone() };
         assert_eq!(house.directory().users(&elsewhere, UserQuery::default()).await, ended);
-        house.wait(61);
+        house.advance_clock(61);
         assert_eq!(look().await, ended);
         let add = Command::AddDepartment { name: "Sales".into(), number: None };
         assert_eq!(
@@ -72,22 +79,23 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
 #[test]
 fn a_bulk_request_stops_when_its_connection_is_revoked() {
     let server = Server::start(&[]);
-    let (_, key) = server.tenant(&["--dialect", "scim"]);
+    let (_, key) = server.create_tenant(&["--dialect", "scim"]);
     let operation = |n: u32| {
         serde_json::json!({"method": "POST", "path": "/Users", "bulkId": n.to_string(),
             "data": {"userName": format!("u{n}@x.y"), "password": "vier rote fische"}})
     };
     let operations: Vec<Value> = (0..1000).map(operation).collect();
     let body = serde_json::json!({"Operations": operations}).to_string();
-    let total = || server.json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number");
+    let total = || server.run_json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number");
     let reply = std::thread::scope(|scope| {
-        let bulk =
-            scope.spawn(|| ask(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes()));
+        let bulk = scope.spawn(|| {
+            send_request(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes())
+        });
         wait_until("operations to be done", || total() > 2);
-        server.json(&["connection", "revoke", "main"]);
+        server.run_json(&["connection", "revoke", "main"]);
         bulk.join().expect("answered")
     });
-    let answer = json(&reply);
+    let answer = parse_json(&reply);
     let statuses: Vec<&str> = answer["Operations"]
         .as_array()
         .expect("operations")
@@ -101,13 +109,13 @@ fn a_bulk_request_stops_when_its_connection_is_revoked() {
 }
 
 #[test]
-fn an_export_is_cut_off_when_its_connection_is_revoked() {
+fn an_export_is_aborted_when_its_connection_is_revoked() {
     let server = Server::start(&["--body-timeout", "600"]);
-    let (tenant, _) = server.tenant(&[]);
-    let key = server.connection(tenant, "files", &["--dialect", "transfer"]);
-    server.fill(3_000);
+    let (tenant, _) = server.create_tenant(&[]);
+    let key = server.create_connection(tenant, "files", &["--dialect", "transfer"]);
+    server.import_large_users(3_000);
     let mut stream = TcpStream::connect(&server.address).expect("connected");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("set");
     let head = format!(
         "GET /v1/exports/people.ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
     );
@@ -115,8 +123,10 @@ fn an_export_is_cut_off_when_its_connection_is_revoked() {
     let mut first = [0; 1000];
     stream.read_exact(&mut first).expect("it has begun");
     assert!(first.starts_with(b"HTTP/1.1 200"));
-    server.json(&["connection", "revoke", "files"]);
-    wait_until("the key to stop working", || ask(&server, &key, "GET", "/v1/imports", "", b"").status == 401);
+    server.run_json(&["connection", "revoke", "files"]);
+    wait_until("the key to stop working", || {
+        send_request(&server, &key, "GET", "/v1/imports", "", b"").status == 401
+    });
     let mut rest = Vec::new();
     // Cut by the server, which may show as a reset.
     let _ = stream.read_to_end(&mut rest);

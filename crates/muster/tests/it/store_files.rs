@@ -1,6 +1,6 @@
 //! Operators who replace, restore and move the files of a store in use, and processes that stop while they hold its locks.
 
-use crate::support::{MUSTER, Reply, json, send};
+use crate::support::{HttpResponse, MUSTER, run_json, send};
 use adapters::{ExclusiveStore, StoreSettings};
 use serde_json::Value;
 use std::fs;
@@ -13,20 +13,20 @@ use std::time::{Duration, Instant};
 use testkit::waiting::wait_until;
 
 /// A folder with a store that has a tenant, a connection and a backup.
-struct Stage {
+struct StoreFixture {
     folder: tempfile::TempDir,
     bearer: String,
 }
 
-impl Stage {
+impl StoreFixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = folder.path().join("muster.db");
-        json(&store, &["tenant", "add", "Acme"]);
-        let added = json(&store, &["connection", "add", "c", "--dialect", "all"]);
+        run_json(&store, &["tenant", "add", "Acme"]);
+        let added = run_json(&store, &["connection", "add", "c", "--dialect", "all"]);
         let bearer = format!("Bearer {}", added["key"].as_str().expect("a key"));
         let stage = Self { folder, bearer };
-        json(stage.store(), &["backup", stage.path("b.bak").to_str().expect("text")]);
+        run_json(stage.store(), &["backup", stage.path("b.bak").to_str().expect("text")]);
         stage
     }
 
@@ -41,7 +41,7 @@ impl Stage {
     /// The store as it was in the backup, in another file.
     fn restored(&self) -> PathBuf {
         let other = self.path("r.db");
-        json(&other, &["restore", self.path("b.bak").to_str().expect("text")]);
+        run_json(&other, &["restore", self.path("b.bak").to_str().expect("text")]);
         other
     }
 
@@ -62,18 +62,18 @@ impl Stage {
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let address = |name: &str| said[name].as_str().expect("an address").replace("http://", "");
-        Server { stage: self, address: address("listening"), admin: address("admin"), child }
+        Server { fixture: self, address: address("listening"), admin: address("admin"), child }
     }
 
     /// Why no server starts.
-    fn refusal(&self) -> String {
+    fn start_error(&self) -> String {
         let output = self.serve().output().expect("ran");
         assert!(!output.status.success(), "a server has started");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Why a command does not work.
-    fn refused(&self, arguments: &[&str]) -> String {
+    fn command_error(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(MUSTER);
         let output =
             command.args(["--json", "--store"]).arg(self.store()).args(arguments).output().expect("ran");
@@ -81,29 +81,29 @@ impl Stage {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn users(&self) -> Value {
-        json(self.store(), &["user", "list", "--limit", "1"])["total"].clone()
+    fn user_count(&self) -> Value {
+        run_json(self.store(), &["user", "list", "--limit", "1"])["total"].clone()
     }
 }
 
 struct Server<'a> {
-    stage: &'a Stage,
+    fixture: &'a StoreFixture,
     address: String,
     admin: String,
     child: Child,
 }
 
 impl Server<'_> {
-    fn ask(&self, method: &str, target: &str, body: &str) -> Reply {
-        let headers = [("Authorization", self.stage.bearer.as_str()), ("Content-Type", "application/json")];
+    fn send_request(&self, method: &str, target: &str, body: &str) -> HttpResponse {
+        let headers = [("Authorization", self.fixture.bearer.as_str()), ("Content-Type", "application/json")];
         send(&self.address, method, target, &headers, body.as_bytes())
     }
 
-    fn create(&self, name: &str) -> Reply {
-        self.ask("POST", "/scim/v2/Users", &format!("{{\"userName\":\"{name}\"}}"))
+    fn create(&self, name: &str) -> HttpResponse {
+        self.send_request("POST", "/scim/v2/Users", &format!("{{\"userName\":\"{name}\"}}"))
     }
 
-    fn ready(&self) -> Reply {
+    fn readiness(&self) -> HttpResponse {
         send(&self.admin, "GET", "/readyz", &[], &[])
     }
 
@@ -128,40 +128,44 @@ impl Drop for Server<'_> {
 
 /// Whatever is done to the files of a store in use, nothing is acknowledged any more, and nothing is read from another store.
 #[test]
-fn a_store_that_is_replaced_under_a_running_server_is_noticed() {
-    type Replace = fn(&Stage, &Path);
-    let ways: [(&str, Replace); 4] = [
+fn replacing_the_store_of_a_running_server_is_detected() {
+    type ReplaceFile = fn(&StoreFixture, &Path);
+    let ways: [(&str, ReplaceFile); 4] = [
         ("another file gets its name", |stage, other| fs::rename(other, stage.store()).expect("renamed")),
         ("its content is replaced", |stage, other| assert!(fs::copy(other, stage.store()).is_ok())),
         ("it is removed", |stage, _| fs::remove_file(stage.store()).expect("removed")),
         ("its log is removed", |stage, _| fs::remove_file(stage.path("muster.db-wal")).expect("removed")),
     ];
     for (way, replace) in ways {
-        let stage = Stage::new();
+        let stage = StoreFixture::new();
         let server = stage.start();
         assert_eq!(server.create("before").status, 201, "{way}");
-        assert_eq!(server.ready().status, 200, "{way}");
+        assert_eq!(server.readiness().status, 200, "{way}");
         let other = stage.restored();
         replace(&stage, &other);
         for n in 0..5 {
             let reply = server.create(&format!("after{n}"));
             assert!(reply.status >= 500, "{way}: {reply:?}");
         }
-        let read = server.ask("GET", "/scim/v2/Users", "");
+        let read = server.send_request("GET", "/scim/v2/Users", "");
         assert_eq!(read.status, 503, "{way}: {read:?}");
-        let ready = server.ready();
+        let ready = server.readiness();
         assert!(ready.status == 503 && ready.body.contains("replaced"), "{way}: {ready:?}");
         server.stop();
         let log = fs::read_to_string(stage.path("log")).expect("a log");
         assert!(log.contains("was replaced while it was in use"), "{way}: {log}");
         if way == "another file gets its name" {
             // The log of the old file may be needed, if that is somewhere.
-            assert!(stage.refusal().contains("-wal does not belong to"));
+            assert!(stage.start_error().contains("-wal does not belong to"));
             for ending in ["-wal", "-shm"] {
                 drop(fs::remove_file(stage.path(&format!("muster.db{ending}"))));
             }
             let server = stage.start();
-            assert_eq!((server.ready().status, stage.users()), (200, Value::from(0)), "the other store");
+            assert_eq!(
+                (server.readiness().status, stage.user_count()),
+                (200, Value::from(0)),
+                "the other store"
+            );
             assert_eq!(server.create("after").status, 201);
         }
     }
@@ -169,8 +173,8 @@ fn a_store_that_is_replaced_under_a_running_server_is_noticed() {
 
 /// The same, but a command is the first to see it: it must not write the log of the one file into the other.
 #[test]
-fn a_command_does_not_touch_a_store_that_was_replaced_under_a_server() {
-    let stage = Stage::new();
+fn commands_do_not_touch_a_replaced_store() {
+    let stage = StoreFixture::new();
     let server = stage.start();
     for n in 0..10 {
         assert_eq!(server.create(&format!("u{n}")).status, 201);
@@ -180,18 +184,18 @@ fn a_command_does_not_touch_a_store_that_was_replaced_under_a_server() {
     fs::hard_link(stage.store(), &original).expect("linked");
     fs::rename(&other, stage.store()).expect("replaced");
     for arguments in [&["user", "list"][..], &["tenant", "add", "Two"], &["audit", "verify"], &["check"]] {
-        let said = stage.refused(arguments);
+        let said = stage.command_error(arguments);
         assert!(said.contains("was replaced while another process had it open"), "{arguments:?}: {said}");
     }
     server.kill();
     fs::rename(&original, stage.store()).expect("put back");
-    assert_eq!(stage.users(), 10, "nothing acknowledged is lost");
-    assert_eq!(json(stage.store(), &["check"])["sound"], true);
+    assert_eq!(stage.user_count(), 10, "nothing acknowledged is lost");
+    assert_eq!(run_json(stage.store(), &["check"])["sound"], true);
 }
 
 #[test]
 fn a_store_in_use_is_neither_restored_nor_moved() {
-    let stage = Stage::new();
+    let stage = StoreFixture::new();
     let backup = stage.path("b.bak");
     let restore = ["restore", backup.to_str().expect("text")];
     // An empty store is what can be restored into.
@@ -208,31 +212,31 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
             drop(
                 ExclusiveStore::open_target(&StoreSettings::new(there))
                     .expect("made")
-                    .restore(&store_origin(), &mut std::iter::empty()),
+                    .restore(&archive_origin(), &mut std::iter::empty()),
             );
         }
-        let said = stage.refused(arguments);
+        let said = stage.command_error(arguments);
         assert!(said.contains("in use by another process"), "{arguments:?}: {said}");
     }
-    assert_eq!(server.ready().status, 200);
+    assert_eq!(server.readiness().status, 200);
     server.stop();
     // A process that fills it has it alone.
     let hold = ExclusiveStore::open_target(&StoreSettings::new(here)).expect("held");
-    assert!(stage.refused(&restore).contains("in use by another process"));
-    assert!(stage.refusal().contains("in use by another process"));
+    assert!(stage.command_error(&restore).contains("in use by another process"));
+    assert!(stage.start_error().contains("in use by another process"));
     drop(hold);
-    json(stage.store(), &restore);
-    assert_eq!(stage.users(), 0);
+    run_json(stage.store(), &restore);
+    assert_eq!(stage.user_count(), 0);
 }
 
-fn store_origin() -> store::archive::Origin {
+fn archive_origin() -> store::archive::Origin {
     store::archive::Origin { engine: "sqlite".into(), name: "nothing".into() }
 }
 
 /// SQLite would apply the log that a killed server leaves to any file of that name.
 #[test]
 fn a_log_of_another_file_is_not_used() {
-    let stage = Stage::new();
+    let stage = StoreFixture::new();
     // The other file is a restored backup, or an older copy of the store itself.
     let copy = stage.path("copy.db");
     fs::copy(stage.store(), &copy).expect("copied");
@@ -240,7 +244,7 @@ fn a_log_of_another_file_is_not_used() {
     let live = stage.path("live.db");
     for other in [stage.restored(), copy, live.clone()] {
         let server = stage.start();
-        let before = stage.users();
+        let before = stage.user_count();
         fs::copy(stage.store(), &live).expect("copied");
         assert_eq!(server.create(&format!("u{before}")).status, 201);
         server.kill();
@@ -252,10 +256,10 @@ fn a_log_of_another_file_is_not_used() {
         let expected = if other == live { before.clone() } else { Value::from(0) };
         let content = fs::read(stage.store()).expect("read");
         for said in [
-            stage.refusal(),
-            stage.refused(&["user", "list"]),
-            stage.refused(&["tenant", "add", "Two"]),
-            stage.refused(&["check"]),
+            stage.start_error(),
+            stage.command_error(&["user", "list"]),
+            stage.command_error(&["tenant", "add", "Two"]),
+            stage.command_error(&["check"]),
         ] {
             assert!(said.contains("-wal does not belong to"), "{said}");
         }
@@ -269,7 +273,7 @@ fn a_log_of_another_file_is_not_used() {
             fs::remove_file(name).expect("removed");
         }
         let server = stage.start();
-        assert_eq!(stage.users(), expected, "the other file");
+        assert_eq!(stage.user_count(), expected, "the other file");
         server.stop();
         fs::rename(&original, stage.store()).expect("put back");
         drop(fs::remove_file(stage.path("muster.db-lock")));
@@ -278,26 +282,30 @@ fn a_log_of_another_file_is_not_used() {
             fs::rename(name, stage.path(&format!("muster.db{ending}"))).expect("put back");
         }
         let server = stage.start();
-        assert_eq!(stage.users(), before.as_u64().expect("a number") + 1, "nothing acknowledged is lost");
+        assert_eq!(
+            stage.user_count(),
+            before.as_u64().expect("a number") + 1,
+            "nothing acknowledged is lost"
+        );
         server.stop();
-        assert_eq!(json(stage.store(), &["check"])["sound"], true);
+        assert_eq!(run_json(stage.store(), &["check"])["sound"], true);
     }
 }
 
 #[test]
-fn a_process_that_holds_the_write_lock_is_shown_and_stops_no_reader() {
-    let stage = Stage::new();
+fn a_held_write_lock_is_reported_and_does_not_block_readers() {
+    let stage = StoreFixture::new();
     let server = stage.start();
     assert_eq!(server.create("before").status, 201);
     let other = rusqlite::Connection::open(stage.store()).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("begun");
     let begun = Instant::now();
-    let ready = server.ready();
+    let ready = server.readiness();
     assert!(ready.status == 503 && ready.body.contains("write lock"), "{ready:?}");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     let begun = Instant::now();
-    assert_eq!(server.ask("GET", "/scim/v2/Users", "").status, 200);
-    assert_eq!(stage.users(), 1, "a command that reads");
+    assert_eq!(server.send_request("GET", "/scim/v2/Users", "").status, 200);
+    assert_eq!(stage.user_count(), 1, "a command that reads");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     let begun = Instant::now();
     let rejected = server.create("meanwhile");
@@ -305,13 +313,13 @@ fn a_process_that_holds_the_write_lock_is_shown_and_stops_no_reader() {
     let metrics = send(&server.admin, "GET", "/metrics", &[], &[]).body;
     assert!(metrics.contains("muster_store_writable 0"), "{metrics}");
     other.execute_batch("ROLLBACK").expect("ended");
-    wait_until("the store is ready again", || server.ready().status == 200);
+    wait_until("the store is ready again", || server.readiness().status == 200);
     assert_eq!(server.create("after").status, 201);
 }
 
 #[test]
 fn the_log_is_emptied_when_no_reader_needs_it() {
-    let stage = Stage::new();
+    let stage = StoreFixture::new();
     let server = stage.start();
     let size = || fs::metadata(stage.path("muster.db-wal")).map_or(0, |log| log.len());
     let reader = rusqlite::Connection::open(stage.store()).expect("opened");
@@ -319,7 +327,7 @@ fn the_log_is_emptied_when_no_reader_needs_it() {
     for n in 0..40 {
         let photo = format!("{{\"value\":\"https://x.example/{}\"}}", "p".repeat(2_000));
         let body = format!("{{\"userName\":\"u{n}\",\"photos\":[{photo}]}}");
-        assert_eq!(server.ask("POST", "/scim/v2/Users", &body).status, 201);
+        assert_eq!(server.send_request("POST", "/scim/v2/Users", &body).status, 201);
     }
     let full = size();
     std::thread::sleep(Duration::from_secs(2));
@@ -334,7 +342,7 @@ fn the_log_is_emptied_when_no_reader_needs_it() {
 
 #[test]
 fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
-    let stage = Stage::new();
+    let stage = StoreFixture::new();
     let server = stage.start();
     for n in 0..50 {
         assert_eq!(server.create(&format!("u{n}")).status, 201);
@@ -348,22 +356,22 @@ fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
         file.write_all(&vec![0xff; length - 4096]).expect("written");
     };
     damage();
-    let reply = server.ask("GET", "/scim/v2/Users", "");
+    let reply = server.send_request("GET", "/scim/v2/Users", "");
     assert!(reply.status >= 500, "{reply:?}");
-    let ready = server.ready();
+    let ready = server.readiness();
     assert!(ready.status == 503 && ready.body.contains("damaged"), "{ready:?}");
     let rejected = server.create("after");
     assert!(rejected.status >= 500, "{rejected:?}");
     server.kill();
-    let said = stage.refusal();
+    let said = stage.start_error();
     assert!(said.contains("is damaged"), "{said}");
 }
 
 /// An import whose file is lost has failed, and does not hold up those behind it.
 #[test]
 fn an_import_whose_file_is_lost_fails() {
-    let stage = Stage::new();
-    let added = json(stage.store(), &["connection", "add", "importer", "--dialect", "transfer"]);
+    let stage = StoreFixture::new();
+    let added = run_json(stage.store(), &["connection", "add", "importer", "--dialect", "transfer"]);
     let bearer = format!("Bearer {}", added["key"].as_str().expect("a key"));
     let server = stage.start();
     let rows = (0..20_000).map(|n| format!("u{n}@x.y\n")).collect::<Vec<_>>().concat();
@@ -405,16 +413,16 @@ fn commands_of_root_leave_a_store_usable_for_its_owner() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
-    json(&store, &["tenant", "add", "Acme"]);
+    run_json(&store, &["tenant", "add", "Acme"]);
     std::fs::remove_file(folder.path().join("muster.db-lock")).expect("removed");
     for path in [folder.path(), &store] {
         std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("given");
     }
-    json(&store, &["tenant", "list"]);
-    json(&store, &["tenant", "add", "Globex"]);
+    run_json(&store, &["tenant", "list"]);
+    run_json(&store, &["tenant", "add", "Globex"]);
     let mut command = Command::new(MUSTER);
     let tenant = command.arg("--store").arg(&store).args(["tenant", "add", "Initech"]).uid(NOBODY);
     let added = tenant.output().expect("ran");
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    assert_eq!(json(&store, &["tenant", "list"]).as_array().map(Vec::len), Some(3));
+    assert_eq!(run_json(&store, &["tenant", "list"]).as_array().map(Vec::len), Some(3));
 }

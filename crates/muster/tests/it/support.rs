@@ -24,27 +24,27 @@ use std::time::Duration;
 pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
 
 /// The repository's root.
-pub(crate) fn root() -> PathBuf {
+pub(crate) fn repo_root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&here).join("../..")
 }
 
 /// A store that is there as long as this is: a file, or a database where `MUSTER_TEST_ENGINE` says `postgres`.
-pub(crate) struct Place {
+pub(crate) struct TestStore {
     pub(crate) folder: tempfile::TempDir,
     /// What `--store` takes.
     pub(crate) store: String,
 }
 
-impl Place {
+impl TestStore {
     /// An empty one on the engine that is tested.
     pub(crate) fn new() -> Self {
-        Self::on(testkit::postgres::migrated)
+        Self::on(testkit::postgres::create_migrated_database)
     }
 
     /// One without any tables, to load a dump into.
-    pub(crate) fn blank() -> Self {
-        Self::on(testkit::postgres::database)
+    pub(crate) fn without_tables() -> Self {
+        Self::on(testkit::postgres::create_database)
     }
 
     fn on(database: fn() -> String) -> Self {
@@ -69,7 +69,7 @@ pub(crate) fn is_on_postgres() -> bool {
 
 /// A running server on a store of its own. It is killed when dropped.
 pub(crate) struct Server {
-    place: Option<Place>,
+    test_store: Option<TestStore>,
     store: String,
     log: PathBuf,
     pub(crate) address: String,
@@ -81,26 +81,26 @@ pub(crate) struct Server {
 impl Server {
     /// A fresh store and a server on it.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::on(Place::new(), flags)
+        Self::start_on(TestStore::new(), flags)
     }
 
     /// A server on a store.
-    pub(crate) fn on(place: Place, flags: &[&str]) -> Self {
+    pub(crate) fn start_on(place: TestStore, flags: &[&str]) -> Self {
         let launched = launch(Path::new(MUSTER), place.folder.path(), &place.store, flags);
-        Self::of(place, launched)
+        Self::from_launched(place, launched)
     }
 
-    fn of(place: Place, launched: Launched) -> Self {
+    fn from_launched(place: TestStore, launched: Launched) -> Self {
         let Launched { child, address, admin } = launched;
         let (store, log) = (place.store.clone(), place.folder.path().join("log"));
-        Self { place: Some(place), store, log, address, admin, child }
+        Self { test_store: Some(place), store, log, address, admin, child }
     }
 
     /// A server that takes the address for health and metrics that it takes when nothing is said.
-    pub(crate) fn start_by_default(flags: &[&str]) -> Self {
-        let place = Place::new();
-        let launched = launch_with(Path::new(MUSTER), place.folder.path(), &place.store, flags);
-        Self::of(place, launched)
+    pub(crate) fn start_with_default_ports(flags: &[&str]) -> Self {
+        let place = TestStore::new();
+        let launched = launch_with_flags(Path::new(MUSTER), place.folder.path(), &place.store, flags);
+        Self::from_launched(place, launched)
     }
 
     pub(crate) fn store(&self) -> &str {
@@ -108,7 +108,7 @@ impl Server {
     }
 
     /// The folder of its log, its mails and its imports.
-    pub(crate) fn log_folder(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.log.parent().map(Path::to_path_buf).unwrap_or_default()
     }
 
@@ -117,19 +117,20 @@ impl Server {
     }
 
     /// Runs a command on the server's store; its JSON document.
-    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
-        json(&self.store, arguments)
+    pub(crate) fn run_json(&self, arguments: &[&str]) -> serde_json::Value {
+        run_json(&self.store, arguments)
     }
 
     /// A tenant's number and a key that opens it.
-    pub(crate) fn tenant(&self, flags: &[&str]) -> (u64, String) {
-        let number =
-            self.json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"].as_u64().expect("a number");
-        (number, self.connection(number, "main", flags))
+    pub(crate) fn create_tenant(&self, flags: &[&str]) -> (u64, String) {
+        let number = self.run_json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"]
+            .as_u64()
+            .expect("a number");
+        (number, self.create_connection(number, "main", flags))
     }
 
     /// A key of a new connection: for every dialect and roles up to `EnterpriseAdmin`, unless the flags name others.
-    pub(crate) fn connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
+    pub(crate) fn create_connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
         let tenant = tenant.to_string();
         let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];
         for (flag, value) in [("--dialect", "all"), ("--highest-role", "EnterpriseAdmin")] {
@@ -138,20 +139,20 @@ impl Server {
             }
         }
         arguments.extend(flags);
-        self.json(&arguments)["key"].as_str().expect("a key").to_owned()
+        self.run_json(&arguments)["key"].as_str().expect("a key").to_owned()
     }
 
     /// Gives the only tenant so many users of 10 kB each.
-    pub(crate) fn fill(&self, many: u32) {
+    pub(crate) fn import_large_users(&self, many: u32) {
         let (bio, mut rows) = ("x".repeat(10_000), String::new());
         for n in 0..many {
             writeln!(rows, "{{\"email\":\"u{n}@example.com\",\"givenName\":\"U\",\"bio\":\"{bio}\"}}")
                 .expect("written");
         }
-        let file = self.log_folder().join("users.ndjson");
+        let file = self.data_dir().join("users.ndjson");
         std::fs::write(&file, rows).expect("written");
-        self.json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
-        let list = self.json(&["user", "list", "--limit", "1", "--tenant", "1"]);
+        self.run_json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
+        let list = self.run_json(&["user", "list", "--limit", "1", "--tenant", "1"]);
         assert_eq!(list["total"], many);
     }
 
@@ -160,10 +161,10 @@ impl Server {
     }
 
     /// Ends the process without a word, as a power cut would; the store stays.
-    pub(crate) fn kill(mut self) -> Place {
+    pub(crate) fn kill(mut self) -> TestStore {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
-        self.place.take().expect("a store")
+        self.test_store.take().expect("a store")
     }
 
     /// Asks it to stop and waits; whether it ended well.
@@ -198,10 +199,10 @@ pub(crate) fn launch(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
     let ports = ["--listen", "--admin-listen"].into_iter().filter(|flag| !flags.contains(flag));
     let flags: Vec<&str> =
         ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
-    launch_with(program, folder, store, &flags)
+    launch_with_flags(program, folder, store, &flags)
 }
 
-fn launch_with(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
+fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log");
     let mut child = Process::new(program)
         .arg("serve")
@@ -225,7 +226,7 @@ fn launch_with(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &
 }
 
 /// Runs a command on a store; its JSON document.
-pub(crate) fn json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
     let output = Process::new(MUSTER)
         .arg("--store")
         .arg(store.as_ref())
@@ -239,13 +240,13 @@ pub(crate) fn json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::
 
 /// An answer as it came over the socket.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Reply {
+impl HttpResponse {
     /// An answer as bytes, head and body.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
@@ -253,7 +254,7 @@ impl Reply {
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
         let mut reply = Self { status, head, body: String::new() };
         let is_chunked = reply.header("transfer-encoding") == Some("chunked");
-        let body = if is_chunked { unchunked(body) } else { body.to_vec() };
+        let body = if is_chunked { decode_chunked(body) } else { body.to_vec() };
         reply.body = String::from_utf8_lossy(&body).into_owned();
         reply
     }
@@ -267,7 +268,7 @@ impl Reply {
 }
 
 /// A body that came in chunks (RFC 9112, section 7.1), which must be whole.
-fn unchunked(mut body: &[u8]) -> Vec<u8> {
+fn decode_chunked(mut body: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
     loop {
         let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
@@ -288,9 +289,15 @@ pub(crate) fn send(
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Reply {
+) -> HttpResponse {
     let reply = try_send(address, method, target, headers, body).expect("an answer");
-    crate::documented::check(method, target, reply.status, reply.header("content-type"), &reply.body);
+    crate::openapi_conformance::assert_documented(
+        method,
+        target,
+        reply.status,
+        reply.header("content-type"),
+        &reply.body,
+    );
     reply
 }
 
@@ -301,7 +308,7 @@ pub(crate) fn try_send(
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Option<Reply> {
+) -> Option<HttpResponse> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).expect("set");
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
@@ -320,54 +327,58 @@ pub(crate) fn try_send(
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
     let is_whole_head = bytes.windows(4).any(|window| window == b"\r\n\r\n");
-    is_whole_head.then(|| Reply::parse(&bytes))
+    is_whole_head.then(|| HttpResponse::parse(&bytes))
 }
 
 /// The machine's clock, and some seconds on; or one that only goes on by a microsecond with each look.
 #[derive(Default)]
-struct Ahead {
-    seconds: AtomicI64,
+struct TestClock {
+    offset_seconds: AtomicI64,
     /// Where it stands still.
-    still: Option<AtomicI64>,
+    fixed_micros: Option<AtomicI64>,
 }
 
-impl Clock for Ahead {
+impl Clock for TestClock {
     fn now(&self) -> directory::Time {
-        let now = match &self.still {
+        let now = match &self.fixed_micros {
             None => adapters::SystemClock.now(),
             Some(still) => directory::Time(still.fetch_add(1, Ordering::Relaxed)),
         };
-        now.plus_seconds(self.seconds.load(Ordering::Relaxed))
+        now.plus_seconds(self.offset_seconds.load(Ordering::Relaxed))
     }
 }
 
 /// The house without a door, on a store of the engine that is tested, with the cheapest of passwords and no brake.
-pub(crate) struct House {
+pub(crate) struct TestApp {
     pub(crate) app: App,
-    ahead: Arc<Ahead>,
+    test_clock: Arc<TestClock>,
     /// `None` in memory.
-    stored: Option<(Engine, Place)>,
+    backing_store: Option<(Engine, TestStore)>,
 }
 
-impl House {
+impl TestApp {
     pub(crate) fn new() -> Self {
-        Self::on(Place::new(), server::PublicConfig::default())
+        Self::on_store(TestStore::new(), server::PublicConfig::default())
     }
 
-    /// One where time passes only when [`House::wait`] says so, however long the machine takes.
-    pub(crate) fn still() -> Self {
+    /// One where time passes only when [`TestApp::wait`] says so, however long the machine takes.
+    pub(crate) fn with_manual_clock() -> Self {
         let still = Some(AtomicI64::new(adapters::SystemClock.now().0));
-        Self::with(Place::new(), server::PublicConfig::default(), Ahead { still, ..Ahead::default() })
+        Self::build_on_store(
+            TestStore::new(),
+            server::PublicConfig::default(),
+            TestClock { fixed_micros: still, ..TestClock::default() },
+        )
     }
 
     /// The same on a store that may hold something.
-    pub(crate) fn on(place: Place, face: server::PublicConfig) -> Self {
-        Self::with(place, face, Ahead::default())
+    pub(crate) fn on_store(place: TestStore, face: server::PublicConfig) -> Self {
+        Self::build_on_store(place, face, TestClock::default())
     }
 
     /// The same in memory, whichever engine is tested: for what reads requests and leaves storing them to other tests.
     pub(crate) fn in_memory() -> Self {
-        Self::over(Arc::new(store::Memory::new()), server::PublicConfig::default(), Ahead::default())
+        Self::build(Arc::new(store::Memory::new()), server::PublicConfig::default(), TestClock::default())
     }
 
     /// The same, taking imports.
@@ -376,17 +387,17 @@ impl House {
             imports_dir: Some(folder.to_path_buf()),
             ..server::PublicConfig::default()
         };
-        Self::over(Arc::new(store::Memory::new()), face, Ahead::default())
+        Self::build(Arc::new(store::Memory::new()), face, TestClock::default())
     }
 
-    fn with(place: Place, face: server::PublicConfig, ahead: Ahead) -> Self {
+    fn build_on_store(place: TestStore, face: server::PublicConfig, ahead: TestClock) -> Self {
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
-        let mut house = Self::over(engine.store(), face, ahead);
-        house.stored = Some((engine, place));
+        let mut house = Self::build(engine.store(), face, ahead);
+        house.backing_store = Some((engine, place));
         house
     }
 
-    fn over(store: Arc<dyn directory::Store>, face: server::PublicConfig, ahead: Ahead) -> Self {
+    fn build(store: Arc<dyn directory::Store>, face: server::PublicConfig, ahead: TestClock) -> Self {
         // Long enough for a thousand users at once on a machine that has much else to do.
         let answer_time = Duration::from_mins(5);
         let bad_keys = NonZeroU32::MAX;
@@ -402,24 +413,24 @@ impl House {
         let clock = Arc::clone(&ahead) as _;
         let parts = Ports { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
         let app = server::build_app(parts, limits, face);
-        Self { app: app.expect("a house"), ahead, stored: None }
+        Self { app: app.expect("a house"), test_clock: ahead, backing_store: None }
     }
 
     /// What `--store` takes.
     pub(crate) fn store(&self) -> &str {
-        let (_, place) = self.stored.as_ref().expect("a store that other processes can open");
+        let (_, place) = self.backing_store.as_ref().expect("a store that other processes can open");
         &place.store
     }
 
     /// Sets its clock to a moment, in seconds since 1970; it goes on from there.
     pub(crate) fn set_clock(&self, seconds: i64) {
         let now = adapters::SystemClock.now().0 / 1_000_000;
-        self.ahead.seconds.store(seconds - now, Ordering::Relaxed);
+        self.test_clock.offset_seconds.store(seconds - now, Ordering::Relaxed);
     }
 
     /// Lets time pass.
-    pub(crate) fn wait(&self, seconds: i64) {
-        self.ahead.seconds.fetch_add(seconds, Ordering::Relaxed);
+    pub(crate) fn advance_clock(&self, seconds: i64) {
+        self.test_clock.offset_seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn directory(&self) -> &Directory {
@@ -427,12 +438,12 @@ impl House {
     }
 
     /// A new tenant's caller.
-    pub(crate) async fn tenant(&self, name: &str) -> Caller {
-        testkit::conformance::tenant(self.directory(), name).await
+    pub(crate) async fn create_tenant(&self, name: &str) -> Caller {
+        testkit::conformance::create_tenant(self.directory(), name).await
     }
 
     /// A key for a tenant.
-    pub(crate) async fn key(
+    pub(crate) async fn create_key(
         &self,
         caller: &Caller,
         name: &str,
@@ -448,19 +459,19 @@ impl House {
     }
 
     /// One request; status and body.
-    pub(crate) async fn call(&self, request: Request<Vec<u8>>) -> (u16, String) {
+    pub(crate) async fn send_request(&self, request: Request<Vec<u8>>) -> (u16, String) {
         let (method, target) = (request.method().to_string(), request.uri().to_string());
-        let answer = self.answer(request).await;
+        let answer = self.respond(request).await;
         let status = answer.status().as_u16();
         let media =
             answer.headers().get("content-type").map(|media| media.to_str().expect("text").to_owned());
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(body.to_vec()).expect("text");
-        crate::documented::check(&method, &target, status, media.as_deref(), &body);
+        crate::openapi_conformance::assert_documented(&method, &target, status, media.as_deref(), &body);
         (status, body)
     }
 
-    pub(crate) async fn answer(&self, mut request: Request<Vec<u8>>) -> Response<ResponseBody> {
+    pub(crate) async fn respond(&self, mut request: Request<Vec<u8>>) -> Response<ResponseBody> {
         let host = http::HeaderValue::from_static("example.com");
         request.headers_mut().entry(http::header::HOST).or_insert(host);
         let address: std::net::IpAddr = "127.0.0.1".parse().expect("an address");
@@ -468,28 +479,36 @@ impl House {
     }
 
     /// The position of the newest event after `seen`, if anything happened since.
-    pub(crate) async fn news(&self, seen: directory::EventPosition) -> Option<directory::EventPosition> {
+    pub(crate) async fn newest_event_after(
+        &self,
+        seen: directory::EventPosition,
+    ) -> Option<directory::EventPosition> {
         let events = self.directory().events(seen, 1000).await.expect("read");
         events.last().map(|event| event.position)
     }
 
     /// How many events a tenant has.
-    pub(crate) async fn events_of(&self, tenant: TenantNumber) -> usize {
+    pub(crate) async fn event_count(&self, tenant: TenantNumber) -> usize {
         let events = self.directory().events(directory::EventPosition(0), u32::MAX).await.expect("read");
         events.iter().filter(|event| event.data.tenant == tenant).count()
     }
 }
 
-impl Drop for House {
+impl Drop for TestApp {
     fn drop(&mut self) {
-        if let Some((engine, _)) = &self.stored {
+        if let Some((engine, _)) = &self.backing_store {
             engine.close();
         }
     }
 }
 
 /// A request with a body.
-pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+pub(crate) fn build_request(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Request<Vec<u8>> {
     let mut builder = Request::builder().method(method).uri(target);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         builder = builder.header("host", "example.com");

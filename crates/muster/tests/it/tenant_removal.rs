@@ -6,9 +6,9 @@ use std::process::Command;
 use testkit::waiting::wait_until;
 
 #[test]
-fn a_tenant_is_removed_and_others_stay() {
+fn removing_a_tenant_keeps_the_others() {
     let server = Server::start(&[]);
-    let ((gone, key), (stays, other)) = (server.tenant(&[]), server.tenant(&[]));
+    let ((gone, key), (stays, other)) = (server.create_tenant(&[]), server.create_tenant(&[]));
     let ask = |method: &str, path: &str, key: &str, body: &str| {
         let bearer = format!("Bearer {key}");
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
@@ -27,7 +27,7 @@ fn a_tenant_is_removed_and_others_stay() {
         assert_eq!(ask("POST", "/api/2/groups", key, group).status, 200);
     }
     let number = gone.to_string();
-    server.json(&["user", "delete", "bob@x.example", "--tenant", &number]);
+    server.run_json(&["user", "delete", "bob@x.example", "--tenant", &number]);
     let remove = |arguments: &[&str]| {
         let command = [&["tenant", "delete", &number, "--store", server.store()], arguments].concat();
         let output = Command::new(MUSTER).args(command).output().expect("ran");
@@ -46,21 +46,21 @@ fn a_tenant_is_removed_and_others_stay() {
     let page = |tenant: u64| send(&server.address, "GET", &format!("/t/{tenant}/sign-in"), &[], b"").status;
     let unknown = page(99);
     assert_eq!((page(gone), page(stays)), (unknown, 200));
-    let tenants = server.json(&["tenant", "list"]);
+    let tenants = server.run_json(&["tenant", "list"]);
     assert_eq!(tenants, json!([{"number": stays, "name": "Acme"}]));
     for command in [["user", "list"], ["connection", "add"], ["tenant", "show"]] {
         let name = if command[0] == "connection" { vec!["again", "--dialect", "scim"] } else { Vec::new() };
-        let said = server.json(&[&command[..], &name, &["--tenant", &number]].concat());
+        let said = server.run_json(&[&command[..], &name, &["--tenant", &number]].concat());
         assert!(said["error"].as_str().is_some_and(|error| error.contains("there is no tenant")), "{said}");
     }
     // Its history stays, and its number is not used again.
-    let history = server.json(&["audit", "show", "--tenant", &number, "--kind", "user"]);
+    let history = server.run_json(&["audit", "show", "--tenant", &number, "--kind", "user"]);
     assert!(history.as_array().is_some_and(|events| events.len() >= 4), "{history}");
-    assert_eq!(server.json(&["check"])["sound"], true);
-    let taken = server.json(&["tenant", "add", "New", "--number", &number]);
+    assert_eq!(server.run_json(&["check"])["sound"], true);
+    let taken = server.run_json(&["tenant", "add", "New", "--number", &number]);
     assert!(taken["error"].is_string(), "{taken}");
-    assert!(server.json(&["tenant", "add", "Another"])["number"].as_u64().expect("a number") > stays);
+    assert!(server.run_json(&["tenant", "add", "Another"])["number"].as_u64().expect("a number") > stays);
     // Once more, there is nothing to do.
-    let again = server.json(&["tenant", "delete", &number, "--yes"]);
+    let again = server.run_json(&["tenant", "delete", &number, "--yes"]);
     assert_eq!((&again["users"], &again["connections"]), (&json!(0), &json!(0)), "{again}");
 }

@@ -1,6 +1,6 @@
 //! The terminal: exit codes, pipes that nobody reads, which options belong to which command, and connections.
 
-use crate::support::{MUSTER, Place, json};
+use crate::support::{MUSTER, TestStore, run_json};
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ fn run(store: &OsStr, arguments: &[&str]) -> Output {
     Command::new(MUSTER).arg("--store").arg(store).args(arguments).output().expect("ran")
 }
 
-fn code(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
+fn run_text(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(store, arguments);
     (
         output.status.code(),
@@ -18,10 +18,10 @@ fn code(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn exit_codes_are_those_of_the_table() {
-    let place = Place::new();
+fn exit_codes_match_the_documentation() {
+    let place = TestStore::new();
     let store = OsStr::new(&place.store);
-    json(store, &["tenant", "add", "Acme"]);
+    run_json(store, &["tenant", "add", "Acme"]);
     let file = place.folder.path().join("p.csv");
     let path = file.display().to_string();
     let nowhere = place.folder.path().join("nowhere.db");
@@ -40,7 +40,7 @@ fn exit_codes_are_those_of_the_table() {
         (nowhere.as_os_str(), vec!["audit", "verify"], 1),
         (nowhere.as_os_str(), vec!["user", "list"], 1),
     ] {
-        let (code, text) = code(store, &arguments);
+        let (code, text) = run_text(store, &arguments);
         assert_eq!(code, Some(wanted), "{arguments:?}: {text}");
     }
     if place.store.starts_with("postgres") {
@@ -49,12 +49,12 @@ fn exit_codes_are_those_of_the_table() {
     let database = rusqlite::Connection::open(&place.store).expect("opened");
     database.execute("UPDATE events SET who = 'somebody else' WHERE position = 1", []).expect("changed");
     drop(database);
-    let (code, text) = code(store, &["audit", "verify"]);
+    let (code, text) = run_text(store, &["audit", "verify"]);
     assert_eq!(code, Some(4), "{text}");
 }
 
 /// Starts a command whose output nobody reads, and waits for its end; what it said besides.
-fn unread(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
+fn run_with_closed_output(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
     let mut child = Command::new(MUSTER)
         .args(arguments)
         .env("MUSTER_STORE", store)
@@ -73,11 +73,11 @@ fn unread(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn nobody_reads_and_nothing_is_said() {
-    let place = Place::new();
+fn closed_pipes_end_commands_silently() {
+    let place = TestStore::new();
     let store = OsStr::new(&place.store);
-    json(store, &["tenant", "add", "Acme"]);
-    json(store, &["user", "add", "a@x.example"]);
+    run_json(store, &["tenant", "add", "Acme"]);
+    run_json(store, &["user", "add", "a@x.example"]);
     for arguments in [
         vec!["tenant", "list"],
         vec!["user", "list", "--json"],
@@ -87,15 +87,15 @@ fn nobody_reads_and_nothing_is_said() {
         vec!["export", "-", "--format", "csv"],
         vec!["demo", "--listen", "127.0.0.1:0"],
     ] {
-        assert_eq!(unread(store, &arguments), (Some(141), String::new()), "{arguments:?}");
+        assert_eq!(run_with_closed_output(store, &arguments), (Some(141), String::new()), "{arguments:?}");
     }
     // An incomplete backup is an error, even if the reader closed the pipe.
-    let (code, text) = unread(store, &["backup", "-"]);
+    let (code, text) = run_with_closed_output(store, &["backup", "-"]);
     assert!(code == Some(1) && text.contains("no complete backup"), "{code:?} {text}");
 }
 
 #[test]
-fn options_of_the_server_are_those_of_its_commands() {
+fn server_options_belong_to_server_commands() {
     let help = |arguments: &[&str]| {
         let output = Command::new(MUSTER).args(arguments).arg("--help").output().expect("ran");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -112,9 +112,9 @@ fn options_of_the_server_are_those_of_its_commands() {
 
 #[test]
 fn options_without_meaning_for_a_file_are_rejected() {
-    let place = Place::new();
+    let place = TestStore::new();
     let store = OsStr::new(&place.store);
-    json(store, &["tenant", "add", "Acme"]);
+    run_json(store, &["tenant", "add", "Acme"]);
     let file = |name: &str, text: &str| {
         let path = place.folder.path().join(name);
         std::fs::write(&path, text).expect("written");
@@ -129,23 +129,23 @@ fn options_without_meaning_for_a_file_are_rejected() {
         (&["import", &csv, "--force"], "--deactivate-missing"),
         (&["export", &export, "--excel"], "excel is for CSV files"),
     ] {
-        let (code, text) = code(store, arguments);
+        let (code, text) = run_text(store, arguments);
         assert!(matches!(code, Some(1 | 2)) && text.contains(wanted), "{arguments:?}: {code:?} {text}");
     }
-    assert_eq!(json(store, &["user", "list"])["total"], 0, "nothing was imported");
+    assert_eq!(run_json(store, &["user", "list"])["total"], 0, "nothing was imported");
     assert!(!std::path::Path::new(&export).exists());
 }
 
 #[test]
-fn connections_are_edited_and_their_names_come_free() {
-    let place = Place::new();
+fn connections_can_be_edited_and_names_reused() {
+    let place = TestStore::new();
     let store = OsStr::new(&place.store);
-    json(store, &["tenant", "add", "Acme"]);
-    let (again, text) = code(store, &["tenant", "add", "ACME"]);
+    run_json(store, &["tenant", "add", "Acme"]);
+    let (again, text) = run_text(store, &["tenant", "add", "ACME"]);
     assert!(again == Some(1) && text.contains("--allow-duplicate"), "{text}");
-    assert_eq!(json(store, &["tenant", "add", "ACME", "--allow-duplicate"])["number"], 2);
+    assert_eq!(run_json(store, &["tenant", "add", "ACME", "--allow-duplicate"])["number"], 2);
     let connection =
-        |arguments: &[&str]| json(store, &[&["connection"], arguments, &["--tenant", "1"]].concat());
+        |arguments: &[&str]| run_json(store, &[&["connection"], arguments, &["--tenant", "1"]].concat());
     let first = connection(&["add", "crm", "--dialect", "ccs"]);
     let changed = connection(&[
         "set",
@@ -193,6 +193,6 @@ fn connections_are_edited_and_their_names_come_free() {
         assert_eq!(of("crm").iter().filter(|one| one["state"] == "live").count(), 1);
     }
     assert_eq!(of("crm").len(), 3);
-    let (taken, _) = code(store, &["connection", "add", "CRM", "--dialect", "ccs", "--tenant", "1"]);
+    let (taken, _) = run_text(store, &["connection", "add", "CRM", "--dialect", "ccs", "--tenant", "1"]);
     assert_eq!(taken, Some(1));
 }

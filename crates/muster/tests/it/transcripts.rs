@@ -6,10 +6,10 @@
 //! that is then remembered, `{{fill N}}` N letters. With `MUSTER_RECORD=1` answers are written into the files,
 //! to be read by a person before they are kept.
 
-use crate::support::{Reply, Server, root, send};
+use crate::support::{HttpResponse, Server, repo_root, send};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use testkit::same::text_difference;
+use testkit::diff::text_difference;
 
 pub(crate) struct Exchange {
     pub(crate) title: String,
@@ -23,9 +23,9 @@ pub(crate) struct Exchange {
 }
 
 #[test]
-fn every_transcript_is_spoken_as_written() {
+fn every_transcript_matches() {
     let mut files: Vec<PathBuf> = Vec::new();
-    for folder in std::fs::read_dir(root().join("transcripts")).expect("transcripts") {
+    for folder in std::fs::read_dir(repo_root().join("transcripts")).expect("transcripts") {
         let folder = folder.expect("a folder").path();
         if folder.is_dir() {
             let inside =
@@ -46,14 +46,14 @@ fn every_transcript_is_spoken_as_written() {
     let mut wrong = Vec::new();
     for file in &files {
         // A tenant of its own, so that files do not depend on one another.
-        let (tenant, key) = server.tenant(&["--highest-role", "SuperAdmin"]);
-        let reader = server.connection(tenant, "reader", &["--read-only"]);
+        let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
+        let reader = server.create_connection(tenant, "reader", &["--read-only"]);
         let mut known = HashMap::from([
             ("company".to_owned(), tenant.to_string()),
             ("key".to_owned(), key),
             ("read-only-key".to_owned(), reader),
-            ("sign-in-key".to_owned(), server.connection(tenant, "app", &["--dialect", "sign-in"])),
-            ("files-key".to_owned(), server.connection(tenant, "files", &["--dialect", "transfer"])),
+            ("sign-in-key".to_owned(), server.create_connection(tenant, "app", &["--dialect", "sign-in"])),
+            ("files-key".to_owned(), server.create_connection(tenant, "files", &["--dialect", "transfer"])),
         ]);
         let text = std::fs::read_to_string(file).expect("read");
         if std::env::var_os("MUSTER_RECORD").is_some() {
@@ -61,9 +61,9 @@ fn every_transcript_is_spoken_as_written() {
             continue;
         }
         for exchange in parse(&text) {
-            let reply = ask(&server, &exchange, &known);
+            let reply = send_exchange(&server, &exchange, &known);
             if let Err(what) = compare(&exchange, &reply, &mut known) {
-                let name = file.strip_prefix(root()).unwrap_or(file).display();
+                let name = file.strip_prefix(repo_root()).unwrap_or(file).display();
                 wrong.push(format!("{name}: {}: {what}", exchange.title));
             }
         }
@@ -71,19 +71,19 @@ fn every_transcript_is_spoken_as_written() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-fn ask(server: &Server, exchange: &Exchange, known: &HashMap<String, String>) -> Reply {
+fn send_exchange(server: &Server, exchange: &Exchange, known: &HashMap<String, String>) -> HttpResponse {
     let filled: Vec<(String, String)> =
-        exchange.headers.iter().map(|(name, value)| (name.clone(), fill(value, known))).collect();
+        exchange.headers.iter().map(|(name, value)| (name.clone(), substitute(value, known))).collect();
     let headers: Vec<(&str, &str)> = filled.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let target = fill(&exchange.target, known);
-    send(&server.address, &exchange.method, &target, &headers, fill(&exchange.body, known).as_bytes())
+    let target = substitute(&exchange.target, known);
+    send(&server.address, &exchange.method, &target, &headers, substitute(&exchange.body, known).as_bytes())
 }
 
 pub(crate) fn parse(text: &str) -> Vec<Exchange> {
-    text.split("\n### ").skip(1).map(exchange).collect()
+    text.split("\n### ").skip(1).map(parse_exchange).collect()
 }
 
-fn exchange(text: &str) -> Exchange {
+fn parse_exchange(text: &str) -> Exchange {
     let (title, rest) = text.split_once('\n').expect("a title");
     let (request, answer) = rest.split_once("\n---").unwrap_or((rest, ""));
     let (line, request) = request.trim_start().split_once('\n').unwrap_or((request.trim(), ""));
@@ -115,7 +115,7 @@ fn head_and_body(text: &str) -> (Vec<(String, String)>, String) {
     (headers, rest.trim_end().to_owned())
 }
 
-pub(crate) fn fill(text: &str, known: &HashMap<String, String>) -> String {
+pub(crate) fn substitute(text: &str, known: &HashMap<String, String>) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -132,7 +132,7 @@ pub(crate) fn fill(text: &str, known: &HashMap<String, String>) -> String {
 
 pub(crate) fn compare(
     exchange: &Exchange,
-    reply: &Reply,
+    reply: &HttpResponse,
     known: &mut HashMap<String, String>,
 ) -> Result<(), String> {
     if reply.status != exchange.status {
@@ -144,12 +144,12 @@ pub(crate) fn compare(
             return Err(format!("{name}: {got} instead of {value}"));
         }
     }
-    matches(&tight(&exchange.wanted_body), &tight(&reply.body), known)
+    matches(&strip_whitespace(&exchange.wanted_body), &strip_whitespace(&reply.body), known)
         .map_err(|at| format!("{at}\n  wanted {:.2000}\n  got    {:.2000}", exchange.wanted_body, reply.body))
 }
 
 /// The text without white space between tags, and without any outside JSON texts.
-pub(crate) fn tight(text: &str) -> String {
+pub(crate) fn strip_whitespace(text: &str) -> String {
     let text = text.trim();
     if text.starts_with('<') {
         return text.split('>').map(str::trim_start).collect::<Vec<_>>().join(">");
@@ -184,10 +184,10 @@ fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Resu
         let (name, after) = wild.split_once("}}").ok_or("}} is missing")?;
         let next = after.split("{{").next().unwrap_or_default();
         let (value, rest) = match name {
-            "*" => any(got, next)?,
+            "*" => take_value(got, next)?,
             _ => {
                 if let Some(name) = name.strip_suffix("=*") {
-                    let (value, rest) = any(got, next)?;
+                    let (value, rest) = take_value(got, next)?;
                     known.insert(name.to_owned(), value.to_owned());
                     (value, rest)
                 } else {
@@ -203,7 +203,7 @@ fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Resu
     }
 }
 
-fn any<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String> {
+fn take_value<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String> {
     let stop = next.chars().next();
     let end = got.find(|c| matches!(c, '<' | '>' | '"') || Some(c) == stop).unwrap_or(got.len());
     if end == 0 { Err("no value".into()) } else { Ok(got.split_at(end)) }
@@ -213,8 +213,8 @@ fn any<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String> {
 fn record(server: &Server, file: &Path, text: &str, known: &mut HashMap<String, String>) {
     let mut out = text.split("\n### ").next().unwrap_or_default().to_owned();
     for part in text.split("\n### ").skip(1) {
-        let exchange = exchange(part);
-        let reply = ask(server, &exchange, known);
+        let exchange = parse_exchange(part);
+        let reply = send_exchange(server, &exchange, known);
         let recorded = if exchange.status == 0 {
             let mut body = reply.body.clone();
             for (name, value) in known.iter().filter(|(_, value)| value.len() > 4) {

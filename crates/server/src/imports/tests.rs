@@ -45,7 +45,7 @@ impl House {
         let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));
         let store = Arc::new(store::Memory::new());
         let directory = Arc::new(Directory::new(store, clock, ids, Arc::new(Panicking)));
-        let caller = testkit::conformance::tenant(&directory, "One").await;
+        let caller = testkit::conformance::create_tenant(&directory, "One").await;
         Self { folder: tempfile::tempdir().expect("a folder"), directory, caller }
     }
 

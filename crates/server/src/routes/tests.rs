@@ -4,7 +4,7 @@ use super::*;
 use dialects::kit::{MatchedRoute, Route};
 use percent_encoding::percent_decode_str;
 use std::collections::BTreeSet;
-use testkit::chance::Dice;
+use testkit::generators::Rng;
 
 /// A destination in words: who answers, which route, and what the path says besides.
 fn describe(destination: Option<Destination>) -> String {
@@ -149,31 +149,31 @@ fn patterns() -> Vec<&'static str> {
 }
 
 /// A pattern with its parameters filled in, changed a little or not at all.
-fn path(dice: &mut Dice, patterns: &[&'static str]) -> String {
+fn path(dice: &mut Rng, patterns: &[&'static str]) -> String {
     let mut segments: Vec<String> = Vec::new();
-    for segment in dice.pick(patterns).split('/').skip(1) {
+    for segment in dice.choose(patterns).split('/').skip(1) {
         let is_literal = !segment.starts_with('{');
-        match dice.roll(40) {
+        match dice.below(40) {
             0 => continue,
-            1 => segments.push((*dice.pick(&SEGMENTS)).to_owned()),
-            2 => segments.extend(dice.pick(patterns).rsplit('/').next().map(str::to_owned)),
+            1 => segments.push((*dice.choose(&SEGMENTS)).to_owned()),
+            2 => segments.extend(dice.choose(patterns).rsplit('/').next().map(str::to_owned)),
             _ => {}
         }
-        segments.push(match dice.roll(8) {
+        segments.push(match dice.below(8) {
             0 | 1 if is_literal => segment.to_ascii_uppercase(),
             2 if is_literal => segment.to_ascii_lowercase(),
             _ if is_literal => segment.to_owned(),
-            _ => (*dice.pick(&SEGMENTS)).to_owned(),
+            _ => (*dice.choose(&SEGMENTS)).to_owned(),
         });
     }
-    format!("{}{}{}", if dice.roll(20) == 0 { "" } else { "/" }, segments.join("/"), dice.pick(&ENDINGS))
+    format!("{}{}{}", if dice.below(20) == 0 { "" } else { "/" }, segments.join("/"), dice.choose(&ENDINGS))
 }
 
 #[test]
 fn the_table_finds_what_a_walk_through_all_routes_finds() {
     let (routes, patterns) = (Routes::new().expect("no two are the same"), patterns());
     let mut found = BTreeSet::new();
-    let mut dice = Dice::new(7);
+    let mut dice = Rng::new(7);
     for path in ["", "/", "//", "*", "/t", "/t/", "/docs/", "/docs//", "/scim", "/v1/", "/api/api/2/users"] {
         assert_eq!(describe(routes.resolve(path)), describe(walk(path)), "{path}");
     }

@@ -1,6 +1,6 @@
 //! Everything a store holds goes to any engine and back, whole, or cut off and gone on with.
 
-use crate::engines;
+use crate::test_stores;
 use directory::{Command, Directory, Store, TenantNumber};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
 use store::{DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, Sqlite, SqliteOptions};
-use testkit::chance::{Dice, command};
-use testkit::{assert_same, conformance, fakes};
+use testkit::generators::{Rng, random_command};
+use testkit::{assert_eq_diff, conformance, fakes};
 
 /// A place for a store.
-enum Place {
+enum StoreLocation {
     File(PathBuf),
     Database(Box<DatabaseUrl>),
 }
 
-impl Place {
+impl StoreLocation {
     fn database() -> Self {
         Self::Database(Box::new(
-            DatabaseUrl::parse(&testkit::postgres::database(), None).expect("an address"),
+            DatabaseUrl::parse(&testkit::postgres::create_database(), None).expect("an address"),
         ))
     }
 
@@ -32,15 +32,15 @@ impl Place {
         match self {
             Self::File(path) => Arc::new(Sqlite::open(path, &SqliteOptions::default()).expect("a store")),
             Self::Database(address) => {
-                Arc::new(Postgres::open(address, &engines::options()).expect("a store"))
+                Arc::new(Postgres::open(address, &test_stores::options()).expect("a store"))
             }
         }
     }
 
-    fn refuses_to_open(&self) -> bool {
+    fn is_closed(&self) -> bool {
         match self {
             Self::File(path) => Sqlite::open(path, &SqliteOptions::default()).is_err(),
-            Self::Database(address) => Postgres::open(address, &engines::options()).is_err(),
+            Self::Database(address) => Postgres::open(address, &test_stores::options()).is_err(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Place {
         };
         match self {
             Self::File(path) => Sqlite::dump(path, None, &mut sink),
-            Self::Database(address) => Postgres::dump(address, &engines::options(), &mut sink),
+            Self::Database(address) => Postgres::dump(address, &test_stores::options(), &mut sink),
         }
         .expect("dumped");
         all
@@ -67,21 +67,21 @@ impl Place {
         match self {
             Self::File(path) => ExclusiveSqlite::acquire(path)?.restore(from, &mut entries),
             Self::Database(address) => {
-                ExclusivePostgres::acquire(address, &engines::options())?.restore(from, &mut entries)
+                ExclusivePostgres::acquire(address, &test_stores::options())?.restore(from, &mut entries)
             }
         }
     }
 
     /// Fills it, sees that what is in it is what was sent, and lets it be used.
-    fn take(&self, from: &Self) -> Vec<Entry> {
+    fn copy_from(&self, from: &Self) -> Vec<Entry> {
         let entries = from.dump();
         let sent = self.fill(&from.origin(), entries.iter().cloned().map(Ok)).expect("filled");
-        self.settle(&sent);
+        self.finish_and_check(&sent);
         entries
     }
 
-    fn settle(&self, sent: &Sums) {
-        assert!(self.refuses_to_open(), "a store that is not settled can be used");
+    fn finish_and_check(&self, sent: &Sums) {
+        assert!(self.is_closed(), "a store that is not settled can be used");
         match self {
             Self::File(path) => {
                 let hold = ExclusiveSqlite::acquire(path).expect("held");
@@ -91,7 +91,7 @@ impl Place {
                 assert_eq!(Sqlite::check(path).expect("checked").errors, Vec::<String>::new());
             }
             Self::Database(address) => {
-                let options = engines::options();
+                let options = test_stores::options();
                 let hold = ExclusivePostgres::acquire(address, &options).expect("held");
                 assert_eq!(hold.read_back_sums().expect("read"), *sent);
                 hold.finish().expect("finished");
@@ -111,33 +111,33 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// A directory as chance makes it, with two tenants; gone from the store's memory when this returns.
-fn grow(place: &Place, seed: u64, steps: u32) {
+fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
     let runtime = runtime();
     let store = place.open();
     runtime.block_on(async {
         let directory = fakes::directory(Arc::clone(&store));
-        let mut dice = Dice::new(seed);
-        let one = conformance::tenant(&directory, "One").await;
-        let two = conformance::tenant(&directory, "Two").await;
+        let mut dice = Rng::new(seed);
+        let one = conformance::create_tenant(&directory, "One").await;
+        let two = conformance::create_tenant(&directory, "Two").await;
         directory.server_secret("sealing").await.expect("a secret");
         for step in 0..steps {
             let caller = if step % 4 == 0 { &two } else { &one };
-            let _ = directory.run(caller, command(&mut dice, 30)).await;
+            let _ = directory.run(caller, random_command(&mut dice, 30)).await;
         }
     });
     drop(store);
 }
 
 /// The same with so many people that it takes several pieces to send it.
-fn grow_large(place: &Place, seed: u64) {
-    grow(place, seed, 200);
+fn fill_large(place: &StoreLocation, seed: u64) {
+    fill_random(place, seed, 200);
     let store = place.open();
     runtime().block_on(async {
-        let directory = fakes::directory_from(Arc::clone(&store), 10_000);
+        let directory = fakes::directory_with_ids_from(Arc::clone(&store), 10_000);
         let caller = directory::Caller::operator(TenantNumber(1));
         for hundred in 0..40 {
             let all = (0..100).map(|n| {
-                let new = conformance::person(&format!("p{}@many.example", hundred * 100 + n));
+                let new = conformance::new_user(&format!("p{}@many.example", hundred * 100 + n));
                 directory.run(&caller, Command::CreateUser(new))
             });
             for done in futures_util::future::join_all(all).await {
@@ -149,10 +149,10 @@ fn grow_large(place: &Place, seed: u64) {
 
 /// A backup that takes too long ends with an error that says so.
 #[test]
-fn a_dump_ends_in_time() {
+fn a_dump_times_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    grow_large(&Place::File(path.clone()), 3);
+    fill_large(&StoreLocation::File(path.clone()), 3);
     let mut many = 0;
     let mut count = |_| {
         many += 1;
@@ -164,11 +164,11 @@ fn a_dump_ends_in_time() {
 }
 
 /// What readers see of a directory, and what becomes of it next.
-fn seen(place: &Place) -> String {
+fn visible_state(place: &StoreLocation) -> String {
     let runtime = runtime();
     let store = place.open();
     let seen = runtime.block_on(async {
-        let directory = fakes::directory_from(Arc::clone(&store), 5000);
+        let directory = fakes::directory_with_ids_from(Arc::clone(&store), 5000);
         let mut text = String::new();
         for number in [1, 2] {
             let caller = directory::Caller::operator(TenantNumber(number));
@@ -189,7 +189,7 @@ fn seen(place: &Place) -> String {
         for (_, chain) in directory.verify_chain(None).await.expect("read") {
             assert_eq!(chain.broken_at, None);
         }
-        text += &next(&directory).await;
+        text += &next_changes(&directory).await;
         text
     });
     drop(store);
@@ -197,10 +197,10 @@ fn seen(place: &Place) -> String {
 }
 
 /// Numbers go on where they were, and those who were deleted come back.
-async fn next(directory: &Directory) -> String {
+async fn next_changes(directory: &Directory) -> String {
     let caller = directory::Caller::operator(TenantNumber(1));
     let mut text = String::new();
-    let new = Command::CreateUser(conformance::person("somebody@new.example"));
+    let new = Command::CreateUser(conformance::new_user("somebody@new.example"));
     text += &format!("{:?}\n", directory.run(&caller, new).await.map(|done| done.users[0].number));
     for number in 1..20 {
         let back = Command::RestoreUser(directory::UserKey::Number(number));
@@ -213,49 +213,52 @@ async fn next(directory: &Directory) -> String {
     text
 }
 
-fn file(folder: &Path, name: &str) -> Place {
-    Place::File(folder.join(name))
+fn file_location(folder: &Path, name: &str) -> StoreLocation {
+    StoreLocation::File(folder.join(name))
 }
 
 proptest! {
-    #![proptest_config(testkit::seeds::config(8, file!()))]
+    #![proptest_config(testkit::seeds::proptest_config(8, file!()))]
 
     /// From the embedded engine to the server engine, on to another database, and back: the same all the way.
     #[test]
-    fn there_and_back_is_the_same(seed: u64) {
-        there_and_back(seed);
+    fn round_trip_preserves_everything(seed: u64) {
+        round_trip(seed);
     }
 }
 
 /// A user's id and another key were taken by two others when they were restored; engines reported different ones.
 #[test]
-fn there_and_back_where_a_restored_user_conflicts_twice() {
-    there_and_back(13_492_007_177_615_683_262);
+fn round_trip_with_a_doubly_conflicting_restore() {
+    round_trip(13_492_007_177_615_683_262);
 }
 
-fn there_and_back(seed: u64) {
+fn round_trip(seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
-    let [source, back, copy] = ["source", "back", "copy"].map(|name| file(folder.path(), name));
-    let (database, other) = (Place::database(), Place::database());
-    grow(&source, seed, 120);
-    let first = source.take_sums();
-    copy.take(&source);
-    database.take(&source);
-    other.take(&database);
-    back.take(&other);
+    let [source, back, copy] = ["source", "back", "copy"].map(|name| file_location(folder.path(), name));
+    let (database, other) = (StoreLocation::database(), StoreLocation::database());
+    fill_random(&source, seed, 120);
+    let first = source.sums();
+    copy.copy_from(&source);
+    database.copy_from(&source);
+    other.copy_from(&database);
+    back.copy_from(&other);
     for place in [&database, &other, &back, &copy] {
-        assert_eq!(place.take_sums(), first);
+        assert_eq!(place.sums(), first);
     }
     // The same engine keeps the links of the history, too.
-    assert_same!(source.dump(), copy.dump());
-    let wanted = seen(&source);
+    assert_eq_diff!(source.dump(), copy.dump());
+    let wanted = visible_state(&source);
     for place in [database, back, copy] {
-        assert_same!(seen(&place).lines().collect::<Vec<_>>(), wanted.lines().collect::<Vec<_>>());
+        assert_eq_diff!(
+            visible_state(&place).lines().collect::<Vec<_>>(),
+            wanted.lines().collect::<Vec<_>>()
+        );
     }
 }
 
-impl Place {
-    fn take_sums(&self) -> Sums {
+impl StoreLocation {
+    fn sums(&self) -> Sums {
         let mut running = store::archive::SumsBuilder::default();
         self.dump().iter().for_each(|entry| running.add(entry).expect("noted"));
         running.sums()
@@ -264,83 +267,83 @@ impl Place {
 
 /// Cut off at any place, what fills a store goes on there, and the end is the same.
 #[test]
-fn what_was_cut_off_goes_on() {
+fn an_interrupted_fill_resumes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = file(folder.path(), "source");
-    grow_large(&source, 7);
+    let source = file_location(folder.path(), "source");
+    fill_large(&source, 7);
     let entries = source.dump();
-    let targets = [file(folder.path(), "target"), Place::database()];
+    let targets = [file_location(folder.path(), "target"), StoreLocation::database()];
     for target in targets {
-        let mut dice = Dice::new(11);
+        let mut dice = Rng::new(11);
         let mut end = 0;
         while end < entries.len() {
-            end += 1 + usize::try_from(dice.roll(3000)).expect("small");
+            end += 1 + usize::try_from(dice.below(3000)).expect("small");
             // The stream breaks off as if the source had died.
             let some = entries.iter().take(end).cloned().map(Ok);
             let broken = some.chain(std::iter::once(Err(ArchiveError::Disconnected)));
             if end < entries.len() {
                 target.fill(&source.origin(), broken).expect_err("it was cut off");
-                assert!(target.refuses_to_open());
+                assert!(target.is_closed());
             }
         }
         let sent = target.fill(&source.origin(), entries.iter().cloned().map(Ok)).expect("filled");
-        target.settle(&sent);
-        assert_eq!(sent, source.take_sums());
+        target.finish_and_check(&sent);
+        assert_eq!(sent, source.sums());
     }
 }
 
 /// A source that has changed meanwhile is not mixed with what came from it before.
 #[test]
-fn a_changed_source_begins_anew() {
+fn a_changed_source_restarts_the_fill() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = file(folder.path(), "source");
-    grow_large(&source, 8);
+    let source = file_location(folder.path(), "source");
+    fill_large(&source, 8);
     let before = source.dump();
-    seen(&source);
+    visible_state(&source);
     let after = source.dump();
     assert_ne!(before, after);
-    for target in [file(folder.path(), "target"), Place::database()] {
+    for target in [file_location(folder.path(), "target"), StoreLocation::database()] {
         let part = before.iter().take(before.len() / 2).cloned().map(Ok);
         let cut = part.chain(std::iter::once(Err(ArchiveError::Disconnected)));
         target.fill(&source.origin(), cut).expect_err("it was cut off");
         let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.iter().cloned().map(Ok));
         assert!(matches!(whole(&after), Err(ArchiveError::OriginChanged)));
         let sent = whole(&after).expect("filled");
-        target.settle(&sent);
-        assert_eq!(sent, source.take_sums());
+        target.finish_and_check(&sent);
+        assert_eq!(sent, source.sums());
     }
 }
 
 /// A store that holds something is never filled.
 #[test]
-fn what_is_in_use_is_left_alone() {
+fn non_empty_stores_are_not_filled() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = file(folder.path(), "source");
-    grow(&source, 9, 50);
-    for target in [file(folder.path(), "target"), Place::database()] {
-        grow(&target, 10, 20);
+    let source = file_location(folder.path(), "source");
+    fill_random(&source, 9, 50);
+    for target in [file_location(folder.path(), "target"), StoreLocation::database()] {
+        fill_random(&target, 10, 20);
         let before = target.dump();
         let refused = target.fill(&source.origin(), source.dump().into_iter().map(Ok));
         assert!(matches!(refused, Err(ArchiveError::NotEmpty(_))), "{refused:?}");
-        assert_same!(target.dump(), before);
+        assert_eq_diff!(target.dump(), before);
     }
 }
 
 /// A store of an older version is neither read as if it were of this one, nor brought up to date by whoever only reads it or
 /// would fill it.
 #[test]
-fn an_older_store_is_left_as_it_is() {
+fn older_stores_are_not_modified() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (old, source) = (file(folder.path(), "old"), file(folder.path(), "source"));
-    let url = testkit::postgres::database();
-    let database = Place::Database(Box::new(DatabaseUrl::parse(&url, None).expect("an address")));
-    grow(&source, 9, 50);
+    let (old, source) = (file_location(folder.path(), "old"), file_location(folder.path(), "source"));
+    let url = testkit::postgres::create_database();
+    let database = StoreLocation::Database(Box::new(DatabaseUrl::parse(&url, None).expect("an address")));
+    fill_random(&source, 9, 50);
     let entries = source.dump();
     for place in [&old, &database] {
-        grow(place, 10, 20);
+        fill_random(place, 10, 20);
     }
     let forget = "DELETE FROM migrations WHERE number > 1";
-    let Place::File(path) = &old else { return };
+    let StoreLocation::File(path) = &old else { return };
     let db = rusqlite::Connection::open(path).expect("opened");
     db.execute_batch(forget).expect("done");
     testkit::postgres::query(&url, forget);
@@ -352,9 +355,11 @@ fn an_older_store_is_left_as_it_is() {
     let mut nothing = |_| Ok(());
     for place in [&old, &database] {
         let said = match place {
-            Place::File(path) => Sqlite::dump(path, None, &mut nothing).expect_err("older").to_string(),
-            Place::Database(address) => {
-                let options = engines::options();
+            StoreLocation::File(path) => {
+                Sqlite::dump(path, None, &mut nothing).expect_err("older").to_string()
+            }
+            StoreLocation::Database(address) => {
+                let options = test_stores::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();
                 assert!(checked.contains("an older Muster (schema 1 of 8)"), "{checked}");
                 Postgres::dump(address, &options, &mut nothing).expect_err("older").to_string()
@@ -369,19 +374,19 @@ fn an_older_store_is_left_as_it_is() {
 
 /// A history that somebody has changed does not come out sound on another engine; on the same one it stays as broken.
 #[test]
-fn a_broken_history_is_not_mended() {
+fn a_broken_history_is_not_fixed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = file(folder.path(), "source");
-    grow_large(&source, 12);
+    let source = file_location(folder.path(), "source");
+    fill_large(&source, 12);
     let mut entries = source.dump();
     let at = entries.iter().position(|entry| matches!(entry, Entry::Event(event) if event.position == 300));
     let Some(Entry::Event(event)) = at.and_then(|at| entries.get_mut(at)) else { panic!("no event") };
     event.actor = "somebody else".into();
-    let refused = Place::database().fill(&source.origin(), entries.clone().into_iter().map(Ok));
+    let refused = StoreLocation::database().fill(&source.origin(), entries.clone().into_iter().map(Ok));
     assert!(matches!(refused, Err(ArchiveError::BrokenHistory { position: 300, .. })), "{refused:?}");
-    let same = file(folder.path(), "same");
+    let same = file_location(folder.path(), "same");
     let sent = same.fill(&source.origin(), entries.into_iter().map(Ok)).expect("filled");
-    same.settle(&sent);
+    same.finish_and_check(&sent);
     let store = same.open();
     let directory = fakes::directory(store);
     let chains = runtime().block_on(directory.verify_chain(None)).expect("read");
@@ -395,11 +400,11 @@ fn a_broken_history_is_not_mended() {
 #[test]
 fn entries_are_read_as_they_were_written() {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = file(folder.path(), "source");
-    grow(&source, 13, 100);
+    let source = file_location(folder.path(), "source");
+    fill_random(&source, 13, 100);
     for entry in source.dump() {
         let bytes = entry.encode().expect("written");
-        assert_same!(Entry::decode(&bytes).expect("read"), entry);
+        assert_eq_diff!(Entry::decode(&bytes).expect("read"), entry);
         assert!(Entry::decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(Entry::decode(&[&bytes[..], &[0]].concat()).is_err());
     }

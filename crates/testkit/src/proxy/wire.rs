@@ -3,14 +3,14 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
 /// Longer is no message of a test, so the framing must have been lost.
-const LONGEST: usize = 256 << 20;
+const MAX_MESSAGE_BYTES: usize = 256 << 20;
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 const GSS_REQUEST: [u8; 4] = 80_877_104_u32.to_be_bytes();
 
 /// The first message of a client, which has no type. Wishes for encryption in front of it are declined.
-pub(super) fn startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
+pub(super) fn read_startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
     loop {
-        let message = body(&mut client, Vec::new())?;
+        let message = read_body(&mut client, Vec::new())?;
         if ![SSL_REQUEST, GSS_REQUEST].iter().any(|wish| message[4..].starts_with(wish)) {
             return Ok(message);
         }
@@ -19,19 +19,19 @@ pub(super) fn startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
 }
 
 /// The next message of either side, from its type on.
-pub(super) fn message(mut from: impl Read) -> Result<Vec<u8>> {
+pub(super) fn read_message(mut from: impl Read) -> Result<Vec<u8>> {
     let mut kind = [0];
     from.read_exact(&mut kind)?;
-    body(from, kind.to_vec())
+    read_body(from, kind.to_vec())
 }
 
-fn body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
+fn read_body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     head.extend(length);
     // The length counts itself.
     let rest = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX).checked_sub(4);
-    let rest = rest.filter(|rest| *rest <= LONGEST).ok_or(ErrorKind::InvalidData)?;
+    let rest = rest.filter(|rest| *rest <= MAX_MESSAGE_BYTES).ok_or(ErrorKind::InvalidData)?;
     let begin = head.len();
     head.resize(begin + rest, 0);
     from.read_exact(&mut head[begin..])?;
@@ -39,12 +39,12 @@ fn body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 /// Whether the server will say `ReadyForQuery` once for this message of a client's.
-pub(super) fn is_answered(message: &[u8]) -> bool {
+pub(super) fn expects_ready_for_query(message: &[u8]) -> bool {
     matches!(message[0], b'Q' | b'S' | b'F')
 }
 
 /// Whether this is the server's `ReadyForQuery`.
-pub(super) fn is_ready(message: &[u8]) -> bool {
+pub(super) fn is_ready_for_query(message: &[u8]) -> bool {
     message[0] == b'Z'
 }
 
@@ -56,22 +56,22 @@ pub(super) fn is_commit(message: &[u8]) -> bool {
 }
 
 /// The simple query that rolls back.
-pub(super) fn rollback() -> Vec<u8> {
-    framed(b'Q', b"ROLLBACK\0")
+pub(super) fn rollback_query() -> Vec<u8> {
+    frame(b'Q', b"ROLLBACK\0")
 }
 
 /// What a server says that has failed a transaction with this SQLSTATE, and is ready for another.
-pub(super) fn failure(sqlstate: &str) -> Vec<u8> {
+pub(super) fn error_response(sqlstate: &str) -> Vec<u8> {
     let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mthe proxy made this commit fail\0\0");
-    [framed(b'E', fields.as_bytes()), framed(b'Z', b"I")].concat()
+    [frame(b'E', fields.as_bytes()), frame(b'Z', b"I")].concat()
 }
 
-fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).expect("short");
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
 /// The connection was cut on purpose.
-pub(super) fn cut() -> Error {
+pub(super) fn connection_aborted() -> Error {
     ErrorKind::ConnectionAborted.into()
 }

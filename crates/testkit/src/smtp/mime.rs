@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 /// The headers of a message or part, and its body.
-pub(super) fn split(raw: &str) -> (&str, &str) {
+pub(super) fn split_head(raw: &str) -> (&str, &str) {
     match raw.strip_prefix("\r\n") {
         Some(body) => ("", body),
         None => raw.split_once("\r\n\r\n").unwrap_or((raw, "")),
@@ -12,7 +12,7 @@ pub(super) fn split(raw: &str) -> (&str, &str) {
 }
 
 /// The first header of this name, on one line.
-pub(super) fn field(head: &str, name: &str) -> Option<String> {
+pub(super) fn header_value(head: &str, name: &str) -> Option<String> {
     let mut lines = head.split("\r\n");
     let first = lines.find_map(|line| {
         let (found, value) = line.split_once(':')?;
@@ -24,26 +24,27 @@ pub(super) fn field(head: &str, name: &str) -> Option<String> {
 }
 
 /// The first part of this type in a message or part, decoded, its lines ending with LF. Attachments do not count.
-pub(super) fn part(raw: &str, wanted: &str) -> Option<String> {
-    let (head, body) = split(raw);
-    let of_type = field(head, "Content-Type").unwrap_or_else(|| "text/plain".to_owned());
+pub(super) fn find_part(raw: &str, wanted: &str) -> Option<String> {
+    let (head, body) = split_head(raw);
+    let of_type = header_value(head, "Content-Type").unwrap_or_else(|| "text/plain".to_owned());
     let kind = of_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind.starts_with("multipart/") {
         let boundary = parameter(&of_type, "boundary").expect("parts have a boundary");
-        return parts(body, &boundary).iter().find_map(|raw| part(raw, wanted));
+        return parts(body, &boundary).iter().find_map(|raw| find_part(raw, wanted));
     }
-    let disposition = field(head, "Content-Disposition").unwrap_or_default().to_ascii_lowercase();
+    let disposition = header_value(head, "Content-Disposition").unwrap_or_default().to_ascii_lowercase();
     if kind != wanted || disposition.starts_with("attachment") {
         return None;
     }
-    let encoding = field(head, "Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
+    let encoding = header_value(head, "Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
     let text = match encoding.as_str() {
         "base64" => {
             let text: String = body.split_ascii_whitespace().collect();
             let bytes = STANDARD.decode(text).expect("the part is in base64 as it says");
             String::from_utf8(bytes).expect("the part is text in UTF-8")
         }
-        "quoted-printable" => String::from_utf8(quoted(&soft(body))).expect("the part is text in UTF-8"),
+        "quoted-printable" => String::from_utf8(decode_quoted_printable(&remove_soft_breaks(body)))
+            .expect("the part is text in UTF-8"),
         _ => body.to_owned(),
     };
     Some(text.replace("\r\n", "\n"))
@@ -73,13 +74,13 @@ fn parts(body: &str, boundary: &str) -> Vec<String> {
 }
 
 /// Takes blanks from the ends of lines, and then the ends that are there only to keep lines short.
-fn soft(body: &str) -> String {
+fn remove_soft_breaks(body: &str) -> String {
     let lines: Vec<&str> = body.split("\r\n").map(|line| line.trim_end_matches([' ', '\t'])).collect();
     lines.join("\r\n").replace("=\r\n", "")
 }
 
 /// Takes `=XX` for the byte it stands for.
-fn quoted(text: &str) -> Vec<u8> {
+fn decode_quoted_printable(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, more @ ..] = rest {
@@ -92,13 +93,13 @@ fn quoted(text: &str) -> Vec<u8> {
 }
 
 /// A header with its encoded words decoded. Those that are not right stay as they are.
-pub(super) fn words(value: &str) -> String {
+pub(super) fn decode_encoded_words(value: &str) -> String {
     let mut text = String::new();
     let mut rest = value;
     let mut is_behind_word = false;
     while let Some(start) = rest.find("=?") {
         let before = &rest[..start];
-        let found = word(&rest[start..]);
+        let found = decode_encoded_word(&rest[start..]);
         // Blanks between two of them only keep them apart.
         if !(is_behind_word && found.is_some() && before.trim().is_empty()) {
             text.push_str(before);
@@ -112,7 +113,7 @@ pub(super) fn words(value: &str) -> String {
 }
 
 /// The encoded word a text begins with, decoded, and its length.
-fn word(text: &str) -> Option<(String, usize)> {
+fn decode_encoded_word(text: &str) -> Option<(String, usize)> {
     let mut pieces = text.strip_prefix("=?")?.splitn(4, '?');
     let (charset, encoding, content, rest) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
     let rest = rest.strip_prefix('=')?;
@@ -121,7 +122,7 @@ fn word(text: &str) -> Option<(String, usize)> {
     let bytes = match (charset.as_str(), encoding) {
         ("utf-8" | "us-ascii", "B" | "b") => STANDARD.decode(content).ok()?,
         ("utf-8" | "us-ascii", "Q" | "q") if !content.contains([' ', '\t']) => {
-            quoted(&content.replace('_', " "))
+            decode_quoted_printable(&content.replace('_', " "))
         }
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! One client's session: commands, the answers to them, and what goes wrong on the way.
 
-use super::{Behaviour, Received, Shared, Stage};
+use super::{Behavior, ReceivedMail, Shared, Stage};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{Shutdown, TcpStream};
 
@@ -9,23 +9,23 @@ const BAD_ARGUMENT: &str = "501 what is that";
 const CRLF: &[u8] = b"\r\n";
 
 /// Octets of a line of a message, its end included (RFC 5321, 4.5.3.1.6).
-const LONGEST_LINE: usize = 1000;
+const MAX_LINE_OCTETS: usize = 1000;
 
 pub(super) struct Session<'a> {
     shared: &'a Shared,
     stream: &'a TcpStream,
     reader: BufReader<&'a TcpStream>,
-    era: u64,
+    generation: u64,
     /// What this one does whatever the others do.
-    own: Option<Behaviour>,
-    hello: Option<Hello>,
+    behavior_override: Option<Behavior>,
+    greeting: Option<Greeting>,
     envelope: Option<Envelope>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hello {
-    Basic,
-    Extended,
+enum Greeting {
+    Helo,
+    Ehlo,
 }
 
 #[derive(Default)]
@@ -42,47 +42,56 @@ impl<'a> Session<'a> {
         shared: &'a Shared,
         stream: &'a TcpStream,
         era: u64,
-        own: Option<Behaviour>,
+        own: Option<Behavior>,
     ) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         let reader = BufReader::new(stream);
-        Self { shared, stream, reader, era, own, hello: None, envelope: None }.talk()
+        Self {
+            shared,
+            stream,
+            reader,
+            generation: era,
+            behavior_override: own,
+            greeting: None,
+            envelope: None,
+        }
+        .serve()
     }
 
-    fn talk(&mut self) -> Result<()> {
-        let refusal = self.trouble(Stage::Greeting)?;
-        self.say(refusal.unwrap_or("220 127.0.0.1 here"))?;
+    fn serve(&mut self) -> Result<()> {
+        let refusal = self.injected_failure(Stage::Greeting)?;
+        self.reply(refusal.unwrap_or("220 127.0.0.1 here"))?;
         if refusal.is_some_and(|refusal| refusal.starts_with('4')) {
-            return self.part();
+            return self.close_after_reply();
         }
         loop {
-            let line = self.line()?;
+            let line = self.read_line()?;
             let Some(line) = line.strip_suffix(CRLF).and_then(|line| str::from_utf8(line).ok()) else {
-                self.say("500 a line is UTF-8 and ends with CR LF")?;
+                self.reply("500 a line is UTF-8 and ends with CR LF")?;
                 continue;
             };
             let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
             let verb = verb.to_ascii_uppercase();
             if verb == "QUIT" {
-                self.say("221 bye")?;
+                self.reply("221 bye")?;
                 return Ok(());
             }
             // Who was refused in the greeting may only leave (RFC 5321, 3.1).
-            let answer = if refusal.is_some() { BAD_SEQUENCE } else { self.answer(&verb, argument)? };
-            self.say(answer)?;
+            let answer = if refusal.is_some() { BAD_SEQUENCE } else { self.handle_command(&verb, argument)? };
+            self.reply(answer)?;
         }
     }
 
-    fn answer(&mut self, verb: &str, argument: &str) -> Result<&'static str> {
+    fn handle_command(&mut self, verb: &str, argument: &str) -> Result<&'static str> {
         Ok(match verb {
             "EHLO" | "HELO" if argument.is_empty() => BAD_ARGUMENT,
             "EHLO" => {
-                (self.hello, self.envelope) = (Some(Hello::Extended), None);
+                (self.greeting, self.envelope) = (Some(Greeting::Ehlo), None);
                 "250-127.0.0.1\r\n250-8BITMIME\r\n250 SMTPUTF8"
             }
             "HELO" => {
-                (self.hello, self.envelope) = (Some(Hello::Basic), None);
+                (self.greeting, self.envelope) = (Some(Greeting::Helo), None);
                 "250 127.0.0.1"
             }
             "MAIL" => self.mail(argument)?,
@@ -100,8 +109,8 @@ impl<'a> Session<'a> {
     }
 
     fn mail(&mut self, argument: &str) -> Result<&'static str> {
-        let (Some(hello), None) = (self.hello, &self.envelope) else { return Ok(BAD_SEQUENCE) };
-        let Some((path, parameters)) = path(argument, "FROM:") else { return Ok(BAD_ARGUMENT) };
+        let (Some(hello), None) = (self.greeting, &self.envelope) else { return Ok(BAD_SEQUENCE) };
+        let Some((path, parameters)) = parse_path(argument, "FROM:") else { return Ok(BAD_ARGUMENT) };
         if !path.is_empty() && !is_address(path) {
             return Ok("553 no such address");
         }
@@ -109,7 +118,7 @@ impl<'a> Session<'a> {
         for parameter in parameters.split_ascii_whitespace() {
             match parameter.to_ascii_uppercase().as_str() {
                 // Those were not offered.
-                _ if hello == Hello::Basic => return Ok("555 no such parameter"),
+                _ if hello == Greeting::Helo => return Ok("555 no such parameter"),
                 "BODY=7BIT" => {}
                 "BODY=8BITMIME" => envelope.is_8bit = true,
                 "SMTPUTF8" => envelope.is_utf8 = true,
@@ -119,7 +128,7 @@ impl<'a> Session<'a> {
         if !path.is_ascii() && !envelope.is_utf8 {
             return Ok("553 that takes SMTPUTF8");
         }
-        if let Some(refusal) = self.trouble(Stage::MailFrom)? {
+        if let Some(refusal) = self.injected_failure(Stage::MailFrom)? {
             return Ok(refusal);
         }
         self.envelope = Some(envelope);
@@ -128,7 +137,7 @@ impl<'a> Session<'a> {
 
     fn rcpt(&mut self, argument: &str) -> Result<&'static str> {
         let Some(envelope) = &self.envelope else { return Ok(BAD_SEQUENCE) };
-        let Some((path, parameters)) = path(argument, "TO:") else { return Ok(BAD_ARGUMENT) };
+        let Some((path, parameters)) = parse_path(argument, "TO:") else { return Ok(BAD_ARGUMENT) };
         if !parameters.is_empty() {
             return Ok("555 no such parameter");
         }
@@ -138,10 +147,10 @@ impl<'a> Session<'a> {
         if !path.is_ascii() && !envelope.is_utf8 {
             return Ok("553 that takes SMTPUTF8");
         }
-        if let Some(refusal) = self.trouble(Stage::RcptTo)? {
+        if let Some(refusal) = self.injected_failure(Stage::RcptTo)? {
             return Ok(refusal);
         }
-        if self.shared.is_unknown(path) {
+        if self.shared.is_unknown_recipient(path) {
             return Ok("550 nobody of that name");
         }
         if let Some(envelope) = &mut self.envelope {
@@ -154,25 +163,27 @@ impl<'a> Session<'a> {
         if self.envelope.as_ref().is_none_or(|envelope| envelope.to.is_empty()) {
             return Ok(BAD_SEQUENCE);
         }
-        if let Some(refusal) = self.trouble(Stage::Data)? {
+        if let Some(refusal) = self.injected_failure(Stage::Data)? {
             return Ok(refusal);
         }
-        self.say("354 go on")?;
+        self.reply("354 go on")?;
         // From here on it is answered once, and over either way.
         let envelope = self.envelope.take().unwrap_or_default();
         let lines = self.message()?;
-        if let Some(refusal) = self.trouble(Stage::End)? {
+        if let Some(refusal) = self.injected_failure(Stage::EndOfData)? {
             return Ok(refusal);
         }
-        if let Some(flaw) = flaw(&envelope, &lines) {
+        if let Some(flaw) = message_error(&envelope, &lines) {
             return Ok(flaw);
         }
         let raw = String::from_utf8_lossy(&lines.concat()).into_owned();
         // Asked before: a test that sees the message may say at once what comes next.
-        let is_cut = self.behaviour() == Behaviour::CutAfterTaking;
-        let is_taken = self.shared.take(self.era, Received { from: envelope.from, to: envelope.to, raw });
+        let is_cut = self.behavior() == Behavior::DisconnectAfterAccept;
+        let is_taken = self
+            .shared
+            .store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
         if is_cut || !is_taken {
-            return Err(self.cut());
+            return Err(self.disconnect());
         }
         Ok("250 taken")
     }
@@ -182,9 +193,9 @@ impl<'a> Session<'a> {
     fn message(&mut self) -> Result<Vec<Vec<u8>>> {
         let mut lines = Vec::new();
         loop {
-            let mut line = self.line()?;
+            let mut line = self.read_line()?;
             while !line.ends_with(CRLF) {
-                line.extend(self.line()?);
+                line.extend(self.read_line()?);
             }
             let is_over = line == b".\r\n";
             if !is_over {
@@ -192,10 +203,10 @@ impl<'a> Session<'a> {
                 lines.push(line);
             }
             let is_midst = if is_over { lines.len() < 3 } else { lines.len() == 3 };
-            if is_midst && let Some(refusal) = self.trouble(Stage::Body)? {
-                self.say(refusal)?;
-                self.part()?;
-                return Err(over());
+            if is_midst && let Some(refusal) = self.injected_failure(Stage::Body)? {
+                self.reply(refusal)?;
+                self.close_after_reply()?;
+                return Err(connection_aborted());
             }
             if is_over {
                 return Ok(lines);
@@ -203,45 +214,45 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn behaviour(&self) -> Behaviour {
-        self.own.unwrap_or_else(|| self.shared.state().behaviour)
+    fn behavior(&self) -> Behavior {
+        self.behavior_override.unwrap_or_else(|| self.shared.state().behavior)
     }
 
     /// What is to go wrong here: the refusal to say, or an error when there is nothing more to be said.
-    fn trouble(&mut self, stage: Stage) -> Result<Option<&'static str>> {
-        match self.behaviour() {
-            Behaviour::Refuse4xx { at } if at == stage => Ok(Some(match stage {
+    fn injected_failure(&mut self, stage: Stage) -> Result<Option<&'static str>> {
+        match self.behavior() {
+            Behavior::Reject4xx { at } if at == stage => Ok(Some(match stage {
                 Stage::Greeting | Stage::Body => "421 closing",
                 Stage::RcptTo => "450 not at present",
                 _ => "451 not at present",
             })),
-            Behaviour::Refuse5xx { at } if at == stage => Ok(Some(match stage {
+            Behavior::Reject5xx { at } if at == stage => Ok(Some(match stage {
                 Stage::MailFrom | Stage::RcptTo => "550 never",
                 _ => "554 never",
             })),
-            Behaviour::Hang { at } if at == stage => {
+            Behavior::Hang { at } if at == stage => {
                 self.drain()?;
-                Err(over())
+                Err(connection_aborted())
             }
-            Behaviour::Cut { at } if at == stage => Err(self.cut()),
+            Behavior::Disconnect { at } if at == stage => Err(self.disconnect()),
             _ => Ok(None),
         }
     }
 
-    fn say(&self, answer: &str) -> Result<()> {
+    fn reply(&self, answer: &str) -> Result<()> {
         let mut stream = self.stream;
         stream.write_all(format!("{answer}\r\n").as_bytes())
     }
 
     /// What the client says up to the next LF.
-    fn line(&mut self) -> Result<Vec<u8>> {
+    fn read_line(&mut self) -> Result<Vec<u8>> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
-        if line.ends_with(b"\n") { Ok(line) } else { Err(over()) }
+        if line.ends_with(b"\n") { Ok(line) } else { Err(connection_aborted()) }
     }
 
     /// Ends a session that was told why. Closing before all was read would take the answer from the client.
-    fn part(&mut self) -> Result<()> {
+    fn close_after_reply(&mut self) -> Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         self.drain()
     }
@@ -251,14 +262,14 @@ impl<'a> Session<'a> {
         std::io::copy(&mut self.reader, &mut std::io::sink()).map(drop)
     }
 
-    fn cut(&self) -> Error {
+    fn disconnect(&self) -> Error {
         drop(self.stream.shutdown(Shutdown::Both));
-        over()
+        connection_aborted()
     }
 }
 
 /// The address in angle brackets behind `FROM:` or `TO:`, and the parameters behind it.
-fn path<'a>(argument: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+fn parse_path<'a>(argument: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let (start, rest) = argument.split_at_checked(word.len())?;
     let (path, parameters) = rest.strip_prefix('<')?.rsplit_once('>')?;
     let is_apart = parameters.is_empty() || parameters.starts_with(' ');
@@ -275,13 +286,13 @@ fn is_address(path: &str) -> bool {
 }
 
 /// What is wrong with a message as it came over.
-fn flaw(envelope: &Envelope, lines: &[Vec<u8>]) -> Option<&'static str> {
+fn message_error(envelope: &Envelope, lines: &[Vec<u8>]) -> Option<&'static str> {
     let head = lines.iter().take_while(|line| *line != CRLF);
     let is_ascii = lines.iter().all(|line| line.is_ascii());
     let is_alone = |line: &Vec<u8>| line[..line.len() - CRLF.len()].iter().any(|byte| CRLF.contains(byte));
     if lines.iter().any(is_alone) {
         Some("554 CR or LF stands alone")
-    } else if lines.iter().any(|line| line.len() > LONGEST_LINE) {
+    } else if lines.iter().any(|line| line.len() > MAX_LINE_OCTETS) {
         Some("554 a line is too long")
     } else if !is_ascii && !envelope.is_8bit && !envelope.is_utf8 {
         Some("554 8-bit content was not announced")
@@ -292,6 +303,6 @@ fn flaw(envelope: &Envelope, lines: &[Vec<u8>]) -> Option<&'static str> {
     }
 }
 
-fn over() -> Error {
+fn connection_aborted() -> Error {
     Error::from(ErrorKind::ConnectionAborted)
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use testkit::postgres::{Bouncer, Cluster, query, shared};
-use testkit::waiting::{PATIENCE, wait_until};
+use testkit::postgres::{Cluster, PgBouncer, query, shared_cluster};
+use testkit::waiting::{TIMEOUT, wait_until};
 
 /// How many processes run that were started with this path.
 fn processes(folder: &Path) -> usize {
@@ -12,8 +12,8 @@ fn processes(folder: &Path) -> usize {
 }
 
 #[test]
-fn databases_are_apart() {
-    let (one, two) = (shared().database(), shared().database());
+fn databases_are_isolated() {
+    let (one, two) = (shared_cluster().create_database(), shared_cluster().create_database());
     query(&one, "CREATE TABLE t (n int)");
     query(&two, "CREATE TABLE t (n int)");
     query(&one, "INSERT INTO t VALUES (1)");
@@ -26,17 +26,17 @@ fn databases_are_apart() {
 }
 
 #[test]
-fn settings_outweigh_ours() {
+fn settings_override_defaults() {
     let cluster = Cluster::start(&[("fsync", "on"), ("default_transaction_isolation", "'serializable'")]);
-    let url = cluster.database();
+    let url = cluster.create_database();
     assert_eq!(query(&url, "SHOW fsync"), "on");
     assert_eq!(query(&url, "SHOW default_transaction_isolation"), "serializable");
 }
 
 #[test]
-fn a_killed_one_and_a_stopped_one_come_back_with_what_they_held() {
+fn data_survives_kill_and_stop() {
     let cluster = Cluster::start(&[]);
-    let url = cluster.database();
+    let url = cluster.create_database();
     query(&url, "CREATE TABLE t AS SELECT 7 AS n");
     cluster.kill();
     assert_eq!(processes(cluster.folder()), 0, "all of it is gone");
@@ -49,9 +49,9 @@ fn a_killed_one_and_a_stopped_one_come_back_with_what_they_held() {
 }
 
 #[test]
-fn a_standby_takes_over_with_all_that_was_acknowledged() {
+fn a_promoted_standby_has_all_acknowledged_commits() {
     let primary = Cluster::start(&[]);
-    let url = primary.database();
+    let url = primary.create_database();
     query(&url, "CREATE TABLE t (n int)");
     let standby = primary.standby();
     query(&url, "INSERT INTO t VALUES (42)");
@@ -64,7 +64,7 @@ fn a_standby_takes_over_with_all_that_was_acknowledged() {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn drop_removes_processes_and_folder() {
     let cluster = Cluster::start(&[]);
     let folder = cluster.folder().to_owned();
     assert!(folder.exists() && processes(&folder) > 0);
@@ -73,7 +73,7 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
-fn nothing_is_left_behind_by_a_test_that_was_killed() {
+fn a_killed_test_leaves_nothing_behind() {
     // This program once more, as a test that only waits.
     let this = std::env::current_exe().expect("a path");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -97,14 +97,14 @@ fn nothing_is_left_behind_by_a_test_that_was_killed() {
 #[test]
 fn a_cluster_that_waits() {
     let Some(file) = std::env::var_os("MUSTER_TEST_WAITS") else { return };
-    std::fs::write(file, shared().folder().to_str().expect("text")).expect("written");
-    std::thread::sleep(PATIENCE);
+    std::fs::write(file, shared_cluster().folder().to_str().expect("text")).expect("written");
+    std::thread::sleep(TIMEOUT);
 }
 
 #[test]
-fn a_bouncer_lets_queries_through_and_holds_them_apart() {
-    let url = shared().database();
-    let bouncer = Bouncer::start(shared(), &url);
+fn pgbouncer_forwards_queries() {
+    let url = shared_cluster().create_database();
+    let bouncer = PgBouncer::start(shared_cluster(), &url);
     assert_eq!(query(&bouncer.url(), "SELECT current_user"), "muster");
     query(&bouncer.url(), "CREATE TABLE t AS SELECT 5 AS n");
     assert_eq!(query(&url, "SELECT n FROM t"), "5");

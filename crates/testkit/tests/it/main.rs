@@ -1,5 +1,5 @@
 //! The tools of the tests are true to their word.
 
 mod clusters;
-mod meddling;
+mod proxy_faults;
 mod smtp;

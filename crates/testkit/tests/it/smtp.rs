@@ -4,42 +4,42 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use testkit::smtp::{Behaviour, Received, Receiver, Stage};
+use testkit::smtp::{Behavior, ReceivedMail, SmtpServer, Stage};
 
-const SOON: Duration = testkit::waiting::PATIENCE;
-const A_MOMENT: Duration = Duration::from_millis(150);
+const TIMEOUT: Duration = testkit::waiting::TIMEOUT;
+const SHORT_WAIT: Duration = Duration::from_millis(150);
 const HELLO: &str = "Subject: hello\r\n\r\none\r\ntwo\r\nthree\r\n";
 
 /// A client that says lines and hears answers.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(receiver: &Receiver) -> Self {
+    fn connect(receiver: &SmtpServer) -> Self {
         let stream = TcpStream::connect(receiver.address()).expect("somebody listens");
-        stream.set_read_timeout(Some(SOON)).expect("set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         Self(BufReader::new(stream))
     }
 
     /// A client that was greeted, and has greeted.
-    fn greeted(receiver: &Receiver) -> Self {
+    fn connect_and_greet(receiver: &SmtpServer) -> Self {
         let mut client = Self::connect(receiver);
-        assert_eq!(client.hear(), 220);
-        assert_eq!(client.say("EHLO test"), 250);
+        assert_eq!(client.read_reply(), 220);
+        assert_eq!(client.command("EHLO test"), 250);
         client
     }
 
-    fn send(&mut self, text: &str) {
+    fn send_raw(&mut self, text: &str) {
         // The other side may be gone already.
         drop(self.0.get_mut().write_all(text.as_bytes()));
     }
 
-    fn say(&mut self, line: &str) -> u16 {
-        self.send(&format!("{line}\r\n"));
-        self.hear()
+    fn command(&mut self, line: &str) -> u16 {
+        self.send_raw(&format!("{line}\r\n"));
+        self.read_reply()
     }
 
     /// The code of the next answer; 0 if the connection is closed instead.
-    fn hear(&mut self) -> u16 {
+    fn read_reply(&mut self) -> u16 {
         loop {
             let mut line = String::new();
             match self.0.read_line(&mut line) {
@@ -53,76 +53,76 @@ impl Client {
         }
     }
 
-    fn hears_nothing(&mut self) -> bool {
-        self.0.get_mut().set_read_timeout(Some(A_MOMENT)).expect("set");
+    fn is_silent(&mut self) -> bool {
+        self.0.get_mut().set_read_timeout(Some(SHORT_WAIT)).expect("set");
         let heard = self.0.read(&mut [0]);
         heard.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
     /// Sends a message from `a@test` to `b@test`, whose dots are doubled already; the code it ended with, and where.
-    fn mail(&mut self, message: &str) -> (u16, Stage) {
+    fn send_mail(&mut self, message: &str) -> (u16, Stage) {
         let steps = [
             ("MAIL FROM:<a@test> BODY=8BITMIME", 250, Stage::MailFrom),
             ("RCPT TO:<b@test>", 250, Stage::RcptTo),
             ("DATA", 354, Stage::Data),
         ];
         for (line, good, stage) in steps {
-            let code = self.say(line);
+            let code = self.command(line);
             if code != good {
                 return (code, stage);
             }
         }
-        self.send(message);
-        (self.say("."), Stage::End)
+        self.send_raw(message);
+        (self.command("."), Stage::EndOfData)
     }
 }
 
 /// What a client meets that connects and sends a message.
-fn meet(receiver: &Receiver) -> (u16, Stage) {
+fn send_one_mail(receiver: &SmtpServer) -> (u16, Stage) {
     let mut client = Client::connect(receiver);
-    match client.hear() {
-        220 => assert_eq!(client.say("EHLO test"), 250),
+    match client.read_reply() {
+        220 => assert_eq!(client.command("EHLO test"), 250),
         code => return (code, Stage::Greeting),
     }
-    client.mail(HELLO)
+    client.send_mail(HELLO)
 }
 
-fn received(raw: &str) -> Received {
-    let receiver = Receiver::start();
-    assert_eq!(Client::greeted(&receiver).mail(raw), (250, Stage::End));
-    receiver.wait_for(1, SOON).remove(0)
+fn received_mail(raw: &str) -> ReceivedMail {
+    let receiver = SmtpServer::start();
+    assert_eq!(Client::connect_and_greet(&receiver).send_mail(raw), (250, Stage::EndOfData));
+    receiver.wait_for_mails(1, TIMEOUT).remove(0)
 }
 
 #[test]
-fn keeps_what_it_takes_in() {
-    let receiver = Receiver::start();
+fn stores_accepted_messages() {
+    let receiver = SmtpServer::start();
     assert_eq!(receiver.url(), format!("smtp://127.0.0.1:{}", receiver.address().port()));
-    let mut client = Client::greeted(&receiver);
-    assert_eq!(client.say("mail from:<>"), 250);
-    assert_eq!(client.say("RCPT TO:<b@test>"), 250);
-    assert_eq!(client.say("RCPT TO:<\"odd >one\"@test>"), 250);
-    assert_eq!(client.say("DATA"), 354);
-    client.send("Subject: first\r\n\r\n..\r\n..two\r\n. \r\n");
-    assert_eq!(client.say("."), 250);
-    assert_eq!(client.mail(HELLO), (250, Stage::End));
-    assert_eq!(client.say("QUIT"), 221);
-    assert_eq!(client.hear(), 0);
-    let mails = receiver.wait_for(2, SOON);
-    let first = Received {
+    let mut client = Client::connect_and_greet(&receiver);
+    assert_eq!(client.command("mail from:<>"), 250);
+    assert_eq!(client.command("RCPT TO:<b@test>"), 250);
+    assert_eq!(client.command("RCPT TO:<\"odd >one\"@test>"), 250);
+    assert_eq!(client.command("DATA"), 354);
+    client.send_raw("Subject: first\r\n\r\n..\r\n..two\r\n. \r\n");
+    assert_eq!(client.command("."), 250);
+    assert_eq!(client.send_mail(HELLO), (250, Stage::EndOfData));
+    assert_eq!(client.command("QUIT"), 221);
+    assert_eq!(client.read_reply(), 0);
+    let mails = receiver.wait_for_mails(2, TIMEOUT);
+    let first = ReceivedMail {
         from: String::new(),
         to: vec!["b@test".to_owned(), "\"odd >one\"@test".to_owned()],
         raw: "Subject: first\r\n\r\n.\r\n.two\r\n \r\n".to_owned(),
     };
     assert_eq!(mails[0], first);
     assert_eq!((mails[1].from.as_str(), mails[1].raw.as_str()), ("a@test", HELLO));
-    assert_eq!((receiver.mails(), receiver.sessions()), (mails, 1));
+    assert_eq!((receiver.mails(), receiver.session_count()), (mails, 1));
 }
 
 #[test]
-fn wants_commands_in_their_order() {
-    let receiver = Receiver::start();
+fn enforces_command_order() {
+    let receiver = SmtpServer::start();
     let mut client = Client::connect(&receiver);
-    assert_eq!(client.hear(), 220);
+    assert_eq!(client.read_reply(), 220);
     let dialogue = [
         ("MAIL FROM:<a@test>", 503),
         ("NOOP", 250),
@@ -156,112 +156,112 @@ fn wants_commands_in_their_order() {
         ("NOOP\nNOOP", 500),
     ];
     for (line, code) in dialogue {
-        assert_eq!(client.say(line), code, "{line}");
+        assert_eq!(client.command(line), code, "{line}");
     }
 }
 
 #[test]
-fn refuses_messages_that_break_its_rules() {
-    let receiver = Receiver::start();
-    let mut client = Client::greeted(&receiver);
+fn rejects_malformed_messages() {
+    let receiver = SmtpServer::start();
+    let mut client = Client::connect_and_greet(&receiver);
     let long = |length| format!("Subject: long\r\n\r\n{}\r\n", "x".repeat(length));
-    assert_eq!(client.mail(&long(998)).0, 250);
-    assert_eq!(client.mail(&long(999)).0, 554);
-    assert_eq!(client.mail("Subject: a\n\r\n\r\n").0, 554);
-    assert_eq!(client.mail("Subject: a\r\n\r\nb\rc\r\n").0, 554);
+    assert_eq!(client.send_mail(&long(998)).0, 250);
+    assert_eq!(client.send_mail(&long(999)).0, 554);
+    assert_eq!(client.send_mail("Subject: a\n\r\n\r\n").0, 554);
+    assert_eq!(client.send_mail("Subject: a\r\n\r\nb\rc\r\n").0, 554);
     // The dot behind a lone LF ends nothing.
-    assert_eq!(client.mail("Subject: a\r\n\r\nb\n.\r\nMAIL FROM:<evil@test>\r\n").0, 554);
-    assert_eq!(client.mail("Subject: ä\r\n\r\nb\r\n").0, 554);
-    assert_eq!(client.mail("Subject: a\r\n\r\nä\r\n").0, 250);
-    assert_eq!(client.say("MAIL FROM:<a@test>"), 250);
-    assert_eq!(client.say("RCPT TO:<postmaster>"), 250);
-    assert_eq!(client.say("DATA"), 354);
-    client.send("Subject: a\r\n\r\nä\r\n");
-    assert_eq!(client.say("."), 554);
+    assert_eq!(client.send_mail("Subject: a\r\n\r\nb\n.\r\nMAIL FROM:<evil@test>\r\n").0, 554);
+    assert_eq!(client.send_mail("Subject: ä\r\n\r\nb\r\n").0, 554);
+    assert_eq!(client.send_mail("Subject: a\r\n\r\nä\r\n").0, 250);
+    assert_eq!(client.command("MAIL FROM:<a@test>"), 250);
+    assert_eq!(client.command("RCPT TO:<postmaster>"), 250);
+    assert_eq!(client.command("DATA"), 354);
+    client.send_raw("Subject: a\r\n\r\nä\r\n");
+    assert_eq!(client.command("."), 554);
     assert_eq!(receiver.mails().len(), 2);
 }
 
 #[test]
-fn refuses_at_every_stage() {
-    let receiver = Receiver::start();
+fn rejects_at_every_stage() {
+    let receiver = SmtpServer::start();
     let stages = [
         (Stage::Greeting, Stage::Greeting, 421, 554),
         (Stage::MailFrom, Stage::MailFrom, 451, 550),
         (Stage::RcptTo, Stage::RcptTo, 450, 550),
         (Stage::Data, Stage::Data, 451, 554),
         // A client that sends it all before it looks.
-        (Stage::Body, Stage::End, 421, 554),
-        (Stage::End, Stage::End, 451, 554),
+        (Stage::Body, Stage::EndOfData, 421, 554),
+        (Stage::EndOfData, Stage::EndOfData, 451, 554),
     ];
     for (at, seen, soft, hard) in stages {
-        receiver.behave(Behaviour::Refuse4xx { at });
-        assert_eq!(meet(&receiver), (soft, seen));
-        receiver.behave(Behaviour::Refuse5xx { at });
-        assert_eq!(meet(&receiver), (hard, seen));
+        receiver.set_behavior(Behavior::Reject4xx { at });
+        assert_eq!(send_one_mail(&receiver), (soft, seen));
+        receiver.set_behavior(Behavior::Reject5xx { at });
+        assert_eq!(send_one_mail(&receiver), (hard, seen));
     }
-    assert_eq!((receiver.mails().len(), receiver.sessions()), (0, 12));
-    receiver.behave(Behaviour::Accept);
-    assert_eq!(meet(&receiver), (250, Stage::End));
-    assert_eq!((receiver.mails().len(), receiver.sessions()), (1, 13));
+    assert_eq!((receiver.mails().len(), receiver.session_count()), (0, 12));
+    receiver.set_behavior(Behavior::Accept);
+    assert_eq!(send_one_mail(&receiver), (250, Stage::EndOfData));
+    assert_eq!((receiver.mails().len(), receiver.session_count()), (1, 13));
 }
 
 #[test]
-fn ends_the_session_that_it_refused_in_the_greeting_or_the_body() {
-    let receiver = Receiver::start();
-    receiver.behave(Behaviour::Refuse4xx { at: Stage::Greeting });
+fn closes_sessions_rejected_in_greeting_or_body() {
+    let receiver = SmtpServer::start();
+    receiver.set_behavior(Behavior::Reject4xx { at: Stage::Greeting });
     let mut client = Client::connect(&receiver);
-    assert_eq!([client.hear(), client.hear()], [421, 0]);
-    receiver.behave(Behaviour::Refuse5xx { at: Stage::Greeting });
+    assert_eq!([client.read_reply(), client.read_reply()], [421, 0]);
+    receiver.set_behavior(Behavior::Reject5xx { at: Stage::Greeting });
     let mut client = Client::connect(&receiver);
     assert_eq!(
-        [client.hear(), client.say("EHLO test"), client.say("QUIT"), client.hear()],
+        [client.read_reply(), client.command("EHLO test"), client.command("QUIT"), client.read_reply()],
         [554, 503, 221, 0]
     );
-    receiver.behave(Behaviour::Refuse5xx { at: Stage::Body });
-    let mut client = Client::greeted(&receiver);
+    receiver.set_behavior(Behavior::Reject5xx { at: Stage::Body });
+    let mut client = Client::connect_and_greet(&receiver);
     // Also if the message is short, and however much of a long one still comes.
     for message in ["a: b\r\n".to_owned(), HELLO.repeat(100_000)] {
-        let mut other = Client::greeted(&receiver);
-        assert_eq!(other.mail(&message), (554, Stage::End));
-        assert_eq!(other.hear(), 0);
+        let mut other = Client::connect_and_greet(&receiver);
+        assert_eq!(other.send_mail(&message), (554, Stage::EndOfData));
+        assert_eq!(other.read_reply(), 0);
     }
     for line in ["MAIL FROM:<a@test>", "RCPT TO:<b@test>", "DATA"] {
-        assert!(client.say(line) < 400, "{line}");
+        assert!(client.command(line) < 400, "{line}");
     }
-    client.send("Subject: a\r\n\r\nThe third line\r\n");
-    assert_eq!([client.hear(), client.hear()], [554, 0]);
+    client.send_raw("Subject: a\r\n\r\nThe third line\r\n");
+    assert_eq!([client.read_reply(), client.read_reply()], [554, 0]);
 }
 
 #[test]
-fn cuts_at_every_stage() {
-    let receiver = Receiver::start();
+fn disconnects_at_every_stage() {
+    let receiver = SmtpServer::start();
     let stages = [
         (Stage::Greeting, Stage::Greeting),
         (Stage::MailFrom, Stage::MailFrom),
         (Stage::RcptTo, Stage::RcptTo),
         (Stage::Data, Stage::Data),
-        (Stage::Body, Stage::End),
-        (Stage::End, Stage::End),
+        (Stage::Body, Stage::EndOfData),
+        (Stage::EndOfData, Stage::EndOfData),
     ];
     for (at, seen) in stages {
-        receiver.behave(Behaviour::Cut { at });
-        assert_eq!(meet(&receiver), (0, seen));
+        receiver.set_behavior(Behavior::Disconnect { at });
+        assert_eq!(send_one_mail(&receiver), (0, seen));
     }
     assert!(receiver.mails().is_empty());
-    receiver.behave(Behaviour::CutAfterTaking);
-    assert_eq!(meet(&receiver), (0, Stage::End));
+    receiver.set_behavior(Behavior::DisconnectAfterAccept);
+    assert_eq!(send_one_mail(&receiver), (0, Stage::EndOfData));
     assert_eq!(receiver.mails().len(), 1);
 }
 
 #[test]
 fn hangs_until_the_client_gives_up() {
-    let receiver = Receiver::start();
+    let receiver = SmtpServer::start();
     let mut hung = Vec::new();
-    for at in [Stage::Greeting, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Body, Stage::End] {
-        receiver.behave_next(1, Behaviour::Hang { at });
+    for at in [Stage::Greeting, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Body, Stage::EndOfData] {
+        receiver.queue_behavior(1, Behavior::Hang { at });
         let mut client = Client::connect(&receiver);
         if at != Stage::Greeting {
-            assert_eq!([client.hear(), client.say("EHLO test")], [220, 250]);
+            assert_eq!([client.read_reply(), client.command("EHLO test")], [220, 250]);
             let steps = [
                 ("MAIL FROM:<a@test>", Stage::MailFrom),
                 ("RCPT TO:<b@test>", Stage::RcptTo),
@@ -269,69 +269,74 @@ fn hangs_until_the_client_gives_up() {
             ];
             let reached = steps.iter().position(|(_, stage)| *stage == at);
             for (line, _) in &steps[..reached.unwrap_or(steps.len())] {
-                assert!(client.say(line) < 400, "{line}");
+                assert!(client.command(line) < 400, "{line}");
             }
-            client.send(
+            client.send_raw(
                 &reached.map_or(format!("{HELLO}.\r\n"), |reached| format!("{}\r\n", steps[reached].0)),
             );
         }
-        assert!(client.hears_nothing(), "{at:?}");
+        assert!(client.is_silent(), "{at:?}");
         hung.push(client);
     }
     // Others are served meanwhile, and none of those comes back to life.
-    assert_eq!(meet(&receiver), (250, Stage::End));
-    assert!(hung.iter_mut().all(Client::hears_nothing));
+    assert_eq!(send_one_mail(&receiver), (250, Stage::EndOfData));
+    assert!(hung.iter_mut().all(Client::is_silent));
     assert_eq!(receiver.mails().len(), 1);
     drop(receiver);
-    assert!(hung.iter_mut().all(|client| client.hear() == 0));
+    assert!(hung.iter_mut().all(|client| client.read_reply() == 0));
 }
 
 #[test]
-fn fails_for_as_many_sessions_as_it_is_told() {
-    let receiver = Receiver::start();
-    receiver.behave_next(2, Behaviour::Refuse4xx { at: Stage::RcptTo });
-    receiver.behave_next(1, Behaviour::Cut { at: Stage::End });
-    let first = [meet(&receiver).0, meet(&receiver).0, meet(&receiver).0, meet(&receiver).0];
+fn queued_behaviors_apply_to_that_many_sessions() {
+    let receiver = SmtpServer::start();
+    receiver.queue_behavior(2, Behavior::Reject4xx { at: Stage::RcptTo });
+    receiver.queue_behavior(1, Behavior::Disconnect { at: Stage::EndOfData });
+    let first = [
+        send_one_mail(&receiver).0,
+        send_one_mail(&receiver).0,
+        send_one_mail(&receiver).0,
+        send_one_mail(&receiver).0,
+    ];
     assert_eq!(first, [450, 450, 0, 250]);
     // What is said of all is heard by open sessions too, and ends what was said of the next.
-    let mut open = Client::greeted(&receiver);
-    receiver.behave_next(1, Behaviour::Cut { at: Stage::Greeting });
-    receiver.behave(Behaviour::Refuse5xx { at: Stage::Data });
-    assert_eq!([open.mail(HELLO).0, meet(&receiver).0], [554, 554]);
-    receiver.behave(Behaviour::Accept);
-    assert_eq!([open.say("RSET"), open.mail(HELLO).0], [250, 250]);
-    assert_eq!((receiver.mails().len(), receiver.sessions()), (2, 6));
+    let mut open = Client::connect_and_greet(&receiver);
+    receiver.queue_behavior(1, Behavior::Disconnect { at: Stage::Greeting });
+    receiver.set_behavior(Behavior::Reject5xx { at: Stage::Data });
+    assert_eq!([open.send_mail(HELLO).0, send_one_mail(&receiver).0], [554, 554]);
+    receiver.set_behavior(Behavior::Accept);
+    assert_eq!([open.command("RSET"), open.send_mail(HELLO).0], [250, 250]);
+    assert_eq!((receiver.mails().len(), receiver.session_count()), (2, 6));
 }
 
 #[test]
-fn is_down_for_a_while() {
-    let receiver = Receiver::start();
-    let mut open = Client::greeted(&receiver);
+fn can_stop_and_resume_listening() {
+    let receiver = SmtpServer::start();
+    let mut open = Client::connect_and_greet(&receiver);
     for line in ["MAIL FROM:<a@test>", "RCPT TO:<b@test>", "DATA"] {
-        assert!(open.say(line) < 400, "{line}");
+        assert!(open.command(line) < 400, "{line}");
     }
     for _ in 0..3 {
         receiver.stop_listening();
         let refused = TcpStream::connect(receiver.address()).expect_err("nobody listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        receiver.listen_again();
-        receiver.listen_again();
-        assert_eq!(meet(&receiver), (250, Stage::End));
+        receiver.resume_listening();
+        receiver.resume_listening();
+        assert_eq!(send_one_mail(&receiver), (250, Stage::EndOfData));
     }
-    open.send(HELLO);
-    assert_eq!(open.say("."), 0);
-    assert_eq!((receiver.mails().len(), receiver.sessions()), (3, 4));
+    open.send_raw(HELLO);
+    assert_eq!(open.command("."), 0);
+    assert_eq!((receiver.mails().len(), receiver.session_count()), (3, 4));
     let address = receiver.address();
     drop(receiver);
     assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn knows_nobody_at_some_addresses() {
-    let receiver = Receiver::start();
-    receiver.rejecting("gone@test");
-    receiver.rejecting("b@elsewhere");
-    let mut client = Client::greeted(&receiver);
+fn rejects_unknown_recipients() {
+    let receiver = SmtpServer::start();
+    receiver.reject_recipient("gone@test");
+    receiver.reject_recipient("b@elsewhere");
+    let mut client = Client::connect_and_greet(&receiver);
     let dialogue = [
         ("MAIL FROM:<a@test>", 250),
         ("RCPT TO:<Gone@test>", 550),
@@ -342,34 +347,34 @@ fn knows_nobody_at_some_addresses() {
         ("Subject: a\r\n\r\nb\r\n.", 250),
     ];
     for (line, code) in dialogue {
-        assert_eq!(client.say(line), code, "{line}");
+        assert_eq!(client.command(line), code, "{line}");
     }
-    assert_eq!(receiver.wait_for(1, SOON)[0].to, ["b@test"]);
+    assert_eq!(receiver.wait_for_mails(1, TIMEOUT)[0].to, ["b@test"]);
 }
 
 #[test]
 fn waits_for_mail() {
-    let receiver = Receiver::start();
+    let receiver = SmtpServer::start();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            sleep(A_MOMENT);
-            assert_eq!(meet(&receiver), (250, Stage::End));
+            sleep(SHORT_WAIT);
+            assert_eq!(send_one_mail(&receiver), (250, Stage::EndOfData));
         });
-        assert_eq!(receiver.wait_for(1, SOON).len(), 1);
+        assert_eq!(receiver.wait_for_mails(1, TIMEOUT).len(), 1);
     });
     let begun = Instant::now();
-    let waiting = std::panic::AssertUnwindSafe(|| receiver.wait_for(2, A_MOMENT));
+    let waiting = std::panic::AssertUnwindSafe(|| receiver.wait_for_mails(2, SHORT_WAIT));
     let failure = std::panic::catch_unwind(waiting).expect_err("there is one only");
     let words = failure.downcast_ref::<String>().expect("words");
     assert!(words.starts_with("1 of 2 mails") && words.contains("Subject: hello"), "{words}");
-    assert!(begun.elapsed() >= A_MOMENT);
+    assert!(begun.elapsed() >= SHORT_WAIT);
     // It goes on after that.
-    assert_eq!((meet(&receiver).0, receiver.mails().len()), (250, 2));
+    assert_eq!((send_one_mail(&receiver).0, receiver.mails().len()), (250, 2));
 }
 
 #[test]
 fn decodes_headers() {
-    let mail = received(concat!(
+    let mail = received_mail(concat!(
         "From: =?UTF-8?Q?J=C3=B6rg_M=5F?= <a@test>\r\n",
         "subject: =?utf-8?B?R3LDvMOf?=\r\n =?UTF-8?q?e_=E2=82=AC?=\r\n\tand more =? =?x?= =?utf-8?Q?=FF?=\r\n",
         "Subject: not this\r\n",
@@ -389,7 +394,7 @@ fn decodes_headers() {
 
 #[test]
 fn decodes_parts() {
-    let mail = received(concat!(
+    let mail = received_mail(concat!(
         "Content-Type: multipart/mixed; boundary=out\r\n\r\nFor old readers.\r\n",
         "--out\r\nContent-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nan attachment\r\n",
         "--out\r\nContent-Type: Multipart/Alternative;\r\n charset=utf-8; Boundary=\"in=_ 1\"\r\n\r\n",

@@ -1,11 +1,11 @@
 //! Files in and out: round trips on every engine, files of other programs, and files that are not what they should be.
 
-mod broken;
-mod foreign;
-mod house;
-mod importing;
+mod fixture;
+mod imports;
+mod malformed_files;
+mod other_programs;
 mod other_systems;
 mod references;
-mod resuming;
+mod resumed_imports;
 mod round_trip;
-mod state_headers;
+mod status_headers;

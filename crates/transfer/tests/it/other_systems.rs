@@ -1,47 +1,47 @@
 //! Files in the shapes that other systems export (`tests/files/other-systems`), and what is not imported of them.
 
-use crate::house::House;
+use crate::fixture::Fixture;
 use directory::{ExposeSecret, Field, ItemKind, Status, User, UserKey};
 use std::path::{Path, PathBuf};
 use transfer::ignored::{IgnoredPart, IgnoredReason};
 use transfer::import::ImportReport;
 
 pub(crate) struct Imported {
-    pub(crate) house: House,
+    pub(crate) fixture: Fixture,
     pub(crate) report: ImportReport,
 }
 
 /// Imports a file, first as a preview, which must say the same.
 fn import(name: &str) -> Imported {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems").join(name);
-    let house = House::new("sqlite");
+    let house = Fixture::new("sqlite");
     import_into(house, &path)
 }
 
 pub(crate) fn import_text(name: &str, text: &str) -> Imported {
-    let house = House::new("sqlite");
+    let house = Fixture::new("sqlite");
     let path = house.file(name, text);
     import_into(house, &path)
 }
 
-fn import_into(house: House, path: &Path) -> Imported {
+fn import_into(house: Fixture, path: &Path) -> Imported {
     let preview = house.import_with(path, |options| options.dry_run = true);
     let mut preview = preview.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(house.people().len(), 0, "a preview does nothing");
+    assert_eq!(house.users().len(), 0, "a preview does nothing");
     let report = house.import(path);
     // Items that the preview does not know to be the same as those that users name.
     preview.items = report.items;
     (preview.created_items, preview.created, preview.unchanged) =
         (report.created_items, report.created.clone(), report.unchanged.clone());
     assert_eq!(preview, report, "{}", path.display());
-    Imported { house, report }
+    Imported { fixture: house, report }
 }
 
 impl Imported {
     pub(crate) fn user(&self, login: &str) -> User {
         let key = UserKey::Login(login.into());
-        self.house
-            .wait(self.house.directory.user(&self.house.caller, key))
+        self.fixture
+            .block_on(self.fixture.directory.user(&self.fixture.caller, key))
             .unwrap_or_else(|_| panic!("{login}: {:?}", self.report))
     }
 
@@ -54,7 +54,7 @@ impl Imported {
     }
 
     pub(crate) fn groups(&self, login: &str) -> Vec<String> {
-        let all = self.house.items(ItemKind::Group);
+        let all = self.fixture.items(ItemKind::Group);
         let mut names: Vec<String> = self
             .user(login)
             .groups
@@ -65,27 +65,29 @@ impl Imported {
         names
     }
 
-    fn ignored(&self, part: IgnoredPart, name: &str, reason: IgnoredReason) -> u64 {
+    fn ignored_count(&self, part: IgnoredPart, name: &str, reason: IgnoredReason) -> u64 {
         let is_it =
             |one: &&transfer::ignored::Ignored| one.part == part && one.name == name && one.reason == reason;
         self.report.ignored.iter().find(is_it).map_or(0, |one| one.count)
     }
 
-    fn created(&self, many: u64) {
+    fn assert_created(&self, many: u64) {
         let report = &self.report;
         assert_eq!((report.users.created, report.rejected_count()), (many, 0), "{report:?}");
-        assert_eq!(self.house.people().len() as u64, many, "{report:?}");
+        assert_eq!(self.fixture.users().len() as u64, many, "{report:?}");
     }
 
     /// What was left out of stored passwords, in words.
-    fn left_out(&self) -> &str {
+    fn password_note(&self) -> &str {
         self.report.notes.iter().find(|note| note.contains("left out")).map_or("", String::as_str)
     }
 
     fn passwords(&self) -> Vec<(String, String)> {
-        let stored =
-            self.house.wait(self.house.directory.password_hashes(&self.house.caller, (1, 99))).expect("read");
-        let people = self.house.people();
+        let stored = self
+            .fixture
+            .block_on(self.fixture.directory.password_hashes(&self.fixture.caller, (1, 99)))
+            .expect("read");
+        let people = self.fixture.users();
         let name =
             |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();
         stored.iter().map(|(number, hash)| (name(*number), hash.0.expose_secret().to_owned())).collect()
@@ -96,7 +98,7 @@ impl Imported {
 fn templates_of_entra() {
     for name in ["entra_create.csv", "entra_create_old.csv"] {
         let got = import(name);
-        got.created(2);
+        got.assert_created(2);
         assert_eq!(
             (got.status("ann@example.com"), got.status("bob@example.com")),
             (Status::Active, Status::Inactive)
@@ -107,37 +109,40 @@ fn templates_of_entra() {
     }
     let got = import("entra_create.csv");
     assert_eq!(got.text("ann@example.com", Field::Region), "WA");
-    assert_eq!(got.ignored(IgnoredPart::Column, "Usage location [usageLocation]", IgnoredReason::Unknown), 2);
+    assert_eq!(
+        got.ignored_count(IgnoredPart::Column, "Usage location [usageLocation]", IgnoredReason::Unknown),
+        2
+    );
     let got = import("entra_download.csv");
-    got.created(3);
+    got.assert_created(3);
     assert_eq!(got.status("svc@example.onmicrosoft.com"), Status::Inactive);
     let ann = got.user("ann@example.com");
     assert_eq!(ann.email(), Some("ann.lee@example.com"));
     assert_eq!(ann.id.to_string(), "6ea91a8d-e32e-41a1-b7bd-d2d185eed0e0");
     assert_eq!(got.text("ann@example.com", Field::Region), "WA");
-    assert_eq!(got.ignored(IgnoredPart::Column, "alternateEmailAddress", IgnoredReason::Unknown), 1);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "alternateEmailAddress", IgnoredReason::Unknown), 1);
 }
 
 #[test]
 fn okta_and_its_missing_manager() {
     let got = import("okta.csv");
-    got.created(1);
+    got.assert_created(1);
     assert_eq!(got.text("ann@example.com", Field::Region), "WA", "not a status");
     assert_eq!(got.text("ann@example.com", Field::Manager), "");
     assert_eq!((got.report.missing_reference_count, got.report.is_complete()), (1, false));
     assert_eq!(got.report.missing_references.messages[0].message, "manager 'bob@example.com' not found");
-    assert_eq!(got.ignored(IgnoredPart::Column, "manager", IgnoredReason::Duplicate), 1);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "manager", IgnoredReason::Duplicate), 1);
 }
 
 #[test]
 fn google_workspace() {
     let got = import("google.csv");
-    got.created(3);
+    got.assert_created(3);
     assert_eq!(got.status("bob@example.com"), Status::Suspended);
     assert_eq!(got.status("ann@example.com"), Status::Active);
     assert_eq!(got.user("cy@example.com").force_password_change, Some(true));
     assert_eq!(got.passwords().len(), 1, "asterisks are no password");
-    assert_eq!(got.ignored(IgnoredPart::Column, "Password [Required]", IgnoredReason::Hidden), 2);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "Password [Required]", IgnoredReason::Hidden), 2);
     assert_eq!(got.text("ann@example.com", Field::Manager), got.user("bob@example.com").id.to_string());
     // A password beside its hash function is none in clear text.
     let got = import_text(
@@ -151,41 +156,41 @@ fn google_workspace() {
 #[test]
 fn other_tables() {
     let got = import("m365_template.csv");
-    got.created(1);
+    got.assert_created(1);
     assert_eq!(got.text("chris@example.com", Field::PostalCode), "98052");
     assert_eq!(got.text("chris@example.com", Field::Country), "United States");
-    assert_eq!(got.ignored(IgnoredPart::Column, "Fax", IgnoredReason::Unknown), 1);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "Fax", IgnoredReason::Unknown), 1);
 
     let got = import("moodle.csv");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!((got.status("ann"), got.status("bob")), (Status::Active, Status::Suspended));
     assert_eq!(
-        (got.ignored(IgnoredPart::User, "deleted", IgnoredReason::Deleted), got.report.users.unchanged),
+        (got.ignored_count(IgnoredPart::User, "deleted", IgnoredReason::Deleted), got.report.users.unchanged),
         (1, 1)
     );
 
     let got = import("gitlab.csv");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!((got.status("ann"), got.status("bob")), (Status::Active, Status::Inactive));
     assert_eq!(got.text("ann", Field::GivenName), "Ann");
     assert_eq!(got.text("ann", Field::FormattedName), "Ann Lee");
     assert_eq!(got.text("ann", Field::Region), "");
 
     let got = import("wordpress.csv");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!(got.user("ann").external_id.as_deref(), Some("1002"));
-    assert!(got.left_out().starts_with("2 passwords"), "{:?}", got.report);
-    assert_eq!(got.ignored(IgnoredPart::Column, "user_status", IgnoredReason::Numbers), 2);
-    assert_eq!(got.ignored(IgnoredPart::Column, "role", IgnoredReason::UnknownRoles), 2);
-    assert_eq!(got.ignored(IgnoredPart::Column, "user_url", IgnoredReason::OtherKind), 1);
+    assert!(got.password_note().starts_with("2 passwords"), "{:?}", got.report);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "user_status", IgnoredReason::Numbers), 2);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "role", IgnoredReason::UnknownRoles), 2);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "user_url", IgnoredReason::OtherKind), 1);
 
     let got = import("nextcloud.csv");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!(got.status("bob@example.com"), Status::Inactive);
     assert_eq!(got.groups("ann@example.com"), ["admin", "staff"]);
 
     let got = import("personio.csv");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!(
         (got.status("juergen@example.com"), got.status("eva@example.com")),
         (Status::Active, Status::Inactive)
@@ -201,7 +206,7 @@ fn managers_by_name_and_behind_their_reports() {
         "p.csv",
         "email,first name,last name,supervisor\na@x.y,Ann,Lee,Bob Off\nb@x.y,Bob,Off,c@x.y\nc@x.y,Cy,Two,\nd@x.y,Cy,Two,Cy Two\n",
     );
-    got.created(4);
+    got.assert_created(4);
     assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string());
     assert_eq!(got.text("b@x.y", Field::Manager), got.user("c@x.y").id.to_string());
     assert_eq!(
@@ -216,24 +221,24 @@ fn active_directory() {
     for name in ["csvde.csv", "ldifde.ldf"] {
         let got = import(name);
         let many = if name == "csvde.csv" { 2 } else { 3 };
-        got.created(many);
+        got.assert_created(many);
         assert_eq!((got.status("alee"), got.status("boff")), (Status::Active, Status::Inactive), "{name}");
         assert_eq!(got.text("alee", Field::Manager), got.user("boff").id.to_string(), "{name}");
         assert_eq!(got.report.missing_reference_count, 0, "{name}");
     }
     let got = import("csvde.csv");
     assert_eq!(got.groups("alee"), ["Sales", "VPN Users"]);
-    assert_eq!(got.ignored(IgnoredPart::Entry, "computer", IgnoredReason::NotImported), 1);
+    assert_eq!(got.ignored_count(IgnoredPart::Entry, "computer", IgnoredReason::NotImported), 1);
     let got = import("ldifde.ldf");
     assert_eq!(got.groups("alee"), ["Sales", "VPN, Users"]);
     assert_eq!(got.text("jgross", Field::FamilyName), "Groß");
-    assert_eq!(got.ignored(IgnoredPart::Attribute, "proxyAddresses", IgnoredReason::Unknown), 2);
+    assert_eq!(got.ignored_count(IgnoredPart::Attribute, "proxyAddresses", IgnoredReason::Unknown), 2);
 }
 
 #[test]
 fn ldap() {
     let got = import("slapcat.ldif");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!(got.status("jsmith"), Status::Inactive, "locked for ever");
     assert_eq!(got.user("jsmith").emails.len(), 2);
     assert_eq!(got.text("jsmith", Field::Manager), got.user("mgarcia").id.to_string());
@@ -242,7 +247,7 @@ fn ldap() {
         (vec!["devs".into(), "ops".into()], vec!["ops".into()])
     );
     assert_eq!(got.passwords(), [("mgarcia".into(), "plain$Aa12345".into())], "clear text is hashed");
-    assert_eq!(got.ignored(IgnoredPart::Attribute, "entryUUID", IgnoredReason::Unknown), 3);
+    assert_eq!(got.ignored_count(IgnoredPart::Attribute, "entryUUID", IgnoredReason::Unknown), 3);
 
     let got = import("ldif_groupfirst.ldif");
     assert_eq!(got.groups("alee"), ["G"]);
@@ -250,12 +255,12 @@ fn ldap() {
     assert_eq!(got.groups("alee"), ["G", "G2"]);
     let got = import("ldif_esc.ldif");
     assert_eq!(got.groups("ann"), ["Jürgen", "R&D + x", "VPN, Admins", "VPN, Users"]);
-    assert_eq!(got.house.items(ItemKind::Group).len(), 4);
+    assert_eq!(got.fixture.items(ItemKind::Group).len(), 4);
     assert_eq!(got.report.missing_reference_count, 1);
-    import("ldif_pagedctrl.ldif").created(1);
+    import("ldif_pagedctrl.ldif").assert_created(1);
 
     let got = import("ldif_multi.ldif");
-    got.created(1);
+    got.assert_created(1);
     assert_eq!(got.text("ann", Field::GivenName), "Ann", "not the French one");
     for (name, reason) in [
         ("uid", IgnoredReason::FurtherValue),
@@ -264,14 +269,14 @@ fn ldap() {
         ("jpegPhoto", IgnoredReason::Binary),
         ("userCertificate;binary", IgnoredReason::Binary),
     ] {
-        assert_eq!(got.ignored(IgnoredPart::Attribute, name, reason), 1, "{name}");
+        assert_eq!(got.ignored_count(IgnoredPart::Attribute, name, reason), 1, "{name}");
     }
 }
 
 #[test]
 fn passwords_of_every_scheme() {
     let got = import("ldif_pw.ldif");
-    got.created(16);
+    got.assert_created(16);
     let passwords = got.passwords();
     let clear: Vec<&str> = passwords
         .iter()
@@ -283,21 +288,21 @@ fn passwords_of_every_scheme() {
 
 #[test]
 fn two_entries_without_an_empty_line() {
-    let house = House::new("memory");
+    let house = Fixture::new("memory");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems/ldif_twodn.ldif");
     let error = house.import_with(&path, |_| {}).expect_err("rejected");
     assert!(error.to_string().starts_with("row 7: a second dn"), "{error}");
     let path = path.with_file_name("ldifde_modify.ldf");
     let error = house.import_with(&path, |_| {}).expect_err("rejected");
     assert!(error.to_string().contains("'changetype: modify'"), "{error}");
-    assert!(house.people().is_empty());
+    assert!(house.users().is_empty());
 }
 
 /// A file that is named by a URL is never opened: opening this one would not return.
 #[test]
 fn urls_are_not_opened() {
-    import("ldif_url.ldif").created(2);
-    let house = House::new("memory");
+    import("ldif_url.ldif").assert_created(2);
+    let house = Fixture::new("memory");
     let pipe = house.folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("run");
     assert!(made.success());
@@ -307,31 +312,31 @@ fn urls_are_not_opened() {
     );
     let path = house.file("p.ldif", text);
     let got = import_into(house, &path);
-    got.created(1);
-    assert_eq!(got.ignored(IgnoredPart::Attribute, "jpegPhoto", IgnoredReason::Url), 1);
-    assert_eq!(got.ignored(IgnoredPart::Attribute, "description", IgnoredReason::Url), 1);
+    got.assert_created(1);
+    assert_eq!(got.ignored_count(IgnoredPart::Attribute, "jpegPhoto", IgnoredReason::Url), 1);
+    assert_eq!(got.ignored_count(IgnoredPart::Attribute, "description", IgnoredReason::Url), 1);
 }
 
 #[test]
 fn blanks_and_blank_rows() {
     for name in ["spaces.csv", "nbsp.csv", "trailing_blank_rows.csv"] {
         let got = import(name);
-        got.created(if name == "nbsp.csv" { 2 } else { 1 });
+        got.assert_created(if name == "nbsp.csv" { 2 } else { 1 });
         assert_eq!(got.text("ann@example.com", Field::GivenName), "Ann", "{name}");
         assert_eq!(got.text("ann@example.com", Field::FamilyName), "Lee", "{name}");
     }
     let got = import("german_1252.csv");
     assert_eq!(got.text("juergen@example.com", Field::FamilyName), "Groß");
-    assert_eq!(got.ignored(IgnoredPart::Column, "Anmerkung", IgnoredReason::Unknown), 2);
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "Anmerkung", IgnoredReason::Unknown), 2);
 }
 
 #[test]
 fn workbooks() {
     let got = import("x_multi.xlsx");
-    got.created(1);
-    assert_eq!(got.ignored(IgnoredPart::Sheet, "Read me", IgnoredReason::NotChosen), 1);
+    got.assert_created(1);
+    assert_eq!(got.ignored_count(IgnoredPart::Sheet, "Read me", IgnoredReason::NotChosen), 1);
     let got = import("x_num.xlsx");
-    got.created(2);
+    got.assert_created(2);
     assert_eq!(got.text("ann@example.com", Field::EmployeeNumber), "0042");
     assert_eq!(got.text("ann@example.com", Field::PostalCode), "01067");
     assert_eq!(got.text("ann@example.com", Field::WorkPhone), "491712345678");
@@ -340,8 +345,8 @@ fn workbooks() {
 
 #[test]
 fn a_header_and_no_rows() {
-    import("headeronly.csv").created(0);
-    let house = House::new("memory");
+    import("headeronly.csv").assert_created(0);
+    let house = Fixture::new("memory");
     let error = house.import_with(&house.file("p.csv", "color,shape\n"), |_| {}).expect_err("rejected");
     assert!(error.to_string().starts_with("no column identifies a user"), "{error}");
 }
@@ -351,8 +356,8 @@ fn a_header_and_no_rows() {
 fn states_of_accounts() {
     let got = import_text("p.csv", "email,status\na@x.y,Gesperrt\nb@x.y,gelöscht\n");
     assert_eq!(got.status("a@x.y"), Status::Inactive);
-    assert_eq!(got.house.people().len(), 1, "who is deleted is not created");
-    let house = House::new("memory");
+    assert_eq!(got.fixture.users().len(), 1, "who is deleted is not created");
+    let house = Fixture::new("memory");
     let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
     assert!(report.rejected.messages[0].message.contains("--map 'Status='"), "{report:?}");
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
@@ -385,10 +390,10 @@ fn a_state_beside_a_region_is_read_by_its_values() {
     }
     for text in ["email,State,Region\na@x.y,BY,Bavaria\n", "email,Region,State\na@x.y,Bavaria,BY\n"] {
         let got = import_text("p.csv", text);
-        got.created(1);
+        got.assert_created(1);
         assert_eq!(got.text("a@x.y", Field::Region), "Bavaria");
         assert_eq!(
-            got.ignored(IgnoredPart::Column, "State", IgnoredReason::Duplicate),
+            got.ignored_count(IgnoredPart::Column, "State", IgnoredReason::Duplicate),
             1,
             "{:?}",
             got.report
@@ -399,7 +404,7 @@ fn a_state_beside_a_region_is_read_by_its_values() {
 }
 
 #[test]
-fn words_of_other_languages_deactivate() {
+fn status_words_of_other_languages_are_understood() {
     for (header, word, wanted) in [
         ("Konto deaktiviert", "ja", Status::Inactive),
         ("Anmeldung gesperrt", "ja", Status::Inactive),
@@ -416,7 +421,7 @@ fn words_of_other_languages_deactivate() {
 
 #[test]
 fn messages_name_the_header_of_the_file() {
-    let house = House::new("sqlite");
+    let house = Fixture::new("sqlite");
     let rejected = house.folder.path().join("rejected.csv");
     let refused = Some(rejected.clone());
     let file = house.file("p.csv", "email,Konto-Status\na@x.y,perhaps\n");
@@ -429,17 +434,17 @@ fn messages_name_the_header_of_the_file() {
 fn a_stored_hash_is_no_password() {
     let got =
         import_text("p.csv", "email,password\na@x.y,{SSHA}dGVzdHRlc3R0ZXN0dGVzdA==\nb@x.y,{brace} 123456\n");
-    assert_eq!(got.passwords().len(), 1, "{:?}", got.left_out());
-    assert!(got.left_out().contains("1 password was"), "{:?}", got.report);
+    assert_eq!(got.passwords().len(), 1, "{:?}", got.password_note());
+    assert!(got.password_note().contains("1 password was"), "{:?}", got.report);
     let short = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn: A\nuserPassword: abc\n";
     let got = import_text("p.ldif", short);
-    got.created(1);
-    assert!(got.passwords().is_empty() && got.left_out().contains("1 password was"), "{:?}", got.report);
+    got.assert_created(1);
+    assert!(got.passwords().is_empty() && got.password_note().contains("1 password was"), "{:?}", got.report);
 }
 
 /// A reference that leads nowhere is a row of its own, which sets it once the user exists.
 #[test]
-fn missing_references_come_again() {
+fn missing_references_can_be_reimported() {
     for (name, text) in [
         ("p.csv", "kind,name,email,members,manager\ngroup,G,,a@x.y; b@x.y,\nuser,,a@x.y,,b@x.y\n"),
         (
@@ -452,7 +457,7 @@ fn missing_references_come_again() {
              dn: uid=a@x.y,dc=x\nobjectClass: person\nuid: a@x.y\nsn: A\nmanager: uid=b@x.y,dc=x\n",
         ),
     ] {
-        let house = House::new("sqlite");
+        let house = Fixture::new("sqlite");
         let rejected = house.folder.path().join(name.replace("p.", "p.rejected."));
         let refused = Some(rejected.clone());
         let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);
@@ -461,7 +466,7 @@ fn missing_references_come_again() {
         house.import(&house.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
         let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
         assert!(report.is_complete(), "{name} {report:?}");
-        let got = Imported { house, report };
+        let got = Imported { fixture: house, report };
         assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string(), "{name}");
         assert_eq!(got.groups("b@x.y"), ["G"], "{name}");
     }
@@ -469,7 +474,7 @@ fn missing_references_come_again() {
 
 /// Rejected rows are written as they were, with what is not imported of them.
 #[test]
-fn rejected_rows_are_as_they_were() {
+fn rejected_rows_are_unchanged() {
     let ldif = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn:: w4Q=\nmail: no email\njpegPhoto:: /9j/4AAQ\n\
                 description: folded\n  twice\nroomNumber;lang-de:  7 \n";
     let ndjson = "{\"email\" : \"no email\", \"name\": {\"givenName\": 1.50, \"x\": [1, {\"y\": null}]}}";
@@ -478,7 +483,7 @@ fn rejected_rows_are_as_they_were() {
         ("p.ndjson", ndjson, ndjson.strip_suffix('}').expect("an object")),
         ("p.ldif", ldif, ldif),
     ] {
-        let house = House::new("memory");
+        let house = Fixture::new("memory");
         let rejected = house.folder.path().join("rejected");
         let refused = Some(rejected.clone());
         let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);

@@ -1,12 +1,12 @@
 //! Whom rows refer to: members of groups, groups of users, and managers.
 
-use crate::house::House;
+use crate::fixture::Fixture;
 use crate::other_systems::import_text;
 use directory::{Field, ItemKind};
 use transfer::Format;
 
 /// Entries of users, by what stands before their base.
-fn users(names: &[(&str, &str)]) -> String {
+fn ldif_users(names: &[(&str, &str)]) -> String {
     let user = |(login, ou): &(&str, &str)| {
         format!(
             "dn: uid={login},ou={ou},dc=x\nobjectClass: person\nuid: {login}\nsn: L\nmail: {login}@{ou}.example\n\n"
@@ -15,37 +15,37 @@ fn users(names: &[(&str, &str)]) -> String {
     names.iter().map(user).collect::<Vec<_>>().concat()
 }
 
-fn group(dn: &str, name: &str, members: &[&str]) -> String {
+fn ldif_group(dn: &str, name: &str, members: &[&str]) -> String {
     let members: Vec<String> = members.iter().map(|member| format!("member: {member}\n")).collect();
     let members = members.concat();
     format!("dn: {dn}\nobjectClass: groupOfNames\ncn: {name}\n{members}\n")
 }
 
 #[test]
-fn a_distinguished_name_is_no_other_entry_with_the_same_innermost_part() {
-    let text = users(&[("ann", "people"), ("staff", "people")])
-        + &group("cn=staff,ou=groups,dc=x", "staff", &["uid=ann,ou=people,dc=x"])
-        + &group("cn=all,ou=groups,dc=x", "all", &["cn=staff,ou=groups,dc=x", "uid=ann,ou=other,dc=x"]);
+fn distinguished_names_are_compared_in_full() {
+    let text = ldif_users(&[("ann", "people"), ("staff", "people")])
+        + &ldif_group("cn=staff,ou=groups,dc=x", "staff", &["uid=ann,ou=people,dc=x"])
+        + &ldif_group("cn=all,ou=groups,dc=x", "all", &["cn=staff,ou=groups,dc=x", "uid=ann,ou=other,dc=x"]);
     let got = import_text("p.ldif", &text);
     assert_eq!((got.groups("ann"), got.groups("staff")), (vec!["staff".to_owned()], Vec::new()));
     assert_eq!(got.report.missing_reference_count, 2, "{:?}", got.report);
 }
 
 #[test]
-fn a_rejected_entry_is_not_the_one_that_took_its_name() {
-    let text = users(&[("ann", "eu"), ("ann", "us")])
-        + &group("cn=G,dc=x", "G", &["uid=ann,ou=us,dc=x"])
-        + &group("cn=H,dc=x", "H", &["uid=ann,ou=eu,dc=x"]);
-    let house = House::new("sqlite");
+fn references_to_rejected_entries_are_missing() {
+    let text = ldif_users(&[("ann", "eu"), ("ann", "us")])
+        + &ldif_group("cn=G,dc=x", "G", &["uid=ann,ou=us,dc=x"])
+        + &ldif_group("cn=H,dc=x", "H", &["uid=ann,ou=eu,dc=x"]);
+    let house = Fixture::new("sqlite");
     let report = house.import(&house.file("p.ldif", text));
     assert_eq!((report.users.rejected, report.missing_reference_count), (1, 1), "{report:?}");
-    let members: Vec<usize> = house.people().iter().map(|user| user.groups.len()).collect();
+    let members: Vec<usize> = house.users().iter().map(|user| user.groups.len()).collect();
     assert_eq!(members, [1], "{report:?}");
 }
 
 /// What a reference looks like does not count if a user is called so.
 #[test]
-fn references_are_first_what_they_are_written_as() {
+fn references_match_literally_first() {
     let text = "external id,email,manager\n\
                 dGVzdDEyMzQ1Njc4OTA3Mw==,ann@x.example,\n\
                 abc,bob@x.example,dGVzdDEyMzQ1Njc4OTA3Mw==\n\
@@ -59,14 +59,14 @@ fn references_are_first_what_they_are_written_as() {
 }
 
 #[test]
-fn groups_of_one_name_are_apart() {
+fn groups_with_the_same_name_stay_separate() {
     let (printers, domain) = ("cn=Admins,ou=printers,dc=x", "CN=Admins,ou=domain,dc=x");
-    let of = |dn: &str, member: &str| group(dn, "Admins", &[&format!("uid={member},ou=p,dc=x")]);
+    let of = |dn: &str, member: &str| ldif_group(dn, "Admins", &[&format!("uid={member},ou=p,dc=x")]);
     let groups = of(printers, "ann") + &of(domain, "bob");
-    let plain = users(&[("ann", "p"), ("bob", "p")]);
-    let naming = users(&[("ann", "p")]).trim_end().to_owned()
+    let plain = ldif_users(&[("ann", "p"), ("bob", "p")]);
+    let naming = ldif_users(&[("ann", "p")]).trim_end().to_owned()
         + &format!("\nmemberOf: {printers}\n\n")
-        + users(&[("bob", "p")]).trim_end()
+        + ldif_users(&[("bob", "p")]).trim_end()
         + &format!("\nmemberOf: {domain}\n\n");
     for text in [
         groups.clone() + &plain,
@@ -81,37 +81,38 @@ fn groups_of_one_name_are_apart() {
             (got.groups("ann"), got.groups("bob")),
             (vec![printers.to_owned()], vec![domain.to_owned()])
         );
-        assert_eq!(got.house.items(ItemKind::Group).len(), 2, "{text}");
+        assert_eq!(got.fixture.items(ItemKind::Group).len(), 2, "{text}");
         assert!(got.report.notes.iter().any(|note| note.contains("the same name")), "{:?}", got.report);
     }
 }
 
 #[test]
-fn names_of_our_own_groups_are_no_distinguished_names() {
-    let house = House::new("sqlite");
+fn group_names_are_not_parsed_as_distinguished_names() {
+    let house = Fixture::new("sqlite");
     house.import(
         &house.file(
             "p.csv",
             "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n",
         ),
     );
-    let group =
-        |house: &House| house.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
+    let group = |house: &Fixture| {
+        house.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(group(&house), ["CN=g,OU=z"]);
-    assert_eq!(house.people()[0].groups.len(), 1);
+    assert_eq!(house.users()[0].groups.len(), 1);
     for format in [Format::Csv, Format::Ndjson, Format::Ldif, Format::Xlsx] {
         let file = house.export(format, false);
-        let other = House::new("sqlite");
+        let other = Fixture::new("sqlite");
         other.import(&file);
         assert_eq!(group(&other), ["CN=g,OU=z"], "{format:?}");
-        assert_eq!(other.people()[0].groups.len(), 1, "{format:?}");
+        assert_eq!(other.users()[0].groups.len(), 1, "{format:?}");
     }
 }
 
 #[test]
 fn a_missing_reference_does_not_change_a_name() {
     let text = "email,Name,First Name,Last Name,manager\na@x.y,Ann Maria Lee,Ann,Maria Lee,b@x.y\n";
-    let house = House::new("sqlite");
+    let house = Fixture::new("sqlite");
     let rejected = house.folder.path().join("p.rejected.csv");
     let refused = Some(rejected.clone());
     house
@@ -120,7 +121,7 @@ fn a_missing_reference_does_not_change_a_name() {
     house.import(&house.file("b.csv", "email\nb@x.y\n"));
     let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
     assert!(report.is_complete(), "{report:?}");
-    let user = house.people().into_iter().find(|user| user.email() == Some("a@x.y")).expect("a user");
+    let user = house.users().into_iter().find(|user| user.email() == Some("a@x.y")).expect("a user");
     let texts = [Field::GivenName, Field::FamilyName, Field::FormattedName].map(|field| user.text(field));
     assert_eq!(texts, [Some("Ann"), Some("Maria Lee"), Some("Ann Maria Lee")]);
     assert!(user.text(Field::Manager).is_some());

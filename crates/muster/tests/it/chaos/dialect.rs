@@ -1,7 +1,7 @@
 //! The four dialects as their clients speak them: requests, answers, and what each shows of a user.
 
 use super::model::State;
-use super::world::Endpoint;
+use super::shared_state::Endpoint;
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) enum Dialect {
 impl Dialect {
     pub(super) const ALL: [Self; 4] = [Self::Scim, Self::Ccs, Self::Publisher, Self::Onfire];
     /// Those that show everything that these clients write.
-    pub(super) const COMPLETE: [Self; 2] = [Self::Scim, Self::Onfire];
+    pub(super) const SHOWS_ALL_FIELDS: [Self; 2] = [Self::Scim, Self::Onfire];
     pub(super) const WITH_STATUS: [Self; 3] = [Self::Scim, Self::Publisher, Self::Onfire];
     pub(super) const WITH_DELETE: [Self; 3] = [Self::Scim, Self::Ccs, Self::Onfire];
 
@@ -31,13 +31,13 @@ impl Dialect {
 
 /// A user as a dialect shows one; `None` for what the dialect does not show.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct UserView {
     pub(super) dialect: Dialect,
     /// What this dialect calls the user.
     pub(super) key: String,
     pub(super) email: String,
-    pub(super) first: String,
-    pub(super) external: Option<String>,
+    pub(super) first_name: String,
+    pub(super) external_id: Option<String>,
     pub(super) is_active: Option<bool>,
     /// Ids of groups, without dashes.
     pub(super) groups: Option<Vec<String>>,
@@ -47,17 +47,17 @@ pub(super) struct Seen {
     group: String,
 }
 
-impl Seen {
+impl UserView {
     /// The same, for the clients of another group.
     pub(super) fn for_group(self, group: &str) -> Self {
         Self { group: group.to_owned(), ..self }
     }
 
     /// Whether this is that user in that state, as far as the dialect shows it.
-    pub(super) fn shows(&self, state: &State, external: Option<&str>) -> bool {
+    pub(super) fn matches(&self, state: &State, external: Option<&str>) -> bool {
         self.email == state.email
-            && self.first == state.first
-            && (self.dialect == Dialect::Ccs || self.external.as_deref() == external)
+            && self.first_name == state.first
+            && (self.dialect == Dialect::Ccs || self.external_id.as_deref() == external)
             && self.is_active.is_none_or(|shown| shown == state.is_active)
             && self.groups.as_ref().is_none_or(|groups| groups.contains(&self.group) == state.is_member)
     }
@@ -79,10 +79,10 @@ pub(super) enum Failure {
     InDoubt,
 }
 
-pub(super) type Answer<T> = Result<T, Failure>;
+pub(super) type ClientResult<T> = Result<T, Failure>;
 
 /// Whether an answer says that an e-mail or an external id is in use.
-pub(super) fn is_taken(dialect: Dialect, status: u16, body: &str) -> bool {
+pub(super) fn is_conflict(dialect: Dialect, status: u16, body: &str) -> bool {
     let said: Value = serde_json::from_str(body).unwrap_or_default();
     match dialect {
         Dialect::Scim => status == 409 && said["scimType"] == "uniqueness",
@@ -97,7 +97,7 @@ pub(super) fn is_taken(dialect: Dialect, status: u16, body: &str) -> bool {
 }
 
 /// Whether an answer says that there is no such user.
-pub(super) fn is_absent(dialect: Dialect, status: u16, body: &str) -> bool {
+pub(super) fn is_not_found(dialect: Dialect, status: u16, body: &str) -> bool {
     if dialect == Dialect::Onfire {
         let said: Value = serde_json::from_str(body).unwrap_or_default();
         return status == 400 && said["ResponseStatus"]["ErrorCode"] == "NotFound";
@@ -106,7 +106,7 @@ pub(super) fn is_absent(dialect: Dialect, status: u16, body: &str) -> bool {
 }
 
 impl Endpoint<'_> {
-    pub(super) fn create(&self, dialect: Dialect, state: &State, external: Option<&str>) -> Answer<()> {
+    pub(super) fn create(&self, dialect: Dialect, state: &State, external: Option<&str>) -> ClientResult<()> {
         let State { email, first, .. } = state;
         let body = match dialect {
             Dialect::Scim => json!({
@@ -126,7 +126,12 @@ impl Endpoint<'_> {
     }
 
     /// Sets first name and e-mail of a user whom the dialect has just shown.
-    pub(super) fn change(&self, seen: &Seen, state: &State, external: Option<&str>) -> Answer<()> {
+    pub(super) fn update_user(
+        &self,
+        seen: &UserView,
+        state: &State,
+        external: Option<&str>,
+    ) -> ClientResult<()> {
         let State { email, first, .. } = state;
         let (dialect, key) = (seen.dialect, &seen.key);
         let path = dialect.path();
@@ -158,7 +163,7 @@ impl Endpoint<'_> {
     }
 
     /// Activates or deactivates a user.
-    pub(super) fn set_active(&self, seen: &Seen, is_active: bool) -> Answer<()> {
+    pub(super) fn set_active(&self, seen: &UserView, is_active: bool) -> ClientResult<()> {
         let (dialect, key) = (seen.dialect, &seen.key);
         let path = dialect.path();
         let (method, target, body) = match dialect {
@@ -180,7 +185,7 @@ impl Endpoint<'_> {
     }
 
     /// Puts a user into the client's group or takes the user out of it.
-    pub(super) fn set_member(&self, seen: &Seen, group: &Group, is_member: bool) -> Answer<()> {
+    pub(super) fn set_member(&self, seen: &UserView, group: &Group, is_member: bool) -> ClientResult<()> {
         let key = &seen.key;
         let (method, target, body) = match seen.dialect {
             Dialect::Scim => {
@@ -200,7 +205,7 @@ impl Endpoint<'_> {
         self.write(seen.dialect, method, &target, Some(&body)).map(drop)
     }
 
-    pub(super) fn delete(&self, dialect: Dialect, key: &str) -> Answer<()> {
+    pub(super) fn delete(&self, dialect: Dialect, key: &str) -> ClientResult<()> {
         let path = dialect.path();
         let target = match dialect {
             Dialect::Onfire => format!("{path}?Id={key}"),
@@ -210,7 +215,7 @@ impl Endpoint<'_> {
     }
 
     /// The user with an e-mail.
-    pub(super) fn read(&self, dialect: Dialect, email: &str) -> Answer<Option<Seen>> {
+    pub(super) fn read(&self, dialect: Dialect, email: &str) -> ClientResult<Option<UserView>> {
         let path = dialect.path();
         let target = match dialect {
             Dialect::Scim => format!("{path}?filter=emails.value%20eq%20%22{email}%22"),
@@ -223,7 +228,7 @@ impl Endpoint<'_> {
             Dialect::Onfire => format!("{path}?Email={email}"),
         };
         let said = match self.query(dialect, &target) {
-            Err(Failure::Rejected(status, body)) if is_absent(dialect, status, &body) => return Ok(None),
+            Err(Failure::Rejected(status, body)) if is_not_found(dialect, status, &body) => return Ok(None),
             other => other?,
         };
         if dialect != Dialect::Scim {
@@ -232,37 +237,39 @@ impl Endpoint<'_> {
                 Dialect::Onfire => &said["User"],
                 Dialect::Scim | Dialect::Ccs => &said,
             };
-            return Ok(Some(self.seen(dialect, root)));
+            return Ok(Some(self.parse_user(dialect, root)));
         }
         let found = said["Resources"].as_array().cloned().unwrap_or_default();
         if found.len() > 1 {
-            self.world.violation(&format!("{email} is there {} times over scim: {said}", found.len()));
+            self.shared.violation(&format!("{email} is there {} times over scim: {said}", found.len()));
         }
-        Ok(found.first().map(|user| self.seen(dialect, user)))
+        Ok(found.first().map(|user| self.parse_user(dialect, user)))
     }
 
     /// Every user, over `scim` by cursor or over `publisher` by offset.
-    pub(super) fn list(&self, dialect: Dialect) -> Answer<Vec<Seen>> {
+    pub(super) fn list(&self, dialect: Dialect) -> ClientResult<Vec<UserView>> {
         if dialect == Dialect::Scim {
             return self.list_filtered("");
         }
         let mut all = Vec::new();
-        self.pages("/api/2/users?fields=all", |user| all.push(self.seen(Dialect::Publisher, user)))?;
+        self.for_each_page("/api/2/users?fields=all", |user| {
+            all.push(self.parse_user(Dialect::Publisher, user))
+        })?;
         Ok(all)
     }
 
     /// The users who were changed at a time or later, over `scim`.
-    pub(super) fn list_changed(&self, since: &str) -> Answer<Vec<Seen>> {
+    pub(super) fn list_changed(&self, since: &str) -> ClientResult<Vec<UserView>> {
         self.list_filtered(&format!("&filter=meta.lastModified%20ge%20%22{since}%22"))
     }
 
-    fn list_filtered(&self, filter: &str) -> Answer<Vec<Seen>> {
+    fn list_filtered(&self, filter: &str) -> ClientResult<Vec<UserView>> {
         let (mut all, mut cursor) = (Vec::new(), String::new());
         loop {
             let target = format!("/scim/v2/Users?count=1000&cursor={cursor}{filter}");
             let said = self.query(Dialect::Scim, &target)?;
             let users = said["Resources"].as_array().cloned().unwrap_or_default();
-            all.extend(users.iter().map(|user| self.seen(Dialect::Scim, user)));
+            all.extend(users.iter().map(|user| self.parse_user(Dialect::Scim, user)));
             match said["nextCursor"].as_str() {
                 Some(next) => next.clone_into(&mut cursor),
                 None => return Ok(all),
@@ -271,14 +278,16 @@ impl Endpoint<'_> {
     }
 
     /// The e-mails of a group's members, as `publisher` lists them.
-    pub(super) fn members(&self, group: &Group) -> Answer<Vec<String>> {
+    pub(super) fn members(&self, group: &Group) -> ClientResult<Vec<String>> {
         let mut emails = Vec::new();
         let target = format!("/api/2/users?fields=all&usergroups={}", group.number);
-        self.pages(&target, |user| emails.push(user["email"].as_str().unwrap_or_default().to_owned()))?;
+        self.for_each_page(&target, |user| {
+            emails.push(user["email"].as_str().unwrap_or_default().to_owned())
+        })?;
         Ok(emails)
     }
 
-    fn pages(&self, target: &str, mut push: impl FnMut(&Value)) -> Answer<()> {
+    fn for_each_page(&self, target: &str, mut push: impl FnMut(&Value)) -> ClientResult<()> {
         for page in 0.. {
             let target = format!("{target}&limit=1000&offset={}", page * 1000);
             let said = self.query(Dialect::Publisher, &target)?;
@@ -292,7 +301,7 @@ impl Endpoint<'_> {
     }
 
     /// A new, empty group.
-    pub(super) fn group(&self, name: &str) -> Group {
+    pub(super) fn create_group(&self, name: &str) -> Group {
         let body = json!({"displayName": name});
         let made = self.write(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body)).expect("a group");
         let found = self.query(Dialect::Publisher, &format!("/api/2/groups?search={name}")).expect("found");
@@ -300,7 +309,7 @@ impl Endpoint<'_> {
         Group { id, number: found["groups"]["groups"][0]["id"].as_u64().expect("a number") }
     }
 
-    fn seen(&self, dialect: Dialect, user: &Value) -> Seen {
+    fn parse_user(&self, dialect: Dialect, user: &Value) -> UserView {
         let text = |value: &Value| match value {
             Value::Number(number) => number.to_string(),
             other => other.as_str().unwrap_or_default().to_owned(),
@@ -333,6 +342,16 @@ impl Endpoint<'_> {
         };
         let [key, email, first] = [key, email, first].map(text);
         let (modified, group) = (text(&user["meta"]["lastModified"]), self.group.replace('-', ""));
-        Seen { dialect, key, email, first, external, is_active, groups, modified, group }
+        UserView {
+            dialect,
+            key,
+            email,
+            first_name: first,
+            external_id: external,
+            is_active,
+            groups,
+            modified,
+            group,
+        }
     }
 }

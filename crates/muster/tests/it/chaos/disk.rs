@@ -12,7 +12,7 @@ const SCRIPT: &str = "if mount -t tmpfs -o size=4g,mode=700 muster-test \"$1\" 2
     umount -l \"$1\"; else echo no; fi";
 
 /// The limit on the size of files, in bytes, that stands for a full disk: a log of a few transactions fits.
-const FULL: &str = "65536";
+const FULL_DISK_FILE_LIMIT: &str = "65536";
 
 /// A folder for a store. What was mounted there is unmounted when it is dropped.
 pub(super) struct Disk {
@@ -45,20 +45,20 @@ impl Disk {
     /// Leaves no free space to a process.
     pub(super) fn fill(&self, process: u32) {
         if self.mount.is_none() {
-            limit_files(process, FULL);
+            set_file_size_limit(process, FULL_DISK_FILE_LIMIT);
             return;
         }
         let begun = Instant::now();
         // What is used may grow between the two.
-        while !remount(self.folder.path(), &used(self.folder.path()).to_string()) {
+        while !remount(self.folder.path(), &used_bytes(self.folder.path()).to_string()) {
             assert!(begun.elapsed() < Duration::from_secs(10), "the file system cannot be made smaller");
         }
     }
 
     /// Gives the space back.
-    pub(super) fn empty(&self, process: u32) {
+    pub(super) fn free_space(&self, process: u32) {
         if self.mount.is_none() {
-            limit_files(process, "unlimited");
+            set_file_size_limit(process, "unlimited");
             return;
         }
         assert!(remount(self.folder.path(), "4g"), "the file system cannot be made larger");
@@ -75,7 +75,7 @@ impl Drop for Disk {
 }
 
 /// Sets the soft limit, which the process's owner may raise again.
-fn limit_files(process: u32, bytes: &str) {
+fn set_file_size_limit(process: u32, bytes: &str) {
     let limit = [format!("--pid={process}"), format!("--fsize={bytes}:")];
     let is_set = Command::new("prlimit").args(limit).status().is_ok_and(|status| status.success());
     assert!(is_set, "prlimit of util-linux sets a limit on files");
@@ -88,7 +88,7 @@ fn remount(folder: &Path, size: &str) -> bool {
 }
 
 /// Bytes in use.
-fn used(folder: &Path) -> u64 {
+fn used_bytes(folder: &Path) -> u64 {
     let output = Command::new("df").args(["--output=used", "-B1"]).arg(folder).output().expect("df");
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number")

@@ -14,28 +14,28 @@
 //!
 //! What is wrong is collected and printed when it happens (`VIOLATION`), and fails the test at its end.
 
+mod change_poller;
 mod checks;
 mod client;
 mod dialect;
 mod disk;
-mod embedded;
-mod exchange;
-mod follower;
+mod embedded_engine;
+mod http;
 mod model;
-mod networked;
-mod program;
 mod readiness;
-mod world;
+mod server_engine;
+mod server_process;
+mod shared_state;
 
-use crate::support::{is_on_postgres, json};
+use crate::support::{is_on_postgres, run_json};
 use client::Client;
-use embedded::Embedded;
-use networked::{Networked, PROCESSES};
+use embedded_engine::EmbeddedSetup;
+use server_engine::{PROCESSES, ServerSetup};
+use shared_state::{Credentials, SharedState};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use testkit::chance::Dice;
-use world::{Access, World};
+use testkit::generators::Rng;
 
 const CLIENTS: usize = 6;
 const GROUPS: usize = 2;
@@ -45,27 +45,27 @@ const SEED: u64 = 11;
 const RECOVERY: Duration = Duration::from_secs(45);
 
 /// Where the servers run, and what can be done to them.
-trait Site {
+trait Deployment {
     /// Starts all servers for the first time.
-    fn start(&mut self, world: &World);
+    fn start(&mut self, world: &SharedState);
     /// The kinds of faults that can be caused here.
-    fn kinds(&self) -> Vec<&'static str>;
+    fn fault_kinds(&self) -> Vec<&'static str>;
     /// Causes a fault, ends it, and waits until the servers work again. A short one is for the standard suite.
-    fn cause(&mut self, kind: &str, world: &World, dice: &mut Dice, is_short: bool);
+    fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool);
     /// What `--store` takes, past all proxies.
     fn store(&self) -> &str;
     /// Stops all servers.
-    fn end(&mut self, world: &World);
+    fn stop(&mut self, world: &SharedState);
 }
 
 /// How long a run is and what it begins from.
-struct Plan {
+struct RunOptions {
     time: Duration,
     is_short: bool,
     seed: u64,
 }
 
-impl Plan {
+impl RunOptions {
     fn new() -> Self {
         let number = |name: &str| {
             std::env::var(name)
@@ -86,79 +86,79 @@ impl Plan {
 
 #[test]
 fn acknowledged_changes_survive_faults_in_random_order() {
-    let plan = Plan::new();
-    say(&format!("MUSTER_SEED={} repeats this order of faults", plan.seed));
-    let (mut site, servers): (Box<dyn Site>, usize) = if is_on_postgres() {
-        (Box::new(Networked::new()), PROCESSES)
+    let plan = RunOptions::new();
+    print(&format!("MUSTER_SEED={} repeats this order of faults", plan.seed));
+    let (mut site, servers): (Box<dyn Deployment>, usize) = if is_on_postgres() {
+        (Box::new(ServerSetup::new()), PROCESSES)
     } else {
-        (Box::new(Embedded::new()), 1)
+        (Box::new(EmbeddedSetup::new()), 1)
     };
-    let world = World::new(access(site.store()), servers, CLIENTS);
+    let world = SharedState::new(create_access(site.store()), servers, CLIENTS);
     site.start(&world);
     let groups = {
         let endpoint = world.endpoint(0, 0).expect("it runs");
-        (0..GROUPS).map(|number| endpoint.group(&format!("Group-{number}"))).collect()
+        (0..GROUPS).map(|number| endpoint.create_group(&format!("Group-{number}"))).collect()
     };
     world.groups.set(groups).expect("set once");
     std::thread::scope(|scope| {
         let world = &world;
         // However this ends, the other threads must end as well.
-        let _over = Over(&world.is_over);
-        scope.spawn(|| readiness::probe(scope, world));
+        let _over = StopOnDrop(&world.is_over);
+        scope.spawn(|| readiness::probe_readiness(scope, world));
         scope.spawn(|| readiness::write_steadily(scope, world));
-        scope.spawn(|| follower::follow(world));
+        scope.spawn(|| change_poller::poll_changes(world));
         for name in 0..CLIENTS {
-            scope.spawn(move || Client::new(world, name, plan.seed).work());
+            scope.spawn(move || Client::new(world, name, plan.seed).run());
         }
-        rounds(&plan, &mut *site, world);
+        run_rounds(&plan, &mut *site, world);
     });
-    site.end(&world);
-    conclude(&world);
+    site.stop(&world);
+    report(&world);
 }
 
 /// Causes every kind of fault in random order, compares everything, and begins again until the time is over.
-fn rounds(plan: &Plan, site: &mut dyn Site, world: &World) {
-    let mut dice = Dice::new(plan.seed);
+fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState) {
+    let mut dice = Rng::new(plan.seed);
     let wanted = std::env::var("MUSTER_TEST_CHAOS_FAULTS").ok();
     let mut is_last = false;
     while !is_last {
         let begun = Instant::now();
-        let mut kinds = site.kinds();
+        let mut kinds = site.fault_kinds();
         if let Some(wanted) = &wanted {
             kinds.retain(|kind| wanted.split(',').any(|one| one == *kind));
-            assert!(!kinds.is_empty(), "a fault of {:?} in MUSTER_TEST_CHAOS_FAULTS", site.kinds());
+            assert!(!kinds.is_empty(), "a fault of {:?} in MUSTER_TEST_CHAOS_FAULTS", site.fault_kinds());
         }
         while !kinds.is_empty() {
-            let place = usize::try_from(dice.roll(kinds.len() as u64)).expect("small");
+            let place = usize::try_from(dice.below(kinds.len() as u64)).expect("small");
             let kind = kinds.swap_remove(place);
             std::thread::sleep(Duration::from_millis(
-                200 + dice.roll(if plan.is_short { 300 } else { 3_000 }),
+                200 + dice.below(if plan.is_short { 300 } else { 3_000 }),
             ));
-            site.cause(kind, world, &mut dice, plan.is_short);
+            site.inject(kind, world, &mut dice, plan.is_short);
         }
         // Another round would take as long as this one did; a long run lasts as long as it was asked to.
         let next = if plan.is_short { begun.elapsed() / 2 } else { Duration::ZERO };
-        is_last = world.begun.elapsed() + next >= plan.time;
+        is_last = world.started_at.elapsed() + next >= plan.time;
         checks::compare_all(world, site.store(), is_last);
     }
 }
 
 /// Waits until every server is ready and acknowledges a steady write that began after this.
-fn recovered(world: &World, log: impl Fn() -> String) {
+fn wait_for_recovery(world: &SharedState, log: impl Fn() -> String) {
     let begun = Instant::now();
     for server in 0..world.servers.len() {
         let is_well = || {
             let written = world.writes.lock().iter().rev().any(|write| {
                 write.server == server
-                    && write.begun >= begun
-                    && write.outcome == readiness::Outcome::Acknowledged
+                    && write.started_at >= begun
+                    && write.outcome == readiness::WriteOutcome::Acknowledged
             });
             let ready = world
                 .probes
                 .lock()
                 .iter()
                 .rev()
-                .any(|probe| probe.server == server && probe.begun >= begun && probe.is_green);
+                .any(|probe| probe.server == server && probe.started_at >= begun && probe.is_ready);
             written && ready
         };
         while !is_well() {
@@ -170,47 +170,51 @@ fn recovered(world: &World, log: impl Fn() -> String) {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    say(&format!("[{:.2}s] works again after {:.2?}", world.begun.elapsed().as_secs_f32(), begun.elapsed()));
+    print(&format!(
+        "[{:.2}s] works again after {:.2?}",
+        world.started_at.elapsed().as_secs_f32(),
+        begun.elapsed()
+    ));
 }
 
 /// Prints the summary, and fails if anything was wrong.
-fn conclude(world: &World) {
-    let until = world.probes.lock().iter().map(|probe| probe.begun).max().expect("probes");
+fn report(world: &SharedState) {
+    let until = world.probes.lock().iter().map(|probe| probe.started_at).max().expect("probes");
     let mut violations = world.violations();
-    violations.extend(readiness::compare(world, until));
-    say(&format!("after {:.0?}:", world.begun.elapsed()));
-    for (what, count) in &*world.counts.lock() {
-        say(&format!("  {count:>8} {what}"));
+    violations.extend(readiness::violations(world, until));
+    print(&format!("after {:.0?}:", world.started_at.elapsed()));
+    for (what, count) in &*world.counters.lock() {
+        print(&format!("  {count:>8} {what}"));
     }
-    for (server, red) in readiness::red_time(world).iter().enumerate() {
-        say(&format!("  server {server} was not ready for {:.1}s", red.as_secs_f32()));
+    for (server, red) in readiness::not_ready_time(world).iter().enumerate() {
+        print(&format!("  server {server} was not ready for {:.1}s", red.as_secs_f32()));
     }
-    let counts = world.counts.lock();
+    let counts = world.counters.lock();
     assert!(counts.get("acknowledged").is_some_and(|count| *count > 50), "there was a load: {counts:?}");
     assert!(counts.get("reads compared").is_some_and(|count| *count > 50), "users were read: {counts:?}");
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
 /// A tenant, and a connection to it for all dialects.
-fn access(store: &str) -> Access {
-    let tenant = json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
+fn create_access(store: &str) -> Credentials {
+    let tenant = run_json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
     let number = tenant.to_string();
     let grants = ["--dialect", "all", "--highest-role", "EnterpriseAdmin"];
     let arguments = [&["connection", "add", "main", "--tenant", &number], &grants[..]].concat();
-    let key = json(store, &arguments)["key"].as_str().expect("a key").to_owned();
-    Access { tenant, key }
+    let key = run_json(store, &arguments)["key"].as_str().expect("a key").to_owned();
+    Credentials { tenant, key }
 }
 
 /// Says that the test is over when dropped.
-struct Over<'a>(&'a AtomicBool);
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the test harness holds it back unless asked")]
-fn say(text: &str) {
+fn print(text: &str) {
     println!("{text}");
 }

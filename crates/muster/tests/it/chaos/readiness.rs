@@ -2,29 +2,29 @@
 //! compared.
 //!
 //! For each server, over the time in which the steady writer was not paused:
-//! 1. If no write was acknowledged for more than [`GAP`], a probe that began within the first [`GAP`] of that time was red.
-//! 2. In that time, no probe was green that began after the first [`GAP`] and ended [`LATE`] before the next
+//! 1. If no write was acknowledged for more than [`MAX_WRITE_GAP`], a probe that began within the first [`MAX_WRITE_GAP`] of that time was red.
+//! 2. In that time, no probe was green that began after the first [`MAX_WRITE_GAP`] and ended [`TOLERANCE`] before the next
 //!    acknowledgement.
-//! 3. If a write was in doubt (503, no answer), a probe was red somewhere between [`LATE`] before it began and [`LATE`]
-//!    after it ended. An intended fault that lasted less than [`LATE`] in that time counts as well, since readiness may be
+//! 3. If a write was in doubt (503, no answer), a probe was red somewhere between [`TOLERANCE`] before it began and [`TOLERANCE`]
+//!    after it ended. An intended fault that lasted less than [`TOLERANCE`] in that time counts as well, since readiness may be
 //!    that late.
 //!
-//! A probe is red if it is answered with anything but 200, or not within [`SLOW`].
+//! A probe is red if it is answered with anything but 200, or not within [`MAX_READINESS_DELAY`].
 
 use super::dialect::{Dialect, Failure};
-use super::exchange::{Request, exchange};
+use super::http::{Request, send_request};
 use super::model::State;
-use super::world::{Constant, Fault, World};
+use super::shared_state::{FaultPeriod, SharedState, UnchangedUser};
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 /// How long nothing may be written before `/readyz` has to say so.
-const SLOW: Duration = Duration::from_secs(5);
+const MAX_READINESS_DELAY: Duration = Duration::from_secs(5);
 /// The same as seen in acknowledgements: the times between two writes and between two probes are added.
-const GAP: Duration = SLOW.saturating_add(Duration::from_secs(1));
+const MAX_WRITE_GAP: Duration = MAX_READINESS_DELAY.saturating_add(Duration::from_secs(1));
 /// How late a change of state may be seen.
-const LATE: Duration = Duration::from_secs(3);
+const TOLERANCE: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
@@ -32,13 +32,13 @@ const WRITE_EVERY: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) server: usize,
-    pub(super) begun: Instant,
-    pub(super) ended: Instant,
-    pub(super) is_green: bool,
+    pub(super) started_at: Instant,
+    pub(super) ended_at: Instant,
+    pub(super) is_ready: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum WriteOutcome {
     Acknowledged,
     Rejected,
     InDoubt,
@@ -48,21 +48,28 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Write {
     pub(super) server: usize,
-    pub(super) begun: Instant,
-    pub(super) ended: Instant,
-    pub(super) outcome: Outcome,
+    pub(super) started_at: Instant,
+    pub(super) ended_at: Instant,
+    pub(super) outcome: WriteOutcome,
 }
 
 /// Asks every server whether it is ready, on time also while earlier probes wait for their answers.
-pub(super) fn probe<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope World) {
+pub(super) fn probe_readiness<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope SharedState) {
     while !world.is_over() {
         for server in 0..world.servers.len() {
             scope.spawn(move || {
                 let begun = Instant::now();
                 let admin = world.servers[server].admin.read().clone();
-                let reply = admin.and_then(|address| exchange(&address, &Request::get("/readyz"), SLOW));
+                let reply = admin.and_then(|address| {
+                    send_request(&address, &Request::get("/readyz"), MAX_READINESS_DELAY)
+                });
                 let is_green = reply.is_some_and(|reply| reply.status == 200);
-                world.probes.lock().push(Probe { server, begun, ended: Instant::now(), is_green });
+                world.probes.lock().push(Probe {
+                    server,
+                    started_at: begun,
+                    ended_at: Instant::now(),
+                    is_ready: is_green,
+                });
             });
         }
         std::thread::sleep(PROBE_EVERY);
@@ -70,33 +77,33 @@ pub(super) fn probe<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope Wor
 }
 
 /// Creates users at a steady pace on every server, also while earlier creates wait for their answers.
-pub(super) fn write_steadily<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope World) {
+pub(super) fn write_steadily<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope SharedState) {
     for number in 0_usize.. {
         if world.is_over() {
             return;
         }
         for server in 0..world.servers.len() {
             // Counted before the look at the pauses, so that whoever pauses sees every write.
-            world.steady_under_way.fetch_add(1, Ordering::SeqCst);
+            world.pending_steady_writes.fetch_add(1, Ordering::SeqCst);
             if world.pauses.lock().last().is_some_and(|(_, end)| end.is_none()) {
-                world.steady_under_way.fetch_sub(1, Ordering::SeqCst);
+                world.pending_steady_writes.fetch_sub(1, Ordering::SeqCst);
                 continue;
             }
             scope.spawn(move || {
                 write_once(world, server, number);
-                world.steady_under_way.fetch_sub(1, Ordering::SeqCst);
+                world.pending_steady_writes.fetch_sub(1, Ordering::SeqCst);
             });
         }
         std::thread::sleep(WRITE_EVERY);
     }
 }
 
-fn write_once(world: &World, server: usize, number: usize) {
+fn write_once(world: &SharedState, server: usize, number: usize) {
     let Some(endpoint) = world.endpoint_of(server, 0) else { return };
     let dialect = Dialect::ALL[number % Dialect::ALL.len()];
     let email = format!("steady{server}.{number}@chaos.example");
     let state = State { email, first: format!("S{number}"), is_active: true, is_member: false };
-    let constant = Constant { first: state.first.clone(), is_there: None };
+    let constant = UnchangedUser { first: state.first.clone(), exists: None };
     world.constants.lock().insert(state.email.clone(), constant);
     let answer = endpoint.create(dialect, &state, None);
     let is_there = match answer {
@@ -109,22 +116,22 @@ fn write_once(world: &World, server: usize, number: usize) {
     };
     world.count(if is_there == Some(true) { "steady writes acknowledged" } else { "steady writes in doubt" });
     if let Some(constant) = world.constants.lock().get_mut(&state.email) {
-        constant.is_there = is_there;
+        constant.exists = is_there;
     }
 }
 
 /// What was recorded of one server.
-struct Record<'a> {
+struct ServerRecord<'a> {
     probes: Vec<Probe>,
     writes: Vec<Write>,
-    faults: &'a [Fault],
+    faults: &'a [FaultPeriod],
 }
 
-/// From [`LATE`] after a moment on, no probe of the only server was green.
-pub(super) fn expect_red(world: &World, since: Instant) {
+/// From [`TOLERANCE`] after a moment on, no probe of the only server was green.
+pub(super) fn assert_not_ready_since(world: &SharedState, since: Instant) {
     let probes = world.probes.lock();
-    let later = probes.iter().filter(|probe| probe.begun >= since + LATE);
-    let (all, green) = (later.clone().count(), later.filter(|probe| probe.is_green).count());
+    let later = probes.iter().filter(|probe| probe.started_at >= since + TOLERANCE);
+    let (all, green) = (later.clone().count(), later.filter(|probe| probe.is_ready).count());
     drop(probes);
     if green > 0 {
         world.violation(&format!(
@@ -133,19 +140,19 @@ pub(super) fn expect_red(world: &World, since: Instant) {
     }
 }
 
-/// Whatever has befallen one server since a moment, the others have acknowledged a write every [`GAP`].
-pub(super) fn expect_others_to_write(world: &World, one: usize, since: Instant) {
+/// Whatever has befallen one server since a moment, the others have acknowledged a write every [`MAX_WRITE_GAP`].
+pub(super) fn assert_others_write(world: &SharedState, one: usize, since: Instant) {
     let until = Instant::now();
     let writes = world.writes.lock().clone();
     for server in (0..world.servers.len()).filter(|server| *server != one) {
-        let is_own = |write: &&Write| write.server == server && write.outcome == Outcome::Acknowledged;
-        let mut moments: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended).collect();
+        let is_own = |write: &&Write| write.server == server && write.outcome == WriteOutcome::Acknowledged;
+        let mut moments: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended_at).collect();
         moments.retain(|moment| *moment > since);
         moments.extend([since, until]);
         moments.sort();
         let longest =
             moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
-        if longest > GAP {
+        if longest > MAX_WRITE_GAP {
             world.violation(&format!(
                 "server {server} acknowledged nothing for {longest:.1?}, with a fault of server {one}"
             ));
@@ -154,11 +161,11 @@ pub(super) fn expect_others_to_write(world: &World, one: usize, since: Instant) 
 }
 
 /// Compares what `/readyz` said with what could be written; what does not fit.
-pub(super) fn compare(world: &World, until: Instant) -> Vec<String> {
+pub(super) fn violations(world: &SharedState, until: Instant) -> Vec<String> {
     let (probes, writes) = (world.probes.lock().clone(), world.writes.lock().clone());
     let (faults, pauses) = (world.faults.lock().clone(), world.pauses.lock().clone());
     let mut periods = Vec::new();
-    let mut begun = world.begun;
+    let mut begun = world.started_at;
     for (pause, end) in pauses {
         periods.push((begun, pause));
         begun = end.unwrap_or(until);
@@ -166,37 +173,39 @@ pub(super) fn compare(world: &World, until: Instant) -> Vec<String> {
     periods.push((begun, until));
     let mut wrong = Vec::new();
     for server in 0..world.servers.len() {
-        let record = Record {
+        let record = ServerRecord {
             probes: probes.iter().filter(|probe| probe.server == server).copied().collect(),
             writes: writes.iter().filter(|write| write.server == server).copied().collect(),
             faults: &faults,
         };
-        let at = |moment: Instant| moment.duration_since(world.begun).as_secs_f32();
-        wrong.extend(record.wrong(&periods, at).into_iter().map(|text| format!("server {server}: {text}")));
+        let at = |moment: Instant| moment.duration_since(world.started_at).as_secs_f32();
+        wrong.extend(
+            record.violations(&periods, at).into_iter().map(|text| format!("server {server}: {text}")),
+        );
     }
     wrong
 }
 
 /// For how long each server's probes were red, one by one.
-pub(super) fn red_time(world: &World) -> Vec<Duration> {
+pub(super) fn not_ready_time(world: &SharedState) -> Vec<Duration> {
     let mut probes = world.probes.lock().clone();
-    probes.sort_by_key(|probe| probe.begun);
+    probes.sort_by_key(|probe| probe.started_at);
     let of_server = |server: usize| {
         let own: Vec<_> = probes.iter().filter(|probe| probe.server == server).collect();
-        let pairs = own.windows(2).filter(|pair| !pair[0].is_green);
-        pairs.map(|pair| pair[1].begun.duration_since(pair[0].begun)).sum()
+        let pairs = own.windows(2).filter(|pair| !pair[0].is_ready);
+        pairs.map(|pair| pair[1].started_at.duration_since(pair[0].started_at)).sum()
     };
     (0..world.servers.len()).map(of_server).collect()
 }
 
-impl Record<'_> {
-    fn wrong(&self, periods: &[(Instant, Instant)], at: impl Fn(Instant) -> f32) -> Vec<String> {
+impl ServerRecord<'_> {
+    fn violations(&self, periods: &[(Instant, Instant)], at: impl Fn(Instant) -> f32) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut acknowledged: Vec<Instant> = self
             .writes
             .iter()
-            .filter(|write| write.outcome == Outcome::Acknowledged)
-            .map(|write| write.ended)
+            .filter(|write| write.outcome == WriteOutcome::Acknowledged)
+            .map(|write| write.ended_at)
             .collect();
         acknowledged.sort();
         for (begin, end) in periods {
@@ -204,19 +213,20 @@ impl Record<'_> {
             let moments: Vec<Instant> = std::iter::once(begin).chain(within).chain([end]).copied().collect();
             for pair in moments.windows(2) {
                 let (from, to) = (pair[0], pair[1]);
-                if to.duration_since(from) <= GAP {
+                if to.duration_since(from) <= MAX_WRITE_GAP {
                     continue;
                 }
                 let what = format!("nothing was acknowledged from {:.2}s to {:.2}s", at(from), at(to));
-                let late = from + GAP;
-                let mut red = self.probes.iter().filter(|probe| !probe.is_green);
-                if !red.any(|probe| probe.begun >= from && probe.begun <= late) {
+                let late = from + MAX_WRITE_GAP;
+                let mut red = self.probes.iter().filter(|probe| !probe.is_ready);
+                if !red.any(|probe| probe.started_at >= from && probe.started_at <= late) {
                     wrong.push(format!("{what}, and /readyz was green until {:.2}s", at(late)));
                 }
-                let is_wrong =
-                    |probe: &&Probe| probe.is_green && probe.begun >= late && probe.ended + LATE <= to;
+                let is_wrong = |probe: &&Probe| {
+                    probe.is_ready && probe.started_at >= late && probe.ended_at + TOLERANCE <= to
+                };
                 let green: Vec<f32> =
-                    self.probes.iter().filter(is_wrong).map(|probe| at(probe.begun)).collect();
+                    self.probes.iter().filter(is_wrong).map(|probe| at(probe.started_at)).collect();
                 if let Some(first) = green.first() {
                     wrong.push(format!(
                         "{what}, and /readyz was green {} times, first at {first:.2}s",
@@ -225,27 +235,28 @@ impl Record<'_> {
                 }
             }
         }
-        let in_doubt = self.writes.iter().filter(|write| write.outcome == Outcome::InDoubt);
+        let in_doubt = self.writes.iter().filter(|write| write.outcome == WriteOutcome::InDoubt);
         let unexplained: Vec<&Write> = in_doubt.filter(|write| !self.is_explained(write)).collect();
         if let Some(first) = unexplained.first() {
-            let before = self.faults.iter().rev().find(|fault| fault.begun <= first.ended);
+            let before = self.faults.iter().rev().find(|fault| fault.started_at <= first.ended_at);
             wrong.push(format!(
                 "{} writes failed while /readyz was green all the time, the first (last fault: {}) from {:.2}s to {:.2}s",
                 unexplained.len(),
                 before.map_or("none", |fault| fault.kind),
-                at(first.begun),
-                at(first.ended)
+                at(first.started_at),
+                at(first.ended_at)
             ));
         }
         wrong
     }
 
     fn is_explained(&self, write: &Write) -> bool {
-        let (from, to) = (write.begun.checked_sub(LATE).unwrap_or(write.begun), write.ended + LATE);
-        let is_red = |probe: &Probe| !probe.is_green && probe.begun <= to && probe.ended >= from;
-        let is_short = |fault: &Fault| {
-            let ended = fault.ended.unwrap_or(to);
-            ended.duration_since(fault.begun) < LATE && fault.begun <= to && ended >= from
+        let (from, to) =
+            (write.started_at.checked_sub(TOLERANCE).unwrap_or(write.started_at), write.ended_at + TOLERANCE);
+        let is_red = |probe: &Probe| !probe.is_ready && probe.started_at <= to && probe.ended_at >= from;
+        let is_short = |fault: &FaultPeriod| {
+            let ended = fault.ended_at.unwrap_or(to);
+            ended.duration_since(fault.started_at) < TOLERANCE && fault.started_at <= to && ended >= from
         };
         self.probes.iter().any(is_red) || self.faults.iter().any(is_short)
     }
@@ -253,7 +264,7 @@ impl Record<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Outcome, Probe, Record, Write};
+    use super::{FaultPeriod, Probe, ServerRecord, Write, WriteOutcome};
     use std::time::{Duration, Instant};
 
     /// What does not fit when a write was acknowledged at each of these times, one was in doubt at each of those, and
@@ -262,26 +273,31 @@ mod tests {
         let begun = Instant::now();
         let at = |tenths: u64| begun + Duration::from_millis(tenths * 100);
         let write = |outcome| {
-            move |tenths: &u64| Write { server: 0, begun: at(*tenths), ended: at(*tenths + 1), outcome }
+            move |tenths: &u64| Write {
+                server: 0,
+                started_at: at(*tenths),
+                ended_at: at(*tenths + 1),
+                outcome,
+            }
         };
-        let mut writes: Vec<Write> = acknowledged.iter().map(write(Outcome::Acknowledged)).collect();
-        writes.extend(in_doubt.iter().map(write(Outcome::InDoubt)));
+        let mut writes: Vec<Write> = acknowledged.iter().map(write(WriteOutcome::Acknowledged)).collect();
+        writes.extend(in_doubt.iter().map(write(WriteOutcome::InDoubt)));
         let probes = (0..400).step_by(2).map(|tenths| Probe {
             server: 0,
-            begun: at(tenths),
-            ended: at(tenths + 1),
-            is_green: !(red.0..red.1).contains(&tenths),
+            started_at: at(tenths),
+            ended_at: at(tenths + 1),
+            is_ready: !(red.0..red.1).contains(&tenths),
         });
-        let faults: Vec<Fault> = fault
+        let faults: Vec<FaultPeriod> = fault
             .into_iter()
-            .map(|(from, to)| Fault { kind: "", begun: at(from), ended: Some(at(to)) })
+            .map(|(from, to)| FaultPeriod { kind: "", started_at: at(from), ended_at: Some(at(to)) })
             .collect();
-        let record = Record { probes: probes.collect(), writes, faults: &faults };
-        record.wrong(&[(at(0), at(400))], |moment| moment.duration_since(begun).as_secs_f32()).len()
+        let record = ServerRecord { probes: probes.collect(), writes, faults: &faults };
+        record.violations(&[(at(0), at(400))], |moment| moment.duration_since(begun).as_secs_f32()).len()
     }
 
     #[test]
-    fn only_what_does_not_fit_is_reported() {
+    fn only_violations_are_reported() {
         let always: Vec<u64> = (0..400).step_by(3).collect();
         let gap = |from: u64, to: u64| -> Vec<u64> {
             always.iter().copied().filter(|tenths| !(from..to).contains(tenths)).collect()

@@ -1,17 +1,17 @@
 //! A server's I/O fails while it takes changes over two dialects, sends a mail and moves its log into the store's file.
 
-use super::injection::{Injected, Stage};
-use super::is_possible;
-use super::process::Running;
-use super::search::{Findings, Scenario, is_one, search};
-use crate::outages::say;
+use super::injection::{Injection, Sandbox};
+use super::is_supported;
+use super::process::RunningServer;
+use super::search::{Findings, Scenario, is_single_fault_run, run_scenario};
+use crate::outages::print;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use testkit::seeds::is_long;
+use testkit::seeds::is_long_run;
 use testkit::waiting::wait_for;
 
 /// Bytes of the store's log at which the template ends: 4,000 pages make SQLite move the log, which so happens during the load.
@@ -26,34 +26,34 @@ struct Client {
 }
 
 /// A user or group by name: everything that may be stored of it. `None`: it is not there.
-type Known = BTreeMap<String, BTreeSet<Option<String>>>;
+type PossibleStates = BTreeMap<String, BTreeSet<Option<String>>>;
 
 impl Client {
-    fn ask(
+    fn send_request(
         &self,
-        server: &Running,
+        server: &RunningServer,
         method: &str,
         target: &str,
         body: Option<&Value>,
     ) -> Option<(u16, Value)> {
         let headers = [("Authorization", self.bearer.as_str()), ("Content-Type", "application/json")];
         let body = body.map(Value::to_string).unwrap_or_default();
-        let reply = server.ask(method, target, &headers, body.as_bytes())?;
+        let reply = server.send_request(method, target, &headers, body.as_bytes())?;
         Some((reply.status, serde_json::from_str(&reply.body).unwrap_or_default()))
     }
 
     /// The id of a user or group over `scim`, if there is one and the server says so.
-    fn id(&self, server: &Running, kind: &str, attribute: &str, name: &str) -> Option<String> {
+    fn id(&self, server: &RunningServer, kind: &str, attribute: &str, name: &str) -> Option<String> {
         let target = format!("/scim/v2/{kind}?filter={attribute}%20eq%20%22{name}%22");
-        let (_, said) = self.ask(server, "GET", &target, None)?;
+        let (_, said) = self.send_request(server, "GET", &target, None)?;
         said["Resources"][0]["id"].as_str().map(str::to_owned)
     }
 
-    /// Everything there is, in the form of [`Known`].
-    fn everything(&self, server: &Running) -> BTreeMap<String, String> {
+    /// Everything there is, in the form of [`PossibleStates`].
+    fn all_states(&self, server: &RunningServer) -> BTreeMap<String, String> {
         let list = |kind: &str| {
             let target = format!("/scim/v2/{kind}?count=200");
-            let (status, said) = self.ask(server, "GET", &target, None).expect("an answer");
+            let (status, said) = self.send_request(server, "GET", &target, None).expect("an answer");
             assert_eq!(status, 200, "{said}");
             let found = said["Resources"].as_array().cloned().unwrap_or_default();
             assert_eq!(said["totalResults"], found.len(), "as many as are counted");
@@ -78,9 +78,9 @@ fn state(first: &str, external: &str, groups: &str) -> String {
 /// One load, and what it was answered.
 struct Load<'a> {
     client: &'a Client,
-    stage: &'a Stage,
-    server: Running,
-    known: Known,
+    sandbox: &'a Sandbox,
+    server: RunningServer,
+    possible_states: PossibleStates,
     findings: &'a mut Findings,
     is_counting: bool,
 }
@@ -93,9 +93,9 @@ impl Load<'_> {
         name: &str,
         after: Option<&str>,
     ) -> bool {
-        let answer = self.client.ask(&self.server, method, target, body);
+        let answer = self.client.send_request(&self.server, method, target, body);
         let after = after.map(str::to_owned);
-        let possible = self.known.entry(name.to_owned()).or_insert_with(|| [None].into());
+        let possible = self.possible_states.entry(name.to_owned()).or_insert_with(|| [None].into());
         let status = answer.as_ref().map(|(status, _)| *status);
         let before = possible.clone();
         match status {
@@ -106,9 +106,9 @@ impl Load<'_> {
         }
         let has_ended = answer.is_none() && self.server.has_ended();
         let is_clear = matches!(status, Some(200..300 | 503)) || has_ended;
-        let is_allowed = is_clear && (status != Some(503) || self.stage.is_struck());
+        let is_allowed = is_clear && (status != Some(503) || self.sandbox.has_failed());
         self.findings.check(is_allowed, "a change is answered neither 2xx nor 503", || {
-            format!("{method} {target} {answer:?}; {}", self.stage.complaints())
+            format!("{method} {target} {answer:?}; {}", self.sandbox.warnings())
         });
         let is_done = matches!(status, Some(200..300));
         REJECTED.fetch_add(usize::from(status == Some(503)), Ordering::Relaxed);
@@ -120,15 +120,15 @@ impl Load<'_> {
 
     /// Reads a user whose change was acknowledged, over the other dialect.
     fn read(&mut self, email: &str, wanted: Option<&str>) {
-        let answer = self.client.ask(&self.server, "GET", &format!("/api/2/users/{email}"), None);
+        let answer = self.client.send_request(&self.server, "GET", &format!("/api/2/users/{email}"), None);
         let first = wanted.map(|state| state.split('/').next().unwrap_or_default());
         let is_right = match &answer {
             Some((200, said)) => said["user"]["name"]["firstname"].as_str() == first,
             Some((404, _)) => first.is_none(),
-            Some((503, _)) => self.stage.is_struck(),
+            Some((503, _)) => self.sandbox.has_failed(),
             _ => false,
         };
-        let complaints = || format!("{email} {answer:?}; {}", self.stage.complaints());
+        let complaints = || format!("{email} {answer:?}; {}", self.sandbox.warnings());
         self.findings.check(is_right, "a read after a change shows something else", complaints);
     }
 
@@ -182,15 +182,15 @@ impl Load<'_> {
     }
 
     /// Whether the server says that it is ready when it takes changes, and only then.
-    fn readiness(&mut self, injected: Injected) {
-        if !self.stage.is_struck() || self.server.has_ended() {
+    fn check_readiness(&mut self, injected: Injection) {
+        if !self.sandbox.has_failed() || self.server.has_ended() {
             return;
         }
         let fault = injected.fault().expect("struck by a fault");
-        if fault.is_lasting {
+        if fault.is_persistent {
             let is_done = self.write_over_publisher(4, "POST", "P4");
             let is_right = if is_done {
-                self.server.becomes_ready(Duration::from_secs(5))
+                self.server.wait_until_ready(Duration::from_secs(5))
             } else {
                 self.server.readiness().0 == 503
             };
@@ -199,46 +199,46 @@ impl Load<'_> {
             } else {
                 "changes are rejected and /readyz does not answer 503"
             };
-            let said = || format!("{:?}; {}", self.server.readiness(), self.stage.complaints());
+            let said = || format!("{:?}; {}", self.server.readiness(), self.sandbox.warnings());
             self.findings.check(is_right, summary, said);
             // In a long run, every other one lasts until the server has stopped, which can take it 20 s.
-            if is_long() && !fault.at.is_multiple_of(2) {
+            if is_long_run() && !fault.at.is_multiple_of(2) {
                 return;
             }
-            self.stage.lift();
+            self.sandbox.stop_faults();
         }
-        let is_ready = self.server.becomes_ready(Duration::from_secs(15));
+        let is_ready = self.server.wait_until_ready(Duration::from_secs(15));
         let works = is_ready && self.write_over_publisher(5, "POST", "P5");
-        let is_said = self.stage.complaints().contains("restart");
+        let is_said = self.sandbox.warnings().contains("restart");
         self.findings.check(works || is_said, "the server does not go on after the fault", || {
-            format!("ready: {is_ready}, {:?}; {}", self.server.readiness(), self.stage.complaints())
+            format!("ready: {is_ready}, {:?}; {}", self.server.readiness(), self.sandbox.warnings())
         });
     }
 
     /// Waits for the mail to be sent, or for a fault, so that the sequence of calls is the same in every run.
-    fn mail(&self) {
+    fn wait_for_mail(&self) {
         let begun = Instant::now();
-        while mails(self.stage).is_empty() && begun.elapsed() < Duration::from_secs(3) {
-            if self.stage.is_struck() && begun.elapsed() > Duration::from_millis(200) {
+        while mails(self.sandbox).is_empty() && begun.elapsed() < Duration::from_secs(3) {
+            if self.sandbox.has_failed() && begun.elapsed() > Duration::from_millis(200) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(!self.is_counting || !mails(self.stage).is_empty(), "a mail: {}", self.stage.complaints());
+        assert!(!self.is_counting || !mails(self.sandbox).is_empty(), "a mail: {}", self.sandbox.warnings());
         // The note that it was sent.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// The mails in the spool folder.
-fn mails(stage: &Stage) -> Vec<String> {
+fn mails(stage: &Sandbox) -> Vec<String> {
     let files = std::fs::read_dir(stage.data().join("mail")).into_iter().flatten().flatten();
     let mails = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "eml"));
     mails.map(|file| std::fs::read_to_string(file.path()).expect("read")).collect()
 }
 
 /// Whether all of a mail is there, to the end of its last part.
-fn is_whole(mail: &str) -> bool {
+fn is_complete(mail: &str) -> bool {
     let boundary = mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next());
     mail.contains("To: m@x.y")
         && boundary.is_some_and(|boundary| mail.trim_end().ends_with(&format!("--{boundary}--")))
@@ -246,7 +246,7 @@ fn is_whole(mail: &str) -> bool {
 
 /// A store whose log is nearly long enough to be moved, with an invitation that waits; and a key.
 fn template(folder: &Path) -> Client {
-    let stage = Stage::new(folder);
+    let stage = Sandbox::new(folder);
     let store = stage.store();
     stage.json(&store, &["tenant", "add", "Acme"]);
     let added = stage.json(
@@ -255,9 +255,9 @@ fn template(folder: &Path) -> Client {
     );
     let key = added["key"].as_str().expect("a key");
     let client = Client { bearer: format!("Bearer {key}") };
-    let server = Running::start(&stage, Injected::Nothing).expect("started");
+    let server = RunningServer::start(&stage, Injection::Nothing).expect("started");
     let ask = |method: &str, target: &str, body: &Value| {
-        let (status, said) = client.ask(&server, method, target, Some(body)).expect("an answer");
+        let (status, said) = client.send_request(&server, method, target, Some(body)).expect("an answer");
         assert!(matches!(status, 200..300), "{said}");
         said
     };
@@ -284,12 +284,12 @@ fn template(folder: &Path) -> Client {
 }
 
 /// What is there after all, without faults.
-fn look(stage: &Stage, client: &Client, known: &Known, findings: &mut Findings) {
+fn verify(stage: &Sandbox, client: &Client, known: &PossibleStates, findings: &mut Findings) {
     stage.check_store(&stage.store(), findings);
-    let Ok(server) = Running::start(stage, Injected::Nothing) else {
-        return findings.check(false, "the server does not start again", || stage.complaints());
+    let Ok(server) = RunningServer::start(stage, Injection::Nothing) else {
+        return findings.check(false, "the server does not start again", || stage.warnings());
     };
-    let there = client.everything(&server);
+    let there = client.all_states(&server);
     let mut wrong = Vec::new();
     for (name, possible) in known {
         let state = there.get(name).cloned();
@@ -301,7 +301,7 @@ fn look(stage: &Stage, client: &Client, known: &Known, findings: &mut Findings) 
     let unknown: Vec<&String> = there.keys().filter(|name| !known.contains_key(*name)).collect();
     findings.check(unknown.is_empty(), "there is something that was never sent", || format!("{unknown:?}"));
     let sent = wait_for("the mail to be sent", || Some(mails(stage)).filter(|mails| !mails.is_empty()));
-    let is_once = sent.len() == 1 && sent.iter().all(|mail| is_whole(mail));
+    let is_once = sent.len() == 1 && sent.iter().all(|mail| is_complete(mail));
     findings.check(is_once, "the mail is not there once and complete", || {
         let sizes: Vec<usize> = sent.iter().map(String::len).collect();
         format!("sizes in bytes: {sizes:?}")
@@ -313,25 +313,26 @@ fn look(stage: &Stage, client: &Client, known: &Known, findings: &mut Findings) 
 fn run(
     (folder, part): (&Path, &'static str),
     client: &Client,
-    injected: Injected,
+    injected: Injection,
     findings: &mut Findings,
-) -> Stage {
-    let stage = Stage::with_part(folder, part);
-    let mut known = Known::from([
+) -> Sandbox {
+    let stage = Sandbox::with_part(folder, part);
+    let mut known = PossibleStates::from([
         ("filler".into(), [Some(state("E", "f", ""))].into()),
         ("m@x.y".into(), [Some(state("M", "m", ""))].into()),
     ]);
-    match Running::start(&stage, injected) {
+    match RunningServer::start(&stage, injected) {
         Err(status) => {
             stage.check_failed_start(status, findings);
         }
         Ok(server) => {
             let is_counting = injected.fault().is_none();
-            let mut load = Load { client, stage: &stage, server, known, findings, is_counting };
-            load.mail();
+            let mut load =
+                Load { client, sandbox: &stage, server, possible_states: known, findings, is_counting };
+            load.wait_for_mail();
             load.run();
-            load.readiness(injected);
-            let Load { server, known: after, .. } = load;
+            load.check_readiness(injected);
+            let Load { server, possible_states: after, .. } = load;
             known = after;
             // What a failed commit has left in the log is another thing when nobody moves the log at the end.
             if injected.fault().is_some_and(|fault| fault.at.is_multiple_of(3)) {
@@ -341,36 +342,39 @@ fn run(
             }
         }
     }
-    look(&stage, client, &known, findings);
+    verify(&stage, client, &known, findings);
     stage
 }
 
 #[test]
-fn changes_are_there_once_acknowledged_whatever_fails() {
-    if !is_possible() {
+fn acknowledged_changes_survive_io_faults() {
+    if !is_supported() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let client = template(folder.path());
     let all =
-        |injected: Injected, findings: &mut Findings| run((folder.path(), ""), &client, injected, findings);
-    let found = search(&Scenario { name: "changes", time: Duration::from_secs(7), run: &all });
-    say(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
+        |injected: Injection, findings: &mut Findings| run((folder.path(), ""), &client, injected, findings);
+    let found = run_scenario(&Scenario { name: "changes", time: Duration::from_secs(7), run: &all });
+    print(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
     assert!(found.is_ok(), "{}", found.unwrap_err());
-    assert!(is_one() || REJECTED.load(Ordering::Relaxed) > 0, "some faults made the server reject changes");
+    assert!(
+        is_single_fault_run() || REJECTED.load(Ordering::Relaxed) > 0,
+        "some faults made the server reject changes"
+    );
 }
 
 /// Few of the calls of the test above are those for mails.
 #[test]
-fn mails_are_sent_complete_whatever_fails() {
-    if !is_possible() {
+fn mails_are_complete_despite_io_faults() {
+    if !is_supported() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let client = template(folder.path());
-    let run = |injected: Injected, findings: &mut Findings| {
+    let run = |injected: Injection, findings: &mut Findings| {
         run((folder.path(), "mail"), &client, injected, findings)
     };
-    let found = search(&Scenario { name: "mails", time: Duration::from_secs(4), run: &run });
+    let found = run_scenario(&Scenario { name: "mails", time: Duration::from_secs(4), run: &run });
     assert!(found.is_ok(), "{}", found.unwrap_err());
 }

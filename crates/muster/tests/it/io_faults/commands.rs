@@ -1,10 +1,10 @@
 //! The I/O of commands fails: what they say they have done is complete, what they leave is complete or recognizable as
 //! incomplete, and running them again without faults succeeds.
 
-use super::injection::{Injected, Stage};
-use super::is_possible;
-use super::process::Ran;
-use super::search::{Findings, Run, Scenario, search};
+use super::injection::{Injection, Sandbox};
+use super::is_supported;
+use super::process::CommandRun;
+use super::search::{Findings, Run, Scenario, run_scenario};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -23,11 +23,11 @@ const TIME: Duration = Duration::from_millis(900);
 
 /// A store, a backup of it, a file to be imported, and what a backup says of the store.
 fn template(folder: &Path) -> Value {
-    let stage = Stage::new(folder);
+    let stage = Sandbox::new(folder);
     let store = stage.store();
     stage.json(&store, &["tenant", "add", "Acme"]);
-    std::fs::write(stage.beside("first.csv"), rows("u", USERS)).expect("written");
-    stage.json(&store, &["import", &stage.beside("first.csv").display().to_string()]);
+    std::fs::write(stage.outside_path("first.csv"), rows("u", USERS)).expect("written");
+    stage.json(&store, &["import", &stage.outside_path("first.csv").display().to_string()]);
     let backup = folder.join("backup");
     let made = stage.json(&store, &["backup", &backup.display().to_string()]);
     std::fs::copy(&store, folder.join("muster.db")).expect("copied");
@@ -47,40 +47,46 @@ fn rows(name: &str, many: u64) -> String {
 }
 
 /// What every command holds to: an error is an exit code and a message.
-fn check_end(ran: &Ran, stage: &Stage, findings: &mut Findings) {
+fn check_exit(ran: &CommandRun, stage: &Sandbox, findings: &mut Findings) {
     findings.check(ran.code.is_some(), "a command is ended by a signal", || ran.text.clone());
     let is_panic = ran.text.contains("panicked");
     findings.check(!is_panic, "a command panics", || ran.text.clone());
     let is_said = ran.code == Some(0) || !ran.text.is_empty();
     findings.check(is_said, "a command fails without a message", || ran.text.clone());
-    let is_expected = matches!(ran.code, Some(0 | 3)) || stage.is_struck();
+    let is_expected = matches!(ran.code, Some(0 | 3)) || stage.has_failed();
     findings.check(is_expected, "a command fails without a fault", || ran.text.clone());
 }
 
 /// What must work now.
-fn again(stage: &Stage, store: &str, arguments: &[&str], code: i32, findings: &mut Findings) -> Ran {
-    let ran = stage.run(Injected::Nothing, store, arguments);
+fn run_expecting(
+    stage: &Sandbox,
+    store: &str,
+    arguments: &[&str],
+    code: i32,
+    findings: &mut Findings,
+) -> CommandRun {
+    let ran = stage.run(Injection::Nothing, store, arguments);
     findings.check(ran.code == Some(code), "running it again does not succeed", || {
         format!("{arguments:?}: {:?} {}", ran.code, ran.text)
     });
     ran
 }
 
-fn total(stage: &Stage, store: &str) -> Option<u64> {
-    stage.run(Injected::Nothing, store, &["user", "list", "--limit", "1"]).said["total"].as_u64()
+fn total(stage: &Sandbox, store: &str) -> Option<u64> {
+    stage.run(Injection::Nothing, store, &["user", "list", "--limit", "1"]).output_json["total"].as_u64()
 }
 
 /// Whether a backup can be restored and holds what it should.
-fn is_backup(stage: &Stage, file: &str, wanted: &Value) -> bool {
-    let ran = stage.run(Injected::Nothing, &stage.path("nowhere.db"), &["restore", file, "--check-only"]);
-    ran.code == Some(0) && ran.said["tenants"] == *wanted
+fn is_backup(stage: &Sandbox, file: &str, wanted: &Value) -> bool {
+    let ran = stage.run(Injection::Nothing, &stage.path("nowhere.db"), &["restore", file, "--check-only"]);
+    ran.code == Some(0) && ran.output_json["tenants"] == *wanted
 }
 
-fn backup(folder: &Path, wanted: &Value, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn backup(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("new.bak"));
     let ran = stage.run(injected, &store, &["backup", &file]);
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     let is_there = Path::new(&file).exists();
     findings.check(is_there || ran.code != Some(0), "a backup is said to be made and is not there", || {
         ran.text.clone()
@@ -90,7 +96,7 @@ fn backup(folder: &Path, wanted: &Value, injected: Injected, findings: &mut Find
         findings.check(is_whole, "an incomplete backup has its final name", || ran.text.clone());
         std::fs::remove_file(&file).expect("removed");
     }
-    again(&stage, &store, &["backup", &file], 0, findings);
+    run_expecting(&stage, &store, &["backup", &file], 0, findings);
     findings.check(is_backup(&stage, &file, wanted), "the next backup is not complete", String::new);
     let left = std::fs::read_dir(stage.data()).expect("read").flatten().map(|file| file.file_name());
     let left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
@@ -101,12 +107,12 @@ fn backup(folder: &Path, wanted: &Value, injected: Injected, findings: &mut Find
 }
 
 /// Over standard output, which goes into a file.
-fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("new.bak"));
     let output = File::create(&file).expect("made");
     let ran = stage.run_with(injected, &store, &["backup", "-"], (Stdio::null(), output.into()));
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     let is_whole = is_backup(&stage, &file, wanted);
     findings.check(is_whole || ran.code != Some(0), "an incomplete backup is said to be made", || {
         ran.text.clone()
@@ -115,11 +121,11 @@ fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injected, findings:
     stage
 }
 
-fn export(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn export(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("new.csv"));
     let ran = stage.run(injected, &store, &["export", &file, "--kind", "user"]);
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     let lines = |file: &str| std::fs::read_to_string(file).ok().map(|text| text.lines().count() as u64);
     let is_there = lines(&file);
     let is_right = is_there == Some(USERS + 1) || (is_there.is_none() && ran.code != Some(0));
@@ -129,19 +135,25 @@ fn export(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
     if is_there.is_some() {
         std::fs::remove_file(&file).expect("removed");
     }
-    again(&stage, &store, &["export", &file, "--kind", "user"], 0, findings);
+    run_expecting(&stage, &store, &["export", &file, "--kind", "user"], 0, findings);
     findings.check(lines(&file) == Some(USERS + 1), "the next export is not complete", String::new);
     stage
 }
 
 /// A way to fill a store.
-type Fill<'a> = &'a dyn Fn(&Stage, Injected, &str) -> Ran;
+type FillCommand<'a> = &'a dyn Fn(&Sandbox, Injection, &str) -> CommandRun;
 
-fn fill(folder: &Path, wanted: &Value, fill: Fill<'_>, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn fill(
+    folder: &Path,
+    wanted: &Value,
+    fill: FillCommand<'_>,
+    injected: Injection,
+    findings: &mut Findings,
+) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let target = stage.path("target.db");
     let ran = fill(&stage, injected, &target);
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     let there = total(&stage, &target);
     let is_right = if ran.code == Some(0) { there == Some(USERS) } else { there.is_none_or(|n| n == USERS) };
     findings.check(
@@ -149,45 +161,45 @@ fn fill(folder: &Path, wanted: &Value, fill: Fill<'_>, injected: Injected, findi
         "a store that is filled in part can be used, or one that is filled cannot",
         || format!("{there:?} users after {:?} {}", ran.code, ran.text),
     );
-    let next = fill(&stage, Injected::Nothing, &target);
+    let next = fill(&stage, Injection::Nothing, &target);
     let is_filled =
         next.code == Some(0) || (there == Some(USERS) && next.text.contains("holds something already"));
     findings.check(is_filled, "filling the store does not go on when it is run again", || {
         format!("{:?} {}, after {:?} {}", next.code, next.text, ran.code, ran.text)
     });
-    let file = stage.beside("after.bak").display().to_string();
-    let after = stage.run(Injected::Nothing, &target, &["backup", &file]);
-    findings.check(after.said["tenants"] == *wanted, "what was filled is not what was saved", || {
+    let file = stage.outside_path("after.bak").display().to_string();
+    let after = stage.run(Injection::Nothing, &target, &["backup", &file]);
+    findings.check(after.output_json["tenants"] == *wanted, "what was filled is not what was saved", || {
         after.text.clone()
     });
     stage.check_store(&target, findings);
     stage
 }
 
-fn restore(stage: &Stage, injected: Injected, target: &str) -> Ran {
+fn restore(stage: &Sandbox, injected: Injection, target: &str) -> CommandRun {
     stage.run(injected, target, &["restore", &stage.path("backup")])
 }
 
-fn restore_from_a_pipe(stage: &Stage, injected: Injected, target: &str) -> Ran {
+fn restore_from_a_pipe(stage: &Sandbox, injected: Injection, target: &str) -> CommandRun {
     let input = File::open(stage.path("backup")).expect("opened");
     stage.run_with(injected, target, &["restore", "-"], (input.into(), Stdio::piped()))
 }
 
-fn move_store(stage: &Stage, injected: Injected, target: &str) -> Ran {
+fn move_store(stage: &Sandbox, injected: Injection, target: &str) -> CommandRun {
     stage.run(injected, target, &["move", "--from", &stage.store(), "--to", target])
 }
 
-fn import(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn import(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("users.csv"));
     // The file of rejected rows is complete, or the report says that there is none.
-    let rejected = |ran: &Ran| match ran.said["rejectedFile"].as_str() {
+    let rejected = |ran: &CommandRun| match ran.output_json["rejectedFile"].as_str() {
         Some(file) => std::fs::read_to_string(file)
             .is_ok_and(|text| text.contains(REJECTED_ROW) && text.lines().count() == 2),
-        None => ran.said["notes"].to_string().contains("rejected rows could not be written"),
+        None => ran.output_json["notes"].to_string().contains("rejected rows could not be written"),
     };
     let ran = stage.run(injected, &store, &["import", &file]);
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     let there = total(&stage, &store);
     let is_right = match ran.code {
         Some(3) => there == Some(USERS + IMPORTED) && rejected(&ran),
@@ -198,52 +210,52 @@ fn import(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
         format!("{there:?} users, {:?} {}", ran.code, ran.text)
     });
     stage.check_store(&store, findings);
-    let next = again(&stage, &store, &["import", &file], 3, findings);
+    let next = run_expecting(&stage, &store, &["import", &file], 3, findings);
     let is_right = total(&stage, &store) == Some(USERS + IMPORTED) && rejected(&next);
     findings.check(is_right, "an import that is repeated is not complete", || next.text.clone());
     stage.check_store(&store, findings);
     stage
 }
 
-fn add_user(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn add_user(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let store = stage.store();
     let ran = stage.run(injected, &store, &["user", "add", "new@x.y"]);
-    check_end(&ran, &stage, findings);
+    check_exit(&ran, &stage, findings);
     stage.check_store(&store, findings);
     let there = total(&stage, &store);
     let is_right = there == Some(USERS + 1) || (there == Some(USERS) && ran.code != Some(0));
     let said = || format!("{there:?} users, {:?} {}", ran.code, ran.text);
     findings.check(is_right, "a user is said to be added and is not there", said);
     let code = i32::from(there == Some(USERS + 1));
-    again(&stage, &store, &["user", "add", "new@x.y"], code, findings);
+    run_expecting(&stage, &store, &["user", "add", "new@x.y"], code, findings);
     findings.check(total(&stage, &store) == Some(USERS + 1), "the user is not there in the end", String::new);
     stage
 }
 
 /// Into a store that is made by it.
-fn add_tenant(folder: &Path, injected: Injected, findings: &mut Findings) -> Stage {
-    let stage = Stage::new(folder);
+fn add_tenant(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
+    let stage = Sandbox::new(folder);
     let store = stage.path("new.db");
     let ran = stage.run(injected, &store, &["tenant", "add", "First"]);
-    check_end(&ran, &stage, findings);
-    let tenants = |stage: &Stage| {
-        let ran = stage.run(Injected::Nothing, &store, &["tenant", "list"]);
-        ran.said.as_array().map_or(0, Vec::len)
+    check_exit(&ran, &stage, findings);
+    let tenants = |stage: &Sandbox| {
+        let ran = stage.run(Injection::Nothing, &store, &["tenant", "list"]);
+        ran.output_json.as_array().map_or(0, Vec::len)
     };
     let before = tenants(&stage);
     let is_right = before == 1 || (before == 0 && ran.code != Some(0));
     let said = || format!("{before} tenants, {:?} {}", ran.code, ran.text);
     findings.check(is_right, "a tenant is said to be added and is not there", said);
-    again(&stage, &store, &["tenant", "add", "Second"], 0, findings);
+    run_expecting(&stage, &store, &["tenant", "add", "Second"], 0, findings);
     findings.check(tenants(&stage) == before + 1, "the next tenant is not there", said);
     stage.check_store(&store, findings);
     stage
 }
 
 #[test]
-fn commands_are_done_or_say_that_they_are_not() {
-    if !is_possible() {
+fn commands_succeed_or_report_failure() {
+    if !is_supported() {
         return;
     }
     let template_folder = tempfile::tempdir().expect("a folder");
@@ -262,7 +274,7 @@ fn commands_are_done_or_say_that_they_are_not() {
     ];
     let mut failures = Vec::new();
     for (name, run) in runs {
-        failures.extend(search(&Scenario { name, time: TIME, run }).err());
+        failures.extend(run_scenario(&Scenario { name, time: TIME, run }).err());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -1,9 +1,9 @@
 //! A server's I/O fails while it takes an import over HTTP: what was answered 202 is carried out, and nothing twice.
 
-use super::injection::{Injected, Stage};
-use super::is_possible;
-use super::process::Running;
-use super::search::{Findings, Scenario, search};
+use super::injection::{Injection, Sandbox};
+use super::is_supported;
+use super::process::RunningServer;
+use super::search::{Findings, Scenario, run_scenario};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use testkit::waiting::wait_for;
 
 /// Users of an import.
-const MANY: u32 = 12;
+const IMPORTED_USERS: u32 = 12;
 /// The row in each that is rejected.
 const REJECTED_ROW: &str = "no-email,G0";
 
 /// A file of users; their names begin with a letter.
 fn rows(letter: char) -> String {
     let mut text = String::from("email,groups\n");
-    for n in 0..MANY {
+    for n in 0..IMPORTED_USERS {
         writeln!(text, "{letter}{n}@x.y,G{}", n % 2).expect("written");
     }
     text + REJECTED_ROW + "\n"
@@ -31,32 +31,38 @@ struct Client {
 }
 
 impl Client {
-    fn ask(&self, server: &Running, method: &str, target: &str, body: &str) -> Option<(u16, String)> {
+    fn send_request(
+        &self,
+        server: &RunningServer,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> Option<(u16, String)> {
         let headers = [("Authorization", self.bearer.as_str()), ("Content-Type", "text/csv")];
-        let reply = server.ask(method, target, &headers, body.as_bytes())?;
+        let reply = server.send_request(method, target, &headers, body.as_bytes())?;
         Some((reply.status, reply.body))
     }
 
-    fn json(&self, server: &Running, method: &str, target: &str, body: &str) -> Option<(u16, Value)> {
-        let (status, text) = self.ask(server, method, target, body)?;
+    fn json(&self, server: &RunningServer, method: &str, target: &str, body: &str) -> Option<(u16, Value)> {
+        let (status, text) = self.send_request(server, method, target, body)?;
         Some((status, serde_json::from_str(&text).unwrap_or_default()))
     }
 
     /// An import as the server shows it.
-    fn import(&self, server: &Running, id: &str) -> Option<Value> {
+    fn import(&self, server: &RunningServer, id: &str) -> Option<Value> {
         let (status, import) = self.json(server, "GET", &format!("/v1/imports/{id}"), "")?;
         (status == 200).then_some(import)
     }
 
     /// Waits until an import has ended.
-    fn ended(&self, server: &Running, id: &str) -> Value {
+    fn wait_until_ended(&self, server: &RunningServer, id: &str) -> Value {
         let is_over = |import: &Value| !import["ended"].is_null();
         wait_for("an import to end", || self.import(server, id).filter(is_over))
     }
 }
 
 /// The imported users by the first letter of their names.
-fn users(stage: &Stage, letter: char) -> BTreeSet<String> {
+fn users(stage: &Sandbox, letter: char) -> BTreeSet<String> {
     let listed = stage.json(&stage.store(), &["user", "list", "--limit", "1000"]);
     let users = listed["users"].as_array().expect("a list").iter();
     let emails = users.filter_map(|user| user["email"].as_str().map(str::to_owned));
@@ -65,21 +71,26 @@ fn users(stage: &Stage, letter: char) -> BTreeSet<String> {
 
 /// What became of an import while calls could fail.
 #[derive(Default)]
-struct Sent {
+struct SentImport {
     /// It was answered 202.
     id: Option<String>,
     /// It was seen to be done.
     is_done: bool,
 }
 
-fn send(client: &Client, server: &mut Running, stage: &Stage, findings: &mut Findings) -> Sent {
+fn send_import(
+    client: &Client,
+    server: &mut RunningServer,
+    stage: &Sandbox,
+    findings: &mut Findings,
+) -> SentImport {
     let answer = client.json(server, "POST", "/v1/imports", &rows('a'));
     let has_ended = answer.is_none() && server.has_ended();
     let is_clear = matches!(answer, Some((202 | 503 | 507, _))) || has_ended;
     findings.check(is_clear, "an import is answered neither 202 nor 503", || {
-        format!("{answer:?}; {}", stage.complaints())
+        format!("{answer:?}; {}", stage.warnings())
     });
-    let Some((202, import)) = answer else { return Sent::default() };
+    let Some((202, import)) = answer else { return SentImport::default() };
     let id = import["id"].as_str().expect("an id").to_owned();
     let begun = Instant::now();
     let is_done = loop {
@@ -91,28 +102,28 @@ fn send(client: &Client, server: &mut Running, stage: &Stage, findings: &mut Fin
         findings.check(
             status != Some("failed"),
             "an import that was acknowledged is given up after a fault",
-            || format!("{import:?}; {}", stage.complaints()),
+            || format!("{import:?}; {}", stage.warnings()),
         );
         if status == Some("failed") || begun.elapsed() > Duration::from_secs(2) {
             break false;
         }
         std::thread::sleep(Duration::from_millis(10));
     };
-    Sent { id: Some(id), is_done }
+    SentImport { id: Some(id), is_done }
 }
 
 /// What there is after a restart without faults, and after another import.
-fn look(stage: &Stage, client: &Client, sent: &Sent, findings: &mut Findings) {
+fn verify(stage: &Sandbox, client: &Client, sent: &SentImport, findings: &mut Findings) {
     let store = stage.store();
     stage.check_store(&store, findings);
     if sent.is_done {
         let there = users(stage, 'a').len();
-        let is_complete = there == MANY as usize;
+        let is_complete = there == IMPORTED_USERS as usize;
         findings.check(is_complete, "an import is said to be done and is not", || format!("{there} users"));
         stage.json(&store, &["user", "delete", "a0@x.y"]);
     }
-    let Ok(server) = Running::start(stage, Injected::Nothing) else {
-        return findings.check(false, "the server does not start again", || stage.complaints());
+    let Ok(server) = RunningServer::start(stage, Injection::Nothing) else {
+        return findings.check(false, "the server does not start again", || stage.warnings());
     };
     let posted = client.json(&server, "POST", "/v1/imports", &rows('b'));
     let Some((202, second)) = posted else {
@@ -120,13 +131,13 @@ fn look(stage: &Stage, client: &Client, sent: &Sent, findings: &mut Findings) {
     };
     if let Some(id) = &sent.id {
         if client.import(&server, id).is_none() {
-            let said = || format!("seen as done: {}; {}", sent.is_done, stage.complaints());
+            let said = || format!("seen as done: {}; {}", sent.is_done, stage.warnings());
             findings.check(false, "an import that was acknowledged is gone", said);
         } else {
-            let first = client.ended(&server, id);
+            let first = client.wait_until_ended(&server, id);
             let is_right = first["status"] == "done" && first["report"]["people"]["refused"] == 1;
             findings.check(is_right, "an import that was acknowledged is not done", || first.to_string());
-            let rejected = client.ask(&server, "GET", &format!("/v1/imports/{id}/refused"), "");
+            let rejected = client.send_request(&server, "GET", &format!("/v1/imports/{id}/refused"), "");
             let is_there = rejected.as_ref().is_some_and(|(_, text)| text.contains(REJECTED_ROW));
             // Where they could not be written, the report says so, and names the rows.
             let is_reported = rejected.as_ref().is_some_and(|(status, _)| *status == 404)
@@ -137,20 +148,24 @@ fn look(stage: &Stage, client: &Client, sent: &Sent, findings: &mut Findings) {
         }
     }
     // Imports of a tenant are carried out in the order in which they came.
-    let second = client.ended(&server, second["id"].as_str().expect("an id"));
+    let second = client.wait_until_ended(&server, second["id"].as_str().expect("an id"));
     findings.check(second["status"] == "done", "the next import is not done", || second.to_string());
     let code = server.stop().code();
     findings.check(code == Some(0), "the server does not end well without faults", || format!("{code:?}"));
     let there = users(stage, 'a');
     let is_right = match &sent.id {
-        Some(_) if sent.is_done => !there.contains("a0@x.y") && there.len() == MANY as usize - 1,
-        Some(_) => there.len() == MANY as usize,
-        None => there.is_empty() || there.len() == MANY as usize,
+        Some(_) if sent.is_done => !there.contains("a0@x.y") && there.len() == IMPORTED_USERS as usize - 1,
+        Some(_) => there.len() == IMPORTED_USERS as usize,
+        None => there.is_empty() || there.len() == IMPORTED_USERS as usize,
     };
     findings.check(is_right, "an import is lost, done in part or done again", || {
         format!("acknowledged: {}, seen as done: {}, {there:?}", sent.id.is_some(), sent.is_done)
     });
-    findings.check(users(stage, 'b').len() == MANY as usize, "the next import is not complete", String::new);
+    findings.check(
+        users(stage, 'b').len() == IMPORTED_USERS as usize,
+        "the next import is not complete",
+        String::new,
+    );
     let folder = std::fs::read_dir(stage.data().join("imports")).expect("read").flatten();
     let data = folder.filter(|file| file.path().extension().is_some_and(|ending| ending == "data")).count();
     findings
@@ -160,31 +175,31 @@ fn look(stage: &Stage, client: &Client, sent: &Sent, findings: &mut Findings) {
 fn run(
     (folder, part): (&Path, &'static str),
     client: &Client,
-    injected: Injected,
+    injected: Injection,
     findings: &mut Findings,
-) -> Stage {
-    let stage = Stage::with_part(folder, part);
-    let mut sent = Sent::default();
-    match Running::start(&stage, injected) {
+) -> Sandbox {
+    let stage = Sandbox::with_part(folder, part);
+    let mut sent = SentImport::default();
+    match RunningServer::start(&stage, injected) {
         Err(status) => stage.check_failed_start(status, findings),
         Ok(mut server) => {
-            sent = send(client, &mut server, &stage, findings);
-            let is_expected = sent.is_done || stage.is_struck();
-            findings.check(is_expected, "an import is not done without a fault", || stage.complaints());
+            sent = send_import(client, &mut server, &stage, findings);
+            let is_expected = sent.is_done || stage.has_failed();
+            findings.check(is_expected, "an import is not done without a fault", || stage.warnings());
             stage.check_stop(server, findings);
         }
     }
-    look(&stage, client, &sent, findings);
+    verify(&stage, client, &sent, findings);
     stage
 }
 
 #[test]
-fn imports_are_carried_out_once_acknowledged_whatever_fails() {
-    if !is_possible() {
+fn acknowledged_imports_survive_io_faults() {
+    if !is_supported() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let stage = Stage::new(folder.path());
+    let stage = Sandbox::new(folder.path());
     let store = stage.store();
     stage.json(&store, &["tenant", "add", "Acme"]);
     let added = stage.json(&store, &["connection", "add", "c", "--tenant", "1", "--dialect", "transfer"]);
@@ -192,11 +207,12 @@ fn imports_are_carried_out_once_acknowledged_whatever_fails() {
     std::fs::copy(&store, folder.path().join("muster.db")).expect("copied");
     let on = |part: &'static str| {
         let (folder, client) = (folder.path(), &client);
-        move |injected: Injected, findings: &mut Findings| run((folder, part), client, injected, findings)
+        move |injected: Injection, findings: &mut Findings| run((folder, part), client, injected, findings)
     };
-    let all = search(&Scenario { name: "imports", time: Duration::from_secs(3), run: &on("") });
+    let all = run_scenario(&Scenario { name: "imports", time: Duration::from_secs(3), run: &on("") });
     // Few of these calls are for the data and state of imports.
-    let files = search(&Scenario { name: "import files", time: Duration::from_secs(4), run: &on("imports") });
+    let files =
+        run_scenario(&Scenario { name: "import files", time: Duration::from_secs(4), run: &on("imports") });
     let found: Vec<String> = [all, files].into_iter().filter_map(Result::err).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

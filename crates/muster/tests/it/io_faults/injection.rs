@@ -1,6 +1,6 @@
 //! The program with a library that makes chosen I/O calls fail (`faults.c`, loaded with `LD_PRELOAD`).
 
-use crate::support::{MUSTER, root};
+use crate::support::{MUSTER, repo_root};
 use std::fmt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 /// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum CallKind {
     Write,
     Sync,
     Rename,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
     Mmap,
 }
 
-impl Kind {
+impl CallKind {
     pub(super) const ALL: [Self; 5] = [Self::Write, Self::Sync, Self::Rename, Self::Truncate, Self::Mmap];
 
     /// How such a call can fail.
@@ -37,27 +37,27 @@ impl Kind {
 
 /// One call that fails, or the first of those that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) kind: Kind,
+pub(super) struct IoFault {
+    pub(super) kind: CallKind,
     /// The ordinal among the calls of this kind, from 1.
     pub(super) at: u64,
     /// One of the kind's errors.
     error: &'static str,
     /// Whether all later calls fail, too.
-    pub(super) is_lasting: bool,
+    pub(super) is_persistent: bool,
 }
 
-impl Fault {
+impl IoFault {
     /// Everything that can happen to so many calls of a kind.
-    pub(super) fn all(kind: Kind, calls: u64) -> impl Iterator<Item = Self> {
+    pub(super) fn all(kind: CallKind, calls: u64) -> impl Iterator<Item = Self> {
         let errors = move |at| kind.errors().iter().map(move |error| (at, *error));
-        (1..=calls)
-            .flat_map(errors)
-            .flat_map(move |(at, error)| [false, true].map(|is_lasting| Self { kind, at, error, is_lasting }))
+        (1..=calls).flat_map(errors).flat_map(move |(at, error)| {
+            [false, true].map(|is_lasting| Self { kind, at, error, is_persistent: is_lasting })
+        })
     }
 
     /// As the library reads it: a number of the system's, or a word.
-    fn error(&self) -> &'static str {
+    fn error_code(&self) -> &'static str {
         match self.error {
             "EIO" => "5",
             "ENOMEM" => "12",
@@ -66,44 +66,44 @@ impl Fault {
         }
     }
 
-    fn lasts(&self) -> &'static str {
-        if self.is_lasting { "always" } else { "once" }
+    fn duration_word(&self) -> &'static str {
+        if self.is_persistent { "always" } else { "once" }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for IoFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.kind.name(), self.at, self.error, self.lasts())
+        write!(f, "{} {} {} {}", self.kind.name(), self.at, self.error, self.duration_word())
     }
 }
 
-impl FromStr for Fault {
+impl FromStr for IoFault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split_whitespace().collect();
         let [kind, at, error, lasts] = parts[..] else { return Err(format!("{text} is not a fault")) };
-        let kind = Kind::ALL.into_iter().find(|one| one.name() == kind).ok_or("an unknown kind")?;
+        let kind = CallKind::ALL.into_iter().find(|one| one.name() == kind).ok_or("an unknown kind")?;
         let at = at.parse().map_err(|_| "not an ordinal")?;
         let error = kind.errors().iter().find(|one| **one == error).ok_or("an unknown error")?;
-        Ok(Self { kind, at, error, is_lasting: lasts == "always" })
+        Ok(Self { kind, at, error, is_persistent: lasts == "always" })
     }
 }
 
 /// A folder whose files count, and beside it those that do not: the log, and what the library notes.
-pub(super) struct Stage {
+pub(super) struct Sandbox {
     folder: tempfile::TempDir,
     /// The folder among the program's files whose files count; empty for all of them.
-    part: &'static str,
+    subfolder: &'static str,
 }
 
 /// Bytes of what the library notes: seven numbers and the name of a file.
-const RECORD: u64 = 256;
+const RECORD_BYTES: u64 = 256;
 /// The place of the number that ends all faults, and that of the name.
-const LIFTED: u64 = 48;
-const FILE: usize = 56;
+const STOPPED_OFFSET: u64 = 48;
+const FILE_OFFSET: usize = 56;
 
-impl Stage {
+impl Sandbox {
     /// With copies of the files in a folder.
     pub(super) fn new(template: &Path) -> Self {
         Self::with_part(template, "")
@@ -111,13 +111,13 @@ impl Stage {
 
     /// The same, where only the files of one folder in it count.
     pub(super) fn with_part(template: &Path, part: &'static str) -> Self {
-        let stage = Self { folder: tempfile::tempdir().expect("a folder"), part };
+        let stage = Self { folder: tempfile::tempdir().expect("a folder"), subfolder: part };
         std::fs::create_dir(stage.folder.path().join("data")).expect("made");
         for file in std::fs::read_dir(template).expect("read").flatten() {
             std::fs::copy(file.path(), stage.data().join(file.file_name())).expect("copied");
         }
         let record = std::fs::File::create(stage.record()).expect("a file");
-        record.set_len(RECORD).expect("extended");
+        record.set_len(RECORD_BYTES).expect("extended");
         stage
     }
 
@@ -135,82 +135,82 @@ impl Stage {
     }
 
     /// A file outside the folder.
-    pub(super) fn beside(&self, name: &str) -> PathBuf {
+    pub(super) fn outside_path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     fn record(&self) -> PathBuf {
-        self.beside("record")
+        self.outside_path("record")
     }
 
     /// The program. With a fault, it also counts; without one it runs as it is.
-    pub(super) fn program(&self, injected: Injected) -> Command {
+    pub(super) fn program(&self, injected: Injection) -> Command {
         let mut command = Command::new(MUSTER);
         // The disk that tests run on is their machine's own business.
         command.current_dir(self.folder.path()).env("MUSTER_MIN_FREE_DISK_MIB", "0");
         let fault = match injected {
-            Injected::Nothing => return command,
-            Injected::Counting => None,
-            Injected::Fault(fault) => Some(fault),
+            Injection::Nothing => return command,
+            Injection::Counting => None,
+            Injection::Fault(fault) => Some(fault),
         };
         // Joining an empty name would add a slash.
-        let folder = if self.part.is_empty() { self.data() } else { self.data().join(self.part) };
+        let folder = if self.subfolder.is_empty() { self.data() } else { self.data().join(self.subfolder) };
         command.env("LD_PRELOAD", library()).env("FAULT_FOLDER", folder).env("FAULT_RECORD", self.record());
         if let Some(fault) = fault {
             let at = fault.at.to_string();
             let settings = [
                 ("KIND", fault.kind.name()),
                 ("AT", &at),
-                ("ERROR", fault.error()),
-                ("LASTS", fault.lasts()),
+                ("ERROR", fault.error_code()),
+                ("LASTS", fault.duration_word()),
             ];
             command.envs(settings.map(|(name, value)| (format!("FAULT_{name}"), value)));
         }
         command
     }
 
-    fn numbers(&self) -> Vec<u64> {
+    fn counters(&self) -> Vec<u64> {
         let bytes = std::fs::read(self.record()).expect("read");
-        bytes[..FILE]
+        bytes[..FILE_OFFSET]
             .chunks_exact(8)
             .map(|number| u64::from_le_bytes(number.try_into().expect("8")))
             .collect()
     }
 
     /// How many calls of a kind there were.
-    pub(super) fn calls(&self, kind: Kind) -> u64 {
-        self.numbers()[kind as usize]
+    pub(super) fn calls(&self, kind: CallKind) -> u64 {
+        self.counters()[kind as usize]
     }
 
     /// Whether a call has failed so far.
-    pub(super) fn is_struck(&self) -> bool {
-        self.numbers()[Kind::ALL.len()] > 0
+    pub(super) fn has_failed(&self) -> bool {
+        self.counters()[CallKind::ALL.len()] > 0
     }
 
     /// The file whose call failed first.
-    pub(super) fn struck_file(&self) -> String {
+    pub(super) fn failed_file(&self) -> String {
         let bytes = std::fs::read(self.record()).expect("read");
-        let name = String::from_utf8_lossy(&bytes[FILE..]).trim_end_matches('\0').to_owned();
+        let name = String::from_utf8_lossy(&bytes[FILE_OFFSET..]).trim_end_matches('\0').to_owned();
         name.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     /// From now on nothing fails.
-    pub(super) fn lift(&self) {
+    pub(super) fn stop_faults(&self) {
         let record = std::fs::File::options().write(true).open(self.record()).expect("opened");
-        record.write_all_at(&1_u64.to_le_bytes(), LIFTED).expect("written");
+        record.write_all_at(&1_u64.to_le_bytes(), STOPPED_OFFSET).expect("written");
     }
 }
 
 /// What a program is run with.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Injected {
+pub(super) enum Injection {
     Nothing,
     Counting,
-    Fault(Fault),
+    Fault(IoFault),
 }
 
-impl Injected {
-    pub(super) fn fault(self) -> Option<Fault> {
+impl Injection {
+    pub(super) fn fault(self) -> Option<IoFault> {
         match self {
             Self::Fault(fault) => Some(fault),
             Self::Nothing | Self::Counting => None,
@@ -226,7 +226,7 @@ fn library() -> &'static Path {
         std::fs::create_dir_all(folder).expect("made");
         let (own, path) =
             (folder.join(format!("faults-{}.so", std::process::id())), folder.join("faults.so"));
-        let source = root().join("crates/muster/tests/it/io_faults/faults.c");
+        let source = repo_root().join("crates/muster/tests/it/io_faults/faults.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&own).arg(source);
         let output = compiler.output().expect("a C compiler");

@@ -11,14 +11,14 @@ mod injection;
 mod process;
 mod search;
 
-use crate::outages::say;
+use crate::outages::print;
 use crate::support::is_on_postgres;
 
 /// Whether the library can be loaded, and there is a file to fail on.
-fn is_possible() -> bool {
+fn is_supported() -> bool {
     let is_possible = cfg!(target_os = "linux") && !is_on_postgres();
     if !is_possible {
-        say("skipped: faults are injected on Linux into the embedded engine");
+        print("skipped: faults are injected on Linux into the embedded engine");
     }
     is_possible
 }

@@ -1,8 +1,8 @@
 //! The program as a process that may fail: commands that run to their end, and a server that may never start.
 
-use super::injection::{Injected, Stage};
+use super::injection::{Injection, Sandbox};
 use super::search::Findings;
-use crate::support::{Reply, terminate, try_send};
+use crate::support::{HttpResponse, terminate, try_send};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -11,86 +11,86 @@ use std::time::{Duration, Instant};
 use testkit::waiting::wait_for;
 
 /// What a command left.
-pub(super) struct Ran {
+pub(super) struct CommandRun {
     /// `None` if a signal ended it.
     pub(super) code: Option<i32>,
-    pub(super) said: Value,
+    pub(super) output_json: Value,
     /// Everything that it said, in short.
     pub(super) text: String,
 }
 
-impl Stage {
+impl Sandbox {
     /// Runs a command on a store to its end.
-    pub(super) fn run(&self, injected: Injected, store: &str, arguments: &[&str]) -> Ran {
+    pub(super) fn run(&self, injected: Injection, store: &str, arguments: &[&str]) -> CommandRun {
         self.run_with(injected, store, arguments, (Stdio::null(), Stdio::piped()))
     }
 
     /// The same with other input and output.
     pub(super) fn run_with(
         &self,
-        injected: Injected,
+        injected: Injection,
         store: &str,
         arguments: &[&str],
         (input, output): (Stdio, Stdio),
-    ) -> Ran {
+    ) -> CommandRun {
         let mut command = self.program(injected);
         command.args(["--json", "--store", store]).args(arguments).stdin(input).stdout(output);
         let output =
             command.stderr(Stdio::piped()).spawn().expect("started").wait_with_output().expect("ended");
         let text = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
         let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        Ran { code: output.status.code(), said, text: shortened(&text) }
+        CommandRun { code: output.status.code(), output_json: said, text: shorten(&text) }
     }
 
     /// Whether a store passes its checks.
     pub(super) fn check_store(&self, store: &str, findings: &mut Findings) {
-        let ran = self.run(Injected::Nothing, store, &["check"]);
-        let is_sound = ran.code == Some(0) && ran.said["sound"] == true;
+        let ran = self.run(Injection::Nothing, store, &["check"]);
+        let is_sound = ran.code == Some(0) && ran.output_json["sound"] == true;
         findings.check(is_sound, "`muster check` finds damage", || ran.text.clone());
-        let ran = self.run(Injected::Nothing, store, &["audit", "verify"]);
-        let is_whole = ran.code == Some(0) && ran.said["whole"] == true;
+        let ran = self.run(Injection::Nothing, store, &["audit", "verify"]);
+        let is_whole = ran.code == Some(0) && ran.output_json["whole"] == true;
         findings.check(is_whole, "`muster audit verify` finds a gap", || ran.text.clone());
     }
 
     /// What must work without faults; its document.
     pub(super) fn json(&self, store: &str, arguments: &[&str]) -> Value {
-        let ran = self.run(Injected::Nothing, store, arguments);
+        let ran = self.run(Injection::Nothing, store, arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.text);
-        ran.said
+        ran.output_json
     }
 
     /// A server that does not start has a fault, and says so.
     pub(super) fn check_failed_start(&self, status: ExitStatus, findings: &mut Findings) {
-        let is_right = status.code().is_some_and(|code| code != 0) && self.is_struck();
-        let complaints = || format!("{status}; {}", self.complaints());
+        let is_right = status.code().is_some_and(|code| code != 0) && self.has_failed();
+        let complaints = || format!("{status}; {}", self.warnings());
         findings.check(is_right, "a start fails in another way than by an exit code", complaints);
-        findings.check(self.has_complained(), "a start fails without a clear message", complaints);
+        findings.check(self.has_logged_io_error(), "a start fails without a clear message", complaints);
     }
 
     /// Stops a server, or looks at how it ended.
-    pub(super) fn check_stop(&self, server: Running, findings: &mut Findings) {
+    pub(super) fn check_stop(&self, server: RunningServer, findings: &mut Findings) {
         let status = server.stop();
-        let complaints = || format!("{status}; {}", self.complaints());
+        let complaints = || format!("{status}; {}", self.warnings());
         findings.check(status.code().is_some(), "the server ends by a signal", complaints);
-        let is_clear = status.success() || self.has_complained();
+        let is_clear = status.success() || self.has_logged_io_error();
         findings.check(is_clear, "the server ends badly and does not say why", complaints);
         findings.check(!self.log().contains("panicked"), "something panics in the server", complaints);
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.beside("log")).unwrap_or_default()
+        std::fs::read_to_string(self.outside_path("log")).unwrap_or_default()
     }
 
     /// The last warnings and errors of the server.
-    pub(super) fn complaints(&self) -> String {
+    pub(super) fn warnings(&self) -> String {
         let log = self.log();
         let is_news = |line: &&str| !line.contains(" INFO ");
         let lines: Vec<&str> = log.lines().filter(is_news).collect();
-        shortened(&lines[lines.len().saturating_sub(3)..].join(" | "))
+        shorten(&lines[lines.len().saturating_sub(3)..].join(" | "))
     }
 
     /// Whether the server has said that something is wrong with its files.
-    pub(super) fn has_complained(&self) -> bool {
+    pub(super) fn has_logged_io_error(&self) -> bool {
         let log = self.log().to_lowercase();
         ["i/o error", "input/output error", "no space left", "disk is full", "unable to open"]
             .iter()
@@ -99,21 +99,21 @@ impl Stage {
 }
 
 /// The beginning of a text, on one line.
-fn shortened(text: &str) -> String {
+fn shorten(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(700).collect()
 }
 
 /// A running server. It is killed when dropped.
-pub(super) struct Running {
+pub(super) struct RunningServer {
     child: Child,
     address: String,
     admin: String,
 }
 
-impl Running {
+impl RunningServer {
     /// Starts a server, with mails and imports in the folder whose files count; `None` if it ends instead.
-    pub(super) fn start(stage: &Stage, injected: Injected) -> Result<Self, ExitStatus> {
-        let log = File::options().create(true).append(true).open(stage.beside("log")).expect("a log");
+    pub(super) fn start(stage: &Sandbox, injected: Injection) -> Result<Self, ExitStatus> {
+        let log = File::options().create(true).append(true).open(stage.outside_path("log")).expect("a log");
         let mut command = stage.program(injected);
         command.args([
             "serve",
@@ -142,13 +142,13 @@ impl Running {
     }
 
     /// One request. `None` without a complete answer.
-    pub(super) fn ask(
+    pub(super) fn send_request(
         &self,
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Option<Reply> {
+    ) -> Option<HttpResponse> {
         let reply = try_send(&self.address, method, target, headers, body)?;
         let length = reply.header("Content-Length").map_or(0, |text| text.parse().expect("a number"));
         (reply.body.len() >= length).then_some(reply)
@@ -165,7 +165,7 @@ impl Running {
     }
 
     /// Waits a while for the server to be ready.
-    pub(super) fn becomes_ready(&self, time: Duration) -> bool {
+    pub(super) fn wait_until_ready(&self, time: Duration) -> bool {
         let begun = Instant::now();
         loop {
             if self.readiness().0 == 200 {
@@ -196,7 +196,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());

@@ -1,22 +1,22 @@
 //! Tries a scenario with one fault after the other, and gathers what goes wrong.
 
-use super::injection::{Fault, Injected, Kind, Stage};
-use crate::outages::{roll, say};
+use super::injection::{CallKind, Injection, IoFault, Sandbox};
+use crate::outages::{print, random_at};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use testkit::seeds::is_long;
+use testkit::seeds::is_long_run;
 
 /// Scenarios that run at the same time. Most of the time they wait for a process.
 const THREADS: usize = 4;
 /// Faults between two lines that say how far a long run is.
-const PROGRESS: usize = 200;
+const PROGRESS_INTERVAL: usize = 200;
 const SEED: u64 = 20_261_128;
 /// A variable that names one fault: `SCENARIO: KIND ORDINAL ERROR once|always`.
-const ONE: &str = "MUSTER_TEST_FAULT";
+const FAULT_VARIABLE: &str = "MUSTER_TEST_FAULT";
 
 /// What a run with a fault showed. A summary is the same for the same mistake, a detail is that of the run.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Findings {
 }
 
 /// Does something with a fault and looks at what is left.
-pub(super) type Run<'a> = dyn Fn(Injected, &mut Findings) -> Stage + Sync + 'a;
+pub(super) type Run<'a> = dyn Fn(Injection, &mut Findings) -> Sandbox + Sync + 'a;
 
 /// Something that is done with a fault, from preparing a store to looking at what is left.
 pub(super) struct Scenario<'a> {
@@ -44,39 +44,39 @@ pub(super) struct Scenario<'a> {
 
 /// What the faults did.
 #[derive(Default)]
-struct Tally {
+struct Results {
     done: usize,
-    struck: usize,
-    mistakes: BTreeMap<&'static str, Vec<(Fault, String, String)>>,
+    failed_calls: usize,
+    mistakes: BTreeMap<&'static str, Vec<(IoFault, String, String)>>,
 }
 
-fn one() -> Option<String> {
-    std::env::var(ONE).ok().filter(|text| !text.is_empty())
+fn requested_fault() -> Option<String> {
+    std::env::var(FAULT_VARIABLE).ok().filter(|text| !text.is_empty())
 }
 
 /// Whether one fault was asked for.
-pub(super) fn is_one() -> bool {
-    one().is_some()
+pub(super) fn is_single_fault_run() -> bool {
+    requested_fault().is_some()
 }
 
 /// Runs a scenario without a fault, and then with faults: all of them in a long run, a sample otherwise.
 ///
 /// # Errors
 /// The mistakes that were found.
-pub(super) fn search(scenario: &Scenario<'_>) -> Result<(), String> {
-    let one = one();
+pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
+    let one = requested_fault();
     let one = one.as_deref().map(|text| text.split_once(": ").expect("SCENARIO: FAULT"));
     if one.is_some_and(|(name, _)| name != scenario.name) {
         return Ok(());
     }
     let calls = calls(scenario);
-    say(&format!("{}: {calls:?}", scenario.name));
+    print(&format!("{}: {calls:?}", scenario.name));
     let (faults, deadline) = match one {
         Some((_, fault)) => (vec![fault.parse().expect("a fault")], None),
-        None if is_long() => (in_turn(&calls), None),
-        None => (in_turn(&calls), Some(Instant::now() + scenario.time)),
+        None if is_long_run() => (interleaved_faults(&calls), None),
+        None => (interleaved_faults(&calls), Some(Instant::now() + scenario.time)),
     };
-    let (next, tally) = (AtomicUsize::new(0), Mutex::new(Tally::default()));
+    let (next, tally) = (AtomicUsize::new(0), Mutex::new(Results::default()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -84,7 +84,7 @@ pub(super) fn search(scenario: &Scenario<'_>) -> Result<(), String> {
                     && let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let mut findings = Findings::default();
-                    let run = || (scenario.run)(Injected::Fault(*fault), &mut findings);
+                    let run = || (scenario.run)(Injection::Fault(*fault), &mut findings);
                     let stage = catch_unwind(AssertUnwindSafe(run)).ok();
                     // What it says has been printed.
                     findings.check(stage.is_some(), "a run cannot go on", String::new);
@@ -94,35 +94,47 @@ pub(super) fn search(scenario: &Scenario<'_>) -> Result<(), String> {
         }
     });
     let tally = tally.into_inner();
-    say(&format!("{}: {} of {} faults, {} struck", scenario.name, tally.done, faults.len(), tally.struck));
+    print(&format!(
+        "{}: {} of {} faults, {} struck",
+        scenario.name,
+        tally.done,
+        faults.len(),
+        tally.failed_calls
+    ));
     // Background work makes the number of calls vary; but most faults must have been there to be survived.
-    assert!(tally.struck * 2 > tally.done, "{}: {} of {} struck", scenario.name, tally.struck, tally.done);
+    assert!(
+        tally.failed_calls * 2 > tally.done,
+        "{}: {} of {} struck",
+        scenario.name,
+        tally.failed_calls,
+        tally.done
+    );
     if tally.mistakes.is_empty() { Ok(()) } else { Err(tally.report(scenario.name)) }
 }
 
 /// The number of calls of each kind without faults, where nothing may go wrong: the more of two runs.
-fn calls(scenario: &Scenario<'_>) -> BTreeMap<Kind, u64> {
+fn calls(scenario: &Scenario<'_>) -> BTreeMap<CallKind, u64> {
     let mut calls = BTreeMap::new();
     for _ in 0..2 {
         let mut findings = Findings::default();
-        let stage = (scenario.run)(Injected::Counting, &mut findings);
+        let stage = (scenario.run)(Injection::Counting, &mut findings);
         assert!(findings.0.is_empty(), "{} without a fault: {:?}", scenario.name, findings.0);
-        for kind in Kind::ALL {
+        for kind in CallKind::ALL {
             let most = calls.entry(kind).or_default();
             *most = stage.calls(kind).max(*most);
         }
     }
-    assert!(calls[&Kind::Write] > 0, "something is written");
+    assert!(calls[&CallKind::Write] > 0, "something is written");
     calls
 }
 
 /// All faults in an order by chance that is the same in every run, in which the kinds take turns: the rare ones come soon.
-fn in_turn(calls: &BTreeMap<Kind, u64>) -> Vec<Fault> {
+fn interleaved_faults(calls: &BTreeMap<CallKind, u64>) -> Vec<IoFault> {
     let seed = testkit::seeds::seed(SEED);
     let mut faults = Vec::new();
     for (kind, calls) in calls {
-        let mut own: Vec<(u64, Fault)> =
-            (0..).zip(Fault::all(*kind, *calls)).map(|(n, fault)| (roll(seed, n), fault)).collect();
+        let mut own: Vec<(u64, IoFault)> =
+            (0..).zip(IoFault::all(*kind, *calls)).map(|(n, fault)| (random_at(seed, n), fault)).collect();
         own.sort_by_key(|(chance, _)| *chance);
         faults.extend((0_u32..).zip(own).map(|(turn, (_, fault))| (turn, fault)));
     }
@@ -130,18 +142,18 @@ fn in_turn(calls: &BTreeMap<Kind, u64>) -> Vec<Fault> {
     faults.into_iter().map(|(_, fault)| fault).collect()
 }
 
-impl Tally {
-    fn note(&mut self, fault: Fault, stage: Option<&Stage>, findings: Findings) {
+impl Results {
+    fn note(&mut self, fault: IoFault, stage: Option<&Sandbox>, findings: Findings) {
         self.done += 1;
-        self.struck += usize::from(stage.is_some_and(Stage::is_struck));
-        let file = stage.map(Stage::struck_file).unwrap_or_default();
-        if is_long() && self.done.is_multiple_of(PROGRESS) {
-            say(&format!("{} faults so far", self.done));
+        self.failed_calls += usize::from(stage.is_some_and(Sandbox::has_failed));
+        let file = stage.map(Sandbox::failed_file).unwrap_or_default();
+        if is_long_run() && self.done.is_multiple_of(PROGRESS_INTERVAL) {
+            print(&format!("{} faults so far", self.done));
         }
         for (summary, detail) in findings.0 {
             // A long run may be stopped before it has ended.
-            if is_long() {
-                say(&format!("{summary}: {fault} ({file}) {detail}"));
+            if is_long_run() {
+                print(&format!("{summary}: {fault} ({file}) {detail}"));
             }
             self.mistakes.entry(summary).or_default().push((fault, file.clone(), detail));
         }
@@ -151,9 +163,10 @@ impl Tally {
         let mut text = String::new();
         for (summary, found) in &self.mistakes {
             writeln!(text, "\n{summary}: {} times", found.len()).expect("written");
-            let most = if is_long() { 20 } else { 3 };
+            let most = if is_long_run() { 20 } else { 3 };
             for (fault, file, detail) in found.iter().take(most) {
-                writeln!(text, "  {ONE}='{scenario}: {fault}' ({file})\n    {detail}").expect("written");
+                writeln!(text, "  {FAULT_VARIABLE}='{scenario}: {fault}' ({file})\n    {detail}")
+                    .expect("written");
             }
         }
         text

@@ -1,36 +1,36 @@
 //! The primary dies under load and its synchronous standby takes over: the processes find it by themselves, and
 //! nothing that was acknowledged is lost.
 
-use super::client::{Client, Not, Person, Tongue};
-use super::fleet::{self, Door, Node};
-use super::{pick, say};
+use super::client::{Client, Dialect, Failure, TestUser};
+use super::nodes::{self, Credentials, Node};
+use super::{choose, print};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
-use testkit::seeds::times;
-use testkit::waiting::PATIENCE;
+use testkit::seeds::repetitions;
+use testkit::waiting::TIMEOUT;
 
 const THREADS_EACH: usize = 4;
 /// How many creates each process has acknowledged before the primary dies, and after the standby took over.
-const EACH: u32 = 40;
+const CREATES_EACH: u32 = 40;
 
 /// What the load has seen so far.
 #[derive(Default)]
-struct Seen {
+struct LoadResults {
     acknowledged: Mutex<Vec<Acknowledged>>,
-    refused: Mutex<Vec<Person>>,
+    rejected: Mutex<Vec<TestUser>>,
     next: AtomicU64,
     is_over: AtomicBool,
 }
 
 struct Acknowledged {
-    person: Person,
+    user: TestUser,
     node: usize,
     at: Instant,
 }
 
-impl Seen {
+impl LoadResults {
     /// The first acknowledgement after a moment.
     fn first_after(&self, moment: Instant) -> Option<Instant> {
         let all = self.acknowledged.lock();
@@ -39,7 +39,7 @@ impl Seen {
 
     /// Waits until each process has acknowledged some creates since a moment.
     fn wait_for_load(&self, since: Instant, nodes: &[Node]) {
-        let wanted = usize::try_from(times(EACH)).expect("small");
+        let wanted = usize::try_from(repetitions(CREATES_EACH)).expect("small");
         let begun = Instant::now();
         for (number, node) in nodes.iter().enumerate() {
             let many = || {
@@ -47,7 +47,7 @@ impl Seen {
                 all.iter().filter(|one| one.node == number && one.at > since).count()
             };
             while many() < wanted {
-                let (is_late, many) = (begun.elapsed() > PATIENCE, many());
+                let (is_late, many) = (begun.elapsed() > TIMEOUT, many());
                 assert!(!is_late, "process {number} acknowledged only {many}: {}", node.log());
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -56,96 +56,100 @@ impl Seen {
 }
 
 #[test]
-fn a_standby_takes_over_and_nothing_acknowledged_is_lost() {
+fn acknowledged_changes_survive_failover() {
     let primary = Cluster::start(&[("fsync", "on"), ("synchronous_commit", "on")]);
-    let direct = primary.database();
+    let direct = primary.create_database();
     let standby = primary.standby();
     let name = direct.rsplit('/').next().expect("a name");
     let (one, two) = (primary.port(), standby.port());
     let url =
         format!("postgres://muster@127.0.0.1:{one},127.0.0.1:{two}/{name}?target_session_attrs=read-write");
-    let door = Door::new(&url);
+    let door = Credentials::create(&url);
     let nodes: Vec<Node> = (0..3).map(|_| Node::start(&url)).collect();
     let clients: Vec<Client> = nodes.iter().map(|node| node.client(&door)).collect();
-    let seen = Seen::default();
+    let seen = LoadResults::default();
     let [killed, promoted, back] = std::thread::scope(|scope| {
         for node in 0..nodes.len() * THREADS_EACH {
             let (node, seen) = (node % nodes.len(), &seen);
             let client = &clients[node];
-            scope.spawn(move || load(client, node, seen));
+            scope.spawn(move || run_load(client, node, seen));
         }
         // Whatever fails in here, the load must end, or its threads would be waited for without end.
-        let _over = Over(&seen.is_over);
+        let _over = StopOnDrop(&seen.is_over);
         seen.wait_for_load(Instant::now(), &nodes);
         let killed = Instant::now();
         primary.kill();
         let promoted = Instant::now();
         standby.promote();
-        say(&format!("promoting took {:?}", promoted.elapsed()));
+        print(&format!("promoting took {:?}", promoted.elapsed()));
         seen.wait_for_load(promoted, &nodes);
         let back = seen.first_after(promoted).expect("it is acknowledged again");
         [killed, promoted, back]
     });
-    say(&format!(
+    print(&format!(
         "first acknowledged {:?} after the kill, {:?} after the promotion began",
         back - killed,
         back - promoted
     ));
-    check(&clients, seen);
-    fleet::sound(&url);
+    verify(&clients, seen);
+    nodes::assert_sound(&url);
 }
 
 /// Ends the load when dropped.
-struct Over<'a>(&'a AtomicBool);
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
-fn load(client: &Client, node: usize, seen: &Seen) {
+fn run_load(client: &Client, node: usize, seen: &LoadResults) {
     while !seen.is_over.load(Ordering::SeqCst) {
         let n = seen.next.fetch_add(1, Ordering::Relaxed);
-        let person = Person {
+        let person = TestUser {
             email: format!("p{n:06}@load.example"),
-            external: format!("e{n:06}"),
-            first: format!("F{n}"),
+            external_id: format!("e{n:06}"),
+            first_name: format!("F{n}"),
         };
-        match client.create(pick(&Tongue::ALL, n), &person) {
+        match client.create(choose(&Dialect::ALL, n), &person) {
             Ok(()) => {
-                let acknowledged = Acknowledged { person, node, at: Instant::now() };
+                let acknowledged = Acknowledged { user: person, node, at: Instant::now() };
                 seen.acknowledged.lock().push(acknowledged);
             }
             // Nobody else asked for this person, so a "taken" is about what was refused or lost before.
-            Err(Not::Possible) => panic!("{person:?} is taken, and nobody has it"),
-            Err(Not::Now) => {
-                seen.refused.lock().push(person);
+            Err(Failure::Rejected) => panic!("{person:?} is taken, and nobody has it"),
+            Err(Failure::Unavailable) => {
+                seen.rejected.lock().push(person);
                 std::thread::sleep(Duration::from_millis(20));
             }
-            Err(Not::Known) => panic!("{person:?} got no answer within a minute"),
+            Err(Failure::InDoubt) => panic!("{person:?} got no answer within a minute"),
         }
     }
 }
 
 /// Nobody acknowledged is lost or there twice; the refused are counted only, since the primary may have died between
 /// its commit and its answer.
-fn check(clients: &[Client], seen: Seen) {
+fn verify(clients: &[Client], seen: LoadResults) {
     let acknowledged = seen.acknowledged.into_inner();
-    let refused = seen.refused.into_inner();
+    let refused = seen.rejected.into_inner();
     let mut faults = Vec::new();
     for (n, one) in acknowledged.iter().enumerate() {
-        let (client, email) = (&clients[n % clients.len()], &one.person.email);
+        let (client, email) = (&clients[n % clients.len()], &one.user.email);
         let count = client.count(email);
-        let read = client.read(Tongue::Publisher, email);
-        let is_right = matches!(&read, Ok(read) if read.first == one.person.first);
+        let read = client.read(Dialect::Publisher, email);
+        let is_right = matches!(&read, Ok(read) if read.first == one.user.first_name);
         if count != 1 || !is_right {
             faults.push(format!("{email} is there {count} times: {read:?}"));
         }
     }
     let counts: Vec<u64> = refused.iter().map(|person| clients[0].count(&person.email)).collect();
     let there: u64 = counts.iter().sum();
-    say(&format!("{} acknowledged, {} refused of whom {there} are there", acknowledged.len(), refused.len()));
+    print(&format!(
+        "{} acknowledged, {} refused of whom {there} are there",
+        acknowledged.len(),
+        refused.len()
+    ));
     assert!(counts.iter().all(|count| *count <= 1), "nobody is there twice");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert_eq!(clients[0].total(), acknowledged.len() as u64 + there, "nobody else is there");

@@ -1,18 +1,18 @@
 //! A filter as a tree: what it selects, plainly evaluated over a document, and how a client may write it.
 
-use super::dice::Dice;
-use super::resource::{CORE, ENTERPRISE, OURS};
+use super::choices::Choices;
+use super::resource::{CORE, ENTERPRISE, MUSTER_EXTENSION};
 use serde_json::Value;
 
 /// A filter.
 #[derive(Clone, Debug)]
 pub(crate) enum Filter {
-    Test(Test),
+    Comparison(Comparison),
     /// `attribute[inner]`, and with `then` a sub-attribute of what was chosen: `attribute[inner].value eq "x"`.
-    Chosen {
-        name: Name,
+    ValuePath {
+        name: AttributePath,
         inner: Box<Filter>,
-        then: Option<Test>,
+        then: Option<Comparison>,
     },
     And(Box<Filter>, Box<Filter>),
     Or(Box<Filter>, Box<Filter>),
@@ -21,25 +21,25 @@ pub(crate) enum Filter {
 
 /// One comparison; `pr` has no literal.
 #[derive(Clone, Debug)]
-pub(crate) struct Test {
-    pub(super) name: Name,
+pub(crate) struct Comparison {
+    pub(super) name: AttributePath,
     pub(super) operator: &'static str,
     pub(super) literal: Option<Literal>,
 }
 
 /// What is compared; inside square brackets, the sub-attribute is the `attribute`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Name {
+pub(crate) struct AttributePath {
     pub(super) schema: &'static str,
     pub(super) attribute: &'static str,
-    pub(super) part: Option<&'static str>,
+    pub(super) sub_attribute: Option<&'static str>,
 }
 
 /// What it is compared with.
 #[derive(Clone, Debug)]
 pub(crate) enum Literal {
     Text(String),
-    Flag(bool),
+    Boolean(bool),
     /// Microseconds since 1970, and how the time is written: with how many minutes' offset, with how many digits.
     Time {
         micros: i64,
@@ -48,21 +48,21 @@ pub(crate) enum Literal {
     },
 }
 
-impl Name {
+impl AttributePath {
     pub(super) const fn core(attribute: &'static str) -> Self {
-        Self { schema: CORE, attribute, part: None }
+        Self { schema: CORE, attribute, sub_attribute: None }
     }
 }
 
-impl Test {
+impl Comparison {
     pub(crate) fn text(attribute: &'static str, operator: &'static str, text: impl Into<String>) -> Self {
-        Self { name: Name::core(attribute), operator, literal: Some(Literal::Text(text.into())) }
+        Self { name: AttributePath::core(attribute), operator, literal: Some(Literal::Text(text.into())) }
     }
 }
 
 /// Whether the letters' case counts, as RFC 7643 section 4 and the discovered schemas say.
-fn is_exact(plural: Option<&str>, name: Name) -> bool {
-    let full = match (plural, name.part) {
+fn is_case_exact(plural: Option<&str>, name: AttributePath) -> bool {
+    let full = match (plural, name.sub_attribute) {
         (Some(plural), _) => format!("{plural}.{}", name.attribute),
         (None, Some(part)) => format!("{}.{part}", name.attribute),
         // Without a sub-attribute a comparison means `value`.
@@ -82,51 +82,51 @@ fn is_exact(plural: Option<&str>, name: Name) -> bool {
 
 impl Filter {
     /// Whether it selects a user.
-    pub(crate) fn holds(&self, user: &Value) -> bool {
-        self.holds_in(user, None)
+    pub(crate) fn matches(&self, user: &Value) -> bool {
+        self.matches_in(user, None)
     }
 
     /// Whether it selects an entry of a plural attribute.
-    pub(crate) fn holds_for_entry(&self, attribute: &str, entry: &Value) -> bool {
-        self.holds_in(entry, Some(attribute))
+    pub(crate) fn matches_entry(&self, attribute: &str, entry: &Value) -> bool {
+        self.matches_in(entry, Some(attribute))
     }
 
-    fn holds_in(&self, value: &Value, plural: Option<&str>) -> bool {
+    fn matches_in(&self, value: &Value, plural: Option<&str>) -> bool {
         match self {
-            Self::Test(test) => test.holds([value].into_iter(), plural),
-            Self::Chosen { name, inner, then } => {
+            Self::Comparison(test) => test.matches([value].into_iter(), plural),
+            Self::ValuePath { name, inner, then } => {
                 let entries = value.get(name.attribute).and_then(Value::as_array);
-                let is_chosen = |entry: &&Value| inner.holds_for_entry(name.attribute, entry);
+                let is_chosen = |entry: &&Value| inner.matches_entry(name.attribute, entry);
                 let mut chosen = entries.into_iter().flatten().filter(is_chosen);
                 match then {
                     None => chosen.next().is_some(),
-                    Some(test) => test.holds(chosen, Some(name.attribute)),
+                    Some(test) => test.matches(chosen, Some(name.attribute)),
                 }
             }
-            Self::And(left, right) => left.holds_in(value, plural) && right.holds_in(value, plural),
-            Self::Or(left, right) => left.holds_in(value, plural) || right.holds_in(value, plural),
-            Self::Not(inner) => !inner.holds_in(value, plural),
+            Self::And(left, right) => left.matches_in(value, plural) && right.matches_in(value, plural),
+            Self::Or(left, right) => left.matches_in(value, plural) || right.matches_in(value, plural),
+            Self::Not(inner) => !inner.matches_in(value, plural),
         }
     }
 }
 
-impl Test {
+impl Comparison {
     /// Whether it holds for some of the `holders`, which are one user, or entries of the `plural` attribute.
-    fn holds<'a>(&self, mut holders: impl Iterator<Item = &'a Value>, plural: Option<&str>) -> bool {
+    fn matches<'a>(&self, mut holders: impl Iterator<Item = &'a Value>, plural: Option<&str>) -> bool {
         let fold = |text: &str| {
-            if is_exact(plural, self.name) { text.to_owned() } else { text.to_lowercase() }
+            if is_case_exact(plural, self.name) { text.to_owned() } else { text.to_lowercase() }
         };
         let passes = |value: &Value, operator: &str| match (self.literal.as_ref(), value) {
             (Some(Literal::Text(wanted)), Value::String(text)) => {
                 compare_texts(&fold(text), operator, &fold(wanted))
             }
-            (Some(Literal::Flag(wanted)), Value::Bool(flag)) => operator == "eq" && flag == wanted,
+            (Some(Literal::Boolean(wanted)), Value::Bool(flag)) => operator == "eq" && flag == wanted,
             (Some(Literal::Time { micros, .. }), Value::String(text)) => {
-                compare(&micros_of(text), operator, micros)
+                compare(&parse_micros(text), operator, micros)
             }
             _ => false,
         };
-        let is_false = matches!(self.literal, Some(Literal::Flag(false)));
+        let is_false = matches!(self.literal, Some(Literal::Boolean(false)));
         let means_unset = plural.is_some() && self.name.attribute == "primary" && is_false;
         let mut holds = |operator: &str| {
             holders.any(|holder| {
@@ -142,16 +142,22 @@ impl Test {
 }
 
 /// The values behind a name; those of all entries where it is plural.
-fn values(holder: &Value, name: Name) -> Vec<&Value> {
-    let home = if matches!(name.schema, ENTERPRISE | OURS) { holder.get(name.schema) } else { Some(holder) };
+fn values(holder: &Value, name: AttributePath) -> Vec<&Value> {
+    let home = if matches!(name.schema, ENTERPRISE | MUSTER_EXTENSION) {
+        holder.get(name.schema)
+    } else {
+        Some(holder)
+    };
     let Some(value) = home.and_then(|home| home.get(name.attribute)) else { return Vec::new() };
     match value {
-        Value::Array(list) => list.iter().filter_map(|entry| part_of(entry, name.part)).collect(),
-        value => part_of(value, name.part).into_iter().collect(),
+        Value::Array(list) => {
+            list.iter().filter_map(|entry| sub_attribute(entry, name.sub_attribute)).collect()
+        }
+        value => sub_attribute(value, name.sub_attribute).into_iter().collect(),
     }
 }
 
-fn part_of<'a>(value: &'a Value, part: Option<&str>) -> Option<&'a Value> {
+fn sub_attribute<'a>(value: &'a Value, part: Option<&str>) -> Option<&'a Value> {
     match (value, part) {
         (Value::Object(map), Some(part)) => map.get(part),
         // An address has no `value`, but it is there.
@@ -182,10 +188,10 @@ fn compare<T: Ord>(value: &T, operator: &str, wanted: &T) -> bool {
 }
 
 /// A time as the server shows it, in microseconds since 1970.
-pub(crate) fn micros_of(text: &str) -> i64 {
+pub(crate) fn parse_micros(text: &str) -> i64 {
     let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("a number");
     assert!(text.ends_with('Z'), "{text} is not in UTC");
-    let days = days_before(number(0, 4), number(5, 7)) + number(8, 10) - 1;
+    let days = days_since_epoch(number(0, 4), number(5, 7)) + number(8, 10) - 1;
     let seconds = (number(11, 13) * 60 + number(14, 16)) * 60 + number(17, 19);
     let fraction = text[19..text.len() - 1].trim_start_matches('.');
     let micros: i64 = format!("{fraction:0<6}")[..6].parse().expect("a fraction");
@@ -193,7 +199,7 @@ pub(crate) fn micros_of(text: &str) -> i64 {
 }
 
 /// Days from 1970 to the first of a month.
-fn days_before(year: i64, month: i64) -> i64 {
+fn days_since_epoch(year: i64, month: i64) -> i64 {
     let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let years: i64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
     let february = if is_leap(year) { 29 } else { 28 };
@@ -203,13 +209,13 @@ fn days_before(year: i64, month: i64) -> i64 {
 }
 
 /// A time as a client in another place may write it.
-fn written(micros: i64, offset: i64, digits: usize) -> String {
+fn format_time(micros: i64, offset: i64, digits: usize) -> String {
     let local = micros + offset * 60_000_000;
     let (seconds, fraction) = (local.div_euclid(1_000_000), local.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let year = (1970..3000).take_while(|&year| days_before(year, 1) <= days).last().expect("a year");
-    let month = (1..=12).take_while(|&month| days_before(year, month) <= days).last().expect("a month");
-    let day = days - days_before(year, month) + 1;
+    let year = (1970..3000).take_while(|&year| days_since_epoch(year, 1) <= days).last().expect("a year");
+    let month = (1..=12).take_while(|&month| days_since_epoch(year, month) <= days).last().expect("a month");
+    let day = days - days_since_epoch(year, month) + 1;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let fraction = match digits {
         0 => String::new(),
@@ -226,7 +232,7 @@ fn written(micros: i64, offset: i64, digits: usize) -> String {
 
 /// How tightly the parts of a tree hold together: brackets are needed where a looser one is inside a tighter one.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Bond {
+enum Precedence {
     Or,
     And,
     Single,
@@ -234,26 +240,26 @@ enum Bond {
 
 impl Filter {
     /// The filter as text, in any of the ways in which it may be written.
-    pub(crate) fn write(&self, dice: &mut Dice) -> String {
+    pub(crate) fn write(&self, dice: &mut Choices) -> String {
         let mut text = String::new();
         if dice.once_in(8) {
             text.push_str("  ");
         }
-        self.write_in(&mut text, Bond::Or, dice);
+        self.write_in(&mut text, Precedence::Or, dice);
         if dice.once_in(8) {
             text.push(' ');
         }
         text
     }
 
-    fn write_in(&self, text: &mut String, around: Bond, dice: &mut Dice) {
+    fn write_in(&self, text: &mut String, around: Precedence, dice: &mut Choices) {
         let bond = match self {
-            Self::Or(..) => Bond::Or,
-            Self::And(..) => Bond::And,
-            _ => Bond::Single,
+            Self::Or(..) => Precedence::Or,
+            Self::And(..) => Precedence::And,
+            _ => Precedence::Single,
         };
         if bond < around || dice.once_in(12) {
-            let (open, close) = dice.pick(&[("(", ")"), ("(", ")"), ("( ", " )")]);
+            let (open, close) = dice.choose(&[("(", ")"), ("(", ")"), ("( ", " )")]);
             text.push_str(open);
             self.write_bare(text, dice);
             text.push_str(close);
@@ -262,14 +268,14 @@ impl Filter {
         }
     }
 
-    fn write_bare(&self, text: &mut String, dice: &mut Dice) {
+    fn write_bare(&self, text: &mut String, dice: &mut Choices) {
         match self {
-            Self::Test(test) => test.write(text, dice),
-            Self::Chosen { name, inner, then } => {
+            Self::Comparison(test) => test.write(text, dice),
+            Self::ValuePath { name, inner, then } => {
                 name.write(text, dice);
-                let (open, close) = dice.pick(&[("[", "]"), ("[", "]"), ("[", "]"), ("[ ", " ]")]);
+                let (open, close) = dice.choose(&[("[", "]"), ("[", "]"), ("[", "]"), ("[ ", " ]")]);
                 text.push_str(open);
-                inner.write_in(text, Bond::Or, dice);
+                inner.write_in(text, Precedence::Or, dice);
                 text.push_str(close);
                 if let Some(test) = then {
                     text.push('.');
@@ -277,19 +283,19 @@ impl Filter {
                 }
             }
             Self::And(left, right) => {
-                left.write_in(text, Bond::And, dice);
+                left.write_in(text, Precedence::And, dice);
                 write_word(text, "and", dice);
-                right.write_in(text, Bond::And, dice);
+                right.write_in(text, Precedence::And, dice);
             }
             Self::Or(left, right) => {
-                left.write_in(text, Bond::Or, dice);
+                left.write_in(text, Precedence::Or, dice);
                 write_word(text, "or", dice);
-                right.write_in(text, Bond::Or, dice);
+                right.write_in(text, Precedence::Or, dice);
             }
             Self::Not(inner) => {
-                text.push_str(&dice.cased("not"));
-                text.push_str(dice.pick(&[" (", " (", "(", "  ("]));
-                inner.write_in(text, Bond::Or, dice);
+                text.push_str(&dice.random_case("not"));
+                text.push_str(dice.choose(&[" (", " (", "(", "  ("]));
+                inner.write_in(text, Precedence::Or, dice);
                 text.push(')');
             }
         }
@@ -297,30 +303,30 @@ impl Filter {
 }
 
 /// A word between blanks.
-fn write_word(text: &mut String, word: &str, dice: &mut Dice) {
+fn write_word(text: &mut String, word: &str, dice: &mut Choices) {
     let blanks = [" ", " ", " ", "  "];
-    text.push_str(dice.pick(&blanks));
-    text.push_str(&dice.cased(word));
-    text.push_str(dice.pick(&blanks));
+    text.push_str(dice.choose(&blanks));
+    text.push_str(&dice.random_case(word));
+    text.push_str(dice.choose(&blanks));
 }
 
-impl Name {
-    fn write(self, text: &mut String, dice: &mut Dice) {
+impl AttributePath {
+    fn write(self, text: &mut String, dice: &mut Choices) {
         // Common attributes such as `id` belong to every schema and are written bare.
         let is_common = matches!(self.attribute, "id" | "externalId" | "meta");
-        if self.schema != CORE || (!is_common && !self.is_inner() && dice.once_in(6)) {
+        if self.schema != CORE || (!is_common && !self.is_sub_attribute() && dice.once_in(6)) {
             text.push_str(self.schema);
             text.push(':');
         }
-        text.push_str(&dice.cased(self.attribute));
-        if let Some(part) = self.part {
+        text.push_str(&dice.random_case(self.attribute));
+        if let Some(part) = self.sub_attribute {
             text.push('.');
-            text.push_str(&dice.cased(part));
+            text.push_str(&dice.random_case(part));
         }
     }
 
     /// Whether it is a sub-attribute inside square brackets.
-    fn is_inner(self) -> bool {
+    fn is_sub_attribute(self) -> bool {
         matches!(
             self.attribute,
             "value"
@@ -337,27 +343,27 @@ impl Name {
     }
 }
 
-impl Test {
-    fn write(&self, text: &mut String, dice: &mut Dice) {
+impl Comparison {
+    fn write(&self, text: &mut String, dice: &mut Choices) {
         self.name.write(text, dice);
         let Some(literal) = &self.literal else {
-            text.push_str(dice.pick(&[" ", " ", "   "]));
-            text.push_str(&dice.cased(self.operator));
+            text.push_str(dice.choose(&[" ", " ", "   "]));
+            text.push_str(&dice.random_case(self.operator));
             return;
         };
         write_word(text, self.operator, dice);
         match literal {
             Literal::Text(wanted) => text.push_str(&quoted(wanted, dice)),
-            Literal::Flag(flag) => text.push_str(if *flag { "true" } else { "false" }),
+            Literal::Boolean(flag) => text.push_str(if *flag { "true" } else { "false" }),
             Literal::Time { micros, offset, digits } => {
-                text.push_str(&format!("\"{}\"", written(*micros, *offset, *digits)));
+                text.push_str(&format!("\"{}\"", format_time(*micros, *offset, *digits)));
             }
         }
     }
 }
 
 /// A JSON string, now and then with escapes that need not be.
-fn quoted(text: &str, dice: &mut Dice) -> String {
+fn quoted(text: &str, dice: &mut Choices) -> String {
     if !dice.once_in(8) {
         return Value::from(text).to_string();
     }
@@ -368,8 +374,8 @@ fn quoted(text: &str, dice: &mut Dice) -> String {
 #[test]
 fn times_are_read_as_they_are_written() {
     let text = "2026-03-01T00:30:05.192993Z";
-    let micros = micros_of(text);
+    let micros = parse_micros(text);
     assert_eq!(micros, 1_772_325_005_192_993);
-    assert_eq!(written(micros, 0, 6), text);
-    assert_eq!(written(micros, -90, 3), "2026-02-28T23:00:05.192-01:30");
+    assert_eq!(format_time(micros, 0, 6), text);
+    assert_eq!(format_time(micros, -90, 3), "2026-02-28T23:00:05.192-01:30");
 }

@@ -1,13 +1,13 @@
 //! The model of PATCH: RFC 7644 section 3.5.2 over documents, with the tolerances that Muster documents.
 
-use super::dice::Dice;
-use super::filter::{Filter, Literal, Test};
-use super::resource::{CORE, Place, home, tidy};
+use super::choices::Choices;
+use super::filter::{Comparison, Filter, Literal};
+use super::resource::{AttributeLocation, CORE, remove_unassigned, schema_object};
 use serde_json::{Map, Value, json};
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum Op {
     Add,
     Replace,
     Remove,
@@ -17,61 +17,61 @@ pub(crate) enum Verb {
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     /// Without a path: several attributes of the user.
-    Whole { verb: Verb, parts: Vec<(Place, Value)> },
+    WithoutPath { verb: Op, parts: Vec<(AttributeLocation, Value)> },
     /// With the path of an attribute or a sub-attribute. To remove, the value is null or a list of what goes.
-    At { verb: Verb, place: Place, value: Value },
+    AtPath { verb: Op, place: AttributeLocation, value: Value },
     /// With a condition: `emails[type eq "work"]`, `emails[type eq "work"].display`.
-    Chosen {
-        verb: Verb,
+    AtValuePath {
+        verb: Op,
         attribute: &'static str,
         condition: Filter,
         part: Option<&'static str>,
         value: Value,
     },
     /// One that every server must refuse, as it is sent.
-    Bad(Value),
+    Invalid(Value),
 }
 
 /// An operation that cannot be done; then nothing of its request is done.
 #[derive(Debug)]
-pub(crate) struct Refused;
+pub(crate) struct Rejected;
 
 /// The user after all operations of a request, in their order.
-pub(crate) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Refused> {
+pub(crate) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Rejected> {
     let mut user = user.clone();
     for operation in operations {
         match operation {
-            Operation::Whole { verb, parts } => {
+            Operation::WithoutPath { verb, parts } => {
                 for (place, value) in parts {
-                    put(&mut user, *verb, *place, value);
+                    set(&mut user, *verb, *place, value);
                 }
             }
-            Operation::At { verb: Verb::Remove, place, value } => remove(&mut user, *place, value),
-            Operation::At { verb, place, value } => put(&mut user, *verb, *place, value),
-            Operation::Chosen { verb, attribute, condition, part, value } => {
-                change_chosen(&mut user, *verb, attribute, condition, *part, value)?;
+            Operation::AtPath { verb: Op::Remove, place, value } => remove(&mut user, *place, value),
+            Operation::AtPath { verb, place, value } => set(&mut user, *verb, *place, value),
+            Operation::AtValuePath { verb, attribute, condition, part, value } => {
+                change_filtered(&mut user, *verb, attribute, condition, *part, value)?;
             }
-            Operation::Bad(_) => return Err(Refused),
+            Operation::Invalid(_) => return Err(Rejected),
         }
-        tidy(&mut user);
+        remove_unassigned(&mut user);
     }
     Ok(user)
 }
 
 /// Adds or replaces.
-fn put(user: &mut Value, verb: Verb, place: Place, value: &Value) {
-    let home = home(user, place.schema);
-    match place.part {
-        None if place.is_plural() => {
+fn set(user: &mut Value, verb: Op, place: AttributeLocation, value: &Value) {
+    let home = schema_object(user, place.schema);
+    match place.sub_attribute {
+        None if place.is_multi_valued() => {
             let new: Vec<Value> = match value {
-                Value::Array(list) => list.iter().map(as_kept).collect(),
+                Value::Array(list) => list.iter().map(normalized).collect(),
                 Value::Null => Vec::new(),
-                one => vec![as_kept(one)],
+                one => vec![normalized(one)],
             };
             let list = home.entry(place.attribute).or_insert_with(|| json!([]));
             let list = list.as_array_mut().expect("a list");
             match verb {
-                Verb::Add => append(list, new),
+                Op::Add => append(list, new),
                 _ => *list = new,
             }
         }
@@ -84,7 +84,7 @@ fn put(user: &mut Value, verb: Verb, place: Place, value: &Value) {
             id => merge(home, place.attribute, &Map::from_iter([("value".to_owned(), id.clone())])),
         },
         None => {
-            home.insert(place.attribute.to_owned(), as_flag(place.attribute, value));
+            home.insert(place.attribute.to_owned(), normalize_boolean(place.attribute, value));
         }
         Some(part) => {
             merge(home, place.attribute, &Map::from_iter([(part.to_owned(), value.clone())]));
@@ -123,22 +123,22 @@ fn keep_one_primary(list: &mut [Value], place: usize) {
 }
 
 /// An entry as it is kept: booleans are booleans, and null says nothing.
-fn as_kept(entry: &Value) -> Value {
-    let mut kept = with_flags(entry);
-    tidy(&mut kept);
+fn normalized(entry: &Value) -> Value {
+    let mut kept = normalize_booleans(entry);
+    remove_unassigned(&mut kept);
     kept
 }
 
-fn with_flags(entry: &Value) -> Value {
+fn normalize_booleans(entry: &Value) -> Value {
     let mut entry = entry.clone();
     for (name, value) in entry.as_object_mut().expect("an object") {
-        *value = as_flag(name, value);
+        *value = normalize_boolean(name, value);
     }
     entry
 }
 
 /// Entra ID sends "True" and "False" where a boolean belongs.
-fn as_flag(name: &str, value: &Value) -> Value {
+fn normalize_boolean(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
         ("active" | "primary", Some("True")) => json!(true),
         ("active" | "primary", Some("False")) => json!(false),
@@ -147,10 +147,10 @@ fn as_flag(name: &str, value: &Value) -> Value {
 }
 
 /// Unassigns an attribute or a sub-attribute; of a plural, with a list, only the entries with these values.
-fn remove(user: &mut Value, place: Place, listed: &Value) {
-    let home = home(user, place.schema);
+fn remove(user: &mut Value, place: AttributeLocation, listed: &Value) {
+    let home = schema_object(user, place.schema);
     let Some(held) = home.get_mut(place.attribute) else { return };
-    match (place.part, listed) {
+    match (place.sub_attribute, listed) {
         (Some(part), _) => {
             held.as_object_mut().expect("a complex attribute").remove(part);
         }
@@ -165,35 +165,35 @@ fn remove(user: &mut Value, place: Place, listed: &Value) {
 }
 
 /// Changes the entries of a plural attribute for which a condition holds.
-fn change_chosen(
+fn change_filtered(
     user: &mut Value,
-    verb: Verb,
+    verb: Op,
     attribute: &str,
     condition: &Filter,
     part: Option<&str>,
     value: &Value,
-) -> Result<(), Refused> {
-    let list = home(user, CORE).entry(attribute).or_insert_with(|| json!([]));
+) -> Result<(), Rejected> {
+    let list = schema_object(user, CORE).entry(attribute).or_insert_with(|| json!([]));
     let list = list.as_array_mut().expect("a list");
     let chosen: Vec<usize> =
-        (0..list.len()).filter(|&place| condition.holds_for_entry(attribute, &list[place])).collect();
-    if verb == Verb::Remove {
-        remove_chosen(list, &chosen, part);
+        (0..list.len()).filter(|&place| condition.matches_entry(attribute, &list[place])).collect();
+    if verb == Op::Remove {
+        remove_filtered(list, &chosen, part);
         return Ok(());
     }
     if chosen.is_empty() {
         // Entra ID fills in e-mails and addresses of a type like this, whether they are there or not.
-        let (Some(part), Some(kind)) = (part, type_in(condition)) else { return Err(Refused) };
+        let (Some(part), Some(kind)) = (part, filtered_type(condition)) else { return Err(Rejected) };
         list.push(json!({"type": kind, part: value}));
         return Ok(());
     }
     for place in chosen {
         let given = match part {
-            Some(part) => with_flags(&json!({part: value})),
-            None => with_flags(value),
+            Some(part) => normalize_booleans(&json!({part: value})),
+            None => normalize_booleans(value),
         };
         let entry = list[place].as_object_mut().expect("an object");
-        if part.is_none() && verb == Verb::Replace {
+        if part.is_none() && verb == Op::Replace {
             // "All matching record values SHALL be replaced."
             entry.clear();
         }
@@ -207,7 +207,7 @@ fn change_chosen(
 }
 
 /// Removes entries or a sub-attribute of them. An entry without its value is none.
-fn remove_chosen(list: &mut Vec<Value>, chosen: &[usize], part: Option<&str>) {
+fn remove_filtered(list: &mut Vec<Value>, chosen: &[usize], part: Option<&str>) {
     match part {
         None | Some("value") => {
             for place in chosen.iter().rev() {
@@ -223,9 +223,9 @@ fn remove_chosen(list: &mut Vec<Value>, chosen: &[usize], part: Option<&str>) {
 }
 
 /// The type that a condition asks for when it asks for nothing else.
-fn type_in(condition: &Filter) -> Option<&str> {
+fn filtered_type(condition: &Filter) -> Option<&str> {
     match condition {
-        Filter::Test(Test { name, operator: "eq", literal: Some(Literal::Text(kind)) })
+        Filter::Comparison(Comparison { name, operator: "eq", literal: Some(Literal::Text(kind)) })
             if name.attribute == "type" =>
         {
             Some(kind)
@@ -236,22 +236,22 @@ fn type_in(condition: &Filter) -> Option<&str> {
 
 impl Operation {
     /// The operation as a client may send it.
-    pub(super) fn write(&self, dice: &mut Dice) -> Value {
+    pub(super) fn write(&self, dice: &mut Choices) -> Value {
         match self {
-            Self::Bad(operation) => operation.clone(),
-            Self::Whole { verb, parts } => {
+            Self::Invalid(operation) => operation.clone(),
+            Self::WithoutPath { verb, parts } => {
                 let mut value = json!({});
                 for (place, part) in parts {
                     write_key(&mut value, *place, part, dice);
                 }
                 json!({"op": verb.write(dice), "value": value})
             }
-            Self::At { verb, place, value } => with_value(*verb, &place.write(dice), value, dice),
-            Self::Chosen { verb, attribute, condition, part, value } => {
-                let mut path = Place::core(attribute).write(dice);
+            Self::AtPath { verb, place, value } => with_value(*verb, &place.write(dice), value, dice),
+            Self::AtValuePath { verb, attribute, condition, part, value } => {
+                let mut path = AttributeLocation::core(attribute).write(dice);
                 path.push_str(&format!("[{}]", condition.write(dice).trim()));
                 if let Some(part) = part {
-                    path.push_str(&format!(".{}", dice.cased(part)));
+                    path.push_str(&format!(".{}", dice.random_case(part)));
                 }
                 with_value(*verb, &path, value, dice)
             }
@@ -260,18 +260,18 @@ impl Operation {
 }
 
 /// An operation with a path; one that removes carries a value only when that is a list.
-fn with_value(verb: Verb, path: &str, value: &Value, dice: &mut Dice) -> Value {
+fn with_value(verb: Op, path: &str, value: &Value, dice: &mut Choices) -> Value {
     let mut operation = json!({"op": verb.write(dice), "path": path});
-    if verb != Verb::Remove || value.is_array() {
+    if verb != Op::Remove || value.is_array() {
         operation["value"] = value.clone();
     }
     operation
 }
 
-impl Verb {
+impl Op {
     /// The word in any case: Entra ID capitalizes it.
-    fn write(self, dice: &mut Dice) -> String {
-        dice.cased(match self {
+    fn write(self, dice: &mut Choices) -> String {
+        dice.random_case(match self {
             Self::Add => "add",
             Self::Replace => "replace",
             Self::Remove => "remove",
@@ -279,30 +279,30 @@ impl Verb {
     }
 }
 
-impl Place {
+impl AttributeLocation {
     /// As a path; an attribute of an extension needs its schema, one of the core may have it.
-    pub(super) fn write(self, dice: &mut Dice) -> String {
+    pub(super) fn write(self, dice: &mut Choices) -> String {
         let mut path = String::new();
         if self.schema != CORE || (self.attribute != "externalId" && dice.once_in(6)) {
             path.push_str(&format!("{}:", self.schema));
         }
-        path.push_str(&dice.cased(self.attribute));
-        if let Some(part) = self.part {
-            path.push_str(&format!(".{}", dice.cased(part)));
+        path.push_str(&dice.random_case(self.attribute));
+        if let Some(part) = self.sub_attribute {
+            path.push_str(&format!(".{}", dice.random_case(part)));
         }
         path
     }
 }
 
 /// Writes a member of a value that stands without a path: nested, or with a dotted or a prefixed key.
-fn write_key(value: &mut Value, place: Place, part: &Value, dice: &mut Dice) {
+fn write_key(value: &mut Value, place: AttributeLocation, part: &Value, dice: &mut Choices) {
     if dice.once_in(2) {
         value[place.write(dice)] = part.clone();
         return;
     }
-    let nested = home(value, place.schema);
-    match place.part {
-        None => nested.insert(dice.cased(place.attribute), part.clone()),
+    let nested = schema_object(value, place.schema);
+    match place.sub_attribute {
+        None => nested.insert(dice.random_case(place.attribute), part.clone()),
         Some(inner) => nested.insert(place.attribute.to_owned(), json!({inner: part})),
     };
 }

@@ -4,41 +4,41 @@ use serde_json::{Map, Value, json};
 
 pub(crate) const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub(crate) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-pub(crate) const OURS: &str = "urn:muster:params:scim:schemas:extension:2.0:User";
+pub(crate) const MUSTER_EXTENSION: &str = "urn:muster:params:scim:schemas:extension:2.0:User";
 
 /// The plural attributes that these tests touch.
-pub(crate) const PLURALS: [&str; 7] =
+pub(crate) const MULTI_VALUED: [&str; 7] =
     ["emails", "phoneNumbers", "addresses", "ims", "entitlements", "roles", "photos"];
 
 /// Where something is: an attribute of a schema, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct AttributeLocation {
     pub(crate) schema: &'static str,
     pub(crate) attribute: &'static str,
-    pub(crate) part: Option<&'static str>,
+    pub(crate) sub_attribute: Option<&'static str>,
 }
 
-impl Place {
+impl AttributeLocation {
     pub(crate) const fn core(attribute: &'static str) -> Self {
-        Self { schema: CORE, attribute, part: None }
+        Self { schema: CORE, attribute, sub_attribute: None }
     }
 
     pub(crate) const fn of(schema: &'static str, attribute: &'static str) -> Self {
-        Self { schema, attribute, part: None }
+        Self { schema, attribute, sub_attribute: None }
     }
 
     pub(crate) const fn part(self, part: &'static str) -> Self {
-        Self { part: Some(part), ..self }
+        Self { sub_attribute: Some(part), ..self }
     }
 
     /// The attribute as the document has it, without regard to the part.
-    pub(crate) fn look_up(self, user: &Value) -> Option<&Value> {
+    pub(crate) fn get(self, user: &Value) -> Option<&Value> {
         let home = if self.schema == CORE { Some(user) } else { user.get(self.schema) };
         home?.get(self.attribute).filter(|value| !value.is_null())
     }
 
-    pub(crate) fn is_plural(self) -> bool {
-        self.schema == CORE && PLURALS.contains(&self.attribute)
+    pub(crate) fn is_multi_valued(self) -> bool {
+        self.schema == CORE && MULTI_VALUED.contains(&self.attribute)
     }
 
     pub(crate) fn is_complex(self) -> bool {
@@ -47,7 +47,7 @@ impl Place {
 }
 
 /// The object that holds the attributes of a schema; made when it is not there yet.
-pub(crate) fn home<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn schema_object<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String, Value> {
     let top = user.as_object_mut().expect("an object");
     if schema == CORE {
         return top;
@@ -61,7 +61,7 @@ pub(crate) fn entries<'a>(user: &'a Value, attribute: &str) -> &'a [Value] {
 }
 
 /// Drops what says nothing: null, empty objects and empty lists are all "unassigned" (RFC 7643 section 2.5).
-pub(crate) fn tidy(value: &mut Value) {
+pub(crate) fn remove_unassigned(value: &mut Value) {
     let says_nothing = |value: &Value| match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),
@@ -70,11 +70,11 @@ pub(crate) fn tidy(value: &mut Value) {
     };
     match value {
         Value::Object(map) => {
-            map.values_mut().for_each(tidy);
+            map.values_mut().for_each(remove_unassigned);
             map.retain(|_, inner| !says_nothing(inner));
         }
         Value::Array(list) => {
-            list.iter_mut().for_each(tidy);
+            list.iter_mut().for_each(remove_unassigned);
             list.retain(|inner| !says_nothing(inner));
         }
         _ => {}
@@ -88,7 +88,7 @@ pub(crate) fn comparable(user: &Value) -> Value {
         user.as_object_mut().expect("an object").remove(name);
     }
     drop_references(&mut user);
-    tidy(&mut user);
+    remove_unassigned(&mut user);
     user
 }
 

@@ -1,8 +1,8 @@
 //! Clients: requests with marks, random commands, and polling for what was modified.
 
 use super::SimulatedClock;
-use super::history::Replayed;
 use super::imports::{self, Import};
+use super::replay::ReplayedState;
 use bytes::Bytes;
 use directory::{
     Action, AttributeValue, Caller, Command, CompareOp, Comparison, DirectoryError, EntitySnapshot, Event,
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use testkit::chance::{Dice, command};
+use testkit::generators::{Rng, random_command};
 
 /// What each client does over all its lives.
 const STEPS: u32 = 25;
@@ -27,7 +27,7 @@ const IDS: u64 = 40;
 
 /// What a client knows of a change that it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum WriteOutcome {
     Acknowledged,
     Rejected,
     InDoubt,
@@ -35,20 +35,20 @@ pub(super) enum Outcome {
 
 /// A change that was asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
+pub(super) struct SentChange {
     /// What only this change has written.
-    pub(super) mark: String,
+    pub(super) marker: String,
     action: Action,
-    outcome: Outcome,
+    outcome: WriteOutcome,
 }
 
 struct State {
-    dice: Dice,
+    dice: Rng,
     step: u32,
-    sent: Vec<Sent>,
+    sent: Vec<SentChange>,
     imports: Vec<Import>,
     /// When each user was modified, as it was seen by polling, and the newest of these times. A sign-in is no modification.
-    followed: BTreeMap<UserId, Time>,
+    polled: BTreeMap<UserId, Time>,
     newest: Time,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Shared {
     /// Users whose creation was acknowledged.
     pub(super) users: Mutex<Vec<UserId>>,
     /// Whether a month passes while the server is down.
-    pub(super) has_months: bool,
+    pub(super) time_jumps: bool,
     pub(super) crashes: AtomicU64,
 }
 
@@ -74,19 +74,19 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(number: u64, shared: &Arc<Shared>, seed: u64) -> Self {
-        let dice = Dice::new(seed.wrapping_mul(31).wrapping_add(number));
+        let dice = Rng::new(seed.wrapping_mul(31).wrapping_add(number));
         let state = State {
             dice,
             step: 0,
             sent: Vec::new(),
             imports: Vec::new(),
-            followed: BTreeMap::new(),
+            polled: BTreeMap::new(),
             newest: Time(0),
         };
         Self { number, shared: Arc::clone(shared), state: Arc::new(Mutex::new(state)) }
     }
 
-    pub(super) fn sent(&self) -> Vec<Sent> {
+    pub(super) fn sent(&self) -> Vec<SentChange> {
         self.state.lock().sent.clone()
     }
 
@@ -99,17 +99,17 @@ impl Client {
     }
 
     /// Notes an import that was acknowledged.
-    pub(super) fn imported(&self, import: Import) {
+    pub(super) fn record_import(&self, import: Import) {
         self.state.lock().imports.push(import);
     }
 
     /// Notes what came of an import.
-    pub(super) fn ended(&self, place: usize, state: Option<Value>) {
+    pub(super) fn record_import_end(&self, place: usize, state: Option<Value>) {
         self.state.lock().imports[place].ended = state;
     }
 
-    pub(super) fn roll(&self, sides: u64) -> u64 {
-        self.state.lock().dice.roll(sides)
+    pub(super) fn random(&self, sides: u64) -> u64 {
+        self.state.lock().dice.below(sides)
     }
 
     /// Goes on until everything was sent.
@@ -123,21 +123,21 @@ impl Client {
             if step > STEPS {
                 break;
             }
-            let micros = i64::try_from(self.roll(2_000_000)).unwrap_or_default();
+            let micros = i64::try_from(self.random(2_000_000)).unwrap_or_default();
             clock.0.fetch_add(micros, Ordering::Relaxed);
-            let patience = if self.roll(10) == 0 { self.roll(80) } else { 600_000 };
+            let patience = if self.random(10) == 0 { self.random(80) } else { 600_000 };
             let asked = async {
-                match self.roll(14) {
+                match self.random(14) {
                     0..=2 => self.create(&app, step).await,
                     3 | 4 => self.rename(&app, step).await,
                     5 => drop(self.poll(&app).await),
                     6..=8 => {
-                        let command = command(&mut self.state.lock().dice, IDS);
+                        let command = random_command(&mut self.state.lock().dice, IDS);
                         drop(app.directory.run(&self.shared.caller, command).await);
                     }
-                    9 if step % 3 == 0 => imports::send(&self, &app, step).await,
+                    9 if step % 3 == 0 => imports::send_import(&self, &app, step).await,
                     _ => {
-                        let Some(command) = self.on_shared_user() else { return };
+                        let Some(command) = self.shared_user_command() else { return };
                         drop(app.directory.run(&self.shared.caller, command).await);
                     }
                 }
@@ -145,7 +145,7 @@ impl Client {
             // Some hang up.
             drop(tokio::time::timeout(Duration::from_millis(patience), asked).await);
         }
-        imports::wait(&self, &app).await?;
+        imports::wait_for_imports(&self, &app).await?;
         // What was modified last is seen by the last look, if the store answers.
         while !self.poll(&app).await {}
         Ok(())
@@ -154,18 +154,18 @@ impl Client {
     pub(super) fn shared_user(&self) -> Option<UserId> {
         let users = self.shared.users.lock();
         let mut state = self.state.lock();
-        (!users.is_empty()).then(|| *state.dice.pick(&users))
+        (!users.is_empty()).then(|| *state.dice.choose(&users))
     }
 
     /// Something that others do to the same few users and groups at the same time.
-    fn on_shared_user(&self) -> Option<Command> {
+    fn shared_user_command(&self) -> Option<Command> {
         let user = UserKey::Id(self.shared_user()?);
         let mut state = self.state.lock();
-        let group = *state.dice.pick(&self.shared.groups);
-        Some(match state.dice.roll(8) {
+        let group = *state.dice.choose(&self.shared.groups);
+        Some(match state.dice.below(8) {
             0..=3 => {
                 let (join, leave) =
-                    if state.dice.roll(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
+                    if state.dice.below(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
                 let members = Some(MemberEdit::Change { add: join, remove: leave });
                 let edit = GroupEdit { members, ..GroupEdit::default() };
                 Command::UpdateGroup { group: ItemKey::Id(group), edit }
@@ -179,7 +179,7 @@ impl Client {
         })
     }
 
-    async fn ask(&self, app: &App, method: &str, target: &str, body: &Value) -> (u16, Value) {
+    async fn send_json(&self, app: &App, method: &str, target: &str, body: &Value) -> (u16, Value) {
         self.send(app, (method, target), ("application/json", body.to_string())).await
     }
 
@@ -209,38 +209,38 @@ impl Client {
     }
 
     /// Notes a change before it is asked for; where to note what came of it.
-    pub(super) fn begin(&self, mark: String, action: Action) -> usize {
+    pub(super) fn record_change(&self, mark: String, action: Action) -> usize {
         let mut state = self.state.lock();
-        state.sent.push(Sent { mark, action, outcome: Outcome::InDoubt });
+        state.sent.push(SentChange { marker: mark, action, outcome: WriteOutcome::InDoubt });
         state.sent.len() - 1
     }
 
-    fn end(&self, place: usize, status: u16) {
+    fn record_outcome(&self, place: usize, status: u16) {
         self.state.lock().sent[place].outcome = match status {
-            200..300 => Outcome::Acknowledged,
-            400..500 => Outcome::Rejected,
-            _ => Outcome::InDoubt,
+            200..300 => WriteOutcome::Acknowledged,
+            400..500 => WriteOutcome::Rejected,
+            _ => WriteOutcome::InDoubt,
         };
     }
 
     async fn create(&self, app: &App, step: u32) {
         let mark = format!("c{}s{step}", self.number);
         let email = format!("{mark}@simulation.example");
-        let place = self.begin(mark.clone(), Action::Created);
-        let (target, body) = match self.roll(4) {
+        let place = self.record_change(mark.clone(), Action::Created);
+        let (target, body) = match self.random(4) {
             0 => ("/scim/v2/Users", json!({"userName": email, "emails": [{"value": email, "type": "work"}]})),
             1 => ("/request/user", json!({"firstName": "Ann", "email": email, "roleId": 2})),
             2 => ("/api/2/users", json!({"user": {"name": {"firstname": "Ann"}, "email": email}})),
             _ => ("/api/v2/user", json!({"FirstName": "Ann", "LastName": "Lee", "Email": email})),
         };
-        let (status, _) = self.ask(app, "POST", target, &body).await;
-        self.end(place, status);
+        let (status, _) = self.send_json(app, "POST", target, &body).await;
+        self.record_outcome(place, status);
         if !(200..300).contains(&status) {
             return;
         }
         // Its own write is readable at once over any dialect, unless another client has deleted it meanwhile.
         let filter = format!("/scim/v2/Users?filter=emails.value%20eq%20%22{email}%22");
-        let (status, found) = self.ask(app, "GET", &filter, &Value::Null).await;
+        let (status, found) = self.send_json(app, "GET", &filter, &Value::Null).await;
         let id = found["Resources"][0]["id"].as_str().and_then(|id| id.parse().ok());
         if let (200, Some(id)) = (status, id) {
             self.shared.users.lock().push(UserId(id));
@@ -250,13 +250,13 @@ impl Client {
     async fn rename(&self, app: &App, step: u32) {
         let Some(id) = self.shared_user() else { return };
         let mark = format!("c{}s{step}", self.number);
-        let place = self.begin(mark.clone(), Action::Updated);
+        let place = self.record_change(mark.clone(), Action::Updated);
         let body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [{"op": "replace", "path": "displayName", "value": mark}],
         });
-        let (status, _) = self.ask(app, "PATCH", &format!("/scim/v2/Users/{id}"), &body).await;
-        self.end(place, status);
+        let (status, _) = self.send_json(app, "PATCH", &format!("/scim/v2/Users/{id}"), &body).await;
+        self.record_outcome(place, status);
     }
 
     /// Reads what was modified since the newest time it has seen; whether the store has answered.
@@ -277,7 +277,7 @@ impl Client {
                 let mut state = self.state.lock();
                 for user in page.rows {
                     state.newest = state.newest.max(user.updated);
-                    state.followed.insert(user.id, user.updated);
+                    state.polled.insert(user.id, user.updated);
                 }
                 true
             }
@@ -308,19 +308,19 @@ pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> 
         let sent = client.sent();
         check_sent(&sent, &found)?;
         for import in client.imports() {
-            import.check(&sent, &found, (client.shared.has_months, client.crashes()))?;
+            import.check(&sent, &found, (client.shared.time_jumps, client.crashes()))?;
         }
     }
     Ok(())
 }
 
-fn check_sent(sent: &[Sent], found: &BTreeMap<(&str, bool), u32>) -> Result<(), String> {
-    for Sent { mark, action, outcome } in sent {
+fn check_sent(sent: &[SentChange], found: &BTreeMap<(&str, bool), u32>) -> Result<(), String> {
+    for SentChange { marker: mark, action, outcome } in sent {
         let times = found.get(&(mark.as_str(), *action == Action::Created)).copied().unwrap_or_default();
         let is_right = match outcome {
-            Outcome::Acknowledged => times == 1,
-            Outcome::Rejected => times == 0,
-            Outcome::InDoubt => times <= 1,
+            WriteOutcome::Acknowledged => times == 1,
+            WriteOutcome::Rejected => times == 0,
+            WriteOutcome::InDoubt => times <= 1,
         };
         if !is_right {
             return Err(format!("{mark}: {action:?} was {outcome:?} and is {times} times in the history"));
@@ -330,15 +330,15 @@ fn check_sent(sent: &[Sent], found: &BTreeMap<(&str, bool), u32>) -> Result<(), 
 }
 
 /// Everybody who was modified was seen by those who polled, in the newest version that changed the time.
-pub(super) fn check_followers(clients: &[Client], replayed: &Replayed) -> Result<(), String> {
+pub(super) fn check_pollers(clients: &[Client], replayed: &ReplayedState) -> Result<(), String> {
     for client in clients {
         let state = client.state.lock();
         // What others have done after the last look is not missed yet.
         for user in replayed.users.values().filter(|user| user.updated < state.newest) {
-            if !state.followed.contains_key(&user.id) {
+            if !state.polled.contains_key(&user.id) {
                 return Err(format!("client {} has missed user {}", client.number, user.number));
             }
-            if state.followed[&user.id] != user.updated {
+            if state.polled[&user.id] != user.updated {
                 return Err(format!("client {} has missed a change of user {}", client.number, user.number));
             }
         }

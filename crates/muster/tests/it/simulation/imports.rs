@@ -1,6 +1,6 @@
 //! Imports that clients send, and what must have come of them.
 
-use super::client::{Client, Sent};
+use super::client::{Client, SentChange};
 use directory::Action;
 use serde_json::Value;
 use server::App;
@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// How long imports may take after all clients are done.
-const LONGEST: Duration = Duration::from_hours(2);
+const IMPORT_TIMEOUT: Duration = Duration::from_hours(2);
 
 /// An import that was acknowledged.
 #[derive(Clone, Debug)]
@@ -25,32 +25,32 @@ pub(super) struct Import {
 }
 
 /// Sends a file: new users, and one whom others change as well.
-pub(super) async fn send(client: &Client, app: &App, step: u32) {
+pub(super) async fn send_import(client: &Client, app: &App, step: u32) {
     let name = format!("c{}s{step}", client.number);
     let mut file = String::from("id,email,display name,groups\n");
     let first = client.sent().len();
-    let many = 1 + client.roll(4);
+    let many = 1 + client.random(4);
     for row in 0..many {
         let mark = format!("{name}r{row}");
-        client.begin(mark.clone(), Action::Created);
-        let group = ["", "Red", "Blue; Green"][usize::try_from(client.roll(3)).unwrap_or_default()];
+        client.record_change(mark.clone(), Action::Created);
+        let group = ["", "Red", "Blue; Green"][usize::try_from(client.random(3)).unwrap_or_default()];
         let written = writeln!(file, ",{mark}@simulation.example,{mark},{group}");
         written.expect("written");
     }
     let created = first..client.sent().len();
     if let Some(user) = client.shared_user() {
-        client.begin(name.clone(), Action::Updated);
+        client.record_change(name.clone(), Action::Updated);
         writeln!(file, "{user},,{name},").expect("written");
     }
     let (status, import) = client.send(app, ("POST", "/v1/imports?update=true"), ("text/csv", file)).await;
     if let (202, Some(id)) = (status, import["id"].as_str()) {
         let crashes = client.crashes();
-        client.imported(Import { id: id.to_owned(), created, crashes, ended: None });
+        client.record_import(Import { id: id.to_owned(), created, crashes, ended: None });
     }
 }
 
 /// Waits until all that were acknowledged have ended.
-pub(super) async fn wait(client: &Client, app: &App) -> Result<(), String> {
+pub(super) async fn wait_for_imports(client: &Client, app: &App) -> Result<(), String> {
     for (place, import) in client.imports().into_iter().enumerate() {
         let target = format!("/v1/imports/{}", import.id);
         let ended = async {
@@ -64,8 +64,8 @@ pub(super) async fn wait(client: &Client, app: &App) -> Result<(), String> {
                 }
             }
         };
-        let ended = tokio::time::timeout(LONGEST, ended).await;
-        client.ended(place, ended.map_err(|_| format!("import {} has not ended", import.id))?);
+        let ended = tokio::time::timeout(IMPORT_TIMEOUT, ended).await;
+        client.record_import_end(place, ended.map_err(|_| format!("import {} has not ended", import.id))?);
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ impl Import {
     /// passes with each crash.
     pub(super) fn check(
         &self,
-        sent: &[Sent],
+        sent: &[SentChange],
         found: &BTreeMap<(&str, bool), u32>,
         (has_months, crashes): (bool, u64),
     ) -> Result<(), String> {
@@ -90,7 +90,7 @@ impl Import {
         let (Some(created), Some(rejected)) = (count("created"), count("refused")) else {
             return Err(format!("an import has failed: {state}"));
         };
-        let is_there = |sent: &&Sent| found.contains_key(&(sent.mark.as_str(), true));
+        let is_there = |sent: &&SentChange| found.contains_key(&(sent.marker.as_str(), true));
         let marks = &sent[self.created.clone()];
         let there = marks.iter().filter(is_there).count() as u64;
         let is_right = state["status"] == "done" && created <= there && there <= created + rejected;

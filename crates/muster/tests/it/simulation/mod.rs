@@ -15,10 +15,10 @@
 //! `MUSTER_TEST_SEEDS` says how many seeds are tried, `MUSTER_SEED` tries one.
 
 mod client;
-mod history;
 mod imports;
 mod regressions;
-mod store;
+mod replay;
+mod unreliable_store;
 mod workers;
 
 use ::store::{Memory, Sqlite, SqliteOptions};
@@ -31,17 +31,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
-use testkit::chance::Dice;
 use testkit::fakes::{CountingIds, PlainHasher};
+use testkit::generators::Rng;
 use tokio::task::LocalSet;
-use workers::{MailServer, Workers};
+use workers::{BackgroundTasks, MailServer};
 
 /// Seeds that the standard suite tries, and what each engine's runs begin from.
 const SEEDS: u64 = 400;
 const SEEDS_ON_SQLITE: u64 = 40;
 const CLIENTS: u64 = 4;
 /// The longest time between two crashes.
-const UPTIME: u64 = 3_000;
+const MAX_UPTIME_MILLIS: u64 = 3_000;
 const CRASHES: u64 = 2;
 /// Microseconds after which nobody can be restored, and what came of imports is forgotten.
 const MONTH: i64 = 31 * 24 * 60 * 60 * 1_000_000;
@@ -56,14 +56,14 @@ impl Clock for SimulatedClock {
 }
 
 /// Where what was acknowledged is, over crashes.
-enum Site {
+enum Storage {
     Memory(Arc<Memory>),
     Sqlite { folder: tempfile::TempDir, generation: u32, open: Option<Arc<Sqlite>> },
 }
 
-impl Site {
+impl Storage {
     fn sqlite() -> Self {
-        let mut site = Self::Sqlite { folder: folder(), generation: 0, open: None };
+        let mut site = Self::Sqlite { folder: temp_dir(), generation: 0, open: None };
         site.open();
         site
     }
@@ -114,14 +114,14 @@ impl Site {
 }
 
 /// A server on the store, as it is after a start.
-fn start(
-    site: &Site,
+fn start_server(
+    site: &Storage,
     imports: &Path,
     clock: &Arc<SimulatedClock>,
-    dice: &Arc<Mutex<Dice>>,
+    dice: &Arc<Mutex<Rng>>,
     first_id: u64,
 ) -> Arc<App> {
-    let unreliable = store::Unreliable::new(site.store(), Arc::clone(dice));
+    let unreliable = unreliable_store::UnreliableStore::new(site.store(), Arc::clone(dice));
     let parts = Ports {
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
@@ -135,17 +135,17 @@ fn start(
 }
 
 /// A whole run; its history.
-async fn simulate(seed: u64, mut site: Site) -> Result<Vec<Event>, String> {
-    let dice = Arc::new(Mutex::new(Dice::new(seed)));
+async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
+    let dice = Arc::new(Mutex::new(Rng::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
-    let has_months = dice.lock().roll(4) == 0;
-    let shared = Arc::new(prepare(site.store(), &clock, has_months).await);
-    let (imports, mail_server) = (folder(), MailServer::new(&dice));
+    let has_months = dice.lock().below(4) == 0;
+    let shared = Arc::new(create_tenant_data(site.store(), &clock, has_months).await);
+    let (imports, mail_server) = (temp_dir(), MailServer::new(&dice));
     let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &shared, seed)).collect();
     for crash in 0..=CRASHES {
-        let app = start(&site, imports.path(), &clock, &dice, 10 + 1_000 * crash);
-        let workers = Workers::start(&app, &mail_server);
-        let uptime = Duration::from_millis(dice.lock().roll(UPTIME));
+        let app = start_server(&site, imports.path(), &clock, &dice, 10 + 1_000 * crash);
+        let workers = BackgroundTasks::start(&app, &mail_server);
+        let uptime = Duration::from_millis(dice.lock().below(MAX_UPTIME_MILLIS));
         let running: Vec<_> = clients
             .iter()
             .map(|client| tokio::spawn(client.clone().run(Arc::clone(&app), Arc::clone(&clock))))
@@ -167,17 +167,17 @@ async fn simulate(seed: u64, mut site: Site) -> Result<Vec<Event>, String> {
             drop(app);
             site.crash();
             shared.crashes.fetch_add(1, Ordering::Relaxed);
-            if shared.has_months {
+            if shared.time_jumps {
                 clock.0.fetch_add(MONTH, Ordering::Relaxed);
             }
         }
     }
     let store = site.store();
-    let replayed = history::replay(&*store, shared.caller.tenant).await?;
+    let replayed = replay::replay(&*store, shared.caller.tenant).await?;
     let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
     client::check(&events, &clients)?;
     mail_server.check(&*store, shared.caller.tenant, &events).await?;
-    client::check_followers(&clients, &replayed)?;
+    client::check_pollers(&clients, &replayed)?;
     let chains = store.verify_chain(None).await.map_err(|error| error.to_string())?;
     if let Some((tenant, chain)) = chains.iter().find(|(_, chain)| chain.broken_at.is_some()) {
         return Err(format!("the chain of tenant {tenant} is broken: {chain:?}"));
@@ -188,13 +188,13 @@ async fn simulate(seed: u64, mut site: Site) -> Result<Vec<Event>, String> {
 }
 
 /// A folder in memory where there is one, since nothing here ends with the machine.
-fn folder() -> tempfile::TempDir {
+fn temp_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
 }
 
 /// A tenant, a key for all dialects, and groups.
-async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months: bool) -> Shared {
+async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months: bool) -> Shared {
     // The store itself, since what is prepared must not fail.
     let directory = directory::Directory::new(
         store,
@@ -202,7 +202,7 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months:
         Arc::new(CountingIds::default()),
         Arc::new(testkit::fakes::PlainHasher),
     );
-    let caller = testkit::conformance::tenant(&directory, "One").await;
+    let caller = testkit::conformance::create_tenant(&directory, "One").await;
     let key = "key of the simulation, long enough".replace([' ', ','], "-");
     let names = dialects::USER_APIS.iter().map(|dialect| dialect.name).chain(["transfer"]);
     let dialects = names.map(str::to_owned).collect();
@@ -215,7 +215,14 @@ async fn prepare(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months:
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
-    Shared { caller, key, groups, users: Mutex::default(), has_months, crashes: AtomicU64::new(0) }
+    Shared {
+        caller,
+        key,
+        groups,
+        users: Mutex::default(),
+        time_jumps: has_months,
+        crashes: AtomicU64::new(0),
+    }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {
@@ -229,12 +236,12 @@ fn seeds(standard: u64) -> Vec<u64> {
     REGRESSIONS.into_iter().chain(first..first + many).collect()
 }
 
-fn run(seed: u64, site: Site) -> Result<Vec<Event>, String> {
+fn run(seed: u64, site: Storage) -> Result<Vec<Event>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     LocalSet::new().block_on(&runtime.expect("a runtime"), simulate(seed, site))
 }
 
-fn try_all(standard: u64, site: impl Fn() -> Site) {
+fn run_seeds(standard: u64, site: impl Fn() -> Storage) {
     let mut failed = Vec::new();
     for seed in seeds(standard) {
         if let Err(what) = run(seed, site()) {
@@ -245,20 +252,20 @@ fn try_all(standard: u64, site: impl Fn() -> Site) {
 }
 
 #[test]
-fn nothing_is_lost_or_falsified_in_memory() {
-    try_all(SEEDS, || Site::Memory(Arc::new(Memory::new())));
+fn invariants_hold_in_memory() {
+    run_seeds(SEEDS, || Storage::Memory(Arc::new(Memory::new())));
 }
 
 #[test]
-fn nothing_is_lost_or_falsified_on_sqlite() {
-    try_all(SEEDS_ON_SQLITE, Site::sqlite);
+fn invariants_hold_on_sqlite() {
+    run_seeds(SEEDS_ON_SQLITE, Storage::sqlite);
 }
 
 #[test]
-fn a_seed_gives_the_same_run_again() {
+fn runs_are_deterministic() {
     for seed in 1..=20 {
         let history = || -> Vec<_> {
-            let events = run(seed, Site::Memory(Arc::new(Memory::new()))).expect("simulated");
+            let events = run(seed, Storage::Memory(Arc::new(Memory::new()))).expect("simulated");
             // Not the request: it names an import, and the names of imports are random.
             let told =
                 |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);

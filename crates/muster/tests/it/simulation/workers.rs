@@ -7,23 +7,23 @@ use server::{App, MailConfig};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::chance::Dice;
+use testkit::generators::Rng;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Mails in a hundred that the mail server does not take; of half of them it has taken, and its answer is lost.
-const NOT_TAKEN: u64 = 20;
+const REJECTED_MAILS_PERCENT: u64 = 20;
 
 /// A mail server that is slow and unreliable, and what it was handed.
 pub(super) struct MailServer {
-    dice: Arc<Mutex<Dice>>,
-    handed: Mutex<BTreeSet<Uuid>>,
+    rng: Arc<Mutex<Rng>>,
+    accepted: Mutex<BTreeSet<Uuid>>,
 }
 
 impl MailServer {
-    pub(super) fn new(dice: &Arc<Mutex<Dice>>) -> Arc<Self> {
-        Arc::new(Self { dice: Arc::clone(dice), handed: Mutex::default() })
+    pub(super) fn new(dice: &Arc<Mutex<Rng>>) -> Arc<Self> {
+        Arc::new(Self { rng: Arc::clone(dice), accepted: Mutex::default() })
     }
 
     /// A mail that is recorded as sent was handed over, and each that was queued and has not ended waits or has failed.
@@ -35,7 +35,7 @@ impl MailServer {
     ) -> Result<(), String> {
         let mut kept = BTreeSet::new();
         for Event { data: what, position } in events {
-            let (before, after) = (mail(what.before.as_ref()), mail(what.after.as_ref()));
+            let (before, after) = (as_mail(what.before.as_ref()), as_mail(what.after.as_ref()));
             let is_right = match (before, after) {
                 (None, None) => true,
                 (None, Some(queued)) => kept.insert(queued.id),
@@ -43,7 +43,7 @@ impl MailServer {
                     matches!(failed.outcome, Some(DeliveryOutcome::Failed(_))) && kept.contains(&failed.id)
                 }
                 (Some(ended), None) => {
-                    let is_handed = || self.handed.lock().contains(&ended.id);
+                    let is_handed = || self.accepted.lock().contains(&ended.id);
                     (ended.outcome != Some(DeliveryOutcome::Sent) || is_handed()) && kept.remove(&ended.id)
                 }
             };
@@ -60,7 +60,7 @@ impl MailServer {
     }
 }
 
-fn mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
+fn as_mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
     match record? {
         EntitySnapshot::Mail(mail) => Some(mail),
         _ => None,
@@ -71,27 +71,27 @@ impl MailTransport for MailServer {
     fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (millis, luck) = {
-                let mut dice = self.dice.lock();
-                (dice.roll(300), dice.roll(100))
+                let mut dice = self.rng.lock();
+                (dice.below(300), dice.below(100))
             };
             tokio::time::sleep(Duration::from_millis(millis)).await;
-            if luck < NOT_TAKEN / 2 {
+            if luck < REJECTED_MAILS_PERCENT / 2 {
                 return Err("simulated".into());
             }
-            self.handed.lock().insert(mail.id);
-            if luck < NOT_TAKEN { Err("simulated".into()) } else { Ok(()) }
+            self.accepted.lock().insert(mail.id);
+            if luck < REJECTED_MAILS_PERCENT { Err("simulated".into()) } else { Ok(()) }
         })
     }
 }
 
 /// The tasks of one life of the server.
-pub(super) struct Workers {
+pub(super) struct BackgroundTasks {
     tasks: Vec<JoinHandle<()>>,
     /// Nobody says stop: a server that crashes does not hear it.
     _stop: watch::Sender<bool>,
 }
 
-impl Workers {
+impl BackgroundTasks {
     pub(super) fn start(app: &App, mail_server: &Arc<MailServer>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let sender = MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com")

@@ -1,0 +1,213 @@
+// All that can come to pass in the life of an account, from its first sign-in to its deletion and back.
+import assert from 'node:assert/strict';
+import { assertAccountPage, assertChoosePage, signInAndCheck, assertSignedOut, inspectMail } from './onboarding.mjs';
+import { doors, assertEverywhere, signInApi } from './dialects.mjs';
+import { checkMail, muster, sleep, tenant } from './support.mjs';
+import { at, go, press, said, send, signIn } from './pages.mjs';
+
+export async function lifecycle(step, { page, person, browser, post, from }) {
+  const all = { page, person, browser, post, from };
+  await step('signing out ends it', async () => {
+    assert.equal(await press(page, 'button', 'Sign out'), 200);
+    assert.match((await said(page)).notice, /signed out/i);
+    await browser.look(page, 'sign-in-out');
+    await assertSignedOut(page);
+  });
+  await forcedPasswordChange(step, all);
+  await signOutEverywhere(step, all);
+  await passwordReset(step, all);
+  await deactivateAndActivate(step, all);
+  await deletedAndRestored(step, all);
+  await signInThrottling(step, all);
+}
+
+async function forcedPasswordChange(step, { page, person, browser }) {
+  const next = 'walnut harbour 77 sketch';
+  await step('who must change their password sees no other page', async () => {
+    await doors.ccs.force(person);
+    assert.equal((await signInApi(person.email, person.password)).passwordChangeRequired, true);
+    assert.equal(await signIn(page, person.email, person.password), 200);
+    for (const address of ['/account', '', '/account?done=changed', '/password']) {
+      await go(page, at(address));
+      assert.equal(page.url().split('?')[0], at('/password'), address);
+    }
+    assert.match((await said(page)).all, /before you go on/i);
+    assert.equal(await page.locator('main a[href$="/account"]').count(), 0, 'no link to a page that is closed');
+    await browser.look(page, 'forced-change');
+  });
+  const bad = [
+    ['the old one wrong', { old: 'not what it is', new: next, again: next }, 403, /not the password you have now/i],
+    ['two that differ', { old: person.password, new: next, again: `${next}!` }, 422, /not the same/i],
+    ['the one they have', { old: person.password, new: person.password, again: person.password }, 422, /password you have now/i],
+    ['a common one', { old: person.password, new: 'password1234', again: 'password1234' }, 422, /many people/i],
+  ];
+  for (const [what, fields, status, wanted] of bad) {
+    await step(`a change with ${what} is refused`, async () => {
+      assert.equal(await send(page, fields), status);
+      assert.match((await said(page)).problem, wanted);
+      assert.match((await said(page)).all, /before you go on/i);
+      await browser.look(page, 'forced-change-error');
+      assert.equal(await doors.ccs.isForced(person), true);
+    });
+  }
+  await step('once it is changed they go on', async () => {
+    assert.equal(await send(page, { old: person.password, new: next, again: next }), 200);
+    await assertAccountPage(page, person);
+    assert.match((await said(page)).notice, /changed/i);
+    await browser.look(page, 'account-changed');
+    assert.equal(await doors.ccs.isForced(person), false);
+    assert.equal(await signInApi(person.email, person.password), null);
+    person.password = next;
+    assert.equal((await signInApi(person.email, next)).passwordChangeRequired, false);
+  });
+  await step('the password can be changed at will', async () => {
+    assert.equal(await press(page, 'link', 'Change your password'), 200);
+    await browser.look(page, 'change');
+    const another = 'quiet ferry 19 marmalade';
+    assert.equal(await send(page, { old: 'not what it is', new: another, again: another }), 403);
+    await browser.look(page, 'change-error');
+    assert.equal(await send(page, { old: person.password, new: another, again: another }), 200);
+    await assertAccountPage(page, person);
+    person.password = another;
+    assert.ok(await signInApi(person.email, another));
+  });
+}
+
+async function signOutEverywhere(step, { page, person, browser }) {
+  const second = await browser.person();
+  await step('two browsers at a time, and each knows of both', async () => {
+    await signInAndCheck(second, person);
+    assert.match((await said(second)).all, /2|two/i);
+    await browser.look(second, 'account-two-browsers');
+    assert.equal(await go(page, at('/account')), 200);
+    await assertAccountPage(page, person);
+  });
+  await step('a password that is changed in one ends the other', async () => {
+    const next = 'saffron bridge 8 otter';
+    await go(second, at('/password'));
+    assert.equal(await send(second, { old: person.password, new: next, again: next }), 200);
+    person.password = next;
+    await assertAccountPage(second, person);
+    await assertSignedOut(page);
+    await signInAndCheck(page, person);
+  });
+  await step('signing out everywhere ends both', async () => {
+    await go(second, at('/account'));
+    assert.equal(await press(second, 'button', 'Sign out everywhere'), 200);
+    await browser.look(second, 'sign-in-out-everywhere');
+    await assertSignedOut(second);
+    await assertSignedOut(page);
+  });
+  await second.context().close();
+}
+
+async function passwordReset(step, { page, person, browser, post, from }) {
+  const old = person.password;
+  const next = 'copper window 303 plum';
+  const nobody = `nobody.${person.email}`;
+  await step('who asks for a new password hears the same, known or not', async () => {
+    await signInAndCheck(page, person);
+    const other = await browser.person();
+    const answers = [];
+    for (const user of [nobody, person.email]) {
+      assert.equal(await go(other, at('/sign-in')), 200);
+      assert.equal(await press(other, 'link', 'Forgot your password?'), 200);
+      await browser.look(other, 'forgot');
+      const status = await send(other, { user });
+      answers.push({ status, url: other.url(), html: (await other.content()).replaceAll(/ value="[\w-]{43}"/g, '') });
+    }
+    assert.deepEqual(answers[0], answers[1]);
+    assert.equal(answers[0].status, 200);
+    await browser.look(other, 'forgot-answered');
+    await other.context().close();
+  });
+  const link = await step('a mail comes to the one who is known', async () => {
+    const mail = await post.next(person.email);
+    await inspectMail(browser, mail, 'mail-reset');
+    assert.deepEqual(post.to(nobody), []);
+    return checkMail(mail, 'reset', { email: person.email, from });
+  });
+  await step('asking alone changes nothing', async () => {
+    await go(page, at('/account'));
+    await assertAccountPage(page, person);
+    assert.ok(await signInApi(person.email, old));
+  });
+  await step('with its link they choose another password', async () => {
+    const other = await browser.person();
+    assert.equal(await go(other, link), 200);
+    await assertChoosePage(other, person);
+    await browser.look(other, 'reset');
+    assert.equal(await send(other, { new: next, again: next }), 200);
+    assert.match((await said(other)).notice, /password is set/i);
+    assert.equal(await go(other, link), 410);
+    await other.context().close();
+  });
+  await step('the old password is refused, the new one taken, and who was in is out', async () => {
+    await assertSignedOut(page);
+    assert.equal(await signIn(page, person.email, old), 403);
+    assert.match((await said(page)).problem, /user or the password is wrong/i);
+    assert.equal(await page.locator('[name=password]').inputValue(), '');
+    await browser.look(page, 'sign-in-error');
+    assert.equal(await signInApi(person.email, old), null);
+    person.password = next;
+    await signInAndCheck(page, person);
+    assert.ok(await signInApi(person.email, next));
+  });
+}
+
+async function deactivateAndActivate(step, { page, person }) {
+  for (const [off, on] of [['scim', 'publisher'], ['publisher', 'onfire v2'], ['onfire v1', 'scim']]) {
+    await step(`switched off over ${off}, nobody signs in and who was in is out`, async () => {
+      await doors[off].off(person);
+      await assertEverywhere(person, 'off');
+      await assertSignedOut(page);
+      assert.equal(await signIn(page, person.email, person.password), 403);
+      assert.match((await said(page)).problem, /user or the password is wrong/i);
+      assert.equal(await signInApi(person.email, person.password), null);
+    });
+    await step(`switched on over ${on}, they come in again`, async () => {
+      await doors[on].on(person);
+      await assertEverywhere(person, 'active');
+      await assertSignedOut(page);
+      await signInAndCheck(page, person);
+      assert.ok(await signInApi(person.email, person.password));
+    });
+  }
+}
+
+async function deletedAndRestored(step, { page, person }) {
+  for (const [over, word] of [['ccs', person.email], ['scim', String(person.ids.ccs)], ['onfire v2', person.ids.scim]]) {
+    await step(`deleted over ${over}, they are gone from every dialect and every page`, async () => {
+      await doors[over].remove(person);
+      await assertEverywhere(person, 'gone');
+      await assertSignedOut(page);
+      // Names that nobody has are counted as well, so they are not tried too often.
+      if (over === 'ccs') assert.equal(await signIn(page, person.email, person.password), 403);
+      assert.equal(await signInApi(person.email, person.password), null);
+    });
+    await step(`restored by ${word}, they are who they were`, async () => {
+      muster('user', 'restore', '--tenant', String(tenant), word);
+      await assertEverywhere(person, 'active');
+      await assertSignedOut(page);
+      await signInAndCheck(page, person);
+      assert.ok(await signInApi(person.email, person.password));
+    });
+  }
+}
+
+async function signInThrottling(step, { page, person, browser }) {
+  await step('who guesses is slowed down, and told for how long', async () => {
+    assert.equal(await press(page, 'button', 'Sign out'), 200);
+    let status;
+    for (let guesses = 0; guesses < 20 && status !== 429; guesses += 1) {
+      status = await signIn(page, person.email, `guess number ${guesses}`);
+    }
+    assert.equal(status, 429);
+    assert.match((await said(page)).problem, /too many attempts/i);
+    await browser.look(page, 'sign-in-throttled');
+  });
+  await step('who waits comes in', async () => {
+    await sleep(2500);
+    await signInAndCheck(page, person);
+  });
+}

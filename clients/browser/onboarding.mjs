@@ -1,0 +1,140 @@
+// How everybody begins: somebody makes them over a dialect, a mail comes, they choose a password and sign in.
+import assert from 'node:assert/strict';
+import { doors, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
+import { checkMail, url } from './support.mjs';
+import { at, cookiesAreSafe, go, press, said, send, signIn, withoutOwnChecks } from './pages.mjs';
+
+/** From nothing to the invitation's link; the link and its mail. */
+export async function inviteUser({ dialect, person, post, from }) {
+  const door = doors[dialect];
+  await door.create(person);
+  await recordIds(person);
+  await door.invite(person);
+  const mail = await post.next(person.email);
+  return { mail, link: checkMail(mail, 'invitation', { email: person.email, from }) };
+}
+
+/** From nothing to the account page, where the person stays. */
+export async function onboard(step, { dialect, person, browser, post, from }) {
+  const door = doors[dialect];
+  const page = await browser.person();
+  await step('a person is made', async () => {
+    await door.create(person);
+    await recordIds(person);
+    // Nobody of scim waits: there, who is made is active at once.
+    await assertEverywhere(person, dialect === 'scim' ? 'active' : 'invited');
+    assert.equal(await signInApi(person.email, person.password), null, 'nobody signs in before they have a password');
+  });
+  const link = await step('a mail comes, and is whole', async () => {
+    await door.invite(person);
+    const mail = await post.next(person.email);
+    await inspectMail(browser, mail, 'mail-invitation');
+    return checkMail(mail, 'invitation', { email: person.email, from });
+  });
+  await step('the link opens in a browser, and says who is meant', async () => {
+    assert.equal(await go(page, link), 200);
+    await assertChoosePage(page, person);
+    await cookiesAreSafe(page, ['muster-form']);
+    await browser.look(page, 'choose');
+  });
+  await step('the browser itself says that a password is too short', async () => {
+    const field = page.locator('[name=new]');
+    await field.pressSequentially('short');
+    await field.press('Enter');
+    assert.equal(await field.evaluate((input) => input.validity.tooShort), true);
+    assert.equal(page.url(), link);
+  });
+  await checkRejectedPasswords(step, { page, link, person, browser, status: dialect === 'scim' ? 'active' : 'invited' });
+  await step('a good password leads to the account, signed in', async () => {
+    assert.equal(await go(page, link), 200);
+    assert.equal(await send(page, { new: person.password, again: person.password }), 200);
+    await assertAccountPage(page, person);
+    assert.match((await said(page)).notice, /password is set/i);
+    await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);
+    await browser.look(page, 'account-chosen');
+    assert.equal(await go(page, at('/sign-in')), 200);
+    await assertAccountPage(page, person);
+  });
+  await step('signing in leads to the account with their own data', async () => {
+    assert.equal(await press(page, 'button', 'Sign out'), 200);
+    assert.equal(await send(page, { user: person.email, password: person.password }), 200);
+    await assertAccountPage(page, person);
+    await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);
+    await browser.look(page, 'account');
+  });
+  await step('they are Active over every dialect', () => assertEverywhere(person, 'active'));
+  await step('an application can sign them in', async () => {
+    const { user, passwordChangeRequired } = await signInApi(person.email, person.password);
+    assert.deepEqual([user.id, user.number], [person.ids.scim, person.ids.ccs]);
+    assert.deepEqual([user.email, user.givenName, user.familyName], [person.email, person.first, person.last]);
+    assert.deepEqual([user.status, passwordChangeRequired], ['active', false]);
+  });
+  return { page, link };
+}
+
+/** Each is refused with a message of its own, and nothing has changed. */
+async function checkRejectedPasswords(step, { page, link, person, browser, status }) {
+  const bad = [
+    ['too short', 'Xk3!vv', 'Xk3!vv', /too short/i],
+    ['common', 'password1234', 'password1234', /many people/i],
+    ['with their own name', `${person.last}-7412-xyz`, `${person.last}-7412-xyz`, /name/i],
+    ['that is their e-mail', person.email, person.email, /e-mail/i],
+    ['that was typed in two ways', 'orbit lantern 51', 'orbit lantern 52', /not the same/i],
+  ];
+  const messages = new Set();
+  for (const [what, one, other, wanted] of bad) {
+    await step(`a password ${what} is refused`, async () => {
+      assert.equal(await go(page, link), 200);
+      await withoutOwnChecks(page);
+      assert.equal(await send(page, { new: one, again: other }), 422);
+      const { problem, heading, all } = await said(page);
+      assert.match(problem, wanted);
+      assert.match(heading, /choose a password/i);
+      messages.add(problem);
+      assert.ok(!all.includes(one), 'what was typed is not shown');
+      for (const name of ['new', 'again']) assert.equal(await page.locator(`[name=${name}]`).inputValue(), '');
+      await browser.look(page, `choose-${what.replaceAll(' ', '-')}`);
+      await assertEverywhere(person, status);
+    });
+  }
+  await step('each with a message of its own, and none of them has become the password', async () => {
+    assert.equal(messages.size, bad.length - 1, [...messages].join('\n'));
+    assert.equal(await signInApi(person.email, 'orbit lantern 51'), null);
+    // The link is still good, and a page that shows a problem takes a better password.
+    assert.equal(await go(page, link), 200);
+  });
+}
+
+export async function assertChoosePage(page, person) {
+  const { all, heading } = await said(page);
+  assert.match(heading, /password/i);
+  assert.ok(all.includes(`${person.first} ${person.last}`), all);
+  assert.equal(await page.locator('[autocomplete=username]').inputValue(), person.email);
+}
+
+export async function assertAccountPage(page, person) {
+  assert.equal(page.url().split('?')[0], at('/account'));
+  const { all } = await said(page);
+  for (const own of [person.email, person.first, person.last]) assert.ok(all.includes(own), `${own} in ${all}`);
+}
+
+/** Whoever is not signed in is led to the sign-in page. */
+export async function assertSignedOut(page) {
+  await go(page, at('/account'));
+  assert.equal(page.url().split('?')[0], at('/sign-in'));
+}
+
+/** A mail as a mail program shows it. */
+export async function inspectMail(browser, mail, name) {
+  const page = await browser.person();
+  await page.setContent(mail.html);
+  assert.ok((await page.locator('body').innerText()).includes(url));
+  await browser.look(page, name, { isMail: true });
+  await page.context().close();
+}
+
+/** Signs in and is there. */
+export async function signInAndCheck(page, person) {
+  assert.equal(await signIn(page, person.email, person.password), 200);
+  await assertAccountPage(page, person);
+}

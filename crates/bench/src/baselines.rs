@@ -1,0 +1,241 @@
+//! What the figures are measured against in the same run: the disk's flushes, a server that only says hello, and
+//! the very same create handler over a store that keeps nothing.
+
+use anyhow::Context;
+use bytes::Bytes;
+use directory::{
+    Account, BoxFuture, Caller, ChainReport, Change, Command, CommitError, Connection, ConnectionId, Event,
+    EventPosition, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Mutation, NewConnection, Page,
+    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone,
+    User, UserId, UserKey, UserQuery,
+};
+use http_body_util::Full;
+use hyper::Response;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use server::{ConnectionLimits, Limits, Listener, ListenerKind, PublicConfig};
+use std::collections::BTreeMap;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// How often 4 KiB in a file can be overwritten and flushed in a second.
+pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
+    let mut file = std::fs::File::create(folder.join("flush"))?;
+    file.write_all(&[0; 4096])?;
+    file.sync_data()?;
+    let begun = Instant::now();
+    let mut syncs = 0_u32;
+    while begun.elapsed() < Duration::from_secs(2) {
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        syncs += 1;
+    }
+    Ok(f64::from(syncs) / begun.elapsed().as_secs_f64())
+}
+
+/// Serves a yardstick until it is killed.
+pub(crate) fn serve(name: &str) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match name {
+        "hello" => runtime.block_on(serve_hello()),
+        "discard" => runtime.block_on(serve_null_store()),
+        _ => anyhow::bail!("there is no yardstick {name}; there are hello and discard"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the address, for the benchmark")]
+fn announce(text: &str) {
+    println!("{text}");
+}
+
+async fn serve_hello() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(&format!("{{\"listening\":\"http://{}\"}}", listener.local_addr()?));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let service = service_fn(|_| async {
+                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(
+                    b"hello world",
+                ))))
+            });
+            drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
+
+async fn serve_null_store() -> anyhow::Result<()> {
+    // The very same handler logs like it, too.
+    server::start_logging("text", tracing::Level::INFO);
+    let parts = server::Ports::new(Arc::new(NullStore::default()), Arc::new(adapters::TimeOrderedIds));
+    let house = server::build_app(parts, Limits::default(), PublicConfig::default())?;
+    let key = adapters::generate_api_key()?;
+    let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
+    let caller = Caller::operator(TenantNumber(1));
+    let added = house.directory.run(&caller, Command::AddConnection(new)).await;
+    added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    let socket = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = Listener {
+        socket,
+        tls: None,
+        kind: ListenerKind::Public,
+        connections: ConnectionLimits { total: 1024, per_address: 1024, trusted_proxies: Vec::new() },
+        header_timeout: Duration::from_secs(15),
+        write_timeout: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(1),
+    };
+    let address = listener.address().context("an address")?;
+    announce(&format!("{{\"listening\":\"http://{address}\",\"tenant\":1,\"key\":\"{key}\"}}"));
+    listener.serve(house.service, house.metrics, std::future::pending()).await;
+    Ok(())
+}
+
+/// A store that acknowledges everything and keeps one connection.
+#[derive(Default)]
+struct NullStore {
+    connections: Mutex<Vec<Connection>>,
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+type StoreResult<T> = Result<T, StoreError>;
+
+impl Store for NullStore {
+    fn user(&self, _: TenantNumber, _: UserKey) -> BoxFuture<'_, StoreResult<Option<User>>> {
+        ready(Ok(None))
+    }
+    fn users(&self, _: TenantNumber, _: UserQuery) -> BoxFuture<'_, StoreResult<Page<User>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
+    }
+    fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> BoxFuture<'_, StoreResult<Option<Item>>> {
+        ready(Ok(None))
+    }
+    fn items(&self, _: TenantNumber, _: ItemQuery) -> BoxFuture<'_, StoreResult<Page<Item>>> {
+        ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
+    }
+    fn members(&self, _: TenantNumber, _: ItemId) -> BoxFuture<'_, StoreResult<Vec<(UserId, u32)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn members_after(
+        &self,
+        _: TenantNumber,
+        _: ItemId,
+        _: u32,
+        _: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<(UserId, u32)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn server_secret(&self, _: &'static str) -> BoxFuture<'_, StoreResult<Option<ServerSecret>>> {
+        ready(Ok(Some(ServerSecret([0; 32]))))
+    }
+    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, StoreResult<Option<Tenant>>> {
+        let created = directory::Time::default();
+        ready(Ok(Some(Tenant {
+            number,
+            name: "Bench".into(),
+            created,
+            version: 0,
+            settings: TenantSettings::default(),
+            removed: None,
+        })))
+    }
+    fn tenants(&self) -> BoxFuture<'_, StoreResult<Vec<Tenant>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn connections_by_key_prefix(&self, _: [u8; 4]) -> BoxFuture<'_, StoreResult<Vec<Connection>>> {
+        self.connections(None)
+    }
+    fn connections(&self, _: Option<TenantNumber>) -> BoxFuture<'_, StoreResult<Vec<Connection>>> {
+        ready(Ok(self.connections.lock().clone()))
+    }
+    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, StoreResult<Option<Connection>>> {
+        ready(Ok(self.connections.lock().iter().find(|connection| connection.id == id).cloned()))
+    }
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
+        let mut receipt = Receipt::default();
+        for edit in change.mutations {
+            match edit {
+                Mutation::AddUser { user, .. } => receipt.users.push(*user),
+                Mutation::AddConnection(new) => {
+                    self.connections.lock().push(*new);
+                }
+                _ => {}
+            }
+        }
+        ready(Ok(receipt))
+    }
+    fn events(&self, _: EventPosition, _: u32) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn account(&self, _: TenantNumber, _: UserId) -> BoxFuture<'_, StoreResult<Option<Account>>> {
+        ready(Ok(None))
+    }
+    fn password_hashes(
+        &self,
+        _: TenantNumber,
+        _: (u32, u32),
+    ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn tombstone(&self, _: TenantNumber, _: UserKey) -> BoxFuture<'_, StoreResult<Option<Tombstone>>> {
+        ready(Ok(None))
+    }
+    fn tombstones(&self, _: TenantNumber, _: u32, _: u32) -> BoxFuture<'_, StoreResult<Vec<Tombstone>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn tombstones_between(
+        &self,
+        _: (directory::Time, directory::Time),
+        _: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<(TenantNumber, Tombstone)>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn mails_due(&self, _: directory::Time, _: u32) -> BoxFuture<'_, StoreResult<Vec<Mail>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn mails(
+        &self,
+        _: TenantNumber,
+        _: Option<UserId>,
+        _: (directory::Time, Uuid),
+        _: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<Mail>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn user_history(
+        &self,
+        _: TenantNumber,
+        _: UserId,
+        _: EventPosition,
+        _: u32,
+    ) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn chain_hash_at(
+        &self,
+        _: TenantNumber,
+        _: EventPosition,
+    ) -> BoxFuture<'_, StoreResult<Option<[u8; 32]>>> {
+        ready(Ok(None))
+    }
+    fn verify_chain(
+        &self,
+        _: Option<TenantNumber>,
+    ) -> BoxFuture<'_, StoreResult<BTreeMap<TenantNumber, ChainReport>>> {
+        ready(Ok(BTreeMap::new()))
+    }
+    fn health(&self) -> BoxFuture<'_, StoreResult<Health>> {
+        ready(Ok(Health::default()))
+    }
+}

@@ -1,0 +1,39 @@
+//! How long a rejected sign-in takes for a user who does not exist, relative to a wrong password: a difference would
+//! reveal which users exist.
+
+use crate::load::{request, send_for_status, spread};
+use crate::median;
+use anyhow::ensure;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// How many of either kind are timed.
+const ATTEMPTS: u64 = 400;
+
+/// The medians and their ratio. There are users `who0@example.com` and so on, as many as [`ATTEMPTS`] at least.
+pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..ATTEMPTS {
+        // In a random order: the pool's steady thread takes every fourth password, which would always be of the same kind.
+        let first = usize::from(spread(n, 2) == 1);
+        for kind in [first, 1 - first] {
+            let name = ["nobody", "who"][kind];
+            let body = format!("{{\"user\":\"{name}{n}@example.com\",\"password\":\"not the password\"}}");
+            let headers = format!(
+                "Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
+            );
+            let request = request("POST", "/v1/sign-in", &headers, &body);
+            let begun = Instant::now();
+            let (status, _) = send_for_status(address, &request)?;
+            times[kind].push(begun.elapsed().as_secs_f64() * 1000.0);
+            ensure!(status == 401, "a refusal of {name}{n} was a {status}");
+        }
+    }
+    let [unknown, wrong] = times.map(|mut times| median(&mut times));
+    let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
+    Ok(json!({
+        "unknown_user_ms": rounded(unknown),
+        "wrong_password_ms": rounded(wrong),
+        "ratio": rounded(unknown / wrong),
+    }))
+}

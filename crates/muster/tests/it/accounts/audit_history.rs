@@ -1,0 +1,146 @@
+//! The history is told in words, exported whole, and without a secret.
+
+use super::audit_store::run_sql;
+use super::{
+    HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_password_set, run_command,
+};
+use serde_json::{Value, json};
+
+/// Two tenants, and in the first everything that can happen; what must not be in any event.
+pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, TenantClient<'_>, Vec<String>) {
+    let (firm, other) = (TenantClient::new(home, "Acme"), TenantClient::new(home, "Other"));
+    let none = Value::Null;
+    let ok =
+        |reply: crate::support::HttpResponse| assert!(matches!(reply.status, 200..=204), "{}", reply.body);
+    let id = firm.invite_with("ann@x.y", &json!({"ExternalId": "ext-1", "Type": "Größe \"ß\" 'x'"}));
+    assert_password_set(
+        &PageClient::new(home).set_password(&home.wait_for_link("ann@x.y"), "geheim-nummer-eins"),
+    );
+    assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-eins", None).status, 200);
+    assert_eq!(firm.sign_in("ann@x.y", "geheim-falsch", None).status, 401);
+    ok(firm.send_onfire("PUT", json!({"Id": id, "FirstName": "Anna", "Password": "geheim-nummer-zwei"})));
+    other.create_user("bob@x.y", VALID_PASSWORD);
+    let number = firm.create_user("bob@x.y", "geheim-nummer-drei");
+    let known = json!({"firstName": "Robert", "email": "robert@x.y", "roleId": 2, "departmentId": 3});
+    ok(firm.send_json("PUT", &format!("/request/user/{number}"), &known));
+    let cid = json!({"user": {"email": "cid@x.y", "name": {"firstname": "Cid"}, "organisation": {"orgname": "Org"}}});
+    ok(firm.send_json("POST", "/api/2/users", &cid));
+    ok(firm.send_json(
+        "POST",
+        "/api/2/groups",
+        &json!({"group": {"name": "G", "users": ["cid@x.y", number]}}),
+    ));
+    ok(firm.send_json("PUT", "/api/2/groups/1", &json!({"group": {"name": "H", "users": [number]}})));
+    ok(firm.send_json("POST", "/api/2/users/cid@x.y/disable", &none));
+    other.invite("dan@x.y");
+    ok(firm.send_json("POST", "/api/2/users/cid@x.y/activate", &none));
+    let made = firm.send_json(
+        "POST",
+        "/scim/v2/Users",
+        &json!({"userName": "eve", "password": "geheim-nummer-vier"}),
+    );
+    let made: Value = serde_json::from_str(&made.body).expect("JSON");
+    let eve = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
+    let change = json!({"Operations": [{"op": "replace", "path": "displayName", "value": "Eve"}]});
+    ok(firm.send_json("PATCH", &eve, &change));
+    ok(firm.send_json("DELETE", &eve, &none));
+    for arguments in [
+        &["user", "add", "fay@x.y", "--first-name", "Fay", "--external-id", "ext-f"][..],
+        &["user", "delete", "fay@x.y"],
+        &["user", "restore", "ext-f"],
+        &["user", "delete", "ext-f"],
+        &["role", "add", "Clerk", "--rank", "User"],
+        &["tenant", "set", "--sender-name", "Zoë"],
+        &["connection", "rotate", "main"],
+    ] {
+        let said = firm.run_json(arguments);
+        assert!(said["error"].is_null(), "{arguments:?}: {said}");
+    }
+    PageClient::new(home).submit(&firm.page_path("forgot"), &[("user", "robert@x.y")]);
+    let reset = home.wait_for_link("robert@x.y");
+    assert_password_set(&PageClient::new(home).set_password(&reset, "geheim-nummer-neun"));
+    // No event is added after that.
+    firm.wait_for_outcomes();
+    other.wait_for_outcomes();
+    let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
+    let secrets =
+        [link(&reset), link(&home.wait_for_link("ann@x.y")), firm.key.clone(), firm.sign_in_key.clone()];
+    (firm, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())
+}
+
+#[test]
+fn history_is_complete_exportable_and_free_of_secrets() {
+    let home = InProcessServer::new();
+    let (firm, other, secrets) = record_history(&home);
+    let store = home.store();
+    let (is_whole, said) = run_command(store, &["audit", "verify", "--json"]);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert!(is_whole && said["whole"] == true, "{said}");
+    let mut positions = Vec::new();
+    for (firm, at) in [(&firm, 0), (&other, 1)] {
+        let tenant = firm.number.to_string();
+        let (is_well, export) = run_command(store, &["audit", "export", "--tenant", &tenant]);
+        assert!(is_well, "{export}");
+        let events: Vec<Value> =
+            export.lines().map(|line| serde_json::from_str(line).expect("one document a line")).collect();
+        assert_eq!(said["tenants"][at]["events"], events.len());
+        assert_eq!(
+            run_sql(store, &format!("SELECT count(*) FROM events WHERE tenant = {tenant}")),
+            events.len().to_string()
+        );
+        for event in &events {
+            assert_eq!(event["tenant"], firm.number, "{event}");
+            positions.push(event["position"].as_u64().expect("a position"));
+        }
+        for secret in &secrets {
+            assert!(!export.contains(secret.as_str()), "{secret} is exported");
+        }
+        let after = events[events.len() / 2]["position"].to_string();
+        let (_, rest) = run_command(store, &["audit", "export", "--tenant", &tenant, "--after", &after]);
+        assert_eq!(rest.lines().count(), events.len() - events.len() / 2 - 1);
+    }
+    positions.sort_unstable();
+    positions.dedup();
+    assert_eq!(positions.len().to_string(), run_sql(store, "SELECT count(*) FROM events"));
+    let tenant = firm.number.to_string();
+    let told = |who: &str| {
+        let (is_well, told) = run_command(store, &["audit", "show", "--user", who, "--tenant", &tenant]);
+        assert!(is_well, "{told}");
+        assert!(secrets.iter().all(|secret| !told.contains(secret.as_str())), "{told}");
+        told
+    };
+    let ann = told("ann@x.y");
+    assert_in_order(
+        &ann,
+        &["created, invited", "mail queued", "mail sent", "link was used", "signed in", "password set"],
+    );
+    assert_in_order(&told("ext-f"), &["created", "deleted", "restored", "deleted"]);
+    let cid = told("cid@x.y");
+    assert_in_order(&cid, &["created", "sign-ins ended", "activated"]);
+    assert!(cid.contains("main") && told("ext-f").contains("terminal"), "who did it: {cid}");
+    // Filters, also without a user.
+    let shown = |filters: &[&str]| {
+        let (is_well, shown) =
+            run_command(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
+        assert!(is_well && secrets.iter().all(|secret| !shown.contains(secret.as_str())), "{shown}");
+        shown
+    };
+    assert!(ann.contains("\"Anna\""), "the new value: {ann}");
+    let roles = shown(&["--kind", "role"]);
+    assert!(roles.contains("role \"Clerk\" created") && !roles.contains("user "), "{roles}");
+    let over_main = shown(&["--connection", "main", "--kind", "user"]);
+    assert!(over_main.contains("main") && !over_main.contains("terminal"), "{over_main}");
+    let by_hand =
+        shown(&["--actor", "TERMINAL (", "--since", "2020-01-01", "--until", "2999-01-01T00:00:00Z"]);
+    assert!(by_hand.contains("tenant \"Acme\" updated: settings"), "{by_hand}");
+    assert!(shown(&["--since", "2999-01-01"]).contains("No event matches"));
+    let (is_well, said) = run_command(store, &["audit", "show", "--user", "nobody@x.y", "--tenant", &tenant]);
+    assert!(!is_well && said.contains("nobody@x.y"), "{said}");
+}
+
+fn assert_in_order(told: &str, words: &[&str]) {
+    let mut rest = told;
+    for word in words {
+        rest = rest.split_once(word).unwrap_or_else(|| panic!("no {word:?} where it belongs in {told}")).1;
+    }
+}

@@ -1,0 +1,158 @@
+//! Passwords that other systems have stored go on working, and are stored our way after the first sign-in; and no
+//! number of sign-ins at once brings a server down.
+
+use super::{TenantClient, VALID_PASSWORD, start_with_mail_server};
+use crate::support::{Server, is_on_postgres};
+use std::collections::BTreeMap;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::waiting::wait_until;
+
+/// Hashes of one password as other systems have them.
+const FOREIGN_HASHES: &[&str] = include!("../../../../adapters/tests/data/foreign_hashes.rs.in");
+const PASSWORD: &str = "pässword 1";
+
+/// The stored hash of the person of a number.
+fn stored_hash(store: &str, number: u64) -> String {
+    let question = format!("SELECT password FROM users WHERE number = {number}");
+    if is_on_postgres() {
+        return testkit::postgres::query(store, &question);
+    }
+    let db = rusqlite::Connection::open(store).expect("opened");
+    db.query_row(&question, [], |row| row.get(0)).expect("a hash")
+}
+
+/// Adds somebody with a stored password.
+fn add_user_with_hash(firm: &TenantClient, email: &str, hash: &str) -> serde_json::Value {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), hash).expect("written");
+    let file = file.path().to_str().expect("text").to_owned();
+    firm.run_json(&["user", "add", email, "--first-name", "P", "--password-hash-file", &file])
+}
+
+#[test]
+fn foreign_hashes_sign_in_and_are_rehashed() {
+    let server = Server::start(&[]);
+    let firm = TenantClient::new(&server, "Acme");
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(stored) = FOREIGN_HASHES.get(n) else { return };
+                    check_rehashed(&firm, &format!("p{n}@x.y"), stored);
+                }
+            });
+        }
+    });
+}
+
+/// A new user with a stored hash signs in, and the hash is replaced by ours.
+fn check_rehashed(firm: &TenantClient, email: &str, stored: &str) {
+    let store = firm.target.store();
+    let number = add_user_with_hash(firm, email, &format!("{stored}\n"))["number"].as_u64().expect("added");
+    assert_eq!(stored_hash(store, number), stored, "it is kept as it is until somebody signs in");
+    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
+    assert_eq!(stored_hash(store, number), stored, "a wrong one changes nothing");
+    for _ in 0..2 {
+        let reply = firm.sign_in(email, PASSWORD, None);
+        assert_eq!(reply.status, 200, "{stored}: {}", reply.body);
+        let ours = stored_hash(store, number);
+        assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2"), "{stored}: {ours}");
+    }
+    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
+}
+
+#[test]
+fn invalid_hashes_are_rejected() {
+    let server = Server::start(&[]);
+    let firm = TenantClient::new(&server, "Acme");
+    let argon2 = "$Cbg6Q22354oZpIKMANcBZw$ESx/wDc2YDIwpasQUIEsP8rOFABPW2yvjgO+CYCCP7k";
+    let pbkdf2 = "$MDEyMzQ1Njc4OWFiY2RlZg$+FL+McA9nAb1E3e1Q6wLp+pW6uC20N1iWXD1DCdnA/E";
+    let scrypt = "$MDEyMzQ1Njc4OWFiY2RlZg$Ws+EMA53dfkcXDSWeQEwawxnFnuxhHhv4rghHhOMzzc";
+    let bcrypt = "$OAKYDP4vAEDyRD1432OhQeq2GcBvlGrAxAbFU.t/DLiqj21emQnU.";
+    let absurd = [
+        String::new(),
+        VALID_PASSWORD.to_owned(),
+        "5f4dcc3b5aa765d61d8327deb882cf99".to_owned(),
+        "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/".to_owned(),
+        format!("$argon2id$v=19$m=4294967295,t=2,p=1{argon2}"),
+        format!("$argon2id$v=19$m=19456,t=4294967295,p=1{argon2}"),
+        format!("$argon2id$v=19$m=19456,t=2,p=0{argon2}"),
+        format!("$argon2id$v=19$m=1,t=2,p=1{argon2}"),
+        "$argon2id$v=19$m=19456,t=2,p=1$Cbg6Q22354oZpIKMANcBZw".to_owned(),
+        format!("$pbkdf2-sha256$i=4294967295,l=32{pbkdf2}"),
+        format!("$pbkdf2-sha256$i=0,l=32{pbkdf2}"),
+        format!("$scrypt$ln=40,r=8,p=1{scrypt}"),
+        format!("$scrypt$ln=10,r=4294967295,p=1{scrypt}"),
+        format!("$2b$31{bcrypt}"),
+        format!("$2b$99{bcrypt}"),
+        format!("$2b$05{}", &bcrypt[..20]),
+        format!("{}\n{}", FOREIGN_HASHES[0], FOREIGN_HASHES[1]),
+        "x".repeat(100_000),
+    ];
+    let before = firm.event_count();
+    for hash in &absurd {
+        let said = add_user_with_hash(&firm, "p@x.y", hash);
+        assert!(said["error"].as_str().is_some_and(|why| why.len() > 10), "{hash:.80}: {said}");
+        assert!(hash.is_empty() || !said.to_string().contains(hash.as_str()), "{said}");
+    }
+    assert_eq!(firm.run_json(&["user", "list"])["total"], 0);
+    assert_eq!(firm.event_count(), before);
+}
+
+/// A figure of a process's memory, in MiB.
+fn memory_mib(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
+    line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("KiB") / 1024
+}
+
+/// Three hundred at once, each of somebody else: what a morning at work looks like, only all in one second.
+#[test]
+fn a_flood_of_sign_ins_is_answered_in_bounded_memory() {
+    let (_post, server) = start_with_mail_server(&["--log-level", "error"]);
+    let firm = TenantClient::new(&server, "Acme");
+    for n in 0..30 {
+        firm.create_user(&format!("p{n}@x.y"), VALID_PASSWORD);
+    }
+    assert_eq!(firm.sign_in("p0@x.y", VALID_PASSWORD, None).status, 200);
+    let before = memory_mib(server.pid(), "VmRSS:");
+    let start = Barrier::new(300);
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..300)
+            .map(|n| {
+                let (firm, start) = (&firm, &start);
+                scope.spawn(move || {
+                    let password = if n % 3 == 0 { "not the password" } else { VALID_PASSWORD };
+                    let address = format!("10.0.{}.{}", n / 20, n % 20);
+                    start.wait();
+                    firm.sign_in(&format!("p{}@x.y", n % 30), password, Some(&address))
+                })
+            })
+            .collect();
+        asking.into_iter().map(|one| one.join().expect("answered")).collect()
+    });
+    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
+    for reply in &replies {
+        *counts.entry(reply.status).or_default() += 1;
+        assert!(matches!(reply.status, 200 | 401 | 429 | 503), "{reply:?}");
+        if matches!(reply.status, 429 | 503) {
+            let wait = reply.header("retry-after").and_then(|value| value.parse::<u32>().ok());
+            assert!(wait.is_some_and(|wait| (1..=300).contains(&wait)), "{reply:?}");
+        }
+    }
+    let most = memory_mib(server.pid(), "VmHWM:");
+    println!("{counts:?}; memory {before} MiB before, {most} MiB at the most");
+    assert!(counts.get(&200) > Some(&10) && counts.contains_key(&503), "{counts:?}");
+    assert!(most < before + 150, "{before} MiB before, {most} MiB at the most");
+    // Nobody who is right is kept out once it is over.
+    firm.create_user("late@x.y", VALID_PASSWORD);
+    wait_until("a sign-in after the rush", || match firm.sign_in("late@x.y", VALID_PASSWORD, None).status {
+        200 => true,
+        // The last of the rush may still be in the queue.
+        503 => false,
+        other => panic!("{other}"),
+    });
+}

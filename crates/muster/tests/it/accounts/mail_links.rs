@@ -1,0 +1,270 @@
+//! A link of a mail works once, for whom it was meant, as long as it was meant to, and only as it was sent.
+
+use super::{
+    HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_page, assert_password_set,
+    form_token, newest_mailed_link, start_with_mail_server,
+};
+use serde_json::{Value, json};
+use std::sync::Barrier;
+
+/// Ten who use one link at once, each with a password of their own; the one that was taken.
+fn race_for_link(door: &dyn HttpTarget, link: &str) -> String {
+    let start = Barrier::new(10);
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..10)
+            .map(|n| {
+                let start = &start;
+                scope.spawn(move || {
+                    let mut visitor = PageClient::new(door);
+                    let form = form_token(&visitor.get(link));
+                    let password = format!("{VALID_PASSWORD} {n}");
+                    start.wait();
+                    let fields = [("token", form.as_str()), ("new", &password), ("again", &password)];
+                    (visitor.post(link, &fields), password)
+                })
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().expect("answered")).collect()
+    });
+    let (won, lost): (Vec<_>, Vec<_>) = replies.into_iter().partition(|(reply, _)| reply.status == 303);
+    assert_eq!((won.len(), lost.len()), (1, 9), "{lost:?}");
+    for (reply, _) in &lost {
+        assert_page(reply, 410);
+    }
+    assert_password_set(&won[0].0);
+    won[0].1.clone()
+}
+
+#[test]
+fn one_of_ten_concurrent_uses_succeeds() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    firm.invite("ann@x.y");
+    let won = race_for_link(&home, &home.wait_for_link("ann@x.y"));
+    for n in 0..10 {
+        let password = format!("{VALID_PASSWORD} {n}");
+        let reply = firm.sign_in("ann@x.y", &password, None);
+        assert_eq!(reply.status, if password == won { 200 } else { 401 }, "{password}: {}", reply.body);
+        // So many wrong ones in a row would slow her down.
+        home.advance_clock(301);
+    }
+}
+
+#[test]
+fn one_concurrent_use_succeeds_over_sockets() {
+    let (post, server) = start_with_mail_server(&[]);
+    let firm = TenantClient::new(&server, "Acme");
+    firm.invite("ann@x.y");
+    let won = race_for_link(&server, &newest_mailed_link(&post, "ann@x.y"));
+    let lost = i32::from(won.ends_with('0'));
+    assert_eq!(firm.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {lost}"), None).status, 401);
+    assert_eq!(firm.sign_in("ann@x.y", &won, None).status, 200);
+    let reply = PageClient::new(&server)
+        .submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
+    assert_eq!((reply.status, reply.header("location")), (303, Some(firm.page_path("account").as_str())));
+}
+
+/// Looks at a link that is not good and tries to use it, with the token of a form that is; nothing happens.
+fn assert_rejected(firm: &TenantClient, link: &str, status: u16) {
+    let before = firm.event_count();
+    try_links(firm, &[link.to_owned()], status);
+    assert_eq!(firm.event_count(), before, "{link}: nothing happens");
+}
+
+fn try_links(firm: &TenantClient, links: &[String], status: u16) {
+    let mut visitor = PageClient::new(firm.target);
+    // A form of the tenant whose pages they are.
+    let tenant = links[0].split('/').nth(2).expect("a tenant");
+    let form = form_token(&visitor.get(&format!("/t/{tenant}/sign-in")));
+    for link in links {
+        assert_page(&visitor.get(link), status);
+        let fields = [("token", form.as_str()), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
+        assert_page(&visitor.post(link, &fields), status);
+    }
+}
+
+#[test]
+fn altered_or_truncated_links_are_rejected() {
+    let home = InProcessServer::new();
+    let (firm, other) = (TenantClient::new(&home, "Acme"), TenantClient::new(&home, "Other"));
+    firm.invite("ann@x.y");
+    // Also somebody there, so that the other has people with the same numbers.
+    other.invite("bob@x.y");
+    let link = home.wait_for_link("ann@x.y");
+    let (folder, sealed) = link.rsplit_once('/').expect("a path");
+    assert!(sealed.len() > 40 && sealed.is_ascii(), "{sealed}");
+    let mut bad: Vec<String> = (0..sealed.len())
+        .map(|at| {
+            let new = if &sealed[at..=at] == "A" { "B" } else { "A" };
+            format!("{folder}/{}{new}{}", &sealed[..at], &sealed[at + 1..])
+        })
+        .collect();
+    bad.extend((1..sealed.len()).map(|length| format!("{folder}/{}", &sealed[..length])));
+    bad.extend([format!("{link}A"), format!("{link}="), format!("{link}%20"), format!("{link}.")]);
+    let before = (firm.event_count(), other.event_count());
+    try_links(&firm, &bad, 404);
+    // Whole, but for another tenant, or for another use.
+    let elsewhere = [
+        link.replacen(&firm.page_path(""), &other.page_path(""), 1),
+        link.replace("/invitation/", "/reset/"),
+    ];
+    assert_ne!(elsewhere[0], link);
+    try_links(&firm, &elsewhere[..1], 404);
+    try_links(&firm, &elsewhere[1..], 404);
+    assert_eq!((firm.event_count(), other.event_count()), before, "nothing happens");
+    assert_password_set(&PageClient::new(&home).set_password(&link, VALID_PASSWORD));
+}
+
+#[test]
+fn viewing_or_a_rejected_password_does_not_consume_a_link() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    firm.invite("ann@x.y");
+    firm.run_json(&["tenant", "set", "--min-password-length", "16"]);
+    let link = home.wait_for_link("ann@x.y");
+    let before = firm.event_count();
+    for _ in 0..50 {
+        // Scanners of mails follow links, each time without a cookie.
+        assert_page(&PageClient::new(&home).get(&link), 200);
+    }
+    let mut visitor = PageClient::new(&home);
+    let form = form_token(&visitor.get(&link));
+    for (token, new, again) in [
+        (form.as_str(), "fünfzehn zeiche", "fünfzehn zeiche"),
+        (&form, VALID_PASSWORD, "vier rote fische im teich?"),
+        (&form, "", ""),
+        ("", VALID_PASSWORD, VALID_PASSWORD),
+        ("x", VALID_PASSWORD, VALID_PASSWORD),
+    ] {
+        let reply = visitor.post(&link, &[("token", token), ("new", new), ("again", again)]);
+        assert!(
+            (400..500).contains(&reply.status) || reply.status == 200,
+            "{}: {}",
+            reply.status,
+            reply.body
+        );
+        assert!(!reply.body.contains(VALID_PASSWORD), "a page shows no password");
+    }
+    // A form from elsewhere has no cookie of ours.
+    let fields = [("token", form.as_str()), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
+    assert_ne!(PageClient::new(&home).post(&link, &fields).status, 303);
+    assert_eq!(firm.event_count(), before, "nothing happens");
+    assert_password_set(&visitor.post(&link, &fields));
+    assert_rejected(&firm, &link, 410);
+    assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, None).status, 200);
+}
+
+#[test]
+fn invitations_expire() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    firm.run_json(&["tenant", "set", "--invitation-hours", "1"]);
+    for email in ["ann@x.y", "bob@x.y"] {
+        firm.invite(email);
+    }
+    let [ann, bob] = ["ann@x.y", "bob@x.y"].map(|email| home.wait_for_link(email));
+    home.advance_clock(3500);
+    assert_password_set(&PageClient::new(&home).set_password(&ann, VALID_PASSWORD));
+    let mut visitor = PageClient::new(&home);
+    let form = form_token(&visitor.get(&bob));
+    home.advance_clock(101);
+    assert_rejected(&firm, &bob, 410);
+    // Also for somebody who has had the page open since.
+    assert_page(
+        &visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]),
+        410,
+    );
+    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
+}
+
+#[test]
+fn a_newer_invitation_invalidates_the_older() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    firm.invite("ann@x.y");
+    home.wait_for_link("ann@x.y");
+    firm.run_json(&["user", "invite", "ann@x.y"]);
+    let links = home.wait_for_links("ann@x.y", 2);
+    assert_rejected(&firm, &links[0], 410);
+    assert_password_set(&PageClient::new(&home).set_password(&links[1], VALID_PASSWORD));
+    assert_rejected(&firm, &links[0], 410);
+}
+
+#[test]
+fn changes_to_the_user_invalidate_the_link() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    let none = Value::Null;
+    let cases = ["disable", "archive", "suspended", "scim", "delete", "e-mail"];
+    // All are invited first: mails that are queued together are sent together.
+    let invited = cases.map(|what| (what, format!("{}@x.y", what.replace('-', "")))).map(|(what, email)| {
+        let id = firm.invite(&email);
+        (what, email, id)
+    });
+    let invited = invited.map(|(what, email, id)| {
+        let link = home.wait_for_link(&email);
+        (what, email, id, link)
+    });
+    firm.wait_for_outcomes();
+    for (what, email, id, link) in invited {
+        let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
+        let suspended = json!({"user": {"email": email, "name": {"firstname": "A"}, "status": "suspended"}});
+        let reply = match what {
+            "suspended" => firm.send_json("PUT", &format!("/api/2/users/{email}"), &suspended),
+            "scim" => firm.send_json("PATCH", &format!("/scim/v2/Users/{id}"), &off),
+            "delete" => firm.send_onfire("DELETE", json!({"Id": id})),
+            "e-mail" => firm.send_onfire("PUT", json!({"Id": id, "Email": "new@x.y"})),
+            _ => firm.send_json("POST", &format!("/api/2/users/{email}/{what}"), &none),
+        };
+        assert!(reply.status == 200, "{what}: {}", reply.body);
+        // A new address is sent a new invitation.
+        firm.wait_for_outcomes();
+        assert_rejected(&firm, &link, 410);
+        if matches!(what, "disable" | "archive") {
+            // What was taken back stays so: whoever has the mail may not come in later by it.
+            let reply = firm.send_json("POST", &format!("/api/2/users/{email}/activate"), &none);
+            assert_eq!(reply.status, 200, "{}", reply.body);
+            assert_rejected(&firm, &link, 410);
+        }
+    }
+}
+
+#[test]
+fn reset_links_are_single_use_and_expire() {
+    let home = InProcessServer::new();
+    let firm = TenantClient::new(&home, "Acme");
+    firm.create_user("bob@x.y", VALID_PASSWORD);
+    let before = firm.event_count();
+    let forgot = |user: &str| PageClient::new(&home).submit(&firm.page_path("forgot"), &[("user", user)]);
+    let (known, unknown) = (forgot("bob@x.y"), forgot("nobody@x.y"));
+    assert_eq!((known.status, &known.body), (unknown.status, &unknown.body), "it tells nobody who is there");
+    home.wait_for_link("bob@x.y");
+    let mailed = firm.event_count();
+    forgot("bob@x.y");
+    assert_eq!(firm.event_count(), mailed, "nobody is buried under mails");
+    home.advance_clock(300);
+    forgot("bob@x.y");
+    let links = home.wait_for_links("bob@x.y", 2);
+    assert!(links[0].starts_with(&firm.page_path("reset/")), "{links:?}");
+    assert!(firm.event_count() > before);
+    assert_rejected(&firm, &links[1].replace("/reset/", "/invitation/"), 404);
+    // Anybody can ask for a link, so the one before stays good, or strangers could keep every link from working.
+    assert_password_set(&PageClient::new(&home).set_password(&links[0], "fünf blaue vögel am himmel"));
+    assert_rejected(&firm, &links[0], 410);
+    assert_rejected(&firm, &links[1], 410);
+    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
+    assert_eq!(firm.sign_in("bob@x.y", "fünf blaue vögel am himmel", None).status, 200);
+    // A password that came another way ends a link that is still open.
+    home.advance_clock(300);
+    forgot("bob@x.y");
+    let link = home.wait_for_links("bob@x.y", 3).remove(2);
+    let mut visitor = PageClient::new(&home);
+    let reply = visitor.submit(
+        &firm.page_path("sign-in"),
+        &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")],
+    );
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    let fields = [("old", "fünf blaue vögel am himmel"), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
+    assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
+    assert_rejected(&firm, &link, 410);
+}

@@ -1,0 +1,148 @@
+//! A rejection does not reveal whether a user exists, neither by its status nor by its text. That it takes as long for
+//! unknown users is checked by counting what is computed (`testkit::lives`, `adapters/passwords.rs`) and measured by
+//! `cargo xtask bench sign-in`.
+
+use super::{InProcessServer, PageClient, TenantClient, VALID_PASSWORD, form_token};
+use crate::support::{HttpResponse, Server};
+use serde_json::json;
+
+/// Somebody active, somebody suspended, and somebody without any password.
+fn create_users(firm: &TenantClient) {
+    for email in ["ann@x.y", "sus@x.y"] {
+        firm.create_user(email, VALID_PASSWORD);
+    }
+    let suspended = json!({"user": {"email": "sus@x.y", "name": {"firstname": "S"}, "status": "suspended"}});
+    assert_eq!(firm.send_json("PUT", "/api/2/users/sus@x.y", &suspended).status, 200);
+    firm.invite_with("new@x.y", &json!({"DoNotEmail": true}));
+}
+
+/// Who must not be told apart.
+const REJECTED_SIGN_INS: [(&str, &str); 4] = [
+    ("nobody@x.y", VALID_PASSWORD),
+    ("ann@x.y", "not her password"),
+    ("sus@x.y", VALID_PASSWORD),
+    ("new@x.y", VALID_PASSWORD),
+];
+
+/// An answer without what differs from one request to the next.
+fn comparable(reply: &HttpResponse, typed: &str, form: Option<&str>) -> (u16, Vec<String>, String) {
+    let mut body = reply.body.replace(typed, "TYPED");
+    if form.is_some() {
+        body = body.replace(&form_token(reply), "TOKEN");
+    }
+    let changing = ["date:", "x-request-id:", "content-length:", "set-cookie:"];
+    let is_same = |line: &&str| !changing.iter().any(|name| line.to_ascii_lowercase().starts_with(name));
+    (reply.status, reply.head.lines().filter(is_same).map(str::to_owned).collect(), body)
+}
+
+#[test]
+fn rejections_are_identical_for_all_users() {
+    let server = Server::start(&[]);
+    let firm = TenantClient::new(&server, "Acme");
+    create_users(&firm);
+    let asked = |user: &str, password: &str| firm.sign_in(user, password, None);
+    let typed = |user: &str, password: &str| {
+        PageClient::new(&server).submit(&firm.page_path("sign-in"), &[("user", user), ("password", password)])
+    };
+    assert_eq!(asked("ann@x.y", VALID_PASSWORD).status, 200);
+    let answers: Vec<_> =
+        REJECTED_SIGN_INS.map(|(user, password)| comparable(&asked(user, password), user, None)).to_vec();
+    assert_eq!(answers[0].0, 401);
+    assert!(answers[0].2.contains("\"sign_in_refused\""), "{}", answers[0].2);
+    let pages: Vec<_> = REJECTED_SIGN_INS
+        .map(|(user, password)| {
+            let reply = typed(user, password);
+            assert!(
+                !reply.body.contains(VALID_PASSWORD) && !reply.body.contains("not her"),
+                "a page shows no password"
+            );
+            comparable(&reply, user, Some("form"))
+        })
+        .to_vec();
+    assert!(pages[0].0 < 500 && pages[0].0 != 303, "{pages:?}");
+    for replies in [answers, pages] {
+        for (reply, who) in replies.iter().zip(REJECTED_SIGN_INS) {
+            assert_eq!(*reply, replies[0], "{who:?}");
+        }
+    }
+}
+
+#[test]
+fn throttling_reveals_nothing() {
+    let home = InProcessServer::with_manual_clock();
+    let firm = TenantClient::new(&home, "Acme");
+    create_users(&firm);
+    let rounds = REJECTED_SIGN_INS.map(|(user, password)| {
+        let address = format!("10.0.0.{}", user.len());
+        let statuses: Vec<u16> =
+            (0..8).map(|_| firm.sign_in(user, password, Some(&address)).status).collect();
+        let last = firm.sign_in(user, password, Some(&address));
+        (statuses, comparable(&last, user, None))
+    });
+    assert!(rounds[0].0.contains(&401) && rounds[0].1.0 == 429, "{rounds:?}");
+    for (round, who) in rounds.iter().zip(REJECTED_SIGN_INS) {
+        // A second more or less to wait depends on when it was asked.
+        let free = |statuses: &[u16]| statuses.iter().take_while(|status| **status == 401).count();
+        assert_eq!(free(&round.0), free(&rounds[0].0), "{who:?}");
+        assert_eq!((round.1.0, &round.1.2), (rounds[0].1.0, &rounds[0].1.2), "{who:?}");
+    }
+}
+
+/// Who counts numbers up must not learn who the tenants are.
+#[test]
+fn tenant_numbers_reveal_nothing() {
+    let home = InProcessServer::with_manual_clock();
+    let firm = TenantClient::new(&home, "Acme Rockets");
+    firm.create_user("ann@x.y", VALID_PASSWORD);
+    firm.invite("bob@x.y");
+    // What a page of a number says, and what it says to somebody who fills in its form.
+    let seen = |number: u64, page: &str, fields: &[(&str, &str)]| {
+        let (path, mut visitor) = (format!("/t/{number}/{page}"), PageClient::new(&home));
+        let looked = visitor.get(&path);
+        let has_form = looked.status == 200;
+        let sent = has_form.then(|| visitor.submit(&path, fields));
+        [
+            Some((looked, has_form)),
+            sent.map(|sent| {
+                let again = sent.body.contains("name=\"token\"");
+                (sent, again)
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(reply, has_form)| {
+            let (status, head, body) = comparable(&reply, "nobody@x.y", has_form.then_some("form"));
+            let (number, escaped) = (format!("/t/{number}"), format!("&#x2f;t&#x2f;{number}"));
+            let head: Vec<String> = head.iter().map(|line| line.replace(&number, "/t/N")).collect();
+            (status, head, body.replace(&number, "/t/N").replace(&escaped, "/t/N"))
+        })
+        .collect::<Vec<_>>()
+    };
+    let whole = format!("invitation/{}", "A".repeat(65));
+    for (page, fields) in [
+        ("sign-in", &[("user", "nobody@x.y"), ("password", VALID_PASSWORD)][..]),
+        ("forgot", &[("user", "nobody@x.y")]),
+        ("account", &[]),
+        ("", &[]),
+        ("password", &[]),
+        (&whole, &[]),
+        ("nowhere", &[]),
+    ] {
+        let (there, not_there) = (seen(firm.number, page, fields), seen(4711, page, fields));
+        assert_eq!(there, not_there, "{page}");
+        assert!(there.iter().all(|(.., body)| !body.contains("Rockets")), "{page}: {there:?}");
+    }
+    let door = PageClient::new(&home).get("/sign-in?tenant=4711");
+    assert!(door.status == 303, "{door:?}");
+    // Whoever has a link, is signed in, or deals with a tenant that wants it, sees the name.
+    let link = home.wait_for_link("bob@x.y");
+    assert!(PageClient::new(&home).get(&link).body.contains("Acme Rockets"));
+    let mut ann = PageClient::new(&home);
+    assert_eq!(
+        ann.submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", VALID_PASSWORD)]).status,
+        303
+    );
+    assert!(ann.get(&firm.page_path("account")).body.contains("Acme Rockets"));
+    assert_eq!(firm.run_json(&["tenant", "set", "--public-name", "true"])["publicName"], true);
+    assert!(PageClient::new(&home).get(&firm.page_path("sign-in")).body.contains("Acme Rockets"));
+}

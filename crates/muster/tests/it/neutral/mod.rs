@@ -1,8 +1,0 @@
-//! Tests that open no engine: they run once, in memory where they need a directory, and fail if they open one.
-
-mod examples;
-mod filter_oracle;
-pub(crate) mod golden;
-mod mutations;
-mod openapi;
-mod scim_rows;

@@ -1,0 +1,131 @@
+//! Texts that clients and operators rely on, compared with files in `tests/golden`: the OpenAPI document, the help of
+//! every command, and `muster config`. With `MUSTER_RECORD=1` the files are written instead.
+
+use crate::support::{MUSTER, TestApp, build_request, repo_root, runtime};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Golden files by their names.
+pub(crate) type Texts = BTreeMap<String, String>;
+
+#[test]
+fn openapi_document_matches_golden() {
+    let (status, body) = runtime().block_on(async {
+        TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await
+    });
+    assert_eq!(status, 200);
+    let mut document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    // A release alone changes nothing else.
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    document["info"]["version"] = "VERSION".into();
+    let pretty = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
+    check(&golden_dir(), Texts::from([("openapi.json".into(), pretty)]));
+}
+
+#[test]
+fn settings_match_golden() {
+    check(&golden_dir(), Texts::from([("config.txt".into(), output(&["config"]))]));
+}
+
+#[test]
+fn help_texts_match_golden() {
+    let mut texts = Texts::new();
+    collect_help(&cli::command(), &[], &mut texts);
+    assert!(texts.len() > 30, "the commands are found: {:?}", texts.keys());
+    let folder = golden_dir().join("help");
+    for stale in file_names(&folder).into_iter().filter(|name| !texts.contains_key(name)) {
+        assert!(is_recording(), "{stale}: no command has this help; {RECORD_HINT}");
+        std::fs::remove_file(folder.join(stale)).expect("removed");
+    }
+    check(&folder, texts);
+}
+
+#[test]
+fn no_stale_golden_files() {
+    let known = ["config.txt", "help", "json", "openapi.json"];
+    let stale: Vec<String> =
+        file_names(&golden_dir()).into_iter().filter(|name| !known.contains(&&**name)).collect();
+    assert!(stale.is_empty(), "no test compares {stale:?}");
+}
+
+/// The help of a command and of all below it.
+fn collect_help(command: &clap::Command, above: &[&str], texts: &mut Texts) {
+    let mut arguments = above.to_vec();
+    arguments.push("--help");
+    let name = [&["muster"], above].concat().join("-") + ".txt";
+    assert!(texts.insert(name.clone(), output(&arguments)).is_none(), "two commands share {name}");
+    for below in command.get_subcommands() {
+        collect_help(below, &[above, &[below.get_name()]].concat(), texts);
+    }
+}
+
+/// What the program prints where no variable is set and no settings file is there.
+fn output(arguments: &[&str]) -> String {
+    let empty = tempfile::tempdir().expect("a folder");
+    let output = Command::new(MUSTER).args(arguments).env_clear().current_dir(&empty).output().expect("ran");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+pub(crate) fn golden_dir() -> PathBuf {
+    repo_root().join("crates/muster/tests/golden")
+}
+
+fn file_names(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten();
+    let name = |file: std::io::Result<std::fs::DirEntry>| file.expect("a file").file_name().into_string();
+    let mut names: Vec<String> = files.map(|file| name(file).expect("text")).collect();
+    names.sort();
+    names
+}
+
+const RECORD_HINT: &str =
+    "if this is meant, run `MUSTER_RECORD=1 cargo test -p muster --test it golden` and review what changed";
+
+fn is_recording() -> bool {
+    std::env::var_os("MUSTER_RECORD").is_some()
+}
+
+/// Compares texts with the files of a folder, or writes them.
+pub(crate) fn check(folder: &Path, texts: Texts) {
+    let mut wrong = Vec::new();
+    for (name, text) in texts {
+        let path = folder.join(&name);
+        if is_recording() {
+            std::fs::create_dir_all(folder).expect("a folder");
+            std::fs::write(path, text).expect("written");
+        } else if let Err(what) = compare(&std::fs::read_to_string(path).unwrap_or_default(), &text) {
+            wrong.push(format!("{name}:{what}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n{RECORD_HINT}", wrong.join("\n"));
+}
+
+/// The first line in which two texts differ.
+fn compare(golden: &str, text: &str) -> Result<(), String> {
+    if golden == text {
+        return Ok(());
+    }
+    let (mut wanted, mut got) = (golden.split_inclusive('\n'), text.split_inclusive('\n'));
+    let mut number = 1;
+    loop {
+        match (wanted.next(), got.next()) {
+            (Some(wanted), Some(got)) if wanted == got => number += 1,
+            (wanted, got) => {
+                let show = |line: Option<&str>| line.map_or("the end".into(), |line| format!("{line:?}"));
+                return Err(format!("{number}\n  golden {}\n  now    {}", show(wanted), show(got)));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_difference_is_reported() {
+    assert_eq!(compare("a\nb\n", "a\nb\n"), Ok(()));
+    let of = |golden, text| compare(golden, text).expect_err("a difference");
+    assert_eq!(of("a\nb\nc\n", "a\nx\ny\n"), "2\n  golden \"b\\n\"\n  now    \"x\\n\"");
+    assert_eq!(of("a\nb\n", "a\n"), "2\n  golden \"b\\n\"\n  now    the end");
+    assert_eq!(of("a\n", "a"), "1\n  golden \"a\\n\"\n  now    \"a\"");
+    assert_eq!(of("", "a"), "1\n  golden the end\n  now    \"a\"");
+}

@@ -1,0 +1,132 @@
+//! Changes, ends and groups, as a client of each dialect says them.
+
+use super::{Client, ClientResult, Dialect, Failure, TestUser, UserView};
+use crate::support::try_send;
+use serde_json::{Value, json};
+
+/// A group under both its names.
+#[derive(Clone, Debug)]
+pub(in crate::outages) struct Group {
+    /// Over `scim`.
+    pub(in crate::outages) id: String,
+    /// Over `publisher`.
+    pub(in crate::outages) number: u64,
+}
+
+impl Client {
+    /// Gives a person another first name.
+    pub(in crate::outages) fn rename(
+        &self,
+        tongue: Dialect,
+        person: &TestUser,
+        first: &str,
+    ) -> ClientResult<()> {
+        let TestUser { email, external_id: external, .. } = person;
+        let path = tongue.path();
+        let (method, target, body) = match tongue {
+            Dialect::Publisher => {
+                let name = json!({"firstname": first});
+                let body = json!({"user": {"name": name, "email": email, "externalid": external}});
+                ("PUT", format!("{path}/{email}"), body)
+            }
+            Dialect::Ccs => {
+                let key = self.read(tongue, email)?.key;
+                ("PUT", format!("{path}/{key}"), json!({"firstName": first, "email": email, "roleId": 2}))
+            }
+            Dialect::OnfireV1 | Dialect::OnfireV2 => {
+                ("PUT", path.to_owned(), json!({"Email": email, "FirstName": first}))
+            }
+            Dialect::Scim => {
+                let key = self.read(tongue, email)?.key;
+                let change = json!({"op": "replace", "path": "name.givenName", "value": first});
+                ("PATCH", format!("{path}/{key}"), json!({"Operations": [change]}))
+            }
+        };
+        self.send_and_classify(tongue, method, &target, Some(&body), |status, _| status == 404).map(drop)
+    }
+
+    /// Deletes a person whom the dialect has just shown. There is no such call over `publisher`.
+    pub(in crate::outages) fn delete(&self, tongue: Dialect, seen: &UserView) -> ClientResult<()> {
+        let path = tongue.path();
+        let target = if tongue.is_onfire() {
+            format!("{path}?Id={}", seen.key)
+        } else {
+            format!("{path}/{}", seen.key)
+        };
+        self.send_and_classify(tongue, "DELETE", &target, None, |status, _| status == 404).map(drop)
+    }
+
+    /// A new, empty group.
+    pub(in crate::outages) fn create_group(&self, name: &str) -> Group {
+        let body = json!({"displayName": name});
+        let made =
+            self.send_and_classify(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body), |_, _| false);
+        let target = format!("/api/2/groups?search={name}");
+        let found = self.send_and_classify(Dialect::Publisher, "GET", &target, None, |_, _| false);
+        let (Ok(made), Ok(found)) = (made, found) else { panic!("a group {name}") };
+        let id = made["id"].as_str().expect("an id").to_owned();
+        Group { id, number: found["groups"]["groups"][0]["id"].as_u64().expect("a number") }
+    }
+
+    /// Puts a person into a group; over `publisher` only who is active.
+    pub(in crate::outages) fn add_to_group(
+        &self,
+        tongue: Dialect,
+        group: &Group,
+        email: &str,
+    ) -> ClientResult<()> {
+        if tongue == Dialect::Publisher {
+            let (target, body) =
+                (format!("/api/2/groups/{}/users", group.number), json!({"group": {"users": [email]}}));
+            return self.send_and_classify(tongue, "PUT", &target, Some(&body), |_, _| false).map(drop);
+        }
+        let key = self.read(Dialect::Scim, email)?.key;
+        self.patch_members(group, &json!({"op": "add", "path": "members", "value": [{"value": key}]}))
+    }
+
+    /// Takes a person out of a group.
+    pub(in crate::outages) fn remove_from_group(&self, group: &Group, email: &str) -> ClientResult<()> {
+        let key = self.read(Dialect::Scim, email)?.key;
+        self.patch_members(group, &json!({"op": "remove", "path": format!("members[value eq \"{key}\"]")}))
+    }
+
+    fn patch_members(&self, group: &Group, change: &Value) -> ClientResult<()> {
+        let target = format!("/scim/v2/Groups/{}", group.id);
+        let body = json!({"Operations": [change]});
+        self.send_and_classify(Dialect::Scim, "PATCH", &target, Some(&body), |_, _| false).map(drop)
+    }
+
+    /// Whether a person is in a group, says a dialect.
+    pub(in crate::outages) fn is_member(
+        &self,
+        tongue: Dialect,
+        group: &Group,
+        email: &str,
+    ) -> ClientResult<bool> {
+        let seen = self.read(tongue, email)?;
+        if matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2 | Dialect::Scim) {
+            return Ok(seen.groups.contains(&group.id.replace('-', "")));
+        }
+        let target = format!("/api/2/users?fields=id&usergroups={}&limit=1000", group.number);
+        let said = self.send_and_classify(Dialect::Publisher, "GET", &target, None, |_, _| false)?;
+        let listed = said["users"]["users"].as_array().expect("a list").iter();
+        Ok(listed.filter_map(|user| user["id"].as_u64()).any(|id| id.to_string() == seen.key))
+    }
+
+    /// An access token for the connection.
+    pub(in crate::outages) fn request_token(&self) -> ClientResult<String> {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            self.credentials.id, self.credentials.key
+        );
+        let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+        let reply = try_send(&self.address, "POST", "/oauth2/token", &kind, form.as_bytes());
+        let Some(reply) = reply else { return Err(Failure::InDoubt) };
+        if reply.status == 503 {
+            return Err(Failure::Unavailable);
+        }
+        let Ok(said) = serde_json::from_str::<Value>(&reply.body) else { return Err(Failure::InDoubt) };
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        Ok(said["access_token"].as_str().expect("a token").to_owned())
+    }
+}

@@ -1,0 +1,131 @@
+//! The database goes away and comes back: until then every dialect says so in its own voice, and nobody has to touch
+//! the process.
+
+mod requests;
+
+use super::client::{Client, Dialect, Failure, TestUser};
+use super::nodes::{Credentials, Node};
+use super::print;
+use crate::support::{HttpResponse, try_send};
+use requests::{Request, all_requests};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use testkit::postgres::Cluster;
+use testkit::proxy::{Fault, Proxy};
+
+/// Within what time everybody knows that it is gone, and that it is back, however slow the machine. What it takes is printed.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const PASSWORD: &str = "pa55word-of-the-database";
+
+#[test]
+fn a_database_that_stops_is_a_503_until_it_is_back() {
+    let cluster = Cluster::start(&[]);
+    let url = cluster.create_database();
+    check_outage(&url, || cluster.stop(), || cluster.restart());
+}
+
+#[test]
+fn a_database_that_hangs_is_a_503_until_it_answers() {
+    let cluster = Cluster::start(&[]);
+    let direct = cluster.create_database();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", cluster.port()), |_| Fault::Pass);
+    check_outage(&proxy.url(&direct), || proxy.stall(), || proxy.resume());
+}
+
+fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
+    let door = Credentials::create(url);
+    // Everybody is trusted in there; a password is sent all the same.
+    let node =
+        Node::start_with_log_level("debug", &url.replacen("muster@", &format!("muster:{PASSWORD}@"), 1));
+    let client = node.client(&door);
+    let first =
+        TestUser { email: "first@x.example".into(), external_id: "first".into(), first_name: "A".into() };
+    assert_eq!(client.create(Dialect::Ccs, &first), Ok(()));
+    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 200));
+    let stranger = Credentials { key: "0".repeat(32), id: "nobody".into(), ..door.clone() };
+    let ordinary: Vec<HttpResponse> =
+        all_requests(&stranger).iter().map(|request| send_timed(&client, request).0).collect();
+    for reply in &ordinary {
+        assert_eq!(reply.status, 401, "an ordinary refusal: {reply:?}");
+    }
+    goes();
+    let begun = Instant::now();
+    let took = node.wait_for("/readyz", 503, TIMEOUT);
+    print(&format!("not ready after {took:?}"));
+    // Each waits for some seconds, so they do so together.
+    let all = all_requests(&door);
+    let replies: Vec<(HttpResponse, Duration)> = std::thread::scope(|scope| {
+        let client = &client;
+        let asking: Vec<_> =
+            all.iter().map(|request| scope.spawn(move || send_timed(client, request))).collect();
+        assert_eq!(node.status("/healthz"), 200, "the process lives");
+        asking.into_iter().map(|one| one.join().expect("answered")).collect()
+    });
+    for ((request, ordinary), (reply, took)) in all.iter().zip(&ordinary).zip(replies) {
+        let name = request.name;
+        assert!(took < TIMEOUT, "{name} took {took:?}");
+        assert_eq!(reply.status, 503, "{name}: {}\n{}", reply.body, node.log());
+        let wait = reply.header("Retry-After").and_then(|text| text.parse::<u32>().ok());
+        assert!(wait.is_some(), "{name} does not say when to try again: {}", reply.head);
+        assert_eq!(reply.header("Content-Type"), ordinary.header("Content-Type"), "{name}");
+        assert_eq!(member_names(&reply.body), member_names(&ordinary.body), "{name}: {}", reply.body);
+    }
+    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 503), "the process lives");
+    print(&format!("all requests refused in {:?}", begun.elapsed()));
+    comes();
+    let begun = Instant::now();
+    print(&format!("ready after {:?}", node.wait_for("/readyz", 200, TIMEOUT)));
+    wait_for_creates(&client, begun, &node);
+    assert!(!node.log().contains(PASSWORD), "the log holds the password");
+}
+
+/// A create works soon, over every dialect; what was there before still is.
+fn wait_for_creates(client: &Client, begun: Instant, node: &Node) {
+    for (n, tongue) in Dialect::ALL.into_iter().enumerate() {
+        for tries in 0.. {
+            let email = format!("back{n}.{tries}@x.example");
+            let person = TestUser { external_id: email.clone(), email, first_name: "B".into() };
+            let answer = client.create(tongue, &person);
+            assert!(begun.elapsed() < TIMEOUT, "{tongue:?} does not come back: {}", node.log());
+            if answer.is_ok() {
+                break;
+            }
+            assert_eq!(answer, Err(Failure::Unavailable), "{tongue:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let first = client.read(tongue, "first@x.example");
+        assert!(matches!(&first, Ok(seen) if seen.first == "A"), "{tongue:?}: {first:?}");
+    }
+    print(&format!("creates work after {:?}", begun.elapsed()));
+}
+
+fn send_timed(client: &Client, request: &Request) -> (HttpResponse, Duration) {
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let begun = Instant::now();
+    let reply = try_send(&client.address, request.method, &request.target, &headers, request.body.as_bytes());
+    (reply.unwrap_or_else(|| panic!("{} is answered", request.name)), begun.elapsed())
+}
+
+/// The names of the members of an answer, in JSON or XML, each with what it is in.
+fn member_names(body: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Ok(value) = serde_json::from_str::<Value>(body) {
+        collect_names(&value, "", &mut names);
+    } else {
+        names.extend(body.split('<').skip(1).filter_map(|tag| {
+            let name = tag.split(['>', ' ', '/']).next()?;
+            (!name.is_empty()).then(|| name.to_owned())
+        }));
+    }
+    names
+}
+
+fn collect_names(value: &Value, path: &str, names: &mut BTreeSet<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        collect_names(value, &path, names);
+        names.insert(path);
+    }
+}

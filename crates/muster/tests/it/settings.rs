@@ -1,0 +1,134 @@
+//! The program on stores that these tests choose themselves, so that they run once: commands and settings.
+
+use crate::support::{MUSTER, run_json};
+use std::process::Command;
+
+#[test]
+fn every_command_prints_one_json_document() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("s.db");
+    let ask = |arguments: &[&str]| run_json(&store, arguments);
+    assert_eq!(ask(&["tenant", "add", "Acme", "--number", "42"])["number"], 42);
+    assert_eq!(ask(&["tenant", "list"])[0]["name"], "Acme");
+    let added = ask(&[
+        "connection",
+        "add",
+        "crm",
+        "--tenant",
+        "42",
+        "--dialect",
+        "ccs",
+        "--read-only",
+        "--expires",
+        "90d",
+    ]);
+    assert_eq!(added["key"].as_str().expect("a key").len(), 32);
+    assert_eq!(added["dialects"][0], "ccs");
+    let rotated = ask(&["connection", "rotate", "crm"]);
+    assert_ne!(rotated["key"], added["key"]);
+    let listed = ask(&["connection", "list"]);
+    let keys = listed[0]["keys"].as_array().expect("a list");
+    assert_eq!((keys.len(), &listed[0]["access"]), (2, &"read-only".into()));
+    assert!(!listed.to_string().contains(added["key"].as_str().expect("a key")), "a key is shown once");
+    assert_eq!(ask(&["connection", "revoke", "crm"])["revoked"], true);
+    assert_eq!(ask(&["connection", "list"])[0]["state"], "revoked");
+    assert_eq!(ask(&["role", "add", "Clerk", "--rank", "User"])["number"], 7);
+    assert_eq!(ask(&["role", "list"]).as_array().expect("roles").len(), 7);
+    assert_eq!(ask(&["user", "add", "a@x.y", "--first-name", "A", "--role", "Clerk"])["number"], 1);
+    assert_eq!(ask(&["user", "show", "A@x.y"])["email"], "a@x.y");
+    assert_eq!(ask(&["user", "list", "--search", "a@"])["total"], 1);
+    assert_eq!(ask(&["user", "delete", "1"])["removed"], true);
+    assert_eq!(ask(&["check"])["sound"], true);
+    assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
+    assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
+    assert!(
+        ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken")
+    );
+}
+
+#[test]
+fn settings_precedence_is_flag_variable_file_default() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("my.toml");
+    std::fs::write(&file, "store = \"from-file.db\"\nbody_limit = 5\nheader-timeout = 7\n").expect("written");
+    let output = Command::new(MUSTER)
+        .args(["config", "--json", "--header-timeout", "9", "--config"])
+        .arg(&file)
+        .env("MUSTER_BODY_LIMIT", "6")
+        .current_dir(folder.path())
+        .output()
+        .expect("ran");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let of = |name: &str| {
+        (said[name]["value"].as_str().unwrap_or_default(), said[name]["from"].as_str().unwrap_or_default())
+    };
+    assert_eq!(of("header-timeout"), ("9", "--header-timeout"));
+    assert_eq!(of("body-limit"), ("6", "MUSTER_BODY_LIMIT"));
+    assert_eq!(of("store"), ("from-file.db", file.to_str().expect("text")));
+    assert_eq!(of("listen"), ("127.0.0.1:8080", "built in"));
+    std::fs::write(&file, "stoer = \"x\"\n").expect("written");
+    let output = Command::new(MUSTER).args(["config", "--config"]).arg(&file).output().expect("ran");
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("there is no setting stoer"), "{said}");
+}
+
+#[test]
+fn settings_are_accepted_under_the_names_of_0_1_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("my.toml");
+    std::fs::write(&file, "header_time = 7\nstore-lanes = 3\n").expect("written");
+    let output = Command::new(MUSTER)
+        .args(["config", "--json", "--bad-keys", "61", "--config"])
+        .arg(&file)
+        .envs([("MUSTER_ANSWER_TIME", "31"), ("MUSTER_BODY_TIME", "32"), ("MUSTER_BODY_TIMEOUT", "33")])
+        .output()
+        .expect("ran");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let value = |name: &str| said[name]["value"].as_str().unwrap_or_default().to_owned();
+    let values =
+        ["header-timeout", "store-writers", "invalid-keys-per-minute", "response-timeout", "body-timeout"];
+    assert_eq!(values.map(value), ["7", "3", "61", "31", "33"]);
+}
+
+#[test]
+fn store_passwords_are_never_shown() {
+    let commands: [&[&str]; 6] =
+        [&["config"], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]];
+    // Those that connect wait until they give up, so all run at the same time.
+    std::thread::scope(|scope| {
+        for arguments in commands {
+            for is_flag in [true, false] {
+                scope.spawn(move || assert_password_hidden(arguments, is_flag));
+            }
+            for url in ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
+            {
+                scope.spawn(move || {
+                    let said = output(Command::new(MUSTER).args(arguments).args(["--store", url]));
+                    assert!(!said.contains("s3cret"), "{arguments:?} {url}");
+                });
+            }
+        }
+    });
+}
+
+/// Runs a command on a store behind a password, which is in the environment and may be an option too.
+fn assert_password_hidden(arguments: &[&str], is_flag: bool) {
+    let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
+    let mut command = Command::new(MUSTER);
+    command.env("MUSTER_STORE", url).args(arguments);
+    if is_flag {
+        command.args(["--store", url]);
+    }
+    let said = output(&mut command);
+    assert!(!said.contains("s3cret") && !said.is_empty(), "{arguments:?}: {said}");
+    if arguments == ["config"] {
+        assert!(said.contains("postgres://ann@127.0.0.1:1/people"), "{said}");
+    }
+}
+
+/// All that a command prints.
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("ran");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}

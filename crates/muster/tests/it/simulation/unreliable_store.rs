@@ -1,0 +1,135 @@
+//! A store whose answers are late, lost or missing, as a seed has it.
+
+use directory::{
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
+    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
+    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+use testkit::generators::Rng;
+use uuid::Uuid;
+
+/// Faults in a hundred calls.
+const LOST_REPLIES_PERCENT: u64 = 3;
+const REJECTED: u64 = 3;
+
+/// A store behind a connection that is slow and unreliable.
+pub(super) struct UnreliableStore {
+    inner: Arc<dyn Store>,
+    rng: Arc<Mutex<Rng>>,
+}
+
+impl UnreliableStore {
+    pub(super) fn new(inner: Arc<dyn Store>, dice: Arc<Mutex<Rng>>) -> Self {
+        Self { inner, rng: dice }
+    }
+
+    /// Lets other tasks run, for some steps or for some time.
+    async fn yield_randomly(&self) {
+        let (steps, millis) = {
+            let mut dice = self.rng.lock();
+            (dice.below(4), if dice.below(10) == 0 { dice.below(200) } else { 0 })
+        };
+        for _ in 0..steps {
+            tokio::task::yield_now().await;
+        }
+        if millis > 0 {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+    }
+
+    fn fails(&self, in_hundred: u64) -> bool {
+        self.rng.lock().below(100) < in_hundred
+    }
+
+    fn read<'a, T: Send + 'a>(
+        &'a self,
+        ask: impl FnOnce(&'a dyn Store) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        Box::pin(async move {
+            self.yield_randomly().await;
+            if self.fails(REJECTED) {
+                return Err(StoreError::Unavailable("simulated".into()));
+            }
+            let found = block_on(ask(&*self.inner));
+            self.yield_randomly().await;
+            found
+        })
+    }
+}
+
+/// Waits for an answer on this thread, as no time passes and nothing else runs meanwhile.
+pub(super) fn block_on<T>(pending: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let (mut context, mut pending) = (Context::from_waker(&waker), pin!(pending));
+    loop {
+        match pending.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+macro_rules! reads {
+    ($($name:ident ($($arg:ident: $type:ty),*) -> $found:ty;)*) => {$(
+        fn $name(&self, $($arg: $type),*) -> BoxFuture<'_, Result<$found, StoreError>> {
+            self.read(move |inner| inner.$name($($arg),*))
+        }
+    )*};
+}
+
+impl Store for UnreliableStore {
+    reads! {
+        user(tenant: TenantNumber, by: UserKey) -> Option<User>;
+        users(tenant: TenantNumber, query: UserQuery) -> Page<User>;
+        item(tenant: TenantNumber, kind: ItemKind, by: ItemKey) -> Option<Item>;
+        items(tenant: TenantNumber, query: ItemQuery) -> Page<Item>;
+        members(tenant: TenantNumber, item: ItemId) -> Vec<(UserId, u32)>;
+        members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
+        tenant(number: TenantNumber) -> Option<Tenant>;
+        tenants() -> Vec<Tenant>;
+        connections_by_key_prefix(prefix: [u8; 4]) -> Vec<Connection>;
+        connections(tenant: Option<TenantNumber>) -> Vec<Connection>;
+        connection(id: ConnectionId) -> Option<Connection>;
+        events(after: EventPosition, limit: u32) -> Vec<Event>;
+        server_secret(name: &'static str) -> Option<ServerSecret>;
+        account(tenant: TenantNumber, user: UserId) -> Option<Account>;
+        password_hashes(tenant: TenantNumber, numbers: (u32, u32)) -> Vec<(u32, PasswordHash)>;
+        tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
+        tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;
+        tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
+        mails_due(now: Time, limit: u32) -> Vec<Mail>;
+        mails(tenant: TenantNumber, user: Option<UserId>, after: (Time, Uuid), limit: u32) -> Vec<Mail>;
+        user_history(tenant: TenantNumber, user: UserId, after: EventPosition, limit: u32) -> Vec<Event>;
+        chain_hash_at(tenant: TenantNumber, at: EventPosition) -> Option<[u8; 32]>;
+        verify_chain(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, ChainReport>;
+        health() -> Health;
+    }
+
+    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
+        Box::pin(async move {
+            self.yield_randomly().await;
+            let unavailable = || CommitError::Unavailable("simulated".into());
+            if self.fails(REJECTED) {
+                return Err(unavailable());
+            }
+            // From here on it is carried out, whatever becomes of the caller.
+            let done = block_on(self.inner.commit(change));
+            self.yield_randomly().await;
+            if self.fails(LOST_REPLIES_PERCENT) { Err(unavailable()) } else { done }
+        })
+    }
+}

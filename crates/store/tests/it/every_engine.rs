@@ -1,0 +1,131 @@
+//! What every real engine must withstand: callers who hang up, the same thing made by many at once, wished numbers.
+
+use crate::test_stores::{self, FreshStores};
+use directory::{
+    Command, DepartmentRef, DirectoryError, FieldUpdate, ItemKey, ItemKind, ItemQuery, OrganizationRef,
+    Status, StatusChange, Store, UserKey, UserQuery,
+};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use testkit::conformance::{create_tenant, new_user};
+use testkit::fakes;
+use testkit::waiting::TIMEOUT;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// Each of these on each engine.
+macro_rules! on_each_engine {
+    ($($name:ident: $check:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn on_sqlite() {
+                $check(FreshStores::default().sqlite());
+            }
+
+            #[test]
+            fn on_postgres() {
+                $check(Arc::new(test_stores::postgres(&testkit::postgres::create_migrated_database())));
+            }
+        }
+    )*};
+}
+on_each_engine! {
+    a_queued_write_finishes_when_its_caller_hangs_up_and_nothing_leaks: check_hang_up;
+    parallel_creates_that_make_the_same_places_all_succeed: check_parallel_creates;
+    a_wished_number_uses_up_no_others_and_lists_have_an_end: check_requested_numbers;
+}
+
+fn check_hang_up(store: Arc<dyn Store>) {
+    let directory = Arc::new(fakes::directory(store));
+    runtime().block_on(async {
+        let caller = create_tenant(&directory, "One").await;
+        // What is looked up once and remembered.
+        directory.run(&caller, Command::CreateUser(new_user("first@x.y"))).await.expect("written");
+        for n in 0..300_u64 {
+            let command = Command::CreateUser(new_user(&format!("{n}@x.y")));
+            let mut task = Box::pin(directory.run(&caller, command));
+            // Polled once, so the change is queued; then its caller is gone.
+            std::future::poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_ready())).await;
+            tokio::time::sleep(Duration::from_micros((n % 7) * 50)).await;
+            drop(task);
+        }
+        tokio::time::timeout(TIMEOUT, async {
+            // Everything queued is written sooner or later, reads and writes go on as ever.
+            directory.run(&caller, Command::CreateUser(new_user("last@x.y"))).await.expect("written");
+            for _ in 0..100 {
+                directory.user(&caller, UserKey::Email("last@x.y".into())).await.expect("read");
+            }
+        })
+        .await
+        .expect("nothing stands still");
+        let total = directory
+            .users(&caller, UserQuery { limit: 1, ..UserQuery::default() })
+            .await
+            .expect("read")
+            .total;
+        assert!(total > 250, "{total} of 302 were queued before their callers left");
+        let begun = std::time::Instant::now();
+        while directory.health().await.expect("healthy").queued_changes > 0 {
+            assert!(begun.elapsed() < TIMEOUT, "something still waits");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+fn check_parallel_creates(store: Arc<dyn Store>) {
+    let directory = Arc::new(fakes::directory(store));
+    runtime().block_on(async {
+        let caller = create_tenant(&directory, "One").await;
+        let tasks: Vec<_> = (0..60)
+            .map(|n| {
+                let (directory, caller) = (Arc::clone(&directory), caller.clone());
+                tokio::spawn(async move {
+                    let mut edit = new_user(&format!("{n}@x.y"));
+                    edit.department = FieldUpdate::Set(DepartmentRef::Name(format!("New {}", n % 20)));
+                    let name = Some(format!("Organisation {}", n % 20));
+                    let wanted = OrganizationRef { name, ..OrganizationRef::default() };
+                    edit.organization = FieldUpdate::Set(wanted);
+                    directory.run(&caller, Command::CreateUser(edit)).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("ran").expect("made");
+        }
+        for kind in [ItemKind::Department, ItemKind::Organization] {
+            let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
+            assert_eq!(made.total, 20, "each place once");
+        }
+        let first =
+            directory.item(&caller, ItemKind::Organization, ItemKey::Name("organisation 3".into())).await;
+        let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
+        assert_eq!(members.len(), 3, "an organisation knows its people");
+    });
+}
+
+fn check_requested_numbers(store: Arc<dyn Store>) {
+    let directory = fakes::directory(store);
+    runtime().block_on(async {
+        let caller = create_tenant(&directory, "One").await;
+        let make = async |number: Option<u32>, name: &str, email: &str| {
+            let mut edit = new_user(email);
+            let wanted = OrganizationRef { number, name: Some(name.into()), office_number: None };
+            edit.organization = FieldUpdate::Set(wanted);
+            directory.run(&caller, Command::CreateUser(edit)).await.expect("made");
+            let made = directory.item(&caller, ItemKind::Organization, ItemKey::Name(name.into())).await;
+            made.expect("there").number()
+        };
+        assert_eq!(make(Some(i32::MAX.unsigned_abs()), "Last", "a@x.y").await, i32::MAX.unsigned_abs());
+        assert_eq!(make(Some(2), "Two", "b@x.y").await, 2);
+        assert_eq!(make(None, "One", "c@x.y").await, 1);
+        assert_eq!(make(None, "Three", "d@x.y").await, 3, "what was wished for is passed over");
+        let users = vec![UserKey::Number(1); 1_001];
+        let many = Command::ChangeStatus(StatusChange { users, to: Status::Active, required_status: None });
+        assert!(matches!(directory.run(&caller, many).await, Err(DirectoryError::Invalid(_))));
+    });
+}

@@ -1,0 +1,101 @@
+//! Memberships that change between a decision and its commit: events, tombstones and receipts show what was stored when the
+//! change was carried out.
+
+use crate::conflict_conformance::{add_item, add_user, change, item, item_id, tenant, user, user_id};
+use crate::conformance::Check;
+use directory::{
+    AccountEdit, EntitySnapshot, EventPosition, Item, ItemId, ItemKind, Mutation, Receipt, Store,
+    TenantNumber, User, UserKey,
+};
+use std::sync::Arc;
+
+/// Every check.
+pub const ALL: &[Check] = &[
+    ("memberships of deleted users", |s| Box::pin(deleted_users(s))),
+    ("memberships of changed users", |s| Box::pin(changed_users(s))),
+];
+
+/// Groups A to D; the user is in A and B.
+const GROUPS: [u128; 4] = [11, 12, 13, 14];
+
+struct Fixture(Arc<dyn Store>);
+
+impl Fixture {
+    async fn new(store: Arc<dyn Store>) -> Self {
+        let world = Self(store);
+        world.commit_ok(vec![Mutation::AddTenant(tenant(1))]).await;
+        for group in GROUPS {
+            world.commit_ok(vec![add_item(item(ItemKind::Group, (0, group), &[group]))]).await;
+        }
+        let groups = [GROUPS[0], GROUPS[1]].map(item_id).to_vec();
+        world.commit_ok(vec![add_user(User { groups, ..user(1) })]).await;
+        world
+    }
+
+    async fn commit_ok(&self, edits: Vec<Mutation>) -> Receipt {
+        self.0.commit(change(edits)).await.expect("no conflict")
+    }
+
+    async fn user(&self) -> User {
+        let found = self.0.user(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
+        found.expect("the user")
+    }
+
+    async fn group(&self, group: u128) -> Item {
+        let found =
+            self.0.item(TenantNumber(1), ItemKind::Group, directory::ItemKey::Id(item_id(group))).await;
+        found.expect("read").expect("the group")
+    }
+
+    /// Changes the members of a group from its side.
+    async fn set_membership(&self, group: u128, joins: bool) {
+        let item = Box::new(self.group(group).await);
+        let (members_added, members_removed) =
+            if joins { (vec![user_id(1)], vec![]) } else { (vec![], vec![user_id(1)]) };
+        self.commit_ok(vec![Mutation::ChangeMembers { item, members_added, members_removed }]).await;
+    }
+
+    /// The memberships before and after, of the newest event.
+    async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
+        let event = self.0.events(EventPosition(0), 1_000).await.expect("read").pop().expect("an event").data;
+        [event.before, event.after].map(|record| match record {
+            Some(EntitySnapshot::User(user)) => Some(user.groups),
+            _ => None,
+        })
+    }
+}
+
+fn group_ids<const N: usize>(groups: [usize; N]) -> Vec<ItemId> {
+    groups.map(|group| item_id(GROUPS[group])).to_vec()
+}
+
+async fn deleted_users(store: Arc<dyn Store>) {
+    let world = Fixture::new(store).await;
+    let before = world.user().await;
+    assert_eq!(before.groups, group_ids([0, 1]));
+    world.set_membership(GROUPS[0], false).await;
+    world.set_membership(GROUPS[2], true).await;
+    let versions = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
+    world.commit_ok(vec![Mutation::RemoveUser(Box::new(before))]).await;
+    assert_eq!(world.newest_event().await, [Some(group_ids([1, 2])), None]);
+    let tombstone = world.0.tombstone(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
+    assert_eq!(tombstone.expect("a tombstone").user.groups, group_ids([1, 2]));
+    let now = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
+    assert_eq!(now, [versions[0], versions[1] + 1], "only groups that the user was in have changed");
+}
+
+async fn changed_users(store: Arc<dyn Store>) {
+    let world = Fixture::new(store).await;
+    let before = Box::new(world.user().await);
+    // Decided: out of A, into D. Meanwhile: out of B, into C.
+    let mut after = before.clone();
+    (after.groups, after.version) = (group_ids([1, 3]), before.version + 1);
+    world.set_membership(GROUPS[1], false).await;
+    world.set_membership(GROUPS[2], true).await;
+    let account = AccountEdit::default();
+    let receipt =
+        world.commit_ok(vec![Mutation::ChangeUser { before, after, account, notes: Vec::new() }]).await;
+    assert_eq!(receipt.users[0].groups, group_ids([2, 3]));
+    assert_eq!(world.user().await.groups, group_ids([2, 3]));
+    assert_eq!(world.newest_event().await, [Some(group_ids([0, 2])), Some(group_ids([2, 3]))]);
+}

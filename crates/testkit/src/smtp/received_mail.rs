@@ -1,0 +1,48 @@
+//! A message that was taken in, and how a test looks into it.
+
+use super::mime;
+
+/// A message that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedMail {
+    /// Whom the envelope is from; empty for nobody.
+    pub from: String,
+    /// Whom the envelope is for.
+    pub to: Vec<String>,
+    /// The message with its headers, as it was before it was sent. What is not UTF-8 is replaced.
+    pub raw: String,
+}
+
+impl ReceivedMail {
+    /// The first header of this name, on one line and decoded.
+    pub fn header(&self, name: &str) -> Option<String> {
+        mime::header_value(mime::split_head(&self.raw).0, name)
+            .map(|value| mime::decode_encoded_words(&value))
+    }
+
+    /// The plain text, decoded, its lines ending with LF; empty if there is none.
+    pub fn text(&self) -> String {
+        mime::find_part(&self.raw, "text/plain").unwrap_or_default()
+    }
+
+    /// The HTML, decoded, its lines ending with LF; empty if there is none.
+    pub fn html(&self) -> String {
+        mime::find_part(&self.raw, "text/html").unwrap_or_default()
+    }
+
+    /// The links in the plain text, without the punctuation of the sentence around them.
+    pub fn links(&self) -> Vec<String> {
+        let text = self.text();
+        let mut links = Vec::new();
+        let mut rest = text.as_str();
+        while let Some(start) = ["http://", "https://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
+            let is_end = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"');
+            let end = rest[start..].find(is_end).map_or(rest.len(), |length| start + length);
+            links.push(
+                rest[start..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', ']']).to_owned(),
+            );
+            rest = &rest[end..];
+        }
+        links
+    }
+}

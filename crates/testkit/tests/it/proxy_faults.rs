@@ -1,0 +1,153 @@
+//! Each meddling of the proxy does what it says, to the client and to the database.
+
+use std::time::{Duration, Instant};
+use testkit::postgres::{query, shared_cluster};
+use testkit::proxy::{Fault, Proxy};
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error, NoTls};
+
+const TIMEOUT: Duration = testkit::waiting::TIMEOUT;
+
+/// A database with one table, and a proxy in front of it that does the same to all commits.
+struct Fixture {
+    direct: String,
+    proxy: Proxy,
+}
+
+impl Fixture {
+    fn new(meddling: Fault) -> Self {
+        let direct = shared_cluster().create_database();
+        query(&direct, "CREATE TABLE t (n int)");
+        let proxy = Proxy::start(&format!("127.0.0.1:{}", shared_cluster().port()), move |_| meddling);
+        Self { direct, proxy }
+    }
+
+    async fn client(&self) -> Result<Client, Error> {
+        let (client, connection) = tokio_postgres::connect(&self.proxy.url(&self.direct), NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    fn rows(&self) -> String {
+        query(&self.direct, "SELECT count(*) FROM t")
+    }
+}
+
+/// Inserts a row as the engine would: simple queries around an extended one.
+async fn insert(client: &Client) -> Result<(), Error> {
+    client.batch_execute("BEGIN").await?;
+    let changed = client.execute("INSERT INTO t VALUES ($1)", &[&7]).await?;
+    assert_eq!(changed, 1);
+    client.batch_execute("COMMIT").await
+}
+
+#[tokio::test]
+async fn commits_pass_unchanged() {
+    let world = Fixture::new(Fault::Pass);
+    let client = world.client().await.expect("connected");
+    insert(&client).await.expect("committed");
+    // Many in flight on one connection keep their order.
+    let both = tokio::join!(client.query_one("SELECT 1", &[]), client.query_one("SELECT 2", &[]));
+    assert_eq!((both.0.expect("a row").get::<_, i32>(0), both.1.expect("a row").get::<_, i32>(0)), (1, 2));
+    let long = "x".repeat(3_000_000);
+    let back: String = client.query_one("SELECT $1::text", &[&long]).await.expect("a row").get(0);
+    assert_eq!(back, long);
+    assert_eq!((world.rows(), world.proxy.commits()), ("1".to_owned(), 1));
+    assert_eq!(world.proxy.counts().get("passed"), Some(&1));
+}
+
+#[tokio::test]
+async fn server_failures_roll_back() {
+    let cases = [
+        (Fault::SerializationFailure, SqlState::T_R_SERIALIZATION_FAILURE),
+        (Fault::Deadlock, SqlState::T_R_DEADLOCK_DETECTED),
+    ];
+    for (meddling, state) in cases {
+        let world = Fixture::new(meddling);
+        let client = world.client().await.expect("connected");
+        for _ in 0..2 {
+            let error = insert(&client).await.expect_err("not committed");
+            assert_eq!(error.code(), Some(&state), "{meddling:?}");
+        }
+        assert_eq!(client.query_one("SELECT 3", &[]).await.expect("goes on").get::<_, i32>(0), 3);
+        assert_eq!((world.rows(), world.proxy.commits()), ("0".to_owned(), 2));
+        assert_eq!(world.proxy.counts().get(meddling.name()), Some(&2));
+    }
+}
+
+#[tokio::test]
+async fn disconnect_before_loses_the_commit_and_after_only_the_reply() {
+    for (meddling, rows) in [(Fault::DisconnectBefore, "0"), (Fault::DisconnectAfter, "1")] {
+        let world = Fixture::new(meddling);
+        let client = world.client().await.expect("connected");
+        let error = insert(&client).await.expect_err("nobody answers");
+        assert!(error.code().is_none() && error.is_closed(), "{meddling:?}: {error}");
+        assert_eq!(world.rows(), rows, "{meddling:?}");
+        world.client().await.expect("another connection is fine");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_can_complete_after_its_client_disconnects() {
+    // Long enough for somebody to look before it.
+    let later = Duration::from_secs(2);
+    let world = Fixture::new(Fault::DisconnectThenCommit(later));
+    let client = world.client().await.expect("connected");
+    let begun = Instant::now();
+    insert(&client).await.expect_err("nobody answers");
+    assert_eq!(world.rows(), "0", "the client was cut at once, and it is not committed yet");
+    while world.rows() == "0" {
+        assert!(begun.elapsed() < TIMEOUT);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() >= later);
+}
+
+#[tokio::test]
+async fn a_reply_can_be_delayed() {
+    let world = Fixture::new(Fault::Delay(Duration::from_millis(500)));
+    let client = world.client().await.expect("connected");
+    let begun = Instant::now();
+    insert(&client).await.expect("committed");
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    assert_eq!(world.rows(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disconnect_all_refuses_connections_until_resumed() {
+    let world = Fixture::new(Fault::Pass);
+    let client = world.client().await.expect("connected");
+    world.proxy.disconnect_all();
+    let gone = timeout(TIMEOUT, client.query_one("SELECT 1", &[])).await.expect("at once");
+    assert!(gone.is_err_and(|error| error.code().is_none()));
+    let refused = timeout(TIMEOUT, world.client()).await.expect("at once");
+    assert!(refused.is_err_and(|error| error.to_string().contains("connecting")));
+    world.proxy.resume();
+    let client = timeout(TIMEOUT, world.client()).await.expect("at once").expect("connected");
+    insert(&client).await.expect("committed");
+    assert_eq!(world.rows(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stall_blocks_all_connections_until_resumed() {
+    let world = Fixture::new(Fault::Pass);
+    let client = world.client().await.expect("connected");
+    world.proxy.stall();
+    let shortly = Duration::from_millis(300);
+    let frozen = client.query_one("SELECT 4", &[]);
+    tokio::pin!(frozen);
+    assert!(timeout(shortly, &mut frozen).await.is_err(), "no answer");
+    assert!(timeout(shortly, world.client()).await.is_err(), "no new ones either");
+    world.proxy.resume();
+    let row = timeout(TIMEOUT, frozen).await.expect("at once").expect("a row");
+    assert_eq!(row.get::<_, i32>(0), 4);
+    timeout(TIMEOUT, world.client()).await.expect("at once").expect("connected");
+    // Hanging and then cutting leaves nobody waiting.
+    world.proxy.stall();
+    let frozen = client.query_one("SELECT 4", &[]);
+    tokio::pin!(frozen);
+    assert!(timeout(shortly, &mut frozen).await.is_err(), "no answer");
+    world.proxy.disconnect_all();
+    timeout(TIMEOUT, frozen).await.expect("at once").expect_err("cut");
+}

@@ -1,0 +1,366 @@
+//! What an import does with rows: who is made, changed, left and refused, and who is switched off.
+
+use crate::fixture::{ENGINES, Fixture};
+use directory::{ExposeSecret, Field, ItemKind, Status};
+use transfer::import::{ImportError, MatchKey};
+
+const THREE_USERS: &str = "id,external id,e-mail,first name,groups,status\n\
+    ,x1,ann@x.y,Ann,Sales; \"R; D\",active\n\
+    ,x2,bob@x.y,Bob,Sales,suspended\n\
+    ,,carl@x.y,Carl,,\n";
+
+#[test]
+fn rows_create_change_and_keep_users() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let file = house.file("p.csv", THREE_USERS);
+        let looked = house.import_with(&file, |options| options.dry_run = true).expect("looked");
+        assert_eq!((looked.users.created, looked.created_items), (3, 2));
+        assert_eq!(house.users().len(), 0, "a preview does nothing");
+        let report = house.import(&file);
+        assert_eq!(
+            (report.users.created, report.created_items, report.created.ranges.clone()),
+            (3, 2, vec![(2, 4)])
+        );
+        assert_eq!(looked, report, "what was said is what came");
+        let ann = house.user("ann@x.y");
+        assert_eq!((ann.status, ann.groups.len()), (Status::Active, 2));
+        assert_eq!(house.user("bob@x.y").status, Status::Suspended);
+        assert_eq!(house.user("carl@x.y").status, Status::Active);
+
+        // Known by external id; the e-mail moves on. Left, where nothing was said of changing.
+        let file = house
+            .file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
+        let left = house.import(&file);
+        assert_eq!((left.users.unchanged, left.users.created), (2, 1));
+        let looked = house
+            .import_with(&file, |options| (options.update, options.dry_run) = (true, true))
+            .expect("looked");
+        assert_eq!((looked.users.changed, looked.users.unchanged), (1, 2));
+        assert_eq!(looked.changed.messages[0].message, "userName, email");
+        let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+        assert_eq!((report.users.changed, report.users.unchanged), (1, 2));
+        let anna = house.user("anna@x.y");
+        assert_eq!(
+            (anna.id, anna.name.given.as_deref()),
+            (ann.id, Some("Ann")),
+            "an empty cell says nothing"
+        );
+        house
+            .import_with(&file, |options| (options.update, options.read_options.empty_clears) = (true, true))
+            .expect("brought in");
+        assert_eq!(house.user("anna@x.y").name.given, None, "unless it was told to");
+    }
+}
+
+#[test]
+fn rejected_rows_have_reasons_and_can_be_reimported() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        house.import(&house.file("first.csv", "e-mail,user name\nann@x.y,ann\n"));
+        let file = house.file(
+            "p.csv",
+            "E-Mail,First,Role,User Name,Password Hash,Note\n\
+            no e-mail,A,,,,n1\n\
+            bob@x.y,B,No such role,,,n2\n\
+            carl@x.y,C,,,md5$abc,n3\n\
+            dora@x.y,D,,ANN@x.y,,n4\n\
+            eve@x.y,E,,,,n5\n\
+            EVE@x.y,F,,,,n6\n\
+            ,G,,,,n7\n",
+        );
+        let path = house.folder.path().join("refused.csv");
+        let settle = |is_preview| {
+            let path = path.clone();
+            move |options: &mut transfer::import::ImportOptions| {
+                options.rejected_file = Some(path);
+                options.dry_run = is_preview;
+                options.match_by = vec![MatchKey::Email];
+            }
+        };
+        let looked = house.import_with(&file, settle(true)).expect("looked");
+        let report = house.import_with(&file, settle(false)).expect("brought in");
+        let reasons = |report: &transfer::import::ImportReport| {
+            report.rejected.messages.iter().map(|line| (line.row, line.message.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(reasons(&looked), reasons(&report), "what was said is what came");
+        let wanted = [
+            (2, "E-Mail is not of the right form"),
+            (3, "Role names something that does not exist"),
+            (4, "Password Hash is not of the right form"),
+            (5, "User Name is taken"),
+            (7, "it has the same email as row 6"),
+            (8, "E-Mail is needed"),
+        ];
+        for (row, what) in wanted {
+            assert!(reasons(&report).contains(&(row, what.to_owned())), "{row}: {:?}", reasons(&report));
+        }
+        assert_eq!(report.users.created, 1);
+        // Dora's user name is Ann's, for whom she is not taken.
+        assert_eq!((report.users.unchanged, report.users.rejected), (0, 6));
+        assert_eq!(report.rejected.messages.len(), 6);
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert!(
+            text.starts_with("E-Mail,First,Role,User Name,Password Hash,Note,importRow,importReason\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("bob@x.y,B,No such role,,,n2,3,Role names something"), "{text}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "what is in it concerns people");
+        }
+        // Mended and brought in again.
+        let mended = text
+            .replace("no e-mail", "a@x.y")
+            .replace("No such role", "Admin")
+            .replace("md5$abc", "plain$password")
+            .replace("ANN@x.y", "dora")
+            .replace("EVE@x.y", "f@x.y")
+            .replace(",G,", "g@x.y,G,");
+        let again = house.import(&house.file("mended.csv", mended));
+        assert_eq!((again.users.created, again.rejected_count()), (6, 0), "{again:?}");
+        assert_eq!(house.user("bob@x.y").role, Some(3));
+    }
+}
+
+/// Refused rows of every format can be brought in again as they are, as often as it takes, and say what they are about.
+#[test]
+fn rejected_rows_keep_their_format() {
+    let house = Fixture::new("memory");
+    house.import(&house.file("p.csv", THREE_USERS));
+    let restricted = "kind,name,id,restrictedTo\n\
+        group,Board,00000000-0000-4000-8000-000000000001,\nfolder,Minutes,,Board\nfolder,'=SUM(A1),,\n";
+    house.import(&house.file("f.csv", restricted));
+    for format in transfer::Format::ALL {
+        let kinds =
+            [transfer::column::RecordKind::User, transfer::column::RecordKind::Item(ItemKind::Folder)];
+        let out = house.export_only(format, false, &kinds);
+        let other = Fixture::new("memory");
+        // Their e-mails are what somebody else signs in with, and there is no such group as the folder is for.
+        other.import(
+            &other.file("taken.csv", "user name,e-mail\nann@x.y,1@x.y\nbob@x.y,2@x.y\ncarl@x.y,3@x.y\n"),
+        );
+        let mut file = out;
+        for round in 1..4 {
+            let path = other.folder.path().join(format!("refused{round}.{}", format.as_str()));
+            let refused = path.clone();
+            let report = other.import_with(&file, |options| {
+                options.rejected_file = Some(refused);
+                options.match_by = vec![MatchKey::Id];
+            });
+            let report = report.unwrap_or_else(|error| panic!("{format:?}, round {round}: {error}"));
+            assert_eq!((report.users.rejected, report.items.rejected), (3, 1), "{format:?} {report:?}");
+            file = path;
+        }
+        let last = Fixture::new("memory");
+        last.import(&last.file("g.csv", "kind,name,id\ngroup,Board,00000000-0000-4000-8000-000000000001\n"));
+        let again = last.import(&file);
+        assert_eq!((again.users.created, again.items.created), (3, 1), "{format:?} {again:?}");
+        assert_eq!(last.items(ItemKind::Folder).len(), 1, "{format:?}");
+    }
+}
+
+/// A sheet that says in a column of its own, under another name, what its rows are about.
+#[test]
+fn rejected_rows_of_a_sheet_keep_its_columns() {
+    let house = Fixture::new("memory");
+    let path = house.folder.path().join("p.xlsx");
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    let rows =
+        [["Object Type", "Name", "E-Mail"], ["group", "", ""], ["user", "", "nobody"], ["", "", "a@x.y"]];
+    for (row, cells) in (0..).zip(rows) {
+        for (column, cell) in (0..).zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+            sheet.write_string(row, column, cell).expect("written");
+        }
+    }
+    book.save(&path).expect("saved");
+    let mut file = path;
+    for (round, created) in [(1, 1), (2, 0), (3, 0)] {
+        let refused = house.folder.path().join(format!("refused{round}.xlsx"));
+        let next = refused.clone();
+        let report =
+            house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+        assert_eq!((report.users.created, report.users.rejected), (created, 1), "{round}: {report:?}");
+        assert_eq!(report.items.rejected, 1, "{round}: {report:?}");
+        file = next;
+    }
+}
+
+/// What would be run as a formula is not handed back unguarded, and comes in as it was.
+#[test]
+fn rejected_rows_run_no_formulas() {
+    let house = Fixture::new("memory");
+    let file = house.file("p.csv", "email,first name\nnobody,'=1+1\n");
+    let path = house.folder.path().join("refused.csv");
+    let refused = path.clone();
+    house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+    let text = std::fs::read_to_string(&path).expect("written");
+    assert!(text.contains("nobody,'=1+1,2,"), "{text}");
+    house.import(&house.file("mended.csv", text.replace("nobody", "a@x.y")));
+    assert_eq!(house.user("a@x.y").name.given.as_deref(), Some("=1+1"));
+}
+
+/// An e-mail goes from one person to another, and a row is not taken for somebody it is not about.
+#[test]
+fn users_are_not_confused() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        house.import(&house.file("p.csv", "external id,email,user name\nE1,ann@x.y,ann\nE2,bob@x.y,bob\n"));
+        let file = house.file("q.csv", "external id,email,first name\nE9,ann@x.y,Other\nE2,,Bob\n");
+        let update = |options: &mut transfer::import::ImportOptions| options.update = true;
+        let report = house.import_with(&file, update).expect("brought in");
+        assert_eq!((report.users.rejected, report.users.changed), (1, 1), "{report:?}");
+        assert!(
+            report.rejected.messages[0]
+                .message
+                .starts_with("email is that of somebody who has another external id")
+        );
+        assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E1"));
+        let report = house
+            .import_with(&file, |options| (options.update, options.match_by) = (true, vec![MatchKey::Email]))
+            .expect("brought in");
+        assert_eq!(report.users.rejected, 1, "E2 has no e-mail there");
+        assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E9"), "who says so is heeded");
+        // Known by something else in each row, and the same person.
+        let file = house.file("r.csv", "external id,email,first name\nE2,new@x.y,Once\n,bob@x.y,Twice\n");
+        let report = house.import_with(&file, update).expect("brought in");
+        assert_eq!((report.users.changed, report.users.rejected), (1, 1), "{report:?}");
+        assert_eq!(report.rejected.messages[0].message, "it is about the same person as an earlier row");
+        assert_eq!(house.user("new@x.y").name.given.as_deref(), Some("Once"));
+    }
+}
+
+/// A file that is another one when it is read again is an error, and deactivates nobody.
+#[test]
+fn a_file_that_changes_is_an_error() {
+    let house = Fixture::new("sqlite");
+    let all = (0..40).map(|n| format!("p{n}@x.y\n")).collect::<Vec<_>>();
+    let file = house.file("all.csv", format!("email\n{}", all.concat()));
+    house.import(&file);
+    let mut options = transfer::import::ImportOptions::new(
+        &file,
+        transfer::Format::Csv,
+        transfer::ColumnMapping::new(dialects::kit::field_aliases()),
+    );
+    options.deactivate_missing = true;
+    let found = transfer::import::scan(&options).expect("sound");
+    let (path, mut passed) = (file.clone(), 0);
+    let mut seen = |more| {
+        passed += more;
+        // The first look is over when rows begin to be done.
+        if passed == 1 {
+            std::fs::write(&path, format!("email\n{}", all[..5].concat())).expect("written");
+        }
+        true
+    };
+    let run = transfer::import::run(&house.directory, &house.caller, &options, &found, &mut seen);
+    let ended = house.block_on(run);
+    assert!(matches!(ended, Err(ImportError::FileChanged { expected: 40, .. })), "{ended:?}");
+    assert_eq!(house.user("p39@x.y").status, Status::Active);
+    let file = house.file("five.csv", format!("email\n{}", five_users(&house)));
+    assert!(matches!(
+        house.import_with(&file, |options| options.deactivate_missing = true),
+        Err(ImportError::TooManyMissing { .. })
+    ));
+}
+
+fn five_users(house: &Fixture) -> String {
+    house.users().iter().take(5).map(|user| user.user_name.clone() + "\n").collect()
+}
+
+#[test]
+fn missing_users_are_deactivated_up_to_the_limit() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let row = |n: u32| format!("p{n}@x.y\n");
+        let all = |many: u32| {
+            let rows = (0..many).map(row).collect::<Vec<_>>().concat();
+            house.file("all.csv", format!("email\n{rows}"))
+        };
+        house.import(&all(40));
+        let missing = |options: &mut transfer::import::ImportOptions| options.deactivate_missing = true;
+        // Four of forty are a tenth; five are more.
+        let events = house.event_count();
+        match house.import_with(&all(35), missing) {
+            Err(ImportError::TooManyMissing { missing: 5, total: 40, limit: 10 }) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(house.event_count(), events, "nothing was done");
+        let report = house.import_with(&all(36), missing).expect("brought in");
+        assert_eq!((report.deactivated, report.users.unchanged), (4, 36));
+        assert_eq!(house.user("p38@x.y").status, Status::Inactive);
+        let report = house
+            .import_with(&all(10), |options| {
+                options.deactivate_missing = true;
+                options.deactivation_limit = 75;
+            })
+            .expect("brought in");
+        assert_eq!(report.deactivated, 26);
+        // A row that was refused may be about anybody.
+        let file = house.file("some.csv", "email\np0@x.y\nno e-mail\n");
+        let report = house.import_with(&file, |options| options.deactivate_missing = true);
+        assert!(matches!(report, Err(ImportError::TooManyMissing { .. })), "{report:?}");
+        let rows = (0..10).map(row).collect::<Vec<_>>().concat();
+        let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
+        let report = house.import_with(&file, missing).expect("brought in");
+        assert_eq!(report.deactivated, 0);
+        // Rows that are rejected and name a user count as present, whichever key names them.
+        let rows = (1..8).map(|n| format!("{},\n", row(n).trim())).collect::<Vec<_>>().concat();
+        let file = house.file("some.csv", format!("email,status\np0@x.y,perhaps\n{rows}p8@x.y,off and on\n"));
+        let report = house
+            .import_with(&file, |options| {
+                options.deactivate_missing = true;
+                options.yes_really = true;
+            })
+            .expect("imported");
+        assert_eq!((report.users.rejected, report.deactivated), (2, 1), "{report:?}");
+        assert_eq!(house.user("p0@x.y").status, Status::Active);
+        assert_eq!(house.user("p8@x.y").status, Status::Active);
+        assert_eq!(house.user("p9@x.y").status, Status::Inactive);
+        // A file without users would deactivate all.
+        let none = house.file("none.csv", "email\n");
+        let error = house.import_with(&none, missing).expect_err("rejected");
+        assert!(error.to_string().contains("contains no user"), "{error}");
+        assert_eq!(house.import(&none).users.created, 0);
+        let deleted = house.file("deleted.csv", "email,deleted\nzz@x.y,yes\n");
+        let error = house.import_with(&deleted, missing).expect_err("rejected");
+        assert!(error.to_string().contains("contains no user"), "{error}");
+    }
+}
+
+#[test]
+fn passwords_are_imported() {
+    let house = Fixture::new("sqlite");
+    let file = house.file(
+        "p.csv",
+        "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n",
+    );
+    let report = house.import(&file);
+    assert_eq!((report.users.created, report.users.rejected), (2, 1));
+    let stored = house.block_on(house.directory.password_hashes(&house.caller, (1, 9))).expect("read");
+    let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
+    assert_eq!(stored, ["plain$long enough", "plain$stored"]);
+    assert!(!format!("{report:?}").contains("long enough"));
+    // The same hash once more is no news, and signs nobody out.
+    let version = house.user("b@x.y").version;
+    let file = house.file("q.csv", "email,password hash\nb@x.y,plain$stored\n");
+    let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+    assert_eq!((report.users.unchanged, house.user("b@x.y").version), (1, version));
+}
+
+#[test]
+fn headers_can_be_mapped() {
+    let house = Fixture::new("memory");
+    let file = house.file("p.csv", "Who,Mail,Remark,First\nw1,a@x.y,r,A\n");
+    let report = house.import_with(&file, |options| {
+        options.column_mapping.map_header("Who", "externalId").expect("a column");
+        options.column_mapping.map_header("First", "").expect("none");
+        assert!(options.column_mapping.map_header("Who", "no such column").is_err());
+    });
+    assert_eq!(report.expect("brought in").users.created, 1);
+    let user = house.user("a@x.y");
+    assert_eq!((user.external_id.as_deref(), user.text(Field::GivenName)), (Some("w1"), None));
+}

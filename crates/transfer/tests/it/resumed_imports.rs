@@ -1,0 +1,222 @@
+//! Imports that were interrupted and are executed again.
+
+use crate::fixture::{ENGINES, Fixture};
+use directory::{
+    Command, Field, FieldUpdate, GroupEdit, ItemKey, ItemKind, MemberEdit, RequestedStatus, Status, UserEdit,
+    UserKey,
+};
+use transfer::import::ImportError;
+
+/// What was brought in by half is not brought in twice.
+#[test]
+fn an_interrupted_import_resumes() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let row = |n: u32| format!("p{n}@x.y,\"G{}; all\"\n", n % 7);
+        let rows = (0..500).map(row).collect::<Vec<_>>().concat();
+        let file = house.file("p.csv", format!("email,groups\n{rows}"));
+        let begun = house.directory.now();
+        for stop in [50, 180, 400] {
+            let mut options = transfer::import::ImportOptions::new(
+                &file,
+                transfer::Format::Csv,
+                transfer::ColumnMapping::new(dialects::kit::field_aliases()),
+            );
+            options.request = "import p.csv".into();
+            let found = transfer::import::scan(&options).expect("sound");
+            let mut seen = 0;
+            let mut go_on = |more| {
+                seen += more;
+                seen < stop
+            };
+            let done = house.block_on(transfer::import::run(
+                &house.directory,
+                &house.caller,
+                &options,
+                &found,
+                &mut go_on,
+            ));
+            assert!(matches!(done, Err(ImportError::Canceled)));
+        }
+        // One that is known to have been interrupted counts what it has created itself.
+        let resumed = |options: &mut transfer::import::ImportOptions| {
+            options.request = "import p.csv".into();
+            options.first_started = Some(begun);
+        };
+        let report = house.import_with(&file, resumed).expect("imported");
+        assert_eq!((report.users.created, report.users.unchanged), (500, 0), "{report:?}");
+        let report = house.import(&file);
+        assert_eq!(report.users.created + report.users.unchanged, 500);
+        assert_eq!(report.users.unchanged, 500, "{report:?}");
+        assert_eq!(house.users().len(), 500);
+        assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
+        assert!(house.users().iter().all(|user| user.groups.len() == 2));
+    }
+}
+
+/// An import that is executed again after it was interrupted does not undo what others have done since it was begun.
+#[test]
+fn a_resumed_import_keeps_newer_changes() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let name = |email: &str, name: &str| {
+            let edit = UserEdit {
+                texts: vec![(Field::DisplayName, FieldUpdate::Set(name.to_owned()))],
+                ..UserEdit::default()
+            };
+            house.run(Command::UpdateUser { user: UserKey::Email(email.into()), edit: Box::new(edit) });
+        };
+        let before = house.file("before.csv", "email\na@x.y\nb@x.y\nc@x.y\nold@x.y\nback@x.y\n");
+        house.import(&before);
+        let begun = house.directory.now();
+        let rows = "a@x.y,From the file\nb@x.y,From the file\nc@x.y,From the file\nnew@x.y,From the file\n";
+        let file = house.file("p.csv", format!("email,display name\n{rows}"));
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
+            options.deactivate_missing = true;
+            options.deactivation_limit = 100;
+            options.yes_really = true;
+            options.first_started = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!((report.users.created, report.users.changed, report.deactivated), (1, 3, 2));
+        // All of it was done, but its end was not recorded. Meanwhile others go on.
+        name("a@x.y", "Newer");
+        house.run(Command::DeleteUser(UserKey::Email("new@x.y".into())));
+        let active = UserEdit { status: FieldUpdate::Set(RequestedStatus::Active), ..UserEdit::default() };
+        let user = UserKey::Email("back@x.y".into());
+        house.run(Command::UpdateUser { user, edit: Box::new(active) });
+        house.import(&house.file("later.csv", "email\nlater@x.y\n"));
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(
+            (report.users.created, report.users.changed, report.users.rejected, report.deactivated),
+            (0, 3, 1, 0),
+            "{report:?}"
+        );
+        assert!(report.rejected.messages[0].message.contains("deleted after this import started"));
+        let shown = |email: &str| house.user(email).text(Field::DisplayName).map(str::to_owned);
+        assert_eq!(shown("a@x.y").as_deref(), Some("Newer"));
+        assert_eq!(shown("b@x.y").as_deref(), Some("From the file"));
+        assert_eq!(house.user("back@x.y").status, Status::Active);
+        assert_eq!(house.user("later@x.y").status, Status::Active);
+        assert_eq!(house.user("old@x.y").status, Status::Inactive);
+        assert!(house.users().iter().all(|user| user.email() != Some("new@x.y")));
+        // Whom others have changed before their row was executed is left as well, and the report says so.
+        let begun = house.directory.now();
+        name("b@x.y", "Newer");
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
+            options.request = "another".into();
+            options.first_started = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        assert_eq!(shown("b@x.y").as_deref(), Some("Newer"));
+        assert!(report.notes.iter().any(|note| note.contains("1 user was changed by others")), "{report:?}");
+    }
+}
+
+/// The same for memberships and groups, which others change from the side of the group.
+#[test]
+fn a_resumed_import_keeps_newer_memberships_and_groups() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let users = "email,groups\na@x.y,Red\nb@x.y,Blue\nc@x.y,\n";
+        let users = house.file("users.csv", users);
+        let groups = house.file("groups.csv", "kind,name,members\ngroup,Red,a@x.y; c@x.y\ngroup,Green,\n");
+        let update = |options: &mut transfer::import::ImportOptions| options.update = true;
+        for file in [&users, &groups] {
+            house.import_with(file, update).expect("imported");
+        }
+        let begun = house.directory.now();
+        let resumed = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
+            options.request = "resumed".into();
+            options.first_started = Some(begun);
+        };
+        let key = |name: &str| ItemKey::Name(name.into());
+        let leave = ["a@x.y", "c@x.y"].map(|email| UserKey::Email(email.into())).to_vec();
+        let members = Some(MemberEdit::Change { add: Vec::new(), remove: leave });
+        let edit = GroupEdit { members, ..GroupEdit::default() };
+        house.run(Command::UpdateGroup { group: key("Red"), edit });
+        house.run(Command::DeleteItem { kind: ItemKind::Group, item: key("Blue") });
+        house.run(Command::DeleteItem { kind: ItemKind::Group, item: key("Green") });
+        let report = house.import_with(&users, resumed).expect("imported");
+        let tally = report.users;
+        assert_eq!((tally.changed, tally.unchanged, tally.rejected), (0, 2, 1), "{engine}: {report:?}");
+        assert!(report.rejected.messages[0].message.contains("Blue was deleted after"), "{report:?}");
+        let report = house.import_with(&groups, resumed).expect("imported");
+        assert_eq!((report.items.unchanged, report.items.rejected), (1, 1), "{engine}: {report:?}");
+        assert!(house.users().iter().all(|user| user.groups.is_empty()), "{engine}");
+        let names: Vec<String> =
+            house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
+        assert_eq!(names, ["Red"], "{engine}");
+    }
+}
+
+/// Users and groups that others created after the import started are kept, also where they replace deleted ones.
+#[test]
+fn a_resumed_import_keeps_what_others_created() {
+    for engine in ENGINES {
+        let house = Fixture::new(engine);
+        let before = house.file("before.csv", "email,groups\na@x.y,Red\n");
+        house.import(&before);
+        let begun = house.directory.now();
+        house.run(Command::DeleteUser(UserKey::Email("a@x.y".into())));
+        house.run(Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Name("red".into()) });
+        let others = house.file("others.csv", "email,display name,groups\na@x.y,Newer,Red\n");
+        house.import(&others);
+        let file = house.file("p.csv", "email,display name,groups\na@x.y,From the file,\nb@x.y,B,RED\n");
+        let with = |options: &mut transfer::import::ImportOptions| {
+            options.update = true;
+            options.request = "resumed".into();
+            options.first_started = Some(begun);
+        };
+        let report = house.import_with(&file, with).expect("imported");
+        let tally = report.users;
+        assert_eq!((tally.created, tally.unchanged, tally.rejected), (1, 1, 0), "{engine}: {report:?}");
+        assert_eq!(house.user("a@x.y").text(Field::DisplayName), Some("Newer"), "{engine}");
+        assert_eq!(house.user("b@x.y").groups, house.user("a@x.y").groups, "{engine}");
+    }
+}
+
+/// Managers are set when all rows are done, so a resumed import sets those of users it had created.
+#[test]
+fn a_resumed_import_sets_managers() {
+    for updates in [false, true] {
+        let house = Fixture::new("sqlite");
+        let rows = (0..300).map(|n| format!("p{n}@x.y,last@x.y\n")).collect::<Vec<_>>().concat();
+        let file = house.file("p.csv", format!("email,manager\n{rows}last@x.y,\n"));
+        let begun = house.directory.now();
+        let mut options = transfer::import::ImportOptions::new(
+            &file,
+            transfer::Format::Csv,
+            transfer::ColumnMapping::new(dialects::kit::field_aliases()),
+        );
+        (options.request, options.update) = ("import p.csv".into(), updates);
+        let found = transfer::import::scan(&options).expect("sound");
+        let mut seen = 0;
+        let mut go_on = |more| {
+            seen += more;
+            seen < 200
+        };
+        let done = house.block_on(transfer::import::run(
+            &house.directory,
+            &house.caller,
+            &options,
+            &found,
+            &mut go_on,
+        ));
+        assert!(matches!(done, Err(ImportError::Canceled)));
+        let some = house.users();
+        assert!(some.len() >= 200 && some.iter().all(|user| user.text(Field::Manager).is_none()));
+        let report = house
+            .import_with(&file, |options| {
+                (options.request, options.update) = ("import p.csv".into(), updates);
+                options.first_started = Some(begun);
+            })
+            .expect("imported");
+        assert!(report.is_complete(), "{report:?}");
+        let without = house.users().iter().filter(|user| user.text(Field::Manager).is_none()).count();
+        assert_eq!(without, 1, "only the manager has none; updates: {updates}");
+    }
+}
