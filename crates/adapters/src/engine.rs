@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums};
 use store::{
-    CheckReport, DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, PostgresOptions, Sqlite,
-    SqliteOpenError, SqliteOptions,
+    CheckReport, DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, PostgresOptions, Sqlite, SqliteOpenError,
+    SqliteOptions,
 };
 use tokio::runtime::Handle;
 
@@ -43,7 +43,7 @@ impl StoreSettings {
     pub fn new(location: impl Into<String>) -> Self {
         let location = location.into();
         Self {
-            location: location,
+            location,
             cache_mib: 128,
             memory_mapped: true,
             read_timeout: None,
@@ -91,7 +91,7 @@ impl StoreSettings {
             writers: self.writers,
             readers: self.readers,
             named_statements: self.named_statements,
-            create_schema: create_schema,
+            create_schema,
             runtime: self.runtime.clone(),
             ..PostgresOptions::new(self.id_generator())
         }

@@ -80,10 +80,7 @@ impl ParsedHash {
     pub(crate) fn scheme(&self) -> HashScheme {
         match self {
             Self::Argon2(argon2, hash) if hash.algorithm == Algorithm::Argon2id.ident() => {
-                HashScheme::Argon2id {
-                    memory_kib: argon2.params().m_cost(),
-                    passes: argon2.params().t_cost(),
-                }
+                HashScheme::Argon2id { memory_kib: argon2.params().m_cost(), passes: argon2.params().t_cost() }
             }
             _ => HashScheme::Other,
         }
@@ -98,8 +95,7 @@ fn parse_bcrypt(text: &str) -> Option<ParsedHash> {
 }
 
 fn parse_pbkdf2(algorithm: pbkdf2::Algorithm, hash: PasswordHash) -> Option<ParsedHash> {
-    let iterations =
-        hash.params.get_decimal("i").filter(|iterations| *iterations <= MAX_PBKDF2_ITERATIONS)?;
+    let iterations = hash.params.get_decimal("i").filter(|iterations| *iterations <= MAX_PBKDF2_ITERATIONS)?;
     Some(ParsedHash::Pbkdf2 { algorithm, iterations: NonZeroU32::new(iterations)?, hash })
 }
 
@@ -119,8 +115,7 @@ fn parse_argon2(hash: PasswordHash) -> Option<ParsedHash> {
     let version = hash.version.map_or(Ok(Version::V0x10), Version::try_from).ok()?;
     let params = Params::try_from(&hash).ok()?;
     let work = u64::from(params.m_cost()) * u64::from(params.t_cost());
-    let is_within_limits =
-        params.m_cost() <= MAX_MEMORY_KIB && params.p_cost() <= 16 && work <= MAX_ARGON2_WORK_KIB;
+    let is_within_limits = params.m_cost() <= MAX_MEMORY_KIB && params.p_cost() <= 16 && work <= MAX_ARGON2_WORK_KIB;
     is_within_limits.then(|| ParsedHash::Argon2(Box::new(Argon2::new(algorithm, version, params)), hash))
 }
 

@@ -42,11 +42,7 @@ pub(crate) fn verify(
     // Always computed, so that the time does not reveal which one matched.
     let is_as_sent = as_sent.is_some_and(|text| stored.matches(text.as_bytes(), memory));
     if !is_normalized {
-        return if is_as_sent {
-            PasswordVerification::SuccessRehashNeeded
-        } else {
-            PasswordVerification::Failed
-        };
+        return if is_as_sent { PasswordVerification::SuccessRehashNeeded } else { PasswordVerification::Failed };
     }
     let required = argon2.params();
     match stored.scheme() {
@@ -91,10 +87,7 @@ mod tests {
         let stored = hash(&argon2, &mut vec![Block::default(); blocks], "secret-1").unwrap();
         for stored in [None, Some(stored)] {
             let mut memory = vec![Block::default(); blocks];
-            assert_eq!(
-                verify(&argon2, &mut memory, "secret-2", stored.as_ref()),
-                PasswordVerification::Failed
-            );
+            assert_eq!(verify(&argon2, &mut memory, "secret-2", stored.as_ref()), PasswordVerification::Failed);
             let is_filled = |block: &Block| block.as_ref().iter().any(|word| *word != 0);
             assert!(memory.iter().all(is_filled), "{}", stored.is_some());
         }
@@ -107,18 +100,11 @@ mod tests {
         let (composed, apart) = ("\u{e9}t\u{e9} am see", "e\u{301}te\u{301}\u{a0}am see");
         for (stored, typed) in [(composed, apart), (apart, composed), (apart, apart)] {
             let stored = hash(&argon2, &mut memory, stored).unwrap();
-            assert_eq!(
-                verify(&argon2, &mut memory, typed, Some(&stored)),
-                PasswordVerification::Success,
-                "{typed:?}"
-            );
+            assert_eq!(verify(&argon2, &mut memory, typed, Some(&stored)), PasswordVerification::Success, "{typed:?}");
         }
         // As earlier versions stored it; it is to be hashed again, and only what was typed then fits.
         let before = hash_bytes(&argon2, &mut memory, apart.as_bytes()).unwrap();
-        assert_eq!(
-            verify(&argon2, &mut memory, apart, Some(&before)),
-            PasswordVerification::SuccessRehashNeeded
-        );
+        assert_eq!(verify(&argon2, &mut memory, apart, Some(&before)), PasswordVerification::SuccessRehashNeeded);
         assert_eq!(verify(&argon2, &mut memory, composed, Some(&before)), PasswordVerification::Failed);
     }
 }

@@ -12,8 +12,7 @@ use crate::foreign_hashes::ParsedHash;
 use crate::hashing::{Argon2Cost, hash, verify};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{
-    BoxFuture, ExposeSecret, Overloaded, PasswordHash, PasswordHasher, PasswordVerification, SecretString,
-    TenantNumber,
+    BoxFuture, ExposeSecret, Overloaded, PasswordHash, PasswordHasher, PasswordVerification, SecretString, TenantNumber,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,18 +98,17 @@ impl TaskQueues {
         loop {
             let has_sign_in = allowed.0 && self.sign_ins.len() > 0;
             let has_new_password = allowed.1 && self.new_passwords.len() > 0;
-            let task = if has_sign_in
-                && (self.sign_ins_since_new_password < SIGN_INS_PER_NEW_PASSWORD || !has_new_password)
-            {
-                self.sign_ins_since_new_password =
-                    if has_new_password { self.sign_ins_since_new_password + 1 } else { 0 };
-                self.sign_ins.pop()?
-            } else if has_new_password {
-                self.sign_ins_since_new_password = 0;
-                self.new_passwords.pop()?
-            } else {
-                return None;
-            };
+            let task =
+                if has_sign_in && (self.sign_ins_since_new_password < SIGN_INS_PER_NEW_PASSWORD || !has_new_password) {
+                    self.sign_ins_since_new_password =
+                        if has_new_password { self.sign_ins_since_new_password + 1 } else { 0 };
+                    self.sign_ins.pop()?
+                } else if has_new_password {
+                    self.sign_ins_since_new_password = 0;
+                    self.new_passwords.pop()?
+                } else {
+                    return None;
+                };
             if !task.is_obsolete() {
                 return Some(task);
             }
@@ -213,11 +211,7 @@ impl Drop for PasswordPool {
 }
 
 impl PasswordHasher for PasswordPool {
-    fn hash(
-        &self,
-        tenant: TenantNumber,
-        password: SecretString,
-    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
+    fn hash(&self, tenant: TenantNumber, password: SecretString) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         let hashed = self.submit(tenant, |sender| Job::Hash(password, sender));
         Box::pin(async move { hashed.await?.ok_or(Overloaded) })
     }
@@ -314,13 +308,11 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
     while !shared.is_closed.load(Ordering::Acquire) {
         let now = Instant::now();
         assigned.retain(|(_, task)| !task.is_obsolete());
-        assigned
-            .extend(workers.iter_mut().filter_map(|thread| Some((now, thread.assign_next(&shared.queues)?))));
+        assigned.extend(workers.iter_mut().filter_map(|thread| Some((now, thread.assign_next(&shared.queues)?))));
         // Sign-ins first: a user waits for each.
         let is_due = |(since, task): &(Instant, Arc<Task>)| schedule.takeover_time(*since, task) <= now;
         let due_sign_in = assigned.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
-        let due =
-            due_sign_in.or_else(|| assigned.iter().position(is_due)).map(|index| assigned.remove(index).1);
+        let due = due_sign_in.or_else(|| assigned.iter().position(is_due)).map(|index| assigned.remove(index).1);
         let allowed = (schedule.next_sign_in <= now, schedule.next_new_password <= now);
         if let Some(task) = due.or_else(|| shared.queues.lock().pop(allowed)) {
             task.try_start();
@@ -407,8 +399,7 @@ mod tests {
             assert!(!has_begun || task.try_start());
             pool.enqueue(ONE, task);
             let shared = Arc::clone(&pool.0);
-            let dispatcher =
-                std::thread::spawn(move || run_dispatcher(&shared, vec![stalled_worker], params));
+            let dispatcher = std::thread::spawn(move || run_dispatcher(&shared, vec![stalled_worker], params));
             let runtime = runtime();
             assert!(runtime.block_on(receiver.recv()).unwrap().is_some());
             assert!(runtime.block_on(pool.hash(ONE, "secret-2".into())).is_ok(), "nor is the next one lost");
@@ -455,8 +446,7 @@ mod tests {
         all.push(recorded("sign-in of two", verify(TWO)));
         all.push(recorded("hash of two", hash(TWO)));
         runtime().block_on(futures_util::future::join_all(all));
-        let order: Vec<_> =
-            order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
+        let order: Vec<_> = order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
         let index = |what: &str| order.iter().position(|done| *done == what);
         // One of tenant 1 may be under way in each thread.
         assert!(index("sign-in of two").is_some_and(|index| index <= 5), "{order:?}");
@@ -477,10 +467,7 @@ mod tests {
         assert_eq!(same, PasswordVerification::Success);
         let other = runtime.block_on(pool.verify(ONE, "secret-2".into(), Some(stored.clone()))).unwrap();
         assert_eq!(other, PasswordVerification::Failed);
-        assert_eq!(
-            runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(),
-            PasswordVerification::Failed
-        );
+        assert_eq!(runtime.block_on(pool.verify(ONE, "secret-1".into(), None)).unwrap(), PasswordVerification::Failed);
         let better = Argon2Cost { memory_kib: 16, passes: 2 };
         let better = PasswordPool::start(1, 1, better).unwrap();
         let weak = runtime.block_on(better.verify(ONE, "secret-1".into(), Some(stored.clone()))).unwrap();

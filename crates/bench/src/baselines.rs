@@ -6,8 +6,8 @@ use bytes::Bytes;
 use directory::{
     Account, BoxFuture, Caller, ChainReport, Change, Command, CommitError, Connection, ConnectionId, Event,
     EventPosition, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Mutation, NewConnection, Page,
-    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone,
-    User, UserId, UserKey, UserQuery,
+    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone, User,
+    UserId, UserKey, UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -63,9 +63,7 @@ async fn serve_hello() -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
             let service = service_fn(|_| async {
-                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(
-                    b"hello world",
-                ))))
+                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from_static(b"hello world"))))
             });
             drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
         });
@@ -222,17 +220,10 @@ impl Store for NullStore {
     ) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn chain_hash_at(
-        &self,
-        _: TenantNumber,
-        _: EventPosition,
-    ) -> BoxFuture<'_, StoreResult<Option<[u8; 32]>>> {
+    fn chain_hash_at(&self, _: TenantNumber, _: EventPosition) -> BoxFuture<'_, StoreResult<Option<[u8; 32]>>> {
         ready(Ok(None))
     }
-    fn verify_chain(
-        &self,
-        _: Option<TenantNumber>,
-    ) -> BoxFuture<'_, StoreResult<BTreeMap<TenantNumber, ChainReport>>> {
+    fn verify_chain(&self, _: Option<TenantNumber>) -> BoxFuture<'_, StoreResult<BTreeMap<TenantNumber, ChainReport>>> {
         ready(Ok(BTreeMap::new()))
     }
     fn health(&self) -> BoxFuture<'_, StoreResult<Health>> {

@@ -22,12 +22,8 @@ const UNLIMITED: Duration = Duration::from_hours(1);
 
 /// The server's settings: real flushes, memory for a million people, and room for the log between checkpoints.
 /// Everything else is as PostgreSQL ships.
-pub(super) const SETTINGS: [(&str, &str); 4] = [
-    ("fsync", "on"),
-    ("shared_buffers", "'1GB'"),
-    ("max_wal_size", "'8GB'"),
-    ("checkpoint_timeout", "'15min'"),
-];
+pub(super) const SETTINGS: [(&str, &str); 4] =
+    [("fsync", "on"), ("shared_buffers", "'1GB'"), ("max_wal_size", "'8GB'"), ("checkpoint_timeout", "'15min'")];
 
 /// What is measured, with the prefix of those a turn creates.
 const KINDS: [&str; 3] = ["create", "read by e-mail", "page of 100"];

@@ -75,8 +75,7 @@ impl TenantCredentials {
             "Content-Type: application/json\r\nAuthorization: Bearer {}\r\nConnection: close\r\n",
             self.sign_in_key
         );
-        let body =
-            "{\"user\":\"ann@example.com\",\"password\":\"vier rote fische\",\"address\":\"192.0.2.1\"}";
+        let body = "{\"user\":\"ann@example.com\",\"password\":\"vier rote fische\",\"address\":\"192.0.2.1\"}";
         request("POST", "/v1/sign-in", &headers, body)
     }
 }
@@ -159,8 +158,7 @@ fn measure_tenant(address: &str, other: &TenantCredentials) -> anyhow::Result<(L
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let store = folder.join("muster.db").display().to_string();
     let muster = Process::muster(&store)?;
-    let (greedy, other) =
-        (TenantCredentials::new(&store, "Greedy")?, TenantCredentials::new(&store, "Other")?);
+    let (greedy, other) = (TenantCredentials::new(&store, "Greedy")?, TenantCredentials::new(&store, "Other")?);
     let said = send_once(&muster.address, &other.create("ann"))?;
     ensure!(said.contains("\"Id\""), "not created: {said}");
     import_users(folder, &store, &greedy)?;

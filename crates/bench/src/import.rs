@@ -164,12 +164,7 @@ fn run(store: &str, arguments: &[&str]) -> anyhow::Result<CommandRun> {
     let seconds = begun.elapsed().as_secs_f64();
     let said = std::io::read_to_string(child.stdout.take().context("output")?)?;
     ensure!(status.success(), "{arguments:?}: {said}");
-    Ok(CommandRun {
-        seconds,
-        peak_private_mib: own,
-        peak_resident_mib: all,
-        output: serde_json::from_str(&said)?,
-    })
+    Ok(CommandRun { seconds, peak_private_mib: own, peak_resident_mib: all, output: serde_json::from_str(&said)? })
 }
 
 fn size_mib(path: &Path) -> u64 {
@@ -216,12 +211,7 @@ impl Files {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "chance"
-)]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "chance")]
 fn skewed_group(dice: &mut Rng, groups: u64) -> u64 {
     let part = dice.below(1 << 32) as f64 / (1_u64 << 32) as f64;
     (part * part * groups as f64) as u64
@@ -235,8 +225,7 @@ fn write_large_groups(path: &Path) -> anyhow::Result<()> {
         #[expect(clippy::cast_precision_loss, reason = "chance")]
         let part = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
         // A handful are as large as they may be.
-        let size =
-            if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
+        let size = if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
         let size = size as u64;
         let first = dice.below(LARGE_FILE_USERS);
@@ -254,8 +243,7 @@ fn write_large_groups(path: &Path) -> anyhow::Result<()> {
     Ok(csv.flush()?)
 }
 
-const HEADER: &str =
-    "userName,email,externalId,givenName,familyName,title,department,city,country,workPhone,groups";
+const HEADER: &str = "userName,email,externalId,givenName,familyName,title,department,city,country,workPhone,groups";
 
 struct UserRow {
     n: u64,

@@ -92,9 +92,8 @@ impl Load {
         let key = key.to_owned();
         Self::new(time, move |n| {
             let who = spread(n, people);
-            let target = format!(
-                "/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}&Email=j{who}@example.com"
-            );
+            let target =
+                format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}&Email=j{who}@example.com");
             request("GET", &target, "", "")
         })
     }

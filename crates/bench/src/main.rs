@@ -75,22 +75,18 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let mut rows = Vec::new();
     let syncs = baselines::syncs_per_second(folder)?;
     let seconds = Duration::from_secs(SECONDS);
-    let mut under =
-        |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<LoadStats> {
-            let figures =
-                runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
-            rows.push(Row::new(name, &figures, vs));
-            Ok(figures)
-        };
+    let mut under = |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<LoadStats> {
+        let figures = runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
+        rows.push(Row::new(name, &figures, vs));
+        Ok(figures)
+    };
     let hello = Process::start_baseline("hello")?;
     let greeting = under("hello world", &hello, Load::get("/hello", seconds), None)?;
     drop(hello);
     let discard = Process::start_baseline("discard")?;
     let (tenant, key) = discard.credentials.clone().context("credentials")?;
-    let bare_json =
-        under("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
-    let bare_xml =
-        under("create, XML, no store", &discard, Load::create_xml(tenant, &key, "d", seconds), None)?;
+    let bare_json = under("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
+    let bare_xml = under("create, XML, no store", &discard, Load::create_xml(tenant, &key, "d", seconds), None)?;
     drop(discard);
 
     let store = folder.join("muster.db");
@@ -100,8 +96,7 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let idle = muster.resident_mib();
     let before = muster.commits()?;
     let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(USERS / 2);
-    let made =
-        under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.requests_per_second()))?;
+    let made = under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.requests_per_second()))?;
     let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(USERS / 2);
     under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.requests_per_second()))?;
     let after = muster.commits()?;
@@ -142,23 +137,14 @@ impl Process {
     fn muster(store: &str) -> anyhow::Result<Self> {
         let program = program("muster")?;
         let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
-            let output =
-                Command::new(&program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
+            let output = Command::new(&program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
             Ok(serde_json::from_slice(&output.stdout)?)
         };
         let tenant = ask(&["tenant", "add", "Bench"])?["number"].as_u64().context("a number")?;
         let added = ask(&["connection", "add", "bench", "--dialect", "onfire", "--dialect", "scim"])?;
         let key = added["key"].as_str().context("a key")?.to_owned();
         let mut command = Command::new(&program);
-        command.args([
-            "serve",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--store",
-        ]);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"]);
         command.arg(store);
         let mut process = Self::start(&mut command)?;
         process.credentials = Some((tenant, key));
@@ -169,8 +155,7 @@ impl Process {
     fn run_command(store: &str, arguments: &[&str]) -> anyhow::Result<(Value, f64)> {
         let begun = std::time::Instant::now();
         let program = program("muster")?;
-        let output =
-            Command::new(program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
+        let output = Command::new(program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
         Ok((serde_json::from_slice(&output.stdout)?, begun.elapsed().as_secs_f64()))
     }
 

@@ -40,12 +40,8 @@ pub(crate) fn print(rows: &[Row], facts: &Value) {
     println!("| what | per second | of its yardstick | p50 ms | p99 ms | CPU µs/request |");
     println!("|---|---:|---:|---:|---:|---:|");
     for row in rows {
-        let share =
-            row.share_of_baseline.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
-        println!(
-            "| {} | {:.0} | {share} | {:.2} | {:.2} | {:.0} |",
-            row.name, row.rate, row.p50, row.p99, row.cpu
-        );
+        let share = row.share_of_baseline.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));
+        println!("| {} | {:.0} | {share} | {:.2} | {:.2} | {:.0} |", row.name, row.rate, row.p50, row.p99, row.cpu);
     }
     println!();
     for (name, value) in facts.as_object().into_iter().flatten() {

@@ -101,14 +101,11 @@ impl<'a> Bench<'a> {
     /// Creates over both dialects, by turns, so that neither has the emptier store.
     fn compare(&mut self) -> anyhow::Result<()> {
         for (turn, prefix) in (0..).zip(["j0", "j1", "j2"]) {
-            let load = self
-                .client
-                .creates(10_000_000 + turn * COMPARED_CREATES, UNLIMITED)
-                .stop_after(COMPARED_CREATES);
+            let load =
+                self.client.creates(10_000_000 + turn * COMPARED_CREATES, UNLIMITED).stop_after(COMPARED_CREATES);
             let cpu = self.run("create, in turns with the next", load)?;
             self.scim_cpu.push(cpu);
-            let load =
-                Load::create_json(self.tenant, &self.key, prefix, UNLIMITED).stop_after(COMPARED_CREATES);
+            let load = Load::create_json(self.tenant, &self.key, prefix, UNLIMITED).stop_after(COMPARED_CREATES);
             let cpu = self.run("create over onfire, JSON", load)?;
             self.onfire_cpu.push(cpu);
         }
@@ -188,8 +185,7 @@ impl Client {
     fn by_email(&self, people: u64) -> Load {
         self.load(SECONDS, move |n| {
             let who = spread(n, people);
-            let filter =
-                format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22u{who}%40example.com%22");
+            let filter = format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22u{who}%40example.com%22");
             ("GET", format!("/Users?filter={filter}"), String::new())
         })
     }
@@ -202,9 +198,8 @@ impl Client {
         let ids = Arc::clone(ids);
         self.load(SECONDS, move |n| {
             let id = &ids[usize::try_from(spread(n, ids.len() as u64)).unwrap_or(0)];
-            let body = format!(
-                "{{\"Operations\":[{{\"op\":\"replace\",\"path\":\"title\",\"value\":\"Title {n}\"}}]}}"
-            );
+            let body =
+                format!("{{\"Operations\":[{{\"op\":\"replace\",\"path\":\"title\",\"value\":\"Title {n}\"}}]}}");
             ("PATCH", format!("/Users/{id}"), body)
         })
     }

@@ -62,8 +62,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
                 let (outcome, stop) = (Arc::clone(&outcomes[beside]), Arc::clone(&stop));
                 std::thread::spawn(move || send_sign_ins((&address, &app), a_second, &outcome, &stop))
             });
-            let figures =
-                runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
+            let figures = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
             peaks[beside] = peaks[beside].max(muster.resident_mib());
             stop.store(true, Ordering::Relaxed);
             if let Some(asking) = asking {
@@ -103,12 +102,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 }
 
 /// Asks for sign-ins at a fixed rate until it is told to stop, and waits for all answers.
-fn send_sign_ins(
-    (address, key): (&str, &str),
-    a_second: u64,
-    outcome: &Arc<SignInCounts>,
-    stop: &AtomicBool,
-) {
+fn send_sign_ins((address, key): (&str, &str), a_second: u64, outcome: &Arc<SignInCounts>, stop: &AtomicBool) {
     let begun = Instant::now();
     let mut waiting = Vec::new();
     for n in 0_u32.. {
@@ -119,8 +113,7 @@ fn send_sign_ins(
         }
         let who = u64::from(n) % USERS;
         let body = format!("{{\"user\":\"who{who}@example.com\",\"password\":\"vier rote fische\"}}");
-        let headers =
-            format!("Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n");
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n");
         let bytes = request("POST", "/v1/sign-in", &headers, &body);
         let (address, outcome) = (address.to_owned(), Arc::clone(outcome));
         outcome.sent.fetch_add(1, Ordering::Relaxed);

@@ -19,9 +19,8 @@ pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
         for kind in [first, 1 - first] {
             let name = ["nobody", "who"][kind];
             let body = format!("{{\"user\":\"{name}{n}@example.com\",\"password\":\"not the password\"}}");
-            let headers = format!(
-                "Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
-            );
+            let headers =
+                format!("Content-Type: application/json\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n");
             let request = request("POST", "/v1/sign-in", &headers, &body);
             let begun = Instant::now();
             let (status, _) = send_for_status(address, &request)?;

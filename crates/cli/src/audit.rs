@@ -114,8 +114,7 @@ fn verify(
 ) -> anyhow::Result<ExitCode> {
     let tenant_filter =
         tenant.map(|_| session.resolve_tenant_or_removed(tenant).map(|caller| caller.tenant)).transpose()?;
-    let chains =
-        session.runtime.block_on(session.directory.verify_chain(tenant_filter)).map_err(directory_error)?;
+    let chains = session.runtime.block_on(session.directory.verify_chain(tenant_filter)).map_err(directory_error)?;
     let expected_end = match (tenant_filter, expect) {
         (Some(tenant), Some((position, link))) => {
             let hash = session.directory.chain_hash_at(tenant, EventPosition(position));
@@ -146,9 +145,7 @@ fn verify(
         });
     }
     let expected_end = expected_end.map(|(_, is_there)| is_there);
-    output.result(&json!({"whole": is_intact, "tenants": documents, "kept": expected_end}), || {
-        lines.join("\n")
-    });
+    output.result(&json!({"whole": is_intact, "tenants": documents, "kept": expected_end}), || lines.join("\n"));
     Ok(if is_intact { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::FINDINGS) })
 }
 
@@ -174,10 +171,8 @@ fn chain_text(tenant: TenantNumber, chain: &ChainReport) -> String {
 }
 
 fn show(session: &AdminSession, caller: &Caller, filter: &ShowArgs, output: Output) -> anyhow::Result<()> {
-    let user =
-        filter.user.as_deref().map(|user_ref| find_user_or_deleted(session, caller, user_ref)).transpose()?;
-    let connection =
-        filter.connection.as_deref().map(|name| find_connection_id(session, caller, name)).transpose()?;
+    let user = filter.user.as_deref().map(|user_ref| find_user_or_deleted(session, caller, user_ref)).transpose()?;
+    let connection = filter.connection.as_deref().map(|name| find_connection_id(session, caller, name)).transpose()?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), EventPosition(0));
     loop {
         let (events, next) = events_page(session, caller, user, after)?;
@@ -209,13 +204,9 @@ fn events_page(
     after: EventPosition,
 ) -> anyhow::Result<(Vec<Event>, Option<EventPosition>)> {
     if let Some(user) = user {
-        return session
-            .runtime
-            .block_on(session.directory.user_history(caller, user, after))
-            .map_err(directory_error);
+        return session.runtime.block_on(session.directory.user_history(caller, user, after)).map_err(directory_error);
     }
-    let mut events =
-        session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
+    let mut events = session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
     let next = events.last().map(|last| last.position);
     events.retain(|event| event.data.tenant == caller.tenant);
     Ok((events, next))
@@ -223,10 +214,7 @@ fn events_page(
 
 /// A connection by name or id. That of a connection that is not there any more is still in the events.
 fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
-    let all = session
-        .runtime
-        .block_on(session.directory.connections(Some(caller.tenant)))
-        .map_err(directory_error)?;
+    let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
     let key = directory::fold(name);
     let found = all.iter().find(|connection| directory::fold(&connection.name) == key);
     let id = found.map(|connection| connection.id);
@@ -253,8 +241,7 @@ fn export(session: &AdminSession, caller: &Caller, after: u64) -> anyhow::Result
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut after = EventPosition(after);
     loop {
-        let events =
-            session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
+        let events = session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
         let Some(last) = events.last() else { break };
         after = last.position;
         for event in events.iter().filter(|event| event.data.tenant == caller.tenant) {

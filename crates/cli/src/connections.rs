@@ -131,8 +131,7 @@ fn requested_dialects(new: &AddArgs) -> anyhow::Result<Vec<String>> {
 
 /// The names of APIs, `all` replaced by those that it stands for.
 fn expand_dialects(dialects: &[String]) -> Vec<String> {
-    let is_named =
-        |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL_DIALECTS && !by_name));
+    let is_named = |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL_DIALECTS && !by_name));
     let all = dialects::grantable_dialects().filter(|dialect| is_named(dialect.name, dialect.is_opt_in));
     all.map(|dialect| dialect.name.to_owned()).collect()
 }
@@ -151,9 +150,7 @@ fn parse_expiry(text: &str) -> Result<Expiry, String> {
 
 fn parse_profile(text: &str) -> Result<ClientProfile, String> {
     let known = ClientProfile::ALL.into_iter().find(|profile| profile.as_str() == text);
-    known.ok_or_else(|| {
-        format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", "))
-    })
+    known.ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", ")))
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
@@ -179,8 +176,7 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
         ConnectionCommand::Rotate { connection_ref, revoke_old } => {
             let (caller, connection) = find_connection(&session, &connection_ref)?;
             let (key, id) = (generate_api_key()?, connection.id);
-            let command =
-                Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
+            let command = Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"id": id.to_string(), "name": connection.name, "key": key}), || {
                 let old = if revoke_old {
@@ -196,15 +192,12 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
             let (caller, connection) = find_connection(&session, &connection_ref)?;
             let command = Command::RevokeConnection(connection.id);
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-            output.result(
-                &json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}),
-                || {
-                    format!(
-                        "{} is revoked. Its keys stop working within a second, and its name can be used again.",
-                        connection.name
-                    )
-                },
-            );
+            output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}), || {
+                format!(
+                    "{} is revoked. Its keys stop working within a second, and its name can be used again.",
+                    connection.name
+                )
+            });
             Ok(())
         }
     }
@@ -288,10 +281,8 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
 }
 
 fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
-    let all = session
-        .runtime
-        .block_on(session.directory.connections(tenant.map(TenantNumber)))
-        .map_err(directory_error)?;
+    let all =
+        session.runtime.block_on(session.directory.connections(tenant.map(TenantNumber))).map_err(directory_error)?;
     let now = session.directory.now();
     let document: Vec<Value> = all.iter().map(|connection| connection_json(connection, now)).collect();
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -317,10 +308,8 @@ fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output)
             ]
         })
         .collect();
-    let headings =
-        ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
-    let empty =
-        "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
+    let headings = ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
+    let empty = "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
     output.rows(&document.clone().into(), &headings, rows, empty);
     Ok(())
 }
@@ -331,11 +320,7 @@ fn keys_text(keys: &Value) -> String {
     let one = |key: &Value| {
         let day = |name: &str| key[name].as_str().and_then(|time| time.get(..10));
         let used = day("lastUse").map_or_else(|| "not used yet".into(), |day| format!("used {day}"));
-        format!(
-            "{} of {} ({used})",
-            key["id"].as_str().unwrap_or_default(),
-            day("created").unwrap_or_default()
-        )
+        format!("{} of {} ({used})", key["id"].as_str().unwrap_or_default(), day("created").unwrap_or_default())
     };
     let all: Vec<String> = all.map(one).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
@@ -376,22 +361,15 @@ fn key_id(key: &ApiKey) -> String {
     key.id().trim_start_matches('k').to_owned()
 }
 
-fn find_connection(
-    session: &AdminSession,
-    connection_ref: &ConnectionRef,
-) -> anyhow::Result<(Caller, Connection)> {
+fn find_connection(session: &AdminSession, connection_ref: &ConnectionRef) -> anyhow::Result<(Caller, Connection)> {
     let caller = session.resolve_tenant(connection_ref.tenant)?;
-    let all = session
-        .runtime
-        .block_on(session.directory.connections(Some(caller.tenant)))
-        .map_err(directory_error)?;
+    let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
     let key = directory::fold(&connection_ref.name);
     let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;
     // A revoked one may have had the name before.
     let found = all.iter().filter(matches).find(|c| !c.revoked).or(all.iter().find(matches)).cloned();
-    let found = found.with_context(|| {
-        format!("there is no connection {} in tenant {}", connection_ref.name, caller.tenant)
-    })?;
+    let found =
+        found.with_context(|| format!("there is no connection {} in tenant {}", connection_ref.name, caller.tenant))?;
     Ok((caller, found))
 }
 

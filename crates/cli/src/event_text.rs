@@ -40,12 +40,7 @@ pub(crate) fn user_event_text(event: &Event, user: UserId) -> Vec<String> {
     phrases
 }
 
-fn describe_user_change(
-    draft: &EventData,
-    before: Option<&EntitySnapshot>,
-    after: &User,
-    phrases: &mut Vec<String>,
-) {
+fn describe_user_change(draft: &EventData, before: Option<&EntitySnapshot>, after: &User, phrases: &mut Vec<String>) {
     let before = before.and_then(|record| match record {
         EntitySnapshot::User(user) => Some(user),
         _ => None,
@@ -124,9 +119,8 @@ pub(crate) fn event_text(event: &Event) -> String {
         EntitySnapshot::Connection(connection) => format!("connection {:?}", connection.name),
         EntitySnapshot::Mail(mail) => return mail_event_text(draft.action, mail),
     };
-    let document = |record: &Option<EntitySnapshot>| {
-        serde_json::to_value(record).ok().and_then(|value| record_document(&value))
-    };
+    let document =
+        |record: &Option<EntitySnapshot>| serde_json::to_value(record).ok().and_then(|value| record_document(&value));
     let mut text = format!("{name} {}", draft.action.as_str());
     if let (Some(before), Some(after)) = (document(&draft.before), document(&draft.after)) {
         let changed = differences(&before, &after, &["last_use"]);

@@ -38,8 +38,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                 .map_err(directory_error)?;
             let (mut documents, mut rows) = (Vec::new(), Vec::new());
             for mail in &mails {
-                let user =
-                    session.runtime.block_on(session.directory.user(&caller, UserKey::Id(mail.user))).ok();
+                let user = session.runtime.block_on(session.directory.user(&caller, UserKey::Id(mail.user))).ok();
                 let name = |user: &User| user.email().unwrap_or(&user.user_name).to_owned();
                 let to = user.as_ref().map_or_else(|| mail.user.to_string(), name);
                 documents.push(mail_json(mail, &to));

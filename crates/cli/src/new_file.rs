@@ -73,9 +73,7 @@ impl NewFile {
         // A name is as safe as what it names.
         match File::open(parent_dir(&self.path)).and_then(|folder| folder.sync_all()) {
             // The folder may not be listed, or its file system has no such thing.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => {
-                Ok(())
-            }
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
             done => done,
         }
     }
@@ -142,13 +140,8 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let names = [
-            "b.bak.aaaaaa.part",
-            "b.bak.bbbbbb.part",
-            "b.bak.cccccc.part",
-            "c.bak.aaaaaa.part",
-            "b.bak.2.part",
-        ];
+        let names =
+            ["b.bak.aaaaaa.part", "b.bak.bbbbbb.part", "b.bak.cccccc.part", "c.bak.aaaaaa.part", "b.bak.2.part"];
         let [_, locked, recent, ..] = names.map(|name| {
             let file = File::create(folder.path().join(name)).expect("created");
             let now = file.metadata().and_then(|file| file.modified()).expect("a time");

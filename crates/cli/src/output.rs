@@ -54,8 +54,7 @@ impl Output {
             .map(|(name, value, from)| (name.clone(), json!({"value": value, "from": from})))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let cells =
-            rows.iter().map(|(name, value, from)| vec![name.clone(), value.clone(), from.clone()]).collect();
+        let cells = rows.iter().map(|(name, value, from)| vec![name.clone(), value.clone(), from.clone()]).collect();
         self.rows(&document, &["setting", "value", "from"], cells, "");
     }
 

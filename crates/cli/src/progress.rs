@@ -92,10 +92,6 @@ fn write_rate(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
 
 /// A number for people, without its fraction.
 fn rounded(number: f64) -> HumanCount {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rates are small and not negative"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small and not negative")]
     HumanCount(number.round().max(0.0) as u64)
 }

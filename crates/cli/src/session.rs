@@ -137,8 +137,7 @@ pub(crate) fn run_role(settings: &Settings, command: RoleCommand, output: Output
         RoleCommand::Add { name, tenant, rank } => {
             let caller = session.resolve_tenant(tenant)?;
             let command = Command::AddRole { name, rank };
-            let receipt =
-                session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             let role = receipt.items.first().context("no role came back")?;
             output.result(&json!({"number": role.number(), "name": role.name()}), || {
                 format!("Role {} is {}.", role.number(), role.name())
@@ -147,22 +146,15 @@ pub(crate) fn run_role(settings: &Settings, command: RoleCommand, output: Output
         RoleCommand::List { tenant } => {
             let caller = session.resolve_tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
-            let custom_roles = session
-                .runtime
-                .block_on(session.directory.items(&caller, query))
-                .map_err(directory_error)?
-                .rows;
-            let built_in =
-                BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
+            let custom_roles =
+                session.runtime.block_on(session.directory.items(&caller, query)).map_err(directory_error)?.rows;
+            let built_in = BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
             let all: Vec<(u32, String, &str)> = built_in
                 .chain(custom_roles.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
                 .collect();
-            let document: Vec<Value> = all
-                .iter()
-                .map(|(number, name, from)| json!({"number": number, "name": name, "from": from}))
-                .collect();
-            let rows =
-                all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
+            let document: Vec<Value> =
+                all.iter().map(|(number, name, from)| json!({"number": number, "name": name, "from": from})).collect();
+            let rows = all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
             output.rows(&document.into(), &["number", "name", "from"], rows, "");
         }
     }

@@ -274,15 +274,13 @@ impl SettingsFile {
 
     /// Replaces the default values by those of the file, and adds the old names of settings.
     pub(crate) fn apply(&self, command: Command) -> anyhow::Result<Command> {
-        let mut command =
-            RENAMED.iter().fold(command, |command, (old, new)| accept_old_name(command, old, new));
+        let mut command = RENAMED.iter().fold(command, |command, (old, new)| accept_old_name(command, old, new));
         for (name, value) in &self.values {
             let id = name.replace('-', "_");
             let has = |command: &Command| command.get_arguments().any(|arg| arg.get_id().as_str() == id);
             let is_global = has(&command);
-            let is_server_setting = |command: &Command| {
-                SERVER_COMMANDS.iter().any(|name| command.find_subcommand(name).is_some_and(has))
-            };
+            let is_server_setting =
+                |command: &Command| SERVER_COMMANDS.iter().any(|name| command.find_subcommand(name).is_some_and(has));
             if COMMAND_LINE_ONLY.contains(&id.as_str()) || !is_global && !is_server_setting(&command) {
                 let path = self.path.as_deref().unwrap_or(Path::new("")).display();
                 bail!("{path}: there is no setting {name}; `muster config` lists them");
@@ -306,8 +304,7 @@ impl SettingsFile {
             if COMMAND_LINE_ONLY.contains(&id) {
                 continue;
             }
-            let raw =
-                matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
+            let raw = matches.get_raw(id).map(|values| values.map(|v| v.to_string_lossy()).collect::<Vec<_>>());
             let source = match matches.value_source(id) {
                 Some(ValueSource::CommandLine) => format!("--{name}"),
                 Some(ValueSource::EnvVariable) => {

@@ -52,9 +52,7 @@ impl BackupArgs {
             );
         }
         if self.writes_to_stdout() && std::io::stdout().is_terminal() {
-            bail!(
-                "a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe"
-            );
+            bail!("a backup is binary data and is not written to a terminal; use `muster backup - > FILE` or a pipe");
         }
         Ok(())
     }
@@ -79,9 +77,7 @@ impl RestoreArgs {
     fn check(&self) -> anyhow::Result<()> {
         if let Some(identity) = &self.identity {
             let identity = identity.display();
-            bail!(
-                "--identity was removed; use `age --decrypt --identity {identity} FILE | muster restore -`"
-            );
+            bail!("--identity was removed; use `age --decrypt --identity {identity} FILE | muster restore -`");
         }
         if self.passphrase_file.is_some() {
             bail!(
@@ -175,11 +171,7 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
         progress.finish();
         let contents = contents.with_context(context)?;
         output.result(&contents_json(&contents), || {
-            format!(
-                "{}\n\n{name} is sound; it was made at {}.",
-                sums_table(&contents.sums),
-                contents.header.created
-            )
+            format!("{}\n\n{name} is sound; it was made at {}.", sums_table(&contents.sums), contents.header.created)
         });
         return Ok(());
     }
@@ -191,8 +183,7 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     progress.finish();
     let backup = backup.with_context(context)?;
     let mut progress = Progress::new(output, "entries", Some(backup.contents.entries));
-    let restored =
-        store_copy::restore_backup(&backup, &name, &settings.store_settings(), &mut || progress.add(1));
+    let restored = store_copy::restore_backup(&backup, &name, &settings.store_settings(), &mut || progress.add(1));
     progress.finish();
     let sums = restored.with_context(|| format!("{name} was not restored"))?;
     output.result(&contents_json(&backup.contents), || {
@@ -246,7 +237,8 @@ pub(crate) fn move_store(settings: &Settings, args: MoveArgs, output: Output) ->
             redacted_location(&from.location)
         );
         if is_other_engine {
-            text += "\nThe history was proven and is linked anew there: note its new end, `muster audit verify` says it.";
+            text +=
+                "\nThe history was proven and is linked anew there: note its new end, `muster audit verify` says it.";
         }
         text
     });

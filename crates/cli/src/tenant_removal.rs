@@ -7,8 +7,8 @@ use crate::output::Output;
 use crate::session::{AdminSession, directory_error, operator_caller};
 use anyhow::bail;
 use directory::{
-    Caller, Command, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, TenantEdit, TenantNumber,
-    UserKey, UserQuery,
+    Caller, Command, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, TenantEdit, TenantNumber, UserKey,
+    UserQuery,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -20,12 +20,7 @@ const MAX_CONCURRENT: u32 = 256;
 /// Until every server has noticed that a connection is revoked.
 const REVOCATION_DELAY: Duration = Duration::from_millis(1_500);
 
-pub(crate) fn remove(
-    session: &AdminSession,
-    number: u32,
-    confirmed: bool,
-    output: Output,
-) -> anyhow::Result<()> {
+pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, output: Output) -> anyhow::Result<()> {
     let caller = operator_caller(TenantNumber(number));
     let found = session.runtime.block_on(session.directory.tenant_or_removed(caller.tenant));
     let tenant = match found {
@@ -36,17 +31,15 @@ pub(crate) fn remove(
     };
     if !confirmed {
         let query = UserQuery { limit: 1, ..UserQuery::default() };
-        let users =
-            session.runtime.block_on(session.directory.users(&caller, query)).map_err(directory_error)?.total;
+        let users = session.runtime.block_on(session.directory.users(&caller, query)).map_err(directory_error)?.total;
         bail!(
             "tenant {number} ({}) is not removed: --yes deletes it permanently, with its users ({users}), groups and connections",
             tenant.name
         );
     }
     let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
-    let (users, items, connections) = removed.map_err(|refusal| {
-        directory_error(refusal).context("the removal is incomplete; run the command again")
-    })?;
+    let (users, items, connections) = removed
+        .map_err(|refusal| directory_error(refusal).context("the removal is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": connections,
@@ -64,14 +57,11 @@ pub(crate) fn remove(
 /// Deletes everything; how many users, items and connections. What requests create that were under way is found in the next
 /// pass, until one finds nothing.
 async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
-    directory
-        .run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() }))
-        .await?;
+    directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
     let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
     for pass in 1.. {
         let connections = directory.connections(Some(caller.tenant)).await?;
-        let active_ids =
-            connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
+        let active_ids = connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
         let revoked = run_concurrently(directory, caller, active_ids.map(Command::RevokeConnection)).await?;
         if pass == 1 {
             tokio::time::sleep(REVOCATION_DELAY).await;
@@ -115,11 +105,7 @@ async fn delete_users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64
     }
 }
 
-async fn delete_items(
-    directory: &Arc<Directory>,
-    caller: &Caller,
-    kind: ItemKind,
-) -> Result<u64, DirectoryError> {
+async fn delete_items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKind) -> Result<u64, DirectoryError> {
     let mut count = 0;
     loop {
         let query = ItemQuery { limit: MAX_CONCURRENT, ..ItemQuery::all(kind) };

@@ -128,8 +128,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
                 None => FieldUpdate::Clear,
                 Some(path) => {
                     let shown = path.display();
-                    let text =
-                        std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
+                    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
                     portal::check_template(&name, &text).with_context(|| format!("{shown}"))?;
                     FieldUpdate::Set(text)
                 }
@@ -152,14 +151,10 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
 fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
     let caller = crate::session::operator_caller(TenantNumber(0));
-    let receipt =
-        session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
     let tenant = receipt.tenant.context("no tenant came back")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
-        format!(
-            "Tenant {} is {}. Some clients send the number along with their key.",
-            tenant.number, tenant.name
-        )
+        format!("Tenant {} is {}. Some clients send the number along with their key.", tenant.number, tenant.name)
     });
     Ok(())
 }
@@ -205,14 +200,8 @@ fn print_tenant(tenant: &Tenant, output: Output) {
         row("invitations last", format!("{} hours", settings.invitation_hours)),
         row("chosen passwords have", format!("{} characters or more", settings.min_password_chars)),
         row("mails are from", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
-        row(
-            "mails go to",
-            settings.redirect_mails_to.clone().unwrap_or_else(|| "the people themselves".into()),
-        ),
-        row(
-            "name on pages",
-            if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() },
-        ),
+        row("mails go to", settings.redirect_mails_to.clone().unwrap_or_else(|| "the people themselves".into())),
+        row("name on pages", if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() }),
         row("own templates", if custom_templates.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");

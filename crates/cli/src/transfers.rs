@@ -113,8 +113,7 @@ fn parse_kind(text: &str) -> Result<RecordKind, String> {
 }
 
 fn parse_column(text: &str) -> Result<&'static Column, String> {
-    column_by_name(text)
-        .ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
+    column_by_name(text).ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
 }
 
 fn parse_delimiter(text: &str) -> Result<u8, String> {
@@ -145,8 +144,7 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
         progress.add(more);
         true
     };
-    let result =
-        session.runtime.block_on(run(&session.directory, &caller, &options, &scan_result, &mut on_rows));
+    let result = session.runtime.block_on(run(&session.directory, &caller, &options, &scan_result, &mut on_rows));
     progress.finish();
     let report = result.with_context(|| format!("{path_text} was not brought in whole"))?;
     // A file that could not be written was removed; the report says so.
@@ -161,9 +159,8 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
 
 fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOptions> {
     let format = args.format.or_else(|| Format::from_path(path));
-    let format = format.with_context(|| {
-        format!("{} does not say by its name what it is; say it with --format", path.display())
-    })?;
+    let format = format
+        .with_context(|| format!("{} does not say by its name what it is; say it with --format", path.display()))?;
     let mut columns = columns();
     for map in &args.map {
         let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
@@ -215,10 +212,8 @@ fn list_columns(output: Output) {
         .iter()
         .map(|column| json!({"column": column.name, "of": kinds(column), "about": column.description}))
         .collect();
-    let rows = COLUMNS
-        .iter()
-        .map(|column| vec![column.name.into(), kinds(column), column.description.into()])
-        .collect();
+    let rows =
+        COLUMNS.iter().map(|column| vec![column.name.into(), kinds(column), column.description.into()]).collect();
     output.rows(&document.into(), &["column", "of", "what it is"], rows, "");
 }
 
@@ -227,20 +222,16 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
     let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
     let row = |what: &str, tally: &RowCounts| {
         let RowCounts { created, changed, unchanged: left, rejected: refused } = *tally;
-        std::iter::once(what.to_owned())
-            .chain([created, changed, left, refused].map(|n| n.to_string()))
-            .collect()
+        std::iter::once(what.to_owned()).chain([created, changed, left, refused].map(|n| n.to_string())).collect()
     };
     let mut rows: Vec<Vec<String>> = vec![row("people", &report.users)];
     if report.items != RowCounts::default() {
         rows.push(row("groups and other things", &report.items));
     }
-    let unchanged =
-        if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
+    let unchanged = if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
     let mut text = table(&["", &would("created"), &would("changed"), &unchanged, &would("refused")], rows);
     if report.created_items > 0 {
-        text +=
-            &format!("\n\nGroups and folders that nobody had: {} {}.", report.created_items, would("made"));
+        text += &format!("\n\nGroups and folders that nobody had: {} {}.", report.created_items, would("made"));
     }
     if report.deactivated > 0 {
         text += &format!("\n\nNot in the file and {}: {}.", would("switched off"), report.deactivated);
@@ -270,10 +261,7 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
         text += &format!("\n\n{note}");
     }
     if let Some(path) = rejected_file {
-        text += &format!(
-            "\n\nThe rejected rows are in {}: correct them there and import that file.",
-            path.display()
-        );
+        text += &format!("\n\nThe rejected rows are in {}: correct them there and import that file.", path.display());
         if report.missing_reference_count > 0 {
             text += " Missing managers are set with --update.";
         }
@@ -313,11 +301,8 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
     if args.with_password_hashes {
         warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
     }
-    let writing = WriteOptions {
-        excel_compatible: args.excel,
-        escaping: CellEscaping::Reversible,
-        ..WriteOptions::default()
-    };
+    let writing =
+        WriteOptions { excel_compatible: args.excel, escaping: CellEscaping::Reversible, ..WriteOptions::default() };
     writing.check(format).map_err(|what| anyhow!(what))?;
     let session = AdminSession::open_read_only(settings)?;
     let caller = session.resolve_tenant(args.tenant)?;
@@ -327,8 +312,7 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
         return Ok(());
     }
     let file = NewFile::create(&args.file).with_context(|| format!("cannot make {}", args.file.display()))?;
-    let counts =
-        write_export(&session, &caller, &options, Box::new(file.file().try_clone()?), writing, Some(output))?;
+    let counts = write_export(&session, &caller, &options, Box::new(file.file().try_clone()?), writing, Some(output))?;
     file.publish().with_context(|| format!("cannot make {}", args.file.display()))?;
     let document: serde_json::Map<_, _> =
         counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
@@ -356,8 +340,7 @@ fn write_export(
             progress.add(more);
         }
     };
-    let counts =
-        session.runtime.block_on(transfer::export::run(&session.directory, caller, options, to, on_rows));
+    let counts = session.runtime.block_on(transfer::export::run(&session.directory, caller, options, to, on_rows));
     if let Some(progress) = progress {
         progress.finish();
     }

@@ -8,8 +8,8 @@ use crate::user_json::{role_name, user_json};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use directory::{
-    Caller, Command, Field, FieldUpdate, PasswordHash, RequestedStatus, RoleRef, Status, User, UserEdit,
-    UserId, UserKey, UserPredicate, UserQuery, fold,
+    Caller, Command, Field, FieldUpdate, PasswordHash, RequestedStatus, RoleRef, Status, User, UserEdit, UserId,
+    UserKey, UserPredicate, UserQuery, fold,
 };
 use serde_json::json;
 use std::path::PathBuf;
@@ -107,20 +107,12 @@ pub(crate) struct AddArgs {
 }
 
 pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> anyhow::Result<()> {
-    let is_read = matches!(
-        command,
-        UserCommand::List { .. } | UserCommand::Show { .. } | UserCommand::ListDeleted { .. }
-    );
+    let is_read =
+        matches!(command, UserCommand::List { .. } | UserCommand::Show { .. } | UserCommand::ListDeleted { .. });
     let session = AdminSession::open_for(settings, is_read)?;
     match command {
         UserCommand::List { tenant, search, skip, limit } => {
-            list(
-                &session,
-                &session.resolve_tenant(tenant.tenant)?,
-                search.as_deref(),
-                (skip, limit),
-                output,
-            )?;
+            list(&session, &session.resolve_tenant(tenant.tenant)?, search.as_deref(), (skip, limit), output)?;
         }
         UserCommand::Show { user_ref, tenant } => {
             let caller = session.resolve_tenant(tenant.tenant)?;
@@ -157,14 +149,12 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
         }
         UserCommand::Restore { user_ref, tenant } => {
             let caller = session.resolve_tenant(tenant.tenant)?;
-            let tombstone =
-                session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
+            let tombstone = session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
             let tombstone = tombstone.map_err(|_| {
                 anyhow::anyhow!("nobody known as {user_ref} was removed from tenant {} lately", caller.tenant)
             })?;
             let command = Command::RestoreUser(UserKey::Id(tombstone.user.id));
-            let receipt =
-                session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             let user = receipt.users.first().context("no user came back")?;
             output.result(&user_json(user), || {
                 format!("User {} ({}) is back, as they were.", user.number, user.user_name)
@@ -229,8 +219,7 @@ fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<(
     edit.set_text(Field::ExternalId, FieldUpdate::set_or_keep(new.external_id));
     edit.role = FieldUpdate::set_or_keep(new.role.map(RoleRef::Name));
     let command = Command::CreateUser(Box::new(edit));
-    let receipt =
-        session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
     let user = receipt.users.first().context("no user came back")?;
     output.result(&user_json(user), || format!("User {} is {}.", user.number, user.user_name));
     Ok(())
@@ -244,16 +233,13 @@ fn list_deleted(session: &AdminSession, tenant: Option<u32>, output: Output) -> 
     let caller = session.resolve_tenant(tenant)?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
-        let page = session
-            .runtime
-            .block_on(session.directory.deleted_users(&caller, after, 1000))
-            .map_err(directory_error)?;
+        let page =
+            session.runtime.block_on(session.directory.deleted_users(&caller, after, 1000)).map_err(directory_error)?;
         let Some(last) = page.last() else { break };
         after = last.user.number;
         for tombstone in page.iter().filter(|tombstone| tombstone.is_restorable(session.directory.now())) {
             let until = tombstone.deleted.plus_seconds(directory::Tombstone::RESTORABLE_SECONDS);
-            let (user, email) =
-                (&tombstone.user, tombstone.user.email().unwrap_or(&tombstone.user.user_name));
+            let (user, email) = (&tombstone.user, tombstone.user.email().unwrap_or(&tombstone.user.user_name));
             documents.push(json!({
                 "number": user.number, "id": user.id.to_string(), "userName": user.user_name,
                 "removed": format_timestamp(tombstone.deleted), "until": format_timestamp(until),
@@ -282,8 +268,7 @@ fn read_password_hash(path: &std::path::Path) -> anyhow::Result<PasswordHash> {
 pub(crate) fn lookup_keys(user_ref: &str) -> Vec<UserKey> {
     let number = user_ref.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(user_ref).map(|id| UserKey::Id(UserId(id))).ok();
-    let others =
-        [Some(UserKey::LoginConstantTime(user_ref.into())), Some(UserKey::ExternalId(user_ref.into()))];
+    let others = [Some(UserKey::LoginConstantTime(user_ref.into())), Some(UserKey::ExternalId(user_ref.into()))];
     [number, id].into_iter().chain(others).flatten().collect()
 }
 

@@ -5,9 +5,7 @@
 
 use crate::kit::lenient_json::Leniency;
 use crate::kit::xml::{self as kit_xml, WriteOptions};
-use crate::kit::{
-    Node, Object, OutputValue, form as kit_form, json as kit_json, jwt as kit_jwt, lenient_json,
-};
+use crate::kit::{Node, Object, OutputValue, form as kit_form, json as kit_json, jwt as kit_jwt, lenient_json};
 pub use crate::scim::fuzzing::{filter, patch};
 use std::borrow::Cow;
 
@@ -47,8 +45,7 @@ fn to_output(node: &Node) -> OutputValue {
         Node::Bool(value) => OutputValue::Bool(*value),
         Node::List(nodes) => OutputValue::List("", nodes.iter().map(to_output).collect()),
         Node::Object(object) => {
-            let members =
-                object.members.iter().map(|(name, node)| (Cow::Owned(name.clone()), to_output(node)));
+            let members = object.members.iter().map(|(name, node)| (Cow::Owned(name.clone()), to_output(node)));
             OutputValue::Object(members.collect())
         }
     }
@@ -65,9 +62,8 @@ fn is_equivalent(one: &Node, other: &Node) -> bool {
             one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equivalent(one, other))
         }
         (Node::Object(Object { members: one }), Node::Object(Object { members: other })) => {
-            let alike = |(one, other): (&(String, Node), &(String, Node))| {
-                one.0 == other.0 && is_equivalent(&one.1, &other.1)
-            };
+            let alike =
+                |(one, other): (&(String, Node), &(String, Node))| one.0 == other.0 && is_equivalent(&one.1, &other.1);
             one.len() == other.len() && one.iter().zip(other).all(alike)
         }
         _ => one == other,
@@ -83,8 +79,7 @@ fn with_fractions_as_text(node: &Node) -> Node {
         },
         Node::List(nodes) => Node::List(nodes.iter().map(with_fractions_as_text).collect()),
         Node::Object(object) => {
-            let members =
-                object.members.iter().map(|(name, node)| (name.clone(), with_fractions_as_text(node)));
+            let members = object.members.iter().map(|(name, node)| (name.clone(), with_fractions_as_text(node)));
             Node::Object(Object { members: members.collect() })
         }
         other => other.clone(),
@@ -121,8 +116,7 @@ pub fn json(bytes: &[u8]) {
     let written = kit_json::write(&to_output(&node));
     assert_eq!(kit_json::parse(&written), Ok(with_fractions_as_text(&node)), "{written}");
     for leniency in [Leniency::TrailingCommas, Leniency::JsonNet] {
-        let leniently_read =
-            lenient_json::parse(text, leniency).expect("what is JSON is JSON to the tolerant reader");
+        let leniently_read = lenient_json::parse(text, leniency).expect("what is JSON is JSON to the tolerant reader");
         assert!(is_equivalent(&node, &leniently_read), "{leniency:?} read another tree: {leniently_read:?}");
     }
 }
@@ -182,11 +176,7 @@ pub fn jwt(bytes: &[u8]) {
     };
     if let Ok(text) = std::str::from_utf8(bytes) {
         assert_unsigned_rejected(text);
-        let _ = (
-            kit_jwt::unverified_subject(text),
-            kit_jwt::looks_like_jwt(text),
-            kit_jwt::check_public_key(text),
-        );
+        let _ = (kit_jwt::unverified_subject(text), kit_jwt::looks_like_jwt(text), kit_jwt::check_public_key(text));
     }
     for good in [token.as_str(), SIGNED_ASSERTION] {
         let mut changed = good.as_bytes().to_vec();

@@ -15,9 +15,7 @@ mod sign_in;
 pub mod transfer;
 
 use http::Response;
-use kit::{
-    ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route, ValueType,
-};
+use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route, ValueType};
 
 /// A language.
 pub struct Dialect {

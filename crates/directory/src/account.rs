@@ -143,8 +143,7 @@ impl SignInState {
 
     /// Whether a browser that signed in at `since` is known.
     pub fn is_known_device(&self, since: Time, now: Time) -> bool {
-        now < since.plus_seconds(Self::DEVICE_SECONDS)
-            && self.devices_valid_after.is_none_or(|start| start < since)
+        now < since.plus_seconds(Self::DEVICE_SECONDS) && self.devices_valid_after.is_none_or(|start| start < since)
     }
 
     /// How many sessions there are at `now`.

@@ -1,14 +1,8 @@
 //! The built-in roles, the same for every tenant.
 
 /// Numbers and names of the built-in roles, lowest first. Some dialects send the numbers, some the names.
-pub const BUILTIN_ROLES: [(u32, &str); 6] = [
-    (1, "ReadOnly"),
-    (2, "User"),
-    (3, "Admin"),
-    (4, "EnterpriseAdmin"),
-    (5, "VendorAdmin"),
-    (6, "SuperAdmin"),
-];
+pub const BUILTIN_ROLES: [(u32, &str); 6] =
+    [(1, "ReadOnly"), (2, "User"), (3, "Admin"), (4, "EnterpriseAdmin"), (5, "VendorAdmin"), (6, "SuperAdmin")];
 
 /// The built-in role of that name, in any case.
 pub fn builtin_role_number(name: &str) -> Option<u32> {

@@ -6,8 +6,8 @@
 //! can be changed without one.
 
 use crate::{
-    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber,
-    Time, Tombstone, User, UserId,
+    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber, Time,
+    Tombstone, User, UserId,
 };
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl Change {
                     shift(&mut user.updated);
                 }
                 Mutation::AddItem { item, .. } | Mutation::ChangeItem { after: item, .. } => {
-                    item.replace_time(old, at)
+                    item.replace_time(old, at);
                 }
                 _ => {}
             }

@@ -1,10 +1,9 @@
 //! Everything that can be asked of the directory, as values.
 
 use crate::{
-    Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FieldUpdate,
-    FolderEntry, ItemKey, ItemKind, KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash,
-    ProfileLink, ProfileLinkKind, RequestedStatus, SignInLinkRef, Status, TenantNumber, Time, TypedValue,
-    UserId, UserKey,
+    Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FieldUpdate, FolderEntry,
+    ItemKey, ItemKind, KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, ProfileLink, ProfileLinkKind,
+    RequestedStatus, SignInLinkRef, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;

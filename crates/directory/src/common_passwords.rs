@@ -69,8 +69,7 @@ mod tests {
     #[test]
     fn lookup_is_exact() {
         let (first, middle, last) = ("!", "liverpool", "ячсмить");
-        for listed in
-            [first, middle, last, "123456", "#1angel", "1QAZ2wsx", "$HEX[687474703a2f2f777777]", "пароль"]
+        for listed in [first, middle, last, "123456", "#1angel", "1QAZ2wsx", "$HEX[687474703a2f2f777777]", "пароль"]
         {
             assert!(is_listed(listed), "{listed}");
         }

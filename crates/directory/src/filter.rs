@@ -57,13 +57,7 @@ pub enum CompareOp {
 
 impl Comparison {
     /// A comparison; a text that is compared in any case is folded here, once.
-    pub fn new(
-        field: Field,
-        part: Option<Field>,
-        op: CompareOp,
-        value: AttributeValue<'static>,
-        exact: bool,
-    ) -> Self {
+    pub fn new(field: Field, part: Option<Field>, op: CompareOp, value: AttributeValue<'static>, exact: bool) -> Self {
         let value = match value {
             AttributeValue::Text(text) => AttributeValue::text(op.normalize(&text, exact).into_owned()),
             other => other,
@@ -76,16 +70,12 @@ impl Comparison {
         let passes = |value: &AttributeValue<'_>| self.matches_value(value);
         // A preference that is not said is none (RFC 7643 section 2.4), though it is not there either.
         let matches_or_default = |value: Option<AttributeValue<'_>>, field: Field| match value {
-            None if field == Field::Primary && self.op != CompareOp::Present => {
-                passes(&AttributeValue::Bool(false))
-            }
+            None if field == Field::Primary && self.op != CompareOp::Present => passes(&AttributeValue::Bool(false)),
             value => value.as_ref().is_some_and(passes),
         };
         let some = match self.sub_attribute {
             None => matches_or_default(subject.value(self.field), self.field),
-            Some(part) => {
-                subject.values(self.field).iter().any(|parts| matches_or_default(parts.value(part), part))
-            }
+            Some(part) => subject.values(self.field).iter().any(|parts| matches_or_default(parts.value(part), part)),
         };
         some != negated
     }
@@ -93,9 +83,7 @@ impl Comparison {
     /// Whether one value passes; `NotEqual` is turned round by the caller, over all values.
     fn matches_value(&self, value: &AttributeValue<'_>) -> bool {
         match (value, &self.value) {
-            _ if self.op == CompareOp::Present => {
-                !matches!(value, AttributeValue::Text(text) if text.is_empty())
-            }
+            _ if self.op == CompareOp::Present => !matches!(value, AttributeValue::Text(text) if text.is_empty()),
             (AttributeValue::Text(text), AttributeValue::Text(wanted)) => {
                 let text = self.op.normalize(text, self.case_exact);
                 match self.op {
@@ -106,9 +94,7 @@ impl Comparison {
                 }
             }
             (AttributeValue::Bool(value), AttributeValue::Bool(wanted)) => self.op.accepts(value.cmp(wanted)),
-            (AttributeValue::Integer(value), AttributeValue::Integer(wanted)) => {
-                self.op.accepts(value.cmp(wanted))
-            }
+            (AttributeValue::Integer(value), AttributeValue::Integer(wanted)) => self.op.accepts(value.cmp(wanted)),
             (AttributeValue::Time(value), AttributeValue::Time(wanted)) => self.op.accepts(value.cmp(wanted)),
             _ => false,
         }
@@ -155,18 +141,14 @@ impl Filter {
             Self::Any(filters) => filters.iter().any(|filter| filter.matches(subject)),
             Self::Not(filter) => !filter.matches(subject),
             Self::Comparison(test) => test.matches(subject),
-            Self::ValuePath(field, filter) => {
-                subject.values(*field).iter().any(|parts| filter.matches(parts))
-            }
+            Self::ValuePath(field, filter) => subject.values(*field).iter().any(|parts| filter.matches(parts)),
         }
     }
 
     /// Whether some test in here is about `field`.
     pub fn references_field(&self, field: Field) -> bool {
         match self {
-            Self::All(filters) | Self::Any(filters) => {
-                filters.iter().any(|filter| filter.references_field(field))
-            }
+            Self::All(filters) | Self::Any(filters) => filters.iter().any(|filter| filter.references_field(field)),
             Self::Not(filter) => filter.references_field(field),
             Self::Comparison(test) => test.field == field,
             Self::ValuePath(entry, _) => *entry == field,

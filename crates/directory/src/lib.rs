@@ -33,15 +33,14 @@ mod validation;
 mod view;
 
 pub use account::{
-    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink,
-    SignInLinkRef, SignInState, Tombstone,
+    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink, SignInLinkRef,
+    SignInState, Tombstone,
 };
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use change::{Change, Mutation, Receipt, ServerSecret};
 pub use command::{
-    AccountAction, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit,
-    NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit,
-    UserEdit,
+    AccountAction, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection,
+    OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit, UserEdit,
 };
 pub use connection::{Access, ApiKey, ClientProfile, Connection, KeyHash};
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
@@ -58,12 +57,12 @@ pub use mail::{DeliveryOutcome, Mail};
 pub use multi_valued::{Address, TypedValue};
 pub use password_normalization::normalize_password;
 pub use ports::{
-    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Overloaded, PasswordHasher,
-    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason,
+    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Overloaded, PasswordHasher, PasswordVerification,
+    Store, StoreError, TaskHealth, UnwritableReason,
 };
 pub use query::{
-    ItemPageBoundary, ItemPredicate, ItemQuery, Page, PageBoundary, Sort, SortKey, SortPosition, TimeRange,
-    UserKey, UserPredicate, UserQuery,
+    ItemPageBoundary, ItemPredicate, ItemQuery, Page, PageBoundary, Sort, SortKey, SortPosition, TimeRange, UserKey,
+    UserPredicate, UserQuery,
 };
 pub use roles::roles_above_effective;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -80,9 +80,7 @@ macro_rules! compact_values {
             pub(crate) fn serialize<S: Serializer>(entries: &[TypedValue], to: S) -> Result<S::Ok, S::Error> {
                 serialize_compact(entries, $kind, to)
             }
-            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-                from: D,
-            ) -> Result<Vec<TypedValue>, D::Error> {
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<TypedValue>, D::Error> {
                 Ok(match CompactForm::deserialize(from)? {
                     CompactForm::Single(value) => vec![TypedValue::new($kind, value).with_primary()],
                     CompactForm::List(entries) => entries,
@@ -100,8 +98,7 @@ fn serialize_compact<S: Serializer>(entries: &[TypedValue], kind: &str, to: S) -
     {
         return to.serialize_str(value);
     }
-    let is_plain =
-        |entry: &TypedValue| entry.primary.is_none() && entry.display.is_none() && entry.kind.is_some();
+    let is_plain = |entry: &TypedValue| entry.primary.is_none() && entry.display.is_none() && entry.kind.is_some();
     let alone = |entry: &TypedValue| entries.iter().filter(|other| other.kind == entry.kind).count() == 1;
     if entries.iter().all(|entry| is_plain(entry) && alone(entry)) {
         let mut map = to.serialize_map(Some(entries.len()))?;
@@ -197,16 +194,12 @@ impl Address {
 
 /// Addresses as they are stored: a single one at work as itself, everything else as a list.
 pub(crate) mod addresses {
-    use super::{
-        Address, Deserializer, Error, MapAccess, MapAccessDeserializer, SeqAccess, Serializer, Visitor, fmt,
-    };
+    use super::{Address, Deserializer, Error, MapAccess, MapAccessDeserializer, SeqAccess, Serializer, Visitor, fmt};
     use serde::{Deserialize as _, Serialize as _};
 
     pub(crate) fn serialize<S: Serializer>(all: &[Address], to: S) -> Result<S::Ok, S::Error> {
         match all {
-            [one] if one.kind.as_deref() == Some("work") => {
-                Address { kind: None, ..one.clone() }.serialize(to)
-            }
+            [one] if one.kind.as_deref() == Some("work") => Address { kind: None, ..one.clone() }.serialize(to),
             all => to.collect_seq(all),
         }
     }

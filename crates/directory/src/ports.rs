@@ -1,9 +1,9 @@
 //! What the core needs from outside: storage, time, ids and password hashing.
 
 use crate::{
-    Account, Change, Connection, ConnectionId, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind,
-    ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Tenant, TenantNumber, Time, Tombstone, User,
-    UserId, UserKey, UserQuery,
+    Account, Change, Connection, ConnectionId, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery,
+    Mail, Page, PasswordHash, Receipt, ServerSecret, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    UserQuery,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -31,24 +31,16 @@ pub trait Store: Send + Sync {
     /// Many items, in order of number.
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
     /// The members of a group or those who may see a folder: identity and number, in order of number.
-    fn members(
-        &self,
-        tenant: TenantNumber,
-        item: ItemId,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     /// One tenant.
     fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>>;
     /// All tenants, in order of number.
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>>;
     /// The connections whose keys' hashes begin with these four bytes. The caller compares the whole hash, in
     /// constant time.
-    fn connections_by_key_prefix(
-        &self,
-        prefix: [u8; 4],
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
+    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
     /// All connections, of one tenant or of all, in the order they were added.
-    fn connections(&self, tenant: Option<TenantNumber>)
-    -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
+    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
     /// One connection.
     fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>>;
     /// Carries out a change, all of it or nothing. It goes on when the caller stops waiting.
@@ -67,11 +59,7 @@ pub trait Store: Send + Sync {
     /// A secret of the installation.
     fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>>;
     /// How a person signs in; `None` when there is no such person.
-    fn account(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
+    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
     /// The passwords of the people from one number to another, both included, who have one; by number, in order.
     fn password_hashes(
         &self,
@@ -79,11 +67,7 @@ pub trait Store: Send + Sync {
         numbers: (u32, u32),
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>>;
     /// What is left of somebody who was deleted, by id, number or external id; other keys find nothing.
-    fn tombstone(
-        &self,
-        tenant: TenantNumber,
-        key: UserKey,
-    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>>;
+    fn tombstone(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>>;
     /// The deleted of a tenant, in order of number: those with a higher number than `after`.
     fn tombstones(
         &self,
@@ -259,11 +243,7 @@ pub trait IdGenerator: Send + Sync {
 /// Slow hashing of passwords, in a bounded pool that tenants share fairly.
 pub trait PasswordHasher: Send + Sync {
     /// The stored form of a password.
-    fn hash(
-        &self,
-        tenant: TenantNumber,
-        password: SecretString,
-    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>>;
+    fn hash(&self, tenant: TenantNumber, password: SecretString) -> BoxFuture<'_, Result<PasswordHash, Overloaded>>;
     /// Whether a password is the one that was stored. Where nothing was stored it is not, and that takes as long.
     fn verify(
         &self,

@@ -157,8 +157,7 @@ impl UserPredicate {
                     || user.organization.is_some_and(|id| organisations.contains(&id))
             }
             Self::AddressContains(parts) => {
-                let lines: Vec<String> =
-                    ADDRESS_FIELDS.iter().filter_map(|f| user.text(*f)).map(fold).collect();
+                let lines: Vec<String> = ADDRESS_FIELDS.iter().filter_map(|f| user.text(*f)).map(fold).collect();
                 parts.iter().any(|part| lines.iter().any(|line| line.contains(part)))
             }
             Self::Status(statuses) => statuses.contains(&user.status),

@@ -36,8 +36,7 @@ pub(crate) fn has_role_above(user: &User, custom_roles: &[Role], ceiling: u32) -
 /// Names in a user's list of roles that rank above the effective role.
 pub fn roles_above_effective<'a>(user: &'a User, custom_roles: &[Role]) -> Vec<&'a str> {
     let effective = user.role.map_or(0, |role| role_rank(role, custom_roles));
-    let is_above = |name: &str| {
-        role_number(name, custom_roles).is_some_and(|role| role_rank(role, custom_roles) > effective)
-    };
+    let is_above =
+        |name: &str| role_number(name, custom_roles).is_some_and(|role| role_rank(role, custom_roles) > effective);
     user.other_roles.iter().map(|entry| entry.value.as_str()).filter(|name| is_above(name)).collect()
 }

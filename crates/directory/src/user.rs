@@ -46,12 +46,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "is_default")]
     pub employment: Employment,
     /// Postal addresses; the one at work is what other dialects show ([`User::address`]).
-    #[serde(
-        default,
-        rename = "address",
-        with = "multi_valued::addresses",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, rename = "address", with = "multi_valued::addresses", skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// URLs of pictures.
     #[serde(default, rename = "photo", with = "multi_valued::photo", skip_serializing_if = "Vec::is_empty")]
@@ -296,19 +291,12 @@ impl User {
     /// How many bytes all values of plural attributes hold.
     pub fn multi_valued_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let plurals = [
-            &self.emails,
-            &self.phones,
-            &self.photos,
-            &self.other_roles,
-            &self.entitlements,
-            &self.certificates,
-        ];
+        let plurals =
+            [&self.emails, &self.phones, &self.photos, &self.other_roles, &self.entitlements, &self.certificates];
         let entries = plurals.into_iter().flatten();
         let entries = entries.map(|entry| entry.value.len() + of(&entry.kind) + of(&entry.display));
         let addresses = self.addresses.iter().map(|address| {
-            let Address { line1, line2, city, region, postal_code, country, formatted, kind, primary: _ } =
-                address;
+            let Address { line1, line2, city, region, postal_code, country, formatted, kind, primary: _ } = address;
             [line1, line2, city, region, postal_code, country, formatted, kind].map(of).iter().sum::<usize>()
         });
         entries.chain(addresses).sum()
@@ -386,11 +374,7 @@ impl User {
         }
     }
 
-    fn set_work_address_line(
-        &mut self,
-        line: fn(&mut Address) -> &mut Option<String>,
-        value: Option<String>,
-    ) {
+    fn set_work_address_line(&mut self, line: fn(&mut Address) -> &mut Option<String>, value: Option<String>) {
         match self.addresses.iter().position(Address::is_work) {
             Some(index) => {
                 *line(&mut self.addresses[index]) = value;

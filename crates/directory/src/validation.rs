@@ -89,14 +89,10 @@ pub(crate) fn is_visible_identifier(text: &str) -> bool {
 /// The fields of a user whose identifiers a new user could not have.
 pub fn forbidden_identifiers(user: &User) -> Vec<Field> {
     let emails = user.emails.iter().map(|entry| (Field::Email, entry.value.as_str()));
-    let others =
-        [(Field::UserName, Some(user.user_name.as_str())), (Field::ExternalId, user.external_id.as_deref())];
+    let others = [(Field::UserName, Some(user.user_name.as_str())), (Field::ExternalId, user.external_id.as_deref())];
     let others = others.into_iter().filter_map(|(field, text)| Some((field, text?)));
-    let mut fields: Vec<Field> = emails
-        .chain(others)
-        .filter(|(_, text)| !is_visible_identifier(text))
-        .map(|(field, _)| field)
-        .collect();
+    let mut fields: Vec<Field> =
+        emails.chain(others).filter(|(_, text)| !is_visible_identifier(text)).map(|(field, _)| field).collect();
     fields.dedup();
     fields
 }
@@ -106,8 +102,7 @@ pub(crate) fn check_identifiers(before: Option<&User>, after: &User, errors: &mu
     for field in forbidden_identifiers(after) {
         let is_kept = before.is_some_and(|before| match field {
             Field::Email => after.emails.iter().all(|entry| {
-                is_visible_identifier(&entry.value)
-                    || before.emails.iter().any(|old| old.value == entry.value)
+                is_visible_identifier(&entry.value) || before.emails.iter().any(|old| old.value == entry.value)
             }),
             field => before.text(field) == after.text(field),
         });
@@ -132,8 +127,7 @@ const MIN_PERSONAL_CHARS: usize = 4;
 /// What is wrong with a password that somebody chooses for themselves. There are no rules of composition (NIST SP
 /// 800-63B section 3.1.1.2): length counts, and that it cannot be guessed from a list or from who they are.
 pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant) -> Option<FieldErrorKind> {
-    let shortest =
-        usize::try_from(tenant.settings.min_password_chars).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
+    let shortest = usize::try_from(tenant.settings.min_password_chars).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
     if password.len() > MAX_PASSWORD_BYTES {
         return Some(FieldErrorKind::TooLong(MAX_PASSWORD_BYTES));
     }
@@ -156,8 +150,7 @@ fn personal_terms(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> 
     let texts = [full.as_str(), email, local, user.user_name.as_str(), tenant.name.as_str()];
     let parts = [full.as_str(), local, tenant.name.as_str()];
     let parts = parts.into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric()));
-    let all: Vec<String> =
-        texts.into_iter().chain(parts).map(|text| letters_and_digits(&fold(text))).collect();
+    let all: Vec<String> = texts.into_iter().chain(parts).map(|text| letters_and_digits(&fold(text))).collect();
     all.into_iter().filter(|text| text.chars().count() >= MIN_PERSONAL_CHARS)
 }
 
@@ -176,23 +169,18 @@ pub fn is_email(text: &str) -> bool {
         && !domain.starts_with('.')
         && !domain.ends_with('.')
         && !domain.contains("..")
-        && !text
-            .chars()
-            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';' | '"'))
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';' | '"'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{check_chosen_password, check_text, is_email};
-    use crate::{
-        Field, FieldErrorKind, Tenant, TenantNumber, TenantSettings, Time, TypedValue, User, UserId,
-    };
+    use crate::{Field, FieldErrorKind, Tenant, TenantNumber, TenantSettings, Time, TypedValue, User, UserId};
 
     #[test]
     fn chosen_passwords_must_not_contain_names() {
         let (number, settings) = (TenantNumber(1), TenantSettings::default());
-        let tenant =
-            Tenant { number, name: "Acme Ltd".into(), created: Time(0), version: 0, settings, removed: None };
+        let tenant = Tenant { number, name: "Acme Ltd".into(), created: Time(0), version: 0, settings, removed: None };
         let mut user = User::new(UserId(uuid::Uuid::nil()), Time(0));
         user.name.given = Some("Ann Luisa".into());
         user.name.family = Some("Quintana-O'Hara".into());
@@ -207,18 +195,11 @@ mod tests {
             "annluisaquintanaohara",
             "Acme Acme Acme",
         ] {
-            assert_eq!(
-                check_chosen_password(own, &user, &tenant),
-                Some(FieldErrorKind::PersonalPassword),
-                "{own}"
-            );
+            assert_eq!(check_chosen_password(own, &user, &tenant), Some(FieldErrorKind::PersonalPassword), "{own}");
         }
         assert_eq!(check_chosen_password("vier rote fische", &user, &tenant), None);
         assert_eq!(check_chosen_password("vier fische", &user, &tenant), Some(FieldErrorKind::TooShort(12)));
-        assert_eq!(
-            check_chosen_password(&"x".repeat(1025), &user, &tenant),
-            Some(FieldErrorKind::TooLong(1024))
-        );
+        assert_eq!(check_chosen_password(&"x".repeat(1025), &user, &tenant), Some(FieldErrorKind::TooLong(1024)));
     }
 
     #[test]

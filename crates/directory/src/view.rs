@@ -102,10 +102,7 @@ impl AttributeSource for UserView<'_> {
             Field::Metadata => {
                 let pair = |pair: &'_ crate::MetadataEntry| (pair.key.clone(), pair.value.clone());
                 let parts = |(key, value)| {
-                    vec![
-                        (Field::Name, AttributeValue::text(key)),
-                        (Field::Value, AttributeValue::text(value)),
-                    ]
+                    vec![(Field::Name, AttributeValue::text(key)), (Field::Value, AttributeValue::text(value))]
                 };
                 user.metadata.iter().map(pair).map(parts).collect()
             }
@@ -136,8 +133,7 @@ impl UserView<'_> {
 
     fn reference_values(&self, ids: &[ItemId]) -> Vec<SubAttributes<'_>> {
         let parts = |id: &ItemId| {
-            let label =
-                self.labels.items.get(id).map(|label| (Field::Display, AttributeValue::text(label.as_str())));
+            let label = self.labels.items.get(id).map(|label| (Field::Display, AttributeValue::text(label.as_str())));
             std::iter::once((Field::Value, AttributeValue::text(id.to_string()))).chain(label).collect()
         };
         ids.iter().map(parts).collect()
@@ -168,9 +164,8 @@ fn address_sub_attributes(address: &crate::Address) -> SubAttributes<'_> {
         (Field::Country, &address.country),
         (Field::Kind, &address.kind),
     ];
-    let text_attribute = |(field, text): (Field, &'_ Option<String>)| {
-        text.clone().map(|text| (field, AttributeValue::text(text)))
-    };
+    let text_attribute =
+        |(field, text): (Field, &'_ Option<String>)| text.clone().map(|text| (field, AttributeValue::text(text)));
     let mut parts: SubAttributes<'_> = lines.into_iter().filter_map(text_attribute).collect();
     parts.extend(address.primary.map(|primary| (Field::Primary, AttributeValue::Bool(primary))));
     parts

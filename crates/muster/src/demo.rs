@@ -63,10 +63,8 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
             }
         });
         let sender = MailSender::spool(&folder.path.join("mail"), "demo@example.com", Some(on_mail))?;
-        let background = BackgroundTasks::start(
-            &app,
-            MailConfig { sender, base_url: base, retry_policy: RetryPolicy::default() },
-        );
+        let background =
+            BackgroundTasks::start(&app, MailConfig { sender, base_url: base, retry_policy: RetryPolicy::default() });
         serve::serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())
@@ -80,8 +78,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     let no_tenant = Caller::operator(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
-    let tenant =
-        directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("no tenant")?;
+    let tenant = directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("no tenant")?;
     let caller = Caller::operator(tenant.number);
     for (first, last, email, department, status) in DEMO_USERS {
         let mut edit = UserEdit {

@@ -151,9 +151,8 @@ pub(crate) async fn prepare(
         (None, None) => None,
         _ => bail!("TLS takes both --tls-cert and --tls-key"),
     };
-    let socket = TcpListener::bind(&settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let socket =
+        TcpListener::bind(&settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let defaults = Limits::default();
     let limits = Limits {
         max_body_size: settings.body_limit,
@@ -204,11 +203,7 @@ pub(crate) async fn prepare(
 }
 
 /// How mails go out. Where nobody said how people reach the server, links lead to where it listens.
-fn mail_config(
-    settings: &ServerSettings,
-    store: &StoreSettings,
-    address: &str,
-) -> anyhow::Result<MailConfig> {
+fn mail_config(settings: &ServerSettings, store: &StoreSettings, address: &str) -> anyhow::Result<MailConfig> {
     let from = &settings.mail_from;
     let sender = match &settings.smtp_url {
         Some(url) => MailSender::smtp(url, from, Duration::from_secs(settings.smtp_timeout))?,

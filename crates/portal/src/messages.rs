@@ -7,23 +7,15 @@ use jiff::Timestamp;
 pub(crate) fn error_message(refusal: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match refusal {
-        DirectoryError::SignIn(SignInError::InvalidCredentials) => {
-            (403, "The user or the password is wrong.".into())
+        DirectoryError::SignIn(SignInError::InvalidCredentials) => (403, "The user or the password is wrong.".into()),
+        DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
+            (429, format!("Too many attempts have failed. Please try again in {}.", format_retry_after(*retry_after)))
         }
-        DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => (
-            429,
-            format!(
-                "Too many attempts have failed. Please try again in {}.",
-                format_retry_after(*retry_after)
-            ),
-        ),
         DirectoryError::Invalid(faults) => {
             let rule = faults.first().map_or(FieldErrorKind::Malformed, |fault| fault.kind);
             (422, password_error(rule))
         }
-        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => {
-            (503, busy.into())
-        }
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => (503, busy.into()),
         _ => (500, "Something went wrong on our side. Please try again later.".into()),
     }
 }
@@ -34,8 +26,7 @@ fn password_error(rule: FieldErrorKind) -> String {
         FieldErrorKind::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
         FieldErrorKind::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
         FieldErrorKind::CommonPassword => {
-            "Many people have this password, so it is among the first that anybody tries. Please choose another."
-                .into()
+            "Many people have this password, so it is among the first that anybody tries. Please choose another.".into()
         }
         FieldErrorKind::PersonalPassword => {
             "Your name or e-mail is in this password, so it is easily guessed. Please choose another.".into()
@@ -79,10 +70,7 @@ mod tests {
             [3600, 7200, 86_400, 7 * 86_400].map(format_duration),
             ["one hour", "2 hours", "24 hours", "7 days"]
         );
-        assert_eq!(
-            [1, 45, 91, 301].map(format_retry_after),
-            ["a second", "45 seconds", "2 minutes", "6 minutes"]
-        );
+        assert_eq!([1, 45, 91, 301].map(format_retry_after), ["a second", "45 seconds", "2 minutes", "6 minutes"]);
         assert_eq!(format_timestamp(Time(1_764_115_200_000_000)), "26 November 2025, 00:00 UTC");
     }
 }

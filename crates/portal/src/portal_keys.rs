@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{
-    Directory, DirectoryError, KeyHash, KnownDevice, LinkPurpose, ServerSecret, SignInLinkRef, TenantNumber,
-    Time, UserId,
+    Directory, DirectoryError, KeyHash, KnownDevice, LinkPurpose, ServerSecret, SignInLinkRef, TenantNumber, Time,
+    UserId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
@@ -45,12 +45,7 @@ impl PortalKeys {
     }
 
     /// The link that this is part of; nothing when it is not whole, altered, another tenant's, or for something else.
-    pub(crate) fn verify_link(
-        &self,
-        tenant: TenantNumber,
-        purpose: LinkPurpose,
-        text: &str,
-    ) -> Option<SignInLinkRef> {
+    pub(crate) fn verify_link(&self, tenant: TenantNumber, purpose: LinkPurpose, text: &str) -> Option<SignInLinkRef> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_suffix(LINK_SUFFIX)?).ok()?;
         let (payload, mac) = bytes.split_at_checked(32)?;
         let expected = hmac::sign(&self.links, &link_mac_input(tenant, purpose, payload));
@@ -143,8 +138,7 @@ mod tests {
     fn a_device_is_known_unaltered_and_in_its_tenant() {
         let keys = PortalKeys::derive(&ServerSecret([1; 32]));
         let one = TenantNumber(1);
-        let device =
-            KnownDevice { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
+        let device = KnownDevice { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
         let text = keys.sign_device(one, &device);
         assert_eq!(keys.verify_device(one, &text), Some(device));
         assert_eq!(keys.verify_device(TenantNumber(2), &text), None);

@@ -150,9 +150,7 @@ mod tests {
 
     #[test]
     fn built_in_ones_can_be_a_tenants_own() {
-        for (name, text) in
-            BUILT_IN.iter().filter(|(name, _)| CUSTOMIZABLE.iter().any(|(own, _)| own == name))
-        {
+        for (name, text) in BUILT_IN.iter().filter(|(name, _)| CUSTOMIZABLE.iter().any(|(own, _)| own == name)) {
             assert_eq!(check_template(name, text), Ok(()), "{name}");
         }
     }
@@ -165,8 +163,7 @@ mod tests {
             matches!(check("{{ link }} {{ nobody }}"), Err(TemplateError::Invalid(text)) if text.contains("line 1"))
         );
         assert!(matches!(check("{{ link"), Err(TemplateError::Invalid(_))));
-        let endless =
-            "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
         assert!(matches!(check(endless), Err(TemplateError::Invalid(_))));
         assert!(matches!(check_template("account.html", "x"), Err(TemplateError::Unknown(_))));
     }

@@ -85,8 +85,7 @@ pub fn build_app(parts: Ports, limits: Limits, public_config: PublicConfig) -> a
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::kit::transfers::Transfers>),
     };
     let portal = Portal::new(Arc::clone(&directory), public_config.has_secure_cookies);
-    let shell =
-        HttpService::new(state, routes, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone());
+    let shell = HttpService::new(state, routes, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone());
     let shell = Arc::new(shell);
     Ok(App { directory, service: shell, metrics, imports })
 }

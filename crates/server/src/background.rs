@@ -41,9 +41,7 @@ impl BackgroundTasks {
         let (stop, stopped) = watch::channel(false);
         let grace = mail_config.sender.timeout() + SHUTDOWN_GRACE;
         let mut tasks: Vec<_> =
-            [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())]
-                .map(tokio::spawn)
-                .into();
+            [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())].map(tokio::spawn).into();
         if let Some(import_jobs) = app.imports.clone() {
             let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
             #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]

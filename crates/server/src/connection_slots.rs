@@ -83,8 +83,7 @@ mod tests {
     #[test]
     fn addresses_are_limited_and_health_probes_have_slots() {
         let proxy: IpAddr = "10.0.0.9".parse().unwrap();
-        let slots =
-            ConnectionSlots::new(ConnectionLimits { total: 6, per_address: 3, trusted_proxies: vec![proxy] });
+        let slots = ConnectionSlots::new(ConnectionLimits { total: 6, per_address: 3, trusted_proxies: vec![proxy] });
         let take = |address: &str| slots.take(address.parse().unwrap());
         let mut held: Vec<_> = (0..3).map(|_| take("192.0.2.1").unwrap()).collect();
         assert!(take("192.0.2.1").is_none() && take("::ffff:192.0.2.1").is_none());

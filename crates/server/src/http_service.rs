@@ -11,8 +11,8 @@ use bytes::Bytes;
 use dialects::Dialect;
 use dialects::kit::transfers::PendingUpload;
 use dialects::kit::{
-    AppState, BodyError, DialectResponse, HandledRequest, PendingRequest, RequestError, ResponseBody,
-    RouteMatch, hash_key,
+    AppState, BodyError, DialectResponse, HandledRequest, PendingRequest, RequestError, ResponseBody, RouteMatch,
+    hash_key,
 };
 use directory::{DirectoryError, IdGenerator, TenantNumber};
 use futures_util::FutureExt;
@@ -99,11 +99,8 @@ impl HttpService {
         imports: Option<Arc<Imports>>,
     ) -> Self {
         let numbers = RequestIds { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
-        let bodies = BodyLimits {
-            size: limits.max_body_size,
-            timeout: limits.body_timeout,
-            rate_window: BODY_RATE_WINDOW,
-        };
+        let bodies =
+            BodyLimits { size: limits.max_body_size, timeout: limits.body_timeout, rate_window: BODY_RATE_WINDOW };
         Self {
             state: desk,
             metrics,
@@ -134,9 +131,7 @@ impl HttpService {
             Some(Destination::Server(page)) if page.is_health() || !peer.is_health_only => {
                 return self.server_page(page, &parts).await;
             }
-            destination if peer.is_health_only => {
-                (self.busy_response(destination.as_ref(), &parts, &request_id), true)
-            }
+            destination if peer.is_health_only => (self.busy_response(destination.as_ref(), &parts, &request_id), true),
             Some(Destination::Dialect(route_match)) => {
                 self.handle_dialect(route_match, &parts, body, address, &request_id).await
             }
@@ -159,10 +154,9 @@ impl HttpService {
             Some(Destination::Server(page)) if page.is_health() || page.is_metrics() => {
                 server_pages::respond(page, method, &self.state.directory, &self.metrics).await
             }
-            _ => server_pages::plain_text(
-                StatusCode::NOT_FOUND,
-                "This address serves /healthz, /readyz and /metrics.\n",
-            ),
+            _ => {
+                server_pages::plain_text(StatusCode::NOT_FOUND, "This address serves /healthz, /readyz and /metrics.\n")
+            }
         }
     }
 
@@ -183,9 +177,8 @@ impl HttpService {
             return Some(server_pages::plain_text(StatusCode::NOT_FOUND, text));
         };
         let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = sent
-            .and_then(|sent| sent.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token =
+            sent.and_then(|sent| sent.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         if token.is_some_and(|(_, token)| hash_key(token.trim()) == expected) {
             return None;
         }
@@ -215,8 +208,7 @@ impl HttpService {
         let is_file = dialects::transfer::is_file_upload(&parts.method, &route_match);
         let has_body = !body.is_end_stream();
         let fault_response = |fault| self.fault_response(dialect, parts, request_id, &fault);
-        let arrival =
-            dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
+        let arrival = dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
         let arrival = match self.with_timeout(arrival).await {
             Ok(arrival) => arrival,
             Err(fault) => return (fault_response(fault), has_body),
@@ -234,8 +226,7 @@ impl HttpService {
             let must_close = body.is_err();
             (body, must_close)
         } else {
-            let is_read =
-                !expects_continue(&parts.headers) && MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
+            let is_read = !expects_continue(&parts.headers) && MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
             (Ok(Bytes::new()), !is_read)
         };
         let served = self.with_timeout(arrival.handle(&self.state, body)).await;
@@ -268,12 +259,7 @@ impl HttpService {
         };
         let given_up = self.fault_response(dialect, parts, request_id, &fault);
         (
-            HandledRequest {
-                response: given_up.response,
-                detail: given_up.detail,
-                reason: given_up.reason,
-                ..served
-            },
+            HandledRequest { response: given_up.response, detail: given_up.detail, reason: given_up.reason, ..served },
             true,
         )
     }
@@ -292,23 +278,13 @@ impl HttpService {
     {
         let Some(Destination::Page(route)) = destination else {
             let is_read = body.is_end_stream() || MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
-            let response =
-                server_pages::plain_text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
-            return (
-                HandledRequest {
-                    response: response,
-                    reason: Some(RequestError::NoRoute.label()),
-                    ..unrouted()
-                },
-                !is_read,
-            );
+            let response = server_pages::plain_text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
+            return (HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..unrouted() }, !is_read);
         };
         let limits = self.body_limits.unauthenticated();
         let body = limits.read(&parts.headers, body, &self.large_bodies.for_tenant(None)).await;
         let must_close = body.is_err();
-        let served = match self
-            .with_timeout(Box::pin(self.portal_page(route, parts, body, address, request_id)))
-            .await
+        let served = match self.with_timeout(Box::pin(self.portal_page(route, parts, body, address, request_id))).await
         {
             Ok(served) => served,
             Err(fault) => {
@@ -344,24 +320,12 @@ impl HttpService {
     ) -> HandledRequest {
         let response = dialects::kit::aborted_response(&self.state, dialect, parts, request_id, fault);
         let detail = fault.log_detail().map(str::to_owned);
-        let detail =
-            detail.or_else(|| matches!(fault, RequestError::TimedOut).then(|| "timed out".to_owned()));
-        HandledRequest {
-            response: response,
-            dialect: dialect.name,
-            reason: Some(fault.label()),
-            detail,
-            ..unrouted()
-        }
+        let detail = detail.or_else(|| matches!(fault, RequestError::TimedOut).then(|| "timed out".to_owned()));
+        HandledRequest { response, dialect: dialect.name, reason: Some(fault.label()), detail, ..unrouted() }
     }
 
     /// The response on a connection that serves only health probes.
-    fn busy_response(
-        &self,
-        destination: Option<&Destination>,
-        parts: &Parts,
-        request_id: &str,
-    ) -> HandledRequest {
+    fn busy_response(&self, destination: Option<&Destination>, parts: &Parts, request_id: &str) -> HandledRequest {
         let fault = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
             return self.fault_response(dialect, parts, request_id, &fault);
@@ -369,7 +333,7 @@ impl HttpService {
         let mut response =
             server_pages::plain_text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        HandledRequest { response: response, reason: Some(fault.label()), ..unrouted() }
+        HandledRequest { response, reason: Some(fault.label()), ..unrouted() }
     }
 
     /// The answer to a request that does not name one host, in the shape of the API it is for.
@@ -384,7 +348,7 @@ impl HttpService {
         }
         let text = "A request must have exactly one Host header.\n";
         let response = server_pages::plain_text(StatusCode::BAD_REQUEST, text);
-        HandledRequest { response: response, reason: Some(RequestError::InvalidHost.label()), ..unrouted() }
+        HandledRequest { response, reason: Some(RequestError::InvalidHost.label()), ..unrouted() }
     }
 
     /// One of the pages for people.
@@ -405,7 +369,7 @@ impl HttpService {
             400.. => Some("page_rejected"),
             _ => None,
         };
-        HandledRequest { response: response, dialect: "pages", route, reason, detail, ..unrouted() }
+        HandledRequest { response, dialect: "pages", route, reason, detail, ..unrouted() }
     }
 
     /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
@@ -505,11 +469,7 @@ mod tests {
             client_ip(&request.into_parts().0, peer, &[proxy, other])
         };
         assert_eq!(from(proxy, "203.0.113.7"), client);
-        assert_eq!(
-            from(proxy, "198.51.100.1, 203.0.113.7"),
-            client,
-            "what the client says itself counts for nothing"
-        );
+        assert_eq!(from(proxy, "198.51.100.1, 203.0.113.7"), client, "what the client says itself counts for nothing");
         assert_eq!(from(proxy, "203.0.113.7, 10.0.0.2"), client, "through two of ours");
         assert_eq!(from(client, "198.51.100.1"), client, "nobody else is believed");
         assert_eq!(from(proxy, "unknown"), proxy);

@@ -37,8 +37,8 @@ impl TlsConfig {
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .with_context(|| format!("the certificate {} cannot be read", certificate.display()))?;
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .with_context(|| format!("the key {} cannot be read", key.display()))?;
+        let secret =
+            PrivateKeyDer::from_pem_file(key).with_context(|| format!("the key {} cannot be read", key.display()))?;
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -118,11 +118,8 @@ impl Listener {
                 tracing::debug!(address = %address.ip(), "connection closed: too many from this address");
                 continue;
             };
-            let header_time = if slot.peer.is_health_only {
-                self.header_timeout.min(PROBE_TIMEOUT)
-            } else {
-                self.header_timeout
-            };
+            let header_time =
+                if slot.peer.is_health_only { self.header_timeout.min(PROBE_TIMEOUT) } else { self.header_timeout };
             let connection = ClientConnection {
                 service: Arc::clone(&service),
                 listener_kind: self.kind,

@@ -13,9 +13,7 @@ pub fn start(format: &str, level: Level) {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
         registry.with(lines).try_init()
     } else {
-        registry
-            .with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr))
-            .try_init()
+        registry.with(tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr)).try_init()
     };
     drop(result);
 }

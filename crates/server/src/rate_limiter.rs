@@ -25,11 +25,7 @@ pub(crate) struct InvalidKeyLimiter {
 impl InvalidKeyLimiter {
     pub(crate) fn new(per_minute: NonZeroU32) -> Self {
         let quota = Quota::per_minute(per_minute);
-        Self {
-            quota,
-            limiter: RwLock::new(governor::RateLimiter::dashmap(quota)),
-            failures: AtomicU64::new(0),
-        }
+        Self { quota, limiter: RwLock::new(governor::RateLimiter::dashmap(quota)), failures: AtomicU64::new(0) }
     }
 }
 

@@ -110,12 +110,7 @@ impl BodyLimits {
     /// Reads and decodes a complete body. A large one needs some of the `slots`, and takes them only after its first bytes have
     /// arrived, so that silent clients take none. The rest of one that is too large is read for a short time, unless the
     /// client waits to be asked for it.
-    pub(crate) async fn read<B>(
-        &self,
-        headers: &HeaderMap,
-        body: B,
-        slots: &Semaphore,
-    ) -> Result<Bytes, BodyError>
+    pub(crate) async fn read<B>(&self, headers: &HeaderMap, body: B, slots: &Semaphore) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -163,8 +158,7 @@ impl BodyLimits {
                     // A body whose length is not known may be of the largest.
                     let is_known = encoding == Encoding::Identity;
                     let length = content_length(headers).filter(|_| is_known).unwrap_or(self.size as u64);
-                    let parts =
-                        length.div_ceil(SLOT_SIZE).clamp(1, (self.size as u64).div_ceil(SLOT_SIZE).max(1));
+                    let parts = length.div_ceil(SLOT_SIZE).clamp(1, (self.size as u64).div_ceil(SLOT_SIZE).max(1));
                     slot = slots.acquire_many(u32::try_from(parts).unwrap_or(1)).await.ok();
                 }
                 decoder.push(chunk, &mut |bytes| self.append(&mut buffer, bytes))?;
@@ -205,11 +199,7 @@ mod tests {
     }
 
     fn limits() -> BodyLimits {
-        BodyLimits {
-            size: 1024 * 1024,
-            timeout: Duration::from_secs(1000),
-            rate_window: Duration::from_secs(10),
-        }
+        BodyLimits { size: 1024 * 1024, timeout: Duration::from_secs(1000), rate_window: Duration::from_secs(10) }
     }
 
     async fn read(parts: Vec<(u64, usize)>, slots: &Semaphore) -> Result<usize, BodyError> {
@@ -221,11 +211,7 @@ mod tests {
         let slots = Semaphore::new(1);
         assert_eq!(read(vec![(9, 100)], &slots).await, Ok(100));
         assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyError::Incomplete), "silent for too long");
-        assert_eq!(
-            read(vec![(1, 1000); 60], &slots).await,
-            Err(BodyError::Incomplete),
-            "1,000 bytes a second"
-        );
+        assert_eq!(read(vec![(1, 1000); 60], &slots).await, Err(BodyError::Incomplete), "1,000 bytes a second");
         assert_eq!(read(vec![(1, 1100); 60], &slots).await, Ok(66_000));
         assert_eq!(
             read(vec![(0, 20_000), (9, 1), (9, 1), (9, 1)], &slots).await,
@@ -239,8 +225,7 @@ mod tests {
         let slots = Semaphore::new(1);
         let taken = slots.acquire().await;
         assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small ones need none");
-        let (limits, headers) =
-            (BodyLimits { timeout: Duration::from_secs(5), ..limits() }, HeaderMap::new());
+        let (limits, headers) = (BodyLimits { timeout: Duration::from_secs(5), ..limits() }, HeaderMap::new());
         let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &slots).await;
         assert_eq!(large, Err(BodyError::Incomplete), "it waits");
         drop(taken);
@@ -263,8 +248,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, "gzip".parse().expect("a value"))]);
         let limits = BodyLimits { timeout: Duration::from_secs(5), ..limits() };
         let slots = Semaphore::new(1);
-        let read =
-            async |body: Bytes| limits.read(&headers, Full::new(body), &slots).await.map(|bytes| bytes.len());
+        let read = async |body: Bytes| limits.read(&headers, Full::new(body), &slots).await.map(|bytes| bytes.len());
         let (small, large) = (gzip(&vec![b'a'; 60_000]), gzip(&vec![b'a'; 900_000]));
         assert!(large.len() < 2_000);
         let taken = slots.acquire().await;
@@ -274,11 +258,7 @@ mod tests {
         assert_eq!(read(large).await, Ok(900_000));
         let nothing = Bytes::from(gzip(b"").repeat(60_000));
         assert!(nothing.len() > limits.size);
-        assert_eq!(
-            read(nothing).await,
-            Err(BodyError::TooLarge(limits.size)),
-            "received, and decoded to nothing"
-        );
+        assert_eq!(read(nothing).await, Err(BodyError::TooLarge(limits.size)), "received, and decoded to nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,9 +54,7 @@ impl Routes {
         let key = path.trim_end_matches('/').to_ascii_lowercase();
         match self.0.at(&key).map(|found| found.value) {
             Ok(RouteTarget::Server(own, page)) if *own == path => Some(Destination::Server(*page)),
-            Ok(RouteTarget::Page(page, route)) if literals_match(page, path) => {
-                Some(Destination::Page(*route))
-            }
+            Ok(RouteTarget::Page(page, route)) if literals_match(page, path) => Some(Destination::Page(*route)),
             // Contexts may have any name but those that pages begin with.
             _ if path.starts_with("/docs/") => Some(Destination::Server(ServerPage::NotFound)),
             _ if Portal::claims_path(path) => Some(Destination::Page(portal::Route::NotFound)),

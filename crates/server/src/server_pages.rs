@@ -22,8 +22,7 @@ pub(crate) enum ServerPage {
 }
 
 /// Said where a pooler would have sent reads to a standby, which may be behind.
-const READY_BEHIND_POOLER: &str =
-    "ready; a pooler sends reads to a standby, so they are marked to go to the primary\n";
+const READY_BEHIND_POOLER: &str = "ready; a pooler sends reads to a standby, so they are marked to go to the primary\n";
 
 impl ServerPage {
     /// Whether it says how the server is.
@@ -100,8 +99,7 @@ pub(crate) async fn respond(
 
 /// That the server is ready, and what an administrator should know all the same.
 fn readiness_text(health: &Health, server_tasks: &[TaskHealth]) -> String {
-    let mut text =
-        if health.reads_may_use_standby { READY_BEHIND_POOLER.to_owned() } else { "ready\n".to_owned() };
+    let mut text = if health.reads_may_use_standby { READY_BEHIND_POOLER.to_owned() } else { "ready\n".to_owned() };
     for TaskHealth { name, panics, is_restarting: is_down } in server_tasks.iter().chain(&health.tasks) {
         let state = if *is_down { "is being restarted" } else { "runs again" };
         // Writing to a String cannot fail.

@@ -2,9 +2,7 @@
 
 use crate::query_plan::active_code;
 use crate::unique_keys::{self, UniqueKey};
-use directory::{
-    Field, Item, ItemId, Role, Tenant, User, UserId, forbidden_identifiers, roles_above_effective,
-};
+use directory::{Field, Item, ItemId, Role, Tenant, User, UserId, forbidden_identifiers, roles_above_effective};
 use std::collections::BTreeSet;
 
 /// What a check of a whole store has found, in sentences that name users by number.
@@ -56,22 +54,11 @@ pub(crate) struct TenantChecker {
 impl TenantChecker {
     pub(crate) fn new(tenant: u32) -> Self {
         let (users, mentions, organization_members) = Default::default();
-        Self {
-            tenant,
-            max_number: 0,
-            user_numbers: users,
-            secondary_emails: mentions,
-            organization_members: organization_members,
-        }
+        Self { tenant, max_number: 0, user_numbers: users, secondary_emails: mentions, organization_members }
     }
 
     /// A user, and the columns number, id, version, active and updated.
-    pub(crate) fn check_user(
-        &mut self,
-        user: &User,
-        columns: (u32, UserId, u32, u8, i64),
-        report: &mut CheckReport,
-    ) {
+    pub(crate) fn check_user(&mut self, user: &User, columns: (u32, UserId, u32, u8, i64), report: &mut CheckReport) {
         if columns != (user.number, user.id, user.version, active_code(user), user.updated.0) {
             self.report(&format!("the columns of user {} differ from the document", columns.0), report);
         }
@@ -80,8 +67,7 @@ impl TenantChecker {
         }
         self.max_number = self.max_number.max(user.number);
         self.user_numbers.insert(user.number);
-        self.secondary_emails
-            .extend(unique_keys::secondary_emails(user).into_iter().map(|text| (user.number, text)));
+        self.secondary_emails.extend(unique_keys::secondary_emails(user).into_iter().map(|text| (user.number, text)));
         self.organization_members.extend(user.organization.map(|organisation| (user.number, organisation)));
     }
 
@@ -89,10 +75,7 @@ impl TenantChecker {
     pub(crate) fn check_item(&self, item: &Item, columns: &(u32, ItemId, String), report: &mut CheckReport) {
         if *columns != (item.number(), item.id(), Item::name_key(item.kind(), item.name())) {
             let kind = format!("{:?}", item.kind()).to_lowercase();
-            self.report(
-                &format!("the columns of {kind} {} are not those of its document", columns.0),
-                report,
-            );
+            self.report(&format!("the columns of {kind} {} are not those of its document", columns.0), report);
         }
     }
 
@@ -105,10 +88,7 @@ impl TenantChecker {
     ) {
         let key = user.external_id.as_deref().map(unique_keys::external_id_key);
         if *columns != (user.number, user.id, key) {
-            self.report(
-                &format!("the columns of deleted user {} are not those of the document", columns.0),
-                report,
-            );
+            self.report(&format!("the columns of deleted user {} are not those of the document", columns.0), report);
         }
         if self.user_numbers.contains(&columns.0) {
             self.report(&format!("number {} is a user and a deleted user", columns.0), report);
@@ -166,8 +146,7 @@ impl CheckReport {
     /// Memberships between two tenants, or of another kind than their item.
     pub(crate) fn report_invalid_memberships(&mut self, many: i64) {
         if many != 0 {
-            self.errors
-                .push(format!("{many} memberships are not of one tenant or not of the kind of their item"));
+            self.errors.push(format!("{many} memberships are not of one tenant or not of the kind of their item"));
         }
     }
 }

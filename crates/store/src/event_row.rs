@@ -80,8 +80,7 @@ pub(crate) fn mail_event(
         (Some(_), Some(_)) => Action::Updated,
         (Some(_), None) => Action::Deleted,
     };
-    let record = |mail: Option<&Mail>| {
-        mail.map(|mail| to_json(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose()
-    };
+    let record =
+        |mail: Option<&Mail>| mail.map(|mail| to_json(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose();
     Ok(Some(EncodedEvent { before: record(before)?, after: record(after)?, ..EncodedEvent::new(action) }))
 }

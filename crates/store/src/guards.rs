@@ -14,8 +14,8 @@
 use crate::memberships;
 use crate::unique_keys::{self, UniqueKey};
 use directory::{
-    CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mail, Mutation, Tenant,
-    TenantNumber, Time, Tombstone, User, UserId, fold,
+    CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mail, Mutation, Tenant, TenantNumber, Time,
+    Tombstone, User, UserId, fold,
 };
 use uuid::Uuid;
 
@@ -145,8 +145,7 @@ pub(crate) fn guards_of(edit: &Mutation) -> Vec<Guard<'_>> {
 fn new_key_guards(old: &[UniqueKey], new: Vec<UniqueKey>) -> Vec<Guard<'static>> {
     let mut all: Vec<Guard<'static>> = Vec::with_capacity(new.len());
     for claim in new.into_iter().filter(|claim| !old.iter().any(|old| old.has_same_key(claim))) {
-        let is_twice =
-            all.iter().any(|check| matches!(check, Guard::KeyFree(other) if other.has_same_key(&claim)));
+        let is_twice = all.iter().any(|check| matches!(check, Guard::KeyFree(other) if other.has_same_key(&claim)));
         all.push(if is_twice { Guard::DuplicateKey(claim) } else { Guard::KeyFree(claim) });
     }
     all

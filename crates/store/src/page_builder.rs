@@ -18,9 +18,7 @@ const MAX_SHORT_READ_ROWS: u32 = 250;
 pub(crate) fn is_short_read(query: &UserQuery) -> bool {
     match plan_users(query) {
         Some((source, _)) => source.is_selective(),
-        None => {
-            query.predicates.is_empty() && query.sort.is_by_number() && query.limit <= MAX_SHORT_READ_ROWS
-        }
+        None => query.predicates.is_empty() && query.sort.is_by_number() && query.limit <= MAX_SHORT_READ_ROWS,
     }
 }
 
@@ -43,8 +41,7 @@ impl<'a> UserPageBuilder<'a> {
     }
 
     fn is_in_number_order(&self) -> bool {
-        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Number, false))
-            && !self.is_backward()
+        matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Number, false)) && !self.is_backward()
     }
 
     /// How many in order are enough to cut the page from.
@@ -63,9 +60,7 @@ impl<'a> UserPageBuilder<'a> {
         }
         self.in_bounds += 1;
         // In order of arrival a page is cut as it comes by.
-        if self.is_in_number_order()
-            && (self.in_bounds <= query.offset || self.in_bounds > self.max_rows() as u64)
-        {
+        if self.is_in_number_order() && (self.in_bounds <= query.offset || self.in_bounds > self.max_rows() as u64) {
             return;
         }
         self.rows.push(user);

@@ -3,8 +3,8 @@
 
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS};
 use directory::{
-    AttributeValue, CompareOp, Comparison, Field, Filter, Item, ItemId, ItemKey, ItemKind, ItemPredicate,
-    ItemQuery, Status, User, UserId, UserPredicate, UserQuery, identifier_key,
+    AttributeValue, CompareOp, Comparison, Field, Filter, Item, ItemId, ItemKey, ItemKind, ItemPredicate, ItemQuery,
+    Status, User, UserId, UserPredicate, UserQuery, identifier_key,
 };
 use uuid::Uuid;
 
@@ -31,8 +31,7 @@ pub(crate) enum IndexLookup {
 
 /// The best index for a question, and whether it finds exactly what was asked for.
 pub(crate) fn plan_users(query: &UserQuery) -> Option<(IndexLookup, bool)> {
-    let best =
-        query.predicates.iter().filter_map(plan_predicate).min_by_key(|(source, _)| source.cost_rank());
+    let best = query.predicates.iter().filter_map(plan_predicate).min_by_key(|(source, _)| source.cost_rank());
     best.map(|(source, exact)| (source, exact && query.predicates.len() == 1))
 }
 
@@ -55,12 +54,9 @@ fn plan_filter(filter: &Filter) -> Option<(IndexLookup, bool)> {
             best.map(|(source, exact)| (source, exact && filters.len() == 1))
         }
         Filter::Any(filters) => {
-            let sources: Option<Vec<IndexLookup>> =
-                filters.iter().map(|f| plan_filter(f).map(|(s, _)| s)).collect();
+            let sources: Option<Vec<IndexLookup>> = filters.iter().map(|f| plan_filter(f).map(|(s, _)| s)).collect();
             // The union of long lists would cost more than a walk.
-            sources
-                .filter(|all| all.iter().all(IndexLookup::is_selective))
-                .map(|all| (IndexLookup::Union(all), false))
+            sources.filter(|all| all.iter().all(IndexLookup::is_selective)).map(|all| (IndexLookup::Union(all), false))
         }
         Filter::Not(_) => None,
         Filter::Comparison(test) => plan_comparison(test.field, test.sub_attribute, test),
@@ -102,9 +98,7 @@ fn plan_comparison(field: Field, part: Option<Field>, test: &Comparison) -> Opti
         (Field::Number, None, CompareOp::Equal, AttributeValue::Integer(number)) => {
             (u32::try_from(*number).map_or(IndexLookup::Union(Vec::new()), IndexLookup::Number), false)
         }
-        (Field::Active, None, CompareOp::Equal, AttributeValue::Bool(active)) => {
-            (IndexLookup::Active(*active), true)
-        }
+        (Field::Active, None, CompareOp::Equal, AttributeValue::Bool(active)) => (IndexLookup::Active(*active), true),
         (Field::Updated, None, op, AttributeValue::Time(time)) => {
             let next = time.0.saturating_add(1);
             let (from, to) = match op {
@@ -200,12 +194,10 @@ fn filter_ids(filter: &Filter) -> Option<Vec<Uuid>> {
             let ids = filters.iter().map(filter_ids).collect::<Option<Vec<_>>>()?.concat();
             (ids.len() <= MAX_IDS).then_some(ids)
         }
-        Filter::Comparison(test) if test.field == Field::Id && test.op == CompareOp::Equal => {
-            match &test.value {
-                AttributeValue::Text(text) => Some(Uuid::try_parse(text).into_iter().collect()),
-                _ => None,
-            }
-        }
+        Filter::Comparison(test) if test.field == Field::Id && test.op == CompareOp::Equal => match &test.value {
+            AttributeValue::Text(text) => Some(Uuid::try_parse(text).into_iter().collect()),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -42,12 +42,8 @@ impl TaskMonitor {
 
     fn record(&self, name: &'static str, is_down: bool) -> Duration {
         let mut all = self.0.lock();
-        let new = || TaskState {
-            panics: 0,
-            is_restarting: is_down,
-            backoff: INITIAL_BACKOFF,
-            last_panic: Instant::now(),
-        };
+        let new =
+            || TaskState { panics: 0, is_restarting: is_down, backoff: INITIAL_BACKOFF, last_panic: Instant::now() };
         let state = all.entry(name).or_insert_with(new);
         if state.last_panic.elapsed() > BACKOFF_RESET_AFTER {
             state.backoff = INITIAL_BACKOFF;

@@ -25,9 +25,8 @@ impl UniqueKey {
 
     /// What those are called who have such a claim.
     pub(crate) fn owner_label(&self) -> &'static str {
-        let kind = ItemKind::ALL
-            .into_iter()
-            .find(|kind| self.namespace / 10 == FIRST_ITEM_NAMESPACE / 10 + kind_index(*kind));
+        let kind =
+            ItemKind::ALL.into_iter().find(|kind| self.namespace / 10 == FIRST_ITEM_NAMESPACE / 10 + kind_index(*kind));
         match kind {
             None => "users",
             Some(ItemKind::Group) => "groups",
@@ -105,11 +104,7 @@ pub(crate) fn of_user(user: &User) -> Vec<UniqueKey> {
 pub(crate) fn of_user_with(user: &User, normalizers: &KeyNormalizers) -> Vec<UniqueKey> {
     let mut claims = Vec::with_capacity(3);
     if let Some(email) = user.email() {
-        claims.push(UniqueKey {
-            namespace: LOGINS,
-            text: (normalizers.identifier)(email),
-            field: Field::Email,
-        });
+        claims.push(UniqueKey { namespace: LOGINS, text: (normalizers.identifier)(email), field: Field::Email });
     }
     let name = (normalizers.identifier)(&user.user_name);
     if claims.first().is_none_or(|email| email.text != name) {
@@ -133,8 +128,7 @@ pub(crate) fn secondary_emails_with(user: &User, normalizers: &KeyNormalizers) -
         return Vec::new();
     }
     let preferred = user.email().map(normalizers.identifier);
-    let mut others: Vec<String> =
-        user.emails.iter().map(|entry| (normalizers.identifier)(&entry.value)).collect();
+    let mut others: Vec<String> = user.emails.iter().map(|entry| (normalizers.identifier)(&entry.value)).collect();
     others.retain(|email| Some(email) != preferred.as_ref());
     others.sort_unstable();
     others.dedup();

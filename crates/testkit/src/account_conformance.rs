@@ -5,9 +5,9 @@ use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes::{self, CountingHasher, CountingIds, StepClock};
 use directory::{
     AccountAction, Action, Caller, Change, Command, CommitError, Credentials, DeliveryOutcome, Directory,
-    DirectoryError, EventNote, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey,
-    ItemKind, KeyHash, LinkPurpose, Mutation, SignInError, SignInLinkRef, Status, StatusChange, Store,
-    TenantEdit, Time, User, UserKey,
+    DirectoryError, EventNote, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, ItemKind,
+    KeyHash, LinkPurpose, Mutation, SignInError, SignInLinkRef, Status, StatusChange, Store, TenantEdit, Time, User,
+    UserKey,
 };
 use std::sync::Arc;
 
@@ -61,10 +61,7 @@ async fn invitation(store: Arc<dyn Store>) {
     directory.set_password_with_link(&caller, link, "vier rote fische".into(), None).await.expect("chosen");
     let again = directory.set_password_with_link(&caller, link, "fünf rote fische".into(), None).await;
     assert_eq!(again.err(), Some(gone));
-    assert_eq!(
-        directory.sign_in(&caller, credentials("ann@x.y", "fünf rote fische"), None).await,
-        Err(REJECTED)
-    );
+    assert_eq!(directory.sign_in(&caller, credentials("ann@x.y", "fünf rote fische"), None).await, Err(REJECTED));
     let key = KeyHash([1; 32]);
     let signed_in = directory.sign_in(&caller, credentials("ANN@x.y", "vier rote fische"), Some(key)).await;
     assert_eq!(signed_in.expect("signed in").status, Status::Active);
@@ -113,20 +110,17 @@ async fn sessions(store: Arc<dyn Store>) {
     let mut edit = new_user("bob@x.y");
     edit.password = Some("blau wie der himmel".into());
     let bob = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
-    let sign_in = async |key: KeyHash| {
-        directory.sign_in(&caller, credentials("bob@x.y", "blau wie der himmel"), Some(key)).await
-    };
-    let is_in = async |key: KeyHash| {
-        directory.user_by_session(caller.tenant, bob.id, &key).await.expect("read").is_some()
-    };
+    let sign_in =
+        async |key: KeyHash| directory.sign_in(&caller, credentials("bob@x.y", "blau wie der himmel"), Some(key)).await;
+    let is_in =
+        async |key: KeyHash| directory.user_by_session(caller.tenant, bob.id, &key).await.expect("read").is_some();
     let (one, two) = (KeyHash([1; 32]), KeyHash([2; 32]));
     sign_in(one).await.expect("in");
     sign_in(two).await.expect("in");
     directory.run_account_action(&caller, bob.id, AccountAction::SignOut(one)).await.expect("out");
     assert!(!is_in(one).await && is_in(two).await);
-    let suspend = |to| {
-        Command::ChangeStatus(StatusChange { users: vec![UserKey::Id(bob.id)], to, required_status: None })
-    };
+    let suspend =
+        |to| Command::ChangeStatus(StatusChange { users: vec![UserKey::Id(bob.id)], to, required_status: None });
     for to in [Status::Suspended, Status::Inactive, Status::Archived] {
         sign_in(two).await.expect("in");
         let moved = directory.run(&caller, suspend(to)).await.expect("moved");
@@ -149,13 +143,9 @@ async fn sessions(store: Arc<dyn Store>) {
     forgot("robert@x.y").await.expect("said");
     forgot("nobody@x.y").await.expect("said");
     let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
-    assert_eq!(
-        mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(),
-        [(bob.id, LinkPurpose::Reset)]
-    );
-    let after = async |mail: &directory::Mail, id| {
-        store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read")
-    };
+    assert_eq!(mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(), [(bob.id, LinkPurpose::Reset)]);
+    let after =
+        async |mail: &directory::Mail, id| store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read");
     assert_eq!(after(&mails[0], mails[0].id).await, [], "those behind the last one");
     assert_eq!(after(&mails[0], uuid::Uuid::nil()).await, mails);
 }
@@ -172,12 +162,9 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let ann = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
     create_user(&directory, &caller, "bob@x.y", false).await;
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
-    for key in [
-        UserKey::Id(ann.id),
-        UserKey::Number(1),
-        UserKey::Login("ann@x.y".into()),
-        UserKey::ExternalId("E-1".into()),
-    ] {
+    for key in
+        [UserKey::Id(ann.id), UserKey::Number(1), UserKey::Login("ann@x.y".into()), UserKey::ExternalId("E-1".into())]
+    {
         assert_eq!(directory.user(&caller, key).await, Err(DirectoryError::NoSuchUser));
     }
     let stone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("left");
@@ -186,18 +173,14 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("back");
     assert_eq!((back.users[0].number, &back.users[0].groups), (1, &ann.groups));
     assert_eq!(directory.members(&caller, ann.groups[0]).await.expect("read"), [(ann.id, 1)]);
-    directory
-        .sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None)
-        .await
-        .expect("the password is good");
+    directory.sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None).await.expect("the password is good");
     let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
     assert_eq!(twice, Err(DirectoryError::NoSuchUser));
     // Another has the e-mail meanwhile, and the group is gone.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let item = ItemKey::Id(ann.groups[0]);
     directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("gone");
-    let other =
-        directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the e-mail is free");
+    let other = directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the e-mail is free");
     assert_eq!(other.users[0].number, 3, "the number is not");
     let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
     assert_eq!(taken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken)));
@@ -300,17 +283,11 @@ async fn tenant_settings(store: Arc<dyn Store>) {
         request_id: String::new(),
         assumed_absent: Vec::new(),
         assumed_not_deleted: None,
-        mutations: vec![Mutation::ChangeTenant {
-            before: Box::new(before),
-            after: Box::new(changed.clone()),
-        }],
+        mutations: vec![Mutation::ChangeTenant { before: Box::new(before), after: Box::new(changed.clone()) }],
     };
     assert_eq!(store.commit(stale).await.err(), Some(CommitError::Stale));
     let nobody = Caller::operator(directory::TenantNumber(9));
-    assert_eq!(
-        directory.update_tenant(&nobody, TenantEdit::default()).await,
-        Err(DirectoryError::NoSuchTenant)
-    );
+    assert_eq!(directory.update_tenant(&nobody, TenantEdit::default()).await, Err(DirectoryError::NoSuchTenant));
 }
 
 async fn chain(store: Arc<dyn Store>) {
@@ -332,9 +309,6 @@ async fn chain(store: Arc<dyn Store>) {
             (0, Some(&chain))
         );
         let mine = all.iter().filter(|event| event.data.tenant == caller.tenant);
-        assert_eq!(
-            (chain.broken_at, chain.unchained_events, chain.verified_events),
-            (None, 0, mine.count() as u64)
-        );
+        assert_eq!((chain.broken_at, chain.unchained_events, chain.verified_events), (None, 0, mine.count() as u64));
     }
 }

@@ -5,10 +5,10 @@
 
 use crate::conformance::Check;
 use directory::{
-    Access, AccountEdit, Change, ClientProfile, CommitError, Connection, ConnectionId, Department,
-    EventPosition, Field, Folder, Group, Item, ItemId, ItemKey, ItemKind, LinkPurpose, Mail, Mutation,
-    Organization, OrganizationStatus, Receipt, Role, ServerSecret, Store, Tenant, TenantNumber,
-    TenantSettings, Time, Tombstone, TypedValue, User, UserId, UserKey,
+    Access, AccountEdit, Change, ClientProfile, CommitError, Connection, ConnectionId, Department, EventPosition,
+    Field, Folder, Group, Item, ItemId, ItemKey, ItemKind, LinkPurpose, Mail, Mutation, Organization,
+    OrganizationStatus, Receipt, Role, ServerSecret, Store, Tenant, TenantNumber, TenantSettings, Time, Tombstone,
+    TypedValue, User, UserId, UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -67,12 +67,7 @@ impl Fixture {
     }
 
     /// Every combination of keys that are taken is reported as the first of them, and leaves nothing.
-    async fn check_combinations(
-        &self,
-        what: &str,
-        keys: &[ExpectedConflict],
-        make: impl Fn(&[bool]) -> Vec<Mutation>,
-    ) {
+    async fn check_combinations(&self, what: &str, keys: &[ExpectedConflict], make: impl Fn(&[bool]) -> Vec<Mutation>) {
         let before = self.events().await;
         for combination in 1_u32..1 << keys.len() {
             let is_taken: Vec<bool> = (0..keys.len()).map(|key| combination & 1 << key != 0).collect();
@@ -223,9 +218,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
         let version = user.version + u32::from(is_taken[0]);
         vec![Mutation::RemoveUser(Box::new(User { version, ..user.clone() }))]
     };
-    world
-        .check_combinations("a deleted user", &[("version", STALE), expected_conflict("id", Field::Id)], make)
-        .await;
+    world.check_combinations("a deleted user", &[("version", STALE), expected_conflict("id", Field::Id)], make).await;
 }
 
 /// An item with a number and an id, whose unique keys are made of `keys`, in their order.
@@ -234,9 +227,7 @@ pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> 
     let name = format!("Item {}", keys[0]);
     let external_id = Some(format!("ext {}", keys[0]));
     match kind {
-        ItemKind::Group => {
-            Item::Group(Group { id, number, version, name: "G".into(), external_id, created, updated })
-        }
+        ItemKind::Group => Item::Group(Group { id, number, version, name: "G".into(), external_id, created, updated }),
         ItemKind::Folder => Item::Folder(Folder {
             id,
             number,
@@ -301,9 +292,7 @@ async fn items(store: Arc<dyn Store>) {
         let values = |is_taken: &[bool], free: u128| -> Vec<u128> {
             let held = |key: u128| first + 10 * (key + 2) + key;
             let is = |key: usize| is_taken.get(key).copied().unwrap_or(false);
-            (0..3_u8)
-                .map(|key| if is(key.into()) { held(key.into()) } else { free + u128::from(key) })
-                .collect()
+            (0..3_u8).map(|key| if is(key.into()) { held(key.into()) } else { free + u128::from(key) }).collect()
         };
         let mut keys = vec![expected_conflict("number", Field::Id), expected_conflict("id", Field::Id)];
         keys.extend(own.clone());
@@ -420,9 +409,6 @@ async fn several_edits(store: Arc<dyn Store>) {
     let absent = vec![(ItemKind::Organization, ItemKey::Domain("2.example".into()))];
     assert_eq!(world.store.commit(Change { assumed_absent: absent, ..conflict() }).await, Err(STALE));
     let not_deleted = Some("ext 150".into());
-    assert_eq!(
-        world.store.commit(Change { assumed_not_deleted: not_deleted, ..conflict() }).await,
-        Err(STALE)
-    );
+    assert_eq!(world.store.commit(Change { assumed_not_deleted: not_deleted, ..conflict() }).await, Err(STALE));
     assert_eq!(world.store.commit(conflict()).await, Err(CommitError::Taken(Field::Id)));
 }

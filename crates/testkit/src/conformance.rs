@@ -2,10 +2,10 @@
 
 use crate::fakes;
 use directory::{
-    AccountEdit, Action, BoxFuture, Caller, Change, Command, CommitError, ConnectionEdit, Directory,
-    DirectoryError, EntitySnapshot, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item,
-    ItemKey, ItemKind, KeyHash, MemberEdit, Mutation, NewConnection, OrganizationRef, Sort, SortKey, Store,
-    TenantNumber, UserEdit, UserKey, UserPredicate, UserQuery,
+    AccountEdit, Action, BoxFuture, Caller, Change, Command, CommitError, ConnectionEdit, Directory, DirectoryError,
+    EntitySnapshot, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item, ItemKey, ItemKind, KeyHash,
+    MemberEdit, Mutation, NewConnection, OrganizationRef, Sort, SortKey, Store, TenantNumber, UserEdit, UserKey,
+    UserPredicate, UserQuery,
 };
 use std::sync::Arc;
 
@@ -80,11 +80,7 @@ async fn numbers(store: Arc<dyn Store>) {
     }
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
     assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(DirectoryError::NoSuchUser));
-    assert_eq!(
-        create_user(&directory, &caller, "3@x.y").await,
-        Ok(4),
-        "the e-mail is free again, the number is not"
-    );
+    assert_eq!(create_user(&directory, &caller, "3@x.y").await, Ok(4), "the e-mail is free again, the number is not");
 }
 
 async fn logins(store: Arc<dyn Store>) {
@@ -110,14 +106,9 @@ async fn logins(store: Arc<dyn Store>) {
     assert_eq!(directory.user(&caller, UserKey::Email("eve".into())).await, Err(DirectoryError::NoSuchUser));
     assert!(directory.user(&caller, UserKey::Login("EVE".into())).await.is_ok());
     assert!(directory.user(&caller, UserKey::ExternalId("E-7".into())).await.is_ok());
-    assert_eq!(
-        directory.user(&caller, UserKey::ExternalId("e-7".into())).await,
-        Err(DirectoryError::NoSuchUser)
-    );
-    let found = directory
-        .users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())]))
-        .await
-        .expect("searched");
+    assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(DirectoryError::NoSuchUser));
+    let found =
+        directory.users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())])).await.expect("searched");
     assert_eq!(found.total, 1, "a search goes by any case");
     let swap = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
@@ -142,11 +133,7 @@ async fn atomicity(store: Arc<dyn Store>) {
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
     let organisation = ItemKey::Name("New".into());
     assert!(directory.item(&caller, ItemKind::Organization, organisation).await.is_err());
-    assert_eq!(
-        directory.events(EventPosition(0), 100).await.expect("read"),
-        before,
-        "no event of what did not happen"
-    );
+    assert_eq!(directory.events(EventPosition(0), 100).await.expect("read"), before, "no event of what did not happen");
 }
 
 async fn pages(store: Arc<dyn Store>) {
@@ -172,29 +159,19 @@ async fn pages(store: Arc<dyn Store>) {
 async fn sorting(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = create_tenant(&directory, "One").await;
-    for (email, name, city) in
-        [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")]
-    {
+    for (email, name, city) in [("c@x.y", "Bea", "Rome"), ("a@x.y", "ärger", "Oslo"), ("b@x.y", "bea", "Rome")] {
         let mut edit = new_user(email);
         edit.set_text(Field::GivenName, FieldUpdate::Set(name.into()));
         edit.set_text(Field::City, FieldUpdate::Set(city.into()));
         directory.run(&caller, Command::CreateUser(edit)).await.expect("added");
     }
     let order = async |key: SortKey, descending: bool| {
-        let query = UserQuery {
-            sort: Sort { key, descending, nulls_last: false },
-            limit: 10,
-            ..UserQuery::default()
-        };
+        let query = UserQuery { sort: Sort { key, descending, nulls_last: false }, limit: 10, ..UserQuery::default() };
         let page = directory.users(&caller, query).await.expect("read");
         page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
     };
     assert_eq!(order(SortKey::Text(Field::Email), false).await, [2, 3, 1]);
-    assert_eq!(
-        order(SortKey::Text(Field::GivenName), false).await,
-        [1, 3, 2],
-        "equals stay in order of arrival"
-    );
+    assert_eq!(order(SortKey::Text(Field::GivenName), false).await, [1, 3, 2], "equals stay in order of arrival");
     assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
     assert_eq!(order(SortKey::Number, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
@@ -263,8 +240,7 @@ async fn keys(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = create_tenant(&directory, "One").await;
     let hash = |n: u8| KeyHash([n; 32]);
-    let add =
-        |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
+    let add = |name: &str, n: u8| Command::AddConnection(NewConnection::new(name, vec!["scim".into()], hash(n)));
     directory.run(&caller, add("crm", 1)).await.expect("added");
     assert_eq!(
         directory.run(&caller, add("CRM", 2)).await,
@@ -329,8 +305,7 @@ async fn stale(store: Arc<dyn Store>) {
         create_user(&directory, &caller, &format!("{n}@x.y")).await.expect("added");
     }
     let group = GroupEdit { name: FieldUpdate::Set("Staff".into()), ..GroupEdit::default() };
-    let group =
-        directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("added").items.remove(0);
+    let group = directory.run(&caller, Command::CreateGroup(group.clone())).await.expect("added").items.remove(0);
     let gone = GroupEdit { name: FieldUpdate::Set("Gone".into()), ..GroupEdit::default() };
     let gone = directory.run(&caller, Command::CreateGroup(gone)).await.expect("added").items.remove(0);
     let hash = |n: u8| KeyHash([n; 32]);

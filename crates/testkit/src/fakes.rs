@@ -43,11 +43,7 @@ impl IdGenerator for CountingIds {
 pub struct PlainHasher;
 
 impl PasswordHasher for PlainHasher {
-    fn hash(
-        &self,
-        _: TenantNumber,
-        password: SecretString,
-    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
+    fn hash(&self, _: TenantNumber, password: SecretString) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         let stored = format!("plain${}", password.expose_secret());
         Box::pin(std::future::ready(Ok(PasswordHash(stored.into()))))
     }
@@ -84,11 +80,7 @@ impl CountingHasher {
 }
 
 impl PasswordHasher for CountingHasher {
-    fn hash(
-        &self,
-        tenant: TenantNumber,
-        password: SecretString,
-    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
+    fn hash(&self, tenant: TenantNumber, password: SecretString) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         PlainHasher.hash(tenant, password)
     }
 

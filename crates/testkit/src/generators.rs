@@ -1,10 +1,10 @@
 //! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
 
 use directory::{
-    AccountAction, Address, Command, DepartmentRef, Field, FieldUpdate, FolderEdit, GroupEdit, ItemId,
-    ItemKey, ItemKind, KeyHash, MemberEdit, MetadataEntry, OrganizationEdit, OrganizationRef,
-    OrganizationStatus, PasswordHash, PasswordProof, ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef,
-    Status, StatusChange, TypedValue, UserEdit, UserId, UserKey,
+    AccountAction, Address, Command, DepartmentRef, Field, FieldUpdate, FolderEdit, GroupEdit, ItemId, ItemKey,
+    ItemKind, KeyHash, MemberEdit, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus, PasswordHash,
+    PasswordProof, ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef, Status, StatusChange, TypedValue, UserEdit,
+    UserId, UserKey,
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -64,9 +64,7 @@ pub fn random_command(dice: &mut Rng, made: u64) -> Command {
 fn unconditional_command(dice: &mut Rng, made: u64) -> Command {
     match dice.below(26) {
         0..=5 => Command::CreateUser(Box::new(user_edit(dice, made, true))),
-        6..=9 => {
-            Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) }
-        }
+        6..=9 => Command::UpdateUser { user: user_key(dice, made), edit: Box::new(user_edit(dice, made, false)) },
         10 | 20 => Command::DeleteUser(user_key(dice, made)),
         11 => Command::ChangeStatus(StatusChange {
             users: (0..=dice.below(2)).map(|_| user_key(dice, made)).collect(),
@@ -89,10 +87,9 @@ fn unconditional_command(dice: &mut Rng, made: u64) -> Command {
             number: dice.percent(50).then(|| u8::try_from(dice.below(4)).unwrap_or(0)),
         },
         24 => Command::Account { user: UserId(random_id(dice, made)), action: account_action(dice) },
-        _ => Command::DeleteItem {
-            kind: *dice.choose(&[ItemKind::Group, ItemKind::Folder]),
-            item: item_key(dice, made),
-        },
+        _ => {
+            Command::DeleteItem { kind: *dice.choose(&[ItemKind::Group, ItemKind::Folder]), item: item_key(dice, made) }
+        }
     }
 }
 
@@ -200,10 +197,8 @@ fn user_edit(dice: &mut Rng, made: u64, is_new: bool) -> UserEdit {
     if dice.percent(20) {
         let link = ProfileLink::new(ProfileLinkKind::Social, "n", *dice.choose(&TEXTS));
         edit.links.push((ProfileLinkKind::Social, FieldUpdate::Set(vec![link])));
-        edit.metadata = FieldUpdate::Set(vec![MetadataEntry {
-            key: "k".into(),
-            value: (*dice.choose(&TEXTS)).to_owned(),
-        }]);
+        edit.metadata =
+            FieldUpdate::Set(vec![MetadataEntry { key: "k".into(), value: (*dice.choose(&TEXTS)).to_owned() }]);
     }
     multi_valued(dice, &mut edit);
     if dice.percent(10) {
@@ -220,8 +215,7 @@ fn user_edit(dice: &mut Rng, made: u64, is_new: bool) -> UserEdit {
 fn multi_valued(dice: &mut Rng, edit: &mut UserEdit) {
     for field in [Field::Emails, Field::Phones, Field::Roles, Field::MessagingLinks] {
         if dice.percent(15) {
-            edit.multi_valued
-                .push((field, FieldUpdate::Set((0..dice.below(4)).map(|_| entry(dice, field)).collect())));
+            edit.multi_valued.push((field, FieldUpdate::Set((0..dice.below(4)).map(|_| entry(dice, field)).collect())));
         }
     }
     if dice.percent(15) {

@@ -3,8 +3,8 @@
 use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes;
 use directory::{
-    Command, Directory, DirectoryError, ExposeSecret, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemId,
-    ItemKey, ItemKind, OrganizationEdit, PasswordHash, Preview, Store, UserEdit, UserId, UserKey,
+    Command, Directory, DirectoryError, ExposeSecret, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemId, ItemKey,
+    ItemKind, OrganizationEdit, PasswordHash, Preview, Store, UserEdit, UserId, UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -81,10 +81,7 @@ async fn duplicate_names(store: Arc<dyn Store>) {
         organizations: vec![ItemKey::Name("A".into()), ItemKey::Name("B".into())],
         edit: OrganizationEdit { name: FieldUpdate::Set("C".into()), ..OrganizationEdit::default() },
     };
-    assert_eq!(
-        directory.run(&caller, both).await,
-        Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
-    );
+    assert_eq!(directory.run(&caller, both).await, Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken)));
     let a = ItemKey::Name("A".into());
     assert!(directory.item(&caller, ItemKind::Organization, a).await.is_ok(), "nothing was done");
 }
@@ -95,11 +92,7 @@ async fn preview_results(store: Arc<dyn Store>) {
     let new = Command::CreateUser(new_user("a@x.y"));
     let would = directory.preview(&caller, &new).await.expect("nothing stands in its way");
     assert!(matches!(would, Preview::User(user) if user.email() == Some("a@x.y")));
-    assert_eq!(
-        directory.user(&caller, UserKey::Number(1)).await,
-        Err(DirectoryError::NoSuchUser),
-        "nothing was done"
-    );
+    assert_eq!(directory.user(&caller, UserKey::Number(1)).await, Err(DirectoryError::NoSuchUser), "nothing was done");
     directory.run(&caller, new.clone()).await.expect("made");
     assert_eq!(
         directory.preview(&caller, &new).await,

@@ -4,8 +4,8 @@
 use crate::conflict_conformance::{add_item, add_user, change, item, item_id, tenant, user, user_id};
 use crate::conformance::Check;
 use directory::{
-    AccountEdit, EntitySnapshot, EventPosition, Item, ItemId, ItemKind, Mutation, Receipt, Store,
-    TenantNumber, User, UserKey,
+    AccountEdit, EntitySnapshot, EventPosition, Item, ItemId, ItemKind, Mutation, Receipt, Store, TenantNumber, User,
+    UserKey,
 };
 use std::sync::Arc;
 
@@ -42,8 +42,7 @@ impl Fixture {
     }
 
     async fn group(&self, group: u128) -> Item {
-        let found =
-            self.0.item(TenantNumber(1), ItemKind::Group, directory::ItemKey::Id(item_id(group))).await;
+        let found = self.0.item(TenantNumber(1), ItemKind::Group, directory::ItemKey::Id(item_id(group))).await;
         found.expect("read").expect("the group")
     }
 
@@ -93,8 +92,7 @@ async fn changed_users(store: Arc<dyn Store>) {
     world.set_membership(GROUPS[1], false).await;
     world.set_membership(GROUPS[2], true).await;
     let account = AccountEdit::default();
-    let receipt =
-        world.commit_ok(vec![Mutation::ChangeUser { before, after, account, notes: Vec::new() }]).await;
+    let receipt = world.commit_ok(vec![Mutation::ChangeUser { before, after, account, notes: Vec::new() }]).await;
     assert_eq!(receipt.users[0].groups, group_ids([2, 3]));
     assert_eq!(world.user().await.groups, group_ids([2, 3]));
     assert_eq!(world.newest_event().await, [Some(group_ids([0, 2])), Some(group_ids([2, 3]))]);

@@ -194,18 +194,7 @@ fn run_statements(url: &str, statements: &[String]) -> String {
 /// Runs a file of statements on a database, such as `pg_dump` writes.
 pub fn load_dump(url: &str, file: &Path) {
     let mut command = Command::new(binary_path("psql"));
-    command.args([
-        "-X",
-        "-q",
-        "-o",
-        "/dev/null",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "--single-transaction",
-        "-d",
-        url,
-        "-f",
-    ]);
+    command.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-d", url, "-f"]);
     let output = command.arg(file).output().expect("psql");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {error}", file.display());
@@ -247,8 +236,7 @@ fn create_from_template(template: &str) -> String {
         statements.push(format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'"));
     }
     run_statements(&url, &statements);
-    let (base, parameters) =
-        url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
+    let (base, parameters) = url.split_once('?').map_or((url.as_str(), None), |(base, rest)| (base, Some(rest)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
     parameters.map_or_else(|| format!("{server}/{name}"), |rest| format!("{server}/{name}?{rest}"))
 }
@@ -264,8 +252,7 @@ fn binary_path(name: &str) -> PathBuf {
     let folder = FOLDER.get_or_init(|| {
         let told = Command::new("pg_config").arg("--bindir").output().ok();
         let told = told.and_then(|output| String::from_utf8(output.stdout).ok());
-        let told =
-            told.map(|text| PathBuf::from(text.trim())).filter(|folder| folder.join("initdb").exists());
+        let told = told.map(|text| PathBuf::from(text.trim())).filter(|folder| folder.join("initdb").exists());
         told.or_else(newest_bin_dir).unwrap_or_default()
     });
     folder.join(name)

@@ -97,10 +97,7 @@ const STATE_WORDS: [(AccountState, &str); 6] = [
          bloccato bloccata baja debaja dadodebaja retirado jubilado jubilada cesado inativo inativa desativado desativada inactief \
          uitgeschakeld geblokkeerd deshabilitado deshabilitada inhabilitado verrouillé verrouillée deprovisioned",
     ),
-    (
-        AccountState::Archived,
-        "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd",
-    ),
+    (AccountState::Archived, "archived archiviert archivé archivée archivado archiviato arquivado gearchiveerd"),
     (
         AccountState::Deleted,
         "deleted removed gelöscht geloescht entfernt supprimé supprimée eliminado eliminada eliminato \
@@ -135,9 +132,7 @@ pub(crate) fn parse(
     let set_status = |status| RequestedStatus::Exact(status);
     Ok(match rule {
         StateRule::Enabled if AccountState::from_word(text) == Some(AccountState::Active) => Some(active),
-        StateRule::Enabled if AccountState::from_word(text) == Some(AccountState::Inactive) => {
-            inactive_if(true)
-        }
+        StateRule::Enabled if AccountState::from_word(text) == Some(AccountState::Inactive) => inactive_if(true),
         StateRule::Enabled => {
             if is_true()? {
                 Some(active)
@@ -146,21 +141,13 @@ pub(crate) fn parse(
             }
         }
         StateRule::Disabled => inactive_if(is_true_or_time()?).or(Some(active)),
-        StateRule::Suspended if is_true_or_time()? => {
-            Some((AccountState::Suspended, set_status(Status::Suspended)))
-        }
+        StateRule::Suspended if is_true_or_time()? => Some((AccountState::Suspended, set_status(Status::Suspended))),
         StateRule::Suspended => Some(active),
-        StateRule::Archived => {
-            is_true_or_time()?.then_some((AccountState::Archived, set_status(Status::Archived)))
-        }
-        StateRule::Deleted => {
-            is_true_or_time()?.then_some((AccountState::Deleted, RequestedStatus::Inactive))
-        }
+        StateRule::Archived => is_true_or_time()?.then_some((AccountState::Archived, set_status(Status::Archived))),
+        StateRule::Deleted => is_true_or_time()?.then_some((AccountState::Deleted, RequestedStatus::Inactive)),
         StateRule::AccountControl => {
             let hexadecimal = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16));
-            let flags = hexadecimal
-                .unwrap_or_else(|| text.parse())
-                .or(Err(InvalidValue("is not a number".into())))?;
+            let flags = hexadecimal.unwrap_or_else(|| text.parse()).or(Err(InvalidValue("is not a number".into())))?;
             inactive_if(flags & ACCOUNT_DISABLED != 0).or(Some(active))
         }
         StateRule::LockedTime => inactive_if(text == LOCKED_PERMANENTLY),
@@ -229,8 +216,7 @@ mod tests {
     fn values_of_other_systems_are_parsed() {
         // 2026-01-01
         let now = Time(1_767_225_600_000_000);
-        let state =
-            |rule, text: &str| parse(rule, &json!(text), now).map(|said| said.map(|(state, _)| state));
+        let state = |rule, text: &str| parse(rule, &json!(text), now).map(|said| said.map(|(state, _)| state));
         for (rule, text, wanted) in [
             (StateRule::Enabled, "FALSE", Some(AccountState::Inactive)),
             (StateRule::Enabled, "DISABLED", Some(AccountState::Inactive)),
@@ -255,11 +241,7 @@ mod tests {
             (StateRule::Expires(ExpiryUnit::Days), "-1", None),
             (StateRule::Expires(ExpiryUnit::Days), "11108", Some(AccountState::Inactive)),
             (StateRule::Expires(ExpiryUnit::Days), "99999", None),
-            (
-                StateRule::Expires(ExpiryUnit::GeneralizedTime),
-                "20200101000000Z",
-                Some(AccountState::Inactive),
-            ),
+            (StateRule::Expires(ExpiryUnit::GeneralizedTime), "20200101000000Z", Some(AccountState::Inactive)),
             (StateRule::Expires(ExpiryUnit::GeneralizedTime), "20991231235959.0Z", None),
             (StateRule::Expires(ExpiryUnit::GeneralizedTime), "202001010000Z", Some(AccountState::Inactive)),
             (StateRule::Expires(ExpiryUnit::GeneralizedTime), "2099010100Z", None),

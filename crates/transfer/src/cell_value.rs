@@ -102,10 +102,10 @@ pub(crate) fn boolean(value: &Value) -> ParseResult<FieldUpdate<bool>> {
     }
     let FieldUpdate::Set(text) = text(value)? else { return Ok(FieldUpdate::Clear) };
     match text.trim().to_lowercase().as_str() {
-        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí"
-        | "si" | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(FieldUpdate::Set(true)),
-        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não"
-        | "onwaar" | "nee" => Ok(FieldUpdate::Set(false)),
+        "true" | "yes" | "y" | "1" | "on" | "x" | "wahr" | "ja" | "vrai" | "oui" | "verdadero" | "sí" | "si"
+        | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(FieldUpdate::Set(true)),
+        "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não" | "onwaar"
+        | "nee" => Ok(FieldUpdate::Set(false)),
         _ => invalid("is neither true nor false"),
     }
 }
@@ -196,9 +196,7 @@ pub(crate) fn to_cell_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(list) if list.iter().all(Value::is_string) => {
-            join_list(list.iter().filter_map(Value::as_str))
-        }
+        Value::Array(list) if list.iter().all(Value::is_string) => join_list(list.iter().filter_map(Value::as_str)),
         other => other.to_string(),
     }
 }
@@ -224,25 +222,18 @@ fn to_list(value: &Value) -> ParseResult<Vec<Value>> {
 }
 
 fn deserialize<T: serde::de::DeserializeOwned>(value: Value) -> ParseResult<T> {
-    serde_json::from_value(value)
-        .or_else(|error| invalid(&format!("has a part that is not understood: {error}")))
+    serde_json::from_value(value).or_else(|error| invalid(&format!("has a part that is not understood: {error}")))
 }
 
 /// Values of a plural. Plain ones are of the kind that is usual, and the first of them is the preferred one if one is.
-pub(crate) fn multi_valued(
-    value: &Value,
-    default_type: &str,
-    first_is_primary: bool,
-) -> ParseResult<Vec<TypedValue>> {
+pub(crate) fn multi_valued(value: &Value, default_type: &str, first_is_primary: bool) -> ParseResult<Vec<TypedValue>> {
     let list = to_list(value)?;
     let plain_value = |index: usize, text: String| {
         let entry = TypedValue::new(default_type, text);
         if index == 0 && first_is_primary { entry.with_primary() } else { entry }
     };
     let entry = |(place, value): (usize, Value)| match value {
-        Value::String(text) if default_type.is_empty() => {
-            Ok(TypedValue { value: text, ..TypedValue::default() })
-        }
+        Value::String(text) if default_type.is_empty() => Ok(TypedValue { value: text, ..TypedValue::default() }),
         Value::String(text) => Ok(plain_value(place, text)),
         other => deserialize(other),
     };
@@ -253,9 +244,7 @@ pub(crate) fn multi_valued(
 pub(crate) fn addresses(value: &Value) -> ParseResult<Vec<Address>> {
     let address = |mut value: Value| {
         if let Some(parts) = value.as_object_mut() {
-            for (theirs, ours) in
-                [("streetAddress", "line1"), ("locality", "city"), ("postalCode", "postal_code")]
-            {
+            for (theirs, ours) in [("streetAddress", "line1"), ("locality", "city"), ("postalCode", "postal_code")] {
                 if let Some(part) = parts.remove(theirs) {
                     parts.insert(ours.into(), part);
                 }
@@ -273,9 +262,8 @@ pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> ParseResult<Vec<Pro
             return Ok(ProfileLink::new(kind, "", single_text(&value)?.unwrap_or_default()));
         };
         let mut take = |name: &str| parts.remove(name).filter(|part| !part.is_null());
-        let mut take_text = |names: &[&str]| {
-            names.iter().find_map(|name| take(name)).map_or(Ok(None), |part| single_text(&part))
-        };
+        let mut take_text =
+            |names: &[&str]| names.iter().find_map(|name| take(name)).map_or(Ok(None), |part| single_text(&part));
         let (name, target) = (take_text(&["name", "type"])?, take_text(&["value", "url"])?);
         let display = take_text(&["display"])?;
         let primary = parts.remove("primary").and_then(|part| part.as_bool());
@@ -294,8 +282,7 @@ pub(crate) fn pairs(value: &Value) -> ParseResult<Vec<MetadataEntry>> {
     for value in to_list(value)? {
         match value {
             Value::String(text) => {
-                let (key, value) =
-                    text.split_once('=').ok_or(InvalidValue("has a pair without `=`".into()))?;
+                let (key, value) = text.split_once('=').ok_or(InvalidValue("has a pair without `=`".into()))?;
                 all.push(MetadataEntry { key: key.trim().to_owned(), value: value.trim().to_owned() });
             }
             Value::Object(parts) if parts.contains_key("key") => all.push(deserialize(Value::Object(parts))?),
@@ -322,8 +309,7 @@ mod tests {
 
     #[test]
     fn lists_in_a_cell_lose_nothing() {
-        let awkward =
-            ["a", "", " spaced ", "semi;colon", "quo\"te", "two\nlines", "[x]", "ünï 🦀", "'=1+1", ";"];
+        let awkward = ["a", "", " spaced ", "semi;colon", "quo\"te", "two\nlines", "[x]", "ünï 🦀", "'=1+1", ";"];
         for some in 0..awkward.len() {
             let list: Vec<&str> = awkward[some..].to_vec();
             let cell = to_cell_text(&json!(list));

@@ -70,8 +70,7 @@ fn short_name(kind: &str) -> &str {
 
 /// The text in the hexadecimal digits of its BER encoding (RFC 4514 section 2.4).
 fn decode_ber_string(digits: &str) -> Option<String> {
-    let pairs =
-        digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let pairs = digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
     // UTF8String, NumericString, PrintableString, IA5String.
     let (0x0C | 0x12 | 0x13 | 0x16, [length, rest @ ..]) = bytes.split_first()? else { return None };
@@ -222,11 +221,9 @@ mod tests {
         let key = |text: &str| Dn::parse(text).map(|dn| dn.normalized());
         let one = key("CN=Ann  Lee,OU=Staff,DC=x");
         assert!(one.is_some());
-        for same in [
-            "cn=ann lee, ou=staff , dc=X",
-            r"CN=Ann\20Lee;OU=Staff;DC=x",
-            "2.5.4.3=ann lee,OID.2.5.4.11=Staff,dc=x",
-        ] {
+        for same in
+            ["cn=ann lee, ou=staff , dc=X", r"CN=Ann\20Lee;OU=Staff;DC=x", "2.5.4.3=ann lee,OID.2.5.4.11=Staff,dc=x"]
+        {
             assert_eq!(key(same), one, "{same}");
         }
         assert_eq!(key("uid=a+cn=b,dc=x"), key("CN=B+UID=A,DC=x"));

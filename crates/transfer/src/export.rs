@@ -7,8 +7,8 @@ use crate::item_row;
 use crate::reference_resolver::{ItemNames, for_each_item};
 use crate::user_row::UserCells;
 use directory::{
-    Caller, Directory, DirectoryError, ItemKind, ItemPageBoundary, ItemQuery, Page, PageBoundary,
-    PasswordHash, SortPosition, User, UserQuery,
+    Caller, Directory, DirectoryError, ItemKind, ItemPageBoundary, ItemQuery, Page, PageBoundary, PasswordHash,
+    SortPosition, User, UserQuery,
 };
 use serde_json::Value;
 use std::collections::HashMap;
@@ -61,16 +61,11 @@ pub async fn run(
         let columns = columns(options, kind);
         let headers: Vec<&str> = columns.iter().map(|column| column.name).collect();
         writer.begin(Some(kind), &headers)?;
-        let mut table = TableExport {
-            columns,
-            names: &names,
-            writer: &mut *writer,
-            on_progress: &mut on_progress,
-            row_count: 0,
-        };
+        let mut table =
+            TableExport { columns, names: &names, writer: &mut *writer, on_progress: &mut on_progress, row_count: 0 };
         match kind {
             RecordKind::User => {
-                export_users(directory, caller, options.with_password_hashes, &mut table).await?
+                export_users(directory, caller, options.with_password_hashes, &mut table).await?;
             }
             RecordKind::Item(kind) => export_items(directory, caller, kind, &mut table).await?,
         }
@@ -120,8 +115,7 @@ struct TableExport<'a> {
 impl TableExport<'_> {
     fn write_row(&mut self, cell: impl Fn(&Column) -> Option<Value>) -> Result<(), FileError> {
         let cells = self.columns.iter().enumerate();
-        let cells: Vec<(usize, Value)> =
-            cells.filter_map(|(place, column)| Some((place, cell(column)?))).collect();
+        let cells: Vec<(usize, Value)> = cells.filter_map(|(place, column)| Some((place, cell(column)?))).collect();
         self.row_count += 1;
         self.writer.write_row(&cells)
     }
@@ -150,16 +144,10 @@ async fn export_items(
 type UserPageResult = Result<(Page<User>, HashMap<u32, PasswordHash>), DirectoryError>;
 
 /// A page of people behind a number, with their passwords if they are wanted.
-async fn read_user_page(
-    directory: Arc<Directory>,
-    caller: Caller,
-    after: u32,
-    with_passwords: bool,
-) -> UserPageResult {
+async fn read_user_page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwords: bool) -> UserPageResult {
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
-    let page = directory
-        .users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() })
-        .await?;
+    let page =
+        directory.users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() }).await?;
     let mut passwords = HashMap::new();
     if let (Some(first), Some(last), true) = (page.rows.first(), page.rows.last(), with_passwords) {
         let range = (first.number, last.number);
@@ -174,9 +162,8 @@ async fn export_users(
     with_passwords: bool,
     table: &mut TableExport<'_>,
 ) -> Result<(), ExportError> {
-    let spawn_read = |after: u32| {
-        tokio::spawn(read_user_page(Arc::clone(directory), caller.clone(), after, with_passwords))
-    };
+    let spawn_read =
+        |after: u32| tokio::spawn(read_user_page(Arc::clone(directory), caller.clone(), after, with_passwords));
     let mut next_page = spawn_read(0);
     loop {
         let page_read =
@@ -187,9 +174,7 @@ async fn export_users(
         next_page = spawn_read(last.number);
         for user in &page.rows {
             let cells = UserCells { user, names: table.names, password: passwords.get(&user.number) };
-            table.write_row(
-                |column| if column.applies_to(RecordKind::User) { cells.cell(column) } else { None },
-            )?;
+            table.write_row(|column| if column.applies_to(RecordKind::User) { cells.cell(column) } else { None })?;
         }
         (table.on_progress)(page.rows.len() as u64);
     }

@@ -4,8 +4,7 @@
 //! `fuzz/corpus`. None of this is part of the program.
 
 use crate::formats::{
-    CellEscaping, FileError, Format, MAX_ROW_BYTES, RawRow, ReadOptions, Row, WriteOptions, create_writer,
-    read_text,
+    CellEscaping, FileError, Format, MAX_ROW_BYTES, RawRow, ReadOptions, Row, WriteOptions, create_writer, read_text,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -91,8 +90,7 @@ pub fn csv(bytes: &[u8]) {
             let rows = table.rows.iter().map(|row| row.cells.as_slice());
             let written = write(Format::Csv, write_options, &headers, rows);
             let delimiter = Some(if for_excel { b';' } else { b',' });
-            let read_options =
-                ReadOptions { delimiter, encoding: Some("utf-8".into()), ..read_options.clone() };
+            let read_options = ReadOptions { delimiter, encoding: Some("utf-8".into()), ..read_options.clone() };
             let reread = read(&written, Format::Csv, &read_options).expect("what was written can be read");
             let text = String::from_utf8_lossy(&written);
             assert_eq!(reread.headers, table.headers, "{text}");
@@ -110,11 +108,8 @@ pub fn ldif(bytes: &[u8]) {
     let Ok(table) = read(bytes, Format::Ldif, &ReadOptions::default()) else { return };
     assert!(table.rows.iter().all(|row| row.approximate_size() <= 64 * MAX_ROW_BYTES));
     let written = write_rejected(Format::Ldif, &table, "muster-importRow");
-    let reread = read(
-        &written,
-        Format::Ldif,
-        &ReadOptions { encoding: Some("utf-8".into()), ..ReadOptions::default() },
-    );
+    let reread =
+        read(&written, Format::Ldif, &ReadOptions { encoding: Some("utf-8".into()), ..ReadOptions::default() });
     let text = String::from_utf8_lossy(&written);
     let reread = reread.unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(named_cells(&table, "muster-importRow"), named_cells(&reread, "muster-importRow"), "{text}");
@@ -128,8 +123,7 @@ pub fn ndjson(bytes: &[u8]) {
     for _ in 0..2 {
         let written = write_rejected(Format::Ndjson, &table, "importRow");
         let text = String::from_utf8_lossy(&written);
-        table =
-            read(&written, Format::Ndjson, &read_options).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        table = read(&written, Format::Ndjson, &read_options).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert_eq!(before, named_cells(&table, "importRow"), "{text}");
     }
 }

@@ -78,11 +78,7 @@ impl fmt::Display for Ignored {
             }
             (IgnoredPart::User, _) => write!(f, "{}, deleted according to '{name}'", many("user", "users")),
             (_, IgnoredReason::Unknown) => {
-                write!(
-                    f,
-                    "{noun} '{name}': {}, unknown {noun} (see `muster import --list-columns`)",
-                    values()
-                )
+                write!(f, "{noun} '{name}': {}, unknown {noun} (see `muster import --list-columns`)", values())
             }
             (_, IgnoredReason::OtherKind) => {
                 write!(f, "{noun} '{name}': {}, in rows of a kind that has no such column", values())
@@ -102,11 +98,7 @@ impl fmt::Display for Ignored {
             }
             (_, IgnoredReason::NotUuid) => write!(f, "{noun} '{name}': {}, not UUIDs", values()),
             (_, IgnoredReason::UnknownRoles) => {
-                write!(
-                    f,
-                    "{noun} '{name}': {}, none is a role here (`muster role add` creates roles)",
-                    values()
-                )
+                write!(f, "{noun} '{name}': {}, none is a role here (`muster role add` creates roles)", values())
             }
             (_, IgnoredReason::Hidden) => write!(f, "{noun} '{name}': {}, a hidden password", values()),
             (_, IgnoredReason::NotChosen | IgnoredReason::NotImported | IgnoredReason::Deleted) => {

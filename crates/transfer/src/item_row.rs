@@ -6,8 +6,8 @@ use crate::import::ColumnCell;
 use crate::reference_resolver::ItemNames;
 use crate::user_row::InvalidCell;
 use directory::{
-    Command, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, Item, ItemId, ItemKey, ItemKind,
-    OrganizationEdit, OrganizationStatus, builtin_role_name, builtin_role_number,
+    Command, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, Item, ItemId, ItemKey, ItemKind, OrganizationEdit,
+    OrganizationStatus, builtin_role_name, builtin_role_number,
 };
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
         ColumnKind::Domains => organisation.domains = FieldUpdate::Set(cell_value::text_list(cell)?),
         ColumnKind::Offices => organisation.office_numbers = FieldUpdate::Set(cell_value::number_list(cell)?),
         ColumnKind::KeyContacts => {
-            organisation.key_contacts = FieldUpdate::Set(cell_value::number_list(cell)?)
+            organisation.key_contacts = FieldUpdate::Set(cell_value::number_list(cell)?);
         }
         ColumnKind::AutoLogin => organisation.auto_login = cell_value::boolean(cell)?,
         ColumnKind::ClientNumber(page) => *client_number_mut(organisation, page) = cell_value::number(cell)?,
@@ -201,12 +201,8 @@ pub(crate) fn cell(item: &Item, column: &Column, names: &ItemNames) -> Option<Va
         (ColumnKind::Domains, Item::Organization(organisation)) => {
             non_empty_array(organisation.domains.iter().map(|one| json!(one)))?
         }
-        (ColumnKind::Offices, Item::Organization(organisation)) => {
-            number_array(&organisation.office_numbers)?
-        }
-        (ColumnKind::KeyContacts, Item::Organization(organisation)) => {
-            number_array(&organisation.key_contacts)?
-        }
+        (ColumnKind::Offices, Item::Organization(organisation)) => number_array(&organisation.office_numbers)?,
+        (ColumnKind::KeyContacts, Item::Organization(organisation)) => number_array(&organisation.key_contacts)?,
         (ColumnKind::Text(Field::Url), Item::Organization(organisation)) => {
             json!(organisation.url.as_deref()?)
         }

@@ -31,8 +31,7 @@ const LDAP_NAMES: [(&str, &str); 22] = [
 
 /// What a column of a kind is called in LDIF.
 pub(crate) fn ldap_attribute(column: &Column) -> String {
-    let known =
-        LDAP_NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
+    let known = LDAP_NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
     known.unwrap_or_else(|| format!("muster-{}", column.name))
 }
 

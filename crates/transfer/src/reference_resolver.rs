@@ -4,8 +4,8 @@
 //! back to the same thing: groups may share a name.
 
 use directory::{
-    Caller, Command, Directory, DirectoryError, FieldUpdate, FolderEdit, GroupEdit, Item, ItemId, ItemKey,
-    ItemKind, ItemPageBoundary, ItemQuery, OrganizationEdit, UserId, UserKey, builtin_role_name,
+    Caller, Command, Directory, DirectoryError, FieldUpdate, FolderEdit, GroupEdit, Item, ItemId, ItemKey, ItemKind,
+    ItemPageBoundary, ItemQuery, OrganizationEdit, UserId, UserKey, builtin_role_name,
 };
 use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
@@ -123,10 +123,7 @@ impl<'a> ReferenceResolver<'a> {
     }
 
     /// Looks up users, many at the same time.
-    pub(crate) async fn prefetch_users(
-        &mut self,
-        texts: impl Iterator<Item = String>,
-    ) -> Result<(), DirectoryError> {
+    pub(crate) async fn prefetch_users(&mut self, texts: impl Iterator<Item = String>) -> Result<(), DirectoryError> {
         let uncached: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
         let (directory, caller) = (self.directory, self.caller);
         let found = uncached.into_iter().map(|text| async move {
@@ -192,9 +189,7 @@ impl<'a> ReferenceResolver<'a> {
         let found = uncached.into_iter().map(|text| async move {
             match find_item(directory, caller, kind, text).await? {
                 Some(found) => Ok((text.clone(), found, false)),
-                None => {
-                    Ok((text.clone(), create_item(directory, caller, is_preview, kind, text).await?, true))
-                }
+                None => Ok((text.clone(), create_item(directory, caller, is_preview, kind, text).await?, true)),
             }
         });
         // Departments take the next number that is free, which two at a time would both take.

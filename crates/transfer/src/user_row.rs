@@ -9,8 +9,8 @@ use crate::import::ColumnCell;
 use crate::reference_resolver::ItemNames;
 use directory::{
     Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, MetadataEntry, OrganizationRef,
-    PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit,
-    UserId, identifier_key,
+    PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit, UserId,
+    identifier_key,
 };
 use serde_json::{Value, json};
 
@@ -146,14 +146,9 @@ fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool
         ColumnKind::MultiValued(Field::Emails) => &[Field::Email],
         ColumnKind::MultiValued(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
         ColumnKind::MultiValued(Field::Photos) => &[Field::Photo],
-        ColumnKind::PostalAddresses => &[
-            Field::AddressLine1,
-            Field::AddressLine2,
-            Field::City,
-            Field::Region,
-            Field::PostalCode,
-            Field::Country,
-        ],
+        ColumnKind::PostalAddresses => {
+            &[Field::AddressLine1, Field::AddressLine2, Field::City, Field::Region, Field::PostalCode, Field::Country]
+        }
         _ => return false,
     };
     let is_empty = match cell {
@@ -162,7 +157,8 @@ fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool
         Value::Array(list) => list.is_empty(),
         _ => false,
     };
-    let is_plain = |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(of) if plain_fields.contains(&of));
+    let is_plain =
+        |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(of) if plain_fields.contains(&of));
     is_empty && cells.iter().any(is_plain)
 }
 
@@ -208,9 +204,9 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
             }
             edit.multi_valued.push((field, FieldUpdate::Set(entries)));
         }
-        ColumnKind::Roles => edit
-            .multi_valued
-            .push((Field::Roles, FieldUpdate::Set(cell_value::multi_valued(cell, "", false)?))),
+        ColumnKind::Roles => {
+            edit.multi_valued.push((Field::Roles, FieldUpdate::Set(cell_value::multi_valued(cell, "", false)?)));
+        }
         ColumnKind::Links(kind) => edit.links.push((kind, FieldUpdate::Set(cell_value::links(cell, kind)?))),
         ColumnKind::PostalAddresses => edit.addresses = FieldUpdate::Set(cell_value::addresses(cell)?),
         ColumnKind::Metadata => edit.metadata = FieldUpdate::Set(cell_value::pairs(cell)?),
@@ -291,9 +287,7 @@ fn default_type(field: Field) -> (&'static str, bool) {
 
 fn parse_role(update: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
     match update {
-        FieldUpdate::Set(text) => {
-            FieldUpdate::Set(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number))
-        }
+        FieldUpdate::Set(text) => FieldUpdate::Set(text.trim().parse().map_or(RoleRef::Name(text), RoleRef::Number)),
         FieldUpdate::Clear => FieldUpdate::Clear,
         FieldUpdate::Keep => FieldUpdate::Keep,
     }
@@ -321,8 +315,7 @@ fn apply_status(row: &mut UserRow, update: &FieldUpdate<String>) -> Result<(), I
 
 /// A role and a list of roles are one list to the core, which keeps of it what says more than the role.
 fn merge_role_into_roles(edit: &mut UserEdit) {
-    let Some((_, FieldUpdate::Set(entries))) =
-        edit.multi_valued.iter_mut().find(|(field, _)| *field == Field::Roles)
+    let Some((_, FieldUpdate::Set(entries))) = edit.multi_valued.iter_mut().find(|(field, _)| *field == Field::Roles)
     else {
         return;
     };
@@ -357,16 +350,12 @@ impl UserCells<'_> {
             ColumnKind::Metadata => pairs(&user.metadata)?,
             ColumnKind::Department => json!(user.department.as_deref()?),
             // Whoever belongs to none says so: a new person would get one by the domain of their e-mail.
-            ColumnKind::Organisation => {
-                user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id)))
-            }
+            ColumnKind::Organisation => user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id))),
             ColumnKind::Office => json!(user.office?.to_string()),
             ColumnKind::Role => json!(names.role_name(user.role?)),
             ColumnKind::Roles => non_empty_array(user.other_roles.iter().map(entry_json))?,
             ColumnKind::Groups => non_empty_array(user.groups.iter().map(|id| json!(names.name_or_id(*id))))?,
-            ColumnKind::Folders => {
-                non_empty_array(user.folders.iter().map(|id| json!(names.name_or_id(*id))))?
-            }
+            ColumnKind::Folders => non_empty_array(user.folders.iter().map(|id| json!(names.name_or_id(*id))))?,
             ColumnKind::Status if user.active_cleared && user.status == Status::Inactive => {
                 json!(ACTIVE_CLEARED)
             }
@@ -439,15 +428,11 @@ fn links(user: &User, kind: ProfileLinkKind) -> Option<Value> {
 
 fn addresses(user: &User) -> Option<Value> {
     if let [only] = user.addresses.as_slice() {
-        let Address { line1, line2, city, region, postal_code, country, formatted: _, kind: _, primary: _ } =
-            only;
+        let Address { line1, line2, city, region, postal_code, country, formatted: _, kind: _, primary: _ } = only;
         let lines = [line1, line2, city, region, postal_code, country];
-        let is_plain =
-            only.kind.as_deref() == Some("work") && only.formatted.is_none() && only.primary.is_none();
+        let is_plain = only.kind.as_deref() == Some("work") && only.formatted.is_none() && only.primary.is_none();
         // An empty line is none in a cell.
-        if is_plain
-            && lines.iter().any(|line| line.is_some())
-            && !lines.iter().any(|line| line.as_deref() == Some(""))
+        if is_plain && lines.iter().any(|line| line.is_some()) && !lines.iter().any(|line| line.as_deref() == Some(""))
         {
             return None;
         }

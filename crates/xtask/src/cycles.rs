@@ -22,11 +22,7 @@ struct Module {
 type Modules = BTreeMap<Vec<String>, Module>;
 
 /// Adds each group of files of `crates/NAME/src` that import one another to `problems`.
-pub(crate) fn check(
-    root: &Path,
-    files: &[std::path::PathBuf],
-    problems: &mut Vec<String>,
-) -> anyhow::Result<()> {
+pub(crate) fn check(root: &Path, files: &[std::path::PathBuf], problems: &mut Vec<String>) -> anyhow::Result<()> {
     let mut crates: BTreeMap<String, Modules> = BTreeMap::new();
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
@@ -35,20 +31,16 @@ pub(crate) fn check(
             continue;
         }
         let inside = inside.trim_end_matches(".rs").trim_end_matches("/mod");
-        let place: Vec<String> = inside
-            .split('/')
-            .map(str::to_owned)
-            .filter(|part| !["lib", "main"].contains(&part.as_str()))
-            .collect();
+        let place: Vec<String> =
+            inside.split('/').map(str::to_owned).filter(|part| !["lib", "main"].contains(&part.as_str())).collect();
         let parsed = syn::parse_file(&std::fs::read_to_string(path)?).with_context(|| name.clone())?;
         let mut module = Module { file: name.clone(), ..Module::default() };
         parsed.items.into_iter().for_each(|item| module.read(item));
         crates.entry(of.to_owned()).or_default().insert(place, module);
     }
     for modules in crates.values() {
-        let edges = modules
-            .iter()
-            .map(|(place, module)| (module.file.as_str(), imported_files(modules, place, module)));
+        let edges =
+            modules.iter().map(|(place, module)| (module.file.as_str(), imported_files(modules, place, module)));
         cycles(&edges.collect(), problems);
     }
     Ok(())
@@ -136,20 +128,14 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 fn imported_files<'a>(modules: &'a Modules, place: &[String], module: &Module) -> BTreeSet<&'a str> {
     let paths = module.imports.values().chain(&module.paths);
     let named = paths.filter_map(|path| defining_module(modules, place, path, 0));
-    let globs =
-        module.globs.iter().filter_map(|path| Some(&modules[&resolve_modules(modules, place, path)?.0]));
+    let globs = module.globs.iter().filter_map(|path| Some(&modules[&resolve_modules(modules, place, path)?.0]));
     let containing: Vec<&str> =
         (0..=place.len()).filter_map(|depth| Some(modules.get(&place[..depth])?.file.as_str())).collect();
     named.chain(globs).map(|module| module.file.as_str()).filter(|file| !containing.contains(file)).collect()
 }
 
 /// The module that defines what a path names; none if the path names a module, or nothing of this crate.
-fn defining_module<'a>(
-    modules: &'a Modules,
-    place: &[String],
-    path: &[String],
-    depth: usize,
-) -> Option<&'a Module> {
+fn defining_module<'a>(modules: &'a Modules, place: &[String], path: &[String], depth: usize) -> Option<&'a Module> {
     let (place, rest) = resolve_modules(modules, place, path)?;
     let module = modules.get(&place)?;
     let name = rest.first()?;
@@ -166,11 +152,7 @@ fn defining_module<'a>(
 }
 
 /// Follows a path down the modules as far as it names some: the last of them, and what is left of the path.
-fn resolve_modules<'p>(
-    modules: &Modules,
-    place: &[String],
-    path: &'p [String],
-) -> Option<(Vec<String>, &'p [String])> {
+fn resolve_modules<'p>(modules: &Modules, place: &[String], path: &'p [String]) -> Option<(Vec<String>, &'p [String])> {
     let mut place = place.to_vec();
     let mut rest = path;
     while let Some((first, others)) = rest.split_first() {
@@ -211,8 +193,7 @@ fn cycles(edges: &BTreeMap<&str, BTreeSet<&str>>, problems: &mut Vec<String>) {
         if done.contains(file) {
             continue;
         }
-        let cycle: Vec<&str> =
-            reached[file].iter().copied().filter(|other| reached[other].contains(file)).collect();
+        let cycle: Vec<&str> = reached[file].iter().copied().filter(|other| reached[other].contains(file)).collect();
         let arrows = cycle.iter().flat_map(|from| {
             edges[from].iter().filter(|to| cycle.contains(to)).map(move |to| format!("\n    {from} -> {to}"))
         });

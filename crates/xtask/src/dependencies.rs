@@ -15,24 +15,12 @@ const LICENSES: [&str; 9] =
 type Duplicate = (&'static str, &'static [&'static str], &'static str);
 
 const DUPLICATES: [Duplicate; 11] = [
-    (
-        "base64",
-        &["0.22", "0.23"],
-        "jsonwebtoken and tokio-postgres still use the older one, lettre and bcrypt do not",
-    ),
-    (
-        "bit-vec",
-        &["0.8", "0.9"],
-        "tests only: fancy-regex of jsonschema has the older one, proptest the newer",
-    ),
+    ("base64", &["0.22", "0.23"], "jsonwebtoken and tokio-postgres still use the older one, lettre and bcrypt do not"),
+    ("bit-vec", &["0.8", "0.9"], "tests only: fancy-regex of jsonschema has the older one, proptest the newer"),
     ("const-oid", &["0.9", "0.10"], "tokio-postgres-rustls reads certificates with x509-cert 0.2"),
     ("embedded-io", &["0.4", "0.6"], "optional in postcard, neither is built"),
     ("fallible-iterator", &["0.2", "0.3"], "tokio-postgres has the older one, rusqlite the newer"),
-    (
-        "getrandom",
-        &["0.2", "0.3", "0.4"],
-        "ring has the oldest one, ahash of jsonschema in tests the middle one",
-    ),
+    ("getrandom", &["0.2", "0.3", "0.4"], "ring has the oldest one, ahash of jsonschema in tests the middle one"),
     ("hashbrown", &["0.14", "0.16", "0.17"], "governor and its dashmap have older ones"),
     ("nom", &["7", "8"], "tests only: rcgen's parser of certificates has the older one"),
     ("pem", &["3", "4"], "jsonwebtoken has the older one, rcgen in tests the newer"),
@@ -102,18 +90,14 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
         let expression = match spdx::Expression::parse_mode(license, spdx::ParseMode::LAX) {
             Ok(expression) => expression,
             Err(error) => {
-                found.push(format!(
-                    "{name} {version} has a license that cannot be read: {license}: {}",
-                    error.reason
-                ));
+                found.push(format!("{name} {version} has a license that cannot be read: {license}: {}", error.reason));
                 continue;
             }
         };
         // An exception (`WITH`) only adds permissions, but none is needed so far.
         let is_met_by = |allowed: &dyn Fn(&str) -> bool| {
-            expression.evaluate(|wanted| {
-                wanted.addition.is_none() && wanted.license.id().is_some_and(|id| allowed(id.name))
-            })
+            expression
+                .evaluate(|wanted| wanted.addition.is_none() && wanted.license.id().is_some_and(|id| allowed(id.name)))
         };
         if is_met_by(&|name| allowed.contains(&name)) {
             unneeded.retain(|without| is_met_by(&|name| name != *without && allowed.contains(&name)));
@@ -121,9 +105,7 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
             found.push(format!("{name} {version} has a license that is not on the list: {license}"));
         }
     }
-    found.extend(
-        unneeded.iter().map(|license| format!("license {license} is on the list and no crate needs it")),
-    );
+    found.extend(unneeded.iter().map(|license| format!("license {license} is on the list and no crate needs it")));
 }
 
 fn check_duplicates(packages: &[Package], known: &[Duplicate], found: &mut Vec<String>) {
@@ -209,19 +191,14 @@ mod tests {
     #[test]
     fn a_missing_license_is_reported() {
         let mut found = Vec::new();
-        check_licenses(
-            &[Package { name: "a".into(), version: "1.0.0".into(), license: None }],
-            &[],
-            &mut found,
-        );
+        check_licenses(&[Package { name: "a".into(), version: "1.0.0".into(), license: None }], &[], &mut found);
         assert_eq!(found, ["a 1.0.0 names no license"]);
     }
 
     #[test]
     fn duplicates_match_the_list_exactly() {
         let of = |versions: &[&str], known: &[Duplicate]| {
-            let packages: Vec<Package> =
-                versions.iter().map(|version| package("a", version, "MIT")).collect();
+            let packages: Vec<Package> = versions.iter().map(|version| package("a", version, "MIT")).collect();
             let mut found = Vec::new();
             check_duplicates(&packages, known, &mut found);
             found
@@ -232,9 +209,7 @@ mod tests {
         assert_eq!(of(&["0.9.1", "0.10.2"], known), none);
         assert!(of(&["0.9.1", "0.10.2"], &[])[0].starts_with("a is there as 0.10 and 0.9 "));
         assert_eq!(of(&["0.10.2"], known), ["a is on the list of duplicates and there only once"]);
-        assert!(
-            of(&["0.9.1", "0.10.2", "1.0.0"], known)[0].ends_with("the list of duplicates has 0.10 and 0.9")
-        );
+        assert!(of(&["0.9.1", "0.10.2", "1.0.0"], known)[0].ends_with("the list of duplicates has 0.10 and 0.9"));
     }
 
     #[test]

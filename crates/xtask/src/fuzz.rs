@@ -24,10 +24,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     let folder = repo_root().join("fuzz").canonicalize().context("there is no folder fuzz")?;
     let targets = targets(&folder)?;
     let Some(name) = arguments.first() else {
-        print_status(&format!(
-            "cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}",
-            targets.join(", ")
-        ));
+        print_status(&format!("cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}", targets.join(", ")));
         return Ok(());
     };
     if !targets.contains(name) {

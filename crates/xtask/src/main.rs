@@ -73,8 +73,7 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
     let mut command = Command::new(program);
     // `cargo run` describes this package in variables that build scripts of dependencies watch: left in, Cargo would rebuild
     // half of the tree whenever `cargo xtask test` follows a `cargo test` by hand, and the other way round.
-    let is_of_this_package =
-        |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
+    let is_of_this_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_this_package)) {
         command.env_remove(name);
     }

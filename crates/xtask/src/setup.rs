@@ -15,19 +15,12 @@ const REQUIRED_PROGRAMS: [(&str, &[&str], &str); 11] = [
     ("python3", &["--version"], "python3"),
     ("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
     // Distributions keep the server's own programs off the path.
-    (
-        "sh",
-        &["-c", "PATH=\"$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')\" initdb --version"],
-        "postgresql",
-    ),
+    ("sh", &["-c", "PATH=\"$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')\" initdb --version"], "postgresql"),
     ("sh", &["-c", "PATH=\"$PATH:/usr/sbin\" pgbouncer --version"], "pgbouncer"),
     // Without a user interface it needs half the processor time; outside Debian any Chromium will do.
     (
         "sh",
-        &[
-            "-c",
-            "chromium-headless-shell --version || { ! test -e /etc/debian_version && chromium --version; }",
-        ],
+        &["-c", "chromium-headless-shell --version || { ! test -e /etc/debian_version && chromium --version; }"],
         "chromium-headless-shell",
     ),
     // Pages without a font are hard to look at.

@@ -36,8 +36,7 @@ const STORE_WITHOUT_POSTGRES: [&str; 4] = [
 /// Variables that make Cargo lint while it builds. Clippy is the compiler with lints, so it takes the compiler's place for the
 /// workspace's own crates. That takes hardly longer than a build without lints; `cargo clippy` beside it would analyze
 /// everything a second time.
-const LINTS: [(&str, &str); 2] =
-    [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "--deny=warnings")];
+const LINTS: [(&str, &str); 2] = [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "--deny=warnings")];
 
 /// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,12 +98,7 @@ fn run_quick(runner: Runner) -> anyhow::Result<()> {
     runner.run(&TestFilter { name_contains: "sqlite_passes_the_suite", ..store }, &[])
 }
 
-fn run_all(
-    runner: Runner,
-    server: &DatabaseServer,
-    extent: TestScope,
-    times: &mut StepTimes,
-) -> anyhow::Result<()> {
+fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &mut StepTimes) -> anyhow::Result<()> {
     let variables = |engine: &str, isolation: &str| {
         let mut variables = vec![
             ("MUSTER_TEST_POSTGRES", PathBuf::from(&server.url)),
@@ -120,10 +114,7 @@ fn run_all(
     let read_committed = "";
     let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
     times.step("packages of the clients", || {
-        runner.run(
-            &TestFilter { name_contains: "client_packages::", ..muster },
-            &variables("none", read_committed),
-        )
+        runner.run(&TestFilter { name_contains: "client_packages::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests of the other crates", || {
         let tests = TestFilter { exclude: "muster", ..TestFilter::default() };
@@ -133,10 +124,7 @@ fn run_all(
         runner.run(&TestFilter { name_contains: "no_engine::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests on SQLite", || {
-        runner.run(
-            &TestFilter { skip_prefixes: &["no_engine::"], ..muster },
-            &variables("sqlite", read_committed),
-        )
+        runner.run(&TestFilter { skip_prefixes: &["no_engine::"], ..muster }, &variables("sqlite", read_committed))
     })?;
     let once: &[&str] = if extent == TestScope::Long { &[] } else { &SQLITE_ONLY_MODULES };
     let without = [&["no_engine::"], once].concat();
@@ -196,8 +184,7 @@ impl TestFilter<'_> {
 
     /// As arguments of `cargo test`.
     fn arguments(&self) -> Vec<&str> {
-        let mut arguments =
-            if self.package.is_empty() { vec!["--workspace"] } else { vec!["-p", self.package] };
+        let mut arguments = if self.package.is_empty() { vec!["--workspace"] } else { vec!["-p", self.package] };
         if !self.exclude.is_empty() {
             arguments.extend(["--exclude", self.exclude]);
         }

@@ -23,8 +23,7 @@ const WORKSPACE_CRATES: [&str; 9] =
     ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
 
 /// Crates the core must not know.
-const FORBIDDEN_IN_CORE: [&str; 8] =
-    ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
+const FORBIDDEN_IN_CORE: [&str; 8] = ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
 
 /// What every dialect's folder holds.
 const DIALECT_FILES: [&str; 6] = ["mod.rs", "wire.rs", "read.rs", "write.rs", "errors.rs", "routes.rs"];
@@ -66,12 +65,8 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
         found.push(format!("{name}: does not begin by saying what it is for"));
     }
     // Spelled apart, so that this file does not find itself.
-    let unfinished = [
-        concat!("todo", "!("),
-        concat!("unimple", "mented!("),
-        concat!("FIX", "ME"),
-        concat!("#[ign", "ore"),
-    ];
+    let unfinished =
+        [concat!("todo", "!("), concat!("unimple", "mented!("), concat!("FIX", "ME"), concat!("#[ign", "ore")];
     for (number, line) in (1..).zip(text.lines()) {
         if line.ends_with(' ') {
             found.push(format!("{name}:{number}: blank at the end"));

@@ -40,8 +40,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 /// `muster-tools` in the user's cache folder, or in the target directory where there is none.
 fn cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
     cache.unwrap_or_else(|| repo_root().join("target")).join("muster-tools")
 }
 

@@ -66,15 +66,8 @@ struct TenantTrailer {
 impl Trailer {
     fn new(entries: u64, sums: &Sums) -> Self {
         let end = |sums: &TenantSums| {
-            let Counts {
-                users: people,
-                items,
-                memberships,
-                deleted_users: deleted,
-                connections,
-                mails,
-                events,
-            } = sums.counts;
+            let Counts { users: people, items, memberships, deleted_users: deleted, connections, mails, events } =
+                sums.counts;
             let digest = hex(&sums.digest);
             TenantTrailer { users: people, items, memberships, deleted, connections, mails, events, digest }
         };

@@ -1,8 +1,7 @@
 //! Reading a backup: once to see that all of it is what was written, and again to use it.
 
 use super::{
-    AGE_MAGIC, BackupError, BackupHeader, CHECKSUM_LEN, MAGIC, MAGIC_V1, MAX_ENTRY_LEN, MAX_HEADER_LEN,
-    Trailer,
+    AGE_MAGIC, BackupError, BackupHeader, CHECKSUM_LEN, MAGIC, MAGIC_V1, MAX_ENTRY_LEN, MAX_HEADER_LEN, Trailer,
 };
 use ring::digest::{Context, SHA256};
 use std::fs::File;
@@ -69,8 +68,7 @@ pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, 
     }
     let (sums, count) = (running.sums(), running.entries());
     let end = entries.trailer.take().ok_or_else(|| BackupError::Damaged("it has no end".into()))?;
-    let expected: Trailer =
-        serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
+    let expected: Trailer = serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
     let actual = serde_json::to_value(Trailer::new(count, &sums)).ok();
     if serde_json::to_value(expected).ok() != actual {
         return Err(BackupError::Damaged("what is in it is not what it says".into()));

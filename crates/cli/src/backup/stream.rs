@@ -24,8 +24,7 @@ pub fn stream<W: Write + Send>(
 ) -> Result<(Sums, u64), BackupError> {
     let output = BufWriter::with_capacity(CHUNK_SIZE, VerifyingWriter::new(output));
     let (output, sums) = encode(output, about, dump, on_entry).map_err(map_broken_pipe)?;
-    let output =
-        output.into_inner().map_err(|error| map_broken_pipe(IntoInnerError::into_error(error).into()))?;
+    let output = output.into_inner().map_err(|error| map_broken_pipe(IntoInnerError::into_error(error).into()))?;
     let bytes = output.finish(&sums).map_err(map_broken_pipe)?;
     Ok((sums, bytes))
 }
@@ -51,9 +50,8 @@ struct VerifyingWriter<W> {
 impl<W: Write> VerifyingWriter<W> {
     fn new(output: W) -> Self {
         let (copies, pieces) = sync_channel(CHUNK_QUEUE);
-        let check = std::thread::spawn(move || {
-            verify(ChunkReader { chunks: pieces, current: Cursor::default() }, || ())
-        });
+        let check =
+            std::thread::spawn(move || verify(ChunkReader { chunks: pieces, current: Cursor::default() }, || ()));
         Self { output, tail: Vec::new(), size: 0, chunks: copies, verifier: Some(check) }
     }
 
@@ -122,17 +120,12 @@ mod tests {
     use super::*;
 
     fn about() -> BackupHeader {
-        BackupHeader {
-            created: "2026-11-27T21:00:00Z".into(),
-            engine: "sqlite".into(),
-            version: "0.1.0".into(),
-        }
+        BackupHeader { created: "2026-11-27T21:00:00Z".into(), engine: "sqlite".into(), version: "0.1.0".into() }
     }
 
     /// A thousand tenants, each as long as the last.
     fn dump(sink: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-        (1..=1000)
-            .try_for_each(|tenant| sink(Entry::Tenant { tenant, doc: format!("{{\"n\":{tenant:04}}}") }))
+        (1..=1000).try_for_each(|tenant| sink(Entry::Tenant { tenant, doc: format!("{{\"n\":{tenant:04}}}") }))
     }
 
     #[test]

@@ -87,11 +87,7 @@ enum StreamChunk {
     Last(Vec<u8>),
 }
 
-fn compress<W: Write>(
-    output: W,
-    header: &BackupHeader,
-    pieces: &Receiver<StreamChunk>,
-) -> Result<W, BackupError> {
+fn compress<W: Write>(output: W, header: &BackupHeader, pieces: &Receiver<StreamChunk>) -> Result<W, BackupError> {
     let mut output = HashingWriter { inner: output, digest: Context::new(&SHA256) };
     output.write_all(MAGIC)?;
     let mut line = serde_json::to_vec(header).map_err(std::io::Error::from)?;

@@ -35,13 +35,9 @@ pub(super) fn integer(node: &Node, format: Format, (min, max): (i64, i64), clr: 
     match (node, format) {
         (Node::Null, _) => Ok(None),
         (Node::Number(digits), _) => within(digits.parse().ok()).map(Some).ok_or(GENERIC),
-        (Node::Text(text), Format::Xml) => {
-            within(text.trim().parse().ok()).map(Some).ok_or(ConversionError::Body)
-        }
+        (Node::Text(text), Format::Xml) => within(text.trim().parse().ok()).map(Some).ok_or(ConversionError::Body),
         (Node::Text(text), _) if text.trim().is_empty() => Ok(None),
-        (Node::Text(text), Format::Json) => {
-            within(parse_decimal_or_hex(text.trim(), &["0x"])).map(Some).ok_or(GENERIC)
-        }
+        (Node::Text(text), Format::Json) => within(parse_decimal_or_hex(text.trim(), &["0x"])).map(Some).ok_or(GENERIC),
         (Node::Text(text), Format::Form) => match parse_decimal_or_hex(text.trim(), &["0x", "&h", "#"]) {
             Some(number) => within(Some(number)).map(Some).ok_or(GENERIC),
             None if is_integer_overflow(text) => Err(GENERIC),

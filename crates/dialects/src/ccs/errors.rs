@@ -35,11 +35,9 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         RequestError::InvalidHost => {
             message_response(request, StatusCode::BAD_REQUEST, "A request must have exactly one Host header.")
         }
-        RequestError::BodyIncomplete => message_response(
-            request,
-            StatusCode::REQUEST_TIMEOUT,
-            "The request entity did not arrive in time.",
-        ),
+        RequestError::BodyIncomplete => {
+            message_response(request, StatusCode::REQUEST_TIMEOUT, "The request entity did not arrive in time.")
+        }
         RequestError::Unparsable(_) => {
             let error = MemberError {
                 name: String::new(),
@@ -94,17 +92,10 @@ fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) 
         DirectoryError::Invalid(faults) => {
             // What clashes with the directory is one sentence; what is wrong in itself is said by member.
             let conflict = faults.iter().find(|f| {
-                matches!(
-                    f.kind,
-                    FieldErrorKind::Taken | FieldErrorKind::NotFound | FieldErrorKind::NotAllowed
-                )
+                matches!(f.kind, FieldErrorKind::Taken | FieldErrorKind::NotFound | FieldErrorKind::NotAllowed)
             });
             if let Some(error) = conflict {
-                return message_response(
-                    request,
-                    StatusCode::BAD_REQUEST,
-                    &conflict_message(error.field, error.kind),
-                );
+                return message_response(request, StatusCode::BAD_REQUEST, &conflict_message(error.field, error.kind));
             }
             let faults: Vec<MemberError> =
                 faults.iter().map(|f| MemberError::new(field_name(f.field), f.kind)).collect();
@@ -127,11 +118,9 @@ fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) 
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             message_response(request, StatusCode::CONFLICT, "The user was changed at the same time.")
         }
-        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => message_response(
-            request,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The service is busy. Try again in a moment.",
-        ),
+        DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
+            message_response(request, StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again in a moment.")
+        }
         DirectoryError::Internal(_) => {
             let text = format!("{GENERIC_ERROR} Request {}.", request.request_id);
             message_response(request, StatusCode::INTERNAL_SERVER_ERROR, &text)
@@ -186,8 +175,7 @@ fn model_state_response(request: &DialectRequest, faults: &[MemberError]) -> Dia
         }
     };
     let state = OutputValue::Object(keys.into_iter().map(entry).collect());
-    let out =
-        error_members(request, vec![("message", OutputValue::text(INVALID_REQUEST)), ("modelState", state)]);
+    let out = error_members(request, vec![("message", OutputValue::text(INVALID_REQUEST)), ("modelState", state)]);
     write::response(request, StatusCode::BAD_REQUEST, "Error", "", &out)
 }
 
@@ -211,12 +199,10 @@ fn rule_message(name: &str, rule: FieldErrorKind) -> String {
         FieldErrorKind::TooLong(max) => {
             format!("The field {name} must be a string with a maximum length of {max}.")
         }
-        FieldErrorKind::TooShort(min) => format!(
-            "The field {name} must be a string with a minimum length of {min} and a maximum length of 250."
-        ),
-        FieldErrorKind::Malformed if name == "Email" => {
-            "The Email field is not a valid e-mail address.".into()
+        FieldErrorKind::TooShort(min) => {
+            format!("The field {name} must be a string with a minimum length of {min} and a maximum length of 250.")
         }
+        FieldErrorKind::Malformed if name == "Email" => "The Email field is not a valid e-mail address.".into(),
         FieldErrorKind::Malformed => format!("The value is not valid for {name}."),
         FieldErrorKind::Taken => format!("The {name} is already in use."),
         FieldErrorKind::NotFound

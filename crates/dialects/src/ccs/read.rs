@@ -4,12 +4,12 @@
 use super::convert::{self, ConversionError};
 use super::wire::{self, clr_name};
 use crate::kit::{
-    DialectRequest, Duplicates, Format, MemberError, Node, Object, ParsedBody, Property, RequestError, form,
-    json, lenient_json, media_types, xml,
+    DialectRequest, Duplicates, Format, MemberError, Node, Object, ParsedBody, Property, RequestError, form, json,
+    lenient_json, media_types, xml,
 };
 use directory::{
-    DepartmentRef, Field, FieldErrorKind, FieldUpdate, RequestedStatus, RoleRef, SecretString, Status,
-    UserEdit, UserKey,
+    DepartmentRef, Field, FieldErrorKind, FieldUpdate, RequestedStatus, RoleRef, SecretString, Status, UserEdit,
+    UserKey,
 };
 
 /// What stands for a conversion error whose details are hidden.
@@ -19,9 +19,7 @@ pub(super) const GENERIC_ERROR: &str = "An error has occurred.";
 pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     let media = media_types::content_type(&request.headers);
     let format = match media.as_deref() {
-        Some("application/json" | "text/json" | "text/html" | "application/*" | "text/*" | "*/*") => {
-            Format::Json
-        }
+        Some("application/json" | "text/json" | "text/html" | "application/*" | "text/*" | "*/*") => Format::Json,
         Some("application/xml" | "text/xml") => Format::Xml,
         Some("application/x-www-form-urlencoded") => Format::Form,
         None if request.body.is_empty() => return Ok(None),
@@ -34,8 +32,7 @@ pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, Reque
         let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
         return Ok(Some(ParsedBody { format, root: None, node }));
     }
-    let text =
-        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         if text.trim_start_matches('\u{FEFF}').trim().is_empty() {
             return Ok(None);
@@ -153,9 +150,8 @@ fn apply_member(
     let mut add_error = |add_error: ConversionError| match add_error {
         ConversionError::Body => Err(()),
         ConversionError::Member(text) => {
-            let text = text.map(|text| {
-                sent.joined_values.as_ref().map_or(text.clone(), |all| text.replacen(&sent_text, all, 1))
-            });
+            let text = text
+                .map(|text| sent.joined_values.as_ref().map_or(text.clone(), |all| text.replacen(&sent_text, all, 1)));
             state.add(key, FieldErrorKind::Malformed, Some(text.unwrap_or_else(|| GENERIC_ERROR.into())));
             Ok(())
         }
@@ -170,9 +166,8 @@ fn apply_member(
             match convert::integer(sent.node, format, (i32::MIN.into(), i32::MAX.into()), &clr) {
                 // A number that is no role of the catalogue, a negative one included, is refused by the core.
                 Ok(number) => {
-                    edit.role = FieldUpdate::set_or_clear(
-                        number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))),
-                    );
+                    edit.role =
+                        FieldUpdate::set_or_clear(number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))));
                 }
                 Err(error) => return add_error(error),
             }
@@ -180,8 +175,7 @@ fn apply_member(
         Some(Field::Department) => match convert::integer(sent.node, format, (0, 255), &clr) {
             Ok(number) => {
                 let number = number.and_then(|n| u8::try_from(n).ok());
-                edit.department =
-                    FieldUpdate::Set(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
+                edit.department = FieldUpdate::Set(number.map_or(DepartmentRef::NoNumber, DepartmentRef::Number));
             }
             Err(error) => return add_error(error),
         },
@@ -221,9 +215,7 @@ fn validate(edit: &UserEdit, state: &mut ModelState) {
         let is_blank = text.is_none_or(|text| text.trim().is_empty());
         if member.required && is_blank {
             state.add(&clr, FieldErrorKind::Missing, None);
-        } else if member.max_length > 0
-            && text.is_some_and(|text| text.encode_utf16().count() > member.max_length)
-        {
+        } else if member.max_length > 0 && text.is_some_and(|text| text.encode_utf16().count() > member.max_length) {
             state.add(&clr, FieldErrorKind::TooLong(member.max_length), None);
         }
     }

@@ -3,11 +3,7 @@
 use super::{users, wire};
 use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
 
-const fn spec(
-    summary: &'static str,
-    body: Option<&'static ObjectSchema>,
-    success: SuccessResponse,
-) -> MethodSpec {
+const fn spec(summary: &'static str, body: Option<&'static ObjectSchema>, success: SuccessResponse) -> MethodSpec {
     MethodSpec { summary, query_params: &[], body, is_partial: false, success, error_statuses: &[] }
 }
 

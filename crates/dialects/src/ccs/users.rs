@@ -2,39 +2,26 @@
 
 use super::{read, wire, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
-use directory::{
-    BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery,
-};
+use directory::{BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery};
 use http::{Response, StatusCode};
 
 /// How many people one list may hold before a part must be asked for.
 const MAX_LIST_SIZE: u64 = 100_000;
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let edit = read::user_edit(request, true)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(Box::new(edit))).await?;
     id_response(request, &receipt.users)
 }
 
-pub(super) async fn update(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
-    let command = Command::UpdateUser {
-        user: read::user_key(request)?,
-        edit: Box::new(read::user_edit(request, false)?),
-    };
+pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let command =
+        Command::UpdateUser { user: read::user_key(request)?, edit: Box::new(read::user_edit(request, false)?) };
     let receipt = state.directory.run(request.caller()?, command).await?;
     id_response(request, &receipt.users)
 }
 
-pub(super) async fn delete(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     state.directory.run(request.caller()?, Command::DeleteUser(read::user_key(request)?)).await?;
     let mut response = Response::default();
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -43,15 +30,11 @@ pub(super) async fn delete(
 
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let user = state.directory.user(request.caller()?, read::user_key(request)?).await?;
-    let departments =
-        if user.department.is_some() { numbered_departments(state, request).await? } else { Vec::new() };
+    let departments = if user.department.is_some() { numbered_departments(state, request).await? } else { Vec::new() };
     Ok(write::model_response(request, wire::USER_VIEW.name, &write::user(request, &user, &departments)))
 }
 
-pub(super) async fn list(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
     let (skip, take) = read::skip_and_take(request)?;
     let limit = take.unwrap_or(u32::MAX);
@@ -70,10 +53,7 @@ pub(super) async fn list(
     Ok(write::model_response(request, wire::USER_LIST.name, &OutputValue::List("UserView", rows)))
 }
 
-pub(super) async fn roles(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn roles(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let custom_roles = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
     let custom_roles = custom_roles.iter().map(|role| (role.number(), role.name()));
     let rows = BUILTIN_ROLES
@@ -84,10 +64,7 @@ pub(super) async fn roles(
     Ok(write::model_response(request, wire::ROLE_LIST.name, &OutputValue::List("RoleView", rows)))
 }
 
-pub(super) async fn departments(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn departments(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let rows = numbered_departments(state, request)
         .await?
         .iter()
@@ -97,16 +74,10 @@ pub(super) async fn departments(
 }
 
 fn catalog_entry(request: &DialectRequest, number: u32, name: &str) -> OutputValue {
-    write::members(
-        request,
-        vec![("id", OutputValue::Integer(number.into())), ("label", OutputValue::text(name))],
-    )
+    write::members(request, vec![("id", OutputValue::Integer(number.into())), ("label", OutputValue::text(name))])
 }
 
-async fn numbered_departments(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<Vec<(u32, String)>, RequestError> {
+async fn numbered_departments(state: &AppState, request: &DialectRequest) -> Result<Vec<(u32, String)>, RequestError> {
     let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Department)).await?.rows;
     Ok(all.iter().map(|item| (item.number(), item.name().to_owned())).collect())
 }

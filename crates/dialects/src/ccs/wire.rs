@@ -12,15 +12,11 @@ pub(super) fn namespace(record: &ObjectSchema) -> Option<&'static str> {
     is_model.then_some("http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users")
 }
 
-const ID: Property =
-    Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number).response_only();
+const ID: Property = Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number).response_only();
 
 /// What a POST or PUT sends. Names are as in JSON; XML and error keys begin with a capital.
-pub(super) static USER_POST: ObjectSchema = ObjectSchema {
-    name: "UserPost",
-    description: "A user to be created or changed",
-    properties: USER_MEMBERS,
-};
+pub(super) static USER_POST: ObjectSchema =
+    ObjectSchema { name: "UserPost", description: "A user to be created or changed", properties: USER_MEMBERS };
 
 /// What a GET answers.
 pub(super) static USER_VIEW: ObjectSchema =
@@ -66,11 +62,7 @@ pub(super) static USER_POST_RESPONSE: ObjectSchema = ObjectSchema {
 pub(super) static USER_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfUserView",
     description: "All users, as a JSON array",
-    properties: &[Property::new(
-        "UserView",
-        ValueType::List("UserView", &ValueType::Object(&USER_VIEW)),
-        "One each",
-    )],
+    properties: &[Property::new("UserView", ValueType::List("UserView", &ValueType::Object(&USER_VIEW)), "One each")],
 };
 static LABEL: ObjectSchema = ObjectSchema {
     name: "Label",
@@ -83,11 +75,7 @@ static LABEL: ObjectSchema = ObjectSchema {
 pub(super) static ROLE_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfRoleView",
     description: "The roles, as a JSON array",
-    properties: &[Property::new(
-        "RoleView",
-        ValueType::List("RoleView", &ValueType::Object(&LABEL)),
-        "One each",
-    )],
+    properties: &[Property::new("RoleView", ValueType::List("RoleView", &ValueType::Object(&LABEL)), "One each")],
 };
 pub(super) static DEPARTMENT_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfDepartmentView",
@@ -106,8 +94,5 @@ pub(super) static ERROR: ObjectSchema = ObjectSchema {
         Property::new("modelState", ValueType::Object(&MODEL_STATE), "Per member, what is wrong with it"),
     ],
 };
-static MODEL_STATE: ObjectSchema = ObjectSchema {
-    name: "ModelState",
-    description: "Lists of sentences under `user.<Member>`",
-    properties: &[],
-};
+static MODEL_STATE: ObjectSchema =
+    ObjectSchema { name: "ModelState", description: "Lists of sentences under `user.<Member>`", properties: &[] };

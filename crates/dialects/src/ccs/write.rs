@@ -1,9 +1,7 @@
 //! From users to bytes, in the format the framework's negotiation chooses.
 
 use super::wire::{ROOT_ATTRIBUTES, clr_name};
-use crate::kit::{
-    DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, xml,
-};
+use crate::kit::{DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, xml};
 use crate::text_response;
 use directory::{Field, User};
 use http::StatusCode;
@@ -11,16 +9,10 @@ use std::borrow::Cow;
 
 /// What can be written, in the order in which ties are broken.
 const RESPONSE_FORMATS: [(&str, ResponseFormat); 5] = [
-    (
-        "application/json",
-        ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" },
-    ),
+    ("application/json", ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" }),
     ("text/json", ResponseFormat { format: Format::Json, content_type: "text/json; charset=utf-8" }),
     ("text/html", ResponseFormat { format: Format::Json, content_type: "text/html; charset=utf-8" }),
-    (
-        "application/xml",
-        ResponseFormat { format: Format::Xml, content_type: "application/xml; charset=utf-8" },
-    ),
+    ("application/xml", ResponseFormat { format: Format::Xml, content_type: "application/xml; charset=utf-8" }),
     ("text/xml", ResponseFormat { format: Format::Xml, content_type: "text/xml; charset=utf-8" }),
 ];
 
@@ -34,9 +26,8 @@ pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
 /// type; then JSON. There is no 406.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let wanted = media_types::accepted_media_ranges(&request.headers);
-    let is_script = request
-        .header("x-requested-with")
-        .is_some_and(|by| by.to_ascii_lowercase().contains("xmlhttprequest"));
+    let is_script =
+        request.header("x-requested-with").is_some_and(|by| by.to_ascii_lowercase().contains("xmlhttprequest"));
     let accepts_anything = wanted.is_empty() || (wanted.len() == 1 && wanted[0].media == "*/*");
     if is_script && accepts_anything {
         return RESPONSE_FORMATS[0].1;
@@ -78,9 +69,7 @@ pub(super) fn response(
 ) -> DialectResponse {
     let negotiated = response_format(request);
     let body = match negotiated.format {
-        Format::Xml => {
-            xml::write(xml::WriteOptions { declaration: "", root_attributes: attributes }, root, out)
-        }
+        Format::Xml => xml::write(xml::WriteOptions { declaration: "", root_attributes: attributes }, root, out),
         Format::Json | Format::Form => json::write(out),
     };
     text_response(status, negotiated.content_type, body)

@@ -33,8 +33,7 @@ pub(crate) fn bearer(request: &super::DialectRequest) -> Option<ApiCredential> {
 /// The challenge of a 401 (RFC 6750 section 3); it says so if a token was sent and is not valid.
 pub fn challenge(headers: &http::HeaderMap) -> HeaderValue {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let is_bearer =
-        sent.is_some_and(|sent| sent.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+    let is_bearer = sent.is_some_and(|sent| sent.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
     HeaderValue::from_static(if is_bearer {
         "Bearer realm=\"muster\", error=\"invalid_token\""
     } else {
@@ -91,11 +90,7 @@ impl AppState {
         let connection = match connection {
             Ok(connection) => connection,
             Err((denial, connection)) => {
-                return Err(error_for(
-                    denial,
-                    connection.as_deref(),
-                    self.authenticator.reject_credential(address),
-                ));
+                return Err(error_for(denial, connection.as_deref(), self.authenticator.reject_credential(address)));
             }
         };
         if !connection.allows_dialect(dialect.name) {
@@ -138,8 +133,7 @@ impl AppState {
                 None => return Ok(Err((Denial::UnknownKey, None))),
             },
         };
-        let is_right_tenant =
-            credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
+        let is_right_tenant = credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
         Ok(if !is_right_tenant {
             Err((Denial::OtherTenant, Some(connection)))
         } else if connection.revoked {
@@ -167,15 +161,12 @@ impl AppState {
         let connection = connection.map(Arc::new);
         self.authenticator.update_cache(*hash, connection.as_ref(), now);
         let Some(connection) = connection else { return Ok(None) };
-        let is_used = |key: &&ApiKey| {
-            mark.as_ref().map_or_else(|| matches_key(key), |mark| jwt::is_fingerprint_of(mark, key))
-        };
+        let is_used =
+            |key: &&ApiKey| mark.as_ref().map_or_else(|| matches_key(key), |mark| jwt::is_fingerprint_of(mark, key));
         let used = connection.keys.iter().find(is_used);
         // A token may have been given for a public key.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
-        if connection.is_live(now)
-            && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS))
-        {
+        if connection.is_live(now) && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS)) {
             self.directory.record_connection_use(&connection, used);
         }
         Ok(Some(connection))
@@ -183,11 +174,7 @@ impl AppState {
 
     /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended, and
     /// the mark of that key.
-    async fn connection_for_token(
-        &self,
-        token: &str,
-        now: Time,
-    ) -> Result<Option<(Connection, String)>, RequestError> {
+    async fn connection_for_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, RequestError> {
         let keys = self.token_keys.get_or_derive(&self.directory).await?;
         let access = jwt::verify_access_token(token, &keys.access_token_key);
         if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
@@ -197,9 +184,8 @@ impl AppState {
         let Some(access) = access else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
         let connection = self.directory.connection(ConnectionId(id)).await?;
-        let connection = connection.filter(|connection| {
-            jwt::key_fingerprints(connection).any(|mark| mark == access.key_fingerprint)
-        });
+        let connection = connection
+            .filter(|connection| jwt::key_fingerprints(connection).any(|mark| mark == access.key_fingerprint));
         Ok(connection.map(|connection| (connection, access.key_fingerprint)))
     }
 }

@@ -33,9 +33,7 @@ impl Object {
             if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return true;
             }
-            let taken = |m: &&super::Property| {
-                m.direction != Direction::Response && m.name.eq_ignore_ascii_case(name)
-            };
+            let taken = |m: &&super::Property| m.direction != Direction::Response && m.name.eq_ignore_ascii_case(name);
             record.properties.iter().any(|m| taken(&m))
         };
         self.members.iter().filter(|(name, _)| !known(name)).count()

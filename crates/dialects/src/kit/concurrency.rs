@@ -139,8 +139,7 @@ mod tests {
         let export = limiter.export_permit(TenantNumber(1)).unwrap();
         assert_eq!(limiter.export_permit(TenantNumber(1)).unwrap_err(), full);
         assert!(
-            limiter.export_permit(TenantNumber(2)).is_ok()
-                && limiter.large_response_permit(TenantNumber(1)).is_ok()
+            limiter.export_permit(TenantNumber(2)).is_ok() && limiter.large_response_permit(TenantNumber(1)).is_ok()
         );
         drop((other, elsewhere, export));
         assert!(limiter.counts.lock().is_empty());

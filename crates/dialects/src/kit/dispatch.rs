@@ -4,8 +4,8 @@
 //! it. Every rejection is written in the dialect's own format.
 
 use super::{
-    ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, Handler, LARGE_RESPONSE,
-    Query, RequestError, RequiredAccess, Route, RouteMatch, challenge,
+    ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, Handler, LARGE_RESPONSE, Query,
+    RequestError, RequiredAccess, Route, RouteMatch, challenge,
 };
 use crate::Dialect;
 use bytes::Bytes;
@@ -141,13 +141,10 @@ fn error_response(dialect: &Dialect, error: &RequestError, request: &DialectRequ
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(value) =
-        response.headers_mut().get_mut(header::WWW_AUTHENTICATE).filter(|value| *value == "Bearer")
-    {
+    if let Some(value) = response.headers_mut().get_mut(header::WWW_AUTHENTICATE).filter(|value| *value == "Bearer") {
         *value = challenge(&request.headers);
     }
-    if matches!(error, RequestError::UnsupportedMediaType(_))
-        && request.headers.contains_key(header::CONTENT_ENCODING)
+    if matches!(error, RequestError::UnsupportedMediaType(_)) && request.headers.contains_key(header::CONTENT_ENCODING)
     {
         response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
         // Also where an API has no 415 of its own.
@@ -163,8 +160,7 @@ fn error_response(dialect: &Dialect, error: &RequestError, request: &DialectRequ
 
 fn new_request(state: &AppState, parts: &Parts, body: Bytes, request_id: &str) -> DialectRequest {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host =
-        host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
     let scheme = if state.is_tls { "https" } else { "http" };
     DialectRequest {
         query: Query::parse(parts.uri.query().unwrap_or_default()),

@@ -150,9 +150,7 @@ impl RequestError {
             )
             | Self::TooManyAttempts { retry_after }
             | Self::TooManyConcurrentRequests { retry_after } => Some(*retry_after),
-            Self::Directory(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => {
-                Some(5)
-            }
+            Self::Directory(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => Some(5),
             _ => None,
         }
     }

@@ -10,8 +10,7 @@ pub fn field_aliases() -> Vec<(String, Field)> {
     let mut aliases = Vec::new();
     let mut records: Vec<&'static ObjectSchema> = Vec::new();
     for dialect in USER_APIS.iter().rev() {
-        let bodies =
-            dialect.routes.iter().flat_map(|route| route.methods).filter_map(|method| method.spec.body);
+        let bodies = dialect.routes.iter().flat_map(|route| route.methods).filter_map(|method| method.spec.body);
         for record in bodies.filter(|record| is_user_schema(record)) {
             if !records.iter().any(|known| std::ptr::eq(*known, record)) {
                 records.push(record);
@@ -53,10 +52,7 @@ mod tests {
     fn aliases_include_every_given_name() {
         let aliases = field_aliases();
         for name in ["FirstName", "firstname", "givenName", "name.givenName"] {
-            assert!(
-                aliases.iter().any(|(known, field)| known.ends_with(name) && *field == Field::GivenName),
-                "{name}"
-            );
+            assert!(aliases.iter().any(|(known, field)| known.ends_with(name) && *field == Field::GivenName), "{name}");
         }
     }
 }

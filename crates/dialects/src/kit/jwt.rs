@@ -93,17 +93,14 @@ pub(crate) fn verify_access_token(token: &str, key: &[u8]) -> Option<AccessToken
     // The clock is a port, and is looked at where the others are.
     validation.validate_exp = false;
     validation.validate_aud = false;
-    let decoded =
-        jsonwebtoken::decode::<AccessTokenClaims>(token, &DecodingKey::from_secret(key), &validation).ok()?;
+    let decoded = jsonwebtoken::decode::<AccessTokenClaims>(token, &DecodingKey::from_secret(key), &validation).ok()?;
     let header = decoded.header;
     (header.typ.as_deref() == Some("at+jwt") && header.crit.is_none()).then_some(decoded.claims)
 }
 
 /// Who an assertion says it is from, before anybody believes it.
 pub(crate) fn unverified_subject(assertion: &str) -> Option<String> {
-    jsonwebtoken::dangerous::insecure_decode_claims::<AssertionClaims>(assertion)
-        .ok()
-        .map(|claims| claims.sub)
+    jsonwebtoken::dangerous::insecure_decode_claims::<AssertionClaims>(assertion).ok().map(|claims| claims.sub)
 }
 
 /// What an assertion says, when it was signed with the private half of `pem` and is meant for one of `audiences`.
@@ -201,11 +198,8 @@ pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
 /// Makes ring do the arithmetic, once in a process.
 fn install_crypto_provider() {
     static ONCE: Once = Once::new();
-    static PROVIDER: CryptoProvider = CryptoProvider {
-        signer_factory: signer,
-        verifier_factory: verifier,
-        key_utils: KeyUtils::new_unimplemented(),
-    };
+    static PROVIDER: CryptoProvider =
+        CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
     // Nobody else in this process has one to install.
     ONCE.call_once(|| PROVIDER.install_default().unwrap_or(()));
 }

@@ -18,11 +18,7 @@ pub(crate) fn parse(text: &str, leniency: Leniency) -> Result<Node, String> {
     let mut reader = Reader { text, position: 0, is_json_net: leniency == Leniency::JsonNet };
     let node = reader.value(0)?;
     reader.skip_whitespace()?;
-    if reader.position < text.len() && !reader.is_json_net {
-        Err(reader.error("text after the end"))
-    } else {
-        Ok(node)
-    }
+    if reader.position < text.len() && !reader.is_json_net { Err(reader.error("text after the end")) } else { Ok(node) }
 }
 
 struct Reader<'a> {
@@ -60,8 +56,7 @@ impl Reader<'_> {
 
     fn skip_whitespace(&mut self) -> Result<(), String> {
         loop {
-            let blank =
-                self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
+            let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
             self.position += blank;
             if !self.is_json_net || !self.rest().starts_with('/') {
                 return Ok(());

@@ -60,12 +60,8 @@ impl Node {
         match self {
             Self::List(nodes) => nodes.iter().collect(),
             Self::Object(object) => {
-                let named: Vec<&Node> = object
-                    .members
-                    .iter()
-                    .filter(|(n, _)| n.eq_ignore_ascii_case(item))
-                    .map(|(_, v)| v)
-                    .collect();
+                let named: Vec<&Node> =
+                    object.members.iter().filter(|(n, _)| n.eq_ignore_ascii_case(item)).map(|(_, v)| v).collect();
                 match named.as_slice() {
                     [Self::List(nodes)] => nodes.iter().collect(),
                     [] if object.members.is_empty() => Vec::new(),

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document, made of the same tables that the readers and the router use.
 
 use super::{
-    DialectRequest, Direction, FILE, ObjectSchema, Property, RequestError, RequiredAccess, Route,
-    RouteMethod, SuccessResponse, ValueType,
+    DialectRequest, Direction, FILE, ObjectSchema, Property, RequestError, RequiredAccess, Route, RouteMethod,
+    SuccessResponse, ValueType,
 };
 use crate::Dialect;
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind, SignInError};
@@ -134,21 +134,14 @@ fn operation(
 
 /// A request body: one media type of each syntax, since generators of clients have one method for all of an operation. The
 /// others are in the description.
-fn request_body(
-    dialect: &Dialect,
-    method: &RouteMethod,
-    record: &ObjectSchema,
-    schemas: &mut Schemas,
-) -> Value {
+fn request_body(dialect: &Dialect, method: &RouteMethod, record: &ObjectSchema, schemas: &mut Schemas) -> Value {
     let is_json = |media: &&&str| media.ends_with("/json") || media.ends_with("+json");
     let is_xml = |media: &&&str| media.ends_with("/xml");
     let json = dialect.request_media_types.iter().find(is_json);
     let media: Vec<&str> = match json {
-        Some(json) => [Some(json), dialect.request_media_types.iter().find(is_xml)]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect(),
+        Some(json) => {
+            [Some(json), dialect.request_media_types.iter().find(is_xml)].into_iter().flatten().copied().collect()
+        }
         None => dialect.request_media_types.to_vec(),
     };
     let schema_use = if method.spec.is_partial { SchemaUse::PartialRequest } else { SchemaUse::Request };
@@ -192,19 +185,10 @@ fn file_content(media: &[&str]) -> Value {
             json!({"type": "string", "format": "binary"})
         }
     };
-    media
-        .iter()
-        .map(|media| ((*media).to_owned(), json!({"schema": schema(media)})))
-        .collect::<Map<_, _>>()
-        .into()
+    media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema(media)}))).collect::<Map<_, _>>().into()
 }
 
-fn responses(
-    dialect: &Dialect,
-    route: &'static Route,
-    method: &'static RouteMethod,
-    schemas: &mut Schemas,
-) -> Value {
+fn responses(dialect: &Dialect, route: &'static Route, method: &'static RouteMethod, schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
     let mut add_response = |status: &str, text: &str, content: Option<Value>| {
         let mut response = json!({"description": text});
@@ -212,10 +196,7 @@ fn responses(
         responses.insert(status.to_owned(), response);
     };
     let mut object = |record: &'static ObjectSchema| {
-        Some(content(
-            dialect.response_media_types,
-            &schema_ref(dialect, record, schemas, SchemaUse::Response),
-        ))
+        Some(content(dialect.response_media_types, &schema_ref(dialect, record, schemas, SchemaUse::Response)))
     };
     match method.spec.success {
         SuccessResponse::NoContent => add_response("204", "Done", None),
@@ -231,7 +212,7 @@ fn responses(
         SuccessResponse::Created(record) => add_response("201", "Created", object(record)),
         SuccessResponse::Accepted(record) => add_response("202", "Begun", object(record)),
         SuccessResponse::List(record) => {
-            add_response("200", "Done", Some(list_content(dialect, record, schemas)))
+            add_response("200", "Done", Some(list_content(dialect, record, schemas)));
         }
         SuccessResponse::File(media) => {
             add_response("200", "Done", Some(file_content(media)));
@@ -239,8 +220,7 @@ fn responses(
     }
     let error = schema_ref(dialect, dialect.error_schema, schemas, SchemaUse::Response);
     for (status, media) in error_responses(dialect, route, method) {
-        let mut response =
-            json!({"description": StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason())});
+        let mut response = json!({"description": StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason())});
         let media: Vec<&str> = media.iter().map(String::as_str).collect();
         response["content"] = content(&media, &error);
         responses.insert(status.to_string(), response);
@@ -251,10 +231,8 @@ fn responses(
 /// A list that JSON has without an object around it.
 fn list_content(dialect: &Dialect, record: &'static ObjectSchema, schemas: &mut Schemas) -> Value {
     let object = schema_ref(dialect, record, schemas, SchemaUse::Response);
-    let array = record
-        .properties
-        .first()
-        .map(|list| value_schema(dialect, &list.value_type, schemas, SchemaUse::Response));
+    let array =
+        record.properties.first().map(|list| value_schema(dialect, &list.value_type, schemas, SchemaUse::Response));
     let schema = |media: &&str| if media.contains("xml") { Some(object.clone()) } else { array.clone() };
     dialect
         .response_media_types
@@ -279,9 +257,8 @@ fn error_responses(
         request
     };
     let mut failures: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
-    for error in possible_errors(method, route)
-        .into_iter()
-        .chain((dialect.check_acceptable)(&request("image/png")).err())
+    for error in
+        possible_errors(method, route).into_iter().chain((dialect.check_acceptable)(&request("image/png")).err())
     {
         for accept in dialect.response_media_types {
             let answer = (dialect.error_response)(&error, &request(accept));
@@ -300,8 +277,7 @@ fn error_responses(
 
 fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
     let refused = |refusals: Vec<DirectoryError>| refusals.into_iter().map(RequestError::Directory);
-    let invalid =
-        |rule| DirectoryError::Invalid(vec![directory::FieldError { field: Field::Id, kind: rule }]);
+    let invalid = |rule| DirectoryError::Invalid(vec![directory::FieldError { field: Field::Id, kind: rule }]);
     let mut faults = vec![
         RequestError::invalid_member("", FieldErrorKind::Malformed),
         RequestError::MethodNotAllowed(Vec::new()),
@@ -343,18 +319,11 @@ fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
         ];
         faults.extend(refused(refusals));
     }
-    faults.extend(
-        method.spec.error_statuses.iter().map(|status| RequestError::dialect_specific(*status, "", "")),
-    );
+    faults.extend(method.spec.error_statuses.iter().map(|status| RequestError::dialect_specific(*status, "", "")));
     faults
 }
 
-fn schema_ref(
-    dialect: &Dialect,
-    record: &ObjectSchema,
-    schemas: &mut Schemas,
-    schema_use: SchemaUse,
-) -> Value {
+fn schema_ref(dialect: &Dialect, record: &ObjectSchema, schemas: &mut Schemas, schema_use: SchemaUse) -> Value {
     let suffix = match schema_use {
         SchemaUse::Request => "In",
         SchemaUse::PartialRequest => "Change",
@@ -378,8 +347,7 @@ fn schema_ref(
             })
             .map(|m| m.name)
             .collect();
-        let mut schema =
-            json!({"type": "object", "description": record.description, "properties": properties});
+        let mut schema = json!({"type": "object", "description": record.description, "properties": properties});
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
@@ -394,12 +362,7 @@ fn schema_ref(
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-fn property_schema(
-    dialect: &Dialect,
-    member: &Property,
-    schemas: &mut Schemas,
-    schema_use: SchemaUse,
-) -> Value {
+fn property_schema(dialect: &Dialect, member: &Property, schemas: &mut Schemas, schema_use: SchemaUse) -> Value {
     // What a change says of an object inside of another is the whole of it.
     let inner = if schema_use == SchemaUse::PartialRequest { SchemaUse::Request } else { schema_use };
     let mut schema = value_schema(dialect, &member.value_type, schemas, inner);

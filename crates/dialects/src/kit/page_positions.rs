@@ -74,8 +74,7 @@ impl PagePositions {
         now: Time,
     ) {
         let mut open = self.iterations.lock();
-        let next = next
-            .filter(|(_, place)| place.text.as_ref().is_none_or(|text| text.len() <= MAX_SORT_TEXT_BYTES));
+        let next = next.filter(|(_, place)| place.text.as_ref().is_none_or(|text| text.len() <= MAX_SORT_TEXT_BYTES));
         if !open.contains_key(&list) {
             if next.is_none() {
                 return;
@@ -102,8 +101,7 @@ impl PagePositions {
             (Some(position), None) => drop(walks.swap_remove(position)),
             (None, Some(end)) => {
                 if walks.len() >= MAX_ITERATIONS_PER_LIST {
-                    let oldest =
-                        walks.iter().enumerate().min_by_key(|(_, walk)| walk.last_used).map(|(n, _)| n);
+                    let oldest = walks.iter().enumerate().min_by_key(|(_, walk)| walk.last_used).map(|(n, _)| n);
                     oldest.map(|oldest| walks.swap_remove(oldest));
                 }
                 walks.push(Iteration { last_used: now, page_ends: vec![end] });
@@ -145,24 +143,13 @@ mod tests {
         walks.record_page(list, 1, None, Some((101, at(100))), now);
         walks.record_page(list, 1, None, Some((101, at(107))), now);
         assert_eq!(walks.position(list, 101, &sort, now), Some(at(100)));
-        assert_eq!(
-            walks.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now),
-            None
-        );
+        assert_eq!(walks.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now), None);
         let backward = Sort { descending: true, ..Sort::default() };
-        assert_eq!(
-            walks.position(list, 101, &backward, now),
-            Some(at(107)),
-            "furthest behind, in that order"
-        );
+        assert_eq!(walks.position(list, 101, &backward, now), Some(at(107)), "furthest behind, in that order");
         walks.record_page(list, 101, Some(&at(100)), Some((201, at(210))), now);
         assert_eq!(walks.position(list, 101, &sort, now), Some(at(100)), "a page may be asked for again");
         walks.record_page(list, 201, Some(&at(210)), None, now);
-        assert_eq!(
-            walks.position(list, 101, &sort, now),
-            Some(at(107)),
-            "a walk that has ended holds nobody back"
-        );
+        assert_eq!(walks.position(list, 101, &sort, now), Some(at(107)), "a walk that has ended holds nobody back");
         assert_eq!(walks.position(list, 101, &sort, now.plus_seconds(IDLE_TIMEOUT_SECONDS)), None);
         for n in 0..10_000 {
             walks.record_page(

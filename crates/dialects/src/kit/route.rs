@@ -2,8 +2,8 @@
 
 use super::transfers::Transfers;
 use super::{
-    Authenticator, ConcurrencyLimiter, DialectRequest, DialectResponse, MethodSpec, PagePositions,
-    RequestError, RequiredAccess, TokenKeys,
+    Authenticator, ConcurrencyLimiter, DialectRequest, DialectResponse, MethodSpec, PagePositions, RequestError,
+    RequiredAccess, TokenKeys,
 };
 use crate::Dialect;
 use directory::{BoxFuture, Directory};
@@ -38,8 +38,7 @@ impl std::fmt::Debug for RouteMethod {
 }
 
 /// What a verb does.
-pub type Handler =
-    for<'a> fn(&'a AppState, &'a DialectRequest) -> BoxFuture<'a, Result<DialectResponse, RequestError>>;
+pub type Handler = for<'a> fn(&'a AppState, &'a DialectRequest) -> BoxFuture<'a, Result<DialectResponse, RequestError>>;
 
 /// What may follow a literal at the end of a path where the dialect takes suffixes, and the format it asks for.
 const FORMAT_SUFFIXES: [(&str, Option<&str>); 4] =
@@ -110,9 +109,7 @@ impl RoutePath {
             context: None,
             format_suffix: self.format_suffix,
         };
-        for (name, sent) in
-            self.path.split('/').zip(path.split('/')).filter(|(name, _)| name.starts_with('{'))
-        {
+        for (name, sent) in self.path.split('/').zip(path.split('/')).filter(|(name, _)| name.starts_with('{')) {
             let decoded = percent_decode_str(sent).decode_utf8().ok().filter(|text| !text.is_empty())?;
             if name == "{context}" {
                 matched.context = Some(sent.to_owned());

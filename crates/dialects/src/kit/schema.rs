@@ -163,10 +163,7 @@ impl Property {
     /// The same, shown when asked for by name.
     #[must_use]
     pub const fn returned_on_request(self) -> Self {
-        Self {
-            characteristics: Characteristics { returned_on_request: true, ..self.characteristics },
-            ..self
-        }
+        Self { characteristics: Characteristics { returned_on_request: true, ..self.characteristics }, ..self }
     }
 
     /// The same with words that are usual.

@@ -16,8 +16,7 @@ pub(crate) fn dotnet(time: Time) -> String {
 
 /// `28-05-2018 11:03:00:000`: day first, milliseconds after a colon.
 pub(crate) fn day_first(time: Time) -> String {
-    to_utc(time)
-        .map_or_else(String::new, |t| format!("{}:{:03}", t.strftime("%d-%m-%Y %H:%M:%S"), t.millisecond()))
+    to_utc(time).map_or_else(String::new, |t| format!("{}:{:03}", t.strftime("%d-%m-%Y %H:%M:%S"), t.millisecond()))
 }
 
 /// `2019-09-11T06:24:03Z` (RFC 3339).

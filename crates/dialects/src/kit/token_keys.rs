@@ -25,10 +25,7 @@ pub(crate) struct DerivedKeys {
 }
 
 impl TokenKeys {
-    pub(crate) async fn get_or_derive(
-        &self,
-        directory: &Directory,
-    ) -> Result<Arc<DerivedKeys>, DirectoryError> {
+    pub(crate) async fn get_or_derive(&self, directory: &Directory) -> Result<Arc<DerivedKeys>, DirectoryError> {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
@@ -69,8 +66,7 @@ impl DerivedKeys {
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut ciphertext = ciphertext.to_vec();
-        let text =
-            self.cursor_key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut ciphertext).ok()?;
+        let text = self.cursor_key.open_in_place(nonce, Aad::from(context.as_bytes()), &mut ciphertext).ok()?;
         String::from_utf8(text.to_vec()).ok()
     }
 }
@@ -86,10 +82,7 @@ mod tests {
         assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 1").as_deref(), Some("place 7"));
         assert_ne!(keys.encrypt_cursor("place 7", "tenant 1").unwrap(), ciphertext);
         assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 2"), None);
-        assert_eq!(
-            DerivedKeys::derive(&ServerSecret([2; 32])).unwrap().decrypt_cursor(&ciphertext, "tenant 1"),
-            None
-        );
+        assert_eq!(DerivedKeys::derive(&ServerSecret([2; 32])).unwrap().decrypt_cursor(&ciphertext, "tenant 1"), None);
         for n in 0..ciphertext.len() {
             let mut altered = ciphertext.clone().into_bytes();
             altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };

@@ -28,12 +28,7 @@ impl From<String> for Rejected {
 /// Files of people in and out, as the server keeps and carries them. Everything is of the caller's tenant alone.
 pub trait Transfers: Send + Sync {
     /// Makes room for an import whose file comes next; its resource.
-    fn create_import(
-        &self,
-        caller: &Caller,
-        media: Option<&str>,
-        params: &Params,
-    ) -> Result<(Uuid, Value), Rejected>;
+    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<(Uuid, Value), Rejected>;
     /// Imports, newest first.
     fn list_imports(&self, caller: &Caller) -> Vec<Value>;
     /// One import.
@@ -43,12 +38,7 @@ pub trait Transfers: Send + Sync {
     /// The rows of an import that were refused, as a file of this media type.
     fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)>;
     /// An export under a file name such as `people.csv`.
-    fn export(
-        &self,
-        caller: &Caller,
-        file: &str,
-        params: &Params,
-    ) -> Result<(&'static str, ResponseBody), Rejected>;
+    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<(&'static str, ResponseBody), Rejected>;
 }
 
 /// Marks an answer that is only true once the file has arrived.

@@ -122,8 +122,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
 
 fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), String> {
     // XML 1.0 section 2.2, by character reference as well as in the open.
-    let is_foreign =
-        |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(is_foreign) {
         return Err("a character that XML does not have".into());
     }

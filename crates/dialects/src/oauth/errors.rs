@@ -16,9 +16,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &'static str, &str) = match error {
         RequestError::DialectSpecific(own) => (own.status, own.code, own.message.as_str()),
-        RequestError::Unauthorized => {
-            (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known by this")
-        }
+        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known by this"),
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "invalid_client", "Too many bad attempts came from this address")
         }
@@ -31,9 +29,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here")
         }
-        RequestError::BodyTooLarge(_) => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large")
-        }
+        RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large"),
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
         }
@@ -72,15 +68,11 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
 }
 
 fn json_error(status: StatusCode, code: &'static str, text: &str) -> DialectResponse {
-    let out = OutputValue::object(vec![
-        ("error", OutputValue::text(code)),
-        ("error_description", OutputValue::text(text)),
-    ]);
+    let out =
+        OutputValue::object(vec![("error", OutputValue::text(code)), ("error_description", OutputValue::text(text))]);
     let mut response = write::response(status, &out);
     if status == StatusCode::UNAUTHORIZED {
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"muster\""));
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"muster\""));
     }
     response
 }

@@ -20,9 +20,7 @@ const JWT_BEARER_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-
 /// Reads a request for a token.
 pub(super) fn token_request(call: &DialectRequest) -> Result<ClientCredentials, RequestError> {
     let invalid_request = |text: &str| oauth_error(StatusCode::BAD_REQUEST, "invalid_request", text);
-    if media_types::content_type(&call.headers)
-        .is_some_and(|media| media != "application/x-www-form-urlencoded")
-    {
+    if media_types::content_type(&call.headers).is_some_and(|media| media != "application/x-www-form-urlencoded") {
         return Err(invalid_request("The body must be application/x-www-form-urlencoded"));
     }
     let Ok(Node::Object(form)) = form::parse(&call.body) else {

@@ -12,10 +12,7 @@ const MAX_ASSERTION_LIFETIME_SECONDS: i64 = 3_600;
 /// How far the client's clock may be off.
 const LEEWAY_SECONDS: i64 = 60;
 
-pub(super) async fn issue_token(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let client = match read::token_request(request) {
         Ok(ClientCredentials::Secret { client_id: id, client_secret: key }) => {
             client_by_secret(state, &id, key).await?
@@ -42,8 +39,7 @@ pub(super) async fn issue_token(
         exp: iat + TOKEN_LIFETIME_SECONDS,
     };
     let token = jwt::sign_access_token(&access, &keys.access_token_key);
-    let token =
-        token.ok_or_else(|| directory::DirectoryError::Internal("a token could not be signed".into()))?;
+    let token = token.ok_or_else(|| directory::DirectoryError::Internal("a token could not be signed".into()))?;
     Ok(write::token_response(token, TOKEN_LIFETIME_SECONDS))
 }
 
@@ -51,20 +47,14 @@ pub(super) async fn issue_token(
 type AuthenticatedClient = Option<(Connection, String)>;
 
 /// The connection of that id, if the key is one of its. A token is no key: it cannot be used to get another.
-async fn client_by_secret(
-    state: &AppState,
-    id: &str,
-    key: String,
-) -> Result<AuthenticatedClient, RequestError> {
+async fn client_by_secret(state: &AppState, id: &str, key: String) -> Result<AuthenticatedClient, RequestError> {
     let mark = jwt::key_fingerprint(&hash_key(&key).0);
     if jwt::looks_like_jwt(&key) {
         return Ok(None);
     }
     let client = state.live_connection(&ApiCredential { key, tenant: None }).await?;
     let has_client_id = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
-    Ok(client
-        .filter(|connection| has_client_id(connection))
-        .map(|connection| (Connection::clone(&connection), mark)))
+    Ok(client.filter(|connection| has_client_id(connection)).map(|connection| (Connection::clone(&connection), mark)))
 }
 
 async fn client_by_assertion(
@@ -90,11 +80,8 @@ async fn client_by_assertion(
             && claims.exp <= now + MAX_ASSERTION_LIFETIME_SECONDS + LEEWAY_SECONDS
             && claims.nbf.is_none_or(|nbf| nbf <= now + LEEWAY_SECONDS)
     };
-    let fingerprint = connection
-        .public_keys
-        .iter()
-        .find(|pem| is_valid_for(pem))
-        .map(|pem| jwt::key_fingerprint(pem.as_bytes()));
+    let fingerprint =
+        connection.public_keys.iter().find(|pem| is_valid_for(pem)).map(|pem| jwt::key_fingerprint(pem.as_bytes()));
     Ok(fingerprint.map(|mark| (connection, mark)))
 }
 

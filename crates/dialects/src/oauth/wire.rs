@@ -14,16 +14,8 @@ pub(super) static REQUEST: ObjectSchema = ObjectSchema {
             ValueType::Text,
             "`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`",
         ),
-        Property::new(
-            "client_assertion",
-            ValueType::Text,
-            "A JWT signed with a registered key, instead of the secret",
-        ),
-        Property::new(
-            "scope",
-            ValueType::Text,
-            "Has no meaning here: a token may do what its connection may",
-        ),
+        Property::new("client_assertion", ValueType::Text, "A JWT signed with a registered key, instead of the secret"),
+        Property::new("scope", ValueType::Text, "Has no meaning here: a token may do what its connection may"),
     ],
 };
 
@@ -43,11 +35,7 @@ pub(super) static METADATA: ObjectSchema = ObjectSchema {
     properties: &[
         Property::new("issuer", ValueType::Text, "Who gives the tokens"),
         Property::new("token_endpoint", ValueType::Text, "Where they are given"),
-        Property::new(
-            "grant_types_supported",
-            ValueType::List("grant", &ValueType::Text),
-            "`client_credentials`",
-        ),
+        Property::new("grant_types_supported", ValueType::List("grant", &ValueType::Text), "`client_credentials`"),
         Property::new("response_types_supported", ValueType::List("type", &ValueType::Text), "None"),
         Property::new(
             "token_endpoint_auth_methods_supported",

@@ -21,8 +21,7 @@ pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
 
 /// What this server can do (RFC 8414 section 2).
 pub(super) fn metadata_response(issuer: &str, algorithms: Vec<String>) -> DialectResponse {
-    let texts =
-        |texts: &[&str]| OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect());
+    let texts = |texts: &[&str]| OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect());
     let out = OutputValue::object(vec![
         ("issuer", OutputValue::text(issuer)),
         ("token_endpoint", OutputValue::Text(format!("{issuer}/oauth2/token"))),

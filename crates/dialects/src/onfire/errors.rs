@@ -54,17 +54,13 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
     let (status, code, message): (StatusCode, &str, &str) = match error {
         RequestError::Directory(error) => return describe_directory_error(error, request),
         RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
-        RequestError::InvalidMembers(_) => {
-            (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid.")
-        }
+        RequestError::InvalidMembers(_) => (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid."),
         RequestError::NoRoute => {
             (StatusCode::METHOD_NOT_ALLOWED, "NotImplementedException", "There is no such endpoint.")
         }
-        RequestError::MethodNotAllowed(_) => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "NotSupportedException",
-            "The endpoint does not support this method.",
-        ),
+        RequestError::MethodNotAllowed(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, "NotSupportedException", "The endpoint does not support this method.")
+        }
         RequestError::UnsupportedMediaType(_) => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "NotSupportedException",
@@ -88,15 +84,11 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
             "SerializationException",
             "The body could not be read as what its Content-Type says.",
         ),
-        RequestError::BodyMissing => {
-            (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body.")
-        }
+        RequestError::BodyMissing => (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body."),
         RequestError::Unauthorized => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key and/or company id are not valid.")
         }
-        RequestError::Forbidden => {
-            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this.")
-        }
+        RequestError::Forbidden => (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this."),
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }
@@ -105,17 +97,12 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
             "TooManyRequests",
             "Too many concurrent requests for this connection or tenant.",
         ),
-        RequestError::TimedOut => {
-            (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long.")
-        }
+        RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long."),
     };
     (status, code, message.to_owned())
 }
 
-fn describe_directory_error(
-    error: &DirectoryError,
-    request: &DialectRequest,
-) -> (StatusCode, &'static str, String) {
+fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> (StatusCode, &'static str, String) {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, message): (StatusCode, &str, &str) = match error {
         DirectoryError::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
@@ -128,11 +115,9 @@ fn describe_directory_error(
         DirectoryError::ConnectionEnded => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key is no longer good for this.")
         }
-        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => (
-            StatusCode::FORBIDDEN,
-            "Forbidden",
-            "The integration key does not allow users of that WebsiteRole.",
-        ),
+        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
+            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow users of that WebsiteRole.")
+        }
         DirectoryError::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             (StatusCode::CONFLICT, "OptimisticConcurrencyException", "It was changed at the same time.")
@@ -170,11 +155,7 @@ fn response_errors(error: &RequestError, request: &DialectRequest) -> Vec<Respon
             vec![ResponseError { code: "NotFound", field: "Id".into(), message: describe(error, request).2 }]
         }
         RequestError::Directory(DirectoryError::RoleTooHigh) => {
-            vec![ResponseError {
-                code: "Forbidden",
-                field: "WebsiteRole".into(),
-                message: describe(error, request).2,
-            }]
+            vec![ResponseError { code: "Forbidden", field: "WebsiteRole".into(), message: describe(error, request).2 }]
         }
         _ => Vec::new(),
     }
@@ -183,15 +164,11 @@ fn response_errors(error: &RequestError, request: &DialectRequest) -> Vec<Respon
 fn response_error(field: &str, rule: FieldErrorKind) -> ResponseError {
     let (code, message) = match rule {
         FieldErrorKind::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
-        FieldErrorKind::TooLong(max) => {
-            ("MaximumLength", format!("'{field}' must not be longer than {max}."))
-        }
+        FieldErrorKind::TooLong(max) => ("MaximumLength", format!("'{field}' must not be longer than {max}.")),
         FieldErrorKind::TooShort(min) => {
             ("MinimumLength", format!("'{field}' must not be shorter than {min} characters."))
         }
-        FieldErrorKind::Malformed if field == "Email" => {
-            ("Email", "'Email' is not a valid email address.".to_owned())
-        }
+        FieldErrorKind::Malformed if field == "Email" => ("Email", "'Email' is not a valid email address.".to_owned()),
         FieldErrorKind::Malformed => ("FormatException", format!("'{field}' has an invalid value.")),
         FieldErrorKind::Taken => ("AlreadyExists", format!("'{field}' is already in use.")),
         FieldErrorKind::NotFound => ("NotFound", format!("'{field}' names something that does not exist.")),

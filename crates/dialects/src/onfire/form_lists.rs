@@ -103,8 +103,6 @@ mod tests {
         assert_eq!(collected("Groups=1"), (vec![("Groups".into(), text("1"))], 0));
         assert_eq!(collected("Email=a&email=b&Email=c").1, 2, "the others are ignored");
         let (members, _) = collected("Metadata[0].Key=k&Metadata[0].Value=v&Metadata[1].Key=l");
-        assert!(
-            matches!(&members[..], [(name, Node::List(pairs))] if name == "Metadata" && pairs.len() == 2)
-        );
+        assert!(matches!(&members[..], [(name, Node::List(pairs))] if name == "Metadata" && pairs.len() == 2));
     }
 }

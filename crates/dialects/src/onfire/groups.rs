@@ -8,45 +8,30 @@ use directory::{
 };
 use http::StatusCode;
 
-pub(super) async fn get_group(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn get_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let key = read::item_key(&read::RequestFields::from_request(request, &wire::USER_GROUP)?)?;
     let item = state.directory.item(request.caller()?, ItemKind::Group, key).await?;
     group_response(state, request, as_group(&item)?).await
 }
 
-pub(super) async fn create_group(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (_, edit) = read::group_edit(request, true)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateGroup(edit)).await?;
     group_response(state, request, as_group(first_item(&receipt, ItemKind::Group)?)?).await
 }
 
-pub(super) async fn update_group(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn update_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (fields, edit) = read::group_edit(request, false)?;
     let command = Command::UpdateGroup { group: read::item_to_change(&fields)?, edit };
     let receipt = state.directory.run(request.caller()?, command).await?;
     group_response(state, request, as_group(first_item(&receipt, ItemKind::Group)?)?).await
 }
 
-pub(super) async fn delete_group(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     delete_item(state, request, ItemKind::Group, &wire::USER_GROUP, &wire::USER_GROUP_RESPONSE).await
 }
 
-pub(super) async fn search_groups(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn search_groups(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let page = search_items(state, request, ItemKind::Group).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for item in &page.rows {
@@ -56,38 +41,26 @@ pub(super) async fn search_groups(
     Ok(write::response(request, StatusCode::OK, wire::USER_GROUP_PAGE.name, out))
 }
 
-pub(super) async fn get_folder(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn get_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let key = read::item_key(&read::RequestFields::from_request(request, &wire::FOLDER)?)?;
     let item = state.directory.item(request.caller()?, ItemKind::Folder, key).await?;
     folder_response(request, as_folder(&item)?)
 }
 
-pub(super) async fn create_folder(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (_, edit) = read::folder_edit(request, true)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateFolder(edit)).await?;
     folder_response(request, as_folder(first_item(&receipt, ItemKind::Folder)?)?)
 }
 
-pub(super) async fn update_folder(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn update_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (fields, edit) = read::folder_edit(request, false)?;
     let command = Command::UpdateFolder { folder: read::item_to_change(&fields)?, edit };
     let receipt = state.directory.run(request.caller()?, command).await?;
     folder_response(request, as_folder(first_item(&receipt, ItemKind::Folder)?)?)
 }
 
-pub(super) async fn delete_folder(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     delete_item(state, request, ItemKind::Folder, &wire::FOLDER, &wire::FOLDER_RESPONSE).await
 }
 
@@ -116,11 +89,7 @@ async fn delete_item(
     Ok(write::response(request, StatusCode::OK, response.name, OutputValue::object(Vec::new())))
 }
 
-async fn search_items(
-    state: &AppState,
-    request: &DialectRequest,
-    kind: ItemKind,
-) -> Result<Page<Item>, RequestError> {
+async fn search_items(state: &AppState, request: &DialectRequest, kind: ItemKind) -> Result<Page<Item>, RequestError> {
     let (skip, limit) = read::page_parameters(request)?;
     let mut query = ItemQuery { offset: skip, limit, ..ItemQuery::all(kind) };
     let name = read::parameter(request, "Name")?;
@@ -151,17 +120,9 @@ fn first_item(receipt: &Receipt, kind: ItemKind) -> Result<&Item, RequestError> 
 }
 
 fn as_group(item: &Item) -> Result<&Group, RequestError> {
-    if let Item::Group(group) = item {
-        Ok(group)
-    } else {
-        Err(DirectoryError::NoSuchItem(ItemKind::Group).into())
-    }
+    if let Item::Group(group) = item { Ok(group) } else { Err(DirectoryError::NoSuchItem(ItemKind::Group).into()) }
 }
 
 fn as_folder(item: &Item) -> Result<&Folder, RequestError> {
-    if let Item::Folder(folder) = item {
-        Ok(folder)
-    } else {
-        Err(DirectoryError::NoSuchItem(ItemKind::Folder).into())
-    }
+    if let Item::Folder(folder) = item { Ok(folder) } else { Err(DirectoryError::NoSuchItem(ItemKind::Folder).into()) }
 }

@@ -22,10 +22,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     name: "onfire",
     description: "Users, groups and folders in the ServiceStack style: v1 `SUser` and v2 `User`, XML or JSON",
     routes: routes::ROUTES,
-    claims_path: claims_path,
+    claims_path,
     has_format_suffixes: true,
-    method_override: method_override,
-    check_acceptable: check_acceptable,
+    method_override,
+    check_acceptable,
     credential: read::credential,
     has_credential_in_body: true,
     error_response: errors::error_response,
@@ -93,13 +93,11 @@ fn method_override(request: &DialectRequest) -> Option<String> {
         return None;
     }
     let in_form = || {
-        let is_form =
-            crate::kit::media_types::content_type(&request.headers)? == "application/x-www-form-urlencoded";
+        let is_form = crate::kit::media_types::content_type(&request.headers)? == "application/x-www-form-urlencoded";
         let mut pairs = form_urlencoded::parse(if is_form { &request.body } else { &[] });
         pairs.find(|(name, _)| name.eq_ignore_ascii_case(NAME)).map(|(_, value)| value.into_owned())
     };
-    let method =
-        request.header(NAME).or_else(|| request.query.get(NAME)).map(str::to_owned).or_else(in_form)?;
+    let method = request.header(NAME).or_else(|| request.query.get(NAME)).map(str::to_owned).or_else(in_form)?;
     let method = method.trim().to_ascii_uppercase();
     matches!(method.as_str(), "PUT" | "DELETE").then_some(method)
 }

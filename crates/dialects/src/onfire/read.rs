@@ -5,13 +5,13 @@
 
 use super::{ApiVersion, api_version, form_lists, wire};
 use crate::kit::{
-    ApiCredential, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema,
-    ParsedBody, RequestError, ValueType, boolean_of, child_nodes, form, integer_of, json, media_types,
-    pairs_of, text_of, validate_members, xml,
+    ApiCredential, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema, ParsedBody,
+    RequestError, ValueType, boolean_of, child_nodes, form, integer_of, json, media_types, pairs_of, text_of,
+    validate_members, xml,
 };
 use directory::{
-    Field, FieldErrorKind, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, ItemId, ItemKey, MemberEdit,
-    MetadataEntry, RequestedStatus, RoleRef, SecretString, Status, UserEdit, UserId, UserKey,
+    Field, FieldErrorKind, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, ItemId, ItemKey, MemberEdit, MetadataEntry,
+    RequestedStatus, RoleRef, SecretString, Status, UserEdit, UserId, UserKey,
 };
 use uuid::Uuid;
 
@@ -38,8 +38,7 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
         let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
         return Ok(Some(ParsedBody { format, root: None, node }));
     }
-    let text =
-        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         (None, json::parse(text).map_err(RequestError::Unparsable)?)
     } else {
@@ -57,19 +56,13 @@ pub(super) struct RequestFields {
 
 impl RequestFields {
     /// The request as one of `record`.
-    pub(super) fn from_request(
-        request: &DialectRequest,
-        object_schema: &ObjectSchema,
-    ) -> Result<Self, RequestError> {
+    pub(super) fn from_request(request: &DialectRequest, object_schema: &ObjectSchema) -> Result<Self, RequestError> {
         let mut fields = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
         if let Some(body) = request.parsed_body(parse_body)? {
             fields.duplicates = body.duplicates();
             fields.object = match (&body.node, &body.root) {
                 (_, Some(root)) if root != object_schema.name => {
-                    return Err(RequestError::Unparsable(format!(
-                        "the root is {root}, not {}",
-                        object_schema.name
-                    )));
+                    return Err(RequestError::Unparsable(format!("the root is {root}, not {}", object_schema.name)));
                 }
                 (Node::Object(object), _) => object.clone(),
                 // An element without children.
@@ -146,16 +139,12 @@ pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredentia
 }
 
 /// What a POST or PUT says of a user.
-pub(super) fn user_edit(
-    request: &DialectRequest,
-    is_new: bool,
-) -> Result<(RequestFields, UserEdit), RequestError> {
+pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, UserEdit), RequestError> {
     let object_schema = user_record(request);
     let fields = RequestFields::from_request(request, object_schema)?;
     let mut errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
     let mut edit = UserEdit::default();
-    for (member, field) in
-        object_schema.text_properties().filter(|(member, _)| member.direction != Direction::Response)
+    for (member, field) in object_schema.text_properties().filter(|(member, _)| member.direction != Direction::Response)
     {
         if !matches!(field, Field::Password | Field::Status | Field::Role) {
             match fields.field_update(member.name) {
@@ -172,10 +161,7 @@ pub(super) fn user_edit(
     collect_errors("Status", set_status(&fields, is_new, &mut edit));
     collect_errors("WebsiteRole", set_role(&fields, &mut edit));
     collect_errors("Password", set_password(&fields, &mut edit));
-    collect_errors(
-        "DoNotEmail",
-        fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)),
-    );
+    collect_errors("DoNotEmail", fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
     // A mail asks every new person in, unless they want none.
     edit.invite = is_new;
     collect_errors("Groups", parse_references(&fields, "Groups").map(|update| edit.groups = update));
@@ -207,9 +193,8 @@ fn set_status(fields: &RequestFields, is_new: bool, edit: &mut UserEdit) -> Resu
 }
 
 fn set_role(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let update = fields
-        .field_update("WebsiteRole")
-        .map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
+    let update =
+        fields.field_update("WebsiteRole").map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
     edit.role = match update {
         FieldUpdate::Set(name) if name.trim().is_empty() => FieldUpdate::Clear,
         other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
@@ -218,17 +203,13 @@ fn set_role(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestEr
 }
 
 fn set_password(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let update =
-        fields.field_update("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
+    let update = fields.field_update("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
     edit.password = update.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
     Ok(())
 }
 
 /// Groups or folders by GUID, or by name or external id where the request says so.
-fn parse_references(
-    fields: &RequestFields,
-    name: &'static str,
-) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
+fn parse_references(fields: &RequestFields, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
     let invalid_member = |rule| RequestError::invalid_member(name, rule);
     let Some(node) = fields.get(name).filter(|node| **node != Node::Null) else {
         return Ok(FieldUpdate::Keep);
@@ -246,9 +227,7 @@ fn parse_references(
         } else if by_external_id {
             ItemKey::ExternalId(text)
         } else {
-            ItemKey::Id(ItemId(
-                Uuid::try_parse(text.trim()).map_err(|_| invalid_member(FieldErrorKind::Malformed))?,
-            ))
+            ItemKey::Id(ItemId(Uuid::try_parse(text.trim()).map_err(|_| invalid_member(FieldErrorKind::Malformed))?))
         });
     }
     Ok(FieldUpdate::Set(keys))
@@ -258,8 +237,7 @@ fn set_metadata(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), Reque
     let Some(node) = fields.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
     let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), fields.duplicates)
         .map_err(|rule| RequestError::invalid_member("Metadata", rule))?;
-    edit.metadata =
-        FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
+    edit.metadata = FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
     Ok(())
 }
 
@@ -283,15 +261,13 @@ pub(super) fn user_to_get(request: &DialectRequest) -> Result<UserKey, RequestEr
 /// Which user a DELETE means: the id alone says so, and every other field is ignored.
 pub(super) fn user_to_delete(request: &DialectRequest) -> Result<UserKey, RequestError> {
     let id = RequestFields::from_request(request, user_record(request))?.guid("Id")?;
-    id.map(|id| UserKey::Id(UserId(id)))
-        .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
+    id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder a PUT or DELETE means: the id alone says so.
 pub(super) fn item_to_change(fields: &RequestFields) -> Result<ItemKey, RequestError> {
     let id = fields.guid("Id")?;
-    id.map(|id| ItemKey::Id(ItemId(id)))
-        .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
+    id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 /// Which group or folder is meant: `Id`, else `ExternalId`, else `AttributePath`.
@@ -309,10 +285,7 @@ pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> 
 }
 
 /// What a POST or PUT says of a group.
-pub(super) fn group_edit(
-    request: &DialectRequest,
-    is_new: bool,
-) -> Result<(RequestFields, GroupEdit), RequestError> {
+pub(super) fn group_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, GroupEdit), RequestError> {
     let object_schema = &wire::USER_GROUP;
     let fields = RequestFields::from_request(request, object_schema)?;
     let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
@@ -341,10 +314,7 @@ pub(super) fn group_edit(
 }
 
 /// What a POST or PUT says of a folder.
-pub(super) fn folder_edit(
-    request: &DialectRequest,
-    is_new: bool,
-) -> Result<(RequestFields, FolderEdit), RequestError> {
+pub(super) fn folder_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, FolderEdit), RequestError> {
     let object_schema = &wire::FOLDER;
     let fields = RequestFields::from_request(request, object_schema)?;
     let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
@@ -380,13 +350,11 @@ const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTe
 fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, RequestError> {
     let mut entries = Vec::new();
     for node in child_nodes(node) {
-        let object = node
-            .as_object()
-            .ok_or_else(|| RequestError::invalid_member("Items", FieldErrorKind::Malformed))?;
+        let object =
+            node.as_object().ok_or_else(|| RequestError::invalid_member("Items", FieldErrorKind::Malformed))?;
         let text = |name: &str| {
             let node = object.get(name, duplicates);
-            let text =
-                node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member("Items", rule))?;
+            let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member("Items", rule))?;
             Ok::<_, RequestError>(text.unwrap_or_default())
         };
         let sent = text("Type")?;

@@ -63,8 +63,7 @@ macro_rules! resource {
             RouteMethod {
                 name: "DELETE",
                 access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Delete a ", $what), ID_PARAMETER, Some($record), $answer)
-                    .partial(),
+                spec: MethodSpec::new(concat!("Delete a ", $what), ID_PARAMETER, Some($record), $answer).partial(),
                 handler: |state, request| Box::pin($module::$delete(state, request)),
             },
         ];

@@ -3,8 +3,8 @@
 use super::{ApiVersion, api_version, read, wire, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{
-    Command, FieldErrorKind, Item, ItemKey, ItemKind, Status, User, UserPredicate, UserQuery,
-    builtin_role_name, fold, identifier_key,
+    Command, FieldErrorKind, Item, ItemKey, ItemKind, Status, User, UserPredicate, UserQuery, builtin_role_name, fold,
+    identifier_key,
 };
 use http::StatusCode;
 
@@ -15,42 +15,25 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     Ok(user_response(request, write::user(request, caller.tenant, &user, &labels)))
 }
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (_, edit) = read::user_edit(request, true)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(Box::new(edit))).await?;
     short_user_response(request, &receipt.users)
 }
 
-pub(super) async fn update(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (fields, edit) = read::user_edit(request, false)?;
     let command = Command::UpdateUser { user: read::user_key(&fields, true)?, edit: Box::new(edit) };
     let receipt = state.directory.run(request.caller()?, command).await?;
     short_user_response(request, &receipt.users)
 }
 
-pub(super) async fn delete(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     state.directory.run(request.caller()?, Command::DeleteUser(read::user_to_delete(request)?)).await?;
-    Ok(write::response(
-        request,
-        StatusCode::OK,
-        response_record(request).name,
-        OutputValue::object(Vec::new()),
-    ))
+    Ok(write::response(request, StatusCode::OK, response_record(request).name, OutputValue::object(Vec::new())))
 }
 
-pub(super) async fn search(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn search(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
     let (skip, limit) = read::page_parameters(request)?;
     let mut query = UserQuery { offset: skip, limit, ..UserQuery::default() };
@@ -77,12 +60,7 @@ pub(super) async fn search(
         ApiVersion::V1 => (&wire::SUSER_PAGE, "SUsers", "SUser"),
         ApiVersion::V2 => (&wire::USER_PAGE, "Users", "User"),
     };
-    Ok(write::response(
-        request,
-        StatusCode::OK,
-        object_schema.name,
-        write::wrapped_page(list, item, rows, page.total),
-    ))
+    Ok(write::response(request, StatusCode::OK, object_schema.name, write::wrapped_page(list, item, rows, page.total)))
 }
 
 fn response_record(request: &DialectRequest) -> &'static ObjectSchema {

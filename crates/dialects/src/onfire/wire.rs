@@ -15,25 +15,20 @@ const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Num
 const INTEGRATION_KEY: Property =
     Property::new("IntegrationKey", ValueType::Text, "The connection's key").request_only();
 const USE_NAMES: Property =
-    Property::new("UseNames", ValueType::Boolean, "`Groups` and `Folders` hold names instead of GUIDs")
-        .request_only();
+    Property::new("UseNames", ValueType::Boolean, "`Groups` and `Folders` hold names instead of GUIDs").request_only();
 const USE_EXTERNAL_IDS: Property =
-    Property::new("UseExternalIds", ValueType::Boolean, "`Groups` and `Folders` hold external ids")
-        .request_only();
+    Property::new("UseExternalIds", ValueType::Boolean, "`Groups` and `Folders` hold external ids").request_only();
 
 const ID: Property = Property::new("Id", ValueType::Guid, "Identity, given by the server").field(Field::Id);
 const EMAIL: Property = Property::text("Email", Field::Email, "E-mail and login").max_length(255).required();
-const FIRST_NAME: Property =
-    Property::text("FirstName", Field::GivenName, "First name").max_length(100).required();
-const LAST_NAME: Property =
-    Property::text("LastName", Field::FamilyName, "Last name").max_length(100).required();
+const FIRST_NAME: Property = Property::text("FirstName", Field::GivenName, "First name").max_length(100).required();
+const LAST_NAME: Property = Property::text("LastName", Field::FamilyName, "Last name").max_length(100).required();
 const EXTERNAL_ID: Property =
     Property::text("ExternalId", Field::ExternalId, "Your own key, unique within the tenant").max_length(50);
 /// GUIDs; with `UseNames` or `UseExternalIds`, names or external ids.
 const REFERENCES: ValueType = ValueType::List("Id", &ValueType::Text);
 const GROUPS: Property = Property::new("Groups", REFERENCES, "Groups the user is in").field(Field::Groups);
-const FOLDERS: Property =
-    Property::new("Folders", REFERENCES, "Folders the user may see").field(Field::Folders);
+const FOLDERS: Property = Property::new("Folders", REFERENCES, "Folders the user may see").field(Field::Folders);
 const PASSWORD: Property =
     Property::new("Password", ValueType::Text, "At least 6 characters").field(Field::Password).request_only();
 const STATUS: Property =
@@ -57,8 +52,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         .response_only(),
         COMPANY_ID,
         INTEGRATION_KEY,
-        Property::text("Type", Field::License, "Licence: `Standard`, `Premium`, `Lite` or `Full`")
-            .max_length(50),
+        Property::text("Type", Field::License, "Licence: `Standard`, `Premium`, `Lite` or `Full`").max_length(50),
         FIRST_NAME,
         LAST_NAME,
         EMAIL,
@@ -68,9 +62,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         Property::text("TimeZone", Field::TimeZone, "Time zone, stored as given").max_length(100),
         Property::text("Country", Field::Country, "Country, preferably its two-letter code").max_length(100),
         WEBSITE_ROLE,
-        Property::new("DoNotEmail", ValueType::Boolean, "No invitation mail")
-            .field(Field::DoNotEmail)
-            .request_only(),
+        Property::new("DoNotEmail", ValueType::Boolean, "No invitation mail").field(Field::DoNotEmail).request_only(),
         Property::new("CreatedDate", ValueType::Timestamp, "When created").response_only(),
         Property::new("LastUpdated", ValueType::Timestamp, "When last changed").response_only(),
         Property::new("LastActivity", ValueType::Timestamp, "When last seen").response_only(),
@@ -108,10 +100,7 @@ pub(super) static SUSER: ObjectSchema = ObjectSchema {
 static PAIR: ObjectSchema = ObjectSchema {
     name: "KeyValue",
     description: "A free pair",
-    properties: &[
-        Property::new("Key", ValueType::Text, "Key"),
-        Property::new("Value", ValueType::Text, "Value"),
-    ],
+    properties: &[Property::new("Key", ValueType::Text, "Key"), Property::new("Value", ValueType::Text, "Value")],
 };
 
 /// v2 `UserGroup`.
@@ -139,12 +128,8 @@ pub(super) static FOLDER: ObjectSchema = ObjectSchema {
         Property::new("Description", ValueType::Text, "Description").field(Field::Description),
         Property::new("IsRestricted", ValueType::Boolean, "Only some may see it"),
         Property::new("RestrictToGroup", ValueType::Guid, "The group that may").field(Field::RestrictedTo),
-        Property::new(
-            "Items",
-            ValueType::List("FolderItem", &ValueType::Object(&FOLDER_ITEM)),
-            "What lies in it",
-        )
-        .field(Field::Entries),
+        Property::new("Items", ValueType::List("FolderItem", &ValueType::Object(&FOLDER_ITEM)), "What lies in it")
+            .field(Field::Entries),
         COMPANY_ID,
         INTEGRATION_KEY,
     ],
@@ -173,18 +158,12 @@ pub(super) static USER_GROUP_RESPONSE: ObjectSchema = ObjectSchema {
     description: "One group",
     properties: &[wrapped("UserGroup", &USER_GROUP)],
 };
-pub(super) static FOLDER_RESPONSE: ObjectSchema = ObjectSchema {
-    name: "FolderResponse",
-    description: "One folder",
-    properties: &[wrapped("Folder", &FOLDER)],
-};
+pub(super) static FOLDER_RESPONSE: ObjectSchema =
+    ObjectSchema { name: "FolderResponse", description: "One folder", properties: &[wrapped("Folder", &FOLDER)] };
 pub(super) static USER_PAGE: ObjectSchema = ObjectSchema {
     name: "UserSearchResponse",
     description: "A page of users",
-    properties: &[
-        Property::new("Users", ValueType::List("User", &ValueType::Object(&USER)), "The page"),
-        TOTAL_ROWS,
-    ],
+    properties: &[Property::new("Users", ValueType::List("User", &ValueType::Object(&USER)), "The page"), TOTAL_ROWS],
 };
 pub(super) static SUSER_PAGE: ObjectSchema = ObjectSchema {
     name: "SUserSearchResponse",
@@ -198,11 +177,7 @@ pub(super) static USER_GROUP_PAGE: ObjectSchema = ObjectSchema {
     name: "UserGroupSearchResponse",
     description: "A page of groups, without their members",
     properties: &[
-        Property::new(
-            "UserGroups",
-            ValueType::List("UserGroup", &ValueType::Object(&USER_GROUP)),
-            "The page",
-        ),
+        Property::new("UserGroups", ValueType::List("UserGroup", &ValueType::Object(&USER_GROUP)), "The page"),
         TOTAL_ROWS,
     ],
 };
@@ -226,11 +201,7 @@ static RESPONSE_STATUS: ObjectSchema = ObjectSchema {
     properties: &[
         Property::new("ErrorCode", ValueType::Text, "A word for programs"),
         Property::new("Message", ValueType::Text, "A sentence for people"),
-        Property::new(
-            "Errors",
-            ValueType::List("ResponseError", &ValueType::Object(&RESPONSE_ERROR)),
-            "One per field",
-        ),
+        Property::new("Errors", ValueType::List("ResponseError", &ValueType::Object(&RESPONSE_ERROR)), "One per field"),
     ],
 };
 static RESPONSE_ERROR: ObjectSchema = ObjectSchema {

@@ -11,8 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-const JSON: ResponseFormat =
-    ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" };
+const JSON: ResponseFormat = ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" };
 const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: "application/xml" };
 const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 const V1_NAMESPACES: &str =
@@ -36,9 +35,8 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
         "application/xml" | "text/xml" => Some(XML),
         _ => None,
     };
-    let on_reply_route = || {
-        request.path.to_ascii_lowercase().contains("/reply/").then(|| format_named(request.path_param(0)))?
-    };
+    let on_reply_route =
+        || request.path.to_ascii_lowercase().contains("/reply/").then(|| format_named(request.path_param(0)))?;
     let accepted = || {
         let mut best: Option<(u32, ResponseFormat)> = None;
         for media_range in media_types::accepted_media_ranges(&request.headers) {
@@ -63,12 +61,7 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
 }
 
 /// An answer under the root `root`.
-pub(super) fn response(
-    request: &DialectRequest,
-    status: StatusCode,
-    root: &str,
-    out: OutputValue,
-) -> DialectResponse {
+pub(super) fn response(request: &DialectRequest, status: StatusCode, root: &str, out: OutputValue) -> DialectResponse {
     let negotiated = response_format(request);
     let body = match negotiated.format {
         Format::Xml => {
@@ -96,9 +89,7 @@ fn sort_members(out: OutputValue) -> OutputValue {
             }
             OutputValue::Object(members.into_iter().map(|(name, out)| (name, sort_members(out))).collect())
         }
-        OutputValue::List(item, entries) => {
-            OutputValue::List(item, entries.into_iter().map(sort_members).collect())
-        }
+        OutputValue::List(item, entries) => OutputValue::List(item, entries.into_iter().map(sort_members).collect()),
         other => other,
     }
 }
@@ -121,10 +112,7 @@ fn status_name(user: &User) -> &'static str {
 
 /// What POST and PUT answer of a user.
 pub(super) fn short_user(request: &DialectRequest, user: &User) -> OutputValue {
-    OutputValue::object(vec![
-        ("Id", guid(request, user.id.0)),
-        ("Status", OutputValue::text(status_name(user))),
-    ])
+    OutputValue::object(vec![("Id", guid(request, user.id.0)), ("Status", OutputValue::text(status_name(user)))])
 }
 
 /// How groups, folders and roles are called in an answer: by GUID unless names were asked for.
@@ -138,26 +126,18 @@ pub(super) struct Labels {
 const VENDOR_MIN_ROLE: u32 = 5;
 
 /// A whole user.
-pub(super) fn user(
-    request: &DialectRequest,
-    tenant: TenantNumber,
-    user: &User,
-    labels: &Labels,
-) -> OutputValue {
+pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, labels: &Labels) -> OutputValue {
     let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
     let text = |value: Option<&str>| value.map(OutputValue::text);
     let list = |ids: &[ItemId]| {
-        let format_named =
-            |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
+        let format_named = |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
         OutputValue::List("Id", ids.iter().map(format_named).collect())
     };
     let mut put = |name: &'static str, out: Option<OutputValue>| members.extend(out.map(|out| (name, out)));
     let is_v2 = api_version(request) == ApiVersion::V2;
     let role = user.role.map(|number| {
         let custom_name = labels.roles.get(&number).map(String::as_str);
-        OutputValue::text(
-            builtin_role_name(number).or(custom_name).map_or_else(|| number.to_string(), str::to_owned),
-        )
+        OutputValue::text(builtin_role_name(number).or(custom_name).map_or_else(|| number.to_string(), str::to_owned))
     });
     put("Id", Some(guid(request, user.id.0)));
     put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(OutputValue::Integer(tenant.0.into())));
@@ -187,10 +167,7 @@ pub(super) fn user(
     if is_v2 {
         put("ColorCode", text(user.color.as_deref()));
         let pair = |pair: &directory::MetadataEntry| {
-            OutputValue::object(vec![
-                ("Key", OutputValue::text(&pair.key)),
-                ("Value", OutputValue::text(&pair.value)),
-            ])
+            OutputValue::object(vec![("Key", OutputValue::text(&pair.key)), ("Value", OutputValue::text(&pair.value))])
         };
         let pairs: Vec<OutputValue> = user.metadata.iter().map(pair).collect();
         put("Metadata", (!pairs.is_empty()).then_some(OutputValue::List("KeyValue", pairs)));
@@ -241,12 +218,7 @@ pub(super) fn wrapped(name: &'static str, out: OutputValue) -> OutputValue {
 }
 
 /// A page in its wrapper.
-pub(super) fn wrapped_page(
-    name: &'static str,
-    item: &'static str,
-    rows: Vec<OutputValue>,
-    total: u64,
-) -> OutputValue {
+pub(super) fn wrapped_page(name: &'static str, item: &'static str, rows: Vec<OutputValue>, total: u64) -> OutputValue {
     let total = i64::try_from(total).unwrap_or(i64::MAX);
     OutputValue::Object(vec![
         (Cow::Borrowed(name), OutputValue::List(item, rows)),

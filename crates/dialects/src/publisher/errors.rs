@@ -35,21 +35,15 @@ fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         RequestError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, 405, "Method not allowed"),
-        RequestError::UnsupportedMediaType(_) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            415,
-            "The content type must be application/json or application/xml",
-        ),
+        RequestError::UnsupportedMediaType(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, 415, "The content type must be application/json or application/xml")
+        }
         RequestError::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, 406, "The response is either application/json or application/xml")
         }
         RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413, "The request is too large"),
-        RequestError::InvalidHost => {
-            (StatusCode::BAD_REQUEST, 400, "A request must have exactly one Host header")
-        }
-        RequestError::BodyIncomplete => {
-            (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time")
-        }
+        RequestError::InvalidHost => (StatusCode::BAD_REQUEST, 400, "A request must have exactly one Host header"),
+        RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, 408, "The request did not arrive in time"),
         RequestError::Unparsable(_) | RequestError::BodyMissing => return missing_parameters(),
         RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
         RequestError::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
@@ -84,16 +78,10 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         }
         DirectoryError::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
         | DirectoryError::NoSuchTenant
-        | DirectoryError::NoSuchConnection => {
-            (StatusCode::NOT_FOUND, 404, "The requested resource does not exist")
-        }
+        | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "Not authorised any more"),
-        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
-            (StatusCode::FORBIDDEN, 123, "Access denied")
-        }
-        DirectoryError::WrongStatus => {
-            (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this")
-        }
+        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        DirectoryError::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
         }
@@ -115,13 +103,9 @@ fn describe_member_error(error: &MemberError) -> PublisherError {
     let (status, number, text) = match (name, error.kind) {
         ("email", FieldErrorKind::Missing) => (bad, 101, "The email is missing".to_owned()),
         ("email", FieldErrorKind::Taken) => (bad, 103, "A user with this email already exists".to_owned()),
-        ("email" | "secretarymail", FieldErrorKind::Malformed) => {
-            (bad, 104, format!("Invalid email address: {name}"))
-        }
+        ("email" | "secretarymail", FieldErrorKind::Malformed) => (bad, 104, format!("Invalid email address: {name}")),
         ("firstname", _) => (bad, 102, "The first name must have 1 to 100 characters".to_owned()),
-        ("externalid", FieldErrorKind::Taken) => {
-            (bad, 105, "A user with this externalid already exists".to_owned())
-        }
+        ("externalid", FieldErrorKind::Taken) => (bad, 105, "A user with this externalid already exists".to_owned()),
         ("sort", _) => (bad, 79, "Invalid parameter: sort".to_owned()),
         ("status filter", _) => (bad, 80, "Invalid parameter: status".to_owned()),
         ("createddate", _) => (bad, 81, "Invalid parameter: createddate".to_owned()),

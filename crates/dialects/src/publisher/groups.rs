@@ -15,30 +15,19 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     Ok(write::ok_response(request, "group", write::group(group, &members, false, None)))
 }
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
-    let receipt =
-        state.directory.run(request.caller()?, Command::CreateGroup(read::group_edit(request)?)).await?;
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let receipt = state.directory.run(request.caller()?, Command::CreateGroup(read::group_edit(request)?)).await?;
     summary_response(request, &receipt.items)
 }
 
-pub(super) async fn update(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::UpdateGroup { group: read::item_key(request), edit: read::group_edit(request)? };
     let receipt = state.directory.run(request.caller()?, command).await?;
     summary_response(request, &receipt.items)
 }
 
-pub(super) async fn add_users(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
-    let command =
-        Command::UpdateGroup { group: read::item_key(request), edit: read::add_members_edit(request)? };
+pub(super) async fn add_users(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let command = Command::UpdateGroup { group: read::item_key(request), edit: read::add_members_edit(request)? };
     let receipt = state.directory.run(request.caller()?, command).await?;
     let item = receipt.items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     let group = as_group(item)?;
@@ -47,21 +36,15 @@ pub(super) async fn add_users(
     Ok(write::ok_response(request, "group", write::group(group, &members, true, organizations)))
 }
 
-pub(super) async fn list(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page_parameters(request, 200)?;
     let now = state.directory.now();
     let mut query = ItemQuery::all(ItemKind::Group);
     query.predicates.extend(request.query.get("search").map(|text| ItemPredicate::NameContains(fold(text))));
     query.predicates.extend(
-        read::time_range_parameter(request, &["createddate", "createddatetime"], now)?
-            .map(ItemPredicate::Created),
+        read::time_range_parameter(request, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created),
     );
-    query
-        .predicates
-        .extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
+    query.predicates.extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
     let mut all = state.directory.items(request.caller()?, query).await?.rows;
     sort_items(request, &mut all, |_, _| None)?;
     let total = all.len() as u64;
@@ -92,10 +75,8 @@ pub(super) fn sort_items(
 ) -> Result<(), RequestError> {
     let Some(sort_fields) = request.query.get("sort") else { return Ok(()) };
     let invalid = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
-    let sort_fields: Option<Vec<(String, bool)>> =
-        sort_fields.split(',').map(read::parse_sort_field).collect();
-    let sort_fields =
-        sort_fields.filter(|sort_fields| sort_fields.len() <= MAX_SORT_FIELDS).ok_or_else(invalid)?;
+    let sort_fields: Option<Vec<(String, bool)>> = sort_fields.split(',').map(read::parse_sort_field).collect();
+    let sort_fields = sort_fields.filter(|sort_fields| sort_fields.len() <= MAX_SORT_FIELDS).ok_or_else(invalid)?;
     let is_known = |field: &str| {
         matches!(field, "id" | "name" | "created" | "updated")
             || items.first().is_none_or(|i| extra_key(i, field).is_some())
@@ -123,11 +104,7 @@ pub(super) fn sort_items(
     Ok(())
 }
 
-async fn member_numbers(
-    state: &AppState,
-    request: &DialectRequest,
-    group: &Group,
-) -> Result<Vec<u32>, RequestError> {
+async fn member_numbers(state: &AppState, request: &DialectRequest, group: &Group) -> Result<Vec<u32>, RequestError> {
     let members = state.directory.members(request.caller()?, group.id).await?;
     Ok(members.into_iter().map(|(_, number)| number).collect())
 }
@@ -154,17 +131,9 @@ const MAX_MEMBERS_READ: usize = 1_000;
 
 fn summary_response(request: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {
     let item = items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
-    Ok(write::ok_response(
-        request,
-        "group",
-        write::named_summary(request, "groups", item.number(), item.name()),
-    ))
+    Ok(write::ok_response(request, "group", write::named_summary(request, "groups", item.number(), item.name())))
 }
 
 fn as_group(item: &Item) -> Result<&Group, RequestError> {
-    if let Item::Group(group) = item {
-        Ok(group)
-    } else {
-        Err(DirectoryError::NoSuchItem(ItemKind::Group).into())
-    }
+    if let Item::Group(group) = item { Ok(group) } else { Err(DirectoryError::NoSuchItem(ItemKind::Group).into()) }
 }

@@ -4,70 +4,45 @@ use super::groups::sort_items;
 use super::{read, status, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, Node, OutputValue, RequestError, boolean_of};
 use directory::{
-    Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Organization,
-    OrganizationEdit, OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
+    Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Organization, OrganizationEdit,
+    OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
 };
 use std::collections::HashSet;
 
 const NO_SUCH_ORGANIZATION: DirectoryError = DirectoryError::NoSuchItem(ItemKind::Organization);
 
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let item =
-        state.directory.item(request.caller()?, ItemKind::Organization, read::item_key(request)).await?;
+    let item = state.directory.item(request.caller()?, ItemKind::Organization, read::item_key(request)).await?;
     let out = full_organization(state, request, as_organization(&item)?).await?;
     Ok(write::ok_response(request, "organisation", out))
 }
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::CreateOrganization(read::organization_edit(request)?);
     summary_response(request, &state.directory.run(request.caller()?, command).await?)
 }
 
-pub(super) async fn update(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, read::organization_edit(request)?).await
 }
 
-pub(super) async fn add_domain(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn add_domain(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, read::add_domain_edit(request)?).await
 }
 
-pub(super) async fn activate(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn activate(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, status_edit(OrganizationStatus::Active)).await
 }
-pub(super) async fn disable(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn disable(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, status_edit(OrganizationStatus::Disabled)).await
 }
-pub(super) async fn archive(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn archive(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, status_edit(OrganizationStatus::Archived)).await
 }
-pub(super) async fn activate_all(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn activate_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status_of_all(state, request, OrganizationStatus::Active).await
 }
-pub(super) async fn disable_all(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn disable_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status_of_all(state, request, OrganizationStatus::Disabled).await
 }
 
@@ -90,7 +65,7 @@ async fn change_status_of_all(
     to: OrganizationStatus,
 ) -> Result<DialectResponse, RequestError> {
     let organizations = read::bulk_organization_keys(request)?;
-    let command = Command::UpdateOrganizations { organizations: organizations, edit: status_edit(to) };
+    let command = Command::UpdateOrganizations { organizations, edit: status_edit(to) };
     let receipt = state.directory.run(request.caller()?, command).await?;
     let short = |item: &Item| write::named_summary(request, "organisations", item.number(), item.name());
     let rows: Vec<OutputValue> = receipt.items.iter().map(short).collect();
@@ -114,20 +89,14 @@ async fn full_organization(
     Ok(write::organization(organization, &numbers))
 }
 
-pub(super) async fn list(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page_parameters(request, 200)?;
     let now = state.directory.now();
     let mut query = ItemQuery::all(ItemKind::Organization);
     query.predicates.extend(
-        read::time_range_parameter(request, &["createddate", "createddatetime"], now)?
-            .map(ItemPredicate::Created),
+        read::time_range_parameter(request, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created),
     );
-    query
-        .predicates
-        .extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
+    query.predicates.extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
     let mut all = state.directory.items(request.caller()?, query).await?.rows;
     let filter = OrganizationFilter::from_query(state, request).await?;
     all.retain(|item| as_organization(item).is_ok_and(|organization| filter.matches(organization)));
@@ -171,9 +140,7 @@ impl OrganizationFilter {
         let number = |name: &'static str| {
             let text = request.query.get(name);
             text.map(|t| {
-                t.trim()
-                    .parse::<u32>()
-                    .map_err(|_| RequestError::invalid_member(name, FieldErrorKind::Malformed))
+                t.trim().parse::<u32>().map_err(|_| RequestError::invalid_member(name, FieldErrorKind::Malformed))
             })
             .transpose()
         };
@@ -225,10 +192,7 @@ impl OrganizationFilter {
     }
 }
 
-pub(super) async fn list_groups(
-    _: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn list_groups(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let (offset, limit) = read::page_parameters(request, 20)?;
     let page = offset.checked_div(limit).unwrap_or(0);
     Ok(write::list_response(request, "organisationgroups", "organisationgroup", Vec::new(), 0, page))
@@ -239,9 +203,5 @@ pub(super) async fn get_group(_: &AppState, _: &DialectRequest) -> Result<Dialec
 }
 
 fn as_organization(item: &Item) -> Result<&Organization, RequestError> {
-    if let Item::Organization(organization) = item {
-        Ok(organization)
-    } else {
-        Err(NO_SUCH_ORGANIZATION.into())
-    }
+    if let Item::Organization(organization) = item { Ok(organization) } else { Err(NO_SUCH_ORGANIZATION.into()) }
 }

@@ -2,13 +2,12 @@
 
 use super::{status, wire};
 use crate::kit::{
-    DialectRequest, Direction, Format, MemberError, Node, Object, ObjectSchema, ParsedBody, RequestError,
-    boolean_of, integer_of, json, lenient_json, media_types, text_of, timestamps, validate_members, xml,
+    DialectRequest, Direction, Format, MemberError, Node, Object, ObjectSchema, ParsedBody, RequestError, boolean_of,
+    integer_of, json, lenient_json, media_types, text_of, timestamps, validate_members, xml,
 };
 use directory::{
     DepartmentRef, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, MemberEdit, OrganizationEdit,
-    OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, Time, TimeRange, UserEdit, UserKey,
-    is_email,
+    OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, Time, TimeRange, UserEdit, UserKey, is_email,
 };
 
 /// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
@@ -22,8 +21,7 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
         None if !request.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
-    let text =
-        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let (root, node) = if format == Format::Json {
         let strictly = json::parse(text);
         let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::TrailingCommas);
@@ -36,10 +34,7 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
 }
 
 /// What stands under the root element or member `root`.
-fn root_node<'a>(
-    request: &'a DialectRequest,
-    root: &str,
-) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
+fn root_node<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     let missing = || RequestError::Unparsable(format!("no {root}"));
     let node = match &body.root {
@@ -50,10 +45,7 @@ fn root_node<'a>(
     Ok((node, body))
 }
 
-fn root_object<'a>(
-    request: &'a DialectRequest,
-    root: &str,
-) -> Result<(&'a Object, &'a ParsedBody), RequestError> {
+fn root_object<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Object, &'a ParsedBody), RequestError> {
     static EMPTY: Object = Object { members: Vec::new() };
     let (node, body) = root_node(request, root)?;
     match node {
@@ -88,9 +80,7 @@ impl<'a> UserEditBuilder<'a> {
 
     /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
     fn texts(&mut self, object_schema: &ObjectSchema, object: Option<&'a Object>) {
-        for (property, field) in
-            object_schema.text_properties().filter(|(m, _)| m.direction != Direction::Response)
-        {
+        for (property, field) in object_schema.text_properties().filter(|(m, _)| m.direction != Direction::Response) {
             if matches!(field, Field::Department | Field::Status) {
                 continue;
             }
@@ -160,29 +150,19 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEd
         Ok(Some(None)) => builder.edit.organization = FieldUpdate::Clear,
         Err(fault) => builder.errors.push(fault),
     }
-    if builder.errors.is_empty() {
-        Ok(builder.edit)
-    } else {
-        Err(RequestError::InvalidMembers(builder.errors))
-    }
+    if builder.errors.is_empty() { Ok(builder.edit) } else { Err(RequestError::InvalidMembers(builder.errors)) }
 }
 
 fn parse_status(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErrorKind> {
     let text = node.map_or(Ok(None), text_of)?.filter(|text| !text.trim().is_empty());
-    text.map(|word| {
-        status::parse_user_status(&word).map(RequestedStatus::Exact).ok_or(FieldErrorKind::Malformed)
-    })
-    .transpose()
+    text.map(|word| status::parse_user_status(&word).map(RequestedStatus::Exact).ok_or(FieldErrorKind::Malformed))
+        .transpose()
 }
 
-fn parse_organization_ref(
-    object: &Object,
-    body: &ParsedBody,
-) -> Result<Option<OrganizationRef>, MemberError> {
+fn parse_organization_ref(object: &Object, body: &ParsedBody) -> Result<Option<OrganizationRef>, MemberError> {
     let get = |name: &str| object.get(name, body.duplicates());
-    let number = |name: &'static str| {
-        get(name).map_or(Ok(None), integer_of).map_err(|rule| MemberError::new(name, rule))
-    };
+    let number =
+        |name: &'static str| get(name).map_or(Ok(None), integer_of).map_err(|rule| MemberError::new(name, rule));
     let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| MemberError::new("orgname", rule))?;
     let organization = OrganizationRef {
         number: number("orgid")?,
@@ -292,19 +272,15 @@ pub(super) fn organization_edit(request: &DialectRequest) -> Result<Organization
     }
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
-        let text =
-            get(name).map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+        let text = get(name).map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
         Ok::<_, RequestError>(FieldUpdate::set_or_clear(text.filter(|text| !text.is_empty())))
     };
     let number = |name: &'static str| {
-        let number = get(name)
-            .map_or(Ok(None), integer_of)
-            .map_err(|rule| RequestError::invalid_member(name, rule))?;
+        let number = get(name).map_or(Ok(None), integer_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
         Ok::<_, RequestError>(FieldUpdate::set_or_clear(number))
     };
-    let status = get("status")
-        .map_or(Ok(None), text_of)
-        .map_err(|rule| RequestError::invalid_member("status", rule))?;
+    let status =
+        get("status").map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member("status", rule))?;
     let status = status.map(|word| {
         status::parse_organization_status(&word)
             .ok_or(RequestError::invalid_member("status", FieldErrorKind::Malformed))
@@ -364,8 +340,7 @@ fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, Request
 pub(super) fn add_domain_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = root_object(request, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
-    let url =
-        url.map_err(|rule| RequestError::invalid_member("url", rule))?.filter(|url| !url.trim().is_empty());
+    let url = url.map_err(|rule| RequestError::invalid_member("url", rule))?.filter(|url| !url.trim().is_empty());
     let url = url.ok_or_else(|| RequestError::invalid_member("url", FieldErrorKind::Missing))?;
     Ok(OrganizationEdit { add_domains: vec![url], ..OrganizationEdit::default() })
 }
@@ -386,9 +361,7 @@ pub(super) fn parse_item_key(text: &str) -> ItemKey {
 pub(super) fn page_parameters(request: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
     let number = |name: &'static str, default: u32| match request.query.get(name) {
         None => Ok(default),
-        Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => {
-            Ok(text.trim().parse().unwrap_or(u32::MAX))
-        }
+        Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => Ok(text.trim().parse().unwrap_or(u32::MAX)),
         Some(_) => Err(RequestError::invalid_member(name, FieldErrorKind::Malformed)),
     };
     Ok((number("offset", 0)?, number("limit", limit)?.min(MAX_LIMIT)))

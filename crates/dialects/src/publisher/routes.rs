@@ -69,12 +69,7 @@ macro_rules! post {
     ($path:literal, $summary:literal, $body:expr, $answer:expr, $handler:path) => {
         Route {
             path: $path,
-            methods: &[route_method!(
-                "POST",
-                Write,
-                MethodSpec::new($summary, &[], $body, $answer),
-                $handler
-            )],
+            methods: &[route_method!("POST", Write, MethodSpec::new($summary, &[], $body, $answer), $handler)],
         }
     };
 }
@@ -98,12 +93,7 @@ const ONE_GROUP: &[RouteMethod] = &[
     route_method!(
         "PUT",
         Write,
-        MethodSpec::new(
-            "Replace a group and its members",
-            &[],
-            Some(&wire::GROUP_BODY),
-            &wire::GROUP_SUMMARY_BODY
-        ),
+        MethodSpec::new("Replace a group and its members", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
         groups::update
     ),
 ];
@@ -169,27 +159,9 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     Route { path: "/{context}/api/2/users/{user}", methods: ONE_USER },
     Route { path: "/{context}/api/2/user/{user}", methods: ONE_USER },
-    post!(
-        "/{context}/api/2/users/{user}/activate",
-        "Activate a user",
-        None,
-        &wire::USER_SUMMARY_BODY,
-        users::activate
-    ),
-    post!(
-        "/{context}/api/2/users/{user}/disable",
-        "Disable a user",
-        None,
-        &wire::USER_SUMMARY_BODY,
-        users::disable
-    ),
-    post!(
-        "/{context}/api/2/users/{user}/archive",
-        "Archive a user",
-        None,
-        &wire::USER_SUMMARY_BODY,
-        users::archive
-    ),
+    post!("/{context}/api/2/users/{user}/activate", "Activate a user", None, &wire::USER_SUMMARY_BODY, users::activate),
+    post!("/{context}/api/2/users/{user}/disable", "Disable a user", None, &wire::USER_SUMMARY_BODY, users::disable),
+    post!("/{context}/api/2/users/{user}/archive", "Archive a user", None, &wire::USER_SUMMARY_BODY, users::archive),
     post!(
         "/{context}/api/2/users/{user}/reinstate",
         "Reinstate a suspended user",
@@ -220,12 +192,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "PUT",
             Write,
-            MethodSpec::new(
-                "Add active users to a group",
-                &[],
-                Some(&wire::GROUP_MEMBERS_BODY),
-                &wire::GROUP_BODY
-            ),
+            MethodSpec::new("Add active users to a group", &[], Some(&wire::GROUP_MEMBERS_BODY), &wire::GROUP_BODY),
             groups::add_users
         )],
     },
@@ -235,12 +202,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                MethodSpec::new(
-                    "List organisations",
-                    ORGANIZATION_LIST_PARAMETERS,
-                    None,
-                    &wire::ORGANIZATIONS_BODY
-                ),
+                MethodSpec::new("List organisations", ORGANIZATION_LIST_PARAMETERS, None, &wire::ORGANIZATIONS_BODY),
                 organizations::list
             ),
             route_method!(
@@ -318,12 +280,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new(
-                "Get a group of organisations; there are none",
-                &[],
-                None,
-                &wire::ORGANIZATION_GROUP_BODY
-            ),
+            MethodSpec::new("Get a group of organisations; there are none", &[], None, &wire::ORGANIZATION_GROUP_BODY),
             organizations::get_group
         )],
     },

@@ -4,29 +4,21 @@ use super::write::LinkStyle;
 use super::{read, status, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{
-    Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization,
-    Sort, SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
+    Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization, Sort,
+    SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let edit = Box::new(read::user_edit(request, true)?);
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(edit)).await?;
     summary_response(request, &receipt.users, LinkStyle::Singular)
 }
 
-pub(super) async fn update(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
-    let command = Command::UpdateUser {
-        user: read::user_key(request)?,
-        edit: Box::new(read::user_edit(request, false)?),
-    };
+pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let command =
+        Command::UpdateUser { user: read::user_key(request)?, edit: Box::new(read::user_edit(request, false)?) };
     let receipt = state.directory.run(request.caller()?, command).await?;
     summary_response(request, &receipt.users, LinkStyle::Plural)
 }
@@ -37,40 +29,22 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     Ok(write::ok_response(request, "user", full_user(&user, &organizations)))
 }
 
-pub(super) async fn activate(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn activate(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status(state, request, Status::Active, None).await
 }
-pub(super) async fn disable(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn disable(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status(state, request, Status::Inactive, None).await
 }
-pub(super) async fn archive(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn archive(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status(state, request, Status::Archived, None).await
 }
-pub(super) async fn reinstate(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn reinstate(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status(state, request, Status::Active, Some(Status::Suspended)).await
 }
-pub(super) async fn activate_all(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn activate_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status_of_all(state, request, Status::Active).await
 }
-pub(super) async fn disable_all(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn disable_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status_of_all(state, request, Status::Inactive).await
 }
 
@@ -117,15 +91,11 @@ async fn change_status_of_all(
 }
 
 /// Asks people in, all of them or none.
-pub(super) async fn invite(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn invite(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::Invite(read::invited_users(request)?);
     let receipt = state.directory.run(request.caller()?, command).await?;
     let users = receipt.users.iter();
-    let rows: Vec<OutputValue> =
-        users.map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
+    let rows: Vec<OutputValue> = users.map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
@@ -163,19 +133,13 @@ async fn load_organizations(
 /// How deep a sorted list may be paged through.
 const MAX_SORTED_OFFSET: u32 = 100_000;
 
-pub(super) async fn list(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
     let (offset, limit) = read::page_parameters(request, 200)?;
     let sort = parse_sort(state, request).await?;
     // Sorted people are held in memory up to the end of the page.
     if !sort.is_by_number() && offset > MAX_SORTED_OFFSET {
-        return Err(RequestError::invalid_member(
-            "offset",
-            FieldErrorKind::TooLong(MAX_SORTED_OFFSET as usize),
-        ));
+        return Err(RequestError::invalid_member("offset", FieldErrorKind::TooLong(MAX_SORTED_OFFSET as usize)));
     }
     let tests = user_predicates(state, request).await?;
     let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
@@ -193,14 +157,7 @@ pub(super) async fn list(
             page.rows.iter().map(row).collect::<Vec<OutputValue>>()
         }
     };
-    Ok(write::list_response(
-        request,
-        "users",
-        "user",
-        rows,
-        page.total,
-        offset.checked_div(limit).unwrap_or(0),
-    ))
+    Ok(write::list_response(request, "users", "user", rows, page.total, offset.checked_div(limit).unwrap_or(0)))
 }
 
 async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, RequestError> {
@@ -217,8 +174,7 @@ async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, 
         "created" => SortKey::Created,
         "updated" => SortKey::Updated,
         "organisation" => {
-            let all =
-                state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
+            let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
             let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
             SortKey::Organization(Arc::new(names))
         }
@@ -227,10 +183,7 @@ async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, 
     Ok(Sort { key, descending, nulls_last: false })
 }
 
-async fn user_predicates(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<Vec<UserPredicate>, RequestError> {
+async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<Vec<UserPredicate>, RequestError> {
     let mut tests = Vec::new();
     let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
     if let Some(word) = request.query.get("status") {
@@ -239,9 +192,8 @@ async fn user_predicates(
         tests.push(UserPredicate::Status(vec![status]));
     }
     if let Some(list) = read::list_parameter(request, "organisations")? {
-        tests.push(UserPredicate::Organization(
-            existing_item_ids(state, request, ItemKind::Organization, &list).await?,
-        ));
+        tests
+            .push(UserPredicate::Organization(existing_item_ids(state, request, ItemKind::Organization, &list).await?));
     }
     if let Some(list) = read::list_parameter(request, "usergroups")? {
         tests.push(UserPredicate::Group(existing_item_ids(state, request, ItemKind::Group, &list).await?));
@@ -259,16 +211,14 @@ async fn user_predicates(
         }
         tests.push(UserPredicate::Department(names));
     }
-    tests.extend(
-        read::list_parameter(request, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))),
-    );
+    tests.extend(read::list_parameter(request, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))));
     if let Some(text) = request.query.get("search") {
         let part = fold(text);
         let mut query = ItemQuery::all(ItemKind::Organization);
         query.predicates.push(directory::ItemPredicate::NameContains(part.clone()));
         let named = state.directory.items(request.caller()?, query).await?.rows;
         let organizations = named.iter().map(Item::id).collect();
-        tests.push(UserPredicate::AnyTextContains { substring: part, organizations: organizations });
+        tests.push(UserPredicate::AnyTextContains { substring: part, organizations });
     }
     let now = state.directory.now();
     let created = read::time_range_parameter(request, &["createddate", "createddatetime"], now)?;

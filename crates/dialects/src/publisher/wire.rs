@@ -3,11 +3,7 @@
 use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
-const fn complex(
-    name: &'static str,
-    object_schema: &'static ObjectSchema,
-    description: &'static str,
-) -> Property {
+const fn complex(name: &'static str, object_schema: &'static ObjectSchema, description: &'static str) -> Property {
     Property::new(name, ValueType::Object(object_schema), description)
 }
 const NUMBER: ValueType = ValueType::Integer;
@@ -26,18 +22,10 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         Property::text("mobile", Field::MobilePhone, "Mobile"),
         Property::text("jobtitle", Field::Title, "Job title"),
         Property::new("department", ValueType::Text, "Name of the department").field(Field::Department),
-        Property::new(
-            "status",
-            ValueType::Text,
-            "`active`, `disable`, `suspended`, `archive`; `pending` in answers",
-        )
-        .field(Field::Status),
-        complex(
-            "organisation",
-            &USER_ORGANIZATION,
-            "Where the user belongs; created when it has a name and is new",
-        )
-        .field(Field::Organization),
+        Property::new("status", ValueType::Text, "`active`, `disable`, `suspended`, `archive`; `pending` in answers")
+            .field(Field::Status),
+        complex("organisation", &USER_ORGANIZATION, "Where the user belongs; created when it has a name and is new")
+            .field(Field::Organization),
         complex("location", &LOCATION, "Work address"),
         Property::text("img", Field::Photo, "URL of a picture"),
         complex("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
@@ -86,8 +74,7 @@ pub(super) static USER_ORGANIZATION: ObjectSchema = ObjectSchema {
     properties: &[
         Property::new("orgname", ValueType::Text, "Its name"),
         Property::new("orgid", ValueType::Integer, "Its number"),
-        Property::new("orgaddressid", ValueType::Integer, "Number of one of its addresses")
-            .field(Field::Office),
+        Property::new("orgaddressid", ValueType::Integer, "Number of one of its addresses").field(Field::Office),
     ],
 };
 
@@ -155,19 +142,14 @@ pub(super) static ORGANIZATION: ObjectSchema = ObjectSchema {
     properties: &[
         Property::new("id", ValueType::Integer, "Number of the organisation"),
         Property::new("name", ValueType::Text, "Name, unique").field(Field::Name).required(),
-        Property::new("status", ValueType::Text, "`Active`, `Disabled`, `Suspended`, `Archived`")
-            .field(Field::Status),
+        Property::new("status", ValueType::Text, "`Active`, `Disabled`, `Suspended`, `Archived`").field(Field::Status),
         Property::new("autologin", ValueType::Boolean, "Kept as given"),
         Property::new("domains", ValueType::List("domain", &TEXT), "E-mail domains").field(Field::Domains),
         Property::new("homepage", ValueType::Integer, "Kept as given"),
         Property::new("guid", ValueType::Integer, "Kept as given"),
         Property::new("url", ValueType::Text, "Web site").field(Field::Url),
-        Property::new(
-            "addresses",
-            ValueType::List("address", &ValueType::Object(&ADDRESS)),
-            "Office addresses",
-        )
-        .field(Field::Addresses),
+        Property::new("addresses", ValueType::List("address", &ValueType::Object(&ADDRESS)), "Office addresses")
+            .field(Field::Addresses),
         Property::new("img", ValueType::Text, "URL of a picture").field(Field::Photo),
         Property::new("industry", ValueType::Integer, "Kept as given"),
         Property::new("category", ValueType::Integer, "Kept as given"),
@@ -249,14 +231,7 @@ macro_rules! list {
 }
 list!(USERS_BODY, USER_LIST, "UsersBody", "userlist", "users", &USER);
 list!(GROUPS_BODY, GROUP_LIST, "GroupsBody", "grouplist", "groups", &GROUP);
-list!(
-    ORGANIZATIONS_BODY,
-    ORGANIZATION_LIST,
-    "OrganisationsBody",
-    "organisationlist",
-    "organisations",
-    &ORGANIZATION
-);
+list!(ORGANIZATIONS_BODY, ORGANIZATION_LIST, "OrganisationsBody", "organisationlist", "organisations", &ORGANIZATION);
 list!(
     ORGANIZATION_GROUPS_BODY,
     ORGANIZATION_GROUP_LIST,
@@ -280,21 +255,13 @@ pub(super) static INVITATION: ObjectSchema = ObjectSchema {
     description: "People to be asked in by mail",
     properties: &[
         Property::new("emailAddress", ValueType::List("emailAddress", &TEXT), "Their e-mails").required(),
-        Property::new(
-            "sendInvitationNow",
-            ValueType::Boolean,
-            "`true`, or left out: mails are not kept for later",
-        ),
+        Property::new("sendInvitationNow", ValueType::Boolean, "`true`, or left out: mails are not kept for later"),
     ],
 };
 static ORGANIZATION_KEYS: ObjectSchema = ObjectSchema {
     name: "organisationkeys",
     description: "Organisations by number or name",
-    properties: &[Property::new(
-        "organisation",
-        ValueType::List("organisation", &TEXT),
-        "Numbers and names, mixed",
-    )],
+    properties: &[Property::new("organisation", ValueType::List("organisation", &TEXT), "Numbers and names, mixed")],
 };
 /// Which organisations a bulk call means.
 pub(super) static BULK_ORGANIZATIONS: ObjectSchema = ObjectSchema {
@@ -303,11 +270,8 @@ pub(super) static BULK_ORGANIZATIONS: ObjectSchema = ObjectSchema {
     properties: &[wrapped("organisations", &ORGANIZATION_KEYS)],
 };
 
-pub(super) static ERROR: ObjectSchema = ObjectSchema {
-    name: "ErrorBody",
-    description: "What went wrong",
-    properties: &[wrapped("error", &ERROR_INNER)],
-};
+pub(super) static ERROR: ObjectSchema =
+    ObjectSchema { name: "ErrorBody", description: "What went wrong", properties: &[wrapped("error", &ERROR_INNER)] };
 static ERROR_INNER: ObjectSchema = ObjectSchema {
     name: "error",
     description: "What went wrong",

@@ -44,11 +44,7 @@ pub(super) fn response(
     let body = match negotiated.format {
         Format::Xml => {
             let attributes = if has_atom_link(&out) { ATOM_NAMESPACE } else { "" };
-            xml::write(
-                xml::WriteOptions { declaration: XML_DECLARATION, root_attributes: attributes },
-                root,
-                &out,
-            )
+            xml::write(xml::WriteOptions { declaration: XML_DECLARATION, root_attributes: attributes }, root, &out)
         }
         Format::Json | Format::Form => json::write(&OutputValue::object(vec![(root, out)])),
     };
@@ -111,8 +107,7 @@ pub(super) fn named_summary(request: &DialectRequest, path: &str, id: u32, name:
 pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputValue {
     let mut members = vec![number("id", user.number)];
     let texts = |object_schema: &'static crate::kit::ObjectSchema| -> Vec<(Cow<'static, str>, OutputValue)> {
-        let known =
-            object_schema.text_properties().filter_map(|(m, field)| Some(text(m.name, user.text(field)?)));
+        let known = object_schema.text_properties().filter_map(|(m, field)| Some(text(m.name, user.text(field)?)));
         known.collect()
     };
     for property in wire::USER.properties.iter().skip(1) {
@@ -128,8 +123,7 @@ pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputVa
             "status" => put(OutputValue::text(status::user_status_name(user.status))),
             "organisation" => {
                 if let Some(organization) = organization {
-                    let mut inner =
-                        vec![text("orgname", &organization.name), number("orgid", organization.number)];
+                    let mut inner = vec![text("orgname", &organization.name), number("orgid", organization.number)];
                     inner.extend(user.office.map(|office| number("orgaddressid", office)));
                     put(OutputValue::Object(inner));
                 }
@@ -140,12 +134,10 @@ pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputVa
             "created" => put(OutputValue::Text(timestamps::day_first(user.created))),
             "updated" => put(OutputValue::Text(timestamps::day_first(user.updated))),
             "invited" => {
-                user.invited.into_iter().for_each(|time| put(OutputValue::Text(timestamps::day_first(time))))
+                user.invited.into_iter().for_each(|time| put(OutputValue::Text(timestamps::day_first(time))));
             }
             "lastlogin" => {
-                user.last_activity
-                    .into_iter()
-                    .for_each(|time| put(OutputValue::Text(timestamps::day_first(time))));
+                user.last_activity.into_iter().for_each(|time| put(OutputValue::Text(timestamps::day_first(time))));
             }
             _ => {
                 if let Some(value) = property.field.and_then(|field| user.text(field)) {
@@ -212,12 +204,7 @@ pub(super) fn list_response(
 }
 
 /// A whole group; `is_full` and `organisations`, how many its members belong to, are what only some calls answer.
-pub(super) fn group(
-    group: &Group,
-    members: &[u32],
-    is_full: bool,
-    organizations: Option<u32>,
-) -> OutputValue {
+pub(super) fn group(group: &Group, members: &[u32], is_full: bool, organizations: Option<u32>) -> OutputValue {
     let users = members.iter().map(|n| OutputValue::Integer((*n).into())).collect();
     let mut out = vec![
         number("id", group.number),

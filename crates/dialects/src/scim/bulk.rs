@@ -7,8 +7,8 @@
 use super::schema::text_list;
 use super::{errors, read, write};
 use crate::kit::{
-    AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue,
-    ParsedBody, RequestError, RequiredAccess,
+    AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue, ParsedBody,
+    RequestError, RequiredAccess,
 };
 use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
@@ -34,10 +34,7 @@ struct BulkResult {
     response: Option<OutputValue>,
 }
 
-pub(super) async fn bulk(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let body = read::body_object(request)?;
     let (mut operations, fail_on_errors) = parse_operations(body)?;
     let mut results: Vec<Option<BulkResult>> = operations.iter().map(|_| None).collect();
@@ -68,16 +65,14 @@ pub(super) async fn bulk(
         for (index, attributes) in
             deferred.extract_if(.., |(_, left_out)| references_are_resolved(left_out, &pending, &made))
         {
-            apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made)
-                .await?;
+            apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
         }
     }
     // Where too many failed, what was begun is still not left half done.
     for (index, attributes) in deferred {
         apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
     }
-    let answers =
-        operations.iter().zip(results).filter_map(|(operation, done)| Some(result_output(operation, done?)));
+    let answers = operations.iter().zip(results).filter_map(|(operation, done)| Some(result_output(operation, done?)));
     let out = OutputValue::object(vec![
         ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
         ("Operations", OutputValue::List("Operations", answers.collect())),
@@ -98,11 +93,7 @@ fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
 }
 
 /// Whether all that was left out refers to is made by now, or never will be.
-fn references_are_resolved(
-    attributes: &Object,
-    pending: &PendingOperations,
-    made: &HashMap<String, String>,
-) -> bool {
+fn references_are_resolved(attributes: &Object, pending: &PendingOperations, made: &HashMap<String, String>) -> bool {
     let mut references = Vec::new();
     attributes.members.iter().for_each(|(_, node)| collect_references(node, &mut references));
     references.iter().all(|id| made.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
@@ -162,8 +153,7 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
     }
     let fail_on_errors = match body.get("failOnErrors", Duplicates::LastWins) {
         Some(Node::Number(number) | Node::Text(number)) => {
-            let number: u64 =
-                number.parse().map_err(|_| invalid_syntax("failOnErrors must be a whole number"))?;
+            let number: u64 = number.parse().map_err(|_| invalid_syntax("failOnErrors must be a whole number"))?;
             if number == 0 { u64::MAX } else { number }
         }
         _ => u64::MAX,
@@ -182,9 +172,7 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
             Some(_) => return Err(invalid_version()),
         };
         let operation = BulkOperation {
-            method: text("method")
-                .ok_or_else(|| invalid_syntax("An operation needs a method"))?
-                .to_ascii_uppercase(),
+            method: text("method").ok_or_else(|| invalid_syntax("An operation needs a method"))?.to_ascii_uppercase(),
             path: text("path").ok_or_else(|| invalid_syntax("An operation needs a path"))?,
             bulk_id: text("bulkId"),
             version,
@@ -228,9 +216,8 @@ impl PendingOperations {
     /// The next operation to do: the first whose references are all made or never will be; where none is left but
     /// those that wait for one another, the first of those that makes something, without its references.
     fn next(&mut self, operations: &[BulkOperation]) -> Option<(usize, bool)> {
-        let is_ready = |(_, references): &(usize, Vec<String>)| {
-            !references.iter().any(|id| self.pending_bulk_ids.contains(id))
-        };
+        let is_ready =
+            |(_, references): &(usize, Vec<String>)| !references.iter().any(|id| self.pending_bulk_ids.contains(id));
         let ready = self.queue.iter().position(is_ready);
         let is_post = |(n, _): &(usize, Vec<String>)| operations[*n].method == "POST";
         let index = ready.or_else(|| self.queue.iter().position(is_post));
@@ -254,7 +241,7 @@ fn collect_references<'a>(node: &'a Node, references: &mut Vec<&'a str>) {
         Node::Text(text) => references.extend(bulk_id_reference(text)),
         Node::List(nodes) => nodes.iter().for_each(|node| collect_references(node, references)),
         Node::Object(object) => {
-            object.members.iter().for_each(|(_, node)| collect_references(node, references))
+            object.members.iter().for_each(|(_, node)| collect_references(node, references));
         }
         Node::Null | Node::Number(_) | Node::Bool(_) => {}
     }
@@ -278,9 +265,7 @@ fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>)
             object.members.retain_mut(|(_, node)| {
                 let keep = match node {
                     Node::Text(_) => !is_open(node),
-                    Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => {
-                        false
-                    }
+                    Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => false,
                     node => {
                         any |= remove_unresolved_references(node, made);
                         true
@@ -305,19 +290,13 @@ fn resolve_references(node: &mut Node, made: &HashMap<String, String>) -> Result
             Ok(())
         }
         Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve_references(node, made)),
-        Node::Object(object) => {
-            object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, made))
-        }
+        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, made)),
         Node::Null | Node::Number(_) | Node::Bool(_) => Ok(()),
     }
 }
 
 fn unresolved_reference(bulk_id: &str) -> RequestError {
-    RequestError::dialect_specific(
-        StatusCode::CONFLICT,
-        "invalidValue",
-        format!("bulkId:{bulk_id} was not made"),
-    )
+    RequestError::dialect_specific(StatusCode::CONFLICT, "invalidValue", format!("bulkId:{bulk_id} was not made"))
 }
 
 /// Does one operation as the request it is. Only what concerns the whole of the bulk is a fault.
@@ -388,11 +367,8 @@ fn prepare_sub_request(
     let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
     // Nobody has asked for the body yet, so this is the one that will be seen.
     drop(sub_request.parsed_body.set(Ok(body)));
-    let matched = state
-        .routes
-        .find(&sub_request.path)
-        .and_then(|references| references.matched)
-        .ok_or(RequestError::NoRoute)?;
+    let matched =
+        state.routes.find(&sub_request.path).and_then(|references| references.matched).ok_or(RequestError::NoRoute)?;
     let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(invalid_syntax("Only users and groups can be changed in bulk"));

@@ -99,19 +99,12 @@ fn authentication_scheme(scheme: &[&'static str; 4]) -> OutputValue {
 }
 
 fn meta(kind: &'static str, location: String) -> OutputValue {
-    OutputValue::object(vec![
-        ("resourceType", OutputValue::text(kind)),
-        ("location", OutputValue::Text(location)),
-    ])
+    OutputValue::object(vec![("resourceType", OutputValue::text(kind)), ("location", OutputValue::Text(location))])
 }
 
 fn complete_list(request: &DialectRequest, outs: Vec<OutputValue>) -> DialectResponse {
-    let page_info = PageInfo {
-        total_results: outs.len() as u64,
-        start_index: Some(1),
-        next_cursor: None,
-        previous_cursor: None,
-    };
+    let page_info =
+        PageInfo { total_results: outs.len() as u64, start_index: Some(1), next_cursor: None, previous_cursor: None };
     write::list(request, page_info, outs)
 }
 
@@ -129,10 +122,7 @@ pub(super) async fn schema(_: &AppState, request: &DialectRequest) -> Result<Dia
     Ok(write::response(request, StatusCode::OK, &write::schema(request, named.ok_or_else(not_found)?)))
 }
 
-pub(super) async fn resource_types(
-    _: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn resource_types(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     reject_filter(request)?;
     Ok(complete_list(
         request,
@@ -140,26 +130,14 @@ pub(super) async fn resource_types(
     ))
 }
 
-pub(super) async fn resource_type(
-    _: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
-    let named = [&USER_TYPE, &GROUP_TYPE]
-        .into_iter()
-        .find(|resource_type| resource_type.name == request.path_param(0));
-    Ok(write::response(
-        request,
-        StatusCode::OK,
-        &describe_resource_type(request, named.ok_or_else(not_found)?),
-    ))
+pub(super) async fn resource_type(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let named = [&USER_TYPE, &GROUP_TYPE].into_iter().find(|resource_type| resource_type.name == request.path_param(0));
+    Ok(write::response(request, StatusCode::OK, &describe_resource_type(request, named.ok_or_else(not_found)?)))
 }
 
 fn describe_resource_type(request: &DialectRequest, resource_type: &ResourceType) -> OutputValue {
     let extension = |schema: &&super::wire::Schema| {
-        OutputValue::object(vec![
-            ("schema", OutputValue::text(schema.urn)),
-            ("required", OutputValue::Bool(false)),
-        ])
+        OutputValue::object(vec![("schema", OutputValue::text(schema.urn)), ("required", OutputValue::Bool(false))])
     };
     let mut members = vec![
         ("schemas", text_list(&[&format!("{CORE_URN}:ResourceType")])),

@@ -4,9 +4,7 @@
 use super::schema::text_list;
 use super::wire::{self, Schema};
 use super::write;
-use crate::kit::{
-    DialectRequest, DialectResponse, ObjectSchema, OutputValue, Property, RequestError, ValueType,
-};
+use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, Property, RequestError, ValueType};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
@@ -49,11 +47,9 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimEr
         RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow")
         }
-        RequestError::UnsupportedMediaType(_) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "",
-            "The body must be application/scim+json or application/json",
-        ),
+        RequestError::UnsupportedMediaType(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "The body must be application/scim+json or application/json")
+        }
         RequestError::NotAcceptable => {
             (StatusCode::NOT_ACCEPTABLE, "", "Answers are application/scim+json or application/json")
         }
@@ -99,9 +95,7 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         )
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
-        DirectoryError::ConnectionEnded => {
-            (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this")
-        }
+        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this"),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
             (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high")
         }
@@ -111,9 +105,7 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         DirectoryError::VersionMismatch => {
             (StatusCode::PRECONDITION_FAILED, "", "The resource is not of the version in If-Match any more")
         }
-        DirectoryError::Conflict => {
-            (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again")
-        }
+        DirectoryError::Conflict => (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again"),
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
@@ -158,9 +150,7 @@ fn field_name(field: Field) -> String {
 fn attribute_path(object_schema: &ObjectSchema, field: Field) -> Option<String> {
     object_schema.properties.iter().find_map(|property: &Property| match property.value_type {
         _ if property.field == Some(field) => Some(property.name.to_owned()),
-        ValueType::Object(inner) => {
-            attribute_path(inner, field).map(|sub| format!("{}.{sub}", property.name))
-        }
+        ValueType::Object(inner) => attribute_path(inner, field).map(|sub| format!("{}.{sub}", property.name)),
         _ => None,
     })
 }

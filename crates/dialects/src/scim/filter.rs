@@ -90,11 +90,7 @@ impl<'a> Parser<'a> {
     }
 
     fn error_at(&self, at: usize, what: impl Into<String>) -> ParseError {
-        ParseError {
-            position: self.text[..at].chars().count() + 1,
-            reason: what.into(),
-            is_unknown_attribute: false,
-        }
+        ParseError { position: self.text[..at].chars().count() + 1, reason: what.into(), is_unknown_attribute: false }
     }
 
     pub(super) fn error(&self, what: impl Into<String>) -> ParseError {
@@ -103,10 +99,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn unknown_attribute(&self, at: usize, name: &str) -> ParseError {
         if is_attribute_name(name) {
-            ParseError {
-                is_unknown_attribute: true,
-                ..self.error_at(at, format!("there is no attribute {name}"))
-            }
+            ParseError { is_unknown_attribute: true, ..self.error_at(at, format!("there is no attribute {name}")) }
         } else {
             self.error_at(at, "an attribute is expected")
         }
@@ -204,8 +197,7 @@ impl<'a> Parser<'a> {
             Scope::Unknown => return self.parse_unknown_comparison(start, name),
             Scope::ValuePath(object_schema) => object_schema,
             Scope::Resource(resource) => {
-                let resolved =
-                    self.find(resource, name).ok_or_else(|| self.unknown_attribute(start, name))?;
+                let resolved = self.find(resource, name).ok_or_else(|| self.unknown_attribute(start, name))?;
                 return match resolved {
                     ResolvedName::Extension(schema) => match self.parse_operator()? {
                         CompareOp::Present => Ok(extension_present(schema.object_schema)),
@@ -214,9 +206,7 @@ impl<'a> Parser<'a> {
                     ResolvedName::Attribute(attribute) if self.rest().starts_with('[') => {
                         self.parse_value_filter(start, attribute, depth)
                     }
-                    ResolvedName::Attribute(attribute) => {
-                        self.parse_attribute_comparison(start, resource, attribute)
-                    }
+                    ResolvedName::Attribute(attribute) => self.parse_attribute_comparison(start, resource, attribute),
                 };
             }
         };
@@ -240,20 +230,14 @@ impl<'a> Parser<'a> {
     }
 
     /// `emails[…]`, perhaps with `.value eq "x"` behind it, as Entra sends it.
-    fn parse_value_filter(
-        &mut self,
-        start: usize,
-        attribute: Attribute,
-        depth: usize,
-    ) -> ParseResult<Filter> {
+    fn parse_value_filter(&mut self, start: usize, attribute: Attribute, depth: usize) -> ParseResult<Filter> {
         let (filter, sub) = self.parse_value_path(&attribute, depth)?;
         let field = attribute.property.field.ok_or_else(|| self.error_at(start, "it has no values"))?;
         let Some(sub) = sub else { return Ok(Filter::ValuePath(field, Box::new(filter))) };
         let part = sub.field.ok_or_else(|| self.error_at(start, "it cannot be filtered by"))?;
         let op = self.parse_operator()?;
         // As everywhere, `ne` is the opposite of `eq`: no value that meets the condition is this.
-        let (op, is_opposite) =
-            if op == CompareOp::NotEqual { (CompareOp::Equal, true) } else { (op, false) };
+        let (op, is_opposite) = if op == CompareOp::NotEqual { (CompareOp::Equal, true) } else { (op, false) };
         let test = self.parse_comparison_value(sub, part, None, op)?;
         let resolved = Filter::ValuePath(field, Box::new(Filter::All(vec![filter, test])));
         Ok(if is_opposite { Filter::Not(Box::new(resolved)) } else { resolved })
@@ -266,9 +250,7 @@ impl<'a> Parser<'a> {
         depth: usize,
     ) -> ParseResult<(Filter, Option<&'static Property>)> {
         let object_schema = match attribute.object_schema() {
-            Some(object_schema) if attribute.is_multi_valued() && attribute.sub_attribute.is_none() => {
-                object_schema
-            }
+            Some(object_schema) if attribute.is_multi_valued() && attribute.sub.is_none() => object_schema,
             _ => return Err(self.error("only an attribute with several values takes a condition")),
         };
         let outer = std::mem::replace(&mut self.scope, Scope::ValuePath(object_schema));
@@ -305,21 +287,19 @@ impl<'a> Parser<'a> {
         attribute: Attribute,
     ) -> ParseResult<Filter> {
         let op = self.parse_operator()?;
-        let Attribute { property: member, sub_attribute: sub, .. } = attribute;
+        let Attribute { property: member, sub, .. } = attribute;
         match (member.name, sub.map(|sub| sub.name)) {
             ("schemas", None) => return self.parse_schemas_comparison(resource, op),
             ("meta", Some("resourceType")) => {
                 // Known before anybody is looked at.
                 let parts = vec![(Field::Kind, AttributeValue::text(resource.name))];
-                let holds =
-                    self.parse_comparison_value(attribute.leaf(), Field::Kind, None, op)?.matches(&parts);
+                let holds = self.parse_comparison_value(attribute.leaf(), Field::Kind, None, op)?.matches(&parts);
                 return Ok(if holds { Filter::always() } else { Filter::never() });
             }
             _ => {}
         }
         let no_filter = || self.error_at(start, format!("{} cannot be filtered by", attribute.leaf().name));
-        if attribute.leaf().characteristics.not_filterable || attribute.leaf().direction == Direction::Request
-        {
+        if attribute.leaf().characteristics.not_filterable || attribute.leaf().direction == Direction::Request {
             return Err(no_filter());
         }
         let Some(object_schema) = object_schema_of(member) else {
@@ -329,14 +309,11 @@ impl<'a> Parser<'a> {
         let sub = sub.or_else(|| find_property(object_schema, "value").filter(|_| op != CompareOp::Present));
         let multi_valued = member.field;
         match sub {
-            None if op == CompareOp::Present => {
-                Ok(Filter::Any(presence_filters(object_schema, multi_valued)))
-            }
+            None if op == CompareOp::Present => Ok(Filter::Any(presence_filters(object_schema, multi_valued))),
             None => Err(self.error_at(start, format!("{} has parts; name one", member.name))),
             Some(sub) => {
                 let leaf = sub.field.ok_or_else(no_filter)?;
-                let (field, part) =
-                    multi_valued.map_or((leaf, None), |multi_valued| (multi_valued, Some(leaf)));
+                let (field, part) = multi_valued.map_or((leaf, None), |multi_valued| (multi_valued, Some(leaf)));
                 self.parse_comparison_value(sub, field, part, op)
             }
         }
@@ -377,15 +354,10 @@ impl<'a> Parser<'a> {
         }
         self.skip_whitespace();
         let start = self.offset;
-        let is_text =
-            matches!(property.value_type, ValueType::Text | ValueType::Guid | ValueType::Reference(_));
+        let is_text = matches!(property.value_type, ValueType::Text | ValueType::Guid | ValueType::Reference(_));
         let allows_unquoted = matches!(
             op,
-            CompareOp::Equal
-                | CompareOp::NotEqual
-                | CompareOp::Contains
-                | CompareOp::StartsWith
-                | CompareOp::EndsWith
+            CompareOp::Equal | CompareOp::NotEqual | CompareOp::Contains | CompareOp::StartsWith | CompareOp::EndsWith
         );
         let value = self.parse_literal(is_text && allows_unquoted)?;
         if value == Literal::Null {
@@ -403,15 +375,12 @@ impl<'a> Parser<'a> {
             (ValueType::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
                 (
-                    AttributeValue::Bool(
-                        value.map_err(|_| self.error_at(start, "true or false is expected"))?,
-                    ),
+                    AttributeValue::Bool(value.map_err(|_| self.error_at(start, "true or false is expected"))?),
                     is_equality,
                 )
             }
             (ValueType::Integer, Literal::Number(number)) => {
-                let number =
-                    number.parse().map_err(|_| self.error_at(start, "a whole number is expected"))?;
+                let number = number.parse().map_err(|_| self.error_at(start, "a whole number is expected"))?;
                 (AttributeValue::Integer(number), !is_text_op)
             }
             (ValueType::Timestamp, Literal::Text(text)) => {
@@ -455,11 +424,7 @@ impl<'a> Parser<'a> {
             "false" => Ok(Literal::Bool(false)),
             "null" => Ok(Literal::Null),
             _ if serde_json::from_str::<serde_json::Number>(word).is_ok() => Ok(Literal::Number(word.into())),
-            _ if allows_unquoted
-                && !self.is_strict
-                && !word.is_empty()
-                && !word.contains(['"', '(', '[']) =>
-            {
+            _ if allows_unquoted && !self.is_strict && !word.is_empty() && !word.contains(['"', '(', '[']) => {
                 Ok(Literal::Text(word.into()))
             }
             _ => Err(self.error_at(start, "a text in quotes, a number, true, false or null is expected")),
@@ -467,18 +432,13 @@ impl<'a> Parser<'a> {
     }
 
     /// `schemas eq "urn:…"`: which extensions somebody uses.
-    fn parse_schemas_comparison(
-        &mut self,
-        resource: &'static ResourceType,
-        op: CompareOp,
-    ) -> ParseResult<Filter> {
+    fn parse_schemas_comparison(&mut self, resource: &'static ResourceType, op: CompareOp) -> ParseResult<Filter> {
         if op == CompareOp::Present {
             return Ok(Filter::always());
         }
         self.skip_whitespace();
         let start = self.offset;
-        let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.parse_literal(true)?, op)
-        else {
+        let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.parse_literal(true)?, op) else {
             return Err(self.error_at(start, "schemas are only equal to a URN or not"));
         };
         let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);
@@ -517,20 +477,16 @@ pub(super) fn extension_present(object_schema: &'static ObjectSchema) -> Filter 
         None => property.field.into_iter().map(|field| presence_filter(field, None)).collect(),
     };
     // What is always there says nothing.
-    let settable =
-        object_schema.properties.iter().filter(|property| property.direction != Direction::Response);
+    let settable = object_schema.properties.iter().filter(|property| property.direction != Direction::Response);
     Filter::Any(settable.flat_map(of_member).collect())
 }
 
 /// Tests for each part of a complex attribute.
 fn presence_filters(object_schema: &'static ObjectSchema, multi_valued: Option<Field>) -> Vec<Filter> {
-    let parts = object_schema
-        .properties
-        .iter()
-        .filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
+    let parts =
+        object_schema.properties.iter().filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
     let of_part = |part: Field| {
-        multi_valued
-            .map_or(presence_filter(part, None), |multi_valued| presence_filter(multi_valued, Some(part)))
+        multi_valued.map_or(presence_filter(part, None), |multi_valued| presence_filter(multi_valued, Some(part)))
     };
     parts.filter_map(|sub| sub.field.map(of_part)).collect()
 }

@@ -14,9 +14,7 @@ use uuid::Uuid;
 /// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
 pub fn filter(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    for (resource, is_strict) in
-        [(&USER_TYPE, false), (&GROUP_TYPE, false), (&USER_TYPE, true), (&GROUP_TYPE, true)]
-    {
+    for (resource, is_strict) in [(&USER_TYPE, false), (&GROUP_TYPE, false), (&USER_TYPE, true), (&GROUP_TYPE, true)] {
         let parse = |text: &str| parse(text, resource, is_strict, MAX_LENGTH);
         let characters = text.chars().count();
         let _ = Parser::parse_path(text, resource, is_strict).map_err(|error| assert!(error.position >= 1));
@@ -35,8 +33,7 @@ pub fn filter(bytes: &[u8]) {
             Ok(read) => assert_eq!(without_presence_case(read), without_presence_case(filter), "{written}"),
             // With all its brackets written down it may be more than is taken.
             Err(error) => {
-                let is_limit =
-                    ["nested deeper", "longer than"].iter().any(|what| error.reason.contains(what));
+                let is_limit = ["nested deeper", "longer than"].iter().any(|what| error.reason.contains(what));
                 assert!(is_limit, "{written}: {error:?}");
             }
         }
@@ -82,8 +79,7 @@ impl Printer {
             Some(bracketed(own, parts.join(word)))
         };
         if let Self::Resource(resource) = self {
-            let used =
-                resource.extensions.iter().find(|schema| *filter == extension_present(schema.object_schema));
+            let used = resource.extensions.iter().find(|schema| *filter == extension_present(schema.object_schema));
             match (used, filter) {
                 (Some(schema), _) => return Some(format!("schemas eq {}", quote(schema.urn))),
                 (_, Filter::All(filters)) if filters.is_empty() => return Some("schemas pr".into()),
@@ -92,20 +88,15 @@ impl Printer {
             }
         }
         match filter {
-            Filter::All(filters) if filters.len() > 1 => {
-                joined(filters, Precedence::And, " and ", Precedence::Term)
-            }
-            Filter::Any(filters) if filters.len() > 1 => {
-                joined(filters, Precedence::Or, " or ", Precedence::And)
-            }
+            Filter::All(filters) if filters.len() > 1 => joined(filters, Precedence::And, " and ", Precedence::Term),
+            Filter::Any(filters) if filters.len() > 1 => joined(filters, Precedence::Or, " or ", Precedence::And),
             Filter::All(_) | Filter::Any(_) => None,
             Filter::Not(inner) => Some(format!("not ({})", self.print(inner, Precedence::Or)?)),
             Filter::Comparison(test) => self.print_comparison(test),
             Filter::ValuePath(field, inner) => {
                 let Self::Resource(resource) = self else { return None };
-                let is_it = |property: &&Property| {
-                    property.field == Some(*field) && object_schema_of(property).is_some()
-                };
+                let is_it =
+                    |property: &&Property| property.field == Some(*field) && object_schema_of(property).is_some();
                 let (prefix, property) = members(resource).find(|(_, member)| is_it(member))?;
                 let inner = Self::ValuePath(object_schema_of(property)?).print(inner, Precedence::Or)?;
                 Some(format!("{prefix}{}[{inner}]", property.name))
@@ -115,26 +106,21 @@ impl Printer {
 
     fn print_comparison(self, test: &Comparison) -> Option<String> {
         let fits = |property: &Property| {
-            let is_alike =
-                property.characteristics.case_exact == test.case_exact || test.op == CompareOp::Present;
+            let is_alike = property.characteristics.case_exact == test.case_exact || test.op == CompareOp::Present;
             is_alike && !property.characteristics.not_filterable && property.direction != Direction::Request
         };
         let name = match self {
             Self::ValuePath(object_schema) => {
-                let mut found =
-                    object_schema.properties.iter().filter(|property| property.field == Some(test.field));
+                let mut found = object_schema.properties.iter().filter(|property| property.field == Some(test.field));
                 found.find(|property| fits(property))?.name.to_owned()
             }
             Self::Resource(resource) => members(resource).find_map(|(prefix, member)| {
                 let Some(object_schema) = object_schema_of(member) else {
-                    let is_it =
-                        test.sub_attribute.is_none() && member.field == Some(test.field) && fits(member);
+                    let is_it = test.sub_attribute.is_none() && member.field == Some(test.field) && fits(member);
                     return is_it.then(|| format!("{prefix}{}", member.name));
                 };
-                let (plural, leaf) =
-                    test.sub_attribute.map_or((None, test.field), |part| (Some(test.field), part));
-                let mut subs =
-                    object_schema.properties.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
+                let (plural, leaf) = test.sub_attribute.map_or((None, test.field), |part| (Some(test.field), part));
+                let mut subs = object_schema.properties.iter().filter(|sub| sub.field == Some(leaf) && fits(sub));
                 let sub = subs.find(|_| member.field == plural)?;
                 Some(format!("{prefix}{}.{}", member.name, sub.name))
             })?,
@@ -163,10 +149,8 @@ impl Printer {
 
 /// Every attribute of a resource, with what stands in front of its name.
 fn members(resource: &'static ResourceType) -> impl Iterator<Item = (String, &'static Property)> {
-    let own = [resource.schema.object_schema, &COMMON_ATTRIBUTES]
-        .map(|object_schema| (String::new(), object_schema));
-    let extensions =
-        resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.object_schema));
+    let own = [resource.schema.object_schema, &COMMON_ATTRIBUTES].map(|object_schema| (String::new(), object_schema));
+    let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.object_schema));
     own.into_iter()
         .chain(extensions)
         .flat_map(|(prefix, record)| record.properties.iter().map(move |property| (prefix.clone(), property)))

@@ -6,13 +6,10 @@ use super::users::{check_if_match, no_content, not_modified};
 use super::wire::{GROUP_TYPE, USER_TYPE};
 use super::{read, tree, write};
 use crate::kit::{
-    AppState, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody,
-    json,
+    AppState, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody, json,
 };
 use bytes::Bytes;
-use directory::{
-    BoxFuture, Caller, Command, Directory, DirectoryError, GroupEdit, Item, ItemId, ItemKey, ItemKind,
-};
+use directory::{BoxFuture, Caller, Command, Directory, DirectoryError, GroupEdit, Item, ItemId, ItemKey, ItemKind};
 use http::StatusCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,10 +19,7 @@ const MEMBERS_PER_READ: u32 = 1_000;
 /// Up to how many bytes an answer is put together before any of it is sent.
 const MAX_BUFFERED_BYTES: usize = 65_536;
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, true)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateGroup(edit)).await?;
@@ -35,10 +29,7 @@ pub(super) async fn create(
 
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
-    let item = state
-        .directory
-        .item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0)))
-        .await?;
+    let item = state.directory.item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0))).await?;
     let etag = write::group_etag(&item);
     if read::matches_etag(request, "if-none-match", &etag) == Some(true) {
         return Ok(not_modified(&etag));
@@ -46,10 +37,7 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
-pub(super) async fn replace(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, false)?;
     let item = change_group(state, request, |_| Ok(edit.clone())).await?;
@@ -58,19 +46,14 @@ pub(super) async fn replace(
 
 /// Answers 204 unless attributes were asked for (RFC 7644 section 3.5.2): what one member costs must not depend on how
 /// many there are.
-pub(super) async fn modify(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let former = read::normalizer(request, &GROUP_TYPE);
     let operations = read::patch_operations(request, &former)?;
     let mut all_members = Vec::new();
     if read::needs_all_members(&operations, &former)? {
-        let item = state
-            .directory
-            .item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0)))
-            .await?;
+        let item =
+            state.directory.item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0))).await?;
         let members = state.directory.members(request.caller()?, item.id()).await?;
         all_members.extend(members.into_iter().map(|(id, _)| id));
     }
@@ -83,10 +66,7 @@ pub(super) async fn modify(
     Ok(write::with_resource_headers(no_content(), None, &write::group_etag(&item)))
 }
 
-pub(super) async fn delete(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let key = read::group_key(request.path_param(0));
     let mut command = Command::DeleteItem { kind: ItemKind::Group, item: key.clone() };
     if request.headers.contains_key("if-match") {
@@ -106,11 +86,10 @@ async fn change_group(
     let caller = request.caller()?;
     let item = state.directory.item(caller, ItemKind::Group, read::group_key(request.path_param(0))).await?;
     check_if_match(request, &write::group_etag(&item))?;
-    let before =
-        match tree::from_output(&write::group(&write::base_url(request), &item, &Projection::default())) {
-            Node::Object(written) => read::normalize_stored(&written, &GROUP_TYPE)?,
-            _ => Object::default(),
-        };
+    let before = match tree::from_output(&write::group(&write::base_url(request), &item, &Projection::default())) {
+        Node::Object(written) => read::normalize_stored(&written, &GROUP_TYPE)?,
+        _ => Object::default(),
+    };
     let mut command = Command::UpdateGroup { group: ItemKey::Id(item.id()), edit: change(&before)? };
     if request.headers.contains_key("if-match") {
         command = Command::IfVersion(item.version(), Box::new(command));
@@ -228,12 +207,7 @@ impl ChunkSource for JsonStream {
     }
 }
 
-fn members_json(
-    base: &str,
-    members: &[(directory::UserId, u32)],
-    sub_attributes: &[&str],
-    is_first: bool,
-) -> String {
+fn members_json(base: &str, members: &[(directory::UserId, u32)], sub_attributes: &[&str], is_first: bool) -> String {
     let mut text = String::with_capacity(members.len() * 160);
     for (n, (id, _)) in members.iter().enumerate() {
         if n > 0 || !is_first {

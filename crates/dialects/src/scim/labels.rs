@@ -22,8 +22,7 @@ pub(super) async fn load(
     }
     let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
     let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, *id));
-    let organizations =
-        users.iter().filter_map(|user| user.organization).map(|id| (ItemKind::Organization, id));
+    let organizations = users.iter().filter_map(|user| user.organization).map(|id| (ItemKind::Organization, id));
     let shows_folders = projection.includes_sub_attribute(wire::MUSTER_SCHEMA.urn, "folders");
     let references = groups
         .filter(|_| projection.includes("groups"))
@@ -31,9 +30,7 @@ pub(super) async fn load(
         .chain(organizations.filter(|_| projection.includes(wire::ENTERPRISE_SCHEMA.urn)));
     for (kind, id) in references {
         // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
-        if labels.items.contains_key(&id)
-            || (kind != ItemKind::Organization && labels.items.len() >= MAX_LABELS)
-        {
+        if labels.items.contains_key(&id) || (kind != ItemKind::Organization && labels.items.len() >= MAX_LABELS) {
             continue;
         }
         match state.directory.item(caller, kind, ItemKey::Id(id)).await {

@@ -42,8 +42,7 @@ pub(super) async fn resolve(
             if !is_equality {
                 return Err(invalid_filter("A member's value is only equal to an id or not"));
             }
-            let groups: Vec<ItemId> = match state.directory.user(request.caller()?, read::user_key(id)).await
-            {
+            let groups: Vec<ItemId> = match state.directory.user(request.caller()?, read::user_key(id)).await {
                 Ok(user) => user.groups,
                 Err(directory::DirectoryError::NoSuchUser) => Vec::new(),
                 Err(error) => return Err(error.into()),

@@ -108,12 +108,8 @@ message!(
     "Many requests in one (RFC 7644 section 3.7)",
     [
         Property::new("failOnErrors", ValueType::Integer, "After how many errors to stop"),
-        Property::new(
-            "Operations",
-            ValueType::List("Operations", &ValueType::Object(&BULK_OPERATION)),
-            "The requests"
-        )
-        .required(),
+        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_OPERATION)), "The requests")
+            .required(),
     ]
 );
 message!(
@@ -121,8 +117,7 @@ message!(
     "BulkOperation",
     "One request",
     [
-        Property::new("method", ValueType::Enum(&["POST", "PUT", "PATCH", "DELETE"]), "What to do")
-            .required(),
+        Property::new("method", ValueType::Enum(&["POST", "PUT", "PATCH", "DELETE"]), "What to do").required(),
         Property::new("bulkId", ValueType::Text, "A name by which others may refer to what a POST creates"),
         Property::new("version", ValueType::Text, "As in `If-Match`"),
         Property::new("path", ValueType::Text, "Below the base path").required(),
@@ -140,12 +135,8 @@ message!(
             "`urn:ietf:params:scim:api:messages:2.0:BulkResponse`"
         )
         .always_returned(),
-        Property::new(
-            "Operations",
-            ValueType::List("Operations", &ValueType::Object(&BULK_RESULT)),
-            "One each"
-        )
-        .always_returned(),
+        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_RESULT)), "One each")
+            .always_returned(),
     ]
 );
 message!(
@@ -183,8 +174,7 @@ const fn boolean(name: &'static str, description: &'static str) -> Property {
 const SCHEMAS_PROPERTY: Property =
     Property::new("schemas", ValueType::List("schemas", &ValueType::Text), "The schema of this document")
         .always_returned();
-const META_PROPERTY: Property =
-    Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
+const META_PROPERTY: Property = Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
 message!(
     SERVICE_PROVIDER_CONFIG,
     "ServiceProviderConfig",
@@ -284,12 +274,8 @@ message!(
         text("id", "Its URN"),
         text("name", "Its name"),
         text("description", "What it is"),
-        Property::new(
-            "attributes",
-            ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)),
-            "Its attributes"
-        )
-        .always_returned(),
+        Property::new("attributes", ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)), "Its attributes")
+            .always_returned(),
         META_PROPERTY,
     ]
 );
@@ -308,11 +294,7 @@ message!(
             ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)),
             "The parts of a complex one"
         ),
-        Property::new(
-            "canonicalValues",
-            ValueType::List("canonicalValues", &ValueType::Text),
-            "Usual values"
-        ),
+        Property::new("canonicalValues", ValueType::List("canonicalValues", &ValueType::Text), "Usual values"),
         Property::new("caseExact", ValueType::Boolean, "Whether case counts"),
         text("mutability", "`readOnly`, `readWrite`, `immutable` or `writeOnly`"),
         text("returned", "`always`, `never`, `default` or `request`"),

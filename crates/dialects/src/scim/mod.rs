@@ -39,10 +39,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     name: "scim",
     description: "SCIM 2.0 for identity providers: users and groups as JSON, with a bearer token",
     routes: routes::ROUTES,
-    claims_path: claims_path,
+    claims_path,
     has_format_suffixes: false,
     method_override: |_| None,
-    check_acceptable: check_acceptable,
+    check_acceptable,
     credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
     error_response: errors::error_response,
@@ -55,9 +55,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     xml_names: None,
     curl_examples: |CurlTarget { url, key, email, .. }| {
         let filter = format!("filter=userName eq \"{email}\"");
-        vec![format!(
-            "curl -G -H 'Authorization: Bearer {key}' '{url}/scim/v2/Users' --data-urlencode '{filter}'"
-        )]
+        vec![format!("curl -G -H 'Authorization: Bearer {key}' '{url}/scim/v2/Users' --data-urlencode '{filter}'")]
     },
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],

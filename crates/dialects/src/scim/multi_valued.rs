@@ -18,8 +18,7 @@ pub(super) fn values(container: &Object, property: &Property) -> Vec<Object> {
 
 /// Puts values in the place of those that are there.
 pub(super) fn set_values(container: &mut Object, property: &Property, entries: Vec<Object>) {
-    let nodes: Vec<Node> =
-        entries.into_iter().filter(|e| !e.members.is_empty()).map(sort_members(property)).collect();
+    let nodes: Vec<Node> = entries.into_iter().filter(|e| !e.members.is_empty()).map(sort_members(property)).collect();
     object::set(container, property.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
 }
 
@@ -27,9 +26,8 @@ pub(super) fn set_values(container: &mut Object, property: &Property, entries: V
 fn sort_members(property: &Property) -> impl Fn(Object) -> Node {
     let object_schema = object_schema_of(property);
     move |mut entry| {
-        let index = |name: &str| {
-            object_schema.and_then(|r| r.properties.iter().position(|property| property.name == name))
-        };
+        let index =
+            |name: &str| object_schema.and_then(|r| r.properties.iter().position(|property| property.name == name));
         entry.members.sort_by_key(|(name, _)| index(name));
         Node::Object(entry)
     }
@@ -38,9 +36,7 @@ fn sort_members(property: &Property) -> impl Fn(Object) -> Node {
 /// Whether two texts of an attribute are equal: in any case, unless it is `caseExact`.
 fn is_equal(property: &Property, one: &Node, other: &Node) -> bool {
     match (one, other) {
-        (Node::Text(one), Node::Text(other)) if !property.characteristics.case_exact => {
-            fold(one) == fold(other)
-        }
+        (Node::Text(one), Node::Text(other)) if !property.characteristics.case_exact => fold(one) == fold(other),
         _ => one == other,
     }
 }
@@ -64,8 +60,8 @@ impl ComparisonKey {
             return Self::Empty;
         }
         let folded = |name: &str| {
-            let is_exact = find_property(object_schema, name)
-                .is_some_and(|property| property.characteristics.case_exact);
+            let is_exact =
+                find_property(object_schema, name).is_some_and(|property| property.characteristics.case_exact);
             object::get(entry, name).map(|node| match node {
                 Node::Text(text) if !is_exact => Node::Text(fold(text)),
                 node => node.clone(),
@@ -75,8 +71,7 @@ impl ComparisonKey {
             return Self::Value(value, folded("type"));
         }
         let names = entry.members.iter().map(|(name, _)| name).filter(|name| *name != "primary");
-        let mut parts: Vec<(String, Node)> =
-            names.filter_map(|name| Some((name.clone(), folded(name)?))).collect();
+        let mut parts: Vec<(String, Node)> = names.filter_map(|name| Some((name.clone(), folded(name)?))).collect();
         parts.sort_by(|(one, _), (other, _)| one.cmp(other));
         Self::SubAttributes(parts)
     }
@@ -84,9 +79,7 @@ impl ComparisonKey {
     /// Whether a value that was sent is one that is there; without a type it is of any.
     fn matches(&self, known: &Self) -> bool {
         match (self, known) {
-            (Self::Value(sent, kind), Self::Value(known, of)) => {
-                sent == known && (kind.is_none() || kind == of)
-            }
+            (Self::Value(sent, kind), Self::Value(known, of)) => sent == known && (kind.is_none() || kind == of),
             (Self::SubAttributes(sent), Self::SubAttributes(known)) => sent == known,
             _ => false,
         }
@@ -158,8 +151,7 @@ pub(super) fn add(container: &mut Object, property: &Property, new: Vec<Node>) {
         let index = all.add(node);
         if becomes_primary {
             let others = all.nodes.iter_mut().enumerate().filter(|(n, _)| *n != index);
-            for entry in
-                others.filter_map(|(_, node)| if let Node::Object(entry) = node { Some(entry) } else { None })
+            for entry in others.filter_map(|(_, node)| if let Node::Object(entry) = node { Some(entry) } else { None })
             {
                 object::set(entry, "primary", None);
             }
@@ -194,10 +186,7 @@ pub(super) fn has_value(object_schema: &'static ObjectSchema, entry: &Object) ->
 }
 
 /// Takes out entries without a value, and returns the attributes that had them, one name for each entry.
-pub(super) fn drop_empty_values(
-    container: &mut Object,
-    object_schema: &'static ObjectSchema,
-) -> Vec<&'static str> {
+pub(super) fn drop_empty_values(container: &mut Object, object_schema: &'static ObjectSchema) -> Vec<&'static str> {
     let mut dropped = Vec::new();
     for property in object_schema.properties {
         let ValueType::List(_, ValueType::Object(of)) = property.value_type else { continue };

@@ -47,10 +47,7 @@ fn bad_request(code: &'static str, text: impl Into<String>) -> RequestError {
 }
 
 /// Reads the operations of a body.
-pub(super) fn parse_operations(
-    body: &Object,
-    normalizer: &Normalizer,
-) -> Result<Vec<PatchOperation>, RequestError> {
+pub(super) fn parse_operations(body: &Object, normalizer: &Normalizer) -> Result<Vec<PatchOperation>, RequestError> {
     let syntax = |text: &str| bad_request("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
@@ -86,7 +83,7 @@ pub(super) fn parse_operations(
                 return Err(bad_request("invalidValue", "add and replace need a value"));
             }
             (_, None, _) if normalizer.is_strict => return Err(syntax("An operation needs a path")),
-            _ => operations.push(PatchOperation { op: op, path, value }),
+            _ => operations.push(PatchOperation { op, path, value }),
         }
     }
     Ok(operations)
@@ -133,8 +130,7 @@ pub(super) fn apply_operation(
 ) -> Result<(), RequestError> {
     let Some(path) = &operation.path else {
         let value = operation.value.as_ref().and_then(Node::as_object);
-        let value =
-            value.ok_or_else(|| bad_request("invalidValue", "Without a path the value must be an object"))?;
+        let value = value.ok_or_else(|| bad_request("invalidValue", "Without a path the value must be an object"))?;
         return apply_object(tree, operation.op, value, normalizer);
     };
     let Some(target) = parse_target(path, normalizer)? else { return normalizer.handle_unknown(path) };
@@ -163,45 +159,31 @@ pub(super) fn apply_operation(
     }
     let value = operation.value.as_ref().unwrap_or(&Node::Null);
     if let Some(filter) = &target.filter {
-        return apply_to_matching(
-            tree,
-            operation.op,
-            &attribute,
-            (filter, target.sub_attribute),
-            value,
-            normalizer,
-        );
+        return apply_to_matching(tree, operation.op, &attribute, (filter, target.sub_attribute), value, normalizer);
     }
     apply_to_attribute(tree, operation.op, &attribute, value, normalizer)
 }
 
 /// A value without a path: each of its members is set (RFC 7644 section 3.5.2.1). What clients may not set, such as
 /// the id they send along, is passed over.
-fn apply_object(
-    tree: &mut Object,
-    op: PatchOp,
-    value: &Object,
-    normalizer: &Normalizer,
-) -> Result<(), RequestError> {
+fn apply_object(tree: &mut Object, op: PatchOp, value: &Object, normalizer: &Normalizer) -> Result<(), RequestError> {
     for (name, node) in &value.members {
         match normalizer.find(name) {
             Some(ResolvedName::Extension(schema)) => match node {
                 Node::Null => object::set(tree, schema.urn, None),
                 node => {
-                    let value =
-                        node.as_object().ok_or_else(|| invalid_value(schema.urn, "must be an object"))?;
+                    let value = node.as_object().ok_or_else(|| invalid_value(schema.urn, "must be an object"))?;
                     merge_extension(tree, schema, op, value, normalizer)?;
                 }
             },
             Some(ResolvedName::Attribute(attribute))
                 if attribute.is_read_only() || attribute.property.name == "schemas" => {}
             Some(ResolvedName::Attribute(attribute)) => {
-                apply_to_attribute(tree, op, &attribute, node, normalizer)?
+                apply_to_attribute(tree, op, &attribute, node, normalizer)?;
             }
             // `emails[type eq "work"].value` as a key.
             None if name.contains('[') => {
-                let operation =
-                    PatchOperation { op: op, path: Some(name.clone()), value: Some(node.clone()) };
+                let operation = PatchOperation { op, path: Some(name.clone()), value: Some(node.clone()) };
                 apply_operation(tree, &operation, normalizer)?;
             }
             None => normalizer.handle_unknown(name)?,
@@ -221,7 +203,7 @@ fn merge_extension(
         match normalizer.find(&format!("{}:{name}", schema.urn)) {
             Some(ResolvedName::Attribute(attribute)) if attribute.is_read_only() => {}
             Some(ResolvedName::Attribute(attribute)) => {
-                apply_to_attribute(tree, op, &attribute, node, normalizer)?
+                apply_to_attribute(tree, op, &attribute, node, normalizer)?;
             }
             _ => normalizer.handle_unknown(name)?,
         }
@@ -245,7 +227,7 @@ fn apply_to_attribute(
         return apply_to_attribute(tree, op, &value, &id, normalizer);
     }
     let property = attribute.property;
-    if let (ValueType::List(..), Some(sub_attribute)) = (property.value_type, attribute.sub_attribute) {
+    if let (ValueType::List(..), Some(sub_attribute)) = (property.value_type, attribute.sub) {
         // `emails.value`: of every entry there is, or of a new one.
         let object_schema = object_schema_of(property);
         let parts = match object_schema {
@@ -266,13 +248,11 @@ fn apply_to_attribute(
             Ok(())
         });
     }
-    if let (ValueType::Object(object_schema), Node::Object(sent), None) =
-        (property.value_type, node, attribute.sub_attribute)
-    {
+    if let (ValueType::Object(object_schema), Node::Object(sent), None) = (property.value_type, node, attribute.sub) {
         return set_sub_attributes(tree, attribute, object_schema, sent, normalizer);
     }
     let value = normalizer.value(attribute.leaf(), node)?;
-    if value.is_none() && attribute.leaf().required && attribute.sub_attribute.is_none() {
+    if value.is_none() && attribute.leaf().required && attribute.sub.is_none() {
         return Err(invalid_value(property.name, "is required"));
     }
     if let Some(Node::List(new)) = &value
@@ -294,8 +274,8 @@ fn apply_to_attribute(
 fn value_for_ref(attribute: &Attribute) -> Option<Attribute> {
     let object_schema = attribute
         .object_schema()
-        .filter(|_| attribute.sub_attribute.is_some_and(|sub_attribute| sub_attribute.name == "$ref"))?;
-    Some(Attribute { sub_attribute: Some(find_property(object_schema, "value")?), ..*attribute })
+        .filter(|_| attribute.sub.is_some_and(|sub_attribute| sub_attribute.name == "$ref"))?;
+    Some(Attribute { sub: Some(find_property(object_schema, "value")?), ..*attribute })
 }
 
 /// Sets the named parts of a complex attribute, and no other.
@@ -348,8 +328,7 @@ fn apply_to_matching(
     normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
     let property = attribute.property;
-    let object_schema =
-        attribute.object_schema().ok_or_else(|| bad_request("invalidPath", "it has no parts"))?;
+    let object_schema = attribute.object_schema().ok_or_else(|| bad_request("invalidPath", "it has no parts"))?;
     // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
     let needs_target = op == PatchOp::Replace && sub.is_none();
     // A bare value is the value alone: the entry keeps its type.
@@ -357,11 +336,9 @@ fn apply_to_matching(
         sub.or_else(|| find_property(object_schema, "value").filter(|_| normalizer.is_bare_value(node)));
     let parts = match sub_attribute {
         Some(sub_attribute) => normalizer.sub_attribute(object_schema, sub_attribute, node)?,
-        None => sub_attribute_values(
-            object_schema,
-            &normalizer.value_object(property, object_schema, node)?,
-            normalizer,
-        )?,
+        None => {
+            sub_attribute_values(object_schema, &normalizer.value_object(property, object_schema, node)?, normalizer)?
+        }
     };
     tree::update_container(tree, attribute, |container| {
         let mut all = values(container, property);
@@ -392,8 +369,8 @@ fn apply_to_matching(
             }
         }
         // What has lost its value is no value any more.
-        let lost_value = sub_attribute.is_some_and(|part| part.name == "value")
-            && parts.iter().all(|(_, value)| value.is_none());
+        let lost_value =
+            sub_attribute.is_some_and(|part| part.name == "value") && parts.iter().all(|(_, value)| value.is_none());
         for index in matching.into_iter().rev().filter(|_| lost_value) {
             all.remove(index);
         }
@@ -403,10 +380,7 @@ fn apply_to_matching(
 }
 
 /// An entry of a tree as the core's conditions see one.
-pub(super) fn sub_attributes_of(
-    object_schema: &'static ObjectSchema,
-    entry: &Object,
-) -> SubAttributes<'static> {
+pub(super) fn sub_attributes_of(object_schema: &'static ObjectSchema, entry: &Object) -> SubAttributes<'static> {
     let part = |(name, node): &(String, Node)| {
         let field = find_property(object_schema, name)?.field?;
         let value = match node {
@@ -455,7 +429,7 @@ fn apply_remove(
 ) -> Result<(), RequestError> {
     let attribute = &value_for_ref(attribute).unwrap_or(*attribute);
     let property = attribute.property;
-    if attribute.leaf().required && attribute.sub_attribute.is_none() && target.filter.is_none() {
+    if attribute.leaf().required && attribute.sub.is_none() && target.filter.is_none() {
         return Err(bad_request("mutability", format!("{} is required", property.name)));
     }
     let ValueType::List(..) = property.value_type else {
@@ -463,7 +437,7 @@ fn apply_remove(
         return Ok(());
     };
     let object_schema = attribute.object_schema();
-    let sub_attribute = target.sub_attribute.or(attribute.sub_attribute);
+    let sub_attribute = target.sub_attribute.or(attribute.sub);
     // Where values are named, just those go. Otherwise all that meet the condition, or simply all.
     let listed = match value {
         Some(node) if *node != Node::Null && target.filter.is_none() && sub_attribute.is_none() => {

@@ -61,9 +61,8 @@ mod tests {
 
     #[test]
     fn distinguishes_unknown_attributes_from_syntax_errors() {
-        let wrong = |path: &str| {
-            Parser::parse_path(path, &USER_TYPE, false).err().map(|wrong| wrong.is_unknown_attribute)
-        };
+        let wrong =
+            |path: &str| Parser::parse_path(path, &USER_TYPE, false).err().map(|wrong| wrong.is_unknown_attribute);
         for good in [
             "userName",
             "manager",

@@ -54,10 +54,7 @@ impl Projection {
             }
             paths
         };
-        Ok(Self {
-            included: attributes.map(paths),
-            excluded: excluded_attributes.map(paths).unwrap_or_default(),
-        })
+        Ok(Self { included: attributes.map(paths), excluded: excluded_attributes.map(paths).unwrap_or_default() })
     }
 
     /// The texts of `attributes` in a body: a list, or one text with commas.
@@ -183,7 +180,7 @@ fn attribute_path(name: &str, resource: &'static ResourceType) -> Option<Attribu
         ResolvedName::Extension(schema) => vec![schema.urn],
         ResolvedName::Attribute(attribute) => {
             let extension = attribute.extension.map(|schema| schema.urn);
-            let sub = attribute.sub_attribute.map(|sub| sub.name);
+            let sub = attribute.sub.map(|sub| sub.name);
             extension.into_iter().chain([attribute.property.name]).chain(sub).collect()
         }
     };

@@ -7,13 +7,12 @@ use super::schema::object_schema_of;
 use super::tree::{Normalizer, invalid_value};
 use super::wire::{self, ResourceType};
 use crate::kit::{
-    DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError,
-    ValueType, json, media_types,
+    DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError, ValueType, json,
+    media_types,
 };
 use directory::{
-    Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit,
-    MetadataEntry, OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, TypedValue, UserEdit,
-    UserId, UserKey,
+    Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit, MetadataEntry,
+    OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, TypedValue, UserEdit, UserId, UserKey,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -28,8 +27,7 @@ fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestErr
         None if !request.headers.contains_key(http::header::CONTENT_TYPE) => {}
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     }
-    let text =
-        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     let node = json::parse(text).map_err(RequestError::Unparsable)?;
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
@@ -50,10 +48,7 @@ pub(super) fn normalizer(request: &DialectRequest, resource_type: &'static Resou
 }
 
 /// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
-pub(super) fn normalize_stored(
-    written: &Object,
-    resource_type: &'static ResourceType,
-) -> Result<Object, RequestError> {
+pub(super) fn normalize_stored(written: &Object, resource_type: &'static ResourceType) -> Result<Object, RequestError> {
     Normalizer::for_stored(resource_type).resource(written)
 }
 
@@ -136,17 +131,14 @@ impl UserDiff<'_> {
         before: &Object,
         after: &Object,
     ) -> Result<(), RequestError> {
-        for property in
-            object_schema.properties.iter().filter(|property| property.direction != Direction::Response)
-        {
+        for property in object_schema.properties.iter().filter(|property| property.direction != Direction::Response) {
             let (old, new) = (get(before, property.name), get(after, property.name));
             if old == new {
                 continue;
             }
             match (property.value_type, property.field) {
                 (ValueType::Object(inner), _) => {
-                    let object =
-                        |node: Option<&Node>| node.and_then(Node::as_object).cloned().unwrap_or_default();
+                    let object = |node: Option<&Node>| node.and_then(Node::as_object).cloned().unwrap_or_default();
                     self.diff_object(inner, &object(old), &object(new))?;
                 }
                 (ValueType::List(..), Some(field)) => self.diff_multi_valued(property, field, new),
@@ -165,15 +157,12 @@ impl UserDiff<'_> {
     ) -> Result<(), RequestError> {
         let text = || node.and_then(as_text);
         let flag = || {
-            FieldUpdate::set_or_clear(
-                node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }),
-            )
+            FieldUpdate::set_or_clear(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }))
         };
         let edit = &mut self.edit;
         match field {
             Field::Active => {
-                edit.status =
-                    flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
+                edit.status = flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
             }
             Field::Password => {
                 let password = text().ok_or_else(|| invalid_value(property.name, "cannot be taken away"))?;
@@ -188,21 +177,15 @@ impl UserDiff<'_> {
             }
             Field::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(as_u32)),
             Field::SocialLinks | Field::CustomLinks => {
-                let kind = if field == Field::SocialLinks {
-                    ProfileLinkKind::Social
-                } else {
-                    ProfileLinkKind::Custom
-                };
+                let kind = if field == Field::SocialLinks { ProfileLinkKind::Social } else { ProfileLinkKind::Custom };
                 let pairs = pairs_text::parse(&text().unwrap_or_default());
-                let links =
-                    pairs.into_iter().map(|(name, value)| ProfileLink::new(kind, name, value)).collect();
+                let links = pairs.into_iter().map(|(name, value)| ProfileLink::new(kind, name, value)).collect();
                 edit.links.push((kind, FieldUpdate::Set(links)));
             }
             Field::Metadata => {
                 let pairs = pairs_text::parse(&text().unwrap_or_default());
-                edit.metadata = FieldUpdate::Set(
-                    pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect(),
-                );
+                edit.metadata =
+                    FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
             }
             Field::DoNotEmail => edit.do_not_email = flag(),
             Field::ForcePasswordChange => edit.force_password_change = flag(),
@@ -291,8 +274,7 @@ fn parse_members(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
         if get(object, "type").and_then(as_text).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
             return Err(invalid_value("members", "are people; a group holds no groups"));
         }
-        let id =
-            get(object, "value").and_then(as_text).ok_or_else(|| invalid_value("members", "need a value"))?;
+        let id = get(object, "value").and_then(as_text).ok_or_else(|| invalid_value("members", "need a value"))?;
         keys.push(user_key(&id));
     }
     Ok(keys)
@@ -307,14 +289,10 @@ pub(super) fn group_patch(
     normalizer: &Normalizer,
 ) -> Result<GroupEdit, RequestError> {
     let mut tree = before.clone();
-    let mut members = MemberChanges { all_members: all_members, ..MemberChanges::default() };
+    let mut members = MemberChanges { all_members, ..MemberChanges::default() };
     for operation in operations {
         if !members.apply(operation, normalizer)? {
-            patch::apply_operation(
-                &mut tree,
-                &extract_members(operation, &mut members, normalizer)?,
-                normalizer,
-            )?;
+            patch::apply_operation(&mut tree, &extract_members(operation, &mut members, normalizer)?, normalizer)?;
         }
     }
     let changed = |name: &str| {
@@ -339,15 +317,11 @@ fn extract_members(
     if operation.path.is_none()
         && let Some(Node::Object(object)) = &mut rest.value
     {
-        let (member_values, others) = std::mem::take(&mut object.members)
-            .into_iter()
-            .partition(|(name, _)| name.eq_ignore_ascii_case("members"));
+        let (member_values, others) =
+            std::mem::take(&mut object.members).into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("members"));
         object.members = others;
         for (name, value) in member_values {
-            members.apply(
-                &PatchOperation { op: operation.op, path: Some(name), value: Some(value) },
-                normalizer,
-            )?;
+            members.apply(&PatchOperation { op: operation.op, path: Some(name), value: Some(value) }, normalizer)?;
         }
     }
     Ok(rest)
@@ -373,8 +347,7 @@ impl MemberChanges<'_> {
         if attribute.property.field != Some(Field::Members) {
             return Ok(false);
         }
-        let value =
-            operation.value.as_ref().map_or(Ok(None), |value| normalizer.value(attribute.property, value))?;
+        let value = operation.value.as_ref().map_or(Ok(None), |value| normalizer.value(attribute.property, value))?;
         match (operation.op, &target.filter) {
             (PatchOp::Add, None) => self.add(parse_members(value.as_ref())?),
             (PatchOp::Replace, None) => {
@@ -382,8 +355,7 @@ impl MemberChanges<'_> {
                 (self.added, self.removed, self.is_replacement) = (join, HashSet::new(), true);
             }
             // A list of nobody takes nobody out.
-            (PatchOp::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) =>
-                {}
+            (PatchOp::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) => {}
             (PatchOp::Remove, None) if value.is_some() => self.remove(parse_members(value.as_ref())?),
             (PatchOp::Remove, None) => {
                 (self.added, self.removed, self.is_replacement) = (HashSet::new(), HashSet::new(), true);
@@ -424,27 +396,20 @@ impl MemberChanges<'_> {
 
     fn into_edit(self) -> Option<MemberEdit> {
         match self {
-            Self { is_replacement: true, added: join, .. } => {
-                Some(MemberEdit::Replace(join.into_iter().collect()))
-            }
+            Self { is_replacement: true, added: join, .. } => Some(MemberEdit::Replace(join.into_iter().collect())),
             Self { added: join, removed: leave, .. } if join.is_empty() && leave.is_empty() => None,
-            Self { added: join, removed: leave, .. } => Some(MemberEdit::Change {
-                add: join.into_iter().collect(),
-                remove: leave.into_iter().collect(),
-            }),
+            Self { added: join, removed: leave, .. } => {
+                Some(MemberEdit::Change { add: join.into_iter().collect(), remove: leave.into_iter().collect() })
+            }
         }
     }
 }
 
 /// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done once at
 /// the most.
-pub(super) fn needs_all_members(
-    operations: &[PatchOperation],
-    normalizer: &Normalizer,
-) -> Result<bool, RequestError> {
+pub(super) fn needs_all_members(operations: &[PatchOperation], normalizer: &Normalizer) -> Result<bool, RequestError> {
     let needs_scan = |operation: &&PatchOperation| {
-        let target =
-            operation.path.as_ref().and_then(|path| patch::parse_target(path, normalizer).ok().flatten());
+        let target = operation.path.as_ref().and_then(|path| patch::parse_target(path, normalizer).ok().flatten());
         let filter = target.as_ref().and_then(|target| target.filter.as_ref());
         operation.op == PatchOp::Remove && filter.is_some_and(|filter| user_keys_in_filter(filter).is_none())
     };
@@ -463,12 +428,10 @@ const MAX_MEMBER_SCANS: usize = 1;
 fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
     use directory::{AttributeValue, CompareOp, Filter};
     match filter {
-        Filter::Comparison(test) if test.field == Field::Value && test.op == CompareOp::Equal => {
-            match &test.value {
-                AttributeValue::Text(id) => Some(vec![user_key(id)]),
-                _ => None,
-            }
-        }
+        Filter::Comparison(test) if test.field == Field::Value && test.op == CompareOp::Equal => match &test.value {
+            AttributeValue::Text(id) => Some(vec![user_key(id)]),
+            _ => None,
+        },
         Filter::Any(filters) => {
             let keys: Option<Vec<Vec<UserKey>>> = filters.iter().map(user_keys_in_filter).collect();
             keys.map(|keys| keys.concat())
@@ -480,9 +443,8 @@ fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
 /// A PUT keeps what our own extension holds when it does not speak of it: clients of the standard cannot know it.
 pub(super) fn keep_omitted(before: &Object, after: &mut Object, sent: &Object) {
     let urn = wire::MUSTER_SCHEMA.urn;
-    let is_named = |(name, _): &(String, Node)| {
-        name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn))
-    };
+    let is_named =
+        |(name, _): &(String, Node)| name.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn));
     let is_listed = matches!(sent.get("schemas", crate::kit::Duplicates::LastWins),
         Some(Node::List(urns)) if urns.contains(&Node::Text(urn.into())));
     if !is_listed && !sent.members.iter().any(is_named) {

@@ -122,15 +122,7 @@ pub(super) static ROUTES: &[Route] = &[
                 SuccessResponse::Object(&wire::USER),
                 users::modify
             ),
-            route_method!(
-                "DELETE",
-                Write,
-                "Delete a user",
-                &[],
-                None,
-                SuccessResponse::NoContent,
-                users::delete
-            ),
+            route_method!("DELETE", Write, "Delete a user", &[], None, SuccessResponse::NoContent, users::delete),
         ],
     },
     Route {
@@ -198,15 +190,7 @@ pub(super) static ROUTES: &[Route] = &[
                 SuccessResponse::ObjectOrNoContent(&wire::GROUP),
                 groups::modify
             ),
-            route_method!(
-                "DELETE",
-                Write,
-                "Delete a group",
-                &[],
-                None,
-                SuccessResponse::NoContent,
-                groups::delete
-            ),
+            route_method!("DELETE", Write, "Delete a group", &[], None, SuccessResponse::NoContent, groups::delete),
         ],
     },
     Route {

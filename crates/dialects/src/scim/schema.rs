@@ -10,7 +10,7 @@ pub(super) struct Attribute {
     pub(super) extension: Option<&'static Schema>,
     pub(super) property: &'static Property,
     /// A part of it, where one was named.
-    pub(super) sub_attribute: Option<&'static Property>,
+    pub(super) sub: Option<&'static Property>,
 }
 
 /// What a name stands for.
@@ -35,12 +35,12 @@ impl Attribute {
     /// Whether clients may not set it.
     pub(super) fn is_read_only(&self) -> bool {
         self.property.direction == Direction::Response
-            || self.sub_attribute.is_some_and(|sub| sub.direction == Direction::Response)
+            || self.sub.is_some_and(|sub| sub.direction == Direction::Response)
     }
 
     /// The last name of its path.
     pub(super) fn leaf(&self) -> &'static Property {
-        self.sub_attribute.unwrap_or(self.property)
+        self.sub.unwrap_or(self.property)
     }
 }
 
@@ -111,7 +111,7 @@ fn find_in_schema(
         Some(sub) => Some(find_property(object_schema_of(property)?, sub)?),
         None => None,
     };
-    Some(ResolvedName::Attribute(Attribute { extension, property: property, sub_attribute: sub }))
+    Some(ResolvedName::Attribute(Attribute { extension, property, sub }))
 }
 
 /// A schema as `/Schemas` shows it (RFC 7643 section 7).
@@ -166,8 +166,7 @@ fn describe_attribute(property: &Property, parent: Option<&Property>) -> OutputV
     ];
     let traits = property.characteristics;
     if let ValueType::Object(object_schema) = kind {
-        let sub_attributes =
-            object_schema.properties.iter().map(|sub| describe_attribute(sub, Some(property)));
+        let sub_attributes = object_schema.properties.iter().map(|sub| describe_attribute(sub, Some(property)));
         out.push(("subAttributes", OutputValue::List("subAttributes", sub_attributes.collect())));
     } else {
         if !traits.canonical_values.is_empty() {

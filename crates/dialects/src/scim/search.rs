@@ -12,12 +12,11 @@ use super::wire::{GROUP_TYPE, ResourceType, USER_TYPE};
 use super::write::{self, PageInfo};
 use super::{filter, labels, member_filter, read, user_pages};
 use crate::kit::{
-    AppState, DialectRequest, DialectResponse, Duplicates, ListKey, Node, OutputValue, RequestError,
-    ValueType, json,
+    AppState, DialectRequest, DialectResponse, Duplicates, ListKey, Node, OutputValue, RequestError, ValueType, json,
 };
 use directory::{
-    Caller, Field, Filter, Item, ItemKind, ItemPageBoundary, ItemPredicate, ItemQuery, Labels, Page,
-    PageBoundary, Sort, SortKey, SortPosition, User, UserPredicate, UserQuery,
+    Caller, Field, Filter, Item, ItemKind, ItemPageBoundary, ItemPredicate, ItemQuery, Labels, Page, PageBoundary,
+    Sort, SortKey, SortPosition, User, UserPredicate, UserQuery,
 };
 use http::StatusCode;
 use std::sync::Arc;
@@ -73,11 +72,7 @@ impl SearchRequest {
             _ => None,
         };
         let search = Self::new(get, get("cursor"))?;
-        Ok(Self {
-            is_strict: read::is_strict(request),
-            max_filter_length: filter::MAX_LENGTH_IN_BODY,
-            ..search
-        })
+        Ok(Self { is_strict: read::is_strict(request), max_filter_length: filter::MAX_LENGTH_IN_BODY, ..search })
     }
 
     fn new(get: impl Fn(&str) -> Option<String>, cursor: Option<String>) -> Result<Self, RequestError> {
@@ -101,10 +96,7 @@ impl SearchRequest {
                 return Err(bad_request("invalidValue", "startIndex and cursor exclude one another"));
             }
             if count.is_some_and(|count| count > i64::from(MAX_PAGE_SIZE)) {
-                return Err(bad_request(
-                    "invalidCount",
-                    format!("count must be between 0 and {MAX_PAGE_SIZE}"),
-                ));
+                return Err(bad_request("invalidCount", format!("count must be between 0 and {MAX_PAGE_SIZE}")));
             }
         }
         let at_least = |number: i64, least: i64| u64::try_from(number.max(least)).unwrap_or(0);
@@ -113,8 +105,7 @@ impl SearchRequest {
             sort_by: get("sortBy").filter(|name| !name.trim().is_empty()),
             descending,
             start_index: start.map_or(1, |start| at_least(start, 1)),
-            count: count
-                .map(|count| u32::try_from(at_least(count, 0)).unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE)),
+            count: count.map(|count| u32::try_from(at_least(count, 0)).unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE)),
             cursor,
             attributes: get("attributes"),
             excluded_attributes: get("excludedAttributes"),
@@ -188,10 +179,7 @@ pub(super) async fn users_by_query(
     search_users(state, request, &SearchRequest::from_query(request)?).await
 }
 
-pub(super) async fn users_by_body(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn users_by_body(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     search_users(state, request, &SearchRequest::from_body(request)?).await
 }
 
@@ -242,21 +230,11 @@ async fn page_start(
                 ));
             }
             if search.count.is_some_and(|count| count != cursor.count) {
-                return Err(bad_request(
-                    "invalidCount",
-                    format!("count must stay {} with this cursor", cursor.count),
-                ));
+                return Err(bad_request("invalidCount", format!("count must stay {} with this cursor", cursor.count)));
             }
-            let position = SortPosition {
-                text: cursor.text,
-                time: cursor.time.map(directory::Time),
-                number: cursor.number,
-            };
-            let bound = if cursor.is_backward {
-                PageBoundary::Before(position)
-            } else {
-                PageBoundary::After(position)
-            };
+            let position =
+                SortPosition { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
+            let bound = if cursor.is_backward { PageBoundary::Before(position) } else { PageBoundary::After(position) };
             Ok(PageStart { bound: Some(bound), skip: 0, remembered: None, count: cursor.count })
         }
         None => {
@@ -310,17 +288,10 @@ async fn page_info(
         let last = ends.map(|(_, last)| last);
         let next = last.filter(|_| has_next).map(|last| (search.start_index + rows as u64, last));
         if let Some(list_key) = list_key(request, &query_key)? {
-            state.page_positions.record_page(
-                list_key,
-                search.start_index,
-                start.remembered.as_ref(),
-                next,
-                now,
-            );
+            state.page_positions.record_page(list_key, search.start_index, start.remembered.as_ref(), next, now);
         }
         // What is behind this page is where it was when the walk began, whoever is gone in front of it.
-        let total =
-            if start.remembered.is_some() { search.start_index - 1 + (total - before) } else { total };
+        let total = if start.remembered.is_some() { search.start_index - 1 + (total - before) } else { total };
         return Ok(PageInfo {
             total_results: total,
             start_index: Some(search.start_index),
@@ -333,10 +304,9 @@ async fn page_info(
     let encrypt_cursor = |position: SortPosition, is_backward: bool| {
         let SortPosition { text, time, number } = position;
         let end = now.0 / 1_000_000 + CURSOR_LIFETIME_SECONDS;
-        let cursor =
-            Cursor { text, time: time.map(|time| time.0), number, is_backward, count, expires_at: end };
-        let text = serde_json::to_string(&cursor)
-            .map_err(|error| directory::DirectoryError::Internal(error.to_string()))?;
+        let cursor = Cursor { text, time: time.map(|time| time.0), number, is_backward, count, expires_at: end };
+        let text =
+            serde_json::to_string(&cursor).map_err(|error| directory::DirectoryError::Internal(error.to_string()))?;
         keys.encrypt_cursor(&text, &query_key)
     };
     let (first, last) = ends.unzip();
@@ -354,8 +324,7 @@ async fn search_users(
     let filter = search.filter(&USER_TYPE)?;
     let mut sort = search.sort(&USER_TYPE)?;
     if let SortKey::Organization(names) = &mut sort.key {
-        let all =
-            state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
+        let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
         *names = Arc::new(all.iter().map(|item| (item.id(), item.name().to_owned())).collect());
     }
     let start = page_start(state, request, search, &USER_TYPE, &sort).await?;
@@ -374,8 +343,7 @@ async fn search_users(
     }
     let sort = query.sort.clone();
     let page: Page<User> = user_pages::load(state, request, query).await?;
-    let ends =
-        page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.position_of(a), sort.position_of(b)));
+    let ends = page.rows.first().zip(page.rows.last()).map(|(a, b)| (sort.position_of(a), sort.position_of(b)));
     let counts = (page.total, page.offset, page.rows.len());
     let page_info = page_info(state, request, search, &USER_TYPE, &start, counts, ends).await?;
     let resources = write_users(state, request, &page.rows, &projection).await?;
@@ -413,8 +381,7 @@ async fn user_predicates(
         }
     }
     if filter.references_field(Field::Roles) {
-        let custom_roles =
-            state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
+        let custom_roles = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = custom_roles.iter().map(|role| (role.number(), role.name().to_owned())).collect();
     }
     Ok(vec![UserPredicate::Filter(Arc::new(filter), Arc::new(labels))])
@@ -423,14 +390,10 @@ async fn user_predicates(
 /// Whether a filter asks what a reference is called, and not just which it is.
 fn filters_by_display(filter: &Filter, field: Field) -> bool {
     match filter {
-        Filter::All(filters) | Filter::Any(filters) => {
-            filters.iter().any(|filter| filters_by_display(filter, field))
-        }
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(|filter| filters_by_display(filter, field)),
         Filter::Not(filter) => filters_by_display(filter, field),
         Filter::Comparison(test) => test.field == field && test.sub_attribute != Some(Field::Value),
-        Filter::ValuePath(entry_field, filter) => {
-            *entry_field == field && filter.references_field(Field::Display)
-        }
+        Filter::ValuePath(entry_field, filter) => *entry_field == field && filter.references_field(Field::Display),
     }
 }
 
@@ -484,9 +447,7 @@ async fn group_page(
 ) -> Result<Page<Item>, RequestError> {
     let mut query = ItemQuery::all(ItemKind::Group);
     if let Some(filter) = filter {
-        query
-            .predicates
-            .push(ItemPredicate::Filter(Arc::new(member_filter::resolve(state, request, filter).await?)));
+        query.predicates.push(ItemPredicate::Filter(Arc::new(member_filter::resolve(state, request, filter).await?)));
     }
     if sort.is_by_number() {
         query.boundary = start.bound.as_ref().map(|bound| match bound {
@@ -543,8 +504,7 @@ pub(super) async fn resources_by_body(
         // Groups come behind the last user.
         let is_last = skip + users.rows.len() as u64 >= users.total;
         let count = if is_last { limit - u32::try_from(users.rows.len()).unwrap_or(limit) } else { 0 };
-        let start =
-            PageStart { bound: None, skip: skip.saturating_sub(users.total), remembered: None, count };
+        let start = PageStart { bound: None, skip: skip.saturating_sub(users.total), remembered: None, count };
         let groups = group_page(state, request, filter, &Sort::default(), &start).await?;
         let projection = search.projection(&GROUP_TYPE)?;
         let base = write::base_url(request);

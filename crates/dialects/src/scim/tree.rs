@@ -5,9 +5,7 @@ use super::multi_valued;
 use super::object;
 use super::schema::{Attribute, ResolvedName, find, find_lenient, find_property};
 use super::wire::{self, ResourceType};
-use crate::kit::{
-    Direction, Duplicates, Node, Object, ObjectSchema, OutputValue, Property, RequestError, ValueType,
-};
+use crate::kit::{Direction, Duplicates, Node, Object, ObjectSchema, OutputValue, Property, RequestError, ValueType};
 use directory::Field;
 use http::StatusCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,9 +158,7 @@ impl Normalizer {
                 Some(ResolvedName::Extension(schema)) => {
                     let inner = match node {
                         Node::Null => continue,
-                        node => {
-                            node.as_object().ok_or_else(|| invalid_value(schema.urn, "must be an object"))?
-                        }
+                        node => node.as_object().ok_or_else(|| invalid_value(schema.urn, "must be an object"))?,
                     };
                     let values = self.object(schema.object_schema, inner)?;
                     object::update(&mut tree, schema.urn, |extension| {
@@ -182,15 +178,9 @@ impl Normalizer {
     }
 
     /// The members of a record, in its order.
-    pub(super) fn object(
-        &self,
-        object_schema: &'static ObjectSchema,
-        sent: &Object,
-    ) -> Result<Object, RequestError> {
+    pub(super) fn object(&self, object_schema: &'static ObjectSchema, sent: &Object) -> Result<Object, RequestError> {
         let mut tree = Object::default();
-        for property in
-            object_schema.properties.iter().filter(|property| property.direction != Direction::Response)
-        {
+        for property in object_schema.properties.iter().filter(|property| property.direction != Direction::Response) {
             let node = sent.get(property.name, Duplicates::LastWins);
             if let Some(value) = node.map_or(Ok(None), |node| self.value(property, node))? {
                 tree.members.push((property.name.to_owned(), value));
@@ -215,11 +205,7 @@ impl Normalizer {
     }
 
     /// A value of an attribute's type; `None` when it says "unassigned" (RFC 7643 section 2.5).
-    pub(super) fn value(
-        &self,
-        property: &'static Property,
-        node: &Node,
-    ) -> Result<Option<Node>, RequestError> {
+    pub(super) fn value(&self, property: &'static Property, node: &Node) -> Result<Option<Node>, RequestError> {
         if let ValueType::List(_, kind) = property.value_type {
             let nodes = match node {
                 Node::List(nodes) => nodes.as_slice(),
@@ -227,8 +213,7 @@ impl Normalizer {
                 one => std::slice::from_ref(one),
             };
             let values = nodes.iter().map(|node| self.single_value(property, *kind, node));
-            let values: Vec<Node> =
-                values.filter_map(Result::transpose).collect::<Result<_, RequestError>>()?;
+            let values: Vec<Node> = values.filter_map(Result::transpose).collect::<Result<_, RequestError>>()?;
             // A group is not emptied by members that nobody can read.
             if property.field == Some(Field::Members) && values.len() < nodes.len() {
                 return Err(invalid_value(property.name, "need a value"));
@@ -271,11 +256,7 @@ impl Normalizer {
     }
 }
 
-fn normalize_simple_value(
-    property: &Property,
-    kind: ValueType,
-    node: &Node,
-) -> Result<Option<Node>, RequestError> {
+fn normalize_simple_value(property: &Property, kind: ValueType, node: &Node) -> Result<Option<Node>, RequestError> {
     match (kind, node) {
         (_, Node::Null) => Ok(None),
         (_, Node::List(nodes)) if nodes.len() <= 1 => {
@@ -299,9 +280,7 @@ fn normalize_simple_value(
             _ => Err(invalid_value(property.name, "must be a whole number")),
         },
         (ValueType::Integer, _) => Err(invalid_value(property.name, "must be a whole number")),
-        (_, Node::Text(text) | Node::Number(text)) => {
-            Ok((!text.is_empty()).then(|| Node::Text(text.clone())))
-        }
+        (_, Node::Text(text) | Node::Number(text)) => Ok((!text.is_empty()).then(|| Node::Text(text.clone()))),
         (_, Node::Bool(value)) => Ok(Some(Node::Text(value.to_string()))),
         (_, Node::List(_) | Node::Object(_)) => Err(invalid_value(property.name, "must be a single value")),
     }
@@ -332,7 +311,7 @@ pub(super) fn update_container<T>(
 
 /// Puts the value of an attribute, or of a part of one that is no plural, in its place.
 pub(super) fn set_attribute(tree: &mut Object, attribute: &Attribute, value: Option<Node>) {
-    update_container(tree, attribute, |container| match attribute.sub_attribute {
+    update_container(tree, attribute, |container| match attribute.sub {
         None => object::set(container, attribute.property.name, value),
         Some(sub) => {
             object::update(container, attribute.property.name, |object| object::set(object, sub.name, value));
@@ -347,9 +326,7 @@ pub(super) fn from_output(out: &OutputValue) -> Node {
         OutputValue::Text(text) | OutputValue::Link(text) => Node::Text(text.clone()),
         OutputValue::Integer(number) => Node::Number(number.to_string()),
         OutputValue::Bool(value) => Node::Bool(*value),
-        OutputValue::List(_, outs) | OutputValue::Repeated(outs) => {
-            Node::List(outs.iter().map(from_output).collect())
-        }
+        OutputValue::List(_, outs) | OutputValue::Repeated(outs) => Node::List(outs.iter().map(from_output).collect()),
         OutputValue::Object(members) => {
             let members = members.iter().map(|(name, out)| (name.clone().into_owned(), from_output(out)));
             Node::Object(Object { members: members.collect() })

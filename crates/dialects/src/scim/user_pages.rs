@@ -29,8 +29,7 @@ pub(super) async fn load(
         return Ok(page);
     }
     let wanted = query.limit;
-    let mut page =
-        state.directory.users(caller, UserQuery { limit: FIRST_READ_USERS, ..query.clone() }).await?;
+    let mut page = state.directory.users(caller, UserQuery { limit: FIRST_READ_USERS, ..query.clone() }).await?;
     let mut read = FIRST_READ_USERS;
     while page.rows.len() == read as usize && read < wanted {
         let size: usize = page.rows.iter().map(estimated_size).sum();

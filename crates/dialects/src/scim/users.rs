@@ -5,18 +5,13 @@ use super::projection::Projection;
 use super::wire::USER_TYPE;
 use super::{labels, patch, read, tree, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, Node, Object, RequestError};
-use directory::{
-    ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey,
-};
+use directory::{ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey};
 use http::{Response, StatusCode};
 
 /// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
 const MAX_UPDATE_ATTEMPTS: usize = 100;
 
-pub(super) async fn create(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &USER_TYPE)?;
     let tree = read::parse_resource(request, &USER_TYPE)?;
     let mut edit = read::user_edit(&Object::default(), &tree)?;
@@ -38,7 +33,8 @@ async fn reactivate_by_external_id(
     tree: &Object,
     error: DirectoryError,
 ) -> Result<User, RequestError> {
-    let is_taken = matches!(&error, DirectoryError::Invalid(faults) if faults.iter().any(|f| f.kind == FieldErrorKind::Taken));
+    let is_taken =
+        matches!(&error, DirectoryError::Invalid(faults) if faults.iter().any(|f| f.kind == FieldErrorKind::Taken));
     let Some(Node::Text(id)) = object::get(tree, "externalId").filter(|_| is_taken) else {
         return Err(error.into());
     };
@@ -67,24 +63,15 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     get_user(state, request, read::user_key(request.path_param(0))).await
 }
 
-pub(super) async fn replace(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     replace_user(state, request, read::user_key(request.path_param(0))).await
 }
 
-pub(super) async fn modify(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     modify_user(state, request, read::user_key(request.path_param(0))).await
 }
 
-pub(super) async fn delete(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     delete_user(state, request, read::user_key(request.path_param(0))).await
 }
 
@@ -97,39 +84,23 @@ fn me_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
     request.caller()?.user.map(UserKey::Id).ok_or_else(not_implemented)
 }
 
-pub(super) async fn get_me(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn get_me(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     get_user(state, request, me_key(request)?).await
 }
 
-pub(super) async fn replace_me(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn replace_me(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     replace_user(state, request, me_key(request)?).await
 }
 
-pub(super) async fn modify_me(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn modify_me(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     modify_user(state, request, me_key(request)?).await
 }
 
-pub(super) async fn delete_me(
-    state: &AppState,
-    request: &DialectRequest,
-) -> Result<DialectResponse, RequestError> {
+pub(super) async fn delete_me(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     delete_user(state, request, me_key(request)?).await
 }
 
-async fn get_user(
-    state: &AppState,
-    request: &DialectRequest,
-    key: UserKey,
-) -> Result<DialectResponse, RequestError> {
+async fn get_user(state: &AppState, request: &DialectRequest, key: UserKey) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &USER_TYPE)?;
     let user = state.directory.user(request.caller()?, key).await?;
     let etag = write::user_etag(&user);
@@ -202,11 +173,10 @@ async fn change_user(
         let user = state.directory.user(request.caller()?, key.clone()).await?;
         check_if_match(request, &write::user_etag(&user))?;
         let labels = labels::load(state, request, std::slice::from_ref(&user), &settable).await?;
-        let before =
-            match tree::from_output(&write::user(&write::base_url(request), &user, &labels, &settable)) {
-                Node::Object(written) => read::normalize_stored(&written, &USER_TYPE)?,
-                _ => Object::default(),
-            };
+        let before = match tree::from_output(&write::user(&write::base_url(request), &user, &labels, &settable)) {
+            Node::Object(written) => read::normalize_stored(&written, &USER_TYPE)?,
+            _ => Object::default(),
+        };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(change(&before)?) };
         let command = Command::IfVersion(user.version, Box::new(command));
         match state.directory.run(request.caller()?, command).await {
@@ -249,9 +219,5 @@ async fn user_response(
     let base = write::base_url(request);
     let out = write::user(&base, &user, &labels, projection);
     let location = write::location(&base, &USER_TYPE, &user.id.to_string());
-    Ok(write::with_resource_headers(
-        write::response(request, status, &out),
-        Some(&location),
-        &write::user_etag(&user),
-    ))
+    Ok(write::with_resource_headers(write::response(request, status, &out), Some(&location), &write::user_etag(&user)))
 }

@@ -36,10 +36,8 @@ pub(super) static USER_SCHEMA: Schema =
     Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:User", object_schema: &USER };
 pub(super) static GROUP_SCHEMA: Schema =
     Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:Group", object_schema: &GROUP };
-pub(super) static ENTERPRISE_SCHEMA: Schema = Schema {
-    urn: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
-    object_schema: &ENTERPRISE_USER,
-};
+pub(super) static ENTERPRISE_SCHEMA: Schema =
+    Schema { urn: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", object_schema: &ENTERPRISE_USER };
 /// What only other dialects have, so that nothing of a person is invisible or lost here.
 pub(super) static MUSTER_SCHEMA: Schema =
     Schema { urn: "urn:muster:params:scim:schemas:extension:2.0:User", object_schema: &MUSTER_USER };
@@ -47,11 +45,7 @@ pub(super) static MUSTER_SCHEMA: Schema =
 /// Every schema, in the order `/Schemas` lists them.
 pub(super) static SCHEMAS: [&Schema; 4] = [&USER_SCHEMA, &GROUP_SCHEMA, &ENTERPRISE_SCHEMA, &MUSTER_SCHEMA];
 
-const fn complex(
-    name: &'static str,
-    object_schema: &'static ObjectSchema,
-    description: &'static str,
-) -> Property {
+const fn complex(name: &'static str, object_schema: &'static ObjectSchema, description: &'static str) -> Property {
     Property::new(name, ValueType::Object(object_schema), description)
 }
 const fn multi_valued(
@@ -89,10 +83,7 @@ pub(super) static COMMON_ATTRIBUTES: ObjectSchema = ObjectSchema {
         )
         .case_exact()
         .always_returned(),
-        Property::text("id", Field::Id, "Identity, given by the server")
-            .case_exact()
-            .always_returned()
-            .response_only(),
+        Property::text("id", Field::Id, "Identity, given by the server").case_exact().always_returned().response_only(),
         Property::text("externalId", Field::ExternalId, "The client's own key").case_exact(),
         complex("meta", &META, "About the resource itself").response_only(),
     ],
@@ -122,8 +113,7 @@ pub(super) fn common_properties(object_schema: &ObjectSchema) -> Vec<Property> {
     else {
         return Vec::new();
     };
-    let extension =
-        |schema: &&Schema| complex(schema.urn, schema.object_schema, schema.object_schema.description);
+    let extension = |schema: &&Schema| complex(schema.urn, schema.object_schema, schema.object_schema.description);
     COMMON_ATTRIBUTES.properties.iter().copied().chain(resource.extensions.iter().map(extension)).collect()
 }
 
@@ -132,15 +122,9 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
     name: "User",
     description: "A person",
     properties: &[
-        Property::text("userName", Field::UserName, "What the person signs in with, in any case")
-            .required()
-            .unique(),
+        Property::text("userName", Field::UserName, "What the person signs in with, in any case").required().unique(),
         complex("name", &NAME, "The parts of the name"),
-        Property::text(
-            "displayName",
-            Field::DisplayName,
-            "What the person is called where there is room for one name",
-        ),
+        Property::text("displayName", Field::DisplayName, "What the person is called where there is room for one name"),
         Property::text("nickName", Field::NickName, "What friends call the person"),
         Property::new("profileUrl", ValueType::Reference(&["external"]), "The person's page")
             .field(Field::ProfileUrl)
@@ -179,12 +163,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
             &ValueType::Object(&ROLE),
             "Roles; the first that the tenant's catalogue knows counts",
         ),
-        multi_valued(
-            "x509Certificates",
-            Field::Certificates,
-            &ValueType::Object(&CERTIFICATE),
-            "Certificates",
-        ),
+        multi_valued("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "Certificates"),
     ],
 };
 
@@ -214,12 +193,7 @@ static EMAIL: ObjectSchema = ObjectSchema {
 static PHONE: ObjectSchema = ObjectSchema {
     name: "phoneNumbers",
     description: "A phone number",
-    properties: &[
-        VALUE,
-        DISPLAY,
-        TYPE.canonical_values(&["work", "home", "mobile", "fax", "pager", "other"]),
-        PRIMARY,
-    ],
+    properties: &[VALUE, DISPLAY, TYPE.canonical_values(&["work", "home", "mobile", "fax", "pager", "other"]), PRIMARY],
 };
 static IM: ObjectSchema = ObjectSchema {
     name: "ims",
@@ -277,21 +251,15 @@ static MEMBERSHIP: ObjectSchema = ObjectSchema {
             .response_only(),
     ],
 };
-static ENTITLEMENT: ObjectSchema = ObjectSchema {
-    name: "entitlements",
-    description: "An entitlement",
-    properties: &[VALUE, DISPLAY, TYPE, PRIMARY],
-};
+static ENTITLEMENT: ObjectSchema =
+    ObjectSchema { name: "entitlements", description: "An entitlement", properties: &[VALUE, DISPLAY, TYPE, PRIMARY] };
 pub(super) static ROLE: ObjectSchema =
     ObjectSchema { name: "roles", description: "A role", properties: &[VALUE, DISPLAY, TYPE, PRIMARY] };
 static CERTIFICATE: ObjectSchema = ObjectSchema {
     name: "x509Certificates",
     description: "A certificate",
     properties: &[
-        Property::new("value", ValueType::Binary, "The certificate in DER")
-            .field(Field::Value)
-            .case_exact()
-            .required(),
+        Property::new("value", ValueType::Binary, "The certificate in DER").field(Field::Value).case_exact().required(),
         DISPLAY,
         TYPE,
         PRIMARY,
@@ -333,8 +301,7 @@ pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
         Property::text("status", Field::Status, "`invited`, `active`, `suspended`, `inactive` or `archived`")
             .response_only()
             .returned_on_request(),
-        Property::new("office", ValueType::Integer, "Number of an address of the organisation")
-            .field(Field::Office),
+        Property::new("office", ValueType::Integer, "Number of an address of the organisation").field(Field::Office),
         pairs_text("socialLinks", Field::SocialLinks, "Social links: `name=value`, a line each"),
         pairs_text("customLinks", Field::CustomLinks, "Other links: `name=value`, a line each"),
         Property::text("secretaryName", Field::SecretaryName, "The secretary's name"),
@@ -346,11 +313,7 @@ pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
         Property::text("color", Field::Color, "A colour for lists"),
         pairs_text("metadata", Field::Metadata, "Free pairs: `key=value`, a line each"),
         boolean("doNotEmail", Field::DoNotEmail, "No invitation mail is wanted"),
-        boolean(
-            "forcePasswordChange",
-            Field::ForcePasswordChange,
-            "The password must be changed at next sign-in",
-        ),
+        boolean("forcePasswordChange", Field::ForcePasswordChange, "The password must be changed at next sign-in"),
         multi_valued("folders", Field::Folders, &ValueType::Object(&FOLDER), "Folders the person may see")
             .response_only(),
         timestamp("invited", Field::Invited, "When last invited"),

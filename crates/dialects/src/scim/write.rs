@@ -5,13 +5,12 @@ use super::projection::Projection;
 use super::schema::{self, text_list};
 use super::wire::{self, ResourceType};
 use crate::kit::{
-    DialectRequest, DialectResponse, Direction, ObjectSchema, OutputValue, Property, ValueType, json,
-    media_types, timestamps,
+    DialectRequest, DialectResponse, Direction, ObjectSchema, OutputValue, Property, ValueType, json, media_types,
+    timestamps,
 };
 use crate::text_response;
 use directory::{
-    AttributeSource, AttributeValue, Field, Item, Labels, ProfileLinkKind, SubAttributes, User, UserId,
-    UserView,
+    AttributeSource, AttributeValue, Field, Item, Labels, ProfileLinkKind, SubAttributes, User, UserId, UserView,
 };
 use http::{HeaderValue, StatusCode, header};
 use std::borrow::Cow;
@@ -40,10 +39,7 @@ pub(super) fn response(request: &DialectRequest, status: StatusCode, out: &Outpu
 }
 
 /// An answer whose body is text already.
-pub(super) fn raw_response(
-    request: &DialectRequest,
-    body: impl Into<crate::kit::ResponseBody>,
-) -> DialectResponse {
+pub(super) fn raw_response(request: &DialectRequest, body: impl Into<crate::kit::ResponseBody>) -> DialectResponse {
     let mut response = text_response(StatusCode::OK, response_media_type(request), String::new());
     *response.body_mut() = body.into();
     response
@@ -95,9 +91,7 @@ struct ScimUserView<'a>(UserView<'a>);
 impl AttributeSource for ScimUserView<'_> {
     fn value(&self, field: Field) -> Option<AttributeValue<'_>> {
         let user = self.0.user;
-        let links = |kind| {
-            pairs_text::write(user.links_of(kind).map(|link| (link.name.as_str(), link.value.as_str())))
-        };
+        let links = |kind| pairs_text::write(user.links_of(kind).map(|link| (link.name.as_str(), link.value.as_str())));
         let text = match field {
             Field::SocialLinks => links(ProfileLinkKind::Social),
             Field::CustomLinks => links(ProfileLinkKind::Custom),
@@ -178,26 +172,16 @@ fn resource(
     OutputValue::Object(out)
 }
 
-fn members(
-    object_schema: &'static ObjectSchema,
-    source: &dyn AttributeSource,
-    context: WriteContext<'_>,
-) -> Members {
+fn members(object_schema: &'static ObjectSchema, source: &dyn AttributeSource, context: WriteContext<'_>) -> Members {
     let is_returned = |property: &&Property| {
         property.direction != Direction::Request
             && (!property.characteristics.returned_on_request || context.projection.is_explicit())
     };
     let shown = object_schema.properties.iter().filter(is_returned);
-    shown
-        .filter_map(|property| Some((Cow::Borrowed(property.name), value(property, source, context)?)))
-        .collect()
+    shown.filter_map(|property| Some((Cow::Borrowed(property.name), value(property, source, context)?))).collect()
 }
 
-fn value(
-    property: &'static Property,
-    source: &dyn AttributeSource,
-    context: WriteContext<'_>,
-) -> Option<OutputValue> {
+fn value(property: &'static Property, source: &dyn AttributeSource, context: WriteContext<'_>) -> Option<OutputValue> {
     match (property.value_type, property.field) {
         (ValueType::List(name, ValueType::Object(object_schema)), Some(field)) => {
             let entries = source.values(field);
@@ -228,17 +212,11 @@ fn references_user(members: &Members, known: &HashSet<UserId>) -> bool {
     matches!(id, Some(OutputValue::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
 }
 
-fn write_typed_value(
-    object_schema: &'static ObjectSchema,
-    parts: &SubAttributes<'_>,
-    base: &str,
-) -> OutputValue {
+fn write_typed_value(object_schema: &'static ObjectSchema, parts: &SubAttributes<'_>, base: &str) -> OutputValue {
     let mut members: Members = Vec::with_capacity(object_schema.properties.len());
     for property in object_schema.properties {
         let found = property.field.and_then(|field| parts.iter().find(|(part, _)| *part == field));
-        members.extend(
-            found.map(|(_, value)| (Cow::Borrowed(property.name), write_simple_value(value.clone()))),
-        );
+        members.extend(found.map(|(_, value)| (Cow::Borrowed(property.name), write_simple_value(value.clone()))));
     }
     add_reference(object_schema, &mut members, base);
     OutputValue::Object(members)
@@ -246,8 +224,7 @@ fn write_typed_value(
 
 /// Says where the thing is that a value names, and of what sort it is where there is only one.
 fn add_reference(object_schema: &'static ObjectSchema, members: &mut Members, base: &str) {
-    let Some(OutputValue::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out)
-    else {
+    let Some(OutputValue::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else {
         return;
     };
     let id = id.clone();
@@ -294,11 +271,7 @@ pub(super) fn list_members(page_info: PageInfo, items: usize) -> Vec<(&'static s
 }
 
 /// A list of things that are written already.
-pub(super) fn list(
-    request: &DialectRequest,
-    page_info: PageInfo,
-    resources: Vec<OutputValue>,
-) -> DialectResponse {
+pub(super) fn list(request: &DialectRequest, page_info: PageInfo, resources: Vec<OutputValue>) -> DialectResponse {
     let mut members = list_members(page_info, resources.len());
     members.push(("Resources", OutputValue::List("Resources", resources)));
     response(request, StatusCode::OK, &OutputValue::object(members))

@@ -25,24 +25,18 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
         }
-        RequestError::TooManyConcurrentRequests { .. } => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "slow_down",
-            "Too many concurrent requests for this connection or tenant",
-        ),
+        RequestError::TooManyConcurrentRequests { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many concurrent requests for this connection or tenant")
+        }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")
         }
-        RequestError::BodyTooLarge(_) => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large")
-        }
+        RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
         }
-        RequestError::BodyIncomplete => {
-            (StatusCode::REQUEST_TIMEOUT, "timeout", "The body did not arrive in time")
-        }
+        RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, "timeout", "The body did not arrive in time"),
         RequestError::TimedOut => (busy, "busy", "The request took too long"),
         RequestError::Directory(
             DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict,
@@ -60,11 +54,9 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
             return json_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
-        RequestError::UnsupportedMediaType(_) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "The body must be application/json",
-        ),
+        RequestError::UnsupportedMediaType(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json")
+        }
         RequestError::InvalidMembers(faults) => {
             let names: Vec<&str> = faults.iter().map(|error| error.name.as_str()).collect();
             let text = format!("Missing or not of the right form: {}", names.join(", "));
@@ -78,8 +70,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
 }
 
 fn json_error(status: StatusCode, code: &'static str, text: &str) -> DialectResponse {
-    let out =
-        OutputValue::object(vec![("error", OutputValue::text(code)), ("message", OutputValue::text(text))]);
+    let out = OutputValue::object(vec![("error", OutputValue::text(code)), ("message", OutputValue::text(text))]);
     let mut response = write::response(status, &out);
     if status == StatusCode::UNAUTHORIZED && code == "invalid_key" {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

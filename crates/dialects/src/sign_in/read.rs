@@ -2,8 +2,7 @@
 
 use super::wire;
 use crate::kit::{
-    ApiCredential, DialectRequest, Format, Object, ParsedBody, RequestError, bearer, json, media_types,
-    text_of,
+    ApiCredential, DialectRequest, Format, Object, ParsedBody, RequestError, bearer, json, media_types, text_of,
 };
 use directory::{Credentials, FieldErrorKind, SecretString};
 
@@ -15,8 +14,7 @@ fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if media.as_deref().is_some_and(|media| media != "application/json") {
         return Err(RequestError::UnsupportedMediaType(media));
     }
-    let text =
-        std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
     // What the parser quotes of the body may be a password.
     let node = json::parse(text).map_err(|_| RequestError::Unparsable("no JSON".into()))?;
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
@@ -49,8 +47,7 @@ pub(super) fn sign_in_credentials(request: &DialectRequest) -> Result<Credential
     };
     let (login, password) = (required("user")?, SecretString::from(required("password")?));
     let address = text_member(body, object, "address")?.map(|text| text.trim().parse());
-    let address = address
-        .transpose()
-        .map_err(|_| RequestError::invalid_member("address", FieldErrorKind::Malformed))?;
-    Ok(Credentials { login: login, password, client_ip: address, known_device: None })
+    let address =
+        address.transpose().map_err(|_| RequestError::invalid_member("address", FieldErrorKind::Malformed))?;
+    Ok(Credentials { login, password, client_ip: address, known_device: None })
 }

@@ -20,14 +20,10 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
         }
-        RequestError::TooManyConcurrentRequests { .. } => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "slow_down",
-            "Too many concurrent requests for this connection or tenant",
-        ),
-        RequestError::NoRoute => {
-            (StatusCode::NOT_FOUND, "not_found", "There is no such import, file or endpoint")
+        RequestError::TooManyConcurrentRequests { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many concurrent requests for this connection or tenant")
         }
+        RequestError::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such import, file or endpoint"),
         RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")
         }
@@ -63,11 +59,9 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
             return json_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
-        RequestError::UnsupportedMediaType(_) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_encoding",
-            "The Content-Encoding must be gzip or deflate",
-        ),
+        RequestError::UnsupportedMediaType(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "The Content-Encoding must be gzip or deflate")
+        }
         RequestError::Unparsable(_) => {
             (StatusCode::BAD_REQUEST, "invalid_request", "The body is not of its Content-Encoding")
         }

@@ -46,6 +46,5 @@ pub fn insufficient_storage(what: &str) -> crate::kit::RequestError {
 
 /// Whether a request brings a file that is not to be read into memory.
 pub fn is_file_upload(method: &http::Method, found: &RouteMatch) -> bool {
-    method == http::Method::POST
-        && found.matched.as_ref().is_some_and(|m| m.route.path == routes::IMPORTS_PATH)
+    method == http::Method::POST && found.matched.as_ref().is_some_and(|m| m.route.path == routes::IMPORTS_PATH)
 }

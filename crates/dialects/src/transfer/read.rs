@@ -7,10 +7,7 @@ use http::StatusCode;
 use uuid::Uuid;
 
 /// What the query says. A name that means nothing is told: whoever writes `dryrun` means that nothing be done.
-pub(super) fn params(
-    request: &DialectRequest,
-    known: &[(&str, ValueType, &str)],
-) -> Result<Params, RequestError> {
+pub(super) fn params(request: &DialectRequest, known: &[(&str, ValueType, &str)]) -> Result<Params, RequestError> {
     let mut wishes = Params::new();
     for (name, value) in request.query.pairs() {
         let (name, ..) = known

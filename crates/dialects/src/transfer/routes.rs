@@ -3,8 +3,8 @@
 use super::{read, wire, write};
 use crate::kit::transfers::{PendingUpload, Transfers};
 use crate::kit::{
-    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, RequestError, RequiredAccess, Route,
-    RouteMethod, SuccessResponse, ValueType,
+    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, RequestError, RequiredAccess, Route, RouteMethod,
+    SuccessResponse, ValueType,
 };
 use http::StatusCode;
 
@@ -34,22 +34,10 @@ const IMPORT_PARAMS: &[(&str, ValueType, &str)] = &[
         "The most users to deactivate, in percent of the active ones: 0 to 100, 10 by default. If more are missing, nothing \
          is done",
     ),
-    (
-        "yesReally",
-        ValueType::Boolean,
-        "Deactivate missing users although rejected rows name no user who exists",
-    ),
-    (
-        "match",
-        ValueType::Text,
-        "What people are known by, the surest first; `id,external-id,email` when not said",
-    ),
+    ("yesReally", ValueType::Boolean, "Deactivate missing users although rejected rows name no user who exists"),
+    ("match", ValueType::Text, "What people are known by, the surest first; `id,external-id,email` when not said"),
     ("map", ValueType::Text, "What a header means, `HEADER=COLUMN`; may be repeated"),
-    (
-        "delimiter",
-        ValueType::Text,
-        "What stands between the cells of CSV, where it is not seen; `tab` for a tab",
-    ),
+    ("delimiter", ValueType::Text, "What stands between the cells of CSV, where it is not seen; `tab` for a tab"),
     ("encoding", ValueType::Text, "The encoding of a text file, where it is not seen"),
     ("sheet", ValueType::Text, "The sheet of a workbook"),
     ("emptyClears", ValueType::Boolean, "An empty cell clears what is stored; without it, it says nothing"),
@@ -66,8 +54,7 @@ const EXPORT_PARAMS: &[(&str, ValueType, &str)] = &[
 ];
 
 /// The media types of files.
-const FILE_MEDIA_TYPES: &[&str] =
-    &["text/csv; charset=utf-8", "application/x-ndjson", super::XLSX, "text/ldif"];
+const FILE_MEDIA_TYPES: &[&str] = &["text/csv; charset=utf-8", "application/x-ndjson", super::XLSX, "text/ldif"];
 
 /// Every path.
 pub(super) static ROUTES: &[Route] = &[
@@ -156,11 +143,8 @@ fn transfers(state: &AppState) -> Result<&dyn Transfers, RequestError> {
 fn create_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let permit = state.concurrency.upload_permit(request.caller()?.tenant)?;
     let media = crate::kit::media_types::content_type(&request.headers);
-    let opened = transfers(state)?.create_import(
-        request.caller()?,
-        media.as_deref(),
-        &read::params(request, IMPORT_PARAMS)?,
-    );
+    let opened =
+        transfers(state)?.create_import(request.caller()?, media.as_deref(), &read::params(request, IMPORT_PARAMS)?);
     let (id, resource) = opened.map_err(read::rejection_error)?;
     let mut response = write::import_response(
         StatusCode::ACCEPTED,
@@ -178,10 +162,7 @@ fn get_import(state: &AppState, request: &DialectRequest) -> Result<DialectRespo
 }
 
 fn cancel_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    if !transfers(state)?
-        .cancel_import(request.caller()?, read::import_id(request)?)
-        .map_err(read::rejection_error)?
-    {
+    if !transfers(state)?.cancel_import(request.caller()?, read::import_id(request)?).map_err(read::rejection_error)? {
         return Err(RequestError::NoRoute);
     }
     get_import(state, request)

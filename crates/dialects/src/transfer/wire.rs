@@ -14,8 +14,7 @@ pub(super) static IMPORT: ObjectSchema = ObjectSchema {
         Property::new("dryRun", ValueType::Boolean, "Whether nothing is done"),
         Property::new("rows", ValueType::Integer, "How many rows the file has, once it was read").nullable(),
         Property::new("rowsDone", ValueType::Integer, "How many of them are done"),
-        Property::new("error", ValueType::Text, "Why it failed, with row and column where there are any")
-            .nullable(),
+        Property::new("error", ValueType::Text, "Why it failed, with row and column where there are any").nullable(),
         Property::new("report", ValueType::Object(&REPORT), "What came of it").nullable(),
     ],
 };
@@ -31,24 +30,12 @@ static REPORT: ObjectSchema = ObjectSchema {
             "Rows of groups, folders, organisations, departments and roles",
         ),
         Property::new("made", ValueType::Integer, "Groups and folders that nobody had"),
-        Property::new(
-            "deactivated",
-            ValueType::Integer,
-            "People who are not in the file and were switched off",
-        ),
+        Property::new("deactivated", ValueType::Integer, "People who are not in the file and were switched off"),
         Property::new("created", ValueType::Object(&ROW_NOTES), "The rows of those who are new"),
-        Property::new(
-            "changed",
-            ValueType::Object(&ROW_NOTES),
-            "The rows of those who were changed, and in what",
-        ),
+        Property::new("changed", ValueType::Object(&ROW_NOTES), "The rows of those who were changed, and in what"),
         Property::new("left", ValueType::Object(&ROW_NOTES), "The rows of those who were left as they are"),
         Property::new("refusals", ValueType::Object(&ROW_NOTES), "The first rows that were refused, and why"),
-        Property::new(
-            "missing",
-            ValueType::Object(&ROW_NOTES),
-            "The first references to users who do not exist",
-        ),
+        Property::new("missing", ValueType::Object(&ROW_NOTES), "The first references to users who do not exist"),
         Property::new("missingReferences", ValueType::Integer, "The number of such references"),
         Property::new(
             "ignored",
@@ -113,11 +100,7 @@ static ROW_NOTE: ObjectSchema = ObjectSchema {
 pub(super) static IMPORTS: ObjectSchema = ObjectSchema {
     name: "Imports",
     description: "Imports, newest first",
-    properties: &[Property::new(
-        "imports",
-        ValueType::List("import", &ValueType::Object(&IMPORT)),
-        "All of them",
-    )],
+    properties: &[Property::new("imports", ValueType::List("import", &ValueType::Object(&IMPORT)), "All of them")],
 };
 
 pub(super) static ERROR: ObjectSchema = ObjectSchema {

@@ -5,11 +5,7 @@ use crate::text_response;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-pub(super) fn import_response(
-    status: StatusCode,
-    resource: &Value,
-    location: Option<&str>,
-) -> DialectResponse {
+pub(super) fn import_response(status: StatusCode, resource: &Value, location: Option<&str>) -> DialectResponse {
     let mut response = text_response(status, "application/json", resource.to_string());
     if let Some(location) = location.and_then(|location| HeaderValue::from_str(location).ok()) {
         response.headers_mut().insert(header::LOCATION, location);

@@ -2,9 +2,9 @@
 
 use super::{Decision, DecisionContext, DecisionInput, role_ceiling};
 use crate::{
-    Account, AccountAction, AccountEdit, DeliveryOutcome, DirectoryError, EventNote, Field, FieldError,
-    FieldErrorKind, KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordProof, SignInError,
-    SignInLinkRef, SignInState, Status, TenantSettings, Time, User, validation,
+    Account, AccountAction, AccountEdit, DeliveryOutcome, DirectoryError, EventNote, Field, FieldError, FieldErrorKind,
+    KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordProof, SignInError, SignInLinkRef, SignInState, Status,
+    TenantSettings, Time, User, validation,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
@@ -46,8 +46,7 @@ pub(super) fn invite(known: &DecisionInput, stamp: &DecisionContext<'_>) -> Resu
             continue;
         }
         role_ceiling::check_user(before, known, stamp)?;
-        let has_signed_in =
-            before.status != Status::Invited && account_of(known, before)?.password_hash.is_some();
+        let has_signed_in = before.status != Status::Invited && account_of(known, before)?.password_hash.is_some();
         if before.status.blocks_sign_in() || has_signed_in {
             return Err(DirectoryError::WrongStatus);
         }
@@ -98,12 +97,7 @@ pub(super) fn apply_action(
     let account = account_of(known, before)?;
     let mut decision = Decision::default();
     match step {
-        AccountAction::SignIn {
-            verified_hash: shown,
-            session_key: session,
-            rehashed,
-            client_ip: address,
-        } => {
+        AccountAction::SignIn { verified_hash: shown, session_key: session, rehashed, client_ip: address } => {
             let edit = sign_in(before, account, (shown, *session, *address), stamp)?;
             let mut after = before.clone();
             after.last_activity = Some(stamp.now);
@@ -268,8 +262,5 @@ fn account_of<'a>(known: &'a DecisionInput, user: &User) -> Result<&'a Account, 
 
 /// Whether this is still the person's password: it may have been changed while it was compared.
 fn is_current_hash(account: &Account, verified_hash: &PasswordHash) -> bool {
-    account
-        .password_hash
-        .as_ref()
-        .is_some_and(|stored| stored.0.expose_secret() == verified_hash.0.expose_secret())
+    account.password_hash.as_ref().is_some_and(|stored| stored.0.expose_secret() == verified_hash.0.expose_secret())
 }

@@ -2,9 +2,9 @@
 
 use super::{Decision, DecisionContext, DecisionInput, set_or_default};
 use crate::{
-    ApiKey, Connection, ConnectionEdit, ConnectionId, DirectoryError, Field, FieldErrorKind, FieldUpdate,
-    Item, ItemId, KeyHash, Mutation, NewConnection, Role, Tenant, TenantEdit, TenantNumber, TenantSettings,
-    builtin_role_name, builtin_role_number, validation,
+    ApiKey, Connection, ConnectionEdit, ConnectionId, DirectoryError, Field, FieldErrorKind, FieldUpdate, Item, ItemId,
+    KeyHash, Mutation, NewConnection, Role, Tenant, TenantEdit, TenantNumber, TenantSettings, builtin_role_name,
+    builtin_role_number, validation,
 };
 
 pub(super) fn add_tenant(
@@ -43,28 +43,21 @@ pub(super) fn update_tenant(
     set_or_default(&mut after.name, &edit.name);
     check_name(&after.name)?;
     let (settings, defaults) = (&mut after.settings, TenantSettings::default());
-    let set_in_range = |slot: &mut u32,
-                        given: &FieldUpdate<u32>,
-                        defaults: u32,
-                        range: std::ops::RangeInclusive<u32>| match given {
-        FieldUpdate::Keep => Ok(()),
-        FieldUpdate::Clear => {
-            *slot = defaults;
-            Ok(())
-        }
-        FieldUpdate::Set(value) if range.contains(value) => {
-            *slot = *value;
-            Ok(())
-        }
-        FieldUpdate::Set(_) => Err(DirectoryError::for_field(Field::Value, FieldErrorKind::Malformed)),
-    };
+    let set_in_range =
+        |slot: &mut u32, given: &FieldUpdate<u32>, defaults: u32, range: std::ops::RangeInclusive<u32>| match given {
+            FieldUpdate::Keep => Ok(()),
+            FieldUpdate::Clear => {
+                *slot = defaults;
+                Ok(())
+            }
+            FieldUpdate::Set(value) if range.contains(value) => {
+                *slot = *value;
+                Ok(())
+            }
+            FieldUpdate::Set(_) => Err(DirectoryError::for_field(Field::Value, FieldErrorKind::Malformed)),
+        };
     let max_hours = TenantSettings::MAX_INVITATION_HOURS;
-    set_in_range(
-        &mut settings.invitation_hours,
-        &edit.invitation_hours,
-        defaults.invitation_hours,
-        1..=max_hours,
-    )?;
+    set_in_range(&mut settings.invitation_hours, &edit.invitation_hours, defaults.invitation_hours, 1..=max_hours)?;
     let (min_chars, most) = (validation::MIN_PASSWORD_CHARS, 128);
     let min_chars = u32::try_from(min_chars).unwrap_or(u32::MAX);
     set_in_range(
@@ -102,11 +95,7 @@ pub(super) fn update_tenant(
     Ok(single(Mutation::ChangeTenant { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 
-pub(super) fn add_role(
-    name: &str,
-    rank: u32,
-    stamp: &DecisionContext<'_>,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn add_role(name: &str, rank: u32, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     check_name(name)?;
     if builtin_role_number(name).is_some() {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken));
@@ -136,11 +125,7 @@ pub(super) fn add_connection(
     stamp: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     check_name(&new.name)?;
-    let tenant = known
-        .tenant
-        .as_ref()
-        .filter(|tenant| tenant.removed.is_none())
-        .ok_or(DirectoryError::NoSuchTenant)?;
+    let tenant = known.tenant.as_ref().filter(|tenant| tenant.removed.is_none()).ok_or(DirectoryError::NoSuchTenant)?;
     if builtin_role_name(new.highest_role).is_none() {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
@@ -167,10 +152,7 @@ pub(super) fn add_connection(
     }))))
 }
 
-pub(super) fn update_connection(
-    edit: &ConnectionEdit,
-    known: &DecisionInput,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn update_connection(edit: &ConnectionEdit, known: &DecisionInput) -> Result<Decision, DirectoryError> {
     let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
     if edit.highest_role.value().is_some_and(|role| builtin_role_name(*role).is_none()) {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));

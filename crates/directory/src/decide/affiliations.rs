@@ -3,9 +3,8 @@
 
 use super::{Decision, DecisionContext, DecisionInput};
 use crate::{
-    Department, DepartmentRef, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemId,
-    Mutation, Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User,
-    builtin_role_name, roles, validation,
+    Department, DepartmentRef, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemId, Mutation,
+    Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User, builtin_role_name, roles, validation,
 };
 
 /// A department by number or name; entered in the catalogue on first use.
@@ -72,10 +71,7 @@ pub(super) fn add_department(
     super::reject_if_any(faults)?;
     let full = DirectoryError::for_field(Field::Number, FieldErrorKind::TooLong(MAX_DEPARTMENTS));
     let number = number.or_else(|| free_department_number(known)).ok_or(full)?;
-    Ok(Decision {
-        mutations: vec![add_department_mutation(number, name.to_owned(), stamp)],
-        ..Decision::default()
-    })
+    Ok(Decision { mutations: vec![add_department_mutation(number, name.to_owned(), stamp)], ..Decision::default() })
 }
 
 /// A department as it is entered in the catalogue.
@@ -159,22 +155,16 @@ pub(super) fn set_organization(
         Some(_) if office_owner.is_some_and(|other| other != organization.id) => {
             faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });
         }
-        Some(_)
-            if office_owner.is_none() && organization.office_numbers.len() >= validation::MAX_BULK_ITEMS =>
-        {
-            faults.push(FieldError {
-                field: Field::Office,
-                kind: FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS),
-            });
+        Some(_) if office_owner.is_none() && organization.office_numbers.len() >= validation::MAX_BULK_ITEMS => {
+            faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS) });
         }
         Some(address) if office_owner.is_none() => organization.office_numbers.push(address),
         _ => {}
     }
     match existing {
-        None => decision.mutations.push(Mutation::AddItem {
-            item: Box::new(Item::Organization(organization)),
-            members: Vec::new(),
-        }),
+        None => decision
+            .mutations
+            .push(Mutation::AddItem { item: Box::new(Item::Organization(organization)), members: Vec::new() }),
         Some(before) => {
             let (before, after) = (Item::Organization(before.clone()), Item::Organization(organization));
             decision.change_related_item(&before, after, stamp);
@@ -233,9 +223,8 @@ pub(super) fn set_role(
     if given.is_change() {
         // What else was said of the role before is not said of this one.
         let previous = user.role;
-        user.other_roles.retain(|entry| {
-            previous.is_none() || roles::role_number(&entry.value, &known.custom_roles) != previous
-        });
+        user.other_roles
+            .retain(|entry| previous.is_none() || roles::role_number(&entry.value, &known.custom_roles) != previous);
     }
     let existing = match given {
         FieldUpdate::Keep => return,
@@ -243,11 +232,9 @@ pub(super) fn set_role(
             user.role = None;
             return;
         }
-        FieldUpdate::Set(RoleRef::Number(number)) => {
-            builtin_role_name(*number).map(|_| *number).or_else(|| {
-                known.custom_roles.iter().find(|role| role.number == *number).map(|role| role.number)
-            })
-        }
+        FieldUpdate::Set(RoleRef::Number(number)) => builtin_role_name(*number)
+            .map(|_| *number)
+            .or_else(|| known.custom_roles.iter().find(|role| role.number == *number).map(|role| role.number)),
         FieldUpdate::Set(RoleRef::Name(name)) => roles::role_number(name, &known.custom_roles),
     };
     match existing {

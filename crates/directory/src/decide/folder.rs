@@ -1,11 +1,9 @@
 //! What may become of a folder.
 
-use super::{
-    Decision, DecisionContext, DecisionInput, reject_if_any, set_name, set_or_default, set_text, target_item,
-};
+use super::{Decision, DecisionContext, DecisionInput, reject_if_any, set_name, set_or_default, set_text, target_item};
 use crate::{
-    DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Folder, FolderEdit, Item, ItemId,
-    ItemKey, ItemKind, Mutation, validation,
+    DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Folder, FolderEdit, Item, ItemId, ItemKey,
+    ItemKind, Mutation, validation,
 };
 
 pub(super) fn create(
@@ -56,20 +54,15 @@ fn apply(folder: &mut Folder, edit: &FolderEdit, known: &DecisionInput) -> Resul
         FieldUpdate::Clear => folder.restricted_to = None,
         // What was read may be sent back, also when the group has gone since.
         FieldUpdate::Set(id) if folder.restricted_to == Some(*id) => {}
-        FieldUpdate::Set(id)
-            if known.resolved_references.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) =>
-        {
+        FieldUpdate::Set(id) if known.resolved_references.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) => {
             folder.restricted_to = Some(*id);
         }
         FieldUpdate::Set(_) => {
-            faults.push(FieldError { field: Field::RestrictedTo, kind: FieldErrorKind::NotFound })
+            faults.push(FieldError { field: Field::RestrictedTo, kind: FieldErrorKind::NotFound });
         }
     }
     if edit.entries.value().is_some_and(|entries| entries.len() > validation::MAX_REFERENCES) {
-        return Err(DirectoryError::for_field(
-            Field::Entries,
-            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
-        ));
+        return Err(DirectoryError::for_field(Field::Entries, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
     set_or_default(&mut folder.entries, &edit.entries);
     for entry in &folder.entries {

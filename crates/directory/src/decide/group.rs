@@ -1,11 +1,9 @@
 //! What may become of a group and its members.
 
-use super::{
-    Decision, DecisionContext, DecisionInput, reject_if_any, role_ceiling, set_name, set_text, target_item,
-};
+use super::{Decision, DecisionContext, DecisionInput, reject_if_any, role_ceiling, set_name, set_text, target_item};
 use crate::{
-    DirectoryError, Field, FieldError, FieldErrorKind, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit,
-    Mutation, Status, User, UserId, validation,
+    DirectoryError, Field, FieldError, FieldErrorKind, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Mutation,
+    Status, User, UserId, validation,
 };
 
 pub(super) fn create(
@@ -48,8 +46,7 @@ pub(super) fn update(
     if let Some(wanted) = requested_members(edit, known)? {
         members_added = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
-            members_removed =
-                known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
+            members_removed = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
             role_ceiling::check_removed_members(known)?;
         }
     }
@@ -77,10 +74,7 @@ fn change_members(
 ) -> Result<Decision, DirectoryError> {
     let (join, leave) = known.users.split_at(joining.min(known.users.len()));
     if known.users.len() > validation::MAX_REFERENCES {
-        return Err(DirectoryError::for_field(
-            Field::Members,
-            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
-        ));
+        return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
     if join.iter().any(Option::is_none) {
         return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::NotFound));
@@ -97,11 +91,7 @@ fn change_members(
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
     if !is_bound && after == *before && !(members_added.is_empty() && members_removed.is_empty()) {
-        decision.mutations.push(Mutation::ChangeMembers {
-            item: Box::new(item),
-            members_added,
-            members_removed,
-        });
+        decision.mutations.push(Mutation::ChangeMembers { item: Box::new(item), members_added, members_removed });
     } else {
         decision.change_item(&item, Item::Group(after), (members_added, members_removed), stamp);
     }
@@ -121,17 +111,12 @@ fn requested_members(edit: &GroupEdit, known: &DecisionInput) -> Result<Option<V
         Some(MemberEdit::Add(_, only_active)) => *only_active,
     };
     if known.users.len() > validation::MAX_REFERENCES {
-        return Err(DirectoryError::for_field(
-            Field::Members,
-            FieldErrorKind::TooLong(validation::MAX_REFERENCES),
-        ));
+        return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
     let mut ids = Vec::with_capacity(known.users.len());
     for user in &known.users {
-        let unknown = DirectoryError::Invalid(vec![FieldError {
-            field: Field::Members,
-            kind: FieldErrorKind::NotFound,
-        }]);
+        let unknown =
+            DirectoryError::Invalid(vec![FieldError { field: Field::Members, kind: FieldErrorKind::NotFound }]);
         let user = user.as_ref().ok_or(unknown)?;
         if only_active && user.status != Status::Active {
             return Err(DirectoryError::WrongStatus);

@@ -16,9 +16,9 @@ pub(crate) use account::check_link;
 pub(crate) use user::validate_user_edit;
 
 use crate::{
-    Account, AccountEdit, Command, Connection, DirectoryError, EventNote, Field, FieldError, FieldUpdate,
-    IdGenerator, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, Organization, Role, Tenant, TenantNumber,
-    Time, Tombstone, User, UserId, validation,
+    Account, AccountEdit, Command, Connection, DirectoryError, EventNote, Field, FieldError, FieldUpdate, IdGenerator,
+    Item, ItemId, ItemKey, ItemKind, Mail, Mutation, Organization, Role, Tenant, TenantNumber, Time, Tombstone, User,
+    UserId, validation,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -97,12 +97,7 @@ impl Decision {
         } else {
             after.mark_updated(context.now);
             let (before, after) = (Box::new(before.clone()), Box::new(after));
-            self.mutations.push(Mutation::ChangeItem {
-                before,
-                after,
-                members_added: members_added,
-                members_removed: members_removed,
-            });
+            self.mutations.push(Mutation::ChangeItem { before, after, members_added, members_removed });
         }
     }
 
@@ -114,31 +109,18 @@ impl Decision {
     }
 
     /// Makes a person what they shall be; one who is so already stays untouched, unless a password comes along.
-    fn change_user(
-        &mut self,
-        before: &User,
-        mut after: User,
-        account: AccountEdit,
-        context: &DecisionContext<'_>,
-    ) {
+    fn change_user(&mut self, before: &User, mut after: User, account: AccountEdit, context: &DecisionContext<'_>) {
         if after == *before && self.password.is_none() && account.password_hash.is_none() {
             self.unchanged_users.push(after);
         } else {
             after.updated = context.now;
-            let notes =
-                if account.sign_in_state.is_some() { vec![EventNote::SignInsEnded] } else { Vec::new() };
+            let notes = if account.sign_in_state.is_some() { vec![EventNote::SignInsEnded] } else { Vec::new() };
             self.push_user_change(before, after, account, notes);
         }
     }
 
     /// The same for what changes how they sign in and is no news of the person themselves.
-    fn push_user_change(
-        &mut self,
-        before: &User,
-        mut after: User,
-        account: AccountEdit,
-        notes: Vec<EventNote>,
-    ) {
+    fn push_user_change(&mut self, before: &User, mut after: User, account: AccountEdit, notes: Vec<EventNote>) {
         after.version += 1;
         let (before, after) = (Box::new(before.clone()), Box::new(after));
         self.mutations.push(Mutation::ChangeUser { before, after, account, notes });
@@ -153,8 +135,7 @@ pub(crate) fn decide(
 ) -> Result<Decision, DirectoryError> {
     let (command, version) = command.split_version();
     let current_version = input.users.first().and_then(|user| user.as_ref().map(|user| user.version));
-    let current_version =
-        input.items.first().and_then(|item| item.as_ref().map(Item::version)).or(current_version);
+    let current_version = input.items.first().and_then(|item| item.as_ref().map(Item::version)).or(current_version);
     if version.is_some() && current_version.is_some() && version != current_version {
         return Err(DirectoryError::VersionMismatch);
     }
@@ -182,9 +163,7 @@ pub(crate) fn decide(
             role_ceiling::check_removed_members(input)?;
             Ok(Decision { mutations: vec![Mutation::RemoveItem(Box::new(item))], ..Decision::default() })
         }
-        Command::AddDepartment { name, number } => {
-            affiliations::add_department(name, *number, input, context)
-        }
+        Command::AddDepartment { name, number } => affiliations::add_department(name, *number, input, context),
         Command::AddRole { name, rank } => admin::add_role(name, *rank, context),
         Command::AddTenant { name, number } => admin::add_tenant(name, *number, context),
         Command::UpdateTenant(edit) => admin::update_tenant(edit, input, context),
@@ -203,12 +182,7 @@ fn target_item(input: &DecisionInput, kind: ItemKind) -> Result<&Item, Directory
 }
 
 /// Puts an optional text where it belongs; an empty one clears.
-fn set_text(
-    slot: &mut Option<String>,
-    field: Field,
-    update: &FieldUpdate<String>,
-    faults: &mut Vec<FieldError>,
-) {
+fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String>, faults: &mut Vec<FieldError>) {
     match update {
         FieldUpdate::Keep => {}
         FieldUpdate::Clear => *slot = None,

@@ -1,8 +1,8 @@
 //! What may become of an organisation.
 
 use super::{
-    Decision, DecisionContext, DecisionInput, affiliations::new_organization, reject_if_any, set_name,
-    set_or_default, set_text,
+    Decision, DecisionContext, DecisionInput, affiliations::new_organization, reject_if_any, set_name, set_or_default,
+    set_text,
 };
 use crate::{
     DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemKind, Mutation, Organization,
@@ -10,10 +10,7 @@ use crate::{
 };
 use std::collections::HashSet;
 
-pub(super) fn create(
-    edit: &OrganizationEdit,
-    stamp: &DecisionContext<'_>,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn create(edit: &OrganizationEdit, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     if edit.number.is_some_and(|number| number == 0 || i32::try_from(number).is_err()) {
         return Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Malformed));
     }

@@ -37,11 +37,9 @@ pub(super) fn check_granted_roles(
     known: &DecisionInput,
     stamp: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
-    let had: Vec<u32> =
-        before.into_iter().flat_map(|user| roles::role_numbers(user, &known.custom_roles)).collect();
+    let had: Vec<u32> = before.into_iter().flat_map(|user| roles::role_numbers(user, &known.custom_roles)).collect();
     let is_above = |role: u32| roles::role_rank(role, &known.custom_roles) > stamp.highest_role;
-    let grants =
-        roles::role_numbers(after, &known.custom_roles).any(|role| !had.contains(&role) && is_above(role));
+    let grants = roles::role_numbers(after, &known.custom_roles).any(|role| !had.contains(&role) && is_above(role));
     if grants { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 

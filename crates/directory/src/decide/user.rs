@@ -1,13 +1,12 @@
 //! What may become of a person.
 
 use super::{
-    Decision, DecisionContext, DecisionInput, account, affiliations, reject_if_any, role_ceiling,
-    set_or_default,
+    Decision, DecisionContext, DecisionInput, account, affiliations, reject_if_any, role_ceiling, set_or_default,
 };
 use crate::{
-    AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind,
-    Mutation, ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User,
-    UserEdit, UserId, identifier_key, validation,
+    AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind, Mutation,
+    ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User, UserEdit, UserId,
+    identifier_key, validation,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -57,17 +56,13 @@ pub(super) fn create(
 }
 
 /// Somebody who was deleted is back as they were. What they belonged to and is gone meanwhile, they belong to no more.
-pub(super) fn restore(
-    keep_details: &DecisionInput,
-    stamp: &DecisionContext<'_>,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn restore(keep_details: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let before = keep_details.tombstone.as_ref().filter(|tombstone| tombstone.is_restorable(stamp.now));
     let before = before.ok_or(DirectoryError::NoSuchUser)?;
     role_ceiling::check_user(&before.user, keep_details, stamp)?;
     let mut user = before.user.clone();
-    let still_exists = |kind: ItemKind, id: &ItemId| {
-        keep_details.resolved_references.contains_key(&(kind, ItemKey::Id(*id)))
-    };
+    let still_exists =
+        |kind: ItemKind, id: &ItemId| keep_details.resolved_references.contains_key(&(kind, ItemKey::Id(*id)));
     user.groups.retain(|id| still_exists(ItemKind::Group, id));
     user.folders.retain(|id| still_exists(ItemKind::Folder, id));
     user.organization = user.organization.filter(|id| still_exists(ItemKind::Organization, id));
@@ -83,10 +78,7 @@ pub(super) fn restore(
 }
 
 /// Purges a deleted user who can no longer be restored, or whose tenant is removed.
-pub(super) fn purge(
-    keep_details: &DecisionInput,
-    stamp: &DecisionContext<'_>,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn purge(keep_details: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let before = keep_details.tombstone.as_ref().ok_or(DirectoryError::NoSuchUser)?;
     let is_removed = keep_details.tenant.as_ref().is_some_and(|tenant| tenant.removed.is_some());
     if before.is_restorable(stamp.now) && !is_removed {
@@ -135,9 +127,7 @@ pub(super) fn update(
     if has_new_password || role_ceiling::is_privileged_change(before, &after) {
         role_ceiling::check_user(before, keep_details, stamp)?;
     }
-    if let Some(former_owner) =
-        keep_details.tombstone.as_ref().filter(|_| after.external_id != before.external_id)
-    {
+    if let Some(former_owner) = keep_details.tombstone.as_ref().filter(|_| after.external_id != before.external_id) {
         // The next import would take this user for the one who was deleted.
         role_ceiling::check_user(&former_owner.user, keep_details, stamp)?;
     }
@@ -163,10 +153,7 @@ pub(super) fn update(
     Ok(decision)
 }
 
-pub(super) fn delete(
-    keep_details: &DecisionInput,
-    stamp: &DecisionContext<'_>,
-) -> Result<Decision, DirectoryError> {
+pub(super) fn delete(keep_details: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let user = target_user(keep_details)?.clone();
     role_ceiling::check_user(&user, keep_details, stamp)?;
     Ok(Decision { mutations: vec![Mutation::RemoveUser(Box::new(user))], ..Decision::default() })
@@ -193,14 +180,8 @@ pub(super) fn change_status(
             .transition_to(step.to)
             .ok_or(DirectoryError::for_field(Field::Status, FieldErrorKind::NotAllowed))?;
         let is_deactivated = status.blocks_sign_in() && !before.status.blocks_sign_in();
-        let account =
-            if is_deactivated { AccountEdit::sign_out_everywhere(stamp.now) } else { AccountEdit::default() };
-        decision.change_user(
-            before,
-            User { status, active_cleared: false, ..before.clone() },
-            account,
-            stamp,
-        );
+        let account = if is_deactivated { AccountEdit::sign_out_everywhere(stamp.now) } else { AccountEdit::default() };
+        decision.change_user(before, User { status, active_cleared: false, ..before.clone() }, account, stamp);
     }
     Ok(decision)
 }
@@ -292,8 +273,8 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
         user.user_name.clone_from(name);
     } else if let Some(email) = user.email().map(str::to_owned) {
         // The user name is the e-mail until somebody gives another.
-        let tracks_email = before
-            .is_none_or(|b| b.email().is_some_and(|e| identifier_key(e) == identifier_key(&b.user_name)));
+        let tracks_email =
+            before.is_none_or(|b| b.email().is_some_and(|e| identifier_key(e) == identifier_key(&b.user_name)));
         if tracks_email {
             user.user_name = email;
         }
@@ -304,12 +285,7 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
 }
 
 /// Puts whole plurals where they belong; what was the catalogue's role among the roles becomes the person's.
-fn apply_multi_valued(
-    user: &mut User,
-    edit: &UserEdit,
-    keep_details: &DecisionInput,
-    faults: &mut Vec<FieldError>,
-) {
+fn apply_multi_valued(user: &mut User, edit: &UserEdit, keep_details: &DecisionInput, faults: &mut Vec<FieldError>) {
     for (field, given) in &edit.multi_valued {
         if !given.is_change() {
             continue;
@@ -385,8 +361,7 @@ fn apply_multi_valued(
 
 /// Refuses more of a person's plurals in all than there may be; the one that was said is to blame.
 fn check_total_size(user: &User, edit: &UserEdit, faults: &mut Vec<FieldError>) {
-    let changed_field =
-        edit.multi_valued.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
+    let changed_field = edit.multi_valued.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
     let changed_field = changed_field.or(edit.addresses.value().map(|_| Field::PostalAddresses));
     if let Some(field) = changed_field
         && user.multi_valued_bytes() > validation::MAX_MULTI_VALUED_BYTES
@@ -421,8 +396,7 @@ fn apply_links_and_references(
         }
         // Whoever sends these knows names and values alone; what else was said of the same link stays.
         let same = |new: &ProfileLink, old: &&ProfileLink| (&old.name, &old.value) == (&new.name, &new.value);
-        let keep_details =
-            |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
+        let keep_details = |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
         user.links.extend(links.iter().map(keep_details));
     }
     user.links.sort_by_key(|link| link.kind as u8);

@@ -21,11 +21,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`DirectoryError::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or the right to write.
-    pub(super) async fn check_connection(
-        &self,
-        caller: &Caller,
-        writes: bool,
-    ) -> Result<u32, DirectoryError> {
+    pub(super) async fn check_connection(&self, caller: &Caller, writes: bool) -> Result<u32, DirectoryError> {
         let Some(id) = caller.connection else { return Ok(caller.highest_role) };
         let now = self.clock.now();
         let connection = match self.connection_cache.get(id, now) {
@@ -44,8 +40,7 @@ impl Directory {
     }
 
     async fn load_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, DirectoryError> {
-        let found =
-            self.store.connection(id).await.map_err(read_error)?.ok_or(DirectoryError::ConnectionEnded)?;
+        let found = self.store.connection(id).await.map_err(read_error)?.ok_or(DirectoryError::ConnectionEnded)?;
         let found = Arc::new(found);
         self.connection_cache.insert(&found, now);
         Ok(found)

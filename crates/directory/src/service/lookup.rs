@@ -5,10 +5,9 @@ use crate::decide::DecisionInput;
 use crate::multi_valued::preferred_index;
 use crate::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
 use crate::{
-    AccountAction, Command, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit,
-    Item, ItemId, ItemKey, ItemKind, ItemQuery, MemberEdit, Organization, PageBoundary, RoleRef,
-    SortPosition, TenantNumber, User, UserEdit, UserId, UserKey, UserPredicate, UserQuery, builtin_role_name,
-    builtin_role_number, domain_key, roles,
+    AccountAction, Command, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, MemberEdit, Organization, PageBoundary, RoleRef, SortPosition, TenantNumber, User,
+    UserEdit, UserId, UserKey, UserPredicate, UserQuery, builtin_role_name, builtin_role_number, domain_key, roles,
 };
 use std::collections::HashSet;
 
@@ -45,7 +44,7 @@ impl Directory {
                 }
             }
             Command::Account { user, action: step } => {
-                self.load_for_account_action(tenant, *user, step, &mut known).await?
+                self.load_for_account_action(tenant, *user, step, &mut known).await?;
             }
             Command::UpdateTenant(_) => {
                 known.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
@@ -56,7 +55,7 @@ impl Directory {
                 self.load_former_owner(tenant, edit, &mut known).await?;
             }
             Command::DeleteUser(user) => {
-                self.load_users(tenant, std::slice::from_ref(user), &mut known).await?
+                self.load_users(tenant, std::slice::from_ref(user), &mut known).await?;
             }
             Command::ChangeStatus(step) => {
                 check_count(step.users.len(), MAX_BULK_ITEMS)?;
@@ -67,14 +66,12 @@ impl Directory {
                 self.load_items(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
                 self.load_named_members(tenant, edit, &mut known).await?;
                 // A change of members looks at those alone, from their side.
-                let needs_all_members =
-                    matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
+                let needs_all_members = matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
                 if let (Some(Some(group)), true) = (known.items.first(), needs_all_members) {
                     let members = self.store.members(tenant, group.id()).await.map_err(read_error)?;
                     known.members = members.into_iter().map(|(id, _)| id).collect();
                     known.members.sort_unstable();
-                    let named_ids: HashSet<UserId> =
-                        known.users.iter().flatten().map(|user| user.id).collect();
+                    let named_ids: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
                     let removes_any = known.members.iter().any(|id| !named_ids.contains(id));
                     if removes_any && matches!(edit.members, Some(MemberEdit::Replace(_))) {
                         let group = group.id();
@@ -83,7 +80,7 @@ impl Directory {
                 }
             }
             Command::CreateFolder(edit) => {
-                self.resolve_group(tenant, &edit.restricted_to, &mut known).await?
+                self.resolve_group(tenant, &edit.restricted_to, &mut known).await?;
             }
             Command::UpdateFolder { folder, edit } => {
                 self.load_items(tenant, ItemKind::Folder, std::slice::from_ref(folder), &mut known).await?;
@@ -121,11 +118,7 @@ impl Directory {
     }
 
     /// How the people it names sign in. Their versions, read before, guard what is decided from it.
-    async fn load_accounts(
-        &self,
-        tenant: TenantNumber,
-        known: &mut DecisionInput,
-    ) -> Result<(), DirectoryError> {
+    async fn load_accounts(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
         for user in known.users.iter().flatten() {
             if let Some(account) = self.store.account(tenant, user.id).await.map_err(read_error)? {
                 known.accounts.insert(user.id, account);
@@ -215,10 +208,7 @@ impl Directory {
         known: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         known.mails.extend(
-            self.store
-                .mails(tenant, Some(user), super::retention::MAILS_START, 100)
-                .await
-                .map_err(read_error)?,
+            self.store.mails(tenant, Some(user), super::retention::MAILS_START, 100).await.map_err(read_error)?,
         );
         Ok(())
     }
@@ -238,8 +228,7 @@ impl Directory {
         self.load_mails(tenant, user.id, known).await?;
         self.resolve_references(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
         self.resolve_references(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
-        self.resolve_references(tenant, ItemKind::Organization, &keys(user.organization.as_slice()), known)
-            .await?;
+        self.resolve_references(tenant, ItemKind::Organization, &keys(user.organization.as_slice()), known).await?;
         if has_custom_role(&user) {
             self.load_custom_roles(tenant, known).await?;
         }
@@ -311,14 +300,11 @@ impl Directory {
         let mut bound = None;
         loop {
             let tests = vec![UserPredicate::Group(vec![group])];
-            let query =
-                UserQuery { predicates: tests, boundary: bound.take(), limit: PAGE, ..UserQuery::default() };
+            let query = UserQuery { predicates: tests, boundary: bound.take(), limit: PAGE, ..UserQuery::default() };
             let page = self.store.users(caller.tenant, query).await.map_err(read_error)?.rows;
             let Some(last) = page.last() else { return Ok(()) };
-            bound =
-                Some(PageBoundary::After(SortPosition { number: last.number, ..SortPosition::default() }));
-            let is_above =
-                |user: &User| roles::has_role_above(user, &known.custom_roles, caller.highest_role);
+            bound = Some(PageBoundary::After(SortPosition { number: last.number, ..SortPosition::default() }));
+            let is_above = |user: &User| roles::has_role_above(user, &known.custom_roles, caller.highest_role);
             if page.iter().any(|user| !remaining.contains(&user.id) && is_above(user)) {
                 known.removes_member_above_ceiling = true;
                 return Ok(());
@@ -383,9 +369,8 @@ impl Directory {
                     self.find_organization(tenant, reference.number.map(ItemKey::Number)).await?;
                 known.organization_by_name =
                     self.find_organization(tenant, reference.name.clone().map(ItemKey::Name)).await?;
-                known.organization_by_office = self
-                    .find_organization(tenant, reference.office_number.map(ItemKey::OfficeNumber))
-                    .await?;
+                known.organization_by_office =
+                    self.find_organization(tenant, reference.office_number.map(ItemKey::OfficeNumber)).await?;
             }
             (FieldUpdate::Keep, Some(email)) if is_new => {
                 let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
@@ -425,21 +410,13 @@ impl Directory {
         }
     }
 
-    async fn load_departments(
-        &self,
-        tenant: TenantNumber,
-        known: &mut DecisionInput,
-    ) -> Result<(), DirectoryError> {
+    async fn load_departments(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
         let all = self.all_items(tenant, ItemKind::Department).await?;
         known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
         Ok(())
     }
 
-    async fn load_custom_roles(
-        &self,
-        tenant: TenantNumber,
-        known: &mut DecisionInput,
-    ) -> Result<(), DirectoryError> {
+    async fn load_custom_roles(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
         known.custom_roles.clear();
         for item in self.all_items(tenant, ItemKind::Role).await? {
             if let Item::Role(role) = item {
@@ -484,19 +461,13 @@ fn names_custom_role(edit: &UserEdit) -> bool {
     let mut listed = edit.multi_valued.iter().filter(|(field, _)| *field == Field::Roles);
     given
         || listed.any(|(_, given)| {
-            given
-                .value()
-                .is_some_and(|list| list.iter().any(|entry| builtin_role_number(&entry.value).is_none()))
+            given.value().is_some_and(|list| list.iter().any(|entry| builtin_role_number(&entry.value).is_none()))
         })
 }
 
 /// Refuses lists that are too long before anything is read for them.
 fn check_count(count: usize, max: usize) -> Result<(), DirectoryError> {
-    if count > max {
-        Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(max)))
-    } else {
-        Ok(())
-    }
+    if count > max { Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(max))) } else { Ok(()) }
 }
 
 /// Every few hundred reads, lets others have the thread: reads of the embedded engine are done at once and would

@@ -10,10 +10,10 @@ mod throttle;
 
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError,
-    Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind,
-    ItemQuery, Mutation, Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError,
-    Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError, Event,
+    EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mutation,
+    Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, User,
+    UserId, UserKey, UserQuery,
 };
 use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
@@ -289,10 +289,7 @@ impl Directory {
     }
 
     /// Connections that a key whose hash begins so may belong to.
-    pub async fn connections_by_key_prefix(
-        &self,
-        prefix: [u8; 4],
-    ) -> Result<Vec<Connection>, DirectoryError> {
+    pub async fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> Result<Vec<Connection>, DirectoryError> {
         self.store.connections_by_key_prefix(prefix).await.map_err(read_error)
     }
 

@@ -3,8 +3,7 @@
 use super::{Caller, Directory, read_error};
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey,
-    identifier_key,
+    Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey, identifier_key,
 };
 
 /// What a command would do.
@@ -25,8 +24,7 @@ impl Directory {
         self.check_password_hash(command)?;
         let highest_role = self.check_connection(caller, true).await?;
         let known = self.load_input(caller, command, true).await?;
-        let stamp =
-            DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
+        let stamp = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
         let decision = decide(command, &known, &stamp)?;
         let mut preview = if decision.mutations.is_empty() { Preview::Unchanged } else { Preview::Other };
         for edit in decision.mutations {
@@ -44,9 +42,7 @@ impl Directory {
     /// Whether nobody else has what a person would have alone.
     async fn check_uniqueness(&self, caller: &Caller, user: &User) -> Result<(), DirectoryError> {
         let mut keys = vec![(Field::UserName, UserKey::Login(user.user_name.clone()))];
-        if let Some(email) =
-            user.email().filter(|email| identifier_key(email) != identifier_key(&user.user_name))
-        {
+        if let Some(email) = user.email().filter(|email| identifier_key(email) != identifier_key(&user.user_name)) {
             keys.push((Field::Email, UserKey::Login(email.to_owned())));
         } else if user.email().is_some() {
             keys[0].0 = Field::Email;

@@ -2,9 +2,8 @@
 
 use super::{Caller, Directory, read_error};
 use crate::{
-    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail,
-    Receipt, SignInError, SignInLinkRef, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey,
-    identifier_key,
+    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail, Receipt,
+    SignInError, SignInLinkRef, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -67,8 +66,7 @@ impl Directory {
         let (mut purged_total, mut from, mut last_error) = (0, Time(i64::MIN), None);
         loop {
             let cutoff = self.clock.now().plus_seconds(-Tombstone::RESTORABLE_SECONDS);
-            let tombstones =
-                self.store.tombstones_between((from, cutoff), PURGE_BATCH).await.map_err(read_error)?;
+            let tombstones = self.store.tombstones_between((from, cutoff), PURGE_BATCH).await.map_err(read_error)?;
             let (page_len, mut purged) = (tombstones.len(), 0);
             let last = tombstones.last().map(|(_, stone)| stone.deleted);
             for (tenant, tombstone) in tombstones {
@@ -76,9 +74,7 @@ impl Directory {
                 match self.run(&caller, Command::PurgeUser(UserKey::Number(tombstone.user.number))).await {
                     Ok(_) => purged += 1,
                     // Another process was first, or they are back.
-                    Err(
-                        DirectoryError::NoSuchUser | DirectoryError::WrongStatus | DirectoryError::Conflict,
-                    ) => {}
+                    Err(DirectoryError::NoSuchUser | DirectoryError::WrongStatus | DirectoryError::Conflict) => {}
                     Err(refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. })) => {
                         return Err(refusal);
                     }
@@ -149,8 +145,7 @@ impl Directory {
         let mut after = mail.with_outcome(due, outcome.clone());
         after.attempts += u32::from(is_attempt);
         after.is_claimed = is_attempt;
-        let command =
-            Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt: is_attempt };
+        let command = Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt: is_attempt };
         match self.run(&caller, command).await {
             Ok(_) => Ok(Some(after)),
             Err(DirectoryError::Conflict) => Ok(None),
@@ -166,8 +161,7 @@ impl Directory {
         after: EventPosition,
     ) -> Result<(Vec<Event>, Option<EventPosition>), DirectoryError> {
         const PAGE: u32 = 1000;
-        let mut events =
-            self.store.user_history(caller.tenant, user, after, PAGE).await.map_err(read_error)?;
+        let mut events = self.store.user_history(caller.tenant, user, after, PAGE).await.map_err(read_error)?;
         let next = events.last().map(|event| event.position).filter(|_| events.len() == PAGE as usize);
         let is_of = |record: &EntitySnapshot| match record {
             EntitySnapshot::User(known) => known.id == user,

@@ -4,9 +4,9 @@ use super::throttle::ThrottleKey;
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
 use crate::decide::check_link;
 use crate::{
-    Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownDevice,
-    PasswordHash, PasswordProof, PasswordVerification, SignInError, SignInLinkRef, TenantNumber, User,
-    UserId, UserKey, identifier_key, validation,
+    Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownDevice, PasswordHash,
+    PasswordProof, PasswordVerification, SignInError, SignInLinkRef, TenantNumber, User, UserId, UserKey,
+    identifier_key, validation,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -59,16 +59,13 @@ impl Directory {
             keys.extend(from.map(ThrottleKey::Network));
             keys
         };
-        let too_many_attempts =
-            |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
+        let too_many_attempts = |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
         self.throttle.start_attempt(&keys, now).map_err(too_many_attempts)?;
         if credentials.password.expose_secret().len() > validation::max_chars(Field::Password) {
             return Err(refused);
         }
         let stored = account.password_hash;
-        let Ok(verdict) =
-            self.hasher.verify(queue_tenant, credentials.password.clone(), stored.clone()).await
-        else {
+        let Ok(verdict) = self.hasher.verify(queue_tenant, credentials.password.clone(), stored.clone()).await else {
             self.throttle.undo_attempt(&keys);
             return Err(DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS });
         };
@@ -83,12 +80,8 @@ impl Directory {
             }
             PasswordVerification::Success | PasswordVerification::Failed => None,
         };
-        let step = AccountAction::SignIn {
-            verified_hash,
-            session_key: session,
-            rehashed,
-            client_ip: credentials.client_ip,
-        };
+        let step =
+            AccountAction::SignIn { verified_hash, session_key: session, rehashed, client_ip: credentials.client_ip };
         let signed_in = self.run_account_action(caller, user.id, step).await;
         self.throttle.undo_attempt(&keys);
         if signed_in.is_ok() {
@@ -98,11 +91,7 @@ impl Directory {
     }
 
     /// Whom a link is for, if it can be used.
-    pub async fn user_by_link(
-        &self,
-        tenant: TenantNumber,
-        link: &SignInLinkRef,
-    ) -> Result<User, DirectoryError> {
+    pub async fn user_by_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> Result<User, DirectoryError> {
         let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
         let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;
         let user = user.ok_or(invalid_link.clone())?;
@@ -120,12 +109,8 @@ impl Directory {
         password: SecretString,
         address: Option<IpAddr>,
     ) -> Result<User, DirectoryError> {
-        let step = AccountAction::SetPassword {
-            password,
-            proof: PasswordProof::Link(link),
-            keep_session: None,
-            address,
-        };
+        let step =
+            AccountAction::SetPassword { password, proof: PasswordProof::Link(link), keep_session: None, address };
         let user = self.run_account_action(caller, link.user, step).await?;
         for login in user.email().into_iter().chain([user.user_name.as_str()]) {
             let typed = login_key(caller.tenant, login);
@@ -145,8 +130,7 @@ impl Directory {
     ) -> Result<User, DirectoryError> {
         let user_key = format!("{} {user}", caller.tenant);
         let keys = [ThrottleKey::PasswordChange(&user_key)];
-        let too_many_attempts =
-            |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
+        let too_many_attempts = |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
         self.throttle.start_attempt(&keys, self.clock.now()).map_err(too_many_attempts)?;
         let account = self.store.account(caller.tenant, user).await.map_err(read_error)?.unwrap_or_default();
         let stored = account.password_hash;
@@ -157,12 +141,7 @@ impl Directory {
         let verified_hash = verified_hash.ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))?;
         self.throttle.undo_attempt(&keys);
         let by = PasswordProof::CurrentPassword(verified_hash);
-        let step = AccountAction::SetPassword {
-            password: new,
-            proof: by,
-            keep_session: Some(keep_session),
-            address,
-        };
+        let step = AccountAction::SetPassword { password: new, proof: by, keep_session: Some(keep_session), address };
         self.run_account_action(caller, user, step).await
     }
 
@@ -218,20 +197,12 @@ impl Directory {
     }
 
     /// Who signs in with that, and how. Looked up alike whether they are there or not.
-    async fn find_login(
-        &self,
-        tenant: TenantNumber,
-        login: &str,
-    ) -> Result<(Option<User>, Account), DirectoryError> {
+    async fn find_login(&self, tenant: TenantNumber, login: &str) -> Result<(Option<User>, Account), DirectoryError> {
         let login = login.trim();
         if login.chars().count() > validation::max_chars(Field::Email) {
             return Ok((None, Account::default()));
         }
-        let user = self
-            .store
-            .user(tenant, UserKey::LoginConstantTime(login.to_owned()))
-            .await
-            .map_err(read_error)?;
+        let user = self.store.user(tenant, UserKey::LoginConstantTime(login.to_owned())).await.map_err(read_error)?;
         let id = user.as_ref().map_or(UserId(uuid::Uuid::nil()), |user| user.id);
         let account = self.store.account(tenant, id).await.map_err(read_error)?;
         Ok((user, account.unwrap_or_default()))

@@ -126,11 +126,8 @@ impl Throttle {
     pub(super) fn start_attempt(&self, keys: &[ThrottleKey<'_>], now: Time) -> Result<(), u32> {
         let hashes: Vec<u64> = keys.iter().map(|mark| self.hash_builder.hash_one(mark)).collect();
         let mut known = self.counters.lock();
-        let until = hashes
-            .iter()
-            .filter_map(|hash| known.attempts.get(hash))
-            .map(|attempts| attempts.blocked_until)
-            .max();
+        let until =
+            hashes.iter().filter_map(|hash| known.attempts.get(hash)).map(|attempts| attempts.blocked_until).max();
         if let Some(until) = until.filter(|until| now < *until) {
             let seconds = (until.0 - now.0).div_euclid(1_000_000) + 1;
             return Err(u32::try_from(seconds).unwrap_or(u32::MAX));
@@ -199,10 +196,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..12 {
             let wait = throttle.start_attempt(&ann, now).expect_err("must wait");
-            assert_eq!(
-                throttle.start_attempt(&[ThrottleKey::LoginAndNetwork("bob", Some(network(1)))], now),
-                Ok(())
-            );
+            assert_eq!(throttle.start_attempt(&[ThrottleKey::LoginAndNetwork("bob", Some(network(1)))], now), Ok(()));
             throttle.reset(&[ThrottleKey::LoginAndNetwork("bob", Some(network(1)))]);
             waits.push(wait);
             now = now.plus_seconds(i64::from(wait));

@@ -17,9 +17,7 @@ fn metrics_are_served_on_the_admin_listener_only() {
     assert_eq!(at(&server.admin, "/readyz").body, "ready\n");
     let metrics = at(&server.admin, "/metrics");
     assert!(metrics.status == 200 && metrics.body.contains("muster_store_commits"), "{metrics:?}");
-    for target in
-        ["/request/role", "/scim/v2/Users", "/openapi.json", "/docs", "/t/1/sign-in", "/v1/imports", "/"]
-    {
+    for target in ["/request/role", "/scim/v2/Users", "/openapi.json", "/docs", "/t/1/sign-in", "/v1/imports", "/"] {
         assert_eq!(at(&server.admin, target).status, 404, "{target}");
     }
     assert_eq!(send(&server.admin, "POST", "/metrics", &[], b"x").status, 405);
@@ -33,21 +31,14 @@ fn metrics_on_the_public_listener_require_the_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "a-token-of-24-characters\n").expect("written");
-    let server =
-        Server::start(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+    let server = Server::start(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
     assert_eq!(server.admin, "");
-    let at = |authorization: &str| {
-        send(&server.address, "GET", "/metrics", &[("Authorization", authorization)], b"")
-    };
+    let at = |authorization: &str| send(&server.address, "GET", "/metrics", &[("Authorization", authorization)], b"");
     let right = at("Bearer a-token-of-24-characters");
     assert!(right.status == 200 && right.body.contains("muster_store_commits"), "{right:?}");
-    for wrong in [
-        "",
-        "Bearer",
-        "Bearer a-token-of-24-character",
-        "Basic a-token-of-24-characters",
-        "a-token-of-24-characters",
-    ] {
+    for wrong in
+        ["", "Bearer", "Bearer a-token-of-24-character", "Basic a-token-of-24-characters", "a-token-of-24-characters"]
+    {
         let reply = at(wrong);
         let sent = "Bearer realm=\"muster\", error=\"invalid_token\"";
         let challenge = if wrong.starts_with("Bearer ") { sent } else { "Bearer realm=\"muster\"" };
@@ -82,12 +73,9 @@ fn an_admin_port_in_use_is_an_error_only_if_it_was_set() {
     drop((held, taken));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
-    for (text, why) in
-        [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")]
-    {
+    for (text, why) in [("short", "at least 16"), ("sixteen characters and spaces", "one word"), ("", "at least 16")] {
         std::fs::write(&file, text).expect("written");
-        let said =
-            start_error(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
+        let said = start_error(&["--metrics-token-file", file.to_str().expect("text"), "--admin-listen", "none"]);
         assert!(said.contains(why) && (text.is_empty() || !said.contains(text)), "{said}");
     }
     let said = start_error(&["--metrics-token-file", "/nonexistent/token", "--admin-listen", "none"]);

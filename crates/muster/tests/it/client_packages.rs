@@ -9,8 +9,7 @@ use std::process::Command;
 /// `muster-tools` in the user's cache folder, or in the target directory if there is none. xtask keeps its tools there.
 fn cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let folder =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
+    let folder = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
     folder.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).join("muster-tools")
 }
 
@@ -18,16 +17,13 @@ fn cache_dir() -> PathBuf {
 /// interrupted install is repeated, and of two processes that install at once the second uses the result of the first.
 fn installed(client: &str, lock_file: &str, interpreter: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let lock = std::fs::read(repo_root().join("clients").join(client).join(lock_file)).expect("a lock file");
-    let digest =
-        ring::digest::digest(&ring::digest::SHA256, &[interpreter.as_bytes(), b"\0", &lock].concat());
+    let digest = ring::digest::digest(&ring::digest::SHA256, &[interpreter.as_bytes(), b"\0", &lock].concat());
     let key = store::hex(&digest.as_ref()[..8]);
     let folder = cache_dir().join(format!("{client}-{key}"));
     if !folder.is_dir() {
         std::fs::create_dir_all(cache_dir()).expect("the cache folder");
-        let incomplete = tempfile::Builder::new()
-            .prefix("incomplete-")
-            .tempdir_in(cache_dir())
-            .expect("a temporary folder");
+        let incomplete =
+            tempfile::Builder::new().prefix("incomplete-").tempdir_in(cache_dir()).expect("a temporary folder");
         install(incomplete.path());
         if let Err(error) = std::fs::rename(incomplete.path().join("packages"), &folder) {
             assert!(folder.is_dir(), "{}: {error}", folder.display());
@@ -44,8 +40,7 @@ pub(crate) fn npm(client: &str) -> PathBuf {
         let packages = incomplete.join("packages");
         std::fs::create_dir(&packages).expect("a folder");
         for file in ["package.json", "package-lock.json"] {
-            std::fs::copy(repo_root().join("clients").join(client).join(file), packages.join(file))
-                .expect("copied");
+            std::fs::copy(repo_root().join("clients").join(client).join(file), packages.join(file)).expect("copied");
         }
         run_ok(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(packages));
     });
@@ -63,15 +58,7 @@ pub(crate) fn pypi(client: &str) -> PathBuf {
         let requirements = requirements.canonicalize().expect("requirements");
         run_ok(
             Command::new(incomplete.join("env/bin/python"))
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--target",
-                    "packages",
-                ])
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", "packages"])
                 .arg("-r")
                 .arg(requirements)
                 .current_dir(incomplete),

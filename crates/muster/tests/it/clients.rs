@@ -10,8 +10,7 @@ use std::process::{Command, Stdio};
 
 pub(crate) fn run_ok(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}\n{text}");
     text
 }
@@ -95,8 +94,8 @@ fn curl_can_send_the_documented_samples() {
     for name in ["onfire", "ccs", "publisher"] {
         let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
         let mut known = HashMap::from([("company".to_owned(), tenant.to_string()), ("key".to_owned(), key)]);
-        let text = std::fs::read_to_string(repo_root().join("transcripts").join(name).join("seeds.http"))
-            .expect("samples");
+        let text =
+            std::fs::read_to_string(repo_root().join("transcripts").join(name).join("seeds.http")).expect("samples");
         for exchange in parse(&text) {
             let path = exchange.target.replace("http://example.com", "");
             let mut curl = Command::new("curl");
@@ -123,11 +122,8 @@ fn curl_can_send_the_documented_samples() {
 
 #[test]
 fn the_demo_curl_commands_work() {
-    let mut demo = Command::new(MUSTER)
-        .args(["demo", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let mut demo =
+        Command::new(MUSTER).args(["demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().expect("started");
     let mut lines = BufReader::new(demo.stdout.take().expect("output")).lines();
     let mut printed = Vec::new();
     for line in lines.by_ref() {
@@ -141,13 +137,14 @@ fn the_demo_curl_commands_work() {
     let curls: Vec<&String> = printed.iter().filter(|line| line.starts_with("  curl ")).collect();
     assert_eq!(curls.len(), 5, "{printed:?}");
     for line in curls {
-        let said =
-            run_ok(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
+        let said = run_ok(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
         assert!(said.contains("example.com") || said.contains("<Status>Invited</Status>"), "{line}\n{said}");
     }
     crate::support::terminate(demo.id());
     assert!(demo.wait().expect("ended").success());
-    assert!(lines.any(|line| {
-        line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))
-    }));
+    assert!(
+        lines.any(|line| {
+            line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))
+        })
+    );
 }

@@ -25,12 +25,8 @@ fn startup_errors_are_clear() {
         (vec!["--store", ":memory:", "--listen", &taken.address], "cannot listen on"),
         (vec!["--tls-cert", "x.pem"], "both --tls-cert and --tls-key"),
     ] {
-        let output = Command::new(MUSTER)
-            .arg("serve")
-            .args(&arguments)
-            .current_dir(folder.path())
-            .output()
-            .expect("ran");
+        let output =
+            Command::new(MUSTER).arg("serve").args(&arguments).current_dir(folder.path()).output().expect("ran");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(wanted), "{arguments:?}: {said}");
     }
@@ -40,10 +36,8 @@ fn startup_errors_are_clear() {
 fn a_revoked_key_stops_working_while_the_server_runs() {
     let server = Server::start(&[]);
     let (_, key) = server.create_tenant(&[]);
-    let get = || {
-        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
-            .status
-    };
+    let get =
+        || send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status;
     assert_eq!(get(), 200);
     server.run_json(&["connection", "rotate", "main"]);
     // The use is stored later, and only for the key that was used.
@@ -63,9 +57,7 @@ fn ids_are_time_ordered_or_random() {
     for (ids, version) in [("time-ordered", '7'), ("random", '4')] {
         let place = crate::support::TestStore::new();
         run_json(&place.store, &["tenant", "add", "Acme", "--id-kind", ids]);
-        let id =
-            run_json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--id-kind", ids])["id"]
-                .clone();
+        let id = run_json(&place.store, &["user", "add", "a@x.y", "--first-name", "A", "--id-kind", ids])["id"].clone();
         assert_eq!(id.as_str().expect("an id").chars().nth(14), Some(version), "{ids}: {id}");
     }
 }

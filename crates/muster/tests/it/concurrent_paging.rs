@@ -30,15 +30,8 @@ impl Fixture {
         Self { app: house, caller, bearer }
     }
 
-    async fn send_request(
-        &self,
-        method: &str,
-        target: &str,
-        more: &[(&str, &str)],
-        body: Value,
-    ) -> (u16, Value) {
-        let mut headers =
-            vec![("authorization", self.bearer.as_str()), ("content-type", "application/scim+json")];
+    async fn send_request(&self, method: &str, target: &str, more: &[(&str, &str)], body: Value) -> (u16, Value) {
+        let mut headers = vec![("authorization", self.bearer.as_str()), ("content-type", "application/scim+json")];
         headers.extend(more);
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, text) = self.app.send_request(build_request(method, target, &headers, &body)).await;
@@ -63,11 +56,7 @@ impl Fixture {
     }
 
     /// Deletes people picked by chance, until all are gone.
-    fn delete_random_users(
-        &self,
-        ids: &[directory::UserId],
-        seed: u64,
-    ) -> tokio::task::JoinHandle<HashSet<String>> {
+    fn delete_random_users(&self, ids: &[directory::UserId], seed: u64) -> tokio::task::JoinHandle<HashSet<String>> {
         let (house, caller, ids) = (Arc::clone(&self.app), self.caller.clone(), ids.to_vec());
         tokio::spawn(async move {
             let (mut dice, mut gone) = (Rng::new(seed), HashSet::new());
@@ -186,8 +175,7 @@ fn members_of_a_huge_group_are_streamed_once_and_skipped_if_excluded() {
         let mut ids: Vec<String> = world.create_users(3_500).await.iter().map(ToString::to_string).collect();
         let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
         let body = json!({"displayName": "Everybody", "members": members});
-        let (status, made) =
-            world.send_request("POST", "/scim/v2/Groups?excludedAttributes=members", &[], body).await;
+        let (status, made) = world.send_request("POST", "/scim/v2/Groups?excludedAttributes=members", &[], body).await;
         assert_eq!((status, &made["members"]), (201, &Value::Null));
         let path = format!("/scim/v2/Groups/{}", made["id"].as_str().expect("an id"));
         ids.sort_unstable();
@@ -237,8 +225,7 @@ fn one_of_two_concurrent_creates_with_one_name_wins() {
 fn one_of_two_conditional_changes_wins() {
     runtime().block_on(async {
         let world = Arc::new(Fixture::new().await);
-        let (_, made) =
-            world.send_request("POST", "/scim/v2/Users", &[], json!({"userName": "racer@x.y"})).await;
+        let (_, made) = world.send_request("POST", "/scim/v2/Users", &[], json!({"userName": "racer@x.y"})).await;
         let path = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
         for n in 0..200 {
             let (_, user) = world.send_request("GET", &path, &[], Value::Null).await;

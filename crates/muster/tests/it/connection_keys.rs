@@ -76,9 +76,7 @@ impl Case<'_> {
         let path = self.route.path.to_ascii_lowercase();
         match (self.dialect, self.verb.name) {
             (_, "GET" | "DELETE") => "",
-            ("scim", "PATCH") => {
-                "{\"Operations\":[{\"op\":\"replace\",\"path\":\"displayName\",\"value\":\"Beta\"}]}"
-            }
+            ("scim", "PATCH") => "{\"Operations\":[{\"op\":\"replace\",\"path\":\"displayName\",\"value\":\"Beta\"}]}",
             ("scim", _) if path.ends_with("bulk") => {
                 "{\"Operations\":[{\"method\":\"POST\",\"path\":\"/Users\",\"bulkId\":\"1\",\"data\":{\"userName\":\"beta@x.y\"}}]}"
             }
@@ -190,19 +188,12 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         assert!(!body.contains(MARKER) && !body.contains(&key), "{name}: {body}");
                         // Not a word about what is wrong with the key.
                         let number = |text: &str| {
-                            text.split('"')
-                                .map(|t| if t.contains("/error/") { "" } else { t })
-                                .collect::<String>()
+                            text.split('"').map(|t| if t.contains("/error/") { "" } else { t }).collect::<String>()
                         };
                         assert_eq!(number(&body), number(&no_key.1), "{name} key: {}", case.description());
                     }
                     let (status, _) = case.send_request(&house, Some(&other), alpha.tenant.0).await;
-                    assert_eq!(
-                        status,
-                        forbidden(dialect.name),
-                        "another dialect's key: {}",
-                        case.description()
-                    );
+                    assert_eq!(status, forbidden(dialect.name), "another dialect's key: {}", case.description());
                     if verb.access == dialects::kit::RequiredAccess::Write {
                         let (status, body) = case.send_request(&house, Some(&reader), alpha.tenant.0).await;
                         assert_eq!(status, forbidden(dialect.name), "read-only key: {}", case.description());
@@ -221,11 +212,7 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         assert!(!body.contains(MARKER), "{body}");
                     }
                     let (status, body) = case.send_request(&house, Some(&foreign), beta.tenant.0).await;
-                    assert!(
-                        !body.replace("alphaonly@x.y", "").contains(MARKER),
-                        "{}: {body}",
-                        case.description()
-                    );
+                    assert!(!body.replace("alphaonly@x.y", "").contains(MARKER), "{}: {body}", case.description());
                     if case.addresses_a_resource() {
                         let unknown = if dialect.name == "onfire" { 400 } else { 404 };
                         assert_eq!(status, unknown, "another tenant's: {} {body}", case.description());
@@ -251,12 +238,7 @@ async fn check_open_route(house: &TestApp, case: &Case<'_>, tenant: u32) {
     let without = case.send_request(house, None, tenant).await;
     assert_eq!(without.0, 200, "{}", case.description());
     assert!(!without.1.contains(MARKER), "{}", case.description());
-    assert_eq!(
-        case.send_request(house, Some(&"x".repeat(32)), tenant).await,
-        without,
-        "{}",
-        case.description()
-    );
+    assert_eq!(case.send_request(house, Some(&"x".repeat(32)), tenant).await, without, "{}", case.description());
 }
 
 /// Takes out what the second tenant's key may rightly have added to its own.
@@ -290,8 +272,7 @@ fn a_key_grants_no_higher_role_and_rotation_has_no_gap() {
         assert_eq!(house.send_request(post(3)).await.0, 401);
         let query = format!("/api/v2/user?CompanyId={}&IntegrationKey={key}", alpha.tenant);
         let json = [("content-type", "application/json")];
-        let body =
-            "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
+        let body = "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
         let (status, answer) = house.send_request(build_request("POST", &query, &json, body)).await;
         assert_eq!(status, 403, "{answer}");
         // Somebody higher keeps role and password.

@@ -72,11 +72,8 @@ fn acknowledged_changes_survive_kill_9() {
         }
     }
     assert!(server.stop());
-    let check = std::process::Command::new(MUSTER)
-        .args(["check", "--store"])
-        .arg(server.store())
-        .output()
-        .expect("ran");
+    let check =
+        std::process::Command::new(MUSTER).args(["check", "--store"]).arg(server.store()).output().expect("ran");
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
     assert_consistent(&server, tenant, acknowledged.len());
 }

@@ -45,9 +45,8 @@ fn onfire_samples_combine_success_and_error() {
     let server = Server::start(&[]);
     let (tenant, key) = server.create_tenant(&[]);
     let post = |path: &str, method: &str, user: &str, member: &str, inner: &str| {
-        let body = format!(
-            "<{user}><{member}>{tenant}</{member}>{inner}<IntegrationKey>{key}</IntegrationKey></{user}>"
-        );
+        let body =
+            format!("<{user}><{member}>{tenant}</{member}>{inner}<IntegrationKey>{key}</IntegrationKey></{user}>");
         send(&server.address, method, path, &[("Content-Type", "application/xml")], body.as_bytes())
     };
     for (name, path, method, user, member) in [
@@ -83,8 +82,7 @@ fn ccs_and_publisher_responses_match_samples() {
     .enumerate()
     {
         let n = u32::try_from(n).expect("small");
-        let headers =
-            [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Accept", accept)];
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Accept", accept)];
         let reply = send(&server.address, "POST", "/request/user", &headers, person(n).as_bytes());
         let wanted = strip_whitespace(&read_sample(name)).replace('1', &(n + 1).to_string());
         // The namespaces hold digits of their own.

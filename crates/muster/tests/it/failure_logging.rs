@@ -22,11 +22,8 @@ fn rejection_reasons_are_logged_but_not_returned() {
     server.run_json(&["connection", "revoke", "revoked", "--tenant", &tenant.to_string()]);
     let ask = |method: &str, key: &str| {
         let bearer = format!("Bearer {key}");
-        let headers: &[(&str, &str)] = if key.is_empty() {
-            &[]
-        } else {
-            &[("Authorization", &bearer), ("Content-Type", "application/json")]
-        };
+        let headers: &[(&str, &str)] =
+            if key.is_empty() { &[] } else { &[("Authorization", &bearer), ("Content-Type", "application/json")] };
         let target = if method == "GET" { "/request/role" } else { "/request/user" };
         send(&server.address, method, target, headers, if method == "GET" { b"" } else { b"{}" })
     };
@@ -73,9 +70,6 @@ fn rejection_reasons_are_logged_but_not_returned() {
         let label = format!("muster_rejected_total{{dialect=\"ccs\",reason=\"{reason}\"}}");
         assert!(metrics.contains(&label), "{label}: {metrics}");
     }
-    assert!(
-        metrics.contains("muster_rejected_total{dialect=\"sign-in\",reason=\"sign_in_failed\"} 1"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("muster_rejected_total{dialect=\"sign-in\",reason=\"sign_in_failed\"} 1"), "{metrics}");
     assert!(!server.log().contains("Secretname") && !metrics.contains("Secretname"));
 }

@@ -27,14 +27,8 @@ fn creating_users_does_not_block_sign_ins_of_another_tenant() {
     let asking = server.create_connection(two, "asking", &["--dialect", "sign-in"]);
     let json = ("Content-Type", "application/json");
     let create = |tenant, key: &str, name: &str| {
-        send(
-            &server.address,
-            "POST",
-            "/api/v2/user?format=json",
-            &[json],
-            user_body(tenant, key, name).as_bytes(),
-        )
-        .status
+        send(&server.address, "POST", "/api/v2/user?format=json", &[json], user_body(tenant, key, name).as_bytes())
+            .status
     };
     assert_eq!(create(two, &key, "ann"), 200);
     let (is_over, rejected) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -89,7 +83,8 @@ impl<'a> HeldRequests<'a> {
     /// Begins those again that were rejected beside other requests, or cut off.
     fn reconnect(&mut self) {
         for place in 0..self.streams.len() {
-            let is_open = matches!(self.streams[place].peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+            let is_open =
+                matches!(self.streams[place].peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
             if !is_open {
                 self.streams[place] = self.connect();
             }
@@ -110,12 +105,10 @@ fn hold_creates<'a>(server: &'a Server, key: &str, many: usize) -> HeldRequests<
 fn concurrent_requests_are_limited_by_connection_and_tenant() {
     let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
     let (tenant, one) = server.create_tenant(&[]);
-    let keys: Vec<String> =
-        ["b", "c"].iter().map(|name| server.create_connection(tenant, name, &[])).collect();
+    let keys: Vec<String> = ["b", "c"].iter().map(|name| server.create_connection(tenant, name, &[])).collect();
     let (_, elsewhere) = second_tenant(&server, &[]);
     let status = |key: &str| {
-        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
-            .status
+        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status
     };
     let mut first = hold_creates(&server, &one, 256);
     wait_until("the connection's limit", || {
@@ -143,10 +136,7 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
     });
     assert_eq!(status(&elsewhere), 200, "another tenant");
     let metrics = send(&server.admin, "GET", "/metrics", &[], b"").body;
-    assert!(
-        metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_many_concurrent\"} 1"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("muster_rejected_total{dialect=\"scim\",reason=\"too_many_concurrent\"} 1"), "{metrics}");
     drop((first, second));
     wait_until("the permits to be released", || status(&one) == 200 && status(&keys[1]) == 200);
 }
@@ -179,9 +169,7 @@ fn unread_responses_are_limited_by_tenant() {
         assert_eq!(send(&server.address, "GET", "/scim/v2/Users?count=1", &small, b"").status, 200);
         drop(held);
         wait_until("the permits to be released", || open_unread(&server, target, &key).1 == "HTTP/1.1 200");
-        assert!(
-            try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200)
-        );
+        assert!(try_send(&server.address, "GET", target, &small, b"").is_some_and(|reply| reply.status == 200));
     }
 }
 
@@ -223,8 +211,7 @@ fn a_page_ends_early_when_it_is_large() {
             let (photos, headers, server) = (&photos, &headers, &server);
             scope.spawn(move || {
                 for n in 0..50 {
-                    let body =
-                        serde_json::json!({"userName": format!("u{part}.{n}"), "photos": photos}).to_string();
+                    let body = serde_json::json!({"userName": format!("u{part}.{n}"), "photos": photos}).to_string();
                     let reply = send(&server.address, "POST", "/scim/v2/Users", headers, body.as_bytes());
                     assert_eq!(reply.status, 201, "{}", reply.body);
                 }
@@ -234,16 +221,10 @@ fn a_page_ends_early_when_it_is_large() {
     for (head, order) in [("", ""), ("", "&sortBy=userName"), ("cursor&", "")] {
         let (mut names, mut start, mut cursor, mut pages) = (Vec::new(), 1, String::new(), 0);
         loop {
-            let from =
-                if head.is_empty() { format!("startIndex={start}") } else { format!("cursor={cursor}") };
+            let from = if head.is_empty() { format!("startIndex={start}") } else { format!("cursor={cursor}") };
             let target = format!("/scim/v2/Users?{from}&count=1000{order}");
             let reply = send(&server.address, "GET", &target, &headers[..1], b"");
-            assert!(
-                reply.status == 200 && reply.body.len() < 9 << 20,
-                "{} {}",
-                reply.status,
-                reply.body.len()
-            );
+            assert!(reply.status == 200 && reply.body.len() < 9 << 20, "{} {}", reply.status, reply.body.len());
             let page: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
             let users = page["Resources"].as_array().expect("users");
             assert_eq!(page["itemsPerPage"], users.len(), "{target}");
@@ -281,9 +262,7 @@ fn import_files_have_a_storage_limit() {
     // Rejected rows are kept, and count as well.
     let rejected = "no address\n".repeat(60_000);
     assert_eq!(sent(&server, &key, &format!("email\n{rejected}")).status, 202);
-    wait_until("the tenant's storage limit", || {
-        sent(&server, &key, &format!("email\n{rejected}")).status == 507
-    });
+    wait_until("the tenant's storage limit", || sent(&server, &key, &format!("email\n{rejected}")).status == 507);
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
     // As if the disk were nearly full.
     let server = Server::start(&["--min-free-disk-mib", "1000000000"]);

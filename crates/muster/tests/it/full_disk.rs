@@ -11,8 +11,7 @@ use testkit::waiting::wait_until;
 fn with_file_limit(blocks: u32, store: &Path, arguments: &str) -> Command {
     let mut command = Command::new("sh");
     let store = store.display();
-    let script =
-        format!("trap '' XFSZ; ulimit -f {blocks}; exec '{MUSTER}' --json --store '{store}' {arguments}");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec '{MUSTER}' --json --store '{store}' {arguments}");
     command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -79,10 +78,7 @@ fn writes_get_503_and_reads_continue() {
         ("/request/user", format!("{{\"firstName\":\"{name}\",\"email\":\"{n}@x.y\",\"roleId\":1}}"))
     });
     assert_eq!(rejected.status, 503, "{rejected:?}");
-    assert!(
-        rejected.header("retry-after").is_some() && rejected.body.contains("\"message\""),
-        "{rejected:?}"
-    );
+    assert!(rejected.header("retry-after").is_some() && rejected.body.contains("\"message\""), "{rejected:?}");
     let ready = server.send_request("GET", "/readyz", "");
     assert!(ready.status == 503 && ready.body.contains("rejects changes"), "{ready:?}");
     assert_eq!(server.send_request("GET", "/request/user/1", "").status, 200);
@@ -103,9 +99,8 @@ fn a_checkpoint_loses_nothing() {
         .map(|n| serde_json::json!({"value": format!("https://x.example/{n}/{}", "p".repeat(2_000)), "type": format!("t{n}")}))
         .collect();
     let photos = serde_json::to_string(&photos).expect("JSON");
-    let (done, rejected) = server.create_until_rejected(|n| {
-        ("/scim/v2/Users", format!("{{\"userName\":\"u{n}\",\"photos\":{photos}}}"))
-    });
+    let (done, rejected) =
+        server.create_until_rejected(|n| ("/scim/v2/Users", format!("{{\"userName\":\"u{n}\",\"photos\":{photos}}}")));
     assert_eq!(rejected.status, 503, "{rejected:?}");
     let size = std::fs::metadata(&store).expect("a file").len();
     assert!(size > u64::from(blocks) * 256, "some checkpoints went well: {size} bytes after {done} users");
@@ -138,9 +133,7 @@ fn startup_on_a_full_disk_is_a_clear_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
     let number = run_json(&store, &["tenant", "add", "Acme"])["number"].to_string();
-    for arguments in
-        ["serve --listen 127.0.0.1:0 --admin-listen none", &format!("user list --tenant {number}")]
-    {
+    for arguments in ["serve --listen 127.0.0.1:0 --admin-listen none", &format!("user list --tenant {number}")] {
         for has_lock in [true, false] {
             let lock = folder.path().join("muster.db-lock");
             if !has_lock {

@@ -125,8 +125,7 @@ fn schemathesis_finds_no_difference_from_the_document() {
         "application/json",
         r#"{"organisation":{"name":"Engine Works"}}"#,
     );
-    let import =
-        world.send_request("POST", "/v1/imports", "text/csv", "email,role\nx@example.com,nonsense\n");
+    let import = world.send_request("POST", "/v1/imports", "text/csv", "email,role\nx@example.com,nonsense\n");
     let packages = client_packages::pypi("schemathesis");
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = python_command(&[&packages], &packages.join("bin/st"));
@@ -135,9 +134,7 @@ fn schemathesis_finds_no_difference_from_the_document() {
         .arg(repo_root().join("clients/schemathesis/schemathesis.toml").canonicalize().expect("a file"))
         .args(["run", "--no-color", &format!("http://{}/openapi.json", world.server.address)])
         .current_dir(folder.path());
-    for (name, resource) in
-        [("MUSTER_USER_ID", &user), ("MUSTER_GROUP_ID", &group), ("MUSTER_IMPORT_ID", &import)]
-    {
+    for (name, resource) in [("MUSTER_USER_ID", &user), ("MUSTER_GROUP_ID", &group), ("MUSTER_IMPORT_ID", &import)] {
         command.env(name, resource["id"].as_str().expect("an id"));
     }
     let said = run_ok(world.configured(&mut command));

@@ -146,8 +146,7 @@ fn a_domain_is_the_same_in_punycode() {
 fn identifiers_have_no_invisible_characters_and_no_space_around() {
     let t = Fixture::new();
     // Control, format, line and paragraph separator, unassigned.
-    let hidden =
-        ["\u{7}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{378}"];
+    let hidden = ["\u{7}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{378}"];
     for c in hidden {
         for (dialect, reply) in t.create_over_all_dialects(&format!("an{c}n@example.com")) {
             assert!((400..500).contains(&reply.status), "{dialect} {c:?}: {} {}", reply.status, reply.body);
@@ -181,13 +180,7 @@ fn identifiers_have_no_invisible_characters_and_no_space_around() {
     });
     assert_eq!(t.scim("PATCH", &user, &change).0, 400);
     assert_eq!(t.scim("PUT", &user, &json!({"userName": "an\u{202e}n"})).0, 400);
-    let reply = t.send_request(
-        &t.key,
-        "POST",
-        "/v1/imports?dryRun=true",
-        "text/csv",
-        "email\nan\u{200b}n@x.example\n",
-    );
+    let reply = t.send_request(&t.key, "POST", "/v1/imports?dryRun=true", "text/csv", "email\nan\u{200b}n@x.example\n");
     assert_eq!(reply.status, 202, "{}", reply.body);
     assert_eq!(t.scim("GET", &user, &Value::Null).1, made);
     // What only looks unusual is not forbidden, in any dialect.

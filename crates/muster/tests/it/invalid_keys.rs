@@ -7,9 +7,8 @@ use std::time::Instant;
 fn invalid_keys_are_rate_limited_and_valid_keys_are_not() {
     let server = Server::start(&["--invalid-keys-per-minute", "5"]);
     let (_, key) = server.create_tenant(&[]);
-    let get = |key: &str| {
-        send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"")
-    };
+    let get =
+        |key: &str| send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"");
     let (begun, mut refused) = (Instant::now(), 0);
     let slowed = loop {
         let reply = get(&format!("guess-{refused}"));

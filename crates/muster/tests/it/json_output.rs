@@ -57,10 +57,7 @@ fn normalized(value: &Value, name: &str, folder: &Path) -> Value {
 
 fn normalized_text(text: &str, name: &str, folder: &Path) -> String {
     let is_time = |text: &str| {
-        text.len() == 20
-            && text.ends_with('Z')
-            && text.get(4..5) == Some("-")
-            && text.get(10..11) == Some("T")
+        text.len() == 20 && text.ends_with('Z') && text.get(4..5) == Some("-") && text.get(10..11) == Some("T")
     };
     let is_hex = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_time(text) {
@@ -81,8 +78,11 @@ fn normalized_text(text: &str, name: &str, folder: &Path) -> String {
 fn json_documents_match_the_golden_files() {
     let mut session = Session { test_store: TestStore::new(), texts: Texts::new() };
     let s = &mut session;
-    s.file("users.csv", "email,emails,given name,groups,folders,organisation,department,manager,phone,shoe size\n\
-        ann@x.y,,Ann,,,,,,,\nbob@x.y,bob@home.example,Bob,G1;G2,F1,Org,Dep,ann@x.y,+44 1,43\nno address,,,,,,,,,\n");
+    s.file(
+        "users.csv",
+        "email,emails,given name,groups,folders,organisation,department,manager,phone,shoe size\n\
+        ann@x.y,,Ann,,,,,,,\nbob@x.y,bob@home.example,Bob,G1;G2,F1,Org,Dep,ann@x.y,+44 1,43\nno address,,,,,,,,,\n",
+    );
     s.file("invitation.txt", "{{ link }}\n");
     s.run("tenant-add", &["tenant", "add", "Acme"]);
     s.run("tenant-list", &["tenant", "list"]);
@@ -146,9 +146,6 @@ fn assert_documented(name: &str, text: &str, documentation: &str) {
     for member in one.as_object().expect("an object").keys() {
         // The row of a list refers to that of its members.
         let is_of_list = members.contains("a list of these");
-        assert!(
-            is_of_list || members.contains(&format!("`{member}`")),
-            "{command}: {member} is not documented"
-        );
+        assert!(is_of_list || members.contains(&format!("`{member}`")), "{command}: {member} is not documented");
     }
 }

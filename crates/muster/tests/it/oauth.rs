@@ -65,11 +65,7 @@ fn a_token_works_in_every_bearer_dialect_until_revocation() {
         let token = world.token().await;
         for path in ["/scim/v2/Users", "/request/user/1", "/api/2/users/ann@x.y"] {
             assert_eq!(world.status("GET", path, &token).await, 200, "{path}");
-            assert_eq!(
-                world.status("GET", path, &world.key).await,
-                200,
-                "the key itself goes on working: {path}"
-            );
+            assert_eq!(world.status("GET", path, &world.key).await, 200, "the key itself goes on working: {path}");
         }
         // Where clients of another API look for it.
         for path in ["/api/oauth2/token", "/context/api/oauth2/token"] {
@@ -86,20 +82,12 @@ fn a_token_works_in_every_bearer_dialect_until_revocation() {
 fn tokens_and_cursors_expire() {
     runtime().block_on(async {
         let world = Fixture::new(|_| {}).await;
-        world
-            .app
-            .directory()
-            .run(&world.caller, Command::CreateUser(new_user("b@x.y")))
-            .await
-            .expect("added");
+        world.app.directory().run(&world.caller, Command::CreateUser(new_user("b@x.y"))).await.expect("added");
         let token = world.token().await;
         let bearer = format!("Bearer {}", world.key);
         let page = async |cursor: &str| {
             let target = format!("/scim/v2/Users?count=1&cursor={cursor}");
-            let answer = world
-                .app
-                .send_request(build_request("GET", &target, &[("authorization", &bearer)], ""))
-                .await;
+            let answer = world.app.send_request(build_request("GET", &target, &[("authorization", &bearer)], "")).await;
             (answer.0, serde_json::from_str::<Value>(&answer.1).expect("JSON"))
         };
         let (_, first) = page("").await;
@@ -171,9 +159,7 @@ fn client_credentials_are_validated() {
         let good = basic(&id, &key);
         assert_eq!(ask(&[("authorization", &good)], grant).await.0, 200);
         let other = world.app.create_key(&world.caller, "other", |_| {}).await;
-        for bad in
-            [basic(&id, &other), basic("x", &key), basic(&id, ""), "Basic ???".into(), "Bearer x".into()]
-        {
+        for bad in [basic(&id, &other), basic("x", &key), basic(&id, ""), "Basic ???".into(), "Bearer x".into()] {
             assert_eq!(ask(&[("authorization", &bad)], grant).await, (401, "invalid_client".into()), "{bad}");
         }
         let invalid = (400, "invalid_request".to_owned());
@@ -190,12 +176,11 @@ fn client_credentials_are_validated() {
 fn key_pair() -> (EcdsaKeyPair, String) {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("made");
-    let pair =
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("read");
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("read");
     // The head of a SubjectPublicKeyInfo for P-256 (RFC 5480), which the point follows.
     let head = [
-        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+        0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
     let der = [head.as_slice(), pair.public_key().as_ref()].concat();
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der));
@@ -231,10 +216,12 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
         let world = Fixture::new(|new| new.public_keys = vec![pem, other_pem]).await;
         let now = world.app.directory().now().0 / 1_000_000;
         let id = world.id.to_string();
-        let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
+        let claims =
+            json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
         let ask = async |assertion: String| {
             let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
-            let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
+            let form =
+                format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
             world.send_form("/oauth2/token", &[], &form).await.0
         };
         let ed25519 = |header: Value| jws(&header, &claims, |message| pair.sign(message).as_ref().to_vec());
@@ -243,10 +230,13 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
             // The signature of a key of another type is none of this algorithm.
             assert_eq!(ask(sign_with_header(&other, &json!({"alg": name}), &claims)).await, 401, "{name}");
         }
-        for header in [json!({"alg": "Ed25519", "crit": ["b64"], "b64": true}), json!({"alg": "ES256"}), json!({"alg": "none"})] {
+        for header in
+            [json!({"alg": "Ed25519", "crit": ["b64"], "b64": true}), json!({"alg": "ES256"}), json!({"alg": "none"})]
+        {
             assert_eq!(ask(ed25519(header.clone())).await, 401, "{header}");
         }
-        let (_, body) = world.app.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
+        let (_, body) =
+            world.app.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &[], "")).await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         let announced = metadata["token_endpoint_auth_signing_alg_values_supported"].as_array().expect("a list");
         assert!(announced.contains(&json!("Ed25519")) && announced.contains(&json!("EdDSA")), "{body}");
@@ -260,12 +250,12 @@ fn a_client_can_authenticate_with_a_signed_assertion() {
         let world = Fixture::new(|new| new.public_keys = vec![pem]).await;
         let now = world.app.directory().now().0 / 1_000_000;
         let id = world.id.to_string();
-        let claims = json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
+        let claims =
+            json!({"iss": id, "sub": id, "aud": "http://example.com/oauth2/token", "exp": now + 300, "jti": "1"});
         let ask = async |assertion: String| {
             let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
-            let form = format!(
-                "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}"
-            );
+            let form =
+                format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={assertion}");
             world.send_form("/oauth2/token", &[], &form).await
         };
         let (status, answer) = ask(sign_assertion(&pair, &claims)).await;
@@ -299,9 +289,7 @@ fn a_client_can_authenticate_with_a_signed_assertion() {
         // What the client calls the server is no audience: it would take assertions that were made for another.
         let elsewhere = sign_assertion(&pair, &changed("aud", json!("http://evil.example/oauth2/token")));
         let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
-        let form = format!(
-            "grant_type=client_credentials&client_assertion_type={kind}&client_assertion={elsewhere}"
-        );
+        let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={elsewhere}");
         let (status, answer) = world.send_form("/oauth2/token", &[("host", "evil.example")], &form).await;
         assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{answer}");
     });
@@ -312,9 +300,8 @@ fn metadata_describes_the_token_endpoint() {
     runtime().block_on(async {
         let house = TestApp::on_store(TestStore::new(), public_config());
         let host = [("host", "evil.example")];
-        let (status, body) = house
-            .send_request(build_request("GET", "/.well-known/oauth-authorization-server", &host, ""))
-            .await;
+        let (status, body) =
+            house.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &host, "")).await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!((status, metadata["issuer"].as_str()), (200, Some("http://example.com")));
         assert_eq!(metadata["token_endpoint"], "http://example.com/oauth2/token");
@@ -343,13 +330,8 @@ fn a_connection_is_created_with_profile_user_and_public_key() {
     run(&["tenant", "add", "Acme"]);
     run(&["user", "add", "ann@x.y"]);
     let path = pem.to_str().expect("text");
-    let added =
-        run(&["connection", "add", "idp", "--profile", "entra", "--user", "ann@x.y", "--public-key", path]);
-    assert_eq!(
-        (added["profile"].as_str(), added["publicKeys"].as_u64()),
-        (Some("entra"), Some(1)),
-        "{added}"
-    );
+    let added = run(&["connection", "add", "idp", "--profile", "entra", "--user", "ann@x.y", "--public-key", path]);
+    assert_eq!((added["profile"].as_str(), added["publicKeys"].as_u64()), (Some("entra"), Some(1)), "{added}");
     assert_eq!(added["user"], run(&["user", "show", "ann@x.y"])["id"]);
     let nobody = run(&["connection", "add", "x", "--dialect", "scim", "--user", "nobody@x.y"]);
     assert!(nobody["error"].as_str().is_some_and(|text| text.contains("nobody@x.y")), "{nobody}");

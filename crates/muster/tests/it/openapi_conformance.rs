@@ -24,8 +24,7 @@ pub(crate) fn assert_documented(method: &str, target: &str, status: u16, media: 
 
 fn check_response(operation: &Value, status: u16, media: Option<&str>, body: &str) -> Result<(), String> {
     let response = operation["responses"].get(status.to_string()).ok_or("the status is not documented")?;
-    let shared =
-        response["$ref"].as_str().and_then(|reference| DOCUMENT.pointer(reference.trim_start_matches('#')));
+    let shared = response["$ref"].as_str().and_then(|reference| DOCUMENT.pointer(reference.trim_start_matches('#')));
     let response = shared.unwrap_or(response);
     let no_content = Map::new();
     let contents = response["content"].as_object().unwrap_or(&no_content);
@@ -57,8 +56,7 @@ fn validator(schema: &Value) -> Arc<Validator> {
 /// literal segments.
 fn find_path(path: &str) -> Option<(&'static str, &'static Map<String, Value>)> {
     let path = path.trim_end_matches('/');
-    let path =
-        ["", ".json", ".xml"].iter().rev().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path);
+    let path = ["", ".json", ".xml"].iter().rev().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path);
     let sent: Vec<&str> = path.split('/').collect();
     let is_it = |documented: &str| {
         let segments: Vec<&str> = documented.split('/').collect();

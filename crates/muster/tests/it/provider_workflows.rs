@@ -3,8 +3,8 @@
 //! what the provider itself checks; where somebody is switched off or on, another dialect must agree.
 
 use crate::scim_spec::{
-    CORE, Client, ENTERPRISE, GROUP, PATCH, ScimResponse, assert_error, assert_total, email_of_type,
-    entry_values, percent_encode, run_test, value_of_type,
+    CORE, Client, ENTERPRISE, GROUP, PATCH, ScimResponse, assert_error, assert_total, email_of_type, entry_values,
+    percent_encode, run_test, value_of_type,
 };
 use crate::support::build_request;
 use directory::ClientProfile;
@@ -147,11 +147,7 @@ async fn entra_changes(entra: &Provider, user: &str) {
     assert_eq!(value_of_type(&now["phoneNumbers"], "mobile"), "+1 425 555 0199");
     let home = &now["addresses"][0];
     assert_eq!(now["addresses"].as_array().map(Vec::len), Some(1), "{now}");
-    assert_eq!(
-        (&home["streetAddress"], &home["country"]),
-        (&json!("1 Microsoft Way"), &json!("US")),
-        "{now}"
-    );
+    assert_eq!((&home["streetAddress"], &home["country"]), (&json!("1 Microsoft Way"), &json!("US")), "{now}");
     assert_eq!(now[ENTERPRISE]["department"], "Sales");
     assert_eq!(now[ENTERPRISE]["manager"]["value"], boss["id"]);
     let changes = json!([
@@ -167,9 +163,8 @@ async fn entra_changes(entra: &Provider, user: &str) {
 
 async fn entra_pushes_a_group(entra: &Provider, user: &str) {
     let person = user.rsplit('/').next().expect("an id");
-    let (_, other) = entra
-        .send_request("POST", "/Users", &json!({"schemas": [CORE], "userName": "o@contoso.example"}))
-        .await;
+    let (_, other) =
+        entra.send_request("POST", "/Users", &json!({"schemas": [CORE], "userName": "o@contoso.example"})).await;
     let other = id_of(&other);
     let without = "&excludedAttributes=members";
     assert_total(&entra.find("Groups", "displayName eq \"displayName\"", without).await, 0);
@@ -197,8 +192,7 @@ async fn entra_pushes_a_group(entra: &Provider, user: &str) {
     assert_eq!(entra.patch(&group, by_list).await.0, 204);
     assert!(entry_values(&entra.get_ok(&group).await["members"]).is_empty());
     assert_total(&entra.find("Groups", &asked, "&attributes=id").await, 0);
-    let rename =
-        json!([{"op": "Replace", "path": "displayName", "value": "1879db59-3bdf-4490-ad68-ab880a269474"}]);
+    let rename = json!([{"op": "Replace", "path": "displayName", "value": "1879db59-3bdf-4490-ad68-ab880a269474"}]);
     assert_eq!(entra.patch(&group, rename).await.0, 204);
     assert_eq!(entra.get_ok(&group).await["displayName"], "1879db59-3bdf-4490-ad68-ab880a269474");
     assert_eq!(entra.send_request("DELETE", &group, &Value::Null).await, (204, Value::Null));
@@ -247,10 +241,7 @@ fn okta_user() -> Value {
 #[test]
 fn okta_provisions_users_and_groups() {
     run_test(async |client| {
-        let okta = Provider {
-            client: client.with_profile(ClientProfile::Okta).await,
-            media: "application/scim+json",
-        };
+        let okta = Provider { client: client.with_profile(ClientProfile::Okta).await, media: "application/scim+json" };
         let user = okta_creates_a_user(&okta).await;
         okta_changes(&okta, &user).await;
         okta_pushes_a_group(&okta, &user).await;
@@ -262,11 +253,7 @@ async fn okta_creates_a_user(okta: &Provider) -> String {
     let page = "&startIndex=1&count=100";
     // The connection test looks at the first people, whoever they are.
     let (status, first) = okta.get("/Users?startIndex=1&count=2").await;
-    assert_eq!(
-        (status, &first["totalResults"], &first["startIndex"]),
-        (200, &json!(0), &json!(1)),
-        "{first}"
-    );
+    assert_eq!((status, &first["totalResults"], &first["startIndex"]), (200, &json!(0), &json!(1)), "{first}");
     assert_total(&okta.find("Users", "userName eq \"wlkq3v@invalid.okta.local\"", page).await, 0);
     let who = "userName eq \"test.user@okta.local\"";
     assert_total(&okta.find("Users", who, page).await, 0);
@@ -291,10 +278,7 @@ async fn okta_changes(okta: &Provider, user: &str) {
     let (status, now) = okta.send_request("PUT", user, &whole).await;
     assert_eq!(status, 200, "{now}");
     assert_eq!((&now["id"], &now["title"]), (&whole["id"], &json!("Engineer")), "{now}");
-    assert_eq!(
-        (&now["name"]["givenName"], &now["name"]["middleName"]),
-        (&json!("Another"), &json!("Excited"))
-    );
+    assert_eq!((&now["name"]["givenName"], &now["name"]["middleName"]), (&json!("Another"), &json!("Excited")));
     assert_eq!(okta.get_ok(user).await["emails"], whole["emails"]);
     whole.as_object_mut().expect("an object").remove("title");
     let (_, now) = okta.send_request("PUT", user, &whole).await;
@@ -310,9 +294,8 @@ async fn okta_changes(okta: &Provider, user: &str) {
 
 async fn okta_pushes_a_group(okta: &Provider, user: &str) {
     let person = user.rsplit('/').next().expect("an id");
-    let (_, other) = okta
-        .send_request("POST", "/Users", &json!({"schemas": [CORE], "userName": "other@okta.local"}))
-        .await;
+    let (_, other) =
+        okta.send_request("POST", "/Users", &json!({"schemas": [CORE], "userName": "other@okta.local"})).await;
     let other = id_of(&other);
     assert_total(&okta.find("Groups", "displayName eq \"Test SCIMv2\"", "&startIndex=1&count=100").await, 0);
     let body = json!({"schemas": [GROUP], "displayName": "Test SCIMv2", "members": []});
@@ -321,8 +304,7 @@ async fn okta_pushes_a_group(okta: &Provider, user: &str) {
     let group = format!("/Groups/{}", id_of(&made));
     for id in [person, &other] {
         let value = json!([{"value": id, "display": "somebody@okta.local"}]);
-        let (status, body) =
-            okta.patch(&group, json!([{"op": "add", "path": "members", "value": value}])).await;
+        let (status, body) = okta.patch(&group, json!([{"op": "add", "path": "members", "value": value}])).await;
         assert!(status == 200 || status == 204, "{status} {body}");
     }
     let read = okta.get_ok(&format!("{group}?excludedAttributes=members")).await;
@@ -336,8 +318,7 @@ async fn okta_pushes_a_group(okta: &Provider, user: &str) {
     ]);
     okta.patch_ok(&group, operations).await;
     assert_eq!(entry_values(&okta.get_ok(&group).await["members"]), [other.as_str()]);
-    let operations =
-        json!([{"op": "replace", "path": "members", "value": [{"value": person}, {"value": other}]}]);
+    let operations = json!([{"op": "replace", "path": "members", "value": [{"value": person}, {"value": other}]}]);
     let now = okta.patch_ok(&group, operations).await;
     assert_eq!(entry_values(&now["members"]).len(), 2, "{now}");
     let operations = json!([{"op": "remove", "path": "members", "value": [{"value": person}]}]);

@@ -95,9 +95,7 @@ fn connections_are_limited_by_address() {
     let Ok(()) = probe.connect("192.0.2.1:9") else { return };
     let own = format!("{}:{port}", probe.local_addr().expect("an address").ip());
     let held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(&own).expect("connected")).collect();
-    wait_until("the address to have as many as it may", || {
-        try_send(&own, "GET", "/healthz", &[], b"").is_none()
-    });
+    wait_until("the address to have as many as it may", || try_send(&own, "GET", "/healthz", &[], b"").is_none());
     assert_eq!(send(&format!("127.0.0.1:{port}"), "GET", "/healthz", &[], b"").status, 200);
     drop(held);
     wait_until("a place", || try_send(&own, "GET", "/healthz", &[], b"").is_some());
@@ -119,9 +117,7 @@ fn an_invalid_key_is_rejected_before_the_body() {
         ("/v1/imports", "Authorization: Bearer guessed\r\n"),
     ] {
         let mut stream = connect(&server);
-        stream
-            .write_all(format!("POST {target} HTTP/1.1\r\n{JSON_HEAD}{key}\r\n{{").as_bytes())
-            .expect("sent");
+        stream.write_all(format!("POST {target} HTTP/1.1\r\n{JSON_HEAD}{key}\r\n{{").as_bytes()).expect("sent");
         let answer = read_to_close(&mut stream);
         assert!(answer.starts_with("HTTP/1.1 401"), "{target}: {answer}");
     }
@@ -229,23 +225,10 @@ fn tls_works() {
     let port = server.address.rsplit(':').next().expect("a port").to_owned();
     let url = format!("https://localhost:{port}/healthz");
     let output = std::process::Command::new("curl")
-        .args([
-            "--silent",
-            "--show-error",
-            "--cacert",
-            c,
-            "--resolve",
-            &format!("localhost:{port}:127.0.0.1"),
-            &url,
-        ])
+        .args(["--silent", "--show-error", "--cacert", c, "--resolve", &format!("localhost:{port}:127.0.0.1"), &url])
         .output()
         .expect("curl");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "alive\n",
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "alive\n", "{}", String::from_utf8_lossy(&output.stderr));
     let plain = try_send(&server.address, "GET", "/healthz", &[], b"").expect("an answer");
     assert!(plain.status == 400 && plain.body.contains("https://"), "{plain:?}");
 }
@@ -277,22 +260,15 @@ fn a_request_names_exactly_one_host() {
         ("/v1/imports", "\"error\""),
         ("/oauth2/token", "\"error\""),
     ] {
-        for hosts in
-            ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@b\r\n"]
-        {
+        for hosts in ["", "Host: a.example\r\nHost: b.example\r\n", "Host: a b\r\n", "Host: a/b\r\n", "Host: u@b\r\n"] {
             let mut stream = connect(&server);
             let head = format!("GET {target} HTTP/1.1\r\n{hosts}Authorization: Bearer {key}\r\n\r\n");
             stream.write_all(head.as_bytes()).expect("sent");
             let answer = read_to_close(&mut stream);
-            assert!(
-                answer.starts_with("HTTP/1.1 400") && answer.contains(shape),
-                "{target} {hosts}: {answer}"
-            );
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(shape), "{target} {hosts}: {answer}");
         }
     }
-    for head in
-        ["GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"]
-    {
+    for head in ["GET /healthz HTTP/1.0\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"] {
         let mut stream = connect(&server);
         stream.write_all(head.as_bytes()).expect("sent");
         let answer = read_to_close(&mut stream);

@@ -126,8 +126,7 @@ fn compressed_files_are_imported() {
         let people = state()["report"]["people"].clone();
         let (created, left) = if n == 0 { (2, 0) } else { (0, 2) };
         assert_eq!((&people["created"], &people["left"]), (&created.into(), &left.into()), "{encoding}");
-        let reply =
-            post(&server, &key, "/v1/imports", "text/csv", encoding, &[&bytes[..], b"garbage"].concat());
+        let reply = post(&server, &key, "/v1/imports", "text/csv", encoding, &[&bytes[..], b"garbage"].concat());
         assert_eq!(reply.status, 400, "{encoding}: {reply:?}");
     }
     let reply = post(&server, &key, "/v1/imports", "text/csv", "br", b"email\nc@x.example\n");
@@ -135,10 +134,7 @@ fn compressed_files_are_imported() {
     // A URL in a file is not opened: opening this one would not return.
     let pipe = server.data_dir().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("run").success());
-    let entry = format!(
-        "dn: uid=z,dc=x\nobjectClass: person\nuid: z\nsn: Z\njpegPhoto:< file://{}\n",
-        pipe.display()
-    );
+    let entry = format!("dn: uid=z,dc=x\nobjectClass: person\nuid: z\nsn: Z\njpegPhoto:< file://{}\n", pipe.display());
     let reply = post(&server, &key, "/v1/imports", "text/ldif", "", entry.as_bytes());
     let id = serde_json::from_str::<serde_json::Value>(&reply.body).expect("JSON")["id"].clone();
     let bearer = format!("Bearer {key}");
@@ -202,27 +198,23 @@ fn forms_accept_repeated_and_indexed_lists_and_ccs_accepts_user_put() {
     let (tenant, key) = server.create_tenant(&[]);
     let ask = |method: &str, target: &str, media: &str, body: &str| {
         let bearer = format!("Bearer {key}");
-        let headers =
-            [("Authorization", bearer.as_str()), ("Content-Type", media), ("Accept", "application/json")];
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", media), ("Accept", "application/json")];
         send(&server.address, method, target, &headers, body.as_bytes())
     };
     for name in ["A", "B"] {
-        let reply =
-            ask("POST", "/scim/v2/Groups", "application/json", &format!(r#"{{"displayName":"{name}"}}"#));
+        let reply = ask("POST", "/scim/v2/Groups", "application/json", &format!(r#"{{"displayName":"{name}"}}"#));
         assert_eq!(reply.status, 201, "{reply:?}");
     }
     let form = "application/x-www-form-urlencoded";
-    for (n, groups) in ["Groups=A&Groups=B", "Groups[0]=A&Groups[1]=B", "Groups[0].Id=A&Groups[1].Id=B"]
-        .into_iter()
-        .enumerate()
+    for (n, groups) in
+        ["Groups=A&Groups=B", "Groups[0]=A&Groups[1]=B", "Groups[0].Id=A&Groups[1].Id=B"].into_iter().enumerate()
     {
         let body = format!(
             "CompanyId={tenant}&IntegrationKey={key}&UseNames=true&Email=f{n}@x.example&Email=other@x.example&FirstName=F&LastName=L&{groups}"
         );
         let reply = ask("POST", "/api/v2/user?format=json", form, &body);
         assert_eq!(reply.status, 200, "{groups}: {reply:?}");
-        let found =
-            ask("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22f{n}@x.example%22"), form, "");
+        let found = ask("GET", &format!("/scim/v2/Users?filter=userName%20eq%20%22f{n}@x.example%22"), form, "");
         let found: serde_json::Value = serde_json::from_str(&found.body).expect("JSON");
         assert_eq!(found["Resources"][0]["groups"].as_array().map(Vec::len), Some(2), "{groups}: {found}");
     }

@@ -8,14 +8,7 @@ use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use testkit::waiting::{TIMEOUT, wait_for, wait_until};
 
-fn send_request(
-    server: &Server,
-    key: &str,
-    method: &str,
-    target: &str,
-    media: &str,
-    body: &[u8],
-) -> HttpResponse {
+fn send_request(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> HttpResponse {
     let bearer = format!("Bearer {key}");
     send(&server.address, method, target, &[("Authorization", &bearer), ("Content-Type", media)], body)
 }
@@ -69,10 +62,7 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         house.advance_clock(61);
         assert_eq!(look().await, ended);
         let add = Command::AddDepartment { name: "Sales".into(), number: None };
-        assert_eq!(
-            house.directory().run(&working, add).await.map(|_| ()),
-            Err(DirectoryError::ConnectionEnded)
-        );
+        assert_eq!(house.directory().run(&working, add).await.map(|_| ()), Err(DirectoryError::ConnectionEnded));
     });
 }
 
@@ -88,9 +78,8 @@ fn a_bulk_request_stops_when_its_connection_is_revoked() {
     let body = serde_json::json!({"Operations": operations}).to_string();
     let total = || server.run_json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number");
     let reply = std::thread::scope(|scope| {
-        let bulk = scope.spawn(|| {
-            send_request(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes())
-        });
+        let bulk =
+            scope.spawn(|| send_request(&server, &key, "POST", "/scim/v2/Bulk", "application/json", body.as_bytes()));
         wait_until("operations to be done", || total() > 2);
         server.run_json(&["connection", "revoke", "main"]);
         bulk.join().expect("answered")
@@ -124,9 +113,7 @@ fn an_export_is_aborted_when_its_connection_is_revoked() {
     stream.read_exact(&mut first).expect("it has begun");
     assert!(first.starts_with(b"HTTP/1.1 200"));
     server.run_json(&["connection", "revoke", "files"]);
-    wait_until("the key to stop working", || {
-        send_request(&server, &key, "GET", "/v1/imports", "", b"").status == 401
-    });
+    wait_until("the key to stop working", || send_request(&server, &key, "GET", "/v1/imports", "", b"").status == 401);
     let mut rest = Vec::new();
     // Cut by the server, which may show as a reset.
     let _ = stream.read_to_end(&mut rest);

@@ -28,8 +28,7 @@ impl Fixture {
 
     fn scim(&self, key: &str, method: &str, target: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let reply =
-            self.send_request(key, method, &format!("/scim/v2{target}"), "application/scim+json", &body);
+        let reply = self.send_request(key, method, &format!("/scim/v2{target}"), "application/scim+json", &body);
         (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
     }
 
@@ -204,11 +203,7 @@ fn a_listed_name_that_becomes_a_role_later_does_not_become_effective() {
     let put = with_member(user_body("ann"), "roles", json!([{"value": "Auditor"}]));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let check = t.server.run_json(&["check"]);
-    assert_eq!(
-        (&check["sound"], check["notes"].as_array().map(Vec::len)),
-        (&json!(true), Some(1)),
-        "{check}"
-    );
+    assert_eq!((&check["sound"], check["notes"].as_array().map(Vec::len)), (&json!(true), Some(1)), "{check}");
     let note = check["notes"][0].as_str().expect("text");
     assert!(note.contains("user 1 ") && note.contains("\"Auditor\""), "{note}");
 }
@@ -292,14 +287,8 @@ fn groups_of_users_above_the_ceiling_cannot_be_changed() {
     assert_eq!(t.send_request(&t.limited_key, "PUT", &target, "application/json", &onfire).status, 403);
     assert_eq!(before, t.read(&user));
     // What leaves the user where they are is done.
-    assert_eq!(
-        t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": in_it})).0,
-        200
-    );
-    assert_eq!(
-        t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": member})).0,
-        200
-    );
+    assert_eq!(t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": in_it})).0, 200);
+    assert_eq!(t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": member})).0, 200);
     assert_eq!(t.scim(&t.limited_key, "DELETE", &without, &Value::Null).0, 204);
 }
 
@@ -312,11 +301,8 @@ fn external_ids_of_users_above_the_ceiling_cannot_be_changed() {
     let change = json!([{"op": "replace", "path": "externalId", "value": "E-other"}]);
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&change));
     t.assert_rejected(&[&user], "PATCH", &user, &patch(&json!([{"op": "remove", "path": "externalId"}])));
-    let put = with_member(
-        with_member(user_body("ann"), "roles", json!([{"value": "Admin"}])),
-        "externalId",
-        json!("E-x"),
-    );
+    let put =
+        with_member(with_member(user_body("ann"), "roles", json!([{"value": "Admin"}])), "externalId", json!("E-x"));
     t.assert_rejected(&[&user], "PUT", &user, &put);
     let before = t.read(&user);
     let onfire = json!({"Id": admin, "ExternalId": "E-x"}).to_string();
@@ -330,8 +316,7 @@ fn external_ids_of_users_above_the_ceiling_cannot_be_changed() {
     let change = json!([{"op": "replace", "path": "externalId", "value": "E-gone"}]);
     t.assert_rejected(&[&mine], "PATCH", &mine, &patch(&change));
     // An import over a connection keeps the same rules, row by row.
-    let files =
-        t.server.create_connection(t.number, "files", &["--dialect", "transfer", "--highest-role", "User"]);
+    let files = t.server.create_connection(t.number, "files", &["--dialect", "transfer", "--highest-role", "User"]);
     let rows = [
         json!({"kind": "user", "id": admin, "email": "ann@example.com", "externalId": "E-x"}),
         json!({"kind": "role", "name": "Mine", "rank": "SuperAdmin"}),
@@ -342,8 +327,7 @@ fn external_ids_of_users_above_the_ceiling_cannot_be_changed() {
     let file = rows.map(|row| row.to_string()).join("\n");
     let reply = t.send_request(&files, "POST", "/v1/imports?update=true", "application/x-ndjson", &file);
     assert_eq!(reply.status, 202, "{}", reply.body);
-    let id =
-        serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
+    let id = serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     let job = wait_for("the import to end", || {
         let read = t.send_request(&files, "GET", &format!("/v1/imports/{id}"), "", "").body;
         let job: Value = serde_json::from_str(&read).expect("JSON");

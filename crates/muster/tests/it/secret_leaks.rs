@@ -25,14 +25,8 @@ pub(crate) fn store_bytes(store: &str) -> Vec<u8> {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn secrets_never_leak() {
-    let mut server = Server::start(&[
-        "--log-level",
-        "debug",
-        "--log-format",
-        "json",
-        "--invalid-keys-per-minute",
-        "100000",
-    ]);
+    let mut server =
+        Server::start(&["--log-level", "debug", "--log-format", "json", "--invalid-keys-per-minute", "100000"]);
     let (tenant, key) = server.create_tenant(&[]);
     let rotated = server.run_json(&["connection", "rotate", "main", "--tenant", &tenant.to_string()])["key"]
         .as_str()
@@ -77,16 +71,10 @@ fn secrets_never_leak() {
     assert_eq!(ask("POST", "/api/v2/user", &[json], &user("a@x.y", "pa55word-one")), 200);
     assert_eq!(ask("POST", "/api/v2/user", &[json], &user("a@x.y", "pa55word-two")), 400);
     assert_eq!(ask("PUT", "/api/v2/user", &[json], &user("a@x.y", "pa55word-two")), 200);
-    let query =
-        format!("/api/v2/user?CompanyId={tenant}&IntegrationKey={key}&Email=a@x.y&Password=pa55word-three");
+    let query = format!("/api/v2/user?CompanyId={tenant}&IntegrationKey={key}&Email=a@x.y&Password=pa55word-three");
     assert_eq!(ask("GET", &query, &[], ""), 200);
     assert_eq!(
-        ask(
-            "DELETE",
-            &format!("/api/v2/user?CompanyId={tenant}&IntegrationKey=guessed-key-0001&Id=x"),
-            &[],
-            ""
-        ),
+        ask("DELETE", &format!("/api/v2/user?CompanyId={tenant}&IntegrationKey=guessed-key-0001&Id=x"), &[], ""),
         401
     );
     assert_eq!(ask("POST", &query, &[xml], "<User><Password>pa55word-three</Password><broken"), 400);
@@ -121,8 +109,7 @@ fn secrets_never_leak() {
     assert_eq!(ask("POST", "/scim/v2/Users", &[auth, json], made), 409);
     let changed = "{\"Operations\":[{\"op\":\"replace\",\"path\":\"password\",\"value\":\"pa55word-six\"}]}";
     assert_eq!(ask("PATCH", &format!("/scim/v2/Users/{id}"), &[auth, json], changed), 404);
-    let bad =
-        "{\"Operations\":[{\"op\":\"add\",\"value\":{\"password\":{\"pa55word-six\":\"pa55word-six\"}}}]}";
+    let bad = "{\"Operations\":[{\"op\":\"add\",\"value\":{\"password\":{\"pa55word-six\":\"pa55word-six\"}}}]}";
     assert_eq!(ask("PATCH", &format!("/scim/v2/Users/{id}"), &[auth, json], bad), 404);
     let bulk = "{\"Operations\":[{\"method\":\"POST\",\"path\":\"/Users\",\"bulkId\":\"a\",\"data\":{\"userName\":\"d@x.y\",\"password\":\"pa55word-six\",\"active\":\"pa55word\"}}]}";
     assert_eq!(ask("POST", "/scim/v2/Bulk", &[auth, json], bulk), 200);
@@ -138,10 +125,7 @@ fn secrets_never_leak() {
     assert!(server.stop());
     // Complete only now.
     let log = server.log();
-    assert!(
-        log.lines().filter(|line| line.contains("\"request\"")).count() > 10,
-        "requests are logged: {log}"
-    );
+    assert!(log.lines().filter(|line| line.contains("\"request\"")).count() > 10, "requests are logged: {log}");
     let store = store_bytes(server.store());
     for secret in secrets {
         for (place, text) in [("an answer", &answers), ("the log", &log), ("an event", &events)] {

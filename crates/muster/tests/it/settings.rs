@@ -10,18 +10,8 @@ fn every_command_prints_one_json_document() {
     let ask = |arguments: &[&str]| run_json(&store, arguments);
     assert_eq!(ask(&["tenant", "add", "Acme", "--number", "42"])["number"], 42);
     assert_eq!(ask(&["tenant", "list"])[0]["name"], "Acme");
-    let added = ask(&[
-        "connection",
-        "add",
-        "crm",
-        "--tenant",
-        "42",
-        "--dialect",
-        "ccs",
-        "--read-only",
-        "--expires",
-        "90d",
-    ]);
+    let added =
+        ask(&["connection", "add", "crm", "--tenant", "42", "--dialect", "ccs", "--read-only", "--expires", "90d"]);
     assert_eq!(added["key"].as_str().expect("a key").len(), 32);
     assert_eq!(added["dialects"][0], "ccs");
     let rotated = ask(&["connection", "rotate", "crm"]);
@@ -41,9 +31,7 @@ fn every_command_prints_one_json_document() {
     assert_eq!(ask(&["check"])["sound"], true);
     assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
     assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
-    assert!(
-        ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken")
-    );
+    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken"));
 }
 
 #[test]
@@ -86,8 +74,7 @@ fn settings_are_accepted_under_the_names_of_0_1_0() {
         .expect("ran");
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let value = |name: &str| said[name]["value"].as_str().unwrap_or_default().to_owned();
-    let values =
-        ["header-timeout", "store-writers", "invalid-keys-per-minute", "response-timeout", "body-timeout"];
+    let values = ["header-timeout", "store-writers", "invalid-keys-per-minute", "response-timeout", "body-timeout"];
     assert_eq!(values.map(value), ["7", "3", "61", "31", "33"]);
 }
 
@@ -101,8 +88,7 @@ fn store_passwords_are_never_shown() {
             for is_flag in [true, false] {
                 scope.spawn(move || assert_password_hidden(arguments, is_flag));
             }
-            for url in ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"]
-            {
+            for url in ["postgress://ann:s3cret@h/db", "POSTGRES://ann:s3cret@h/db", "host=h password=s3cret"] {
                 scope.spawn(move || {
                     let said = output(Command::new(MUSTER).args(arguments).args(["--store", url]));
                     assert!(!said.contains("s3cret"), "{arguments:?} {url}");

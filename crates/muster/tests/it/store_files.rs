@@ -75,8 +75,7 @@ impl StoreFixture {
     /// Why a command does not work.
     fn command_error(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(MUSTER);
-        let output =
-            command.args(["--json", "--store"]).arg(self.store()).args(arguments).output().expect("ran");
+        let output = command.args(["--json", "--store"]).arg(self.store()).args(arguments).output().expect("ran");
         assert!(!output.status.success(), "{arguments:?} worked");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -161,11 +160,7 @@ fn replacing_the_store_of_a_running_server_is_detected() {
                 drop(fs::remove_file(stage.path(&format!("muster.db{ending}"))));
             }
             let server = stage.start();
-            assert_eq!(
-                (server.readiness().status, stage.user_count()),
-                (200, Value::from(0)),
-                "the other store"
-            );
+            assert_eq!((server.readiness().status, stage.user_count()), (200, Value::from(0)), "the other store");
             assert_eq!(server.create("after").status, 201);
         }
     }
@@ -205,8 +200,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     let (here, there) = (stage.store(), stage.path("other.db"));
     let (here, there) = (here.to_str().expect("text"), there.to_str().expect("text"));
     let server = stage.start();
-    for arguments in
-        [&restore[..], &["move", "--from", here, "--to", there], &["move", "--from", there, "--to", here]]
+    for arguments in [&restore[..], &["move", "--from", here, "--to", there], &["move", "--from", there, "--to", here]]
     {
         if arguments.get(2) == Some(&there) {
             drop(
@@ -282,11 +276,7 @@ fn a_log_of_another_file_is_not_used() {
             fs::rename(name, stage.path(&format!("muster.db{ending}"))).expect("put back");
         }
         let server = stage.start();
-        assert_eq!(
-            stage.user_count(),
-            before.as_u64().expect("a number") + 1,
-            "nothing acknowledged is lost"
-        );
+        assert_eq!(stage.user_count(), before.as_u64().expect("a number") + 1, "nothing acknowledged is lost");
         server.stop();
         assert_eq!(run_json(stage.store(), &["check"])["sound"], true);
     }
@@ -377,8 +367,7 @@ fn an_import_whose_file_is_lost_fails() {
     let rows = (0..20_000).map(|n| format!("u{n}@x.y\n")).collect::<Vec<_>>().concat();
     let post = |server: &Server<'_>, rows: &str| {
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "text/csv")];
-        let reply =
-            send(&server.address, "POST", "/v1/imports", &headers, format!("email\n{rows}").as_bytes());
+        let reply = send(&server.address, "POST", "/v1/imports", &headers, format!("email\n{rows}").as_bytes());
         assert_eq!(reply.status, 202, "{reply:?}");
         serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_str().expect("an id").to_owned()
     };
@@ -394,10 +383,7 @@ fn an_import_whose_file_is_lost_fails() {
     };
     wait_until("the end of both", || !state(&lost)["ended"].is_null() && !state(&next)["ended"].is_null());
     let lost = state(&lost);
-    assert!(
-        lost["status"] == "failed" && lost["error"].as_str().is_some_and(|why| why.contains("lost")),
-        "{lost}"
-    );
+    assert!(lost["status"] == "failed" && lost["error"].as_str().is_some_and(|why| why.contains("lost")), "{lost}");
     assert_eq!(state(&next)["status"], "done");
 }
 

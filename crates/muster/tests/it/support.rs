@@ -49,8 +49,7 @@ impl TestStore {
 
     fn on(database: fn() -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store =
-            if is_on_postgres() { database() } else { folder.path().join("muster.db").display().to_string() };
+        let store = if is_on_postgres() { database() } else { folder.path().join("muster.db").display().to_string() };
         Self { folder, store }
     }
 }
@@ -123,9 +122,8 @@ impl Server {
 
     /// A tenant's number and a key that opens it.
     pub(crate) fn create_tenant(&self, flags: &[&str]) -> (u64, String) {
-        let number = self.run_json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"]
-            .as_u64()
-            .expect("a number");
+        let number =
+            self.run_json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"].as_u64().expect("a number");
         (number, self.create_connection(number, "main", flags))
     }
 
@@ -197,8 +195,7 @@ pub(crate) struct Launched {
 /// A server on a store, with its log in a folder. It takes free ports, unless the flags name others.
 pub(crate) fn launch(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
     let ports = ["--listen", "--admin-listen"].into_iter().filter(|flag| !flags.contains(flag));
-    let flags: Vec<&str> =
-        ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
+    let flags: Vec<&str> = ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
     launch_with_flags(program, folder, store, &flags)
 }
 
@@ -220,20 +217,14 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
     let said: serde_json::Value = serde_json::from_str(&line).expect("the address it listens on");
-    let at =
-        |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "").replace("https://", "");
+    let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "").replace("https://", "");
     Launched { child, address: at("listening"), admin: at("admin") }
 }
 
 /// Runs a command on a store; its JSON document.
 pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
-    let output = Process::new(MUSTER)
-        .arg("--store")
-        .arg(store.as_ref())
-        .arg("--json")
-        .args(arguments)
-        .output()
-        .expect("ran");
+    let output =
+        Process::new(MUSTER).arg("--store").arg(store.as_ref()).arg("--json").args(arguments).output().expect("ran");
     let text = String::from_utf8(output.stdout).expect("text");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }
@@ -283,13 +274,7 @@ fn decode_chunked(mut body: &[u8]) -> Vec<u8> {
 }
 
 /// Sends a request as bytes and reads the answer. The connection closes after it.
-pub(crate) fn send(
-    address: &str,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> HttpResponse {
+pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
     let reply = try_send(address, method, target, headers, body).expect("an answer");
     crate::openapi_conformance::assert_documented(
         method,
@@ -383,10 +368,7 @@ impl TestApp {
 
     /// The same, taking imports.
     pub(crate) fn in_memory_with_imports(folder: &Path) -> Self {
-        let face = server::PublicConfig {
-            imports_dir: Some(folder.to_path_buf()),
-            ..server::PublicConfig::default()
-        };
+        let face = server::PublicConfig { imports_dir: Some(folder.to_path_buf()), ..server::PublicConfig::default() };
         Self::build(Arc::new(store::Memory::new()), face, TestClock::default())
     }
 
@@ -463,8 +445,7 @@ impl TestApp {
         let (method, target) = (request.method().to_string(), request.uri().to_string());
         let answer = self.respond(request).await;
         let status = answer.status().as_u16();
-        let media =
-            answer.headers().get("content-type").map(|media| media.to_str().expect("text").to_owned());
+        let media = answer.headers().get("content-type").map(|media| media.to_str().expect("text").to_owned());
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(body.to_vec()).expect("text");
         crate::openapi_conformance::assert_documented(&method, &target, status, media.as_deref(), &body);
@@ -479,10 +460,7 @@ impl TestApp {
     }
 
     /// The position of the newest event after `seen`, if anything happened since.
-    pub(crate) async fn newest_event_after(
-        &self,
-        seen: directory::EventPosition,
-    ) -> Option<directory::EventPosition> {
+    pub(crate) async fn newest_event_after(&self, seen: directory::EventPosition) -> Option<directory::EventPosition> {
         let events = self.directory().events(seen, 1000).await.expect("read");
         events.last().map(|event| event.position)
     }
@@ -503,12 +481,7 @@ impl Drop for TestApp {
 }
 
 /// A request with a body.
-pub(crate) fn build_request(
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Request<Vec<u8>> {
+pub(crate) fn build_request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
     let mut builder = Request::builder().method(method).uri(target);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         builder = builder.header("host", "example.com");

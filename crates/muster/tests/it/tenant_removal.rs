@@ -39,10 +39,7 @@ fn removing_a_tenant_keeps_the_others() {
     assert_eq!(ask("GET", "/scim/v2/Users", &key, "").status, 200);
     assert_eq!(remove(&["--yes"]), (Some(0), String::new()));
     wait_until("the key to stop working", || ask("GET", "/scim/v2/Users", &key, "").status == 401);
-    assert!(
-        ask("GET", "/scim/v2/Users", &other, "").body.contains("bob@x.example"),
-        "the other tenant stays"
-    );
+    assert!(ask("GET", "/scim/v2/Users", &other, "").body.contains("bob@x.example"), "the other tenant stays");
     let page = |tenant: u64| send(&server.address, "GET", &format!("/t/{tenant}/sign-in"), &[], b"").status;
     let unknown = page(99);
     assert_eq!((page(gone), page(stays)), (unknown, 200));

@@ -144,8 +144,7 @@ fn connections_can_be_edited_and_names_reused() {
     let (again, text) = run_text(store, &["tenant", "add", "ACME"]);
     assert!(again == Some(1) && text.contains("--allow-duplicate"), "{text}");
     assert_eq!(run_json(store, &["tenant", "add", "ACME", "--allow-duplicate"])["number"], 2);
-    let connection =
-        |arguments: &[&str]| run_json(store, &[&["connection"], arguments, &["--tenant", "1"]].concat());
+    let connection = |arguments: &[&str]| run_json(store, &[&["connection"], arguments, &["--tenant", "1"]].concat());
     let first = connection(&["add", "crm", "--dialect", "ccs"]);
     let changed = connection(&[
         "set",
@@ -182,10 +181,7 @@ fn connections_can_be_edited_and_names_reused() {
     connection(&["rotate", "crm", "--revoke-old"]);
     let left = keys(&of("crm")[0]);
     assert_eq!(left.len(), 1);
-    assert!(
-        left[0]["id"].as_str().is_some_and(|id| id.len() == 8) && left[0]["created"].is_string(),
-        "{left:?}"
-    );
+    assert!(left[0]["id"].as_str().is_some_and(|id| id.len() == 8) && left[0]["created"].is_string(), "{left:?}");
     for _ in 0..2 {
         connection(&["revoke", "crm"]);
         let new = connection(&["add", "crm", "--dialect", "ccs"]);

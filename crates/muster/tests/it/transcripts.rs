@@ -28,8 +28,7 @@ fn every_transcript_matches() {
     for folder in std::fs::read_dir(repo_root().join("transcripts")).expect("transcripts") {
         let folder = folder.expect("a folder").path();
         if folder.is_dir() {
-            let inside =
-                std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+            let inside = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
             files.extend(inside.filter(|path| path.extension().is_some_and(|end| end == "http")));
         }
     }
@@ -106,8 +105,7 @@ fn parse_exchange(text: &str) -> Exchange {
 fn head_and_body(text: &str) -> (Vec<(String, String)>, String) {
     let mut headers = Vec::new();
     let mut rest = text;
-    while let Some((line, after)) = rest.split_once('\n').or_else(|| (!rest.is_empty()).then_some((rest, "")))
-    {
+    while let Some((line, after)) = rest.split_once('\n').or_else(|| (!rest.is_empty()).then_some((rest, ""))) {
         rest = after;
         let Some((name, value)) = line.split_once(':').filter(|_| !line.trim().is_empty()) else { break };
         headers.push((name.trim().to_owned(), value.trim().to_owned()));
@@ -192,8 +190,7 @@ fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Resu
                     (value, rest)
                 } else {
                     let value = known.get(name).ok_or_else(|| format!("{name} is not known"))?;
-                    let rest =
-                        got.strip_prefix(value.as_str()).ok_or_else(|| format!("{name} is not {value}"))?;
+                    let rest = got.strip_prefix(value.as_str()).ok_or_else(|| format!("{name} is not {value}"))?;
                     ("", rest)
                 }
             }
@@ -223,8 +220,7 @@ fn record(server: &Server, file: &Path, text: &str, known: &mut HashMap<String, 
             if let Some(number) = reply.header("x-request-id") {
                 body = body.replace(number, "{{*}}");
             }
-            let media =
-                reply.header("content-type").map_or_else(String::new, |m| format!("Content-Type: {m}\n"));
+            let media = reply.header("content-type").map_or_else(String::new, |m| format!("Content-Type: {m}\n"));
             let request = part.split("\n---").next().unwrap_or(part).trim_end();
             format!("{request}\n\n--- {}\n{media}\n{body}\n", reply.status)
         } else {

@@ -45,8 +45,7 @@ fn restored(backup: &Path, engine: &str) -> (TestStore, Value) {
 
 /// The document of a command that must do well.
 fn run_json(store: &str, arguments: &[&str]) -> Value {
-    let output =
-        Command::new(MUSTER).args(["--json", "--store", store]).args(arguments).output().expect("ran");
+    let output = Command::new(MUSTER).args(["--json", "--store", store]).args(arguments).output().expect("ran");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(&text).expect("JSON")
@@ -80,13 +79,7 @@ fn document(reply: &HttpResponse) -> Value {
 fn sign_in(home: &InProcessServer, facts: &Value, tenant: &Value, user: &str, password: &str) -> u16 {
     let bearer = format!("Bearer {}", key(facts, tenant, "asking"));
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    home.send_request(
-        "POST",
-        "/v1/sign-in",
-        &headers,
-        &json!({"user": user, "password": password}).to_string(),
-    )
-    .status
+    home.send_request("POST", "/v1/sign-in", &headers, &json!({"user": user, "password": password}).to_string()).status
 }
 
 /// The store's directory at the time when it was made. Its mails that are due are sent into a folder.
@@ -113,18 +106,14 @@ fn assert_counts(said: &Value, facts: &Value) {
 
 /// What the terminal says of the store is what it said then. History is linked anew where the engine is another.
 fn assert_complete(store: &str, facts: &Value, is_same_engine: bool) {
-    assert_eq!(
-        run_json(store, &["tenant", "list"]).as_array().map(Vec::len),
-        Some(fact_list(facts, "tenants").len())
-    );
+    assert_eq!(run_json(store, &["tenant", "list"]).as_array().map(Vec::len), Some(fact_list(facts, "tenants").len()));
     let verified = run_json(store, &["audit", "verify"]);
     assert_eq!(verified["whole"], true, "{verified}");
     for (now, then) in fact_list(&verified, "tenants").iter().zip(fact_list(facts, "audit")) {
         assert_eq!((&now["tenant"], &now["events"]), (&then["tenant"], &then["events"]));
         if is_same_engine {
             assert_eq!(now, then);
-            let (tenant, end) =
-                (now["tenant"].to_string(), format!("{}:{}", then["last"], fact_text(then, "head")));
+            let (tenant, end) = (now["tenant"].to_string(), format!("{}:{}", then["last"], fact_text(then, "head")));
             let kept = run_json(store, &["audit", "verify", "--tenant", &tenant, "--expect", &end]);
             assert_eq!(kept["kept"], true, "{kept}");
         }
@@ -240,8 +229,7 @@ fn assert_exact_spelling_wins(home: &InProcessServer, facts: &Value) {
 /// Passwords sign in, those of other systems too; a session goes on.
 fn assert_sign_ins(home: &InProcessServer, facts: &Value) {
     for fact in fact_list(facts, "passwords") {
-        let status =
-            sign_in(home, facts, &fact["tenant"], fact_text(fact, "user"), fact_text(fact, "password"));
+        let status = sign_in(home, facts, &fact["tenant"], fact_text(fact, "user"), fact_text(fact, "password"));
         assert_eq!(json!(status), fact["status"], "{fact}");
     }
     let session = &facts["session"];

@@ -64,11 +64,9 @@ impl MailSender {
         let invalid_url = |text: &str| MailConfigError(format!("the SMTP server's URL {text}"));
         let url = require_tls(url).map_err(invalid_url)?;
         // What the parser quotes may be a password.
-        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url).map_err(|_| {
-            invalid_url("cannot be used; it is like smtps://user:password@mail.example.com:465")
-        })?;
-        let way =
-            builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url)
+            .map_err(|_| invalid_url("cannot be used; it is like smtps://user:password@mail.example.com:465"))?;
+        let way = builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
         Ok(Self { from, delivery: Delivery::Smtp(way), timeout })
     }
 
@@ -87,11 +85,7 @@ impl MailSender {
     /// # Errors
     /// `from` is no address.
     pub fn with_transport(transport: Arc<dyn MailTransport>, from: &str) -> Result<Self, MailConfigError> {
-        Ok(Self {
-            from: parse_sender(from)?,
-            delivery: Delivery::Custom(transport),
-            timeout: Duration::from_secs(10),
-        })
+        Ok(Self { from: parse_sender(from)?, delivery: Delivery::Custom(transport), timeout: Duration::from_secs(10) })
     }
 
     /// The longest that one attempt takes.
@@ -140,11 +134,7 @@ fn require_tls(url: &str) -> Result<String, &'static str> {
     }
     let (base, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
     if base.starts_with("smtps://") {
-        return if query.is_none() {
-            Ok(url.to_owned())
-        } else {
-            Err("says nothing behind a ? with smtps://")
-        };
+        return if query.is_none() { Ok(url.to_owned()) } else { Err("says nothing behind a ? with smtps://") };
     }
     let Some(rest) = base.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
     let authority = rest.split('/').next().unwrap_or_default();
@@ -234,8 +224,7 @@ mod tests {
         ] {
             assert!(require_tls(bad).is_err(), "{bad}");
         }
-        let error =
-            MailSender::smtp("smtp://u:secret@[bad", "a@x.y", Duration::from_secs(1)).err().expect("bad");
+        let error = MailSender::smtp("smtp://u:secret@[bad", "a@x.y", Duration::from_secs(1)).err().expect("bad");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

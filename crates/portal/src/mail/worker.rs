@@ -168,10 +168,7 @@ impl Worker {
                     if next < until {
                         (Some(next), DeliveryOutcome::Delayed(cause))
                     } else {
-                        (
-                            None,
-                            DeliveryOutcome::Failed(format!("the link would have run out; at last: {cause}")),
-                        )
+                        (None, DeliveryOutcome::Failed(format!("the link would have run out; at last: {cause}")))
                     }
                 }
             },
@@ -181,7 +178,7 @@ impl Worker {
             DeliveryOutcome::Failed(_) => tracing::warn!(mail = %mail.id, "a mail has failed"),
             DeliveryOutcome::Delayed(_) => tracing::info!(mail = %mail.id, "a mail is tried again later"),
             DeliveryOutcome::Sent | DeliveryOutcome::Withdrawn => {
-                tracing::debug!(mail = %mail.id, "a mail is done with")
+                tracing::debug!(mail = %mail.id, "a mail is done with");
             }
         }
         (self.on_outcome)(mail.purpose, &outcome);
@@ -246,18 +243,14 @@ mod tests {
     #[test]
     fn outcomes_are_noted_with_twenty_delays() {
         let delays: Vec<Duration> = RECORD_RETRY.build().collect();
-        assert_eq!(
-            (delays.len(), delays[0], delays[19]),
-            (20, Duration::from_millis(100), Duration::from_secs(2))
-        );
+        assert_eq!((delays.len(), delays[0], delays[19]), (20, Duration::from_millis(100), Duration::from_secs(2)));
         let total: Duration = delays.iter().sum();
         assert!((20..=21).contains(&total.as_secs()), "{total:?}");
     }
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let mut mail =
-            Mail::new(Uuid::nil(), TenantNumber(1), UserId(Uuid::nil()), LinkPurpose::Reset, Time(0));
+        let mut mail = Mail::new(Uuid::nil(), TenantNumber(1), UserId(Uuid::nil()), LinkPurpose::Reset, Time(0));
         let waits: Vec<i64> = (1..=9)
             .map(|attempts| {
                 mail.attempts = attempts;

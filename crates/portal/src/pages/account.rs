@@ -4,9 +4,7 @@ use super::request::PageRequest;
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
 use super::{PageResult, Portal};
 use crate::messages;
-use directory::{
-    AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User,
-};
+use directory::{AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User};
 use http::Response;
 use serde::Serialize;
 
@@ -62,10 +60,7 @@ fn redirect_to_sign_in(request: &PageRequest) -> Response<bytes::Bytes> {
     if !request.has_session_cookie() {
         return redirect(&request.page_path("sign-in"));
     }
-    with_cookie(
-        redirect(&format!("{}?done=ended", request.page_path("sign-in"))),
-        &request.expired_session_cookie(),
-    )
+    with_cookie(redirect(&format!("{}?done=ended", request.page_path("sign-in"))), &request.expired_session_cookie())
 }
 
 fn must_change_password(user: &User) -> bool {
@@ -81,9 +76,9 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
     }
     let mut rows: Vec<Row> = Vec::new();
     // Most people's user name is their e-mail.
-    let shown = DISPLAYED_FIELDS.iter().filter(|(field, _)| {
-        *field != Field::UserName || user.email().is_none_or(|email| email != user.user_name)
-    });
+    let shown = DISPLAYED_FIELDS
+        .iter()
+        .filter(|(field, _)| *field != Field::UserName || user.email().is_none_or(|email| email != user.user_name));
     for (field, name) in shown.copied() {
         rows.extend(user.text(field).map(|text| Row { name, value: text.to_owned() }));
     }
@@ -141,8 +136,7 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
         return Ok(redirect_to_sign_in(request));
     };
     let (old, new) = (request.secret_field("old"), request.secret_field("new"));
-    let invalid_new_password =
-        |text: &str| render_change_password(request, &user, "new", Some((422, text.to_owned())));
+    let invalid_new_password = |text: &str| render_change_password(request, &user, "new", Some((422, text.to_owned())));
     if new.expose_secret() != request.field("again") {
         return invalid_new_password("The two new passwords are not the same. Please type them again.");
     }
@@ -166,12 +160,7 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
         Err(refusal) => {
             let invalid_new_password = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
             Ok(with_retry_after(
-                render_change_password(
-                    request,
-                    &user,
-                    invalid_new_password,
-                    Some(messages::error_message(&refusal)),
-                )?,
+                render_change_password(request, &user, invalid_new_password, Some(messages::error_message(&refusal)))?,
                 &refusal,
             ))
         }

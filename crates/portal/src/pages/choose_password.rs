@@ -27,12 +27,7 @@ pub(crate) fn display_name(user: &User) -> String {
     if name.trim().is_empty() { user.email().unwrap_or(&user.user_name).to_owned() } else { name }
 }
 
-pub(super) async fn show(
-    portal: &Portal,
-    request: &PageRequest,
-    purpose: LinkPurpose,
-    link_text: &str,
-) -> PageResult {
+pub(super) async fn show(portal: &Portal, request: &PageRequest, purpose: LinkPurpose, link_text: &str) -> PageResult {
     match resolve_link(portal, request, purpose, link_text).await {
         Ok((_, user)) => render_form(request, (purpose, link_text), &user, None),
         Err(refusal) => invalid_link(request, purpose, refusal),
@@ -64,13 +59,8 @@ pub(super) async fn submit(
         Err(refusal @ DirectoryError::Invalid(_)) => {
             render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))
         }
-        Err(
-            refusal @ (DirectoryError::Busy { .. }
-            | DirectoryError::Unavailable(_)
-            | DirectoryError::Conflict),
-        ) => {
-            let page =
-                render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))?;
+        Err(refusal @ (DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict)) => {
+            let page = render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))?;
             Ok(with_retry_after(page, &refusal))
         }
         Err(refusal) => invalid_link(request, purpose, refusal),
@@ -124,10 +114,7 @@ fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryE
         (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Reset) => (
             410,
             "This link has run out",
-            [
-                "It was good for a while only, so that nobody else can use it later.",
-                "Ask for a new one below.",
-            ],
+            ["It was good for a while only, so that nobody else can use it later.", "Ask for a new one below."],
         ),
         (DirectoryError::SignIn(_), _) => (
             410,
@@ -140,10 +127,7 @@ fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryE
         (DirectoryError::NoSuchUser, _) => (
             404,
             "This link is not whole",
-            [
-                "Part of it is missing or was changed on its way.",
-                "Please copy all of it from the mail, up to its end.",
-            ],
+            ["Part of it is missing or was changed on its way.", "Please copy all of it from the mail, up to its end."],
         ),
         (refusal, _) => return Err(refusal),
     };

@@ -187,8 +187,7 @@ impl Portal {
             return message_page(public_name(&tenant), 413, "That did not work", &[text], Vec::new());
         };
         let keys = self.load_keys().await?;
-        let visit =
-            PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
+        let visit = PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
         let (is_post, is_get) =
             (parts.method == Method::POST, parts.method == Method::GET || parts.method == Method::HEAD);
         if !is_post && !is_get {
@@ -215,12 +214,9 @@ impl Portal {
             (Route::ForgotPassword, false) => forgot_password::show(&visit),
             (Route::ForgotPassword, true) => forgot_password::submit(self, &visit).await,
             (Route::PasswordLink(purpose), false) => choose_password::show(self, &visit, purpose, link).await,
-            (Route::PasswordLink(purpose), true) => {
-                choose_password::submit(self, &visit, purpose, link).await
-            }
+            (Route::PasswordLink(purpose), true) => choose_password::submit(self, &visit, purpose, link).await,
             (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.page_path("account"))),
-            (Route::Account, true)
-            | (Route::NotFound | Route::Home | Route::Stylesheet | Route::TenantPicker, _) => {
+            (Route::Account, true) | (Route::NotFound | Route::Home | Route::Stylesheet | Route::TenantPicker, _) => {
                 not_found(Some(&visit))
             }
         }
@@ -231,14 +227,7 @@ impl Portal {
         match self.directory.tenant(number).await {
             Err(DirectoryError::NoSuchTenant) => {
                 let (name, settings) = (DEFAULT_NAME.to_owned(), TenantSettings::default());
-                Ok(Tenant {
-                    number,
-                    name,
-                    created: self.directory.now(),
-                    version: 0,
-                    settings,
-                    removed: None,
-                })
+                Ok(Tenant { number, name, created: self.directory.now(), version: 0, settings, removed: None })
             }
             found => found,
         }

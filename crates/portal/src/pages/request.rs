@@ -6,9 +6,7 @@ use crate::portal_keys::{PortalKeys, hash_session_key, random_token};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use directory::{
-    Caller, Directory, DirectoryError, KeyHash, KnownDevice, SecretString, Tenant, User, UserId,
-};
+use directory::{Caller, Directory, DirectoryError, KeyHash, KnownDevice, SecretString, Tenant, User, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
@@ -48,8 +46,8 @@ impl PageRequest {
             let pairs = form_urlencoded::parse(bytes).into_owned();
             pairs.take(MAX_FIELDS).collect::<Vec<(String, String)>>()
         };
-        let visitor = cookie_value(&parts.headers, &cookie_name("muster-form", is_secure))
-            .filter(|text| text.len() == 43);
+        let visitor =
+            cookie_value(&parts.headers, &cookie_name("muster-form", is_secure)).filter(|text| text.len() == 43);
         let session = cookie_value(&parts.headers, &cookie_name("muster-session", is_secure));
         let session = session.and_then(|text| {
             let (user, key) = text.split_once('.')?;
@@ -108,27 +106,16 @@ impl PageRequest {
 
     /// The path of a page of this tenant.
     pub(super) fn page_path(&self, page: &str) -> String {
-        if page.is_empty() {
-            format!("/t/{}", self.tenant.number)
-        } else {
-            format!("/t/{}/{page}", self.tenant.number)
-        }
+        if page.is_empty() { format!("/t/{}", self.tenant.number) } else { format!("/t/{}/{page}", self.tenant.number) }
     }
 
     /// The person, as the one who acts for themselves.
     pub(super) fn caller(&self, who: &str) -> Caller {
-        Caller {
-            actor: who.to_owned(),
-            request_id: self.request_id.clone(),
-            ..Caller::operator(self.tenant.number)
-        }
+        Caller { actor: who.to_owned(), request_id: self.request_id.clone(), ..Caller::operator(self.tenant.number) }
     }
 
     /// Who is signed in in this browser, and what is kept of its key.
-    pub(super) async fn current_user(
-        &self,
-        directory: &Directory,
-    ) -> Result<Option<(User, KeyHash)>, DirectoryError> {
+    pub(super) async fn current_user(&self, directory: &Directory) -> Result<Option<(User, KeyHash)>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
         let key = hash_session_key(key);
         let user = directory.user_by_session(self.tenant.number, *user, &key).await?;
@@ -162,13 +149,7 @@ impl PageRequest {
         links: &[(&str, &'static str)],
     ) -> PageResult {
         let links = links.iter().map(|(page, anchor)| NavLink { href: self.page_path(page), label: anchor });
-        Ok(self.with_browser_cookie(message_page(
-            public_name(&self.tenant),
-            status,
-            heading,
-            texts,
-            links.collect(),
-        )?))
+        Ok(self.with_browser_cookie(message_page(public_name(&self.tenant), status, heading, texts, links.collect())?))
     }
 
     /// A cookie for the session that has begun.

@@ -39,13 +39,7 @@ pub(super) fn render_page<T: Serialize>(status: u16, template: &str, context: &T
 }
 
 /// A page of a few words, and perhaps where to go from there.
-pub(super) fn message_page(
-    tenant: &str,
-    status: u16,
-    heading: &str,
-    texts: &[&str],
-    ways: Vec<NavLink>,
-) -> PageResult {
+pub(super) fn message_page(tenant: &str, status: u16, heading: &str, texts: &[&str], ways: Vec<NavLink>) -> PageResult {
     render_page(
         status,
         "message.html",
@@ -95,9 +89,7 @@ pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Res
 pub(super) fn with_retry_after(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
     use directory::SignInError::TooManyAttempts;
     let seconds = match refusal {
-        DirectoryError::Busy { retry_after } | DirectoryError::SignIn(TooManyAttempts { retry_after }) => {
-            *retry_after
-        }
+        DirectoryError::Busy { retry_after } | DirectoryError::SignIn(TooManyAttempts { retry_after }) => *retry_after,
         DirectoryError::Unavailable(_) | DirectoryError::Conflict => 5,
         _ => return page,
     };

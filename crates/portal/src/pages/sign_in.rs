@@ -58,8 +58,7 @@ pub(super) async fn sign_in(
 ) -> PageResult {
     let key = random_token()?;
     let address = Some(request.address);
-    let credentials =
-        Credentials { login: login, password, client_ip: address, known_device: request.known_device() };
+    let credentials = Credentials { login, password, client_ip: address, known_device: request.known_device() };
     // Who it is stands in the event itself; what somebody typed does not.
     let caller = request.caller("sign-in page");
     let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
@@ -68,13 +67,9 @@ pub(super) async fn sign_in(
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
         Err(refusal) => return show(request, Some(&refusal)),
     };
-    let next_page = if user.force_password_change == Some(true) {
-        "password".to_owned()
-    } else {
-        format!("account{query}")
-    };
-    let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
     let next_page =
-        with_cookie(redirect(&request.page_path(&next_page)), &request.session_cookie(user.id, &key));
+        if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
+    let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
+    let next_page = with_cookie(redirect(&request.page_path(&next_page)), &request.session_cookie(user.id, &key));
     Ok(with_cookie(next_page, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
 }

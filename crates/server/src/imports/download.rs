@@ -103,13 +103,12 @@ pub(super) fn export(
     for (name, value) in params {
         match name.as_str() {
             "kind" => {
-                let kind = RecordKind::from_word(value)
-                    .ok_or_else(|| format!("there is nothing of the kind {value}"))?;
+                let kind =
+                    RecordKind::from_word(value).ok_or_else(|| format!("there is nothing of the kind {value}"))?;
                 options.kinds.push(kind);
             }
             "columns" => {
-                let column =
-                    |name: &str| column_by_name(name).ok_or_else(|| format!("there is no column {name}"));
+                let column = |name: &str| column_by_name(name).ok_or_else(|| format!("there is no column {name}"));
                 options.columns = Some(value.split(',').map(column).collect::<Result<_, _>>()?);
             }
             _ => writing.excel_compatible = parse_bool(name, value)?,
@@ -121,9 +120,7 @@ pub(super) fn export(
     }
     let is_password = |column: &&transfer::Column| column.name.starts_with("password");
     if options.columns.as_ref().is_some_and(|columns| columns.iter().any(is_password)) {
-        return Err(
-            "passwords do not go over the network; `muster export --with-password-hashes` writes them".into(),
-        );
+        return Err("passwords do not go over the network; `muster export --with-password-hashes` writes them".into());
     }
     let (sender, receiver) = mpsc::channel(CHUNK_QUEUE);
     let (directory, caller) = (Arc::clone(directory), caller.clone());
@@ -131,8 +128,7 @@ pub(super) fn export(
     // Writers are not made for waiting, so they have a thread; the directory is asked on the runtime.
     std::thread::spawn(move || {
         let pipe = ChunkWriter { chunks: sender.clone(), buffer: Vec::with_capacity(CHUNK_SIZE) };
-        let result =
-            create_writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
+        let result = create_writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
         let result = result.and_then(|to| handle.block_on(run(&directory, &caller, &options, to, |_| {})));
         let end = match result {
             Ok(_) => Ok(Bytes::new()),

@@ -71,26 +71,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(
-        id: Uuid,
-        caller: &Caller,
-        format: Format,
-        wishes: Vec<(String, String)>,
-        now: Time,
-    ) -> Self {
+    pub(super) fn new(id: Uuid, caller: &Caller, format: Format, wishes: Vec<(String, String)>, now: Time) -> Self {
         let Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: _ } =
             caller.clone();
         Self {
             id,
-            caller: JobCaller {
-                tenant: tenant.0,
-                connection,
-                actor: who,
-                highest_role,
-                profile,
-                user,
-                dialect,
-            },
+            caller: JobCaller { tenant: tenant.0, connection, actor: who, highest_role, profile, user, dialect },
             format: format.as_str().into(),
             params: wishes,
             status: JobStatus::Uploading,
@@ -107,8 +93,7 @@ impl Job {
     }
 
     pub(super) fn caller(&self) -> Caller {
-        let JobCaller { tenant, connection, actor: who, highest_role, profile, user, dialect } =
-            self.caller.clone();
+        let JobCaller { tenant, connection, actor: who, highest_role, profile, user, dialect } = self.caller.clone();
         let request = String::new();
         let tenant = TenantNumber(tenant);
         Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: request }
@@ -153,10 +138,7 @@ impl Job {
         let mut text = serde_json::to_vec(self)?;
         if text.len() > RESERVED_SIZE {
             // The counts matter most.
-            text = serde_json::to_vec(&Self {
-                report: self.report.as_ref().map(without_lines),
-                ..self.clone()
-            })?;
+            text = serde_json::to_vec(&Self { report: self.report.as_ref().map(without_lines), ..self.clone() })?;
         }
         file.write_all_at(&text, 0)?;
         // Spaces behind it do no harm.
@@ -192,10 +174,8 @@ impl Job {
             Err(ImportError::Stopped { row, refusal }) => {
                 tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "an import has failed");
                 self.status = JobStatus::Failed;
-                self.error = Some(format!(
-                    "something went wrong on our side at row {row}; it is logged under {}",
-                    self.id
-                ));
+                self.error =
+                    Some(format!("something went wrong on our side at row {row}; it is logged under {}", self.id));
             }
             Err(error) => {
                 self.status = JobStatus::Failed;
@@ -263,8 +243,7 @@ mod tests {
             Job::reserve_end(&path).expect("reserved");
             let mut job = Job::new(Uuid::nil(), &caller, Format::Csv, Vec::new(), Time(1));
             let what = vec!["wrong"; lines];
-            job.report =
-                Some(json!({"people": {"created": 3, "left": 1}, "made": 2, "refusals": {"first": what}}));
+            job.report = Some(json!({"people": {"created": 3, "left": 1}, "made": 2, "refusals": {"first": what}}));
             job.status = JobStatus::Done;
             job.write_end(&path).expect("written");
             let read = Job::read(&path).expect("read");

@@ -210,9 +210,7 @@ impl Imports {
                 JobStatus::Done | JobStatus::Failed | JobStatus::Canceled => {
                     if job.ended.is_some_and(|ended| ended.plus_seconds(RETENTION_SECONDS) < now) {
                         self.delete_expired(&job);
-                    } else if self.path(job.id, "data").exists()
-                        && !self.unrecorded.lock().contains_key(&job.id)
-                    {
+                    } else if self.path(job.id, "data").exists() && !self.unrecorded.lock().contains_key(&job.id) {
                         // A process ended between recording the end and removing the files.
                         self.record_end(FinishedJob { job, _lock: None });
                     }
@@ -317,8 +315,7 @@ impl Imports {
         tracing::error!(import = %job.id, panics = job.panics, "an import has panicked");
         if job.panics >= MAX_PANICS {
             job.status = JobStatus::Failed;
-            job.error =
-                Some(format!("something went wrong on our side, twice; it is logged under {}", job.id));
+            job.error = Some(format!("something went wrong on our side, twice; it is logged under {}", job.id));
             return self.finish(job, Some(data));
         }
         job.status = JobStatus::Queued;
@@ -353,11 +350,7 @@ impl Imports {
         }
     }
 
-    async fn run_import(
-        &self,
-        job: &mut Job,
-        state: &Path,
-    ) -> Result<transfer::import::ImportReport, ImportError> {
+    async fn run_import(&self, job: &mut Job, state: &Path) -> Result<transfer::import::ImportReport, ImportError> {
         let caller = job.caller();
         let cancel_marker = self.path(job.id, CANCEL_EXTENSION);
         if cancel_marker.exists() {
@@ -365,12 +358,10 @@ impl Imports {
         }
         let mut options = parse_options(&self.path(job.id, "data"), &job.params).map_err(import_error)?;
         options.format = job.format();
-        options.rejected_file =
-            (!options.dry_run).then(|| self.path(job.id, &rejected_extension(job.format())));
+        options.rejected_file = (!options.dry_run).then(|| self.path(job.id, &rejected_extension(job.format())));
         options.request = format!("import {}", job.id);
         // Only what was begun before can find what it has created itself.
-        options.first_started =
-            job.started.filter(|_| job.interruptions > 0 || job.panics > 0 || job.rows.is_some());
+        options.first_started = job.started.filter(|_| job.interruptions > 0 || job.panics > 0 || job.rows.is_some());
         let scan_result = scan_file(&options).await?;
         job.rows = Some(scan_result.rows);
         let mut last_progress = Instant::now();
@@ -416,19 +407,12 @@ fn rejected_extension(format: Format) -> String {
 }
 
 impl Transfers for Imports {
-    fn create_import(
-        &self,
-        caller: &Caller,
-        media: Option<&str>,
-        params: &Params,
-    ) -> Result<(Uuid, Value), Rejected> {
+    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<(Uuid, Value), Rejected> {
         let format = parse_format(media, params)?;
         parse_options(Path::new(""), params)?.read_options.check(format)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= MAX_PENDING_PER_TENANT {
-            return Err(Rejected::Temporary(format!(
-                "{MAX_PENDING_PER_TENANT} imports of the tenant have not ended"
-            )));
+            return Err(Rejected::Temporary(format!("{MAX_PENDING_PER_TENANT} imports of the tenant have not ended")));
         }
         let unavailable =
             |error: &dyn std::fmt::Display| Rejected::Temporary(format!("an import cannot be kept: {error}"));
@@ -490,12 +474,7 @@ impl Transfers for Imports {
         Some((job.format().media_type(), download::file_content(file)))
     }
 
-    fn export(
-        &self,
-        caller: &Caller,
-        file: &str,
-        params: &Params,
-    ) -> Result<(&'static str, ResponseBody), Rejected> {
+    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<(&'static str, ResponseBody), Rejected> {
         Ok(download::export(&self.directory, caller, file, params)?)
     }
 }

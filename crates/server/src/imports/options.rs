@@ -6,8 +6,7 @@ use transfer::formats::{Format, ReadOptions};
 use transfer::import::{ImportOptions, MatchKey};
 
 pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Format, String> {
-    let unknown =
-        || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
+    let unknown = || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
     if let Some((_, name)) = params.iter().find(|(name, _)| name == "format") {
         return Format::from_name(name).ok_or_else(unknown);
     }

@@ -87,8 +87,7 @@ where
         }
         RequestError::Directory(DirectoryError::Unavailable(error.to_string()))
     };
-    let encoding =
-        Encoding::from_headers(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
+    let encoding = Encoding::from_headers(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
     let mut decoder = Decoder::new(encoding);
     let mut file = imports.create_data_file(id).map_err(storage_fault)?;
     let (quota, mut body) = (imports.quota_for(id), MeteredBody::new(body, RATE_WINDOW));

@@ -26,16 +26,10 @@ pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), Str
     if limits.min_free == 0 {
         return Ok(());
     }
-    let disk =
-        rustix::fs::statvfs(folder).map_err(|error| format!("cannot read the free disk space: {error}"))?;
-    let (free, total) =
-        (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
+    let disk = rustix::fs::statvfs(folder).map_err(|error| format!("cannot read the free disk space: {error}"))?;
+    let (free, total) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let min_free = limits.min_free.max(total / 20);
-    if free < min_free {
-        Err(format!("the disk has {} MiB left of {} MiB", free >> 20, total >> 20))
-    } else {
-        Ok(())
-    }
+    if free < min_free { Err(format!("the disk has {} MiB left of {} MiB", free >> 20, total >> 20)) } else { Ok(()) }
 }
 
 /// A random id for an import.

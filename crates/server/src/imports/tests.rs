@@ -11,11 +11,7 @@ use testkit::fakes::{CountingIds, PlainHasher, StepClock};
 struct Panicking;
 
 impl PasswordHasher for Panicking {
-    fn hash(
-        &self,
-        tenant: TenantNumber,
-        password: SecretString,
-    ) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
+    fn hash(&self, tenant: TenantNumber, password: SecretString) -> BoxFuture<'_, Result<PasswordHash, Overloaded>> {
         assert!(password.expose_secret() != "a password that panics", "it panics");
         PlainHasher.hash(tenant, password)
     }

@@ -16,10 +16,7 @@ fn describe(destination: Option<Destination>) -> String {
             format!("{} rejects", dialect.name)
         }
         Some(Destination::Dialect(RouteMatch { dialect, matched: Some(m) })) => {
-            format!(
-                "{} {} {:?} {:?} {:?}",
-                dialect.name, m.route.path, m.path_params, m.context, m.format_suffix
-            )
+            format!("{} {} {:?} {:?} {:?}", dialect.name, m.route.path, m.path_params, m.context, m.format_suffix)
         }
         None => "nothing".into(),
     }
@@ -35,8 +32,7 @@ fn walk(path: &str) -> Option<Destination> {
         return Some(Destination::Page(page(path)));
     }
     let found = dialects::endpoints().find_map(|dialect| {
-        let matched =
-            dialect.routes.iter().find_map(|route| try_route(route, path, dialect.has_format_suffixes))?;
+        let matched = dialect.routes.iter().find_map(|route| try_route(route, path, dialect.has_format_suffixes))?;
         Some(Destination::Dialect(RouteMatch { dialect, matched: Some(matched) }))
     });
     let has_empty = path.contains("//") && dialects::ignores_empty_segments(path);
@@ -79,12 +75,7 @@ fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<Matche
     with_context.or_else(|| try_segments(route, without_context?, &sent, suffixes))
 }
 
-fn try_segments(
-    route: &'static Route,
-    wanted: &[&str],
-    sent: &[&str],
-    suffixes: bool,
-) -> Option<MatchedRoute> {
+fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes: bool) -> Option<MatchedRoute> {
     if wanted.len() != sent.len() {
         return None;
     }
@@ -103,9 +94,7 @@ fn try_segments(
         }
         for (ending, format) in [(".json", "json"), (".xml", "xml")] {
             let at = sent.len().checked_sub(ending.len()).filter(|at| sent.is_char_boundary(*at));
-            if let Some(at) =
-                at.filter(|at| suffixes && index == last && sent[*at..].eq_ignore_ascii_case(ending))
-            {
+            if let Some(at) = at.filter(|at| suffixes && index == last && sent[*at..].eq_ignore_ascii_case(ending)) {
                 sent = &sent[..at];
                 matched.format_suffix = Some(format);
             }
@@ -183,8 +172,7 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
         assert_eq!(text, describe(walk(&path)), "{path}");
         found.insert(text.split(" [").next().expect("a part").to_owned());
     }
-    let all =
-        dialects::endpoints().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
+    let all = dialects::endpoints().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
     let pages = portal::ROUTES.map(|(_, route)| format!("page {route:?}"));
     for wanted in all.chain(pages) {
         assert!(found.contains(&wanted), "{wanted} was never found");

@@ -57,12 +57,7 @@ impl StreamChainVerifier {
     }
 
     /// Where a chain is said to end must be where it ended.
-    pub(crate) fn verify_end(
-        &self,
-        tenant: u32,
-        position: u64,
-        link: Option<ChainHash>,
-    ) -> Result<(), ArchiveError> {
+    pub(crate) fn verify_end(&self, tenant: u32, position: u64, link: Option<ChainHash>) -> Result<(), ArchiveError> {
         if self.chain_ends.get(&tenant).copied() == link {
             Ok(())
         } else {

@@ -79,9 +79,7 @@ impl<'a> Chunks<'a> {
                 chunk.history.push(LinkedEvents { events: std::mem::take(&mut self.pending), end, links });
             }
             entry => {
-                if let (Entry::ChainEnd { tenant, position, link, .. }, Some(proof)) =
-                    (&entry, &self.verifier)
-                {
+                if let (Entry::ChainEnd { tenant, position, link, .. }, Some(proof)) = (&entry, &self.verifier) {
                     proof.verify_end(*tenant, *position, *link)?;
                 }
                 chunk.entries.push(entry);

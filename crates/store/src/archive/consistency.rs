@@ -47,8 +47,7 @@ impl ConsistencyChecker {
             Entry::User { tenant, doc, .. } => {
                 let UserDocument { id, number, organization: organisation } = serde_json::from_str(doc)?;
                 let ids = self.0.entry(*tenant).or_default();
-                if ids.numbers.last().is_some_and(|last| *last >= number) || !ids.users.insert(*id.as_bytes())
-                {
+                if ids.numbers.last().is_some_and(|last| *last >= number) || !ids.users.insert(*id.as_bytes()) {
                     return damaged(format!("tenant {tenant}: user {number} is there twice"));
                 }
                 ids.numbers.push(number);
@@ -64,11 +63,8 @@ impl ConsistencyChecker {
                 if !ids.items.contains(item) {
                     return damaged(format!("tenant {tenant}: {item_id} has members and is missing"));
                 }
-                if let Some(number) = numbers.iter().find(|number| ids.numbers.binary_search(number).is_err())
-                {
-                    return damaged(format!(
-                        "tenant {tenant}: user {number} is a member of {item_id} and is missing"
-                    ));
+                if let Some(number) = numbers.iter().find(|number| ids.numbers.binary_search(number).is_err()) {
+                    return damaged(format!("tenant {tenant}: user {number} is a member of {item_id} and is missing"));
                 }
             }
             _ => {}

@@ -77,8 +77,7 @@ impl Entry {
     #[must_use]
     pub fn upgraded(self) -> Self {
         // The texts in quotes are what is replaced and by what.
-        let mut replacements =
-            include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
+        let mut replacements = include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
         match (self, replacements.next(), replacements.next()) {
             (Self::Connection { tenant, doc, last_use }, Some(from), Some(to)) => {
                 Self::Connection { tenant, doc: doc.replace(from, to), last_use }
@@ -150,9 +149,7 @@ pub enum ArchiveError {
     #[error("what it is filled from has changed since it was begun; run it again to begin anew")]
     OriginChanged,
     /// It took longer than it may.
-    #[error(
-        "the time limit was reached (--max-minutes; 0: no limit): the write-ahead log grows while a store is read"
-    )]
+    #[error("the time limit was reached (--max-minutes; 0: no limit): the write-ahead log grows while a store is read")]
     TimedOut,
     /// Nobody takes it any more.
     #[error("it was stopped")]

@@ -48,21 +48,16 @@ impl State {
                 let stored = self.connections.iter().find(|stored| stored.id == connection.id);
                 stored.is_some_and(|stored| stored.is_unchanged_since(connection))
             }
-            Guard::MailVersion(mail) => {
-                self.mails.get(&mail.id).is_some_and(|stored| stored.version == mail.version)
-            }
+            Guard::MailVersion(mail) => self.mails.get(&mail.id).is_some_and(|stored| stored.version == mail.version),
             Guard::UserIdFree(id) => shelf.users.values().all(|user| user.id != *id),
-            Guard::TombstoneIdFree(id) => {
-                shelf.tombstones.values().all(|(tombstone, _)| tombstone.user.id != *id)
-            }
+            Guard::TombstoneIdFree(id) => shelf.tombstones.values().all(|(tombstone, _)| tombstone.user.id != *id),
             Guard::ItemNumberFree(kind, number) => !shelf.items.contains_key(&(*kind, *number)),
             Guard::ItemIdFree(id) => shelf.items.values().all(|item| item.id() != *id),
             Guard::TenantNumberFree(number) => !self.tenants.contains_key(number),
             Guard::ConnectionIdFree(id) => self.connections.iter().all(|connection| connection.id != *id),
             Guard::ConnectionNameFree(name) => {
                 // A revoked connection gives its name to a new one.
-                let is_own =
-                    |connection: &&directory::Connection| connection.tenant == tenant && !connection.revoked;
+                let is_own = |connection: &&directory::Connection| connection.tenant == tenant && !connection.revoked;
                 let mut own = self.connections.iter().filter(is_own);
                 own.all(|connection| fold(&connection.name) != *name)
             }

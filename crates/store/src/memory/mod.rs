@@ -10,10 +10,9 @@ use crate::guards;
 use crate::memberships;
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS, UniqueKey};
 use directory::{
-    Account, AccountEdit, Action, BoxFuture, Change, CommitError, Connection, EntitySnapshot, Event,
-    EventData, EventNote, EventPosition, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, PasswordHash,
-    Receipt, ServerSecret, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey,
-    identifier_key,
+    Account, AccountEdit, Action, BoxFuture, Change, CommitError, Connection, EntitySnapshot, Event, EventData,
+    EventNote, EventPosition, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, PasswordHash, Receipt, ServerSecret,
+    StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -300,9 +299,8 @@ impl TenantData {
                 let stored = self.items.get_mut(&(item.kind(), item.number()));
                 let stored = stored.filter(|stored| stored.id() == item.id()).ok_or(CommitError::Stale)?;
                 members_added.retain(|user| !self.members.contains(&(item.id(), *user)));
-                members_removed.retain(|user| {
-                    self.members.contains(&(item.id(), *user)) && !members_added.contains(user)
-                });
+                members_removed
+                    .retain(|user| self.members.contains(&(item.id(), *user)) && !members_added.contains(user));
                 if members_added.is_empty() && members_removed.is_empty() {
                     receipt.items.push(stored.clone());
                     return Ok(false);
@@ -404,9 +402,7 @@ impl TenantData {
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
-            UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
-                user_by_key(LOGINS, identifier_key(handle))
-            }
+            UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => user_by_key(LOGINS, identifier_key(handle)),
             UserKey::ExternalId(id) => user_by_key(USER_EXTERNAL_IDS, unique_keys::external_id_key(id)),
             UserKey::Email(email) => user_by_key(LOGINS, identifier_key(email))
                 .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),

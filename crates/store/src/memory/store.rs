@@ -2,10 +2,9 @@
 
 use super::Memory;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
-    Health, Item, ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Page, PageBoundary,
-    PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User,
-    UserId, UserKey, UserQuery, nfc,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Page, PageBoundary, PasswordHash, Receipt,
+    ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,8 +43,7 @@ impl Store for Memory {
             let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
             let Some(shelf) = state.tenant_data.get(&tenant) else { return empty() };
             let all = shelf.users.values().map(|user| shelf.with_memberships(user));
-            let mut all: Vec<User> =
-                all.filter(|user| query.predicates.iter().all(|t| t.matches(user))).collect();
+            let mut all: Vec<User> = all.filter(|user| query.predicates.iter().all(|t| t.matches(user))).collect();
             query.sort.apply(&mut all);
             let is_within = |user: &User| query.sort.is_within_boundary(user, query.boundary.as_ref());
             let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
@@ -84,11 +82,7 @@ impl Store for Memory {
         })
     }
 
-    fn members(
-        &self,
-        tenant: TenantNumber,
-        item: ItemId,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
             let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
@@ -123,20 +117,14 @@ impl Store for Memory {
         self.read(|state| state.tenants.values().cloned().collect())
     }
 
-    fn connections_by_key_prefix(
-        &self,
-        prefix: [u8; 4],
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|state| {
             let near = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
             state.connections.iter().filter(near).cloned().collect()
         })
     }
 
-    fn connections(
-        &self,
-        tenant: Option<TenantNumber>,
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|state| {
             let of_tenant = |c: &&Connection| tenant.is_none_or(|tenant| c.tenant == tenant);
             state.connections.iter().filter(of_tenant).cloned().collect()
@@ -159,11 +147,7 @@ impl Store for Memory {
         })
     }
 
-    fn account(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
+    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|state| {
             let shelf = state.tenant_data.get(&tenant)?;
             shelf.users.values().find(|known| known.id == user)?;
@@ -171,11 +155,7 @@ impl Store for Memory {
         })
     }
 
-    fn tombstone(
-        &self,
-        tenant: TenantNumber,
-        by: UserKey,
-    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
+    fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|state| {
             let tombstones = state.tenant_data.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
             let found = tombstones.filter(|tombstone| match &by {
@@ -222,9 +202,7 @@ impl Store for Memory {
         self.read(|state| {
             let of = |(tenant, shelf): (&TenantNumber, &Arc<super::TenantData>)| {
                 let tombstones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
-                tombstones
-                    .filter(|(_, stone)| (between.0..=between.1).contains(&stone.deleted))
-                    .collect::<Vec<_>>()
+                tombstones.filter(|(_, stone)| (between.0..=between.1).contains(&stone.deleted)).collect::<Vec<_>>()
             };
             let mut all: Vec<_> = state.tenant_data.iter().flat_map(of).collect();
             all.sort_by_key(|(tenant, stone)| (stone.deleted, *tenant, stone.user.number));
@@ -273,12 +251,8 @@ impl Store for Memory {
             let id = user.to_string();
             let holds = |event: &&Arc<Event>| {
                 let what = &event.data;
-                let json = serde_json::to_string(&(
-                    &what.before,
-                    &what.after,
-                    &what.members_added,
-                    &what.members_removed,
-                ));
+                let json =
+                    serde_json::to_string(&(&what.before, &what.after, &what.members_added, &what.members_removed));
                 what.tenant == tenant && event.position > after && json.is_ok_and(|json| json.contains(&id))
             };
             state.events.iter().filter(holds).take(limit as usize).map(|event| Event::clone(event)).collect()

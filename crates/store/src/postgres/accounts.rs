@@ -11,11 +11,7 @@ use directory::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-pub(super) fn account(
-    session: &Session,
-    tenant: TenantNumber,
-    user: UserId,
-) -> ReadFuture<'_, Option<Account>> {
+pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> ReadFuture<'_, Option<Account>> {
     Box::pin(async move {
         let row = session.query_opt(sql::ACCOUNT.postgres, &[&tenant_code(tenant), &user.0]).await?;
         let Some(row) = row else { return Ok(None) };
@@ -48,11 +44,7 @@ fn tombstone_from_row(row: &Row) -> Result<(TenantNumber, Tombstone), PgError> {
 }
 
 /// What is left of somebody.
-pub(super) fn tombstone(
-    session: &Session,
-    tenant: TenantNumber,
-    by: UserKey,
-) -> ReadFuture<'_, Option<Tombstone>> {
+pub(super) fn tombstone(session: &Session, tenant: TenantNumber, by: UserKey) -> ReadFuture<'_, Option<Tombstone>> {
     Box::pin(async move {
         let code = tenant_code(tenant);
         let found = match by {
@@ -91,12 +83,7 @@ pub(super) fn tombstones_between(
 ) -> ReadFuture<'_, Vec<(TenantNumber, Tombstone)>> {
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&from.0, &to.0, &i64::from(limit)];
-        session
-            .query(sql::TOMBSTONES_BETWEEN.postgres, &params)
-            .await?
-            .iter()
-            .map(tombstone_from_row)
-            .collect()
+        session.query(sql::TOMBSTONES_BETWEEN.postgres, &params).await?.iter().map(tombstone_from_row).collect()
     })
 }
 

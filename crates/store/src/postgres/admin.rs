@@ -42,11 +42,7 @@ impl BatchPlan {
     }
 
     /// A mail as it shall be, or its end.
-    pub(super) fn change_mail(
-        &mut self,
-        before: &Mail,
-        after: Option<&Mail>,
-    ) -> ApplyResult<Option<EncodedEvent>> {
+    pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> ApplyResult<Option<EncodedEvent>> {
         let version = int(before.version);
         match after {
             Some(after) => {
@@ -69,8 +65,7 @@ impl BatchPlan {
     pub(super) fn add_connection(&mut self, new: &Connection) -> ApplyResult<EncodedEvent> {
         let name = fold(&new.name).into_bytes();
         let freed = new.revoked_name_key().into_bytes();
-        let free: Vec<Box<dyn Param>> =
-            vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
+        let free: Vec<Box<dyn Param>> = vec![Box::new(freed), Box::new(int(new.tenant.0)), Box::new(name.clone())];
         self.push_late(sql::RELEASE_REVOKED_NAME, free, None);
         let add: Vec<Box<dyn Param>> = vec![
             Box::new(new.id.0),
@@ -97,8 +92,7 @@ impl BatchPlan {
         let Some((text, old)) = stored else {
             return Ok(EncodedEvent::new(Action::Updated));
         };
-        let change: Vec<Box<dyn Param>> =
-            vec![Box::new(to_json(new)?), Box::new(new.id.0), Box::new(text.clone())];
+        let change: Vec<Box<dyn Param>> = vec![Box::new(to_json(new)?), Box::new(new.id.0), Box::new(text.clone())];
         let told = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::redacted_connection(old))?),
             after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),

@@ -32,11 +32,7 @@ impl Postgres {
     }
 
     /// Gives everything a database holds to `to`, as it is now, also while others work with it. Nothing is written.
-    pub fn dump(
-        address: &DatabaseUrl,
-        options: &PostgresOptions,
-        to: &mut EntrySink<'_>,
-    ) -> Result<(), ArchiveError> {
+    pub fn dump(address: &DatabaseUrl, options: &PostgresOptions, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         with_session(address, options, MigrationMode::ReadOnly, async |session| {
             ensure_complete(session, address).await?;
             dump::all(session, to).await
@@ -47,9 +43,7 @@ impl Postgres {
 /// Refuses a database that holds only a part of what it is to hold.
 pub(super) async fn ensure_complete(session: &Session, address: &DatabaseUrl) -> Result<(), ArchiveError> {
     match restore::restore_in_progress(session).await? {
-        Some(filling) => {
-            Err(PostgresOpenError::IncompleteRestore(address.to_string(), filling.origin).into())
-        }
+        Some(filling) => Err(PostgresOpenError::IncompleteRestore(address.to_string(), filling.origin).into()),
         None => Ok(()),
     }
 }
@@ -61,16 +55,13 @@ fn with_session<T>(
     may: MigrationMode,
     task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>,
 ) -> Result<T, ArchiveError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(PostgresOpenError::Thread)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(PostgresOpenError::Thread)?;
     let (place, names) = (runtime.handle().clone(), options.named_statements);
     let target = Arc::new(Connector::new(address.clone(), place, names, may == MigrationMode::ReadOnly));
     let me = options.ids.next_id();
     runtime.block_on(async {
-        let session =
-            first_session(&target).await.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?;
+        let session = first_session(&target).await.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?;
         migrations::run(&session, address, me, may).await?;
         task(&session).await
     })

@@ -14,8 +14,8 @@ use crate::query_plan::active_code;
 use crate::sql::{self, Sql};
 use crate::unique_keys::{self, UniqueKey};
 use directory::{
-    AccountEdit, Action, Change, EntitySnapshot, Item, ItemId, ItemKind, Mutation, Receipt, TenantNumber,
-    Time, User, UserId,
+    AccountEdit, Action, Change, EntitySnapshot, Item, ItemId, ItemKind, Mutation, Receipt, TenantNumber, Time, User,
+    UserId,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -128,12 +128,9 @@ impl BatchPlan {
             Mutation::ChangeMail { before, after } => self.change_mail(before, Some(after))?,
             Mutation::RemoveMail(mail) => self.change_mail(mail, None)?,
             Mutation::AddConnection(new) => Some(self.add_connection(new)?),
-            Mutation::ChangeConnection { before, after } => {
-                Some(self.change_connection(before, after, known)?)
-            }
+            Mutation::ChangeConnection { before, after } => Some(self.change_connection(before, after, known)?),
             Mutation::RecordConnectionUse(id, uses) => {
-                let bound: Vec<Box<dyn Param>> =
-                    vec![Box::new(at.0), Box::new(to_json(uses)?), Box::new(id.0)];
+                let bound: Vec<Box<dyn Param>> = vec![Box::new(at.0), Box::new(to_json(uses)?), Box::new(id.0)];
                 self.push_late(sql::RECORD_CONNECTION_USE, bound, None);
                 None
             }
@@ -171,9 +168,7 @@ impl BatchPlan {
     pub(super) fn require(&mut self, need: Precondition) {
         let is_met = match &need {
             Precondition::ItemExists(_, id) | Precondition::UserExists(_, id) => self.created.contains(id),
-            Precondition::KeyFree(code, claim) => {
-                self.released.contains(&(*code, claim.namespace, claim.text.clone()))
-            }
+            Precondition::KeyFree(code, claim) => self.released.contains(&(*code, claim.namespace, claim.text.clone())),
             _ => false,
         };
         if !is_met {
@@ -251,12 +246,7 @@ impl BatchPlan {
         memberships::merge_into(&stored, &mut before, &mut after);
         let before = &before;
         self.rows.expect_memberships(code, before.number, &memberships_of(before));
-        self.replace_unique_keys(
-            code,
-            &unique_keys::of_user(before),
-            unique_keys::of_user(&after),
-            before.number,
-        );
+        self.replace_unique_keys(code, &unique_keys::of_user(before), unique_keys::of_user(&after), before.number);
         let (old, new) = (unique_keys::secondary_emails(before), unique_keys::secondary_emails(&after));
         for text in old.iter().filter(|text| !new.contains(text)) {
             self.rows.remove_secondary_email(code, text, before.number);
@@ -332,12 +322,7 @@ impl BatchPlan {
         known: &Prefetched,
     ) -> ApplyResult<EncodedEvent> {
         let code = tenant_code(tenant);
-        self.replace_unique_keys(
-            code,
-            &unique_keys::of_item(before),
-            unique_keys::of_item(after),
-            before.number(),
-        );
+        self.replace_unique_keys(code, &unique_keys::of_item(before), unique_keys::of_item(after), before.number());
         self.save_item(code, before, after)?;
         self.update_members(code, after, members_added, members_removed, known);
         self.item_changed(before, after, members_added.to_vec(), members_removed.to_vec())
@@ -400,8 +385,7 @@ impl BatchPlan {
         self.save_item(code, before, &after)?;
         let kind = kind_code(after.kind());
         // What was looked up beforehand must still be so, to the last member.
-        let numbers =
-            |people: &[(UserId, u32)]| people.iter().map(|(_, number)| int(*number)).collect::<Vec<i32>>();
+        let numbers = |people: &[(UserId, u32)]| people.iter().map(|(_, number)| int(*number)).collect::<Vec<i32>>();
         let (come, go) = (numbers(&group.members_added), numbers(&group.members_removed));
         group
             .members_added
@@ -420,8 +404,7 @@ impl BatchPlan {
         if !come.is_empty() {
             let ((tenants, items), count) = (many(come.len()), come.len());
             let kinds = vec![kind; count];
-            let params: Vec<Box<dyn Param>> =
-                vec![Box::new(tenants), Box::new(items), Box::new(come), Box::new(kinds)];
+            let params: Vec<Box<dyn Param>> = vec![Box::new(tenants), Box::new(items), Box::new(come), Box::new(kinds)];
             self.push_late(sql::ADD_MEMBERSHIPS, params, Some(count as u64));
         }
         let ids = |people: &[(UserId, u32)]| people.iter().map(|(id, _)| *id).collect::<Vec<UserId>>();
@@ -433,8 +416,7 @@ impl BatchPlan {
         self.replace_unique_keys(code, &unique_keys::of_item(item), Vec::new(), item.number());
         self.push_early(sql::LOCK_MEMBERS, vec![Box::new(code), Box::new(item.id().0)], None);
         self.push_early(sql::REMOVE_MEMBERSHIPS_OF_ITEM, vec![Box::new(code), Box::new(item.id().0)], None);
-        let gone: Vec<Box<dyn Param>> =
-            vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
+        let gone: Vec<Box<dyn Param>> = vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
         self.push_early(sql::REMOVE_ITEM, gone, Some(1));
         let before = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
         Ok(EncodedEvent { before, ..EncodedEvent::new(Action::Deleted) })
@@ -467,13 +449,7 @@ impl BatchPlan {
     }
 
     /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-    pub(super) fn replace_unique_keys(
-        &mut self,
-        code: i32,
-        old: &[UniqueKey],
-        new: Vec<UniqueKey>,
-        owner: u32,
-    ) {
+    pub(super) fn replace_unique_keys(&mut self, code: i32, old: &[UniqueKey], new: Vec<UniqueKey>, owner: u32) {
         for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
             self.rows.release_key(code, gone, owner);
             self.released.insert((code, gone.namespace, gone.text.clone()));
@@ -485,9 +461,7 @@ impl BatchPlan {
 
     fn claim_key(&mut self, code: i32, claim: &UniqueKey, owner: u32) {
         // What is taken twice would end the transaction before the batch has its row.
-        if self.duplicates.is_empty()
-            || !self.duplicates.contains(&(code, claim.namespace, claim.text.clone()))
-        {
+        if self.duplicates.is_empty() || !self.duplicates.contains(&(code, claim.namespace, claim.text.clone())) {
             self.rows.claim_key(code, claim, owner);
         }
     }

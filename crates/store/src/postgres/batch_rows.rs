@@ -149,12 +149,7 @@ impl BatchRows {
     }
 
     /// Takes a user out of what they must belong to.
-    pub(super) fn remove_expected_memberships(
-        &mut self,
-        tenant: i32,
-        member: u32,
-        items: &[(ItemId, ItemKind)],
-    ) {
+    pub(super) fn remove_expected_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
         for (item, kind) in items {
             self.removed_expected.push(tenant, *item, member, *kind);
         }
@@ -181,11 +176,7 @@ impl BatchRows {
         *last = at.0.max(*last);
     }
 
-    pub(super) fn push_event(
-        &mut self,
-        author: &ChangeContext,
-        told: EncodedEvent,
-    ) -> Result<(), serde_json::Error> {
+    pub(super) fn push_event(&mut self, author: &ChangeContext, told: EncodedEvent) -> Result<(), serde_json::Error> {
         self.events.push(author, told)
     }
 
@@ -193,19 +184,13 @@ impl BatchRows {
     pub(super) fn len(&self) -> usize {
         let singles = self.early.iter().chain(&self.middle).chain(&self.late);
         let singles: u64 = singles.map(|single| single.expected_rows.unwrap_or(1)).sum();
-        let lists =
-            self.new_users.tenant.len() + self.changed_users.tenant.len() + self.members_added.tenant.len();
+        let lists = self.new_users.tenant.len() + self.changed_users.tenant.len() + self.members_added.tenant.len();
         lists + self.members_removed.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
     }
 
     /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
     /// batch itself, which nobody sees before the commit. Who is wary expects clashes of what is unique.
-    pub(super) async fn send(
-        &self,
-        session: &Session,
-        batch: Uuid,
-        is_contended: bool,
-    ) -> Result<bool, PgError> {
+    pub(super) async fn send(&self, session: &Session, batch: Uuid, is_contended: bool) -> Result<bool, PgError> {
         let claimed = UniqueKeyRows::sorted(&self.claimed);
         let mut without = UniqueKeyRows::default();
         for (tenant, space, text) in &self.required_absent {
@@ -238,11 +223,7 @@ impl BatchRows {
             let params: Vec<&dyn Param> = vec![&self.required_not_deleted.0, &self.required_not_deleted.1];
             all.push(BatchStatement { sql: sql::DELETED_EXTERNAL_IDS, params, expected_rows: Some(0) });
         }
-        self.removed_emails.put(
-            sql::REMOVE_SECONDARY_EMAILS,
-            Some(self.removed_emails.tenant.len() as u64),
-            &mut all,
-        );
+        self.removed_emails.put(sql::REMOVE_SECONDARY_EMAILS, Some(self.removed_emails.tenant.len() as u64), &mut all);
         self.new_users.push_insert(&mut all);
         self.added_emails.put(sql::ADD_SECONDARY_EMAILS, None, &mut all);
         all.extend(self.middle.iter().map(OwnedStatement::statement));
@@ -254,19 +235,14 @@ impl BatchRows {
         }
         counted.add(&batch, &mut all);
         // Also a batch without events has a row: it tells whether the commit was carried out.
-        all.push(BatchStatement {
-            sql: sql::ADD_BATCH,
-            params: vec![&batch, &events],
-            expected_rows: Some(1),
-        });
+        all.push(BatchStatement { sql: sql::ADD_BATCH, params: vec![&batch, &events], expected_rows: Some(1) });
         for statement in &all {
             session.prepare(statement.sql.postgres, &statement.params).await?;
         }
         let begun = async { session.batch_execute(sql::BEGIN_BATCH.postgres).await.map(|()| 0_u64) };
         let begun = std::iter::once(maybe_done(Box::pin(begun) as PipelinedQuery<'_, u64>));
         let sent = all.iter().map(|statement| {
-            maybe_done(Box::pin(session.execute(statement.sql.postgres, &statement.params))
-                as PipelinedQuery<'_, u64>)
+            maybe_done(Box::pin(session.execute(statement.sql.postgres, &statement.params)) as PipelinedQuery<'_, u64>)
         });
         let mut done = run_pipelined(begun.chain(sent).collect()).await.into_iter();
         done.next().transpose()?;
@@ -283,9 +259,7 @@ impl BatchRows {
 pub(super) type PipelinedQuery<'a, T> = Pin<Box<dyn Future<Output = Result<T, PgError>> + Send + 'a>>;
 
 /// What comes of all of them, each sent when it is first looked at, and they are looked at in order.
-pub(super) async fn run_pipelined<T>(
-    mut all: Vec<MaybeDone<PipelinedQuery<'_, T>>>,
-) -> Vec<Result<T, PgError>> {
+pub(super) async fn run_pipelined<T>(mut all: Vec<MaybeDone<PipelinedQuery<'_, T>>>) -> Vec<Result<T, PgError>> {
     std::future::poll_fn(|context| {
         let mut is_done = true;
         for one in &mut all {
@@ -362,11 +336,7 @@ impl SecondaryEmailRows {
 
     fn put<'a>(&'a self, sql: Sql, must: Option<u64>, all: &mut Vec<BatchStatement<'a>>) {
         if !self.tenant.is_empty() {
-            all.push(BatchStatement {
-                sql,
-                params: vec![&self.tenant, &self.text, &self.owner],
-                expected_rows: must,
-            });
+            all.push(BatchStatement { sql, params: vec![&self.tenant, &self.text, &self.owner], expected_rows: must });
         }
     }
 }

@@ -124,8 +124,7 @@ impl BatchWriter {
                 batch.prefetched = Prefetched::default();
             }
             batch.prefetched.return_numbers(&self.numbers, false);
-            let affects_all =
-                matches!(error, CommitError::Unavailable(_) | CommitError::Busy) && !batch.is_full;
+            let affects_all = matches!(error, CommitError::Unavailable(_) | CommitError::Busy) && !batch.is_full;
             if batch.jobs.len() == 1 || affects_all {
                 tracing::error!(%error, changes = batch.jobs.len(), "a batch was not written");
                 batch.jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
@@ -184,8 +183,7 @@ impl BatchWriter {
         batch.jobs.iter_mut().for_each(QueuedChange::advance_time);
         let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
         let gone =
-            with_step_timeout(batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants))
-                .await?;
+            with_step_timeout(batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants)).await?;
         if !gone.is_empty() {
             return Ok(AttemptOutcome::Rejected(gone));
         }
@@ -215,9 +213,7 @@ impl BatchWriter {
                     return Ok(AttemptOutcome::NumbersTaken);
                 }
                 if refused.is_empty()
-                    && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[]))
-                        .await?
-                        .is_some()
+                    && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[])).await?.is_some()
                 {
                     return Err(PgError::Restoring);
                 }
@@ -229,11 +225,7 @@ impl BatchWriter {
         batch.in_doubt_receipts = Some(receipts);
         match with_step_timeout(session.batch_execute(sql::COMMIT.postgres)).await {
             Ok(()) => Ok(AttemptOutcome::Committed(batch.in_doubt_receipts.take().unwrap_or_default())),
-            Err(
-                trouble @ (PgError::Conflict(_)
-                | PgError::UniqueViolation(_)
-                | PgError::ForeignKeyViolation(_)),
-            ) => {
+            Err(trouble @ (PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))) => {
                 // The database has answered: it was not carried out.
                 batch.in_doubt_receipts = None;
                 Err(trouble)

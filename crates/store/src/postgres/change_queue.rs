@@ -110,10 +110,7 @@ impl ChangeQueue {
             let goes = job.conflict_keys.iter().all(|touch| touch.is_compatible(&conflict_keys));
             for touch in &job.conflict_keys {
                 let is_shared = goes && touch.is_shared;
-                conflict_keys
-                    .entry(touch.hash)
-                    .and_modify(|shared| *shared &= is_shared)
-                    .or_insert(is_shared);
+                conflict_keys.entry(touch.hash).and_modify(|shared| *shared &= is_shared).or_insert(is_shared);
             }
             if goes { batch.push(job) } else { held.push_back(job) }
         }
@@ -200,6 +197,7 @@ impl ConflictKey {
 }
 
 /// Everything a change touches. What it takes for itself alone must be named by whoever takes it, too.
+#[expect(clippy::too_many_lines, reason = "one case for each kind of mutation")]
 fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
     let tenant = tenant_code(change.tenant);
     let mut all = Vec::with_capacity(4);
@@ -245,28 +243,20 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
                 item_keys(tenant, before, &mut all);
                 item_keys(tenant, after, &mut all);
                 all.extend(
-                    members_added
-                        .iter()
-                        .chain(members_removed)
-                        .map(|user| ConflictKey::new(("user", user), true)),
+                    members_added.iter().chain(members_removed).map(|user| ConflictKey::new(("user", user), true)),
                 );
             }
             Mutation::ChangeMembers { item, members_added, members_removed } => {
                 all.push(ConflictKey::new(("item", item.id()), false));
                 all.extend(
-                    members_added
-                        .iter()
-                        .chain(members_removed)
-                        .map(|user| ConflictKey::new(("user", user), true)),
+                    members_added.iter().chain(members_removed).map(|user| ConflictKey::new(("user", user), true)),
                 );
             }
             Mutation::RemoveItem(item) => item_keys(tenant, item, &mut all),
             Mutation::ChangeTenant { before, .. } => {
-                all.push(ConflictKey::new(("tenant", before.number), false))
+                all.push(ConflictKey::new(("tenant", before.number), false));
             }
-            Mutation::AddMail(mail)
-            | Mutation::ChangeMail { before: mail, .. }
-            | Mutation::RemoveMail(mail) => {
+            Mutation::AddMail(mail) | Mutation::ChangeMail { before: mail, .. } | Mutation::RemoveMail(mail) => {
                 all.push(ConflictKey::new(("mail", mail.id), false));
             }
             Mutation::AddTenant(_) => all.push(ConflictKey::new("tenants", false)),
@@ -274,7 +264,7 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
                 all.push(ConflictKey::new(("connection", new.tenant, directory::fold(&new.name)), false));
             }
             Mutation::ChangeConnection { after, .. } => {
-                all.push(ConflictKey::new(("connection", after.id), false))
+                all.push(ConflictKey::new(("connection", after.id), false));
             }
             Mutation::RecordConnectionUse(id, _) => all.push(ConflictKey::new(("connection", id), false)),
             Mutation::AddSecret(name, _) => all.push(ConflictKey::new(("secret", name), false)),
@@ -293,9 +283,7 @@ fn deleted_external_id_key(tenant: i32, user: &directory::User) -> Option<Confli
 
 fn user_keys(tenant: i32, user: &directory::User, all: &mut Vec<ConflictKey>) {
     all.extend(
-        unique_keys::of_user(user)
-            .iter()
-            .map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
+        unique_keys::of_user(user).iter().map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
     );
     let items = user.groups.iter().chain(&user.folders).chain(&user.organization);
     all.extend(items.map(|item| ConflictKey::new(("item", item), true)));
@@ -304,8 +292,6 @@ fn user_keys(tenant: i32, user: &directory::User, all: &mut Vec<ConflictKey>) {
 fn item_keys(tenant: i32, item: &directory::Item, all: &mut Vec<ConflictKey>) {
     all.push(ConflictKey::new(("item", item.id()), false));
     all.extend(
-        unique_keys::of_item(item)
-            .iter()
-            .map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
+        unique_keys::of_item(item).iter().map(|claim| ConflictKey::new((tenant, claim.namespace, &claim.text), false)),
     );
 }

@@ -25,9 +25,7 @@ pub(super) async fn check(session: &Session) -> Result<CheckReport, PgError> {
         checked.check_tenant(&tenant, (unsigned(number), unsigned(version)));
         of_tenant(session, number, &mut checked).await?;
     }
-    checked.report_invalid_memberships(
-        query_count(session, sql::COUNT_INVALID_MEMBERSHIPS.postgres, &[]).await?,
-    );
+    checked.report_invalid_memberships(query_count(session, sql::COUNT_INVALID_MEMBERSHIPS.postgres, &[]).await?);
     history(session, &mut checked.errors).await?;
     checked.truncate_errors();
     session.batch_execute(sql::ROLLBACK.postgres).await?;
@@ -77,9 +75,7 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut CheckReport) -> R
     }
     let stored = query_count(session, sql::COUNT_UNIQUE_KEYS.postgres, &[&code]).await?;
     if stored != claims {
-        checked
-            .errors
-            .push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
+        checked.errors.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
     }
     check_user_rows(session, code, &mut documents, checked).await?;
     let mut counted = super::user_pages::block_counts(session, code).await?;
@@ -140,11 +136,9 @@ async fn count_held_keys(
         match owners.get(&(*space, text)) {
             Some(holder) if *holder == int(*owner) => count += 1,
             Some(holder) => {
-                checked.warn_shared_key(code.unsigned_abs(), claim, *owner, holder.unsigned_abs())
+                checked.warn_shared_key(code.unsigned_abs(), claim, *owner, holder.unsigned_abs());
             }
-            None => checked
-                .errors
-                .push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field)),
+            None => checked.errors.push(format!("tenant {code}: number {owner} does not hold its {:?}", claim.field)),
         }
     }
     Ok(count)
@@ -170,10 +164,6 @@ async fn history(session: &Session, found: &mut Vec<String>) -> Result<(), PgErr
     Ok(())
 }
 
-async fn query_count(
-    session: &Session,
-    sql: &str,
-    params: &[&dyn super::param::Param],
-) -> Result<i64, PgError> {
+async fn query_count(session: &Session, sql: &str, params: &[&dyn super::param::Param]) -> Result<i64, PgError> {
     Ok(session.query_opt(sql, params).await?.map_or(Ok(0), |row| row.try_get(0))?)
 }

@@ -21,9 +21,7 @@ pub enum DatabaseUrlError {
     #[error("the store's URL cannot be read; it is like postgres://muster@db.example.com:5432/muster")]
     Malformed,
     /// `sslmode` is none of those that are spoken.
-    #[error(
-        "sslmode is disable, prefer, require, verify-ca or verify-full; all but the first two mean the last"
-    )]
+    #[error("sslmode is disable, prefer, require, verify-ca or verify-full; all but the first two mean the last")]
     InvalidSslMode,
     /// `sslrootcert` names no readable certificates, or the machine trusts none.
     #[error("the certificates to trust for the store cannot be read: {0}")]
@@ -92,10 +90,8 @@ impl DatabaseUrl {
         }
         // The driver decodes percent signs and leaves a plus as it is.
         let rest = rest.finish().replace('+', "%20");
-        let mut config: Config = format!("{base}?{rest}")
-            .trim_end_matches('?')
-            .parse()
-            .map_err(|_| DatabaseUrlError::Malformed)?;
+        let mut config: Config =
+            format!("{base}?{rest}").trim_end_matches('?').parse().map_err(|_| DatabaseUrlError::Malformed)?;
         if config.get_hosts().is_empty() || config.get_dbname().is_none() {
             return Err(DatabaseUrlError::Malformed);
         }
@@ -176,16 +172,10 @@ mod tests {
 
     #[test]
     fn an_address_shows_no_secret_and_no_error_repeats_it() {
-        let address = DatabaseUrl::parse(
-            "postgres://ann:s3cret@127.0.0.1:5433,localhost/people?application_name=x%20y",
-            None,
-        );
+        let address =
+            DatabaseUrl::parse("postgres://ann:s3cret@127.0.0.1:5433,localhost/people?application_name=x%20y", None);
         let shown = format!("{0} {0:?}", address.unwrap());
-        assert_eq!(
-            shown.matches("postgres://ann@127.0.0.1:5433,localhost:5432/people").count(),
-            2,
-            "{shown}"
-        );
+        assert_eq!(shown.matches("postgres://ann@127.0.0.1:5433,localhost:5432/people").count(), 2, "{shown}");
         assert!(!shown.contains("s3cret"));
         for wrong in [
             "postgres://ann:s3cret@host:port/people",

@@ -40,11 +40,7 @@ impl BatchPlan {
         self.push_early(sql::ADD_TOMBSTONE, bury, Some(1));
         self.rows.remove_user(code, user);
         let before = Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?);
-        Ok(EncodedEvent {
-            before,
-            notes: vec![EventNote::SignInsEnded],
-            ..EncodedEvent::new(Action::Deleted)
-        })
+        Ok(EncodedEvent { before, notes: vec![EventNote::SignInsEnded], ..EncodedEvent::new(Action::Deleted) })
     }
 
     pub(super) fn restore_user(
@@ -79,19 +75,10 @@ impl BatchPlan {
         self.delete_tombstone(code, before);
         self.rows.add_to_block(code, user.number, 1);
         let password_set = account.sets_password();
-        Ok(EncodedEvent {
-            after,
-            password_set,
-            notes: vec![EventNote::Restored],
-            ..EncodedEvent::new(Action::Created)
-        })
+        Ok(EncodedEvent { after, password_set, notes: vec![EventNote::Restored], ..EncodedEvent::new(Action::Created) })
     }
 
-    pub(super) fn purge_user(
-        &mut self,
-        tenant: TenantNumber,
-        stone: &Tombstone,
-    ) -> ApplyResult<EncodedEvent> {
+    pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> ApplyResult<EncodedEvent> {
         let code = tenant_code(tenant);
         self.delete_tombstone(code, stone);
         let before = Some(to_json(&EntitySnapshot::User(Box::new(stone.user.clone())))?);

@@ -53,11 +53,7 @@ pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(),
     }
     for row in session.query(sql::ALL_COUNTERS.postgres, &[]).await? {
         let sort = u8::try_from(row.try_get::<_, i16>(1)?).unwrap_or_default();
-        to(Entry::Counter {
-            tenant: unsigned(row.try_get(0)?),
-            sequence: sort,
-            last: unsigned(row.try_get(2)?),
-        })?;
+        to(Entry::Counter { tenant: unsigned(row.try_get(0)?), sequence: sort, last: unsigned(row.try_get(2)?) })?;
     }
     history(session, to).await?;
     session.batch_execute(sql::ROLLBACK.postgres).await?;
@@ -135,9 +131,7 @@ impl<'a, K: 'a> ReadAhead<'a, K> {
 /// Those who are there and those who are gone, in the order of their numbers.
 async fn users(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
-    let ask = move |after: i32| async move {
-        session.query(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await
-    };
+    let ask = move |after: i32| async move { session.query(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await };
     let mut ahead = ReadAhead::new(0, ask, |row| Ok(row.try_get(0)?));
     loop {
         let rows = ahead.next().await?;
@@ -229,11 +223,7 @@ async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), Archiv
     Ok(())
 }
 
-fn emit_links(
-    end: i64,
-    links: &mut BTreeMap<u32, ChainHash>,
-    to: &mut EntrySink<'_>,
-) -> Result<(), ArchiveError> {
+fn emit_links(end: i64, links: &mut BTreeMap<u32, ChainHash>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let links = std::mem::take(links).into_iter().collect();
     to(Entry::ChainLinks { end: end.unsigned_abs(), links })
 }

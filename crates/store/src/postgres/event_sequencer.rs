@@ -201,9 +201,8 @@ impl EventSequencer {
             total += i64::from(row.try_get::<_, i32>(1)?);
             ends.push(total);
         }
-        let advanced = session
-            .query_opt(sql::ADVANCE_LEASE_VALUE.postgres, &[&SEQUENCER_LEASE, &self.me, &total])
-            .await?;
+        let advanced =
+            session.query_opt(sql::ADVANCE_LEASE_VALUE.postgres, &[&SEQUENCER_LEASE, &self.me, &total]).await?;
         let Some(advanced) = advanced else {
             self.held_until = None;
             session.batch_execute(sql::ROLLBACK.postgres).await?;

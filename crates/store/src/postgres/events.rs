@@ -161,8 +161,7 @@ impl ChainVerifier {
 
     /// Whether it came to where it is to end, with as many older events as there are to be.
     fn check_end(&mut self) {
-        if self.chain.broken_at.is_some() || (self.end.is_none() && self.chain.unchained_events == self.older)
-        {
+        if self.chain.broken_at.is_some() || (self.end.is_none() && self.chain.unchained_events == self.older) {
             return;
         }
         let at = self.end.as_ref().map_or(0, |(at, _)| at.unsigned_abs());

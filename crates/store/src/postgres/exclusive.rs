@@ -6,9 +6,7 @@
 //! held: each batch looks for that ([`sql::ADD_BATCH`]), and one that was under way was given up by the database before
 //! the lease ended ([`sql::BEGIN_BATCH`]).
 
-use super::lease::{
-    LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, lease_duration, release_exclusive,
-};
+use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, lease_duration, release_exclusive};
 use super::managed_connection::{Connector, Session, first_session};
 use super::migrations::{self, MigrationMode};
 use super::pg_error::PgError;
@@ -55,12 +53,10 @@ impl ExclusivePostgres {
         let place = runtime.handle().clone();
         let target = Arc::new(Connector::new(address.clone(), place, options.named_statements, false));
         let me = options.ids.next_id();
-        let may =
-            if options.create_schema { MigrationMode::CreateOrUpgradeEmpty } else { MigrationMode::ReadOnly };
+        let may = if options.create_schema { MigrationMode::CreateOrUpgradeEmpty } else { MigrationMode::ReadOnly };
         let taken = runtime.block_on(async {
-            let session = first_session(&target)
-                .await
-                .map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?;
+            let session =
+                first_session(&target).await.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?;
             migrations::run(&session, address, me, may).await?;
             acquire(&session, address, me).await
         })?;
@@ -161,10 +157,7 @@ async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, PgError> {
 
 /// Takes or keeps the database and the lease of its sequencer; false if another process has one of them.
 async fn renew(session: &Session, me: Uuid) -> Result<bool, PgError> {
-    Ok(session
-        .query_opt(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &LEASE_DURATION_MILLIS])
-        .await?
-        .is_some()
+    Ok(session.query_opt(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &LEASE_DURATION_MILLIS]).await?.is_some()
         && session
             .query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &me, &LEASE_DURATION_MILLIS])
             .await?

@@ -16,10 +16,7 @@ use uuid::Uuid;
 const PAGE: i64 = 200;
 
 /// Runs the step. `stay` renews the lease of the migration and fails when another process holds it.
-pub(super) async fn migrate_identifiers<F>(
-    session: &Session,
-    renew_lease: impl Fn() -> F,
-) -> Result<(), PgError>
+pub(super) async fn migrate_identifiers<F>(session: &Session, renew_lease: impl Fn() -> F) -> Result<(), PgError>
 where
     F: Future<Output = Result<(), PgError>>,
 {
@@ -69,9 +66,7 @@ async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), PgError
     }
     let (old, new) =
         (unique_keys::secondary_emails_with(user, &LEGACY_NORMALIZERS), unique_keys::secondary_emails(user));
-    for (sql, texts, others) in
-        [(sql::REMOVE_SECONDARY_EMAILS, &old, &new), (sql::ADD_SECONDARY_EMAILS, &new, &old)]
-    {
+    for (sql, texts, others) in [(sql::REMOVE_SECONDARY_EMAILS, &old, &new), (sql::ADD_SECONDARY_EMAILS, &new, &old)] {
         let texts = texts.iter().filter(|text| !others.contains(text));
         let texts: Vec<Vec<u8>> = texts.map(|text| text.clone().into_bytes()).collect();
         if texts.is_empty() {
@@ -109,9 +104,7 @@ where
             }
             let user: User = decode(doc)?;
             let key = user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes());
-            session
-                .execute(sql::SET_TOMBSTONE_EXTERNAL_KEY.postgres, &[&key, &tenant, &int(user.number)])
-                .await?;
+            session.execute(sql::SET_TOMBSTONE_EXTERNAL_KEY.postgres, &[&key, &tenant, &int(user.number)]).await?;
         }
     }
 }
@@ -128,26 +121,19 @@ async fn replace_unique_keys(
         a.iter().filter(|claim| !b.iter().any(|other| other.has_same_key(claim))).cloned().collect::<Vec<_>>()
     };
     for claim in only_in(old, new) {
-        let (space, text, owner) =
-            (vec![i16::from(claim.namespace)], vec![claim.text.into_bytes()], vec![int(owner)]);
+        let (space, text, owner) = (vec![i16::from(claim.namespace)], vec![claim.text.into_bytes()], vec![int(owner)]);
         session.execute(sql::REMOVE_UNIQUE_KEYS.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
     }
     let mut is_lost = false;
     for claim in only_in(new, old) {
-        is_lost |=
-            !claim_unless_older(session, tenant, &claim, int(owner)).await? && claim.namespace == LOGINS;
+        is_lost |= !claim_unless_older(session, tenant, &claim, int(owner)).await? && claim.namespace == LOGINS;
     }
     Ok(is_lost)
 }
 
 /// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
 /// keeps it as a former one.
-async fn claim_unless_older(
-    session: &Session,
-    tenant: i32,
-    claim: &UniqueKey,
-    owner: i32,
-) -> Result<bool, PgError> {
+async fn claim_unless_older(session: &Session, tenant: i32, claim: &UniqueKey, owner: i32) -> Result<bool, PgError> {
     let (space, text) = (i16::from(claim.namespace), claim.text.clone().into_bytes());
     let holder = session.query_opt(sql::UNIQUE_KEY_OWNER.postgres, &[&tenant, &space, &text]).await?;
     match holder.map(|row| row.try_get::<_, i32>(0)).transpose()? {

@@ -40,12 +40,7 @@ pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -
 }
 
 /// A page of all items of a kind: counted in the index, and no more of them read than it holds.
-async fn plain_page(
-    session: &Session,
-    code: i32,
-    kind: i16,
-    query: &ItemQuery,
-) -> Result<Page<Item>, PgError> {
+async fn plain_page(session: &Session, code: i32, kind: i16, query: &ItemQuery) -> Result<Page<Item>, PgError> {
     let (sql, place) = match query.boundary {
         Some(ItemPageBoundary::Before(place)) => (sql::ITEMS_BEFORE, int(place)),
         Some(ItemPageBoundary::After(place)) => (sql::ITEMS_AFTER, int(place)),

@@ -49,9 +49,8 @@ pub(super) async fn register_process(
         session.execute(sql::REMOVE_PROCESS_LEASES.postgres, &[&me]).await?;
         renew_process_lease(session, me).await?;
         let begun = Instant::now();
-        let taken = session
-            .query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &me, &LEASE_DURATION_MILLIS])
-            .await?;
+        let taken =
+            session.query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &me, &LEASE_DURATION_MILLIS]).await?;
         Ok::<_, PgError>(taken.map(|_| begun + lease_duration()))
     };
     let conflicts = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));

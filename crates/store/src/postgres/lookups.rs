@@ -57,19 +57,16 @@ impl LookupQueue {
         if let UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) = &by {
             let found = self.by_login(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
             // A user name is a handle, and no e-mail.
-            let has_email =
-                |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
+            let has_email = |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
             return Ok(found.filter(|user| !matches!(by, UserKey::Email(_)) || has_email(user)));
         }
         let key = match &by {
             UserKey::Id(id) => LookupKey::Id(code, id.0),
             UserKey::Number(number) => LookupKey::Number(code, int(*number)),
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
-            UserKey::ExternalId(id) => LookupKey::Claim(
-                code,
-                i16::from(USER_EXTERNAL_IDS),
-                unique_keys::external_id_key(id).into_bytes(),
-            ),
+            UserKey::ExternalId(id) => {
+                LookupKey::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into_bytes())
+            }
         };
         let Some(row) = self.lookup(key).await? else { return Ok(None) };
         Ok(Some(user_from_row(&row)?))
@@ -174,8 +171,7 @@ fn fail_all(questions: Vec<Lookup>, error: &StoreError) {
 /// Answers some questions, trying again while the database is out of reach, for a bounded time.
 async fn run_lookups(line: &ManagedConnection, questions: Vec<Lookup>) {
     let keys: Arc<[LookupKey]> = questions.iter().map(|question| question.key.clone()).collect();
-    let found =
-        with_retry(line, SHORT_READ_TIMEOUT, |session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
+    let found = with_retry(line, SHORT_READ_TIMEOUT, |session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
     match found {
         Ok(rows) => {
             for (question, row) in questions.into_iter().zip(rows) {
@@ -200,8 +196,7 @@ struct KeyColumns {
 }
 
 async fn query_all(session: &Session, keys: Arc<[LookupKey]>) -> Result<Vec<Option<Row>>, PgError> {
-    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] =
-        [(); 5].map(|()| KeyColumns::default());
+    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] = [(); 5].map(|()| KeyColumns::default());
     for (place, key) in (0_i32..).zip(keys.iter()) {
         let (columns, tenant) = match key {
             LookupKey::Id(tenant, id) => {

@@ -131,9 +131,8 @@ impl Connector {
     /// A new connection with the server's own settings.
     async fn open(self: &Arc<Self>) -> Result<Arc<Session>, PgError> {
         let target = Arc::clone(self);
-        let connecting = self
-            .runtime
-            .spawn(async move { tokio::time::timeout(CONNECT_TIMEOUT, target.address.connect()).await });
+        let connecting =
+            self.runtime.spawn(async move { tokio::time::timeout(CONNECT_TIMEOUT, target.address.connect()).await });
         let (client, task) = match connecting.await {
             Ok(Ok(client)) => client?,
             Ok(Err(_)) => return Err(PgError::Unavailable("connecting took too long".into())),
@@ -232,8 +231,7 @@ pub(super) async fn first_session(target: &Arc<Connector>) -> Result<Arc<Session
     let delays = ConstantBuilder::new().with_delay(Duration::from_millis(200)).without_max_times();
     let may_pass = |trouble: &PgError| {
         // Wrong passwords and names do not get better by waiting.
-        begun.elapsed() < RETRY_TIMEOUT
-            && !["28", "3D"].iter().any(|code| trouble.message().starts_with(code))
+        begun.elapsed() < RETRY_TIMEOUT && !["28", "3D"].iter().any(|code| trouble.message().starts_with(code))
     };
     let first = (|| target.open()).retry(delays).when(may_pass).await?;
     if !target.named_statements.load(Ordering::Relaxed) {
@@ -322,9 +320,9 @@ impl Session {
     /// Whether the answer is yes.
     async fn query_bool(&self, sql: &str) -> Result<bool, PgError> {
         match self.client.simple_query(sql).await.map_err(PgError::from) {
-            Ok(messages) => Ok(messages
-                .iter()
-                .any(|message| matches!(message, SimpleQueryMessage::Row(row) if matches!(row.get(0), Some("on" | "t"))))),
+            Ok(messages) => Ok(messages.iter().any(
+                |message| matches!(message, SimpleQueryMessage::Row(row) if matches!(row.get(0), Some("on" | "t"))),
+            )),
             // Other engines that speak the protocol may not have the setting.
             Err(PgError::Other(text)) => {
                 tracing::debug!(text, "whether there is a standby was not found out");
@@ -337,11 +335,7 @@ impl Session {
     /// The statement, marked where a pooler might send it to a standby: also what is read within a transaction before it
     /// has written anything.
     fn route_to_primary<'a>(&self, sql: &'a str) -> Cow<'a, str> {
-        if self.is_load_balanced.load(Ordering::Relaxed) {
-            Cow::Owned(no_load_balance(sql))
-        } else {
-            sql.into()
-        }
+        if self.is_load_balanced.load(Ordering::Relaxed) { Cow::Owned(no_load_balance(sql)) } else { sql.into() }
     }
 
     /// Asks for rows.

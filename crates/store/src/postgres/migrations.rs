@@ -58,8 +58,7 @@ pub(super) async fn run(
         Ok(done) if is_current(&done, address)? => return Ok(()),
         // There is no such table.
         Err(PgError::Other(text))
-            if text.starts_with("42P01")
-                && matches!(mode, MigrationMode::Upgrade | MigrationMode::ReadOnly) =>
+            if text.starts_with("42P01") && matches!(mode, MigrationMode::Upgrade | MigrationMode::ReadOnly) =>
         {
             return Err(PostgresOpenError::NoSchema(address.to_string()));
         }
@@ -105,12 +104,8 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
         }
         if *name == IDENTIFIERS {
             let stay = || async {
-                if execute_with_retry(
-                    session,
-                    sql::ACQUIRE_LEASE,
-                    &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS],
-                )
-                .await?
+                if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
+                    .await?
                 {
                     return Ok(());
                 }
@@ -133,11 +128,7 @@ async fn applied(session: &Session) -> Result<HashMap<i32, String>, PgError> {
 fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool, PostgresOpenError> {
     let latest = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
     if let Some(newest) = done.keys().max().filter(|newest| **newest > latest) {
-        return Err(PostgresOpenError::Newer(
-            address.to_string(),
-            newest.unsigned_abs(),
-            latest.unsigned_abs(),
-        ));
+        return Err(PostgresOpenError::Newer(address.to_string(), newest.unsigned_abs(), latest.unsigned_abs()));
     }
     for (number, (_, text)) in (1_i32..).zip(STEPS) {
         match done.get(&number) {
@@ -152,11 +143,7 @@ fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool
 }
 
 /// Whether a statement has changed a row, again where other processes were just doing the same.
-async fn execute_with_retry(
-    session: &Session,
-    sql: sql::Sql,
-    params: &[&dyn Param],
-) -> Result<bool, PgError> {
+async fn execute_with_retry(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, PgError> {
     let change = || session.execute(sql.postgres, params);
     let is_conflict = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));
     Ok(change.retry(BACKOFF.with_max_times(200)).when(is_conflict).await? > 0)

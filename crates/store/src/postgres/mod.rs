@@ -43,12 +43,12 @@ pub(crate) use migrations::split_statements;
 pub use options::{PostgresOpenError, PostgresOptions};
 
 use crate::page_builder::is_short_read;
+use crate::postgres::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
-    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
-    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
-    UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -91,6 +91,24 @@ struct BackgroundTasks {
 /// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Brings the schema up to date and takes the lease of a process; until when it has that of the event sequencer, if it has.
+async fn register(
+    connector: &Arc<Connector>,
+    url: &DatabaseUrl,
+    process_id: Uuid,
+    mode: MigrationMode,
+) -> Result<Option<Instant>, PostgresOpenError> {
+    let failed = |error| PostgresOpenError::from_pg(url, &error);
+    let session = first_session(connector).await.map_err(failed)?;
+    migrations::run(&session, url, process_id, mode).await?;
+    if let Some(restore) = restore::restore_in_progress(&session).await.map_err(failed)? {
+        return Err(PostgresOpenError::IncompleteRestore(url.to_string(), restore.origin));
+    }
+    let sequencer_lease = lease::register_process(&session, url, process_id).await?;
+    connector.keep_spare(session);
+    Ok(sequencer_lease)
+}
+
 impl Postgres {
     /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
     pub fn open(address: &DatabaseUrl, options: &PostgresOptions) -> Result<Self, PostgresOpenError> {
@@ -101,34 +119,12 @@ impl Postgres {
             .build()
             .map_err(PostgresOpenError::Thread)?;
         let runtime_handle = options.runtime.clone().unwrap_or_else(|| runtime.handle().clone());
-        let target = Arc::new(Connector::new(
-            address.clone(),
-            runtime_handle.clone(),
-            options.named_statements,
-            false,
-        ));
+        let target = Arc::new(Connector::new(address.clone(), runtime_handle.clone(), options.named_statements, false));
         let (opening, process_id) = (Arc::clone(&target), options.ids.next_id());
-        let (to, may_make) = (address.clone(), options.create_schema);
+        let (to, create_schema) = (address.clone(), options.create_schema);
         let opened = block_on(&runtime, async move {
-            let session =
-                first_session(&opening).await.map_err(|trouble| PostgresOpenError::from_pg(&to, &trouble))?;
-            let may = if may_make {
-                migrations::MigrationMode::CreateAndUpgrade
-            } else {
-                migrations::MigrationMode::Upgrade
-            };
-            migrations::run(&session, &to, process_id, may).await?;
-            match restore::restore_in_progress(&session).await {
-                Ok(None) => {
-                    let lease_until = lease::register_process(&session, &to, process_id).await?;
-                    opening.keep_spare(session);
-                    Ok(lease_until)
-                }
-                Ok(Some(filling)) => {
-                    Err(PostgresOpenError::IncompleteRestore(to.to_string(), filling.origin))
-                }
-                Err(trouble) => Err(PostgresOpenError::from_pg(&to, &trouble)),
-            }
+            let mode = if create_schema { MigrationMode::CreateAndUpgrade } else { MigrationMode::Upgrade };
+            register(&opening, &to, process_id, mode).await
         });
         let lease_until = match opened {
             Ok(lease_until) => lease_until,
@@ -195,9 +191,7 @@ impl Postgres {
             let left = || end.saturating_duration_since(Instant::now());
             for task in tasks {
                 if tokio::time::timeout(left(), task).await.is_err() {
-                    tracing::warn!(
-                        "the database did not answer in time; what was under way may or may not be in it"
-                    );
+                    tracing::warn!("the database did not answer in time; what was under way may or may not be in it");
                 }
             }
             let returned = async {
@@ -247,9 +241,7 @@ impl Store for Postgres {
         pending(async move {
             match self.lookups.item(tenant, kind, &by).await {
                 Some(found) => found,
-                None => {
-                    self.readers.short(move |session| read::item(session, tenant, kind, by.clone())).await
-                }
+                None => self.readers.short(move |session| read::item(session, tenant, kind, by.clone())).await,
             }
         })
     }
@@ -262,11 +254,7 @@ impl Store for Postgres {
         }
     }
 
-    fn members(
-        &self,
-        tenant: TenantNumber,
-        item: ItemId,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         pending(self.readers.long(move |session| read::members(session, tenant, item, None)))
     }
 
@@ -295,31 +283,17 @@ impl Store for Postgres {
         pending(self.readers.short(|session| read::tenants(session, None)))
     }
 
-    fn connections_by_key_prefix(
-        &self,
-        prefix: [u8; 4],
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(
-            self.readers
-                .short(move |session| read::connections(session, ConnectionFilter::KeyPrefix(prefix))),
-        )
+    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+        pending(self.readers.short(move |session| read::connections(session, ConnectionFilter::KeyPrefix(prefix))))
     }
 
-    fn connections(
-        &self,
-        tenant: Option<TenantNumber>,
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(
-            self.readers.short(move |session| read::connections(session, ConnectionFilter::Tenant(tenant))),
-        )
+    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+        pending(self.readers.short(move |session| read::connections(session, ConnectionFilter::Tenant(tenant))))
     }
 
     fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
         pending(async move {
-            let found = self
-                .readers
-                .short(move |session| read::connections(session, ConnectionFilter::Id(id)))
-                .await?;
+            let found = self.readers.short(move |session| read::connections(session, ConnectionFilter::Id(id))).await?;
             Ok(found.into_iter().next())
         })
     }
@@ -341,19 +315,11 @@ impl Store for Postgres {
         })
     }
 
-    fn account(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
+    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         pending(self.readers.short(move |session| accounts::account(session, tenant, user)))
     }
 
-    fn tombstone(
-        &self,
-        tenant: TenantNumber,
-        by: UserKey,
-    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
+    fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstone(session, tenant, by.clone())))
     }
 
@@ -372,8 +338,7 @@ impl Store for Postgres {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         pending(async move {
-            let found =
-                self.readers.short(move |session| accounts::tombstones(session, tenant, after, limit));
+            let found = self.readers.short(move |session| accounts::tombstones(session, tenant, after, limit));
             Ok(found.await?.into_iter().map(|(_, stone)| stone).collect())
         })
     }
@@ -409,9 +374,7 @@ impl Store for Postgres {
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
             self.sequencer.sequence_now().await;
-            self.readers
-                .long(move |session| events::user_history(session, (tenant, user), after, limit))
-                .await
+            self.readers.long(move |session| events::user_history(session, (tenant, user), after, limit)).await
         })
     }
 

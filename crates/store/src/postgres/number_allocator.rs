@@ -94,9 +94,7 @@ impl NumberAllocator {
             }
             if unused > 0 {
                 let used = held.last - unused;
-                session
-                    .execute(sql::RETURN_UNUSED_NUMBERS.postgres, &[&tenant, &sort, &used, &held.last])
-                    .await?;
+                session.execute(sql::RETURN_UNUSED_NUMBERS.postgres, &[&tenant, &sort, &used, &held.last]).await?;
             }
         }
         Ok(())

@@ -30,15 +30,7 @@ pub struct PostgresOptions {
 impl PostgresOptions {
     /// What serves most: two lanes, two connections for either sort of read.
     pub fn new(ids: Arc<dyn IdGenerator>) -> Self {
-        Self {
-            writers: 2,
-            readers: 2,
-            long_reads: 4,
-            named_statements: true,
-            create_schema: true,
-            runtime: None,
-            ids,
-        }
+        Self { writers: 2, readers: 2, long_reads: 4, named_statements: true, create_schema: true, runtime: None, ids }
     }
 }
 
@@ -49,9 +41,7 @@ pub enum PostgresOpenError {
     #[error("the store at {0} cannot be reached: {1}")]
     Unreachable(String, String),
     /// It was made by a later version.
-    #[error(
-        "the store at {0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}"
-    )]
+    #[error("the store at {0} was made by a newer Muster (schema {1}); use that version, this one knows up to {2}")]
     Newer(String, u32, u32),
     /// It was made by an earlier version, and is only to be read.
     #[error(
@@ -60,14 +50,10 @@ pub enum PostgresOpenError {
     )]
     Older(String, u32, usize),
     /// A migration that was applied is not the one this version has.
-    #[error(
-        "the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is"
-    )]
+    #[error("the store at {0} was migrated differently from what this version knows (step {1}); it was left as it is")]
     MigrationMismatch(String, u32),
     /// It holds a part of what it is being filled with.
-    #[error(
-        "the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again"
-    )]
+    #[error("the store at {0} holds only a part of {1}: what fills it was cut off, and goes on when it is run again")]
     IncompleteRestore(String, String),
     /// Another process has it open, and this one needs it alone.
     #[error(

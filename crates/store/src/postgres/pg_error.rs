@@ -56,9 +56,8 @@ impl From<tokio_postgres::Error> for PgError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
             // Without an answer of the server it is the connection, unless a value could not be read or written.
-            let is_value = std::error::Error::source(&error).is_some_and(|source| {
-                !source.is::<std::io::Error>() && !source.is::<tokio_rustls::rustls::Error>()
-            });
+            let is_value = std::error::Error::source(&error)
+                .is_some_and(|source| !source.is::<std::io::Error>() && !source.is::<tokio_rustls::rustls::Error>());
             let text = error.to_string();
             let is_ours = is_value && (text.contains("serializ") || text.contains("convert"));
             return if is_ours { Self::Other(text) } else { Self::Unavailable(text) };
@@ -87,9 +86,7 @@ impl PgError {
             // Not let in or not there: an administrator is at work.
             _ if ["08", "28", "3D"].iter().any(|class| code.starts_with(class)) => Self::Unavailable(text),
             // Citus reports what its workers say under XX000.
-            _ if message.contains("duplicate key value violates unique constraint") => {
-                Self::UniqueViolation(text)
-            }
+            _ if message.contains("duplicate key value violates unique constraint") => Self::UniqueViolation(text),
             _ => Self::Other(text),
         }
     }

@@ -77,9 +77,7 @@ impl Precondition {
                 Self::ItemNumberFree { tenant: code, kind, number, is_given: false }
             }
             Guard::ItemIdFree(id) => Self::ItemIdFree(code, id.0),
-            Guard::TenantNumberFree(number) => {
-                Self::TenantNumberFree { number: int(number.0), is_given: false }
-            }
+            Guard::TenantNumberFree(number) => Self::TenantNumberFree { number: int(number.0), is_given: false },
             Guard::ConnectionIdFree(id) => Self::ConnectionIdFree(id.0),
             Guard::ConnectionNameFree(name) => Self::ConnectionNameFree(code, name.into_bytes()),
             Guard::MailIdFree(id) => Self::MailIdFree(id),
@@ -140,16 +138,10 @@ impl StoredState {
                 stale(self.users.get(&(*tenant, *number)) == Some(version))
             }
             Precondition::UserExists(tenant, id) => stale(self.user_ids.contains(&(*tenant, *id))),
-            Precondition::UserIdFree(tenant, id) => {
-                taken(!self.user_ids.contains(&(*tenant, *id)), Field::Id)
-            }
-            Precondition::ItemVersion(tenant, id, version) => {
-                stale(self.items.get(&(*tenant, *id)) == Some(version))
-            }
+            Precondition::UserIdFree(tenant, id) => taken(!self.user_ids.contains(&(*tenant, *id)), Field::Id),
+            Precondition::ItemVersion(tenant, id, version) => stale(self.items.get(&(*tenant, *id)) == Some(version)),
             Precondition::ItemExists(tenant, id) => stale(self.items.contains_key(&(*tenant, *id))),
-            Precondition::ItemIdFree(tenant, id) => {
-                taken(!self.items.contains_key(&(*tenant, *id)), Field::Id)
-            }
+            Precondition::ItemIdFree(tenant, id) => taken(!self.items.contains_key(&(*tenant, *id)), Field::Id),
             Precondition::ItemNumberFree { tenant, kind, number, is_given } => {
                 taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
             }
@@ -164,9 +156,7 @@ impl StoredState {
             Precondition::TenantNumberFree { number, is_given } => {
                 taken(*is_given || !self.tenants.contains(number), Field::Number)
             }
-            Precondition::TombstoneIdFree(tenant, id) => {
-                taken(!self.tombstones.contains(&(*tenant, *id)), Field::Id)
-            }
+            Precondition::TombstoneIdFree(tenant, id) => taken(!self.tombstones.contains(&(*tenant, *id)), Field::Id),
             Precondition::ConnectionIdFree(id) => taken(!self.connection_ids.contains(id), Field::Id),
             Precondition::MailIdFree(id) => taken(!self.mail_ids.contains(id), Field::Id),
             Precondition::ConnectionNameFree(tenant, name) => {
@@ -180,14 +170,13 @@ impl StoredState {
                 stale(self.tombstone_rows.contains(&(*tenant, *number, *at)))
             }
             Precondition::MailVersion(id, version) => stale(self.mails.contains(&(*id, *version))),
-            Precondition::TenantVersion(tenant, version) => {
-                stale(self.tenant_versions.get(tenant) == Some(version))
-            }
+            Precondition::TenantVersion(tenant, version) => stale(self.tenant_versions.get(tenant) == Some(version)),
             Precondition::DuplicateKey(field) => Some(CommitError::Taken(*field)),
             Precondition::KnownStale => Some(CommitError::Stale),
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one list of rows for each kind of precondition")]
     async fn read(session: &Session, needs: &[(usize, Precondition)]) -> Result<Self, PgError> {
         let mut state = Self::default();
         let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
@@ -231,9 +220,7 @@ impl StoredState {
                 single => state.read_single(session, single).await?,
             }
         }
-        for row in
-            query_if_any(session, sql::DELETED_EXTERNAL_IDS, buried.0.len(), &[&buried.0, &buried.1]).await?
-        {
+        for row in query_if_any(session, sql::DELETED_EXTERNAL_IDS, buried.0.len(), &[&buried.0, &buried.1]).await? {
             state.deleted_external_ids.insert((row.try_get(0)?, row.try_get(1)?));
         }
         let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];
@@ -246,8 +233,7 @@ impl StoredState {
         for row in query_if_any(session, sql::USER_VERSIONS, users.0.len(), &[&users.0, &users.1]).await? {
             state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
-        for row in query_if_any(session, sql::EXISTING_USERS, people.0.len(), &[&people.0, &people.1]).await?
-        {
+        for row in query_if_any(session, sql::EXISTING_USERS, people.0.len(), &[&people.0, &people.1]).await? {
             state.user_ids.insert((row.try_get(0)?, row.try_get(1)?));
         }
         for row in query_if_any(session, sql::ITEM_VERSIONS, items.0.len(), &[&items.0, &items.1]).await? {

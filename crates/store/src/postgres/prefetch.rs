@@ -8,8 +8,7 @@ use super::pg_error::PgError;
 use super::read::{connection_from_row, item_from_row};
 use crate::sql;
 use directory::{
-    Change, CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mutation, TenantNumber,
-    User, UserId,
+    Change, CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mutation, TenantNumber, User, UserId,
 };
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -112,8 +111,7 @@ impl Prefetched {
             for edit in &change.mutations {
                 match edit {
                     Mutation::ChangeConnection { after, .. } => {
-                        if let Some(row) = session.query_opt(sql::CONNECTION.postgres, &[&after.id.0]).await?
-                        {
+                        if let Some(row) = session.query_opt(sql::CONNECTION.postgres, &[&after.id.0]).await? {
                             self.connections.insert(after.id, (row.try_get(0)?, connection_from_row(&row)?));
                         }
                     }
@@ -140,9 +138,7 @@ impl Prefetched {
             for edit in &change.mutations {
                 let sort = match edit {
                     Mutation::AddUser { .. } => 0,
-                    Mutation::AddItem { item, .. }
-                        if item.number() == 0 && item.kind() != ItemKind::Department =>
-                    {
+                    Mutation::AddItem { item, .. } if item.number() == 0 && item.kind() != ItemKind::Department => {
                         kind_code(item.kind())
                     }
                     _ => continue,
@@ -220,13 +216,8 @@ impl Prefetched {
     }
 
     /// The items that people come to and leave, and who of these is there already.
-    async fn load_membership_changes(
-        &mut self,
-        session: &Session,
-        changes: &[&Change],
-    ) -> Result<(), PgError> {
-        let edits =
-            changes.iter().flat_map(|change| change.mutations.iter().map(|edit| (change.tenant, edit)));
+    async fn load_membership_changes(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
+        let edits = changes.iter().flat_map(|change| change.mutations.iter().map(|edit| (change.tenant, edit)));
         let asked: Vec<(TenantNumber, &Item, &[UserId], &[UserId])> = edits
             .filter_map(|(tenant, edit)| match edit {
                 Mutation::ChangeMembers { item, members_added, members_removed } => {
@@ -257,8 +248,7 @@ impl Prefetched {
             members_added.retain(|(_, number)| !is_there(*number) && seen.insert(*number));
             let come = seen;
             let mut seen = HashSet::new();
-            members_removed
-                .retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
+            members_removed.retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
             self.membership_changes
                 .insert((tenant, id), MembershipChange { item: stored, members_added, members_removed });
         }

@@ -187,10 +187,7 @@ pub(super) fn members(
     })
 }
 
-pub(super) fn server_secret<'a>(
-    session: &'a Session,
-    name: &'static str,
-) -> ReadFuture<'a, Option<ServerSecret>> {
+pub(super) fn server_secret<'a>(session: &'a Session, name: &'static str) -> ReadFuture<'a, Option<ServerSecret>> {
     Box::pin(async move {
         let Some(row) = session.query_opt(sql::SECRET.postgres, &[&name]).await? else { return Ok(None) };
         let bytes: &[u8] = row.try_get(0)?;

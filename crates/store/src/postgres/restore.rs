@@ -5,9 +5,7 @@ use super::lease::SEQUENCER_LEASE;
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
 use super::pg_error::PgError;
-use crate::archive::{
-    ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums,
-};
+use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums};
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::page_builder::block_of;
 use crate::query_plan::active_code;
@@ -131,19 +129,13 @@ impl Restorer<'_> {
                 continue;
             };
             let link: Vec<u8> = row.try_get(1)?;
-            let link =
-                link.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))?;
+            let link = link.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))?;
             self.chains.insert(tenant, (row.try_get::<_, i64>(0)?.unsigned_abs(), link));
         }
         Ok(())
     }
 
-    async fn restore_chunk(
-        &mut self,
-        session: &Session,
-        chunk: Chunk,
-        keeps_links: bool,
-    ) -> Result<(), ArchiveError> {
+    async fn restore_chunk(&mut self, session: &Session, chunk: Chunk, keeps_links: bool) -> Result<(), ArchiveError> {
         let mut history = HistoryRows::default();
         if keeps_links {
             for linked in &chunk.history {
@@ -173,10 +165,7 @@ impl Restorer<'_> {
         for linked in history {
             for one in &linked.events {
                 match all.last_mut() {
-                    Some(last)
-                        if last.events.len() < MANY
-                            && last.events[0].0.is_unchained == one.0.is_unchained =>
-                    {
+                    Some(last) if last.events.len() < MANY && last.events[0].0.is_unchained == one.0.is_unchained => {
                         last.events.push(one);
                         last.end = one.0.position;
                     }
@@ -201,6 +190,7 @@ impl Restorer<'_> {
         links
     }
 
+    #[expect(clippy::too_many_lines, reason = "one case for each kind of entry")]
     async fn restore_entry(
         &mut self,
         session: &Session,
@@ -249,7 +239,7 @@ impl Restorer<'_> {
                 rows.push_user(tenant, doc, password, account)?;
             }
             Entry::Tombstone { tenant, doc, deleted, password } => {
-                rows.push_tombstone(tenant, doc, deleted, password)?
+                rows.push_tombstone(tenant, doc, deleted, password)?;
             }
             Entry::Members { tenant, item, numbers } => {
                 let item = Uuid::from_bytes(item);
@@ -286,12 +276,7 @@ struct EventBatch<'e> {
 }
 
 /// Sends a table's columns in one statement, if there are any.
-async fn execute_if_any(
-    session: &Session,
-    sql: Sql,
-    many: usize,
-    params: &[&dyn Param],
-) -> Result<(), ArchiveError> {
+async fn execute_if_any(session: &Session, sql: Sql, many: usize, params: &[&dyn Param]) -> Result<(), ArchiveError> {
     if many > 0 {
         session.execute(sql.postgres, params).await?;
     }
@@ -395,8 +380,7 @@ impl RestoreRows {
         gone.number.push(int(user.number));
         gone.id.push(user.id.0);
         gone.deleted.push(deleted);
-        gone.external_key
-            .push(user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes()));
+        gone.external_key.push(user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes()));
         gone.password.push(password);
         gone.doc.push(doc);
         Ok(())
@@ -409,8 +393,7 @@ impl RestoreRows {
 
     /// Of two owners with one key, the older, which comes first, has it.
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
-        let RestoredUserRows { tenant, number, id, version, active, updated, password, account, doc } =
-            &self.users;
+        let RestoredUserRows { tenant, number, id, version, active, updated, password, account, doc } = &self.users;
         let params: [&dyn Param; 9] = [tenant, number, id, version, active, updated, password, account, doc];
         execute_if_any(session, sql::ADD_USERS, tenant.len(), &params).await?;
         let TombstoneRows { tenant, number, id, deleted, external_key, password, doc } = &self.tombstones;
@@ -422,8 +405,7 @@ impl RestoreRows {
             let taken = session.execute(claim, &[tenant, space, text, owner]).await?;
             if taken < tenant.len() as u64 {
                 for (tenant, doc) in self.users.tenant.iter().zip(&self.users.doc) {
-                    identifier_migration::keep_lost_logins(session, *tenant, &serde_json::from_str(doc)?)
-                        .await?;
+                    identifier_migration::keep_lost_logins(session, *tenant, &serde_json::from_str(doc)?).await?;
                 }
             }
         }
@@ -463,13 +445,7 @@ struct HistoryRows {
 }
 
 impl HistoryRows {
-    fn push_batch(
-        &mut self,
-        id: Uuid,
-        events: &[&(EventEntry, ChainHash)],
-        end: u64,
-        links: &[(u32, ChainHash)],
-    ) {
+    fn push_batch(&mut self, id: Uuid, events: &[&(EventEntry, ChainHash)], end: u64, links: &[(u32, ChainHash)]) {
         self.batches.0.push(id);
         self.batches.1.push(i32::try_from(events.len()).unwrap_or(i32::MAX));
         self.batches.2.push(signed(end));

@@ -105,8 +105,7 @@ impl UserRows {
     pub(super) fn push_insert<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
         let Self { tenant, number, id, version, active, updated, password, account, doc, .. } = self;
         if !tenant.is_empty() {
-            let params: Vec<&dyn Param> =
-                vec![tenant, number, id, version, active, updated, password, account, doc];
+            let params: Vec<&dyn Param> = vec![tenant, number, id, version, active, updated, password, account, doc];
             all.push(BatchStatement { sql: sql::ADD_USERS, params, expected_rows: Some(self.len()) });
         }
     }
@@ -150,16 +149,9 @@ impl MailRows {
 }
 
 impl EventRows {
-    pub(super) fn push(
-        &mut self,
-        author: &ChangeContext,
-        told: EncodedEvent,
-    ) -> Result<(), serde_json::Error> {
-        let (members_added, members_removed, notes) = (
-            list_to_json(&told.members_added)?,
-            list_to_json(&told.members_removed)?,
-            list_to_json(&told.notes)?,
-        );
+    pub(super) fn push(&mut self, author: &ChangeContext, told: EncodedEvent) -> Result<(), serde_json::Error> {
+        let (members_added, members_removed, notes) =
+            (list_to_json(&told.members_added)?, list_to_json(&told.members_removed)?, list_to_json(&told.notes)?);
         let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
         let stored = EventFields::from_encoded(author, &told, lists);
         self.digest.push(stored.digest().to_vec());

@@ -29,9 +29,7 @@ pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -
             return arrival_page(session, code, &query).await;
         }
         match plan {
-            Some((source, true)) if query.sort.is_by_number() => {
-                exact_page(session, code, &query, &source).await
-            }
+            Some((source, true)) if query.sort.is_by_number() => exact_page(session, code, &query, &source).await,
             Some((source, _)) => indexed_page(session, code, &query, &source).await,
             None => scan_all(session, code, &query).await,
         }
@@ -114,11 +112,7 @@ fn index_queries(source: &IndexLookup) -> Vec<IndexQuery> {
     let (sql, bound): (_, Vec<Box<dyn Param>>) = match source {
         IndexLookup::UniqueKeys(space, from, to) => (
             sql::USER_NUMBERS_BY_UNIQUE_KEY,
-            vec![
-                Box::new(i16::from(*space)),
-                Box::new(from.clone().into_bytes()),
-                Box::new(to.clone().into_bytes()),
-            ],
+            vec![Box::new(i16::from(*space)), Box::new(from.clone().into_bytes()), Box::new(to.clone().into_bytes())],
         ),
         IndexLookup::SecondaryEmail(text) => {
             (sql::USER_NUMBERS_BY_SECONDARY_EMAIL, vec![Box::new(text.clone().into_bytes())])
@@ -126,9 +120,7 @@ fn index_queries(source: &IndexLookup) -> Vec<IndexQuery> {
         IndexLookup::Id(user) => (sql::USER_NUMBERS_BY_ID, vec![Box::new(user.0)]),
         IndexLookup::Number(number) => (sql::USER_NUMBERS_BY_NUMBER, vec![Box::new(int(*number))]),
         IndexLookup::Active(active) => (sql::USER_NUMBERS_BY_ACTIVE, vec![Box::new(i16::from(*active))]),
-        IndexLookup::UpdatedRange(from, to) => {
-            (sql::USER_NUMBERS_BY_UPDATED, vec![Box::new(*from), Box::new(*to)])
-        }
+        IndexLookup::UpdatedRange(from, to) => (sql::USER_NUMBERS_BY_UPDATED, vec![Box::new(*from), Box::new(*to)]),
         IndexLookup::Member(kind, item) => {
             (sql::USER_NUMBERS_BY_MEMBERSHIP, vec![Box::new(item.0), Box::new(kind_code(*kind))])
         }
@@ -164,10 +156,7 @@ async fn exact_page(
     let before = match (is_backward, rows.first()) {
         (false, _) => {
             let place = place.saturating_add(1);
-            count(session, &below, &look.with(&code, &[&place]))
-                .await?
-                .saturating_add(query.offset)
-                .min(total)
+            count(session, &below, &look.with(&code, &[&place])).await?.saturating_add(query.offset).min(total)
         }
         (true, None) => 0,
         (true, Some(first)) => count(session, &below, &look.with(&code, &[&int(first.number)])).await?,
@@ -196,9 +185,7 @@ async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result
         return Ok(Page { rows, total, offset: before });
     }
     let passed = match &query.boundary {
-        Some(PageBoundary::After(place)) => {
-            rank(session, code, &blocks, place.number.saturating_add(1)).await?
-        }
+        Some(PageBoundary::After(place)) => rank(session, code, &blocks, place.number.saturating_add(1)).await?,
         _ => 0,
     };
     let skip = passed.saturating_add(query.offset);
@@ -213,12 +200,7 @@ async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result
 }
 
 /// The number of the person that so many are in front of.
-async fn number_at(
-    session: &Session,
-    code: i32,
-    blocks: &[(u32, u64)],
-    skip: u64,
-) -> Result<Option<i32>, PgError> {
+async fn number_at(session: &Session, code: i32, blocks: &[(u32, u64)], skip: u64) -> Result<Option<i32>, PgError> {
     let mut counted = 0;
     for (block, live) in blocks {
         if counted + live > skip {

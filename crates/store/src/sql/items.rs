@@ -4,10 +4,7 @@ use super::{Sql, per_engine, portable, statements};
 
 macro_rules! select_item {
     ($from:literal) => {
-        per_engine(
-            concat!("SELECT i.doc FROM ", $from),
-            concat!("SELECT i.doc, i.version, i.updated FROM ", $from),
-        )
+        per_engine(concat!("SELECT i.doc FROM ", $from), concat!("SELECT i.doc, i.version, i.updated FROM ", $from))
     };
 }
 

@@ -22,7 +22,8 @@ const KEYWORDS: &str =
     create table alter add column index if exists primary key unique foreign references
     left like case when then else end";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
-const FUNCTIONS: &str = "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
+const FUNCTIONS: &str =
+    "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
 /// Names that statements give themselves, and the one setting that is set.
 const ALIASES: &str =
     "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations
@@ -39,20 +40,16 @@ fn schema_identifiers() -> BTreeSet<String> {
 
 /// The words of a statement in lower case, without what stands in quotes or behind `--`.
 fn tokens(sql: &str) -> Vec<String> {
-    let uncommented: String = sql.lines().map(|line| line.split("--").next().unwrap_or_default()).fold(
-        String::new(),
-        |mut text, line| {
+    let uncommented: String =
+        sql.lines().map(|line| line.split("--").next().unwrap_or_default()).fold(String::new(), |mut text, line| {
             text.push_str(line);
             text.push(' ');
             text
-        },
-    );
+        });
     let unquoted: String = uncommented.split('\'').step_by(2).collect::<Vec<_>>().join(" ");
     unquoted
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '$'))
-        .filter(|word| {
-            !word.is_empty() && !word.starts_with('$') && !word.starts_with(|c: char| c.is_ascii_digit())
-        })
+        .filter(|word| !word.is_empty() && !word.starts_with('$') && !word.starts_with(|c: char| c.is_ascii_digit()))
         .map(str::to_ascii_lowercase)
         .collect()
 }

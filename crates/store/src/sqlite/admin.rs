@@ -3,9 +3,7 @@
 use super::apply_error::{ApplyResult, STALE, map_constraint_error};
 use crate::event_row::{EncodedEvent, to_json};
 use crate::sql;
-use directory::{
-    Action, Connection, ConnectionId, EntitySnapshot, Field, Receipt, Tenant, TenantNumber, Time, fold,
-};
+use directory::{Action, Connection, ConnectionId, EntitySnapshot, Field, Receipt, Tenant, TenantNumber, Time, fold};
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeMap;
 
@@ -14,11 +12,8 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
         let highest: Option<u32> = db.query_row(sql::HIGHEST_TENANT.sqlite, [], |row| row.get(0))?;
         tenant.number = TenantNumber(highest.map_or(1, |highest| highest.saturating_add(1)));
     }
-    let inserted = db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![
-        tenant.number.0,
-        to_json(&tenant)?,
-        tenant.version
-    ]);
+    let inserted =
+        db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, to_json(&tenant)?, tenant.version]);
     map_constraint_error(inserted, Field::Number)?;
     let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
     let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
@@ -82,12 +77,7 @@ pub(super) fn change_connection(db: &Db, before: &Connection, new: &Connection) 
     })
 }
 
-pub(super) fn record_key_use(
-    db: &Db,
-    id: ConnectionId,
-    uses: &BTreeMap<String, i64>,
-    at: Time,
-) -> ApplyResult {
+pub(super) fn record_key_use(db: &Db, id: ConnectionId, uses: &BTreeMap<String, i64>, at: Time) -> ApplyResult {
     let bound = params![at.0, to_json(uses)?, id.0.as_bytes()];
     db.prepare_cached(sql::RECORD_CONNECTION_USE.sqlite)?.execute(bound)?;
     Ok(())

@@ -5,8 +5,8 @@
 
 use super::apply_error::{ApplyError, ApplyResult, STALE, expect_one_row, map_constraint_error};
 use super::related_rows::{
-    account_columns, add_membership, add_user_relations, bump_group_versions, claim_key, claim_unique_keys,
-    item_at, replace_secondary_emails, row_or_stale, save_item,
+    account_columns, add_membership, add_user_relations, bump_group_versions, claim_key, claim_unique_keys, item_at,
+    replace_secondary_emails, row_or_stale, save_item,
 };
 use super::tx_counters::TxCounters;
 use super::{admin, deleted_users, events, mails};
@@ -15,13 +15,14 @@ use crate::query_plan::active_code;
 use crate::unique_keys::{self, UniqueKey};
 use crate::{memberships, sql};
 use directory::{
-    AccountEdit, Action, Change, CommitError, EntitySnapshot, EventNote, Field, Item, ItemId, ItemKey,
-    ItemKind, Mutation, Receipt, TenantNumber, Time, User, UserId,
+    AccountEdit, Action, Change, CommitError, EntitySnapshot, EventNote, Field, Item, ItemId, ItemKey, ItemKind,
+    Mutation, Receipt, TenantNumber, Time, User, UserId,
 };
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
 
 /// Carries out one change.
+#[expect(clippy::too_many_lines, reason = "one case for each kind of mutation")]
 pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> ApplyResult<Receipt> {
     let mut receipt = Receipt::default();
     change.set_time(counters.effective_time(db, change.tenant.0, change.at)?);
@@ -49,29 +50,18 @@ pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> 
     let context = ChangeContext { tenant, at, connection, actor: who, request_id: request };
     for edit in edits {
         let event = match edit {
-            Mutation::AddUser { user, account } => {
-                add_user(db, counters, tenant, (*user, at), &account, &mut receipt)?
-            }
+            Mutation::AddUser { user, account } => add_user(db, counters, tenant, (*user, at), &account, &mut receipt)?,
             Mutation::ChangeUser { before, after, account, notes } => {
                 let event = change_user(db, tenant, (*before, *after, at), &account, &mut receipt)?;
                 EncodedEvent { notes, ..event }
             }
             Mutation::RestoreUser { before, user, account, keeps_password } => {
                 let raised = (*before, *user, at);
-                deleted_users::restore_user(
-                    db,
-                    counters,
-                    tenant,
-                    raised,
-                    (&account, keeps_password),
-                    &mut receipt,
-                )?
+                deleted_users::restore_user(db, counters, tenant, raised, (&account, keeps_password), &mut receipt)?
             }
             Mutation::PurgeUser(stone) => deleted_users::purge_user(db, tenant, &stone)?,
             Mutation::RemoveUser(user) => remove_user(db, counters, tenant, &user, at)?,
-            Mutation::AddItem { item, members } => {
-                add_item(db, counters, tenant, *item, members, &mut receipt)?
-            }
+            Mutation::AddItem { item, members } => add_item(db, counters, tenant, *item, members, &mut receipt)?,
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
                 change_item(db, tenant, *before, *after, (members_added, members_removed), &mut receipt)?
             }
@@ -88,9 +78,7 @@ pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> 
             }
             Mutation::RemoveItem(item) => remove_item(db, tenant, *item)?,
             Mutation::AddTenant(new) => admin::add_tenant(db, new, &mut receipt)?,
-            Mutation::ChangeTenant { before, after } => {
-                admin::change_tenant(db, &before, *after, &mut receipt)?
-            }
+            Mutation::ChangeTenant { before, after } => admin::change_tenant(db, &before, *after, &mut receipt)?,
             Mutation::AddMail(mail) => match mails::add(db, &mail)? {
                 Some(event) => event,
                 None => continue,
@@ -227,8 +215,7 @@ fn remove_user(
     bump_group_versions(db, tenant, &user.groups, &[], at)?;
     replace_secondary_emails(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
     let key = user.external_id.as_deref().map(unique_keys::external_id_key);
-    let buried =
-        db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
+    let buried = db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
     map_constraint_error(buried.map(|_| 0), Field::Id)?;
     expect_one_row(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
     counters.add_to_block(tenant, crate::page_builder::block_of(user.number), -1);
@@ -364,13 +351,7 @@ fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> ApplyResult<(i64, User
     if memberships::eq_ignoring_memberships(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
-fn next_number(
-    db: &Db,
-    counters: &mut TxCounters,
-    tenant: TenantNumber,
-    sequence: u8,
-    first: u32,
-) -> ApplyResult<u32> {
+fn next_number(db: &Db, counters: &mut TxCounters, tenant: TenantNumber, sequence: u8, first: u32) -> ApplyResult<u32> {
     let next = counters.next_number(db, tenant, sequence, first)?;
     if next > i32::MAX.unsigned_abs() {
         let text = format!("tenant {tenant} has used up its numbers");
@@ -380,13 +361,7 @@ fn next_number(
 }
 
 /// Gives up the claims that are only in `old` and takes those that are only in `new`.
-fn replace_unique_keys(
-    db: &Db,
-    tenant: TenantNumber,
-    old: &[UniqueKey],
-    new: &[UniqueKey],
-    owner: i64,
-) -> ApplyResult {
+fn replace_unique_keys(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[UniqueKey], owner: i64) -> ApplyResult {
     for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
         // None where an older owner of the same key has it, in a store of 0.1.0.
         db.prepare_cached(sql::REMOVE_UNIQUE_KEYS.sqlite)?.execute(params![
@@ -419,12 +394,7 @@ fn update_members(
         }
     }
     for user in members_removed {
-        if db.prepare_cached(sql::REMOVE_MEMBERSHIPS.sqlite)?.execute(params![
-            item,
-            tenant.0,
-            user.0.as_bytes()
-        ])? > 0
-        {
+        if db.prepare_cached(sql::REMOVE_MEMBERSHIPS.sqlite)?.execute(params![item, tenant.0, user.0.as_bytes()])? > 0 {
             went.push(*user);
         }
     }

@@ -32,9 +32,7 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
         checked.check_tenant(&tenant, (row.get(0)?, row.get(1)?));
         of_tenant(&view, row.get(0)?, &mut checked)?;
     }
-    checked.report_invalid_memberships(
-        view.query_row(sql::COUNT_INVALID_MEMBERSHIPS.sqlite, [], |row| row.get(0))?,
-    );
+    checked.report_invalid_memberships(view.query_row(sql::COUNT_INVALID_MEMBERSHIPS.sqlite, [], |row| row.get(0))?);
     let (events, last): (i64, i64) =
         view.query_row(sql::COUNT_EVENTS_AND_LAST_POSITION.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found = &mut checked.errors;
@@ -65,9 +63,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
         documents.check_user(&user, columns, checked);
         // Pages and members come in the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
-            checked
-                .errors
-                .push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
+            checked.errors.push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
@@ -76,15 +72,14 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     for kind in ItemKind::ALL {
         for (row, item, columns) in items_of(db, tenant, kind)? {
             documents.check_item(&item, &columns, checked);
-            claims +=
-                count_held_keys(db, tenant, (row, item.number()), &unique_keys::of_item(&item), checked)?;
+            claims += count_held_keys(db, tenant, (row, item.number()), &unique_keys::of_item(&item), checked)?;
         }
     }
     let stored: i64 = db.query_row(sql::COUNT_UNIQUE_KEYS.sqlite, [tenant], |row| row.get(0))?;
     if stored != claims {
-        checked.errors.push(format!(
-            "tenant {tenant}: {stored} claims are stored where people and items make {claims}"
-        ));
+        checked
+            .errors
+            .push(format!("tenant {tenant}: {stored} claims are stored where people and items make {claims}"));
     }
     check_user_rows(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();
@@ -119,8 +114,8 @@ fn check_user_rows(
     let mentions = mentions.collect::<rusqlite::Result<_>>()?;
     let mut statement = db.prepare_cached(sql::MEMBERSHIPS_OF_KIND.sqlite)?;
     let kind = 1 + kind_index(ItemKind::Organization);
-    let members = statement
-        .query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::row_decode::id(1, row)?))))?;
+    let members =
+        statement.query_map(params![tenant, kind], |row| Ok((row.get(0)?, ItemId(super::row_decode::id(1, row)?))))?;
     let members = members.collect::<rusqlite::Result<_>>()?;
     let last = db.query_row(sql::COUNTER.sqlite, params![tenant, 0], |row| row.get(0))?;
     documents.check_related_rows(&mentions, &members, last, checked);
@@ -162,9 +157,7 @@ fn count_held_keys(
         let holder = by.map(|holder| db.query_row(sql.sqlite, [holder], |row| row.get(0)).optional());
         match holder.transpose()?.flatten() {
             Some(holder) => checked.warn_shared_key(tenant, claim, number, holder),
-            None => checked
-                .errors
-                .push(format!("tenant {tenant}: row {owner} does not hold its {:?}", claim.field)),
+            None => checked.errors.push(format!("tenant {tenant}: row {owner} does not hold its {:?}", claim.field)),
         }
     }
     Ok(count)

@@ -6,9 +6,7 @@ use super::tx_counters::TxCounters;
 use crate::event_row::{EncodedEvent, to_json};
 use crate::query_plan::active_code;
 use crate::sql;
-use directory::{
-    AccountEdit, Action, EntitySnapshot, EventNote, Field, Receipt, TenantNumber, Time, Tombstone, User,
-};
+use directory::{AccountEdit, Action, EntitySnapshot, EventNote, Field, Receipt, TenantNumber, Time, Tombstone, User};
 use rusqlite::{Connection as Db, params};
 
 /// Somebody is back, in the row and under the number they had.
@@ -48,12 +46,7 @@ pub(super) fn restore_user(
     bump_group_versions(db, tenant, &[], &groups, at)?;
     receipt.users.push(with_memberships);
     let password_set = account.sets_password();
-    Ok(EncodedEvent {
-        after,
-        password_set,
-        notes: vec![EventNote::Restored],
-        ..EncodedEvent::new(Action::Created)
-    })
+    Ok(EncodedEvent { after, password_set, notes: vec![EventNote::Restored], ..EncodedEvent::new(Action::Created) })
 }
 
 /// What was left of somebody is gone.

@@ -15,9 +15,7 @@ pub(super) fn all(db: &Db, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     for tenant in &tenants {
         to(Entry::Tenant { tenant: tenant.number.0, doc: to_json(tenant)? })?;
     }
-    for_each(&view, sql::ALL_SECRETS.sqlite, [], |row| {
-        to(Entry::Secret { name: row.get(0)?, bytes: row.get(1)? })
-    })?;
+    for_each(&view, sql::ALL_SECRETS.sqlite, [], |row| to(Entry::Secret { name: row.get(0)?, bytes: row.get(1)? }))?;
     connections(&view, to)?;
     for tenant in &tenants {
         of_tenant(&view, tenant, to)?;
@@ -73,8 +71,7 @@ struct RowNumbers(Vec<(i64, u32)>);
 
 impl RowNumbers {
     fn note(&mut self, row: i64, number: u32) {
-        let goes_on =
-            self.0.last().is_some_and(|(first, from)| row - first == i64::from(number) - i64::from(*from));
+        let goes_on = self.0.last().is_some_and(|(first, from)| row - first == i64::from(number) - i64::from(*from));
         if !goes_on {
             self.0.push((row, number));
         }
@@ -105,12 +102,7 @@ fn users(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<RowNumbers, Arc
         };
         if is_gone {
             if let Some(row) = next_deleted {
-                to(Entry::Tombstone {
-                    tenant,
-                    doc: row.get(1)?,
-                    deleted: row.get(2)?,
-                    password: row.get(3)?,
-                })?;
+                to(Entry::Tombstone { tenant, doc: row.get(1)?, deleted: row.get(2)?, password: row.get(3)? })?;
             }
             next_deleted = deleted_rows.next()?;
         } else {
@@ -131,7 +123,7 @@ fn members(db: &Db, tenant: u32, numbers: &RowNumbers, to: &mut EntrySink<'_>) -
         let number = numbers.of(member).ok_or_else(nobody)?;
         match &mut open {
             Some((of, numbers)) if *of == item && numbers.len() < MAX_MEMBERS_PER_ENTRY => {
-                numbers.push(number)
+                numbers.push(number);
             }
             _ => {
                 if let Some((item, numbers)) = open.replace((item, vec![number])) {

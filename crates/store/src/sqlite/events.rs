@@ -6,9 +6,7 @@ use super::tx_counters::TxCounters;
 use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
 use crate::event_row::{ChangeContext, EncodedEvent, action_from_code, list_to_json};
 use crate::sql;
-use directory::{
-    ChainReport, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId,
-};
+use directory::{ChainReport, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId};
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
@@ -19,11 +17,8 @@ pub(super) fn write(
     author: &ChangeContext,
     told: &EncodedEvent,
 ) -> Result<(), ApplyError> {
-    let (members_added, members_removed, notes) = (
-        list_to_json(&told.members_added)?,
-        list_to_json(&told.members_removed)?,
-        list_to_json(&told.notes)?,
-    );
+    let (members_added, members_removed, notes) =
+        (list_to_json(&told.members_added)?, list_to_json(&told.members_removed)?, list_to_json(&told.notes)?);
     let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
     let stored = EventFields::from_encoded(author, told, lists);
     let (position, link) = tally.link_event(db, stored.tenant, &stored.digest())?;
@@ -69,11 +64,7 @@ pub(super) fn chain_hash_at(
 }
 
 /// The same, by the number of a tenant.
-pub(super) fn find_chain_hash(
-    db: &Connection,
-    tenant: u32,
-    position: i64,
-) -> rusqlite::Result<Option<ChainHash>> {
+pub(super) fn find_chain_hash(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
     let found = db.query_row(sql::CHAIN_HASH_AT.sqlite, params![position, tenant], |row| row.get(0));
     Ok(optional(found)?.flatten())
 }
@@ -88,15 +79,11 @@ pub(super) fn verify_chain(
     let asked = tenant.map(|tenant| tenant.0);
     let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
     let end = |row: &rusqlite::Row<'_>| {
-        let end = ExpectedChainEnd {
-            position: row.get::<_, i64>(1)?.unsigned_abs(),
-            link: row.get(2)?,
-            older: row.get(3)?,
-        };
+        let end =
+            ExpectedChainEnd { position: row.get::<_, i64>(1)?.unsigned_abs(), link: row.get(2)?, older: row.get(3)? };
         Ok((TenantNumber(row.get(0)?), end))
     };
-    let ends: BTreeMap<TenantNumber, ExpectedChainEnd> =
-        ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
+    let ends: BTreeMap<TenantNumber, ExpectedChainEnd> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
     let mut chains: BTreeMap<TenantNumber, ChainReport> = BTreeMap::new();
     let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
     let mut rows = statement.query([asked])?;

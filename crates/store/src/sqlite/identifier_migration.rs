@@ -58,10 +58,8 @@ fn users(db: &Db) -> rusqlite::Result<()> {
             if lost {
                 keep_former_logins(db, tenant, pk, &user)?;
             }
-            let (old, new) = (
-                unique_keys::secondary_emails_with(&user, &LEGACY_NORMALIZERS),
-                unique_keys::secondary_emails(&user),
-            );
+            let (old, new) =
+                (unique_keys::secondary_emails_with(&user, &LEGACY_NORMALIZERS), unique_keys::secondary_emails(&user));
             for text in old.iter().filter(|text| !new.contains(text)) {
                 db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?.execute(params![tenant, text, pk])?;
             }
@@ -73,11 +71,7 @@ fn users(db: &Db) -> rusqlite::Result<()> {
 }
 
 /// Rows whose documents are not all ASCII.
-fn non_ascii_rows(
-    db: &Db,
-    sql: &str,
-    params: &[&dyn rusqlite::ToSql],
-) -> rusqlite::Result<Vec<(i64, u32, String)>> {
+fn non_ascii_rows(db: &Db, sql: &str, params: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<(i64, u32, String)>> {
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map(params, read)?;
     rows.filter(|row| row.as_ref().map_or(true, |(.., doc)| !doc.is_ascii())).collect()

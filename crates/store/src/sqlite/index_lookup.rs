@@ -17,12 +17,8 @@ pub(super) fn lookup_statements(source: &IndexLookup) -> Vec<(&'static str, Vec<
             (sql::USER_NUMBERS_BY_SECONDARY_EMAIL.sqlite, vec![Value::Text(text.clone())])
         }
         IndexLookup::Id(user) => (sql::USER_NUMBERS_BY_ID.sqlite, vec![id(&user.0)]),
-        IndexLookup::Number(number) => {
-            (sql::USER_NUMBERS_BY_NUMBER.sqlite, vec![Value::Integer((*number).into())])
-        }
-        IndexLookup::Active(active) => {
-            (sql::USER_NUMBERS_BY_ACTIVE.sqlite, vec![Value::Integer((*active).into())])
-        }
+        IndexLookup::Number(number) => (sql::USER_NUMBERS_BY_NUMBER.sqlite, vec![Value::Integer((*number).into())]),
+        IndexLookup::Active(active) => (sql::USER_NUMBERS_BY_ACTIVE.sqlite, vec![Value::Integer((*active).into())]),
         IndexLookup::UpdatedRange(from, to) => {
             (sql::USER_NUMBERS_BY_UPDATED.sqlite, vec![Value::Integer(*from), Value::Integer(*to)])
         }
@@ -53,13 +49,7 @@ mod tests {
     }
 
     fn since(op: CompareOp) -> Filter {
-        Filter::Comparison(Comparison::new(
-            Field::Updated,
-            None,
-            op,
-            AttributeValue::Time(directory::Time(7)),
-            true,
-        ))
+        Filter::Comparison(Comparison::new(Field::Updated, None, op, AttributeValue::Time(directory::Time(7)), true))
     }
 
     /// What the engine says it will do for each filter that must use an index: searches, and never a scan.
@@ -98,8 +88,7 @@ mod tests {
             for (sql, bound) in lookup_statements(&source) {
                 let bound = std::iter::once(Value::Integer(1)).chain(bound);
                 let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-                let steps =
-                    statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
+                let steps = statement.query_map(params_from_iter(bound), |row| row.get::<_, String>(3)).unwrap();
                 for step in steps.map(Result::unwrap) {
                     assert!(!step.contains("SCAN"), "{name}: {step}");
                     looked_at += usize::from(step.contains("SEARCH"));
@@ -112,8 +101,7 @@ mod tests {
 
     #[test]
     fn what_no_index_serves_is_walked() {
-        let contains =
-            Comparison::new(Field::UserName, None, CompareOp::Contains, AttributeValue::text("a"), false);
+        let contains = Comparison::new(Field::UserName, None, CompareOp::Contains, AttributeValue::text("a"), false);
         assert_eq!(planned(Filter::Comparison(contains)), None);
         assert_eq!(planned(Filter::Not(Box::new(since(CompareOp::Equal)))), None);
         let either = vec![since(CompareOp::Equal), equal(Field::UserName, None, AttributeValue::text("a"))];

@@ -15,8 +15,7 @@ pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlit
     if query.predicates.is_empty() {
         return plain_page(db, tenant, query);
     }
-    let mut bound =
-        vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_index(query.kind)).into())];
+    let mut bound = vec![Value::Integer(tenant.0.into()), Value::Integer((1 + kind_index(query.kind)).into())];
     let sql: Cow<'static, str> = match plan_items(query) {
         Some(ItemIndexLookup::Ids(ids)) => {
             bound.extend(ids.iter().map(|id| Value::Blob(id.as_bytes().to_vec())));

@@ -66,8 +66,7 @@ impl StoreLock {
                 }
             };
             // Somebody may have removed the file in between: then it locks nobody out.
-            let is_named =
-                || file.metadata().is_ok_and(|file| Some((file.dev(), file.ino())) == identity(&name));
+            let is_named = || file.metadata().is_ok_and(|file| Some((file.dev(), file.ino())) == identity(&name));
             if let Some(is_alone) = is_alone.filter(|_| is_named()) {
                 return Ok(Some(Self { file, store, is_exclusive: is_alone }));
             }
@@ -111,9 +110,8 @@ impl StoreLock {
             return if is_same { Ok(()) } else { Err(SqliteOpenError::FileReplaced(self.store.clone())) };
         }
         let stored = session_without_wal(&self.store);
-        let is_own = known.is_none_or(|known| {
-            Some(known.file) == identity(&self.store) && known.sessions.contains(&stored)
-        });
+        let is_own =
+            known.is_none_or(|known| Some(known.file) == identity(&self.store) && known.sessions.contains(&stored));
         if self.has_wal() && !is_own {
             return Err(SqliteOpenError::ForeignWal(self.store.clone()));
         }

@@ -32,8 +32,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenErro
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     for (number, (name, sql)) in (1_u32..).zip(STEPS) {
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
-        let newest: Option<u32> =
-            step.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0)).map_err(broken)?;
+        let newest: Option<u32> = step.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get(0)).map_err(broken)?;
         if let Some(newest) = newest.filter(|newest| *newest > latest) {
             return Err(SqliteOpenError::Newer(path.into(), newest, latest));
         }

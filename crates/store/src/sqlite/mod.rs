@@ -41,10 +41,9 @@ use crate::page_builder::is_short_read;
 use crate::query_plan::is_short_item_read;
 use crate::{CheckReport, sql};
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
-    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
-    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey,
-    UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use readers::Readers;
 use shared_state::SharedState;
@@ -149,8 +148,7 @@ impl Sqlite {
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
-            let gone =
-                |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read was lost: {error}"));
+            let gone = |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read was lost: {error}"));
             let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {
@@ -192,11 +190,7 @@ impl Store for Sqlite {
         }
     }
 
-    fn members(
-        &self,
-        tenant: TenantNumber,
-        item: ItemId,
-    ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.scan(&self.list_permits, move |db| read::members(db, tenant, item))
     }
 
@@ -222,17 +216,11 @@ impl Store for Sqlite {
         self.read(read::tenants)
     }
 
-    fn connections_by_key_prefix(
-        &self,
-        prefix: [u8; 4],
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|db| read::connections_by_key_prefix(db, prefix))
     }
 
-    fn connections(
-        &self,
-        tenant: Option<TenantNumber>,
-    ) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
+    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|db| read::connections(db, tenant))
     }
 
@@ -251,19 +239,11 @@ impl Store for Sqlite {
         self.scan(&self.list_permits, move |db| events::after(db, after, limit))
     }
 
-    fn account(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-    ) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
+    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|db| read::account(db, tenant, user))
     }
 
-    fn tombstone(
-        &self,
-        tenant: TenantNumber,
-        by: UserKey,
-    ) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
+    fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|db| read::tombstone(db, tenant, &by))
     }
 

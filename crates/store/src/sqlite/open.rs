@@ -30,13 +30,7 @@ const QUICK_CHECK_LIMIT: u64 = 1 << 30;
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self {
-            cache_mib: 128,
-            max_pages: None,
-            memory_mapped: true,
-            read_timeout: None,
-            check_on_open: false,
-        }
+        Self { cache_mib: 128, max_pages: None, memory_mapped: true, read_timeout: None, check_on_open: false }
     }
 }
 
@@ -47,8 +41,8 @@ pub(super) fn open_writer(
 ) -> Result<(Connection, Option<StoreLock>), SqliteOpenError> {
     create_private_file(path)?;
     let lock = StoreLock::acquire(path, LockMode::Shared)?;
-    let opened = connect_and_migrate(path, options, lock.as_ref())
-        .and_then(|db| ensure_complete(&db, path).map(|()| db));
+    let opened =
+        connect_and_migrate(path, options, lock.as_ref()).and_then(|db| ensure_complete(&db, path).map(|()| db));
     downgrade_lock(opened, lock)
 }
 
@@ -102,10 +96,7 @@ pub(super) fn connect_and_migrate(
 }
 
 /// A connection that can write.
-pub(super) fn connect_read_write(
-    path: &Path,
-    options: &SqliteOptions,
-) -> Result<Connection, SqliteOpenError> {
+pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
     let broken = |error: rusqlite::Error| to_open_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

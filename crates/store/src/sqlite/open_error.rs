@@ -69,9 +69,7 @@ pub(super) fn to_open_error(path: &Path, error: &rusqlite::Error) -> SqliteOpenE
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             SqliteOpenError::ReadOnly(path.into(), error.to_string())
         }
-        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull) => {
-            SqliteOpenError::Io(path.into(), error.to_string())
-        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull) => SqliteOpenError::Io(path.into(), error.to_string()),
         _ => SqliteOpenError::Other(path.into(), error.to_string()),
     }
 }

@@ -4,8 +4,8 @@ use super::row_decode::{decode, id, optional};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use crate::{memberships, sql};
 use directory::{
-    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, PasswordHash, SecretString,
-    ServerSecret, SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, PasswordHash, SecretString, ServerSecret,
+    SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
@@ -15,9 +15,9 @@ use uuid::Uuid;
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;
     let found = match by {
-        UserKey::Id(id) => db
-            .prepare_cached(sql::USER_BY_ID.sqlite)?
-            .query_row(params![number, id.0.as_bytes()], user_from_row),
+        UserKey::Id(id) => {
+            db.prepare_cached(sql::USER_BY_ID.sqlite)?.query_row(params![number, id.0.as_bytes()], user_from_row)
+        }
         UserKey::Number(wanted) => {
             db.prepare_cached(sql::USER_BY_NUMBER.sqlite)?.query_row(params![number, wanted], user_from_row)
         }
@@ -26,18 +26,12 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
             if holder.as_ref().is_ok_and(|holder| unique_keys::has_former_login(holder, handle)) {
                 holder
             } else {
-                let former = optional(user_by_unique_key(
-                    db,
-                    number,
-                    FORMER_LOGINS,
-                    &unique_keys::former_login_key(handle),
-                ))?;
+                let former =
+                    optional(user_by_unique_key(db, number, FORMER_LOGINS, &unique_keys::former_login_key(handle)))?;
                 former.filter(|user| unique_keys::has_former_login(user, handle)).map_or(holder, Ok)
             }
         }
-        UserKey::ExternalId(id) => {
-            user_by_unique_key(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id))
-        }
+        UserKey::ExternalId(id) => user_by_unique_key(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id)),
     };
     let found = optional(found)?;
     let UserKey::Email(email) = by else { return Ok(found) };
@@ -53,26 +47,20 @@ fn user_by_unique_key(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::
 pub(super) fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
-    memberships::add_to_user(&mut user, memberships)
-        .map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
+    memberships::add_to_user(&mut user, memberships).map_err(|_| rusqlite::types::FromSqlError::InvalidType)?;
     Ok(user)
 }
 
 /// One item.
-pub(super) fn item(
-    db: &Db,
-    tenant: TenantNumber,
-    kind: ItemKind,
-    by: &ItemKey,
-) -> rusqlite::Result<Option<Item>> {
+pub(super) fn item(db: &Db, tenant: TenantNumber, kind: ItemKind, by: &ItemKey) -> rusqlite::Result<Option<Item>> {
     let (tenant, sort) = (tenant.0, 1 + kind_index(kind));
     let found = match by {
-        ItemKey::Id(id) => db
-            .prepare_cached(sql::ITEM_BY_ID.sqlite)?
-            .query_row(params![tenant, id.0.as_bytes(), sort], item_from_row),
-        ItemKey::Number(number) => db
-            .prepare_cached(sql::ITEM_BY_NUMBER.sqlite)?
-            .query_row(params![tenant, sort, number], item_from_row),
+        ItemKey::Id(id) => {
+            db.prepare_cached(sql::ITEM_BY_ID.sqlite)?.query_row(params![tenant, id.0.as_bytes(), sort], item_from_row)
+        }
+        ItemKey::Number(number) => {
+            db.prepare_cached(sql::ITEM_BY_NUMBER.sqlite)?.query_row(params![tenant, sort, number], item_from_row)
+        }
         ItemKey::Name(name) => db
             .prepare_cached(sql::ITEM_BY_NAME.sqlite)?
             .query_row(params![tenant, sort, Item::name_key(kind, name)], item_from_row),
@@ -94,8 +82,8 @@ pub(super) fn item_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
 pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
     let sql = sql::MEMBERS.sqlite;
     let mut statement = db.prepare_cached(sql)?;
-    let rows = statement
-        .query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
+    let rows =
+        statement.query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
     rows.collect()
 }
 
@@ -137,15 +125,11 @@ fn connection_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> 
 }
 
 pub(super) fn connections_by_key_prefix(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS_BY_KEY_PREFIX.sqlite)?
-        .query_map([prefix], connection_from_row)?
-        .collect()
+    db.prepare_cached(sql::CONNECTIONS_BY_KEY_PREFIX.sqlite)?.query_map([prefix], connection_from_row)?.collect()
 }
 
 pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS.sqlite)?
-        .query_map([tenant.map(|t| t.0)], connection_from_row)?
-        .collect()
+    db.prepare_cached(sql::CONNECTIONS.sqlite)?.query_map([tenant.map(|t| t.0)], connection_from_row)?.collect()
 }
 
 pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<Connection>> {
@@ -176,9 +160,9 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
         UserKey::Id(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_ID.sqlite)?
             .query_row(params![tenant.0, id.0.as_bytes()], tombstone_from_row),
-        UserKey::Number(number) => db
-            .prepare_cached(sql::TOMBSTONE_BY_NUMBER.sqlite)?
-            .query_row(params![tenant.0, number], tombstone_from_row),
+        UserKey::Number(number) => {
+            db.prepare_cached(sql::TOMBSTONE_BY_NUMBER.sqlite)?.query_row(params![tenant.0, number], tombstone_from_row)
+        }
         UserKey::ExternalId(id) => db
             .prepare_cached(sql::TOMBSTONE_BY_EXTERNAL_ID.sqlite)?
             .query_row(params![tenant.0, unique_keys::external_id_key(id)], tombstone_from_row),
@@ -201,12 +185,7 @@ pub(super) fn password_hashes(
     rows.collect()
 }
 
-pub(super) fn tombstones(
-    db: &Db,
-    tenant: TenantNumber,
-    after: u32,
-    limit: u32,
-) -> rusqlite::Result<Vec<Tombstone>> {
+pub(super) fn tombstones(db: &Db, tenant: TenantNumber, after: u32, limit: u32) -> rusqlite::Result<Vec<Tombstone>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_AFTER.sqlite)?;
     let rows = statement.query_map(params![tenant.0, after, limit], tombstone_from_row)?;
     rows.map(|row| row.map(|(_, stone)| stone)).collect()
@@ -241,9 +220,7 @@ pub(super) fn mails(
 ) -> rusqlite::Result<Vec<Mail>> {
     let Some(user) = user else {
         let mut statement = db.prepare_cached(sql::MAILS_OF_TENANT.sqlite)?;
-        return statement
-            .query_map(params![tenant.0, queued.0, id.as_bytes(), limit], mail_from_row)?
-            .collect();
+        return statement.query_map(params![tenant.0, queued.0, id.as_bytes(), limit], mail_from_row)?.collect();
     };
     let mut statement = db.prepare_cached(sql::MAILS_OF_USER.sqlite)?;
     statement.query_map(params![tenant.0, user.0.as_bytes(), limit], mail_from_row)?.collect()

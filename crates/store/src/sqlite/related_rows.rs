@@ -73,8 +73,7 @@ pub(super) fn replace_secondary_emails(
 ) -> ApplyResult {
     for gone in old.iter().filter(|text| !new.contains(text)) {
         expect_one_row(
-            db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?
-                .execute(params![tenant.0, gone, owner])?,
+            db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?.execute(params![tenant.0, gone, owner])?,
         )?;
     }
     for text in new.iter().filter(|text| !old.contains(text)) {
@@ -99,12 +98,8 @@ pub(super) fn row_or_stale(found: rusqlite::Result<i64>) -> ApplyResult<i64> {
 }
 
 pub(super) fn claim_key(db: &Db, tenant: TenantNumber, claim: &UniqueKey, owner: i64) -> ApplyResult {
-    let taken = db.prepare_cached(sql::ADD_UNIQUE_KEYS.sqlite)?.execute(params![
-        tenant.0,
-        claim.namespace,
-        claim.text,
-        owner
-    ]);
+    let taken =
+        db.prepare_cached(sql::ADD_UNIQUE_KEYS.sqlite)?.execute(params![tenant.0, claim.namespace, claim.text, owner]);
     map_constraint_error(taken.map(|_| 0), claim.field).map(|_| ())
 }
 

@@ -3,9 +3,7 @@
 use super::apply_error::ApplyError;
 use super::related_rows::add_user_relations;
 use super::tx_counters::TxCounters;
-use crate::archive::{
-    ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums,
-};
+use crate::archive::{ArchiveError, Chunk, Chunks, Entry, EntrySource, EventEntry, LinkedEvents, Origin, Sums};
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::unique_keys::{self, LOGINS, UniqueKey, kind_index};
 
@@ -25,11 +23,7 @@ pub(super) struct RestoreProgress {
 /// Whether a store is being filled.
 pub(super) fn restore_in_progress(db: &Db) -> rusqlite::Result<Option<RestoreProgress>> {
     db.query_row(sql::RESTORE_PROGRESS.sqlite, [], |row| {
-        Ok(RestoreProgress {
-            origin: row.get(0)?,
-            done: row.get::<_, i64>(1)?.unsigned_abs(),
-            sum: row.get(2)?,
-        })
+        Ok(RestoreProgress { origin: row.get(0)?, done: row.get::<_, i64>(1)?.unsigned_abs(), sum: row.get(2)? })
     })
     .optional()
 }
@@ -115,12 +109,7 @@ impl RebuiltChains {
     }
 }
 
-fn restore_chunk(
-    db: &Db,
-    chunk: Chunk,
-    keeps_links: bool,
-    chains: &mut RebuiltChains,
-) -> Result<(), ArchiveError> {
+fn restore_chunk(db: &Db, chunk: Chunk, keeps_links: bool, chains: &mut RebuiltChains) -> Result<(), ArchiveError> {
     for linked in chunk.history {
         events(db, linked, keeps_links, chains)?;
     }
@@ -268,12 +257,7 @@ fn restore_user(
     })
 }
 
-fn events(
-    db: &Db,
-    linked: LinkedEvents,
-    keeps_links: bool,
-    chains: &mut RebuiltChains,
-) -> Result<(), ArchiveError> {
+fn events(db: &Db, linked: LinkedEvents, keeps_links: bool, chains: &mut RebuiltChains) -> Result<(), ArchiveError> {
     for (event, digest) in linked.events {
         chains.follow(&event, &digest);
         let made = chains.0.get(&event.tenant).map(|(_, link)| *link);

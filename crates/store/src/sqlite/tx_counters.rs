@@ -112,18 +112,10 @@ impl TxCounters {
 
     /// The time of a change that is carried out now: as it was decided, or later than everything that can be read already, so
     /// that nobody who reads what was modified since then misses it.
-    pub(super) fn effective_time(
-        &mut self,
-        db: &Connection,
-        tenant: u32,
-        decided: Time,
-    ) -> rusqlite::Result<Time> {
+    pub(super) fn effective_time(&mut self, db: &Connection, tenant: u32, decided: Time) -> rusqlite::Result<Time> {
         let newest = match self.newest_event_times.get(&tenant) {
             Some(newest) => *newest,
-            None => db
-                .prepare_cached(sql::NEWEST_TIME.sqlite)?
-                .query_row([tenant], |row| row.get(0))
-                .optional()?,
+            None => db.prepare_cached(sql::NEWEST_TIME.sqlite)?.query_row([tenant], |row| row.get(0)).optional()?,
         };
         let time = crate::guards::commit_time(decided, newest.map(Time));
         self.newest_event_times.insert(tenant, newest.max(Some(time.0)));

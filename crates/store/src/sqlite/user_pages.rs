@@ -44,9 +44,8 @@ fn scan_all(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Resul
     let begun = Instant::now();
     loop {
         check_time(begun)?;
-        let rows: Vec<User> = statement
-            .query_map(params![tenant.0, next, SCAN_STEP], user_from_row)?
-            .collect::<rusqlite::Result<_>>()?;
+        let rows: Vec<User> =
+            statement.query_map(params![tenant.0, next, SCAN_STEP], user_from_row)?.collect::<rusqlite::Result<_>>()?;
         let Some(end) = rows.last() else { break };
         next = end.number.saturating_add(1);
         for user in rows {
@@ -98,27 +97,19 @@ fn with_tenant(tenant: TenantNumber, bound: Vec<Value>) -> Vec<Value> {
 }
 
 /// A page of exactly those an index finds: counted and cut in the index, so that only the page itself is read.
-fn exact_page(
-    db: &Db,
-    tenant: TenantNumber,
-    query: &UserQuery,
-    source: &IndexLookup,
-) -> rusqlite::Result<Page<User>> {
+fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLookup) -> rusqlite::Result<Page<User>> {
     let _view = db.unchecked_transaction()?;
     let statements = lookup_statements(source);
     let Some((numbers, bound)) = statements.first() else {
         return Ok(Page { rows: Vec::new(), total: 0, offset: 0 });
     };
     let bound = with_tenant(tenant, bound.clone());
-    let with = |more: &[i64]| -> Vec<Value> {
-        bound.iter().cloned().chain(more.iter().map(|n| Value::Integer(*n))).collect()
-    };
+    let with =
+        |more: &[i64]| -> Vec<Value> { bound.iter().cloned().chain(more.iter().map(|n| Value::Integer(*n))).collect() };
     let below = sql::count_below_sql(numbers, bound.len());
     let count = |number: i64| -> rusqlite::Result<u64> {
         let mut statement = db.prepare_cached(&below)?;
-        statement
-            .query_row(params_from_iter(with(&[number])), |row| row.get::<_, i64>(0))
-            .map(i64::unsigned_abs)
+        statement.query_row(params_from_iter(with(&[number])), |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
     };
     let (is_backward, place) = match &query.boundary {
         None => (false, -1),
@@ -175,9 +166,8 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
     )?;
     let Some(begin) = begin else { return Ok(nothing) };
     let mut statement = db.prepare_cached(sql::USERS_FROM.sqlite)?;
-    let rows = statement
-        .query_map(params![tenant.0, begin, query.limit], user_from_row)?
-        .collect::<rusqlite::Result<_>>()?;
+    let rows =
+        statement.query_map(params![tenant.0, begin, query.limit], user_from_row)?.collect::<rusqlite::Result<_>>()?;
     Ok(Page { rows, total, offset: skip })
 }
 
@@ -185,9 +175,8 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
 fn page_backward(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusqlite::Result<Page<User>> {
     let blocks = blocks(db, tenant)?;
     let mut statement = db.prepare_cached(sql::USERS_BELOW.sqlite)?;
-    let mut rows: Vec<User> = statement
-        .query_map(params![tenant.0, number, limit], user_from_row)?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut rows: Vec<User> =
+        statement.query_map(params![tenant.0, number, limit], user_from_row)?.collect::<rusqlite::Result<_>>()?;
     rows.reverse();
     let before = rows.first().map_or(Ok(0), |first| rank(db, tenant, &blocks, first.number))?;
     Ok(Page { rows, total: blocks.iter().map(|(_, live)| live).sum(), offset: before })
@@ -196,8 +185,7 @@ fn page_backward(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusq
 /// How many live in each block of numbers.
 fn blocks(db: &Db, tenant: TenantNumber) -> rusqlite::Result<Vec<(u32, u64)>> {
     let mut statement = db.prepare_cached(sql::BLOCK_COUNTS.sqlite)?;
-    let rows =
-        statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let rows = statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     rows.collect()
 }
 
@@ -206,7 +194,6 @@ fn rank(db: &Db, tenant: TenantNumber, blocks: &[(u32, u64)], number: u32) -> ru
     let block = block_of(number);
     let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();
     let bound = params![tenant.0, block * BLOCK_SIZE, number];
-    let within: i64 =
-        db.prepare_cached(sql::COUNT_USERS_IN_RANGE.sqlite)?.query_row(bound, |row| row.get(0))?;
+    let within: i64 = db.prepare_cached(sql::COUNT_USERS_IN_RANGE.sqlite)?.query_row(bound, |row| row.get(0))?;
     Ok(below + within.unsigned_abs())
 }

@@ -38,10 +38,8 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let figures = Arc::new(WriterMetrics::default());
         let queue = Arc::new(Mutex::new(Some(sender)));
-        let writing =
-            WriterThread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
-        let thread =
-            std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
+        let writing = WriterThread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
+        let thread = std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
         let watch = StoreMonitor::start(Arc::clone(opened), Arc::clone(&figures), Arc::clone(&queue))?;
         let (thread, watch) = (Mutex::new(Some(thread)), Mutex::new(Some(watch)));
         Ok(Self { queue, thread, monitor: watch, metrics: figures })
@@ -168,8 +166,7 @@ impl WriterThread {
             let mut batch = WriteBatch::default();
             // A panic in one batch is a refusal of that batch and never the end of the writer.
             let caught = AssertUnwindSafe(|| self.write(first, &mut queue, &mut batch));
-            let panicked =
-                |_| Err(BatchError::RolledBack(CommitError::Internal("a write panicked".into()), None));
+            let panicked = |_| Err(BatchError::RolledBack(CommitError::Internal("a write panicked".into()), None));
             let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
             if written.is_err() && !batch.has_begun {
                 // No transaction can begin: the others that wait get the same error now.
@@ -371,8 +368,7 @@ impl WriterThread {
         }
         let emptied = self.db.busy_handler(None::<fn(i32) -> bool>).and_then(|()| checkpoint(&self.db));
         if let Err(error) = emptied
-            && let Some(obstacle) =
-                obstacle_of(&error).filter(|obstacle| *obstacle != UnwritableReason::Locked)
+            && let Some(obstacle) = obstacle_of(&error).filter(|obstacle| *obstacle != UnwritableReason::Locked)
         {
             tracing::error!(%error, "the log was not written back");
             self.opened.set_obstacle(obstacle);

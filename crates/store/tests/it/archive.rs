@@ -19,9 +19,7 @@ enum StoreLocation {
 
 impl StoreLocation {
     fn database() -> Self {
-        Self::Database(Box::new(
-            DatabaseUrl::parse(&testkit::postgres::create_database(), None).expect("an address"),
-        ))
+        Self::Database(Box::new(DatabaseUrl::parse(&testkit::postgres::create_database(), None).expect("an address")))
     }
 
     fn name(&self) -> &'static str {
@@ -31,9 +29,7 @@ impl StoreLocation {
     fn open(&self) -> Arc<dyn Store> {
         match self {
             Self::File(path) => Arc::new(Sqlite::open(path, &SqliteOptions::default()).expect("a store")),
-            Self::Database(address) => {
-                Arc::new(Postgres::open(address, &test_stores::options()).expect("a store"))
-            }
+            Self::Database(address) => Arc::new(Postgres::open(address, &test_stores::options()).expect("a store")),
         }
     }
 
@@ -184,8 +180,7 @@ fn visible_state(place: &StoreLocation) -> String {
             let gone = directory.deleted_users(&caller, 0, 1000).await.expect("read");
             text += &format!("{people:?}\n{gone:?}\n");
         }
-        text +=
-            &format!("{:?}\n", directory.events(directory::EventPosition(0), 10_000).await.expect("read"));
+        text += &format!("{:?}\n", directory.events(directory::EventPosition(0), 10_000).await.expect("read"));
         for (_, chain) in directory.verify_chain(None).await.expect("read") {
             assert_eq!(chain.broken_at, None);
         }
@@ -205,10 +200,7 @@ async fn next_changes(directory: &Directory) -> String {
     for number in 1..20 {
         let back = Command::RestoreUser(directory::UserKey::Number(number));
         let back = directory.run(&caller, back).await;
-        text += &format!(
-            "{:?}\n",
-            back.map(|done| (done.users[0].user_name.clone(), done.users[0].groups.clone()))
-        );
+        text += &format!("{:?}\n", back.map(|done| (done.users[0].user_name.clone(), done.users[0].groups.clone())));
     }
     text
 }
@@ -250,10 +242,7 @@ fn round_trip(seed: u64) {
     assert_eq_diff!(source.dump(), copy.dump());
     let wanted = visible_state(&source);
     for place in [database, back, copy] {
-        assert_eq_diff!(
-            visible_state(&place).lines().collect::<Vec<_>>(),
-            wanted.lines().collect::<Vec<_>>()
-        );
+        assert_eq_diff!(visible_state(&place).lines().collect::<Vec<_>>(), wanted.lines().collect::<Vec<_>>());
     }
 }
 
@@ -348,16 +337,13 @@ fn older_stores_are_not_modified() {
     db.execute_batch(forget).expect("done");
     testkit::postgres::query(&url, forget);
     let steps = || {
-        let of_file: u32 =
-            db.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).expect("counted");
+        let of_file: u32 = db.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).expect("counted");
         (of_file, testkit::postgres::query(&url, "SELECT count(*) FROM migrations"))
     };
     let mut nothing = |_| Ok(());
     for place in [&old, &database] {
         let said = match place {
-            StoreLocation::File(path) => {
-                Sqlite::dump(path, None, &mut nothing).expect_err("older").to_string()
-            }
+            StoreLocation::File(path) => Sqlite::dump(path, None, &mut nothing).expect_err("older").to_string(),
             StoreLocation::Database(address) => {
                 let options = test_stores::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();
@@ -390,10 +376,7 @@ fn a_broken_history_is_not_fixed() {
     let store = same.open();
     let directory = fakes::directory(store);
     let chains = runtime().block_on(directory.verify_chain(None)).expect("read");
-    assert!(
-        chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))),
-        "{chains:?}"
-    );
+    assert!(chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))), "{chains:?}");
 }
 
 /// Only whole entries are read.

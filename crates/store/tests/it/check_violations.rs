@@ -1,9 +1,7 @@
 //! `check` finds each invariant that was violated by hand, on both engines.
 
 use crate::test_stores::{options, postgres};
-use directory::{
-    Caller, Command, Field, FieldUpdate, OrganizationRef, Store, TenantNumber, TypedValue, UserKey,
-};
+use directory::{Caller, Command, Field, FieldUpdate, OrganizationRef, Store, TenantNumber, TypedValue, UserKey};
 use std::path::Path;
 use std::sync::Arc;
 use store::{DatabaseUrl, Postgres, Sqlite, SqliteOptions};
@@ -62,21 +60,13 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
         "UPDATE tombstones SET external_key = 'other'",
         "columns of deleted user 4",
     ),
-    (
-        "UPDATE tombstones SET number = 1",
-        "UPDATE tombstones SET number = 1",
-        "number 1 is a user and a deleted user",
-    ),
+    ("UPDATE tombstones SET number = 1", "UPDATE tombstones SET number = 1", "number 1 is a user and a deleted user"),
     (
         "UPDATE items SET number = 77 WHERE kind = 3",
         "UPDATE items SET number = 77 WHERE kind = 3",
         "columns of organization 77",
     ),
-    (
-        "UPDATE counters SET last = 1 WHERE sort = 0",
-        "UPDATE counters SET last = 1 WHERE sort = 0",
-        "was not given yet",
-    ),
+    ("UPDATE counters SET last = 1 WHERE sort = 0", "UPDATE counters SET last = 1 WHERE sort = 0", "was not given yet"),
     (
         "UPDATE blocks SET live = live + 1",
         "UPDATE counted SET live = live + 1; UPDATE blocks SET live = live + 1",
@@ -159,8 +149,7 @@ fn a_check_finds_each_violation_on_postgres() {
         let damage = check();
         assert!(damage.contains(found), "{statement}: {damage}");
         for table in tables {
-            let put_back =
-                format!("TRUNCATE {table} CASCADE; INSERT INTO {table} SELECT * FROM kept_{table}");
+            let put_back = format!("TRUNCATE {table} CASCADE; INSERT INTO {table} SELECT * FROM kept_{table}");
             query(&url, &format!("SET session_replication_role = replica; {put_back}"));
         }
         // TRUNCATE CASCADE reaches tables that come earlier.

@@ -20,15 +20,14 @@ fn events_agree_about_memberships() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let url = create_database();
     let stores = [Arc::new(postgres(&url)), Arc::new(postgres(&url))];
-    let [one, other] = stores.clone().map(|store| {
-        Directory::new(store, Arc::new(StepClock::default()), Arc::new(UniqueIds), Arc::new(PlainHasher))
-    });
+    let [one, other] = stores
+        .clone()
+        .map(|store| Directory::new(store, Arc::new(StepClock::default()), Arc::new(UniqueIds), Arc::new(PlainHasher)));
     runtime.expect("a runtime").block_on(async {
         let caller = create_tenant(&one, "One").await;
         let edit = GroupEdit { name: FieldUpdate::Set("Red".into()), ..GroupEdit::default() };
         let group = one.run(&caller, Command::CreateGroup(edit)).await.expect("added").items[0].id();
-        let user =
-            one.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added").users[0].id;
+        let user = one.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added").users[0].id;
         for round in 0..ROUNDS {
             let changed = one.run(&caller, rename(user, round));
             let moved = other.run(&caller, set_membership(group, user, round % 2 == 0));

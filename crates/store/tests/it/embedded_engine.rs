@@ -1,9 +1,8 @@
 //! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
 
 use directory::{
-    AccountEdit, AttributeValue, Caller, Change, Command, CommitError, CompareOp, Comparison, DirectoryError,
-    Field, FieldUpdate, Filter, Labels, Mutation, Store, TenantEdit, Time, User, UserId, UserKey,
-    UserPredicate, UserQuery,
+    AccountEdit, AttributeValue, Caller, Change, Command, CommitError, CompareOp, Comparison, DirectoryError, Field,
+    FieldUpdate, Filter, Labels, Mutation, Store, TenantEdit, Time, User, UserId, UserKey, UserPredicate, UserQuery,
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -56,8 +55,7 @@ fn a_full_disk_is_reported_and_damages_nothing() {
     let directory = fakes::directory_with_ids_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
         let caller = Caller::operator(directory::TenantNumber(1));
-        let page =
-            directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
+        let page = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
         assert_eq!(page.total, acknowledged.len() as u64);
         directory.run(&caller, Command::CreateUser(new_user("again@x.y"))).await.expect("written");
     });
@@ -67,11 +65,14 @@ fn a_full_disk_is_reported_and_damages_nothing() {
 fn foreign_files_are_rejected_untouched() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = folder.path().join("notes.txt");
-    fs::write(&text, "these are somebody's notes, and they are longer than a hundred bytes so that SQLite looks at them. Well.").expect("written");
+    fs::write(
+        &text,
+        "these are somebody's notes, and they are longer than a hundred bytes so that SQLite looks at them. Well.",
+    )
+    .expect("written");
     let other = folder.path().join("other.db");
     let db = rusqlite::Connection::open(&other).expect("made");
-    db.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup');")
-        .expect("filled");
+    db.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup');").expect("filled");
     drop(db);
     for path in [&text, &other] {
         let before = fs::read(path).expect("read");
@@ -108,10 +109,7 @@ fn a_damaged_file_is_reported() {
     runtime().block_on(async {
         let caller = create_tenant(&directory, "One").await;
         for n in 0..200 {
-            directory
-                .run(&caller, Command::CreateUser(new_user(&format!("{n}@x.y"))))
-                .await
-                .expect("written");
+            directory.run(&caller, Command::CreateUser(new_user(&format!("{n}@x.y")))).await.expect("written");
         }
     });
     store.close();
@@ -186,10 +184,7 @@ fn a_store_of_the_first_schema_is_migrated() {
             assert_eq!(directory.users(&caller, query).await.expect("read").total, 1, "{test:?}");
         }
         let edit = new_user("b@x.y");
-        directory
-            .run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit })
-            .await
-            .expect("changed");
+        directory.run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit }).await.expect("changed");
         directory.run(&caller, Command::CreateUser(new_user("a@x.y"))).await.expect("the e-mail is free");
     });
 }
@@ -255,9 +250,6 @@ fn a_tenant_document_with_unknown_members_can_be_changed() {
         let receipt = directory.update_tenant(&caller, edit.clone()).await.expect("changed");
         assert_eq!(receipt.tenant.expect("a tenant").version, 1);
         let edit = TenantEdit { sender_name: FieldUpdate::Clear, ..edit };
-        assert_eq!(
-            directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("one").version,
-            2
-        );
+        assert_eq!(directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("one").version, 2);
     });
 }

@@ -2,9 +2,9 @@
 
 use crate::test_stores::{self, FreshStores};
 use directory::{
-    AttributeValue, Caller, Command, CompareOp, Comparison, Directory, DirectoryError, EventPosition,
-    ExposeSecret, Field, FieldErrorKind, Filter, ItemKind, ItemQuery, Labels, PageBoundary, Sort, SortKey,
-    Status, Store, Time, User, UserKey, UserPredicate, UserQuery,
+    AttributeValue, Caller, Command, CompareOp, Comparison, Directory, DirectoryError, EventPosition, ExposeSecret,
+    Field, FieldErrorKind, Filter, ItemKind, ItemQuery, Labels, PageBoundary, Sort, SortKey, Status, Store, Time, User,
+    UserKey, UserPredicate, UserQuery,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -52,8 +52,7 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
         let left = left.expect("read");
         assert_eq_diff!(left, right.expect("read"), "{query:?}");
         for query in with_boundaries(&query, &left.rows) {
-            let (left, right) =
-                (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
+            let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
             assert_eq_diff!(left.expect("read"), right.expect("read"), "{query:?}");
         }
     }
@@ -68,8 +67,7 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
             assert_eq_diff!(left, right.expect("read"));
             for after in [0, 1, 3, 7] {
                 let some = b.members_after(&caller, item.id(), after, 2).await.expect("read");
-                let wanted: Vec<_> =
-                    left.iter().filter(|(_, number)| *number > after).take(2).copied().collect();
+                let wanted: Vec<_> = left.iter().filter(|(_, number)| *number > after).take(2).copied().collect();
                 assert_eq!(some, wanted);
                 assert_eq!(a.members_after(&caller, item.id(), after, 2).await.expect("read"), wanted);
             }
@@ -122,10 +120,7 @@ async fn compare_accounts(
     }
     let chain = b.verify_chain(None).await.expect("read").remove(&caller.tenant).expect("events");
     let own = a.verify_chain(None).await.expect("read").remove(&caller.tenant).expect("events");
-    assert_eq!(
-        (chain.broken_at, chain.unchained_events, chain.verified_events),
-        (None, 0, own.verified_events)
-    );
+    assert_eq!((chain.broken_at, chain.unchained_events, chain.verified_events), (None, 0, own.verified_events));
 }
 
 async fn all_items(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<directory::Item> {
@@ -151,6 +146,7 @@ fn with_boundaries(query: &UserQuery, people: &[User]) -> Vec<UserQuery> {
     bounds.map(|bound| UserQuery { boundary: Some(bound), offset: 0, limit: 2, ..query.clone() }).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one query after the other")]
 fn sample_queries() -> Vec<UserQuery> {
     let some_id = uuid::Uuid::from_u128(5).to_string();
     let with = |tests: Vec<UserPredicate>| UserQuery { predicates: tests, limit: 50, ..UserQuery::default() };
@@ -187,30 +183,10 @@ fn sample_queries() -> Vec<UserQuery> {
             CompareOp::Equal,
             AttributeValue::text("bob@example.com"),
         ))),
-        filter_query(Filter::Comparison(test(
-            Field::ExternalId,
-            None,
-            CompareOp::Equal,
-            AttributeValue::text("Ann"),
-        ))),
-        filter_query(Filter::Comparison(test(
-            Field::Active,
-            None,
-            CompareOp::Equal,
-            AttributeValue::Bool(true),
-        ))),
-        filter_query(Filter::Comparison(test(
-            Field::Active,
-            None,
-            CompareOp::Equal,
-            AttributeValue::Bool(false),
-        ))),
-        filter_query(Filter::Comparison(test(
-            Field::Updated,
-            None,
-            CompareOp::Greater,
-            AttributeValue::Time(MIDDLE),
-        ))),
+        filter_query(Filter::Comparison(test(Field::ExternalId, None, CompareOp::Equal, AttributeValue::text("Ann")))),
+        filter_query(Filter::Comparison(test(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(true)))),
+        filter_query(Filter::Comparison(test(Field::Active, None, CompareOp::Equal, AttributeValue::Bool(false)))),
+        filter_query(Filter::Comparison(test(Field::Updated, None, CompareOp::Greater, AttributeValue::Time(MIDDLE)))),
         filter_query(Filter::Comparison(test(
             Field::Updated,
             None,
@@ -233,12 +209,7 @@ fn sample_queries() -> Vec<UserQuery> {
             Field::Emails,
             Box::new(Filter::All(vec![
                 Filter::Comparison(test(Field::Kind, None, CompareOp::Equal, AttributeValue::text("work"))),
-                Filter::Comparison(test(
-                    Field::Value,
-                    None,
-                    CompareOp::Equal,
-                    AttributeValue::text("ann@example.com"),
-                )),
+                Filter::Comparison(test(Field::Value, None, CompareOp::Equal, AttributeValue::text("ann@example.com"))),
             ])),
         )),
         filter_query(Filter::All(vec![
@@ -246,12 +217,7 @@ fn sample_queries() -> Vec<UserQuery> {
             Filter::Comparison(test(Field::GivenName, None, CompareOp::Present, AttributeValue::Bool(true))),
         ])),
         filter_query(Filter::Any(vec![
-            Filter::Comparison(test(
-                Field::UserName,
-                None,
-                CompareOp::Equal,
-                AttributeValue::text("bob@example.com"),
-            )),
+            Filter::Comparison(test(Field::UserName, None, CompareOp::Equal, AttributeValue::text("bob@example.com"))),
             Filter::Comparison(test(Field::Number, None, CompareOp::Equal, AttributeValue::Integer(3))),
         ])),
         filter_query(Filter::Not(Box::new(Filter::Comparison(test(

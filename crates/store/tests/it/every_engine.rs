@@ -2,8 +2,8 @@
 
 use crate::test_stores::{self, FreshStores};
 use directory::{
-    Command, DepartmentRef, DirectoryError, FieldUpdate, ItemKey, ItemKind, ItemQuery, OrganizationRef,
-    Status, StatusChange, Store, UserKey, UserQuery,
+    Command, DepartmentRef, DirectoryError, FieldUpdate, ItemKey, ItemKind, ItemQuery, OrganizationRef, Status,
+    StatusChange, Store, UserKey, UserQuery,
 };
 use std::sync::Arc;
 use std::task::Poll;
@@ -63,11 +63,7 @@ fn check_hang_up(store: Arc<dyn Store>) {
         })
         .await
         .expect("nothing stands still");
-        let total = directory
-            .users(&caller, UserQuery { limit: 1, ..UserQuery::default() })
-            .await
-            .expect("read")
-            .total;
+        let total = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
         assert!(total > 250, "{total} of 302 were queued before their callers left");
         let begun = std::time::Instant::now();
         while directory.health().await.expect("healthy").queued_changes > 0 {
@@ -101,8 +97,7 @@ fn check_parallel_creates(store: Arc<dyn Store>) {
             let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
             assert_eq!(made.total, 20, "each place once");
         }
-        let first =
-            directory.item(&caller, ItemKind::Organization, ItemKey::Name("organisation 3".into())).await;
+        let first = directory.item(&caller, ItemKind::Organization, ItemKey::Name("organisation 3".into())).await;
         let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
         assert_eq!(members.len(), 3, "an organisation knows its people");
     });

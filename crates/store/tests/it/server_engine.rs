@@ -3,8 +3,8 @@
 
 use crate::test_stores::{options, postgres};
 use directory::{
-    Caller, Command, Directory, DirectoryError, EventPosition, Field, FieldUpdate, ItemKey, ItemKind,
-    OrganizationRef, Store, TenantNumber, UnwritableReason, UserKey, UserQuery,
+    Caller, Command, Directory, DirectoryError, EventPosition, Field, FieldUpdate, ItemKey, ItemKind, OrganizationRef,
+    Store, TenantNumber, UnwritableReason, UserKey, UserQuery,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +20,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// A directory as one of several processes has it.
 fn new_process_directory(store: Postgres) -> Directory {
-    Directory::new(
-        Arc::new(store),
-        Arc::new(StepClock::default()),
-        Arc::new(UniqueIds),
-        Arc::new(PlainHasher),
-    )
+    Directory::new(Arc::new(store), Arc::new(StepClock::default()), Arc::new(UniqueIds), Arc::new(PlainHasher))
 }
 
 async fn create_user(directory: &Directory, caller: &Caller, email: &str) -> u32 {
@@ -52,7 +47,8 @@ fn a_migration_waits_for_an_expired_lease() {
         &url,
         "CREATE TABLE leases (name TEXT PRIMARY KEY, holder UUID NOT NULL, until TIMESTAMPTZ NOT NULL, value BIGINT NOT NULL)",
     );
-    let killed = "INSERT INTO leases VALUES ('migrations', gen_random_uuid(), clock_timestamp() + INTERVAL '1 second', 0)
+    let killed =
+        "INSERT INTO leases VALUES ('migrations', gen_random_uuid(), clock_timestamp() + INTERVAL '1 second', 0)
         RETURNING until";
     let until = query(&url, killed);
     drop(postgres(&url));
@@ -98,11 +94,7 @@ fn numbers_continue_after_a_restart_without_duplicates() {
         }
         drop(first);
         let (second, third) = (new_process_directory(postgres(&url)), new_process_directory(postgres(&url)));
-        assert_eq!(
-            create_user(&second, &caller, "b@x.y").await,
-            6,
-            "what the first one had and did not give"
-        );
+        assert_eq!(create_user(&second, &caller, "b@x.y").await, 6, "what the first one had and did not give");
         let mut given = BTreeSet::new();
         for n in 0..200 {
             let by = if n % 3 == 0 { &third } else { &second };
@@ -126,14 +118,12 @@ fn the_negative_cache_sees_organizations_of_other_processes() {
         let wanted = OrganizationRef { name: Some("Late".into()), ..OrganizationRef::default() };
         edit.organization = FieldUpdate::Set(wanted);
         there.run(&caller, Command::CreateUser(edit)).await.expect("added");
-        let late =
-            there.item(&caller, ItemKind::Organization, ItemKey::Name("Late".into())).await.expect("there");
+        let late = there.item(&caller, ItemKind::Organization, ItemKey::Name("Late".into())).await.expect("there");
         let domains = directory::OrganizationEdit {
             domains: FieldUpdate::Set(vec!["late.example".into()]),
             ..directory::OrganizationEdit::default()
         };
-        let change =
-            Command::UpdateOrganizations { organizations: vec![ItemKey::Id(late.id())], edit: domains };
+        let change = Command::UpdateOrganizations { organizations: vec![ItemKey::Id(late.id())], edit: domains };
         there.run(&caller, change).await.expect("changed");
         create_user(&here, &caller, "new@late.example").await;
         let user = here.user(&caller, UserKey::Email("new@late.example".into())).await.expect("there");
@@ -145,8 +135,7 @@ fn the_negative_cache_sees_organizations_of_other_processes() {
 fn competing_creates_of_one_login_produce_one_event() {
     let url = create_database();
     runtime().block_on(async {
-        let directories =
-            [new_process_directory(postgres(&url)), new_process_directory(postgres(&url))].map(Arc::new);
+        let directories = [new_process_directory(postgres(&url)), new_process_directory(postgres(&url))].map(Arc::new);
         let caller = create_tenant(&directories[0], "One").await;
         let mut won = 0;
         for n in 0..100 {
@@ -175,9 +164,7 @@ fn competing_creates_of_one_login_produce_one_event() {
         assert_eq!(positions, wanted, "the tenant and a hundred people");
     });
     assert_eq!(
-        Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options())
-            .expect("read")
-            .errors,
+        Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options()).expect("read").errors,
         [""; 0]
     );
 }
@@ -195,11 +182,8 @@ fn a_check_finds_inconsistencies() {
         // Whoever asks for the history has everything sealed.
         assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
     });
-    let check = || {
-        Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options())
-            .expect("read")
-            .errors
-    };
+    let check =
+        || Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options()).expect("read").errors;
     assert_eq!(check(), [""; 0]);
     query(&url, "DELETE FROM claims WHERE owner = 2");
     query(&url, "UPDATE blocks SET live = live + 1");
@@ -266,25 +250,24 @@ fn lookups_use_indexes_as_the_store_grows() {
 #[test]
 fn tls_works_and_verifies_certificates() {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let (cluster, trusted) =
-        testkit::postgres::Cluster::with_tls(&pair.cert.pem(), &pair.signing_key.serialize_pem());
+    let (cluster, trusted) = testkit::postgres::Cluster::with_tls(&pair.cert.pem(), &pair.signing_key.serialize_pem());
     let url = cluster.create_database().replace("127.0.0.1", "localhost");
     let at = |parameters: &str| DatabaseUrl::parse(&format!("{url}?{parameters}"), None).expect("an address");
     let roots = trusted.display();
-    let store = Postgres::open(&at(&format!("sslmode=verify-full&sslrootcert={roots}")), &options())
-        .expect("a store");
+    let store = Postgres::open(&at(&format!("sslmode=verify-full&sslrootcert={roots}")), &options()).expect("a store");
     let directory = fakes::directory(Arc::new(store));
     runtime().block_on(async {
         let caller = create_tenant(&directory, "One").await;
         assert_eq!(create_user(&directory, &caller, "a@x.y").await, 1);
     });
-    let seen = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'muster'";
+    let seen =
+        "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'muster'";
     assert_eq!(query(&cluster.url("postgres"), seen), "t");
     drop(directory);
     // A name that is not in it, and nobody who vouches for it.
     let elsewhere = url.replace("localhost", "127.0.0.1");
-    let wrong = DatabaseUrl::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None)
-        .expect("an address");
+    let wrong =
+        DatabaseUrl::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None).expect("an address");
     assert!(Postgres::open(&wrong, &options()).is_err());
     assert!(Postgres::open(&at("sslmode=require"), &options()).is_err());
 }
@@ -360,14 +343,8 @@ fn a_database_is_held_only_when_no_process_writes_to_it() {
             ON CONFLICT (name) DO UPDATE SET until = excluded.until RETURNING name";
         query(&url, held);
         let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await;
-        assert!(
-            matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("move")),
-            "{refused:?}"
-        );
-        assert_eq!(
-            second.health().await.expect("it answers").unwritable_reason,
-            Some(UnwritableReason::Restoring)
-        );
+        assert!(matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("move")), "{refused:?}");
+        assert_eq!(second.health().await.expect("it answers").unwritable_reason, Some(UnwritableReason::Restoring));
         assert_eq!(query(&url, "SELECT count(*) FROM tenants"), "1");
         query(&url, "DELETE FROM holds RETURNING name");
         directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await.expect("written");

@@ -1,4 +1,4 @@
-//! FreshStores stores of every engine.
+//! `FreshStores` stores of every engine.
 
 use directory::Store;
 use std::cell::Cell;

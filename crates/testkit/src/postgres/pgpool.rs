@@ -19,8 +19,7 @@ impl Pgpool {
         for _ in 0..5 {
             let (port, control) = (free_port(), free_port());
             let file = keeper.folder().join("pgpool.conf");
-            std::fs::write(&file, settings(primary, standby, (port, control), keeper.folder()))
-                .expect("written");
+            std::fs::write(&file, settings(primary, standby, (port, control), keeper.folder())).expect("written");
             let file = file.to_str().expect("a path in UTF-8");
             let answers = || TcpStream::connect(("127.0.0.1", port)).is_ok();
             if keeper.start(Path::new("pgpool"), &["-n", "-f", file], answers) {

@@ -55,8 +55,7 @@ impl ProcessGuard {
     pub(super) fn give_to_server_user(&self, file: &Path) {
         std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
         let owner = std::fs::metadata(&self.folder).expect("a folder");
-        let (user, group) =
-            (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+        let (user, group) = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
         std::os::unix::fs::chown(file, Some(user), Some(group)).expect("given");
     }
 

@@ -41,8 +41,7 @@ impl ProxiedConnection {
 
     /// Everything the client says, from its first message on, until it ends.
     pub(super) fn forward_requests(&self, shared: &Shared, startup: &[u8]) {
-        if self.try_forward_requests(shared, startup).is_err() && !self.is_client_gone.load(Ordering::SeqCst)
-        {
+        if self.try_forward_requests(shared, startup).is_err() && !self.is_client_gone.load(Ordering::SeqCst) {
             self.disconnect();
         }
     }

@@ -43,8 +43,9 @@ pub(super) fn find_part(raw: &str, wanted: &str) -> Option<String> {
             let bytes = STANDARD.decode(text).expect("the part is in base64 as it says");
             String::from_utf8(bytes).expect("the part is text in UTF-8")
         }
-        "quoted-printable" => String::from_utf8(decode_quoted_printable(&remove_soft_breaks(body)))
-            .expect("the part is text in UTF-8"),
+        "quoted-printable" => {
+            String::from_utf8(decode_quoted_printable(&remove_soft_breaks(body))).expect("the part is text in UTF-8")
+        }
         _ => body.to_owned(),
     };
     Some(text.replace("\r\n", "\n"))

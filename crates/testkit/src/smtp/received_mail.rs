@@ -16,8 +16,7 @@ pub struct ReceivedMail {
 impl ReceivedMail {
     /// The first header of this name, on one line and decoded.
     pub fn header(&self, name: &str) -> Option<String> {
-        mime::header_value(mime::split_head(&self.raw).0, name)
-            .map(|value| mime::decode_encoded_words(&value))
+        mime::header_value(mime::split_head(&self.raw).0, name).map(|value| mime::decode_encoded_words(&value))
     }
 
     /// The plain text, decoded, its lines ending with LF; empty if there is none.
@@ -38,9 +37,7 @@ impl ReceivedMail {
         while let Some(start) = ["http://", "https://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
             let is_end = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"');
             let end = rest[start..].find(is_end).map_or(rest.len(), |length| start + length);
-            links.push(
-                rest[start..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', ']']).to_owned(),
-            );
+            links.push(rest[start..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', ')', ']']).to_owned());
             rest = &rest[end..];
         }
         links

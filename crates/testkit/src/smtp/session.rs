@@ -38,25 +38,11 @@ struct Envelope {
 
 impl<'a> Session<'a> {
     /// Talks to a client until either has enough.
-    pub(super) fn run(
-        shared: &'a Shared,
-        stream: &'a TcpStream,
-        era: u64,
-        own: Option<Behavior>,
-    ) -> Result<()> {
+    pub(super) fn run(shared: &'a Shared, stream: &'a TcpStream, era: u64, own: Option<Behavior>) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         let reader = BufReader::new(stream);
-        Self {
-            shared,
-            stream,
-            reader,
-            generation: era,
-            behavior_override: own,
-            greeting: None,
-            envelope: None,
-        }
-        .serve()
+        Self { shared, stream, reader, generation: era, behavior_override: own, greeting: None, envelope: None }.serve()
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -179,9 +165,8 @@ impl<'a> Session<'a> {
         let raw = String::from_utf8_lossy(&lines.concat()).into_owned();
         // Asked before: a test that sees the message may say at once what comes next.
         let is_cut = self.behavior() == Behavior::DisconnectAfterAccept;
-        let is_taken = self
-            .shared
-            .store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
+        let is_taken =
+            self.shared.store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
         if is_cut || !is_taken {
             return Err(self.disconnect());
         }
@@ -278,11 +263,9 @@ fn parse_path<'a>(argument: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
 
 fn is_address(path: &str) -> bool {
     let is_domain = |domain: &str| !domain.is_empty() && !domain.contains([' ', '<', '>', '"']);
-    let is_local =
-        |local: &str| !local.is_empty() && (local.starts_with('"') || !local.contains([' ', '<', '>']));
+    let is_local = |local: &str| !local.is_empty() && (local.starts_with('"') || !local.contains([' ', '<', '>']));
     let halves = path.rsplit_once('@');
-    halves.is_some_and(|(local, domain)| is_local(local) && is_domain(domain))
-        && !path.contains(char::is_control)
+    halves.is_some_and(|(local, domain)| is_local(local) && is_domain(domain)) && !path.contains(char::is_control)
 }
 
 /// What is wrong with a message as it came over.

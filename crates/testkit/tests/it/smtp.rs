@@ -262,18 +262,13 @@ fn hangs_until_the_client_gives_up() {
         let mut client = Client::connect(&receiver);
         if at != Stage::Greeting {
             assert_eq!([client.read_reply(), client.command("EHLO test")], [220, 250]);
-            let steps = [
-                ("MAIL FROM:<a@test>", Stage::MailFrom),
-                ("RCPT TO:<b@test>", Stage::RcptTo),
-                ("DATA", Stage::Data),
-            ];
+            let steps =
+                [("MAIL FROM:<a@test>", Stage::MailFrom), ("RCPT TO:<b@test>", Stage::RcptTo), ("DATA", Stage::Data)];
             let reached = steps.iter().position(|(_, stage)| *stage == at);
             for (line, _) in &steps[..reached.unwrap_or(steps.len())] {
                 assert!(client.command(line) < 400, "{line}");
             }
-            client.send_raw(
-                &reached.map_or(format!("{HELLO}.\r\n"), |reached| format!("{}\r\n", steps[reached].0)),
-            );
+            client.send_raw(&reached.map_or(format!("{HELLO}.\r\n"), |reached| format!("{}\r\n", steps[reached].0)));
         }
         assert!(client.is_silent(), "{at:?}");
         hung.push(client);
@@ -405,7 +400,8 @@ fn decodes_parts() {
         "PGI+R3LDvMOf\r\nZTwvYj4NCg==\r\n",
         "--in=_ 1--\r\n\r\n--out--\r\nThe end.\r\n",
     ));
-    let text = "Grüße: 1 = 1, =+1\n--in=_ 10\n\nSee https://test/join?token=a-b_cd. (Or http://[::1]:80/x), <https://test/y>";
+    let text =
+        "Grüße: 1 = 1, =+1\n--in=_ 10\n\nSee https://test/join?token=a-b_cd. (Or http://[::1]:80/x), <https://test/y>";
     assert_eq!((mail.text().as_str(), mail.html().as_str()), (text, "<b>Grüße</b>\n"));
     assert_eq!(mail.links(), ["https://test/join?token=a-b_cd", "http://[::1]:80/x", "https://test/y"]);
 }

@@ -237,11 +237,11 @@ impl ColumnMapping {
         let index = if column.is_empty() {
             None
         } else {
-            let index =
-                COLUMNS.iter().position(|known| normalize_header(known.name) == normalize_header(column));
-            Some(index.ok_or_else(|| {
-                format!("there is no column {column}; `muster import --list-columns` tells them")
-            })?)
+            let index = COLUMNS.iter().position(|known| normalize_header(known.name) == normalize_header(column));
+            Some(
+                index
+                    .ok_or_else(|| format!("there is no column {column}; `muster import --list-columns` tells them"))?,
+            )
         };
         self.custom_mappings.insert(header.trim().to_owned(), index);
         Ok(())
@@ -267,9 +267,7 @@ impl ColumnMapping {
         match normalize_header(name).as_str() {
             name if STATUS_OR_REGION.contains(&name) => HeaderMeaning::DependsOnValues(column),
             name if STATUS_OR_NOTHING.contains(&name) => HeaderMeaning::DependsOnValues(None),
-            name if column.is_none() && state_headers::may_be_status(name) => {
-                HeaderMeaning::DependsOnValues(None)
-            }
+            name if column.is_none() && state_headers::may_be_status(name) => HeaderMeaning::DependsOnValues(None),
             name => match column.or_else(|| state_headers::state_column(name)) {
                 Some(state) if column.is_none() => HeaderMeaning::DependsOnValues(Some(state)),
                 found => found.map_or(HeaderMeaning::Unknown, HeaderMeaning::Column),
@@ -283,9 +281,8 @@ impl ColumnMapping {
         let Some((text, behind)) = header.split_once('[') else { return header };
         let Some((property, _)) = behind.split_once(']') else { return header };
         let text = text.split('(').next().unwrap_or(text).trim();
-        let is_state_column = |text| {
-            self.find_by_alias(text).is_some_and(|column| matches!(column.kind, ColumnKind::AccountState(_)))
-        };
+        let is_state_column =
+            |text| self.find_by_alias(text).is_some_and(|column| matches!(column.kind, ColumnKind::AccountState(_)));
         let is_property = property.starts_with(|c: char| c.is_ascii_lowercase())
             && property.chars().all(|c| c.is_ascii_alphanumeric());
         // "Block sign in [accountEnabled]" says the opposite of its property.
@@ -295,11 +292,8 @@ impl ColumnMapping {
     fn find_by_alias(&self, header: &str) -> Option<&'static Column> {
         // SCIM's long names: what comes behind the last colon counts.
         let local_name = header.rsplit(':').next().unwrap_or(header);
-        let local_name = if header.starts_with("urn:") {
-            local_name.strip_prefix("User.").unwrap_or(local_name)
-        } else {
-            header
-        };
+        let local_name =
+            if header.starts_with("urn:") { local_name.strip_prefix("User.").unwrap_or(local_name) } else { header };
         // What our own LDIF calls things that LDAP has no name for.
         let local_name = normalize_header(local_name);
         let key = local_name.strip_prefix("muster").unwrap_or(&local_name);
@@ -355,8 +349,7 @@ mod tests {
 
     #[test]
     fn headers_are_resolved() {
-        let columns =
-            ColumnMapping::new([("FirstName", Field::GivenName), ("Ansprache", Field::HonorificPrefix)]);
+        let columns = ColumnMapping::new([("FirstName", Field::GivenName), ("Ansprache", Field::HonorificPrefix)]);
         let name = |header: &str| columns.find(header).map(|column| column.name);
         for (header, wanted) in [
             ("First Name", "givenName"),
@@ -375,8 +368,7 @@ mod tests {
         ] {
             assert_eq!(name(header), Some(wanted), "{header}");
         }
-        for header in ["Start Date", "Office [physicalDeliveryOfficeName]", "Recovery Phone [MUST BE E.164]"]
-        {
+        for header in ["Start Date", "Office [physicalDeliveryOfficeName]", "Recovery Phone [MUST BE E.164]"] {
             assert_eq!(name(header), None, "{header}");
         }
     }
@@ -385,9 +377,7 @@ mod tests {
     fn each_name_means_one_column() {
         let mut seen = HashMap::new();
         for column in COLUMNS {
-            for name in
-                column.aliases.iter().map(|alias| (*alias).to_owned()).chain([normalize_header(column.name)])
-            {
+            for name in column.aliases.iter().map(|alias| (*alias).to_owned()).chain([normalize_header(column.name)]) {
                 let before = seen.insert(name.clone(), column.name);
                 assert!(before.is_none(), "{name} is {before:?} and {}", column.name);
             }

@@ -30,8 +30,7 @@ const AMBIGUOUS_WORDS: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
 /// How headers end below which a status stands, or something else.
 const STATUS_SUFFIXES: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];
 /// What the status is of. That of something else, such as "MFA Status" or "License Status", is not the account's.
-const STATUS_PREFIXES: [&str; 6] =
-    ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
+const STATUS_PREFIXES: [&str; 6] = ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
 
 /// The column that a header means, of which only letters and digits are left, if its word for a state is known.
 pub(super) fn state_column(header: &str) -> Option<&'static Column> {
@@ -56,9 +55,8 @@ pub(super) fn state_column(header: &str) -> Option<&'static Column> {
 /// Whether a status may stand below a header, of which only letters and digits are left.
 pub(super) fn may_be_status(header: &str) -> bool {
     let prefix = STATUS_SUFFIXES.iter().find_map(|ending| header.strip_suffix(ending));
-    prefix.is_some_and(|prefix| {
-        prefix.is_empty() || ACCOUNT_WORDS.contains(&prefix) || STATUS_PREFIXES.contains(&prefix)
-    })
+    prefix
+        .is_some_and(|prefix| prefix.is_empty() || ACCOUNT_WORDS.contains(&prefix) || STATUS_PREFIXES.contains(&prefix))
 }
 
 #[cfg(test)]

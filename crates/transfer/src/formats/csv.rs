@@ -24,15 +24,12 @@ pub(super) fn read(
     let mut head = Vec::new();
     Read::by_ref(&mut text.reader).take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     let (preamble_length, declared_delimiter) = parse_preamble(&head);
-    let delimiter = options
-        .delimiter
-        .or(declared_delimiter)
-        .unwrap_or_else(|| detect_delimiter(&head[preamble_length..]));
+    let delimiter =
+        options.delimiter.or(declared_delimiter).unwrap_or_else(|| detect_delimiter(&head[preamble_length..]));
     text.row_budget.set(MAX_ROW_BYTES);
     let rest: Vec<u8> = head.split_off(preamble_length);
     let input = Cursor::new(rest).chain(text.reader);
-    let mut csv =
-        ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(input);
+    let mut csv = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(input);
     let mut record = StringRecord::new();
     let first_row = u64::from(preamble_length > 0) + 1;
     if !read_record(&mut csv, &mut record, first_row)? {
@@ -48,9 +45,7 @@ pub(super) fn read(
             break;
         }
         // A row with nothing in it is none, however many cells it has.
-        if record.iter().all(|cell| trim_invisible(cell).is_empty())
-            && (headers.len() > 1 || !options.empty_clears)
-        {
+        if record.iter().all(|cell| trim_invisible(cell).is_empty()) && (headers.len() > 1 || !options.empty_clears) {
             continue;
         }
         if record.len() != headers.len() {
@@ -72,20 +67,13 @@ pub(super) fn read(
         on_row(&headers, to_row(number, &record, options))?;
     }
     if text.state.odd_quotes.get() && text.state.last_byte.get() != b'\n' {
-        return Err(FileError::at(
-            number.saturating_sub(1),
-            "the file ends inside quotes: a part of it is missing",
-        ));
+        return Err(FileError::at(number.saturating_sub(1), "the file ends inside quotes: a part of it is missing"));
     }
     Ok(FileSummary { headers, delimiter: Some(delimiter), ..FileSummary::default() })
 }
 
 /// The next record; the csv crate's own words for what is wrong are for programmers.
-fn read_record(
-    csv: &mut csv::Reader<impl Read>,
-    record: &mut StringRecord,
-    number: u64,
-) -> Result<bool, FileError> {
+fn read_record(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, number: u64) -> Result<bool, FileError> {
     csv.read_record(record).map_err(|error| match error.kind() {
         csv::ErrorKind::Io(error) if error.to_string() == ROW_TOO_LONG => FileError::at(number, ROW_TOO_LONG),
         csv::ErrorKind::Io(error) => FileError::at(number, error.to_string()),
@@ -180,13 +168,7 @@ impl CsvWriter {
             output.write_all("\u{FEFF}".as_bytes())?;
             builder.delimiter(b';');
         }
-        Ok(Self {
-            csv: builder.from_writer(output),
-            column_count: 0,
-            kind: None,
-            options: writing,
-            has_header: false,
-        })
+        Ok(Self { csv: builder.from_writer(output), column_count: 0, kind: None, options: writing, has_header: false })
     }
 
     fn write_cells(&mut self, cells: &[(usize, Value)]) -> Result<(), csv::Error> {

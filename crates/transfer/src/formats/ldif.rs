@@ -116,11 +116,7 @@ impl<R: std::io::Read> EntryReader<R> {
     fn read_unfolded_line(&mut self) -> Result<Option<UnfoldedLine>, FileError> {
         let first = match self.peeked.take() {
             Some(line) => Some(line),
-            None => self.read_line()?.map(|text| UnfoldedLine {
-                number: self.line_number,
-                raw: text.clone(),
-                text,
-            }),
+            None => self.read_line()?.map(|text| UnfoldedLine { number: self.line_number, raw: text.clone(), text }),
         };
         let Some(mut line) = first else { return Ok(None) };
         while let Some(more) = self.read_line()? {
@@ -131,8 +127,7 @@ impl<R: std::io::Read> EntryReader<R> {
                     line.raw.push_str(&more);
                 }
                 _ => {
-                    self.peeked =
-                        Some(UnfoldedLine { number: self.line_number, raw: more.clone(), text: more });
+                    self.peeked = Some(UnfoldedLine { number: self.line_number, raw: more.clone(), text: more });
                     break;
                 }
             }
@@ -171,8 +166,8 @@ impl<R: std::io::Read> EntryReader<R> {
             let Some(entry) = &mut entry else {
                 is_search |= NON_ENTRY_ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known));
                 if is_dn {
-                    let value = decode_value(value)
-                        .map_err(|message| FileError::at(number, message).in_column(name))?;
+                    let value =
+                        decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
                     let LdifValue::Text(dn) = value else {
                         return Err(FileError::at(number, "the dn is not text"));
                     };
@@ -187,8 +182,7 @@ impl<R: std::io::Read> EntryReader<R> {
             if is_dn {
                 return Err(FileError::at(number, SECOND_DN));
             }
-            let value =
-                decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
+            let value = decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
             entry.text.push('\n');
             entry.text.push_str(&raw);
             match value {
@@ -210,8 +204,7 @@ const NON_ENTRY_ATTRIBUTES: [&str; 5] = ["version", "search", "result", "ref", "
 const SECOND_DN: &str = "a second dn in one entry; entries are separated by an empty line";
 
 fn require_add(number: u64, change: &str) -> Result<(), FileError> {
-    let message =
-        format!("'changetype: {change}' changes an entry that exists; only complete entries can be imported");
+    let message = format!("'changetype: {change}' changes an entry that exists; only complete entries can be imported");
     if change.eq_ignore_ascii_case("add") { Ok(()) } else { Err(FileError::at(number, message)) }
 }
 
@@ -259,8 +252,7 @@ impl LdifWriter {
         let is_safe = text.bytes().all(|byte| (0x20..0x7F).contains(&byte))
             && !text.starts_with([' ', ':', '<'])
             && !text.ends_with(' ');
-        let line =
-            if is_safe { format!("{name}: {text}") } else { format!("{name}:: {}", STANDARD.encode(text)) };
+        let line = if is_safe { format!("{name}: {text}") } else { format!("{name}:: {}", STANDARD.encode(text)) };
         let mut rest = line.as_str();
         // Names may be of any letters, which are not cut in two.
         while let (part, tail) = rest.split_at(rest.floor_char_boundary(MAX_LINE_LENGTH - 1))
@@ -289,9 +281,7 @@ impl LdifWriter {
     fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
         let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
         for (index, value) in cells {
-            let Some(name) =
-                self.attribute_name(*index).filter(|name| name != "muster-kind" && name != "kind")
-            else {
+            let Some(name) = self.attribute_name(*index).filter(|name| name != "muster-kind" && name != "kind") else {
                 continue;
             };
             let is_list = is_muster_attribute(&name);
@@ -358,9 +348,8 @@ impl super::RowWriter for LdifWriter {
             // LDAP wants it; what is read is the name's parts.
             let name_columns = ["displayName", "familyName", "userName", "email"];
             let header = |index: usize| self.headers.get(index).map(String::as_str);
-            let common_name = name_columns
-                .iter()
-                .find_map(|name| cells.iter().find(|(place, _)| header(*place) == Some(*name)));
+            let common_name =
+                name_columns.iter().find_map(|name| cells.iter().find(|(place, _)| header(*place) == Some(*name)));
             let common_name = common_name.map(|(_, value)| to_cell_text(value)).unwrap_or(count);
             self.write_attribute("cn", &common_name)?;
         }

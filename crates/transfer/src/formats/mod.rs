@@ -150,9 +150,7 @@ impl Row {
             match value {
                 Value::String(text) => text.len() + 24,
                 Value::Array(list) => list.iter().map(of).sum::<usize>() + 24,
-                Value::Object(parts) => {
-                    parts.iter().map(|(name, part)| name.len() + of(part)).sum::<usize>() + 24
-                }
+                Value::Object(parts) => parts.iter().map(|(name, part)| name.len() + of(part)).sum::<usize>() + 24,
                 _ => 24,
             }
         }
@@ -204,10 +202,7 @@ impl WriteOptions {
     /// A sentence that names the first one that does not.
     pub fn check(&self, format: Format) -> Result<(), String> {
         if self.excel_compatible && format != Format::Csv {
-            return Err(format!(
-                "excel is for CSV files, and this file is {}: leave it out",
-                format.as_str()
-            ));
+            return Err(format!("excel is for CSV files, and this file is {}: leave it out", format.as_str()));
         }
         Ok(())
     }

@@ -21,8 +21,7 @@ pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<File
         line.clear();
         text.row_budget.set(MAX_ROW_BYTES);
         number += 1;
-        let read =
-            lines.read_until(b'\n', &mut line).map_err(|error| FileError::at(number, error.to_string()))?;
+        let read = lines.read_until(b'\n', &mut line).map_err(|error| FileError::at(number, error.to_string()))?;
         if read == 0 {
             return Ok(FileSummary { headers: names.names, ..FileSummary::default() });
         }
@@ -42,10 +41,7 @@ pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<File
         };
         let mut cells = Vec::new();
         flatten(unwrap_envelope(object), "", MAX_DEPTH, &mut |name, value| {
-            cells.push((
-                names.index_of(name).ok_or_else(|| FileError::at(number, "there are too many names"))?,
-                value,
-            ));
+            cells.push((names.index_of(name).ok_or_else(|| FileError::at(number, "there are too many names"))?, value));
             Ok(())
         })?;
         // It was read as JSON, so it is UTF-8.
@@ -98,9 +94,7 @@ fn flatten(
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match value {
             // Free pairs are an object that is meant.
-            Value::Object(inner)
-                if depth > 0 && !crate::cell_value::normalize_header(&name).ends_with("metadata") =>
-            {
+            Value::Object(inner) if depth > 0 && !crate::cell_value::normalize_header(&name).ends_with("metadata") => {
                 flatten(inner, &name, depth - 1, emit)?;
             }
             value => emit(&name, value)?,

@@ -23,8 +23,7 @@ const MIN_RATIO_CHECK_BYTES: u64 = 64 << 20;
 
 /// Looks through all parts.
 pub(super) fn check(path: &Path) -> Result<(), FileError> {
-    let broken =
-        |error: &dyn std::fmt::Display| FileError::new(format!("it is no whole Excel workbook: {error}"));
+    let broken = |error: &dyn std::fmt::Display| FileError::new(format!("it is no whole Excel workbook: {error}"));
     let mut zip = ZipArchive::new(BufReader::new(File::open(path)?)).map_err(|error| broken(&error))?;
     if zip.len() > MAX_PARTS {
         return Err(FileError::new("it has too many parts for a workbook"));
@@ -39,11 +38,12 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
         let is_parsed = is_shared_strings || (name.contains("xl/") && !name.contains("/media/"));
         let limit = if is_parsed && !is_sheet { MAX_IN_MEMORY_PART_BYTES } else { MAX_TOTAL_BYTES }
             .min((compressed * MAX_COMPRESSION_RATIO).max(MIN_RATIO_CHECK_BYTES));
-        total += check_part(part, &PartLimits { max_bytes: limit, is_parsed, is_shared_strings, is_sheet })
-            .map_err(|error| match error {
-            PartError::Io(error) => broken(&error),
-            PartError::LimitExceeded(what) => FileError::new(format!("its part {name} {what}")),
-        })?;
+        total += check_part(part, &PartLimits { max_bytes: limit, is_parsed, is_shared_strings, is_sheet }).map_err(
+            |error| match error {
+                PartError::Io(error) => broken(&error),
+                PartError::LimitExceeded(what) => FileError::new(format!("its part {name} {what}")),
+            },
+        )?;
         if total > MAX_TOTAL_BYTES {
             return Err(FileError::new("it is larger than 16 GiB inside"));
         }
@@ -66,8 +66,7 @@ struct PartLimits {
 
 /// The length of a part, which must be within limits.
 fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartError> {
-    let PartLimits { max_bytes: limit, is_parsed: is_read, is_shared_strings: is_texts, is_sheet } =
-        *expected;
+    let PartLimits { max_bytes: limit, is_parsed: is_read, is_shared_strings: is_texts, is_sheet } = *expected;
     let mut bytes = vec![0; 64 * 1024];
     let (mut length, mut since_tag, mut since_cell) = (0_u64, 0_usize, 0_usize);
     let mut head = Vec::new();
@@ -113,7 +112,6 @@ fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartErr
 fn declared_string_count(head: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(head);
     let behind = text.split_once("uniqueCount").map(|(_, behind)| behind).unwrap_or_default();
-    let digits: String =
-        behind.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let digits: String = behind.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u64::MAX) }
 }

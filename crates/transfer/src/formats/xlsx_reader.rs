@@ -2,9 +2,7 @@
 //! is none, the first one is.
 
 use super::csv::check_headers;
-use super::{
-    FileError, FileSummary, MAX_ROW_BYTES, RawRow, ReadOptions, Row, RowHandler, column_letters, xlsx_limits,
-};
+use super::{FileError, FileSummary, MAX_ROW_BYTES, RawRow, ReadOptions, Row, RowHandler, column_letters, xlsx_limits};
 use crate::cell_value::{trim_invisible, unescape_cell};
 use crate::column::RecordKind;
 use crate::ignored::{IgnoredPart, IgnoredReason};
@@ -17,11 +15,7 @@ use std::path::Path;
 /// The last column of a sheet.
 const MAX_COLUMNS: u32 = 16_384;
 
-pub(super) fn read(
-    path: &Path,
-    options: &ReadOptions,
-    on_row: &mut RowHandler<'_>,
-) -> Result<FileSummary, FileError> {
+pub(super) fn read(path: &Path, options: &ReadOptions, on_row: &mut RowHandler<'_>) -> Result<FileSummary, FileError> {
     xlsx_limits::check(path)?;
     let broken = |error: XlsxError| FileError::new(format!("it is no whole Excel workbook: {error}"));
     let mut book = Xlsx::new(BufReader::new(File::open(path)?)).map_err(broken)?;
@@ -59,23 +53,16 @@ pub(super) fn read(
 }
 
 /// The sheets that are read, and what their rows are about.
-fn select_sheets(
-    sheets: &[String],
-    options: &ReadOptions,
-) -> Result<Vec<(String, Option<RecordKind>)>, FileError> {
+fn select_sheets(sheets: &[String], options: &ReadOptions) -> Result<Vec<(String, Option<RecordKind>)>, FileError> {
     if let Some(name) = &options.sheet {
         let found = sheets.iter().find(|sheet| *sheet == name);
-        let found = found.ok_or_else(|| {
-            FileError::new(format!("it has no sheet {name}; its sheets are {}", sheets.join(", ")))
-        })?;
+        let found = found
+            .ok_or_else(|| FileError::new(format!("it has no sheet {name}; its sheets are {}", sheets.join(", "))))?;
         return Ok(vec![(found.clone(), RecordKind::from_word(found))]);
     }
     // "Groups 2" goes on where "Groups" is full.
-    let kind = |name: &String| {
-        RecordKind::from_word(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' '))
-    };
-    let kind_sheets: Vec<_> =
-        sheets.iter().filter_map(|name| Some((name.clone(), Some(kind(name)?)))).collect();
+    let kind = |name: &String| RecordKind::from_word(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' '));
+    let kind_sheets: Vec<_> = sheets.iter().filter_map(|name| Some((name.clone(), Some(kind(name)?)))).collect();
     let first = || sheets.first().map(|name| (name.clone(), None)).into_iter().collect();
     Ok(if kind_sheets.is_empty() { first() } else { kind_sheets })
 }
@@ -125,19 +112,13 @@ impl SheetReader<'_> {
         if row_cells.is_empty() { Ok(()) } else { self.finish_row(current_row, row_cells, on_row) }
     }
 
-    fn finish_row(
-        &mut self,
-        row: u32,
-        cells: Vec<(u32, Value)>,
-        on_row: &mut RowHandler<'_>,
-    ) -> Result<(), FileError> {
+    fn finish_row(&mut self, row: u32, cells: Vec<(u32, Value)>, on_row: &mut RowHandler<'_>) -> Result<(), FileError> {
         let number = u64::from(row) + 1;
         let Some((first, many)) = self.header_range else {
             let width = cells.last().map_or(0, |(column, _)| *column as usize + 1);
             let mut row_cells = vec![String::new(); width];
             for (column, value) in cells {
-                trim_invisible(&crate::cell_value::to_cell_text(&value))
-                    .clone_into(&mut row_cells[column as usize]);
+                trim_invisible(&crate::cell_value::to_cell_text(&value)).clone_into(&mut row_cells[column as usize]);
             }
             check_headers(&row_cells, number)?;
             self.header_range = Some((self.headers.len(), width));
@@ -176,8 +157,7 @@ impl SheetReader<'_> {
 
 /// A number as the cell shows it: `0042` where the format is `0000`.
 fn format_number(number: f64, style: Option<&Style>) -> String {
-    let format =
-        style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
+    let format = style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
     // Without one, a cell shows as many digits as it has room for.
     let formatted = format.filter(|format| !matches!(*format, "General" | "@" | "")).map(|format| {
         let formatted = ssfmt::format_default(number, format);
@@ -191,9 +171,7 @@ fn cell_value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<
     let (row, column) = cell.get_position();
     Ok(match cell.get_value() {
         DataRef::Empty => None,
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
-            non_empty_text(text)
-        }
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => non_empty_text(text),
         DataRef::SharedString(text) => non_empty_text(text),
         DataRef::Bool(flag) => Some(Value::Bool(*flag)),
         #[expect(clippy::cast_precision_loss, reason = "a workbook has no whole numbers of more digits")]
@@ -203,11 +181,7 @@ fn cell_value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<
             let (year, month, day, hour, minute, second, _) = date_time.to_ymd_hms_milli();
             let date = format!("{year:04}-{month:02}-{day:02}");
             let is_midnight = (hour, minute, second) == (0, 0, 0);
-            Some(Value::String(if is_midnight {
-                date
-            } else {
-                format!("{date}T{hour:02}:{minute:02}:{second:02}")
-            }))
+            Some(Value::String(if is_midnight { date } else { format!("{date}T{hour:02}:{minute:02}:{second:02}") }))
         }
         DataRef::Error(error) => {
             let message = format!("the cell holds an error ({error})");

@@ -55,22 +55,13 @@ impl<'a> ImportContext<'a> {
         options: &'a ImportOptions,
         scan: &'a Scan,
     ) -> Result<Self, DirectoryError> {
-        let names =
-            if options.dry_run { ItemNames::load(directory, caller).await? } else { ItemNames::default() };
+        let names = if options.dry_run { ItemNames::load(directory, caller).await? } else { ItemNames::default() };
         let resumed = match options.first_started {
             Some(first_started) => Some(ResumeState::load(directory, caller, first_started).await?),
             None => None,
         };
         let ignores_roles = unknown_roles::all_roles_unknown(directory, caller, scan).await?;
-        Ok(Self {
-            directory,
-            caller,
-            options,
-            scan,
-            names,
-            resume_state: resumed,
-            ignore_roles: ignores_roles,
-        })
+        Ok(Self { directory, caller, options, scan, names, resume_state: resumed, ignore_roles: ignores_roles })
     }
 
     /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
@@ -111,15 +102,7 @@ pub(super) struct RowResult {
 
 impl RowResult {
     pub(super) fn new(kind: RecordKind, row: Row, outcome: Result<RowOutcome, DirectoryError>) -> Self {
-        Self {
-            kind,
-            row,
-            outcome,
-            user: None,
-            password_dropped: false,
-            is_deleted: false,
-            deferred_manager: None,
-        }
+        Self { kind, row, outcome, user: None, password_dropped: false, is_deleted: false, deferred_manager: None }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::report::ImportReport;
 use super::{ImportError, context::UserNumbers};
 use directory::{
-    Caller, Command, Directory, DirectoryError, FieldUpdate, PageBoundary, RequestedStatus, SortPosition,
-    Time, User, UserEdit, UserKey, UserQuery,
+    Caller, Command, Directory, DirectoryError, FieldUpdate, PageBoundary, RequestedStatus, SortPosition, Time, User,
+    UserEdit, UserKey, UserQuery,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -99,11 +99,7 @@ pub(super) async fn deactivate(
     }
 }
 
-async fn deactivate_user(
-    directory: &Directory,
-    caller: &Caller,
-    user: &User,
-) -> (String, Result<(), DirectoryError>) {
+async fn deactivate_user(directory: &Directory, caller: &Caller, user: &User) -> (String, Result<(), DirectoryError>) {
     let edit = UserEdit { status: FieldUpdate::Set(RequestedStatus::Inactive), ..UserEdit::default() };
     let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
     let outcome = super::context::run_with_retry(directory, caller, command).await;

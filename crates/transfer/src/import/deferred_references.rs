@@ -11,8 +11,8 @@ use crate::column::{ColumnKind, RecordKind};
 use crate::formats::Row;
 use crate::reference_resolver::find_user;
 use directory::{
-    Command, DirectoryError, Field, FieldUpdate, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview,
-    UserEdit, UserId, UserKey,
+    Command, DirectoryError, Field, FieldUpdate, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview, UserEdit,
+    UserId, UserKey,
 };
 use serde_json::Value;
 use std::collections::HashSet;
@@ -179,10 +179,7 @@ async fn join_group(
             match (job.resolve_user(text).await?, &group) {
                 (UserReference::Missing, _) => joined.not_found.push(text.clone()),
                 (UserReference::Existing(id), Some(group))
-                    if job
-                        .resume_state
-                        .as_ref()
-                        .is_some_and(|resumed| resumed.is_member_removed(group.id(), id)) => {}
+                    if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_member_removed(group.id(), id)) => {}
                 (UserReference::Existing(id), _) => join.push(UserKey::Id(id)),
                 (UserReference::Planned, _) => {}
             }
@@ -204,11 +201,7 @@ async fn join_group(
     Ok(joined)
 }
 
-async fn send_members(
-    job: &ImportContext<'_>,
-    group: &Item,
-    join: Vec<UserKey>,
-) -> Result<(), DirectoryError> {
+async fn send_members(job: &ImportContext<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), DirectoryError> {
     let members = Some(MemberEdit::Change { add: join, remove: Vec::new() });
     let edit = GroupEdit { members, ..GroupEdit::default() };
     let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };

@@ -77,18 +77,14 @@ pub(super) async fn import_rows(
                 in_flight.run_alongside(match_users(&job, &mut group)).await.map_err(stopped)?;
                 reject_duplicate_users(&mut imported_users, &mut group);
                 skip_executed_rows(&job, &mut group);
-                in_flight
-                    .run_alongside(prefetch_references(&job, &mut references, &group))
-                    .await
-                    .map_err(stopped)?;
+                in_flight.run_alongside(prefetch_references(&job, &mut references, &group)).await.map_err(stopped)?;
                 for parsed in group {
                     while in_flight.is_full() {
                         if let Some(done) = in_flight.next().await {
                             collector.add_result(done)?;
                         }
                     }
-                    let task =
-                        Box::pin(in_flight.run_alongside(start_row(&job, &mut references, parsed))).await;
+                    let task = Box::pin(in_flight.run_alongside(start_row(&job, &mut references, parsed))).await;
                     in_flight.rows.push_back(task);
                 }
             }
@@ -161,24 +157,12 @@ impl ResultCollector<'_> {
     /// Carries out references to users, whose rows are all done.
     async fn resolve_references(&mut self, job: &ImportContext<'_>) -> Result<(), ImportError> {
         let deferred = std::mem::take(&mut self.deferred_managers);
-        deferred_references::set_managers(
-            job,
-            deferred,
-            &mut self.report,
-            &mut self.rejected_rows,
-            self.on_progress,
-        )
-        .await?;
+        deferred_references::set_managers(job, deferred, &mut self.report, &mut self.rejected_rows, self.on_progress)
+            .await?;
         if self.scan.has_members {
             let skipped = &self.rejected_item_rows;
-            deferred_references::add_members(
-                job,
-                skipped,
-                &mut self.report,
-                &mut self.rejected_rows,
-                self.on_progress,
-            )
-            .await?;
+            deferred_references::add_members(job, skipped, &mut self.report, &mut self.rejected_rows, self.on_progress)
+                .await?;
         }
         Ok(())
     }
@@ -194,8 +178,7 @@ impl ResultCollector<'_> {
         }
         if job.ignore_roles {
             let name = self.scan.header_name(|what| what == ColumnKind::Role).unwrap_or_default().to_owned();
-            let (part, reason, count) =
-                (IgnoredPart::Column, IgnoredReason::UnknownRoles, self.scan.role_count);
+            let (part, reason, count) = (IgnoredPart::Column, IgnoredReason::UnknownRoles, self.scan.role_count);
             self.report.ignored.push(Ignored { part, name, reason, count });
         }
         for note in &self.scan.notes {
@@ -203,7 +186,9 @@ impl ResultCollector<'_> {
         }
         match self.scan.dn_index.ambiguous_group_names() {
             0 => {}
-            1 => self.report.add_note("Several groups have the same name; each of them is called by its distinguished name.".to_owned()),
+            1 => self.report.add_note(
+                "Several groups have the same name; each of them is called by its distinguished name.".to_owned(),
+            ),
             many => self.report.add_note(format!(
                 "{many} names are each those of several groups; these groups are called by their distinguished names."
             )),
@@ -344,15 +329,9 @@ async fn prefetch_references(
     };
     let managers = users().filter_map(|content| content.manager.as_ref());
     references.prefetch_users(managers.flat_map(|text| job.scan.user_reference_keys(text))).await?;
-    references
-        .prefetch(ItemKind::Group, users().filter_map(|content| content.groups.as_ref()).flatten())
-        .await?;
-    references
-        .prefetch(ItemKind::Folder, users().filter_map(|content| content.folders.as_ref()).flatten())
-        .await?;
-    references
-        .prefetch(ItemKind::Organization, users().filter_map(|content| content.organisation_name()))
-        .await?;
+    references.prefetch(ItemKind::Group, users().filter_map(|content| content.groups.as_ref()).flatten()).await?;
+    references.prefetch(ItemKind::Folder, users().filter_map(|content| content.folders.as_ref()).flatten()).await?;
+    references.prefetch(ItemKind::Organization, users().filter_map(|content| content.organisation_name())).await?;
     references.prefetch(ItemKind::Department, users().filter_map(|content| content.department_name())).await
 }
 
@@ -366,10 +345,9 @@ async fn prepare_user<'a>(
     let user = before.as_ref().map(|before| (before.number, before.id));
     match user_import::prepare(job, references, said, &row).await {
         Ok(ready) => Box::pin(user_import::execute(job, ready, before, row)),
-        Err(refusal) => Box::pin(std::future::ready(RowResult {
-            user,
-            ..RowResult::new(RecordKind::User, row, Err(refusal))
-        })),
+        Err(refusal) => {
+            Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(refusal)) }))
+        }
     }
 }
 
@@ -401,9 +379,7 @@ async fn start_row<'a>(
                 ..RowResult::new(kind, row, Ok(outcome))
             }))
         }
-        RowContent::ExistingUser(content, user) => {
-            prepare_user(job, references, *content, Some(*user), row).await
-        }
+        RowContent::ExistingUser(content, user) => prepare_user(job, references, *content, Some(*user), row).await,
         RowContent::User(content) => prepare_user(job, references, *content, None, row).await,
         RowContent::Item(item_kind, content) => {
             let restricted_to = item_import::resolve_restriction(references, &content).await;

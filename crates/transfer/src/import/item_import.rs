@@ -68,21 +68,12 @@ async fn create_or_update(
     item_row: &ItemRow,
     restricted_to: FieldUpdate<ItemId>,
 ) -> Result<RowOutcome, DirectoryError> {
-    if item_row.name.as_deref().is_none_or(|name| name.trim().is_empty())
-        && item_row.lookup_keys(kind).is_empty()
-    {
+    if item_row.name.as_deref().is_none_or(|name| name.trim().is_empty()) && item_row.lookup_keys(kind).is_empty() {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Missing));
     }
     let Some(before) = match_item(job, kind, item_row).await? else {
-        if job
-            .resume_state
-            .as_ref()
-            .is_some_and(|resumed| resumed.is_item_deleted(kind, item_row.lookup_keys(kind)))
-        {
-            return Ok(RowOutcome::Rejected(format!(
-                "the {} was deleted after this import started",
-                kind.as_str()
-            )));
+        if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, item_row.lookup_keys(kind))) {
+            return Ok(RowOutcome::Rejected(format!("the {} was deleted after this import started", kind.as_str())));
         }
         let command = item_row.create_command(kind, restricted_to);
         if job.options.dry_run {
@@ -99,11 +90,7 @@ async fn create_or_update(
     };
     if job.options.dry_run {
         let preview = job.directory.preview(job.caller, &command).await?;
-        return Ok(if preview == Preview::Unchanged {
-            RowOutcome::Unchanged
-        } else {
-            RowOutcome::Changed(Vec::new())
-        });
+        return Ok(if preview == Preview::Unchanged { RowOutcome::Unchanged } else { RowOutcome::Changed(Vec::new()) });
     }
     let receipt = run_with_retry(job.directory, job.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());

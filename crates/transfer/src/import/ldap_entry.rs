@@ -45,9 +45,7 @@ pub(super) enum AttributeMeaning {
 }
 
 /// The kind of an entry of these object classes; `None` is none of ours.
-pub(super) fn kind_of_object_classes<'a>(
-    classes: impl Iterator<Item = &'a str> + Clone,
-) -> Option<RecordKind> {
+pub(super) fn kind_of_object_classes<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<RecordKind> {
     // A machine's entry is of the classes of users, too.
     if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
         return None;
@@ -57,9 +55,7 @@ pub(super) fn kind_of_object_classes<'a>(
         "person" | "organizationalperson" | "inetorgperson" | "user" | "posixaccount" | "account" => {
             Some(RecordKind::User)
         }
-        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => {
-            Some(RecordKind::Item(ItemKind::Group))
-        }
+        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => Some(RecordKind::Item(ItemKind::Group)),
         _ => None,
     })
 }

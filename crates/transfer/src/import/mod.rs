@@ -149,9 +149,7 @@ pub enum ImportError {
         limit: u8,
     },
     /// The file was changed between the two times it was read; what was done is done.
-    #[error(
-        "the file was changed while it was imported, after {rows} of {expected} rows: import the new one again"
-    )]
+    #[error("the file was changed while it was imported, after {rows} of {expected} rows: import the new one again")]
     FileChanged {
         /// Rows that were done.
         rows: u64,
@@ -180,9 +178,8 @@ pub async fn run(
     on_progress: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<ImportReport, ImportError> {
     let caller = Caller { request_id: options.request.clone(), ..caller.clone() };
-    let no_user = || {
-        FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done")
-    };
+    let no_user =
+        || FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done");
     if options.deactivate_missing && scan.users == 0 {
         return Err(no_user().into());
     }
@@ -192,21 +189,15 @@ pub async fn run(
     // Whether too many are missing is known before anything is done.
     let dry_run_options = ImportOptions { dry_run: true, rejected_file: None, ..options.clone() };
     let (preview, present) =
-        Box::pin(executor::import_rows(directory, &caller, &dry_run_options, scan, &mut |_| on_progress(0)))
-            .await?;
+        Box::pin(executor::import_rows(directory, &caller, &dry_run_options, scan, &mut |_| on_progress(0))).await?;
     let deleted = preview.ignored.iter().filter(|ignored| ignored.reason == IgnoredReason::Deleted);
     if deleted.map(|ignored| ignored.count).sum::<u64>() == scan.users {
         return Err(no_user().into());
     }
     let limit = options.deactivation_limit;
-    let missing =
-        deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
+    let missing = deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
     if missing.exceeds(limit) {
-        return Err(ImportError::TooManyMissing {
-            missing: missing.count,
-            total: missing.active_users,
-            limit,
-        });
+        return Err(ImportError::TooManyMissing { missing: missing.count, total: missing.active_users, limit });
     }
     if options.dry_run {
         let mut preview = preview;
@@ -215,8 +206,7 @@ pub async fn run(
         }
         return Ok(preview);
     }
-    let (mut report, present) =
-        Box::pin(executor::import_rows(directory, &caller, options, scan, on_progress)).await?;
+    let (mut report, present) = Box::pin(executor::import_rows(directory, &caller, options, scan, on_progress)).await?;
     // Once more, since others may have been deactivated or removed meanwhile.
     let missing_now =
         deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
@@ -238,11 +228,7 @@ pub async fn run(
 }
 
 /// Whether rejected rows that name no user keep missing users from being deactivated; the report says so.
-fn note_if_unmatched(
-    present: &executor::PresentUsers,
-    options: &ImportOptions,
-    report: &mut ImportReport,
-) -> bool {
+fn note_if_unmatched(present: &executor::PresentUsers, options: &ImportOptions, report: &mut ImportReport) -> bool {
     let is_blocked = present.unmatched_rows > 0 && !options.yes_really;
     if is_blocked {
         report.add_note(format!(

@@ -60,9 +60,7 @@ pub(super) fn parse_row(
         }
     };
     let cells = scan.cells(&row, kind, &mut |_, _, _| {});
-    let said = match check_columns(kind, &cells)
-        .or_else(|| check_duplicate(kind, &cells, row.number, duplicate_keys))
-    {
+    let said = match check_columns(kind, &cells).or_else(|| check_duplicate(kind, &cells, row.number, duplicate_keys)) {
         Some(reason) => RowContent::Rejected(reason),
         None => parse_content(scan, kind, &cells, now),
     };
@@ -137,7 +135,7 @@ fn check_duplicate(
     for (column_kind, key) in row_keys(kind, cells) {
         match duplicate_keys.get_mut(&key) {
             Some(Some(before)) => {
-                reason = reason.or(Some(format!("it has the same {column_kind} as row {before}")))
+                reason = reason.or(Some(format!("it has the same {column_kind} as row {before}")));
             }
             Some(first @ None) => *first = Some(row),
             None => {}
@@ -162,9 +160,7 @@ impl Scan {
             ColumnKind::Groups => field == Field::Groups,
             ColumnKind::Folders => field == Field::Folders,
             ColumnKind::Status => field == Field::Status,
-            ColumnKind::Password | ColumnKind::PasswordHash | ColumnKind::LdapPassword => {
-                field == Field::Password
-            }
+            ColumnKind::Password | ColumnKind::PasswordHash | ColumnKind::LdapPassword => field == Field::Password,
             ColumnKind::Name => field == Field::Name,
             ColumnKind::Id => field == Field::Id,
             ColumnKind::Number => field == Field::Number,
@@ -189,10 +185,8 @@ impl Scan {
     /// A cell's fault, with what its column is called in the file.
     pub(super) fn describe_invalid_cells(&self, faults: &[InvalidCell]) -> String {
         let said = |(column, wrong): &InvalidCell| {
-            let matches_field =
-                |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
-            let headers: Vec<&str> =
-                self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
+            let matches_field = |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
+            let headers: Vec<&str> = self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
             let name = if headers.is_empty() { column.name.to_owned() } else { headers.join(" or ") };
             // The file may not mean what its header means here.
             let hint = match (column.kind, headers.first()) {

@@ -79,24 +79,22 @@ impl RejectedFile {
         };
         // Sheets of a workbook have headers each of their own, which may be called the same.
         let is_kept = |column_kind: Option<ColumnKind>| column_kind != Some(ColumnKind::Ignored);
-        let column_indexes = scan.headers.iter().map(|header| {
-            is_kept(header.column.map(|column| column.kind)).then(|| index(header.name.as_str()))
-        });
+        let column_indexes = scan
+            .headers
+            .iter()
+            .map(|header| is_kept(header.column.map(|column| column.kind)).then(|| index(header.name.as_str())));
         let column_indexes = column_indexes.collect();
         let (row, reason) = (index("importRow"), index("importReason"));
         let kind = match format {
             // A sheet may have a column for it, under whichever name.
-            Format::Xlsx => Some(index(
-                scan.header_name(|column_kind| column_kind == ColumnKind::RecordKind).unwrap_or("kind"),
-            )),
+            Format::Xlsx => {
+                Some(index(scan.header_name(|column_kind| column_kind == ColumnKind::RecordKind).unwrap_or("kind")))
+            }
             Format::Ldif => Some(index("kind")),
             Format::Csv | Format::Ndjson => None,
         };
-        let writing = WriteOptions {
-            escaping: CellEscaping::FormulasOnly,
-            delimiter: scan.delimiter,
-            ..WriteOptions::default()
-        };
+        let writing =
+            WriteOptions { escaping: CellEscaping::FormulasOnly, delimiter: scan.delimiter, ..WriteOptions::default() };
         let mut writer = create_writer(format, Box::new(create_private_file(path, true)?), writing)?;
         writer.begin(None, &headers)?;
         Ok(Self { writer, column_indexes, row_column: row, reason_column: reason, kind_column: kind })
@@ -122,8 +120,7 @@ impl RejectedFile {
                 Some(_) => ("muster-importRow", "muster-importReason"),
                 None => ("importRow", "importReason"),
             };
-            let names: Vec<String> =
-                references.iter().map(|(_, _, column, _)| format!("muster-{column}")).collect();
+            let names: Vec<String> = references.iter().map(|(_, _, column, _)| format!("muster-{column}")).collect();
             let mut extra: Vec<(&str, Value)> = Vec::new();
             for ((_, header, _, named), name) in references.into_iter().zip(&names) {
                 extra.extend([(header, Value::Array(Vec::new())), (name.as_str(), named)]);
@@ -155,9 +152,7 @@ impl RejectedFile {
         let is_entry = self.kind_column.is_some() && matches!(row.raw, RawRow::Text(_));
         let is_kept = |place: usize| match scan.headers[place].column {
             // The writer of entries says what they are.
-            Some(column) if is_entry && matches!(column.kind, ColumnKind::Dn | ColumnKind::ObjectClass) => {
-                false
-            }
+            Some(column) if is_entry && matches!(column.kind, ColumnKind::Dn | ColumnKind::ObjectClass) => false,
             Some(column) => {
                 column.is_identifier()
                     || matches!(column.kind, ColumnKind::Name | ColumnKind::RecordKind | ColumnKind::Dn | ColumnKind::ObjectClass)
@@ -166,11 +161,9 @@ impl RejectedFile {
             }
             None => scan.headers[place].name.eq_ignore_ascii_case("cn"),
         };
-        let mut cells: Vec<(usize, Value)> =
-            row.cells.iter().filter(|(place, _)| is_kept(*place)).cloned().collect();
+        let mut cells: Vec<(usize, Value)> = row.cells.iter().filter(|(place, _)| is_kept(*place)).cloned().collect();
         let is_in_row = |place: usize| row.cells.iter().any(|(other, _)| *other == place);
-        let is_kind =
-            |place: usize| scan.headers[place].column.is_some_and(|column| column.kind == column_kind);
+        let is_kind = |place: usize| scan.headers[place].column.is_some_and(|column| column.kind == column_kind);
         if let Some(place) = (0..scan.headers.len()).find(|place| is_kind(*place) && is_in_row(*place)) {
             cells.push((place, Value::from(text)));
         }
@@ -193,9 +186,7 @@ impl RejectedFile {
         let own_cells = cells.len();
         for (place, value) in is_in_row {
             let place = self.column_indexes.get(place).copied().flatten();
-            if let Some(place) =
-                place.filter(|place| !cells[..own_cells].iter().any(|(taken, _)| taken == place))
-            {
+            if let Some(place) = place.filter(|place| !cells[..own_cells].iter().any(|(taken, _)| taken == place)) {
                 cells.push((place, value));
             }
         }
@@ -216,7 +207,7 @@ fn replace_dns(value: &Value, scan: &Scan) -> Option<Value> {
         Value::String(text) => crate::dn::split_dns(text),
         _ => return None,
     };
-    all.iter().any(|text| scan.dn_index.name_in_file(text).is_some()).then(|| {
-        all.iter().map(|text| scan.dn_index.name_in_file(text).unwrap_or(text)).map(Value::from).collect()
-    })
+    all.iter()
+        .any(|text| scan.dn_index.name_in_file(text).is_some())
+        .then(|| all.iter().map(|text| scan.dn_index.name_in_file(text).unwrap_or(text)).map(Value::from).collect())
 }

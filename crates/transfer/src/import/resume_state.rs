@@ -4,8 +4,8 @@
 use super::report::RowOutcome;
 use crate::user_row::UserRow;
 use directory::{
-    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKey, ItemKind,
-    Time, User, UserId, identifier_key,
+    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKey, ItemKind, Time,
+    User, UserId, identifier_key,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,11 +66,7 @@ impl Identifier {
 
 impl ResumeState {
     /// Reads the events since `started`. Those with the request of `caller` are the import's own.
-    pub(super) async fn load(
-        directory: &Directory,
-        caller: &Caller,
-        started: Time,
-    ) -> Result<Self, DirectoryError> {
+    pub(super) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, DirectoryError> {
         let mut resumed = Self::default();
         let mut after = position_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
         loop {
@@ -142,10 +138,8 @@ impl ResumeState {
 
     /// A group or folder in a user's row that others deleted.
     pub(super) fn deleted_reference<'a>(&self, user_row: &'a UserRow) -> Option<&'a String> {
-        let named =
-            |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
-        let mut references =
-            named(ItemKind::Group, &user_row.groups).chain(named(ItemKind::Folder, &user_row.folders));
+        let named = |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
+        let mut references = named(ItemKind::Group, &user_row.groups).chain(named(ItemKind::Folder, &user_row.folders));
         let is_deleted = |(kind, name): &(ItemKind, &String)| {
             let keys = vec![ItemKey::Name((*name).clone()), ItemKey::ExternalId((*name).clone())];
             self.is_item_deleted(*kind, keys)

@@ -142,8 +142,8 @@ impl Scan {
             // Rows of items in a table are rejected if they have values for what only others have.
             let is_error = kind != RecordKind::User && !self.has_ldap_entries;
             // What the directory itself knows is written to files only.
-            let is_export_only = kind == RecordKind::User
-                && matches!(column.kind, ColumnKind::Timestamp(_) | ColumnKind::Number);
+            let is_export_only =
+                kind == RecordKind::User && matches!(column.kind, ColumnKind::Timestamp(_) | ColumnKind::Number);
             if is_export_only {
                 on_ignored(*index, IgnoredReason::NotImported, values);
             } else if !column.applies_to(kind) && !is_name && !is_error {
@@ -191,8 +191,7 @@ impl Scan {
 
     /// Whether it is an export of our own, whose texts are what they look like.
     fn is_muster_export(&self) -> bool {
-        let has_kinds =
-            |header: &Header| header.column.is_some_and(|column| column.kind == ColumnKind::RecordKind);
+        let has_kinds = |header: &Header| header.column.is_some_and(|column| column.kind == ColumnKind::RecordKind);
         self.headers.iter().any(has_kinds) || self.format == Some(Format::Xlsx) && self.has_muster_header()
     }
 
@@ -204,8 +203,7 @@ impl Scan {
     /// A value in which distinguished names are apart, and those of groups replaced by their names.
     fn normalize_references<'a>(&self, column: &Column, value: &'a Value, header: &Header) -> Cow<'a, Value> {
         let is_list = matches!(column.kind, ColumnKind::Groups | ColumnKind::Members | ColumnKind::Folders);
-        if self.is_muster_export() && (self.format != Some(Format::Ldif) || is_muster_attribute(&header.name))
-        {
+        if self.is_muster_export() && (self.format != Some(Format::Ldif) || is_muster_attribute(&header.name)) {
             return Cow::Borrowed(value);
         }
         let Some(text) = value.as_str().filter(|_| is_list) else {
@@ -227,12 +225,9 @@ impl Scan {
             return Cow::Owned(names.iter().map(name).collect());
         }
         // Where semicolons are between cells, some programs have commas between groups.
-        let has_commas =
-            self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.kind == ColumnKind::Groups;
+        let has_commas = self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.kind == ColumnKind::Groups;
         if has_commas && !text.contains([';', '"']) && text.contains(',') {
-            return Cow::Owned(
-                text.split(',').map(|name| Value::from(cell_value::trim_invisible(name))).collect(),
-            );
+            return Cow::Owned(text.split(',').map(|name| Value::from(cell_value::trim_invisible(name))).collect());
         }
         // A value of a directory is no list in one text.
         if self.format == Some(Format::Ldif) && !is_muster_attribute(&header.name) {
@@ -252,9 +247,8 @@ impl Scan {
     pub(super) fn has_user(&self, text: &str) -> bool {
         let keys = [("id", text.to_lowercase()), ("external id", nfc(text).into_owned())];
         let keys = keys.into_iter().chain([("handle", identifier_key(text))]);
-        keys.into_iter().any(|(space, text)| {
-            self.key_hashes.binary_search(&key_hash(RecordKind::User, space, &text)).is_ok()
-        })
+        keys.into_iter()
+            .any(|(space, text)| self.key_hashes.binary_search(&key_hash(RecordKind::User, space, &text)).is_ok())
     }
 
     /// What the only user of that name in the file signs in with.
@@ -297,9 +291,7 @@ fn is_single_valued(column: &Column) -> bool {
 /// our own export is a hash.
 fn refine_ldap_column(column: &'static Column, value: &Value, is_muster_export: bool) -> &'static Column {
     match column.kind {
-        ColumnKind::Text(Field::Email) if value_count(value) > 1 => {
-            column_by_name("emails").unwrap_or(column)
-        }
+        ColumnKind::Text(Field::Email) if value_count(value) > 1 => column_by_name("emails").unwrap_or(column),
         ColumnKind::LdapPassword if is_muster_export => column_by_name("passwordHash").unwrap_or(column),
         _ => column,
     }

@@ -56,11 +56,10 @@ pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
         key_hashes: Vec::new(),
         has_references: false,
     };
-    let contents =
-        formats::read(&options.path, options.format, &options.read_options, &mut |headers, row| {
-            scan.add_headers(options, headers)?;
-            scan.scan_row(&row, &mut state)
-        })?;
+    let contents = formats::read(&options.path, options.format, &options.read_options, &mut |headers, row| {
+        scan.add_headers(options, headers)?;
+        scan.scan_row(&row, &mut state)
+    })?;
     scan.add_headers(options, &contents.headers)?;
     scan.delimiter = contents.delimiter;
     scan.resolve_by_values(&mut state);
@@ -68,8 +67,7 @@ pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
     scan.ignored = state.ignored_list(&scan, contents.ignored);
     let keys = &mut state.key_hashes;
     keys.sort_unstable();
-    scan.duplicate_keys =
-        keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| (pair[0], None)).collect();
+    scan.duplicate_keys = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| (pair[0], None)).collect();
     if state.has_references {
         scan.key_hashes = std::mem::take(keys);
     }
@@ -78,8 +76,7 @@ pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
 
 impl ScanState {
     fn ignored_list(&mut self, scan: &Scan, contents: IgnoredCounts) -> Vec<Ignored> {
-        let part =
-            if scan.format == Some(Format::Ldif) { IgnoredPart::Attribute } else { IgnoredPart::Column };
+        let part = if scan.format == Some(Format::Ldif) { IgnoredPart::Attribute } else { IgnoredPart::Column };
         let mut ignored = std::mem::take(&mut self.ignored);
         for ((place, reason), count) in self.ignored_values.drain() {
             ignored.add(part, &scan.headers[place].display_name(place), reason, count);
@@ -186,8 +183,7 @@ impl Scan {
         let mut stats: Vec<(&usize, &ValueStats)> = state.value_stats.iter().collect();
         stats.sort_by_key(|(place, _)| **place);
         for (index, stats) in stats {
-            let has_external =
-                self.header_index(|what| what == ColumnKind::Text(Field::ExternalId)).is_some();
+            let has_external = self.header_index(|what| what == ColumnKind::Text(Field::ExternalId)).is_some();
             let other_kinds: Vec<ColumnKind> = (self.headers.iter().enumerate())
                 .filter_map(|(other, header)| Some(header.column?.kind).filter(|_| other != *index))
                 .collect();
@@ -223,11 +219,8 @@ impl Scan {
                     (header.column, header.is_duplicate) = (None, true);
                     state.ignored_values.insert((*index, IgnoredReason::Duplicate), stats.total);
                 } else if header.column.is_none() {
-                    let reason = if stats.numbers == stats.total {
-                        IgnoredReason::Numbers
-                    } else {
-                        IgnoredReason::Unknown
-                    };
+                    let reason =
+                        if stats.numbers == stats.total { IgnoredReason::Numbers } else { IgnoredReason::Unknown };
                     state.ignored_values.insert((*index, reason), stats.total);
                 }
             } else if stats.uuids == 0 {
@@ -268,21 +261,16 @@ impl Scan {
     fn add_headers(&mut self, options: &ImportOptions, headers: &[String]) -> Result<(), FileError> {
         for (index, name) in headers.iter().enumerate().skip(self.headers.len()) {
             let mut is_duplicate = false;
-            let (mut column, or_status) = match header_meaning(&options.column_mapping, name, options.format)
-            {
+            let (mut column, or_status) = match header_meaning(&options.column_mapping, name, options.format) {
                 HeaderMeaning::Unknown => (None, false),
                 HeaderMeaning::Column(column) => (Some(column), false),
                 HeaderMeaning::DependsOnValues(column) => (column, true),
             };
             self.has_ldap_entries |= column.is_some_and(|column| column.kind == ColumnKind::Dn);
             // Sheets of a workbook have headers each of their own, and so have objects and entries.
-            let is_table =
-                options.format == Format::Csv && !headers.iter().any(|name| is_dn_header(options, name));
+            let is_table = options.format == Format::Csv && !headers.iter().any(|name| is_dn_header(options, name));
             if let Some(known) = column.filter(|_| is_table && !or_status)
-                && !matches!(
-                    known.kind,
-                    ColumnKind::Ignored | ColumnKind::AccountState(_) | ColumnKind::Status
-                )
+                && !matches!(known.kind, ColumnKind::Ignored | ColumnKind::AccountState(_) | ColumnKind::Status)
                 && let Some(other) = self.resolved_header_index(known.kind)
             {
                 // Okta and others have the manager's id beside the name.
@@ -294,16 +282,14 @@ impl Scan {
                     );
                     return Err(FileError::at(1, kind).in_column(name.clone()));
                 }
-                let is_key =
-                    |name: &str| ["id", "email"].iter().any(|end| name.to_lowercase().ends_with(end));
+                let is_key = |name: &str| ["id", "email"].iter().any(|end| name.to_lowercase().ends_with(end));
                 if is_key(name) && !is_key(&self.headers[other].name) {
                     (self.headers[other].column, self.headers[other].is_duplicate) = (None, true);
                 } else {
                     (column, is_duplicate) = (None, true);
                 }
             }
-            let attribute =
-                if self.has_ldap_entries { LdapAttribute::from_name(name) } else { LdapAttribute::Plain };
+            let attribute = if self.has_ldap_entries { LdapAttribute::from_name(name) } else { LdapAttribute::Plain };
             let name = name.clone();
             debug_assert_eq!(index, self.headers.len());
             self.headers.push(Header {

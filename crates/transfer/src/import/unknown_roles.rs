@@ -14,13 +14,11 @@ pub(super) async fn all_roles_unknown(
     if scan.roles.is_empty() || scan.role_count < scan.users || has_items {
         return Ok(false);
     }
-    let is_built_in =
-        |role: &String| directory::builtin_role_number(role).is_some() || role.parse::<u32>().is_ok();
+    let is_built_in = |role: &String| directory::builtin_role_number(role).is_some() || role.parse::<u32>().is_ok();
     if scan.roles.iter().any(is_built_in) {
         return Ok(false);
     }
     let roles = directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
-    let is_known =
-        |role: &Item| scan.roles.iter().any(|name| identifier_key(name) == identifier_key(role.name()));
+    let is_known = |role: &Item| scan.roles.iter().any(|name| identifier_key(name) == identifier_key(role.name()));
     Ok(!roles.iter().any(is_known))
 }

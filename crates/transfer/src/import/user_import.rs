@@ -8,8 +8,8 @@ use crate::formats::Row;
 use crate::reference_resolver::{ItemReference, ReferenceResolver};
 use crate::user_row::{UserRow, changed_columns};
 use directory::{
-    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, RequestedStatus,
-    Status, User, UserEdit, UserId, UserKey,
+    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, RequestedStatus, Status,
+    User, UserEdit, UserId, UserKey,
 };
 use serde_json::Value;
 
@@ -32,21 +32,17 @@ pub(super) async fn prepare(
     row: &Row,
 ) -> Result<PreparedUser, DirectoryError> {
     let manager = match user_row.manager.take() {
-        Some(text) => {
-            match job.scan.user_reference_keys(&text).iter().find_map(|key| references.cached_user(key)) {
-                Some(user) => {
-                    user_row.edit.set_text(Field::Manager, FieldUpdate::Set(user.to_string()));
-                    None
-                }
-                None => Some(text),
+        Some(text) => match job.scan.user_reference_keys(&text).iter().find_map(|key| references.cached_user(key)) {
+            Some(user) => {
+                user_row.edit.set_text(Field::Manager, FieldUpdate::Set(user.to_string()));
+                None
             }
-        }
+            None => Some(text),
+        },
         None => None,
     };
     let mut joins_new = false;
-    for (kind, texts) in
-        [(ItemKind::Group, user_row.groups.take()), (ItemKind::Folder, user_row.folders.take())]
-    {
+    for (kind, texts) in [(ItemKind::Group, user_row.groups.take()), (ItemKind::Folder, user_row.folders.take())] {
         let Some(texts) = texts else { continue };
         let found = references.resolve_or_create(kind, &texts).await?;
         let existing = found.iter().filter_map(|found| match found {
@@ -130,10 +126,7 @@ pub(super) enum UserMatch {
 
 /// Finds whom a row is about: by the surest key that leads to anybody. Whoever is known by nothing else is known by what they
 /// sign in with.
-pub(super) async fn match_user(
-    job: &ImportContext<'_>,
-    user_row: &UserRow,
-) -> Result<UserMatch, DirectoryError> {
+pub(super) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
     let user_key = |key: MatchKey| match key {
         MatchKey::Id => user_row.id.map(UserKey::Id),
         MatchKey::ExternalId => user_row.external_id.clone().map(UserKey::ExternalId),
@@ -149,8 +142,7 @@ pub(super) async fn match_user(
     for (match_key, key) in keys {
         if let Some(user) = find_user(job, key).await? {
             // An e-mail that was given to somebody new, say.
-            if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id
-            {
+            if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id {
                 let header = job.scan.header_of_field(match_key.field());
                 return Ok(UserMatch::Ambiguous(format!(
                     "{header} is that of somebody who has another external id; say with --match what counts"
@@ -202,17 +194,9 @@ async fn create(
     Ok(RowOutcome::Created)
 }
 
-async fn update(
-    job: &ImportContext<'_>,
-    prepared: &PreparedUser,
-    before: User,
-) -> Result<RowOutcome, DirectoryError> {
-    let PreparedUser {
-        user_row: said,
-        file_has_organisations: _,
-        joins_planned_item: joins_new,
-        deferred_manager: _,
-    } = prepared;
+async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
+    let PreparedUser { user_row: said, file_has_organisations: _, joins_planned_item: joins_new, deferred_manager: _ } =
+        prepared;
     let mut edit = said.edit.clone();
     // Nobody is put back to where they have not been yet.
     if edit.status == FieldUpdate::Set(RequestedStatus::Exact(Status::Invited)) {

@@ -25,15 +25,11 @@ impl Fixture {
         let folder = tempfile::tempdir().expect("a folder");
         let store: Arc<dyn Store> = match engine {
             "memory" => Arc::new(Memory::new()),
-            "sqlite" => Arc::new(
-                Sqlite::open(&folder.path().join("s.db"), &StoreOptions::default()).expect("a store"),
-            ),
+            "sqlite" => Arc::new(Sqlite::open(&folder.path().join("s.db"), &StoreOptions::default()).expect("a store")),
             _ => {
-                let address = DatabaseUrl::parse(&testkit::postgres::create_migrated_database(), None)
-                    .expect("an address");
-                Arc::new(
-                    Postgres::open(&address, &PostgresOptions::new(Arc::new(UniqueIds))).expect("a store"),
-                )
+                let address =
+                    DatabaseUrl::parse(&testkit::postgres::create_migrated_database(), None).expect("an address");
+                Arc::new(Postgres::open(&address, &PostgresOptions::new(Arc::new(UniqueIds))).expect("a store"))
             }
         };
         let clock = Arc::new(StepClock::default());
@@ -66,19 +62,13 @@ impl Fixture {
         self.export_only(format, with_password_hashes, &RecordKind::ALL)
     }
 
-    pub(crate) fn export_only(
-        &self,
-        format: Format,
-        with_password_hashes: bool,
-        kinds: &[RecordKind],
-    ) -> PathBuf {
+    pub(crate) fn export_only(&self, format: Format, with_password_hashes: bool, kinds: &[RecordKind]) -> PathBuf {
         let path = self.folder.path().join(format!("out.{}", format.as_str()));
         drop(std::fs::remove_file(&path));
         let file = create_private_file(&path, false).expect("a file");
         let writing = WriteOptions { escaping: CellEscaping::Reversible, ..WriteOptions::default() };
         let to = create_writer(format, Box::new(file), writing).expect("a writer");
-        let options =
-            export::ExportOptions { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
+        let options = export::ExportOptions { format, kinds: kinds.to_vec(), columns: None, with_password_hashes };
         self.block_on(export::run(&self.directory, &self.caller, &options, to, |_| {})).expect("exported");
         path
     }
@@ -93,8 +83,7 @@ impl Fixture {
         settle: impl FnOnce(&mut ImportOptions),
     ) -> Result<ImportReport, ImportError> {
         let format = Format::from_path(path).expect("a format");
-        let mut options =
-            ImportOptions::new(path, format, ColumnMapping::new(dialects::kit::field_aliases()));
+        let mut options = ImportOptions::new(path, format, ColumnMapping::new(dialects::kit::field_aliases()));
         settle(&mut options);
         let found = scan(&options)?;
         self.block_on(run(&self.directory, &self.caller, &options, &found, &mut |_| true))
@@ -113,8 +102,7 @@ impl Fixture {
 
     pub(crate) fn user(&self, email: &str) -> directory::User {
         let key = directory::UserKey::Email(email.into());
-        self.block_on(self.directory.user(&self.caller, key))
-            .unwrap_or_else(|_| panic!("{email} is not there"))
+        self.block_on(self.directory.user(&self.caller, key)).unwrap_or_else(|_| panic!("{email} is not there"))
     }
 
     /// How many things have happened.

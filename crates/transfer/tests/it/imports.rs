@@ -18,10 +18,7 @@ fn rows_create_change_and_keep_users() {
         assert_eq!((looked.users.created, looked.created_items), (3, 2));
         assert_eq!(house.users().len(), 0, "a preview does nothing");
         let report = house.import(&file);
-        assert_eq!(
-            (report.users.created, report.created_items, report.created.ranges.clone()),
-            (3, 2, vec![(2, 4)])
-        );
+        assert_eq!((report.users.created, report.created_items, report.created.ranges.clone()), (3, 2, vec![(2, 4)]));
         assert_eq!(looked, report, "what was said is what came");
         let ann = house.user("ann@x.y");
         assert_eq!((ann.status, ann.groups.len()), (Status::Active, 2));
@@ -29,23 +26,17 @@ fn rows_create_change_and_keep_users() {
         assert_eq!(house.user("carl@x.y").status, Status::Active);
 
         // Known by external id; the e-mail moves on. Left, where nothing was said of changing.
-        let file = house
-            .file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
+        let file = house.file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
         let left = house.import(&file);
         assert_eq!((left.users.unchanged, left.users.created), (2, 1));
-        let looked = house
-            .import_with(&file, |options| (options.update, options.dry_run) = (true, true))
-            .expect("looked");
+        let looked =
+            house.import_with(&file, |options| (options.update, options.dry_run) = (true, true)).expect("looked");
         assert_eq!((looked.users.changed, looked.users.unchanged), (1, 2));
         assert_eq!(looked.changed.messages[0].message, "userName, email");
         let report = house.import_with(&file, |options| options.update = true).expect("brought in");
         assert_eq!((report.users.changed, report.users.unchanged), (1, 2));
         let anna = house.user("anna@x.y");
-        assert_eq!(
-            (anna.id, anna.name.given.as_deref()),
-            (ann.id, Some("Ann")),
-            "an empty cell says nothing"
-        );
+        assert_eq!((anna.id, anna.name.given.as_deref()), (ann.id, Some("Ann")), "an empty cell says nothing");
         house
             .import_with(&file, |options| (options.update, options.read_options.empty_clears) = (true, true))
             .expect("brought in");
@@ -134,14 +125,11 @@ fn rejected_rows_keep_their_format() {
         group,Board,00000000-0000-4000-8000-000000000001,\nfolder,Minutes,,Board\nfolder,'=SUM(A1),,\n";
     house.import(&house.file("f.csv", restricted));
     for format in transfer::Format::ALL {
-        let kinds =
-            [transfer::column::RecordKind::User, transfer::column::RecordKind::Item(ItemKind::Folder)];
+        let kinds = [transfer::column::RecordKind::User, transfer::column::RecordKind::Item(ItemKind::Folder)];
         let out = house.export_only(format, false, &kinds);
         let other = Fixture::new("memory");
         // Their e-mails are what somebody else signs in with, and there is no such group as the folder is for.
-        other.import(
-            &other.file("taken.csv", "user name,e-mail\nann@x.y,1@x.y\nbob@x.y,2@x.y\ncarl@x.y,3@x.y\n"),
-        );
+        other.import(&other.file("taken.csv", "user name,e-mail\nann@x.y,1@x.y\nbob@x.y,2@x.y\ncarl@x.y,3@x.y\n"));
         let mut file = out;
         for round in 1..4 {
             let path = other.folder.path().join(format!("refused{round}.{}", format.as_str()));
@@ -169,8 +157,7 @@ fn rejected_rows_of_a_sheet_keep_its_columns() {
     let path = house.folder.path().join("p.xlsx");
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet();
-    let rows =
-        [["Object Type", "Name", "E-Mail"], ["group", "", ""], ["user", "", "nobody"], ["", "", "a@x.y"]];
+    let rows = [["Object Type", "Name", "E-Mail"], ["group", "", ""], ["user", "", "nobody"], ["", "", "a@x.y"]];
     for (row, cells) in (0..).zip(rows) {
         for (column, cell) in (0..).zip(cells).filter(|(_, cell)| !cell.is_empty()) {
             sheet.write_string(row, column, cell).expect("written");
@@ -181,8 +168,7 @@ fn rejected_rows_of_a_sheet_keep_its_columns() {
     for (round, created) in [(1, 1), (2, 0), (3, 0)] {
         let refused = house.folder.path().join(format!("refused{round}.xlsx"));
         let next = refused.clone();
-        let report =
-            house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+        let report = house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
         assert_eq!((report.users.created, report.users.rejected), (created, 1), "{round}: {report:?}");
         assert_eq!(report.items.rejected, 1, "{round}: {report:?}");
         file = next;
@@ -214,9 +200,7 @@ fn users_are_not_confused() {
         let report = house.import_with(&file, update).expect("brought in");
         assert_eq!((report.users.rejected, report.users.changed), (1, 1), "{report:?}");
         assert!(
-            report.rejected.messages[0]
-                .message
-                .starts_with("email is that of somebody who has another external id")
+            report.rejected.messages[0].message.starts_with("email is that of somebody who has another external id")
         );
         assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E1"));
         let report = house
@@ -334,10 +318,8 @@ fn missing_users_are_deactivated_up_to_the_limit() {
 #[test]
 fn passwords_are_imported() {
     let house = Fixture::new("sqlite");
-    let file = house.file(
-        "p.csv",
-        "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n",
-    );
+    let file =
+        house.file("p.csv", "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n");
     let report = house.import(&file);
     assert_eq!((report.users.created, report.users.rejected), (2, 1));
     let stored = house.block_on(house.directory.password_hashes(&house.caller, (1, 9))).expect("read");

@@ -40,27 +40,11 @@ fn malformed_tables_are_rejected() {
         ("many.csv", format!("{good}b@x.y,B,C\n"), "row 3: it has 3 cells where the header has 2"),
         ("cut.csv", format!("{good}b@x.y,\"B"), "row 3: the file ends inside quotes"),
         ("nobody.csv", "colour,shape\nred,round\n".into(), "no column identifies a user"),
-        (
-            "long.csv",
-            format!("{good}b@x.y,\"{}\"\n", "x".repeat(10_000_000)),
-            "row 3: a row is longer than 1 MiB",
-        ),
-        (
-            "open.csv",
-            format!("{good}b@x.y,\"{}", "x\n".repeat(5_000_000)),
-            "row 3: a row is longer than 1 MiB",
-        ),
-        (
-            "one.ndjson",
-            "{\"email\":\"a@x.y\"}\n{\"email\":\"b@x".into(),
-            "row 2: it is not one whole JSON object",
-        ),
+        ("long.csv", format!("{good}b@x.y,\"{}\"\n", "x".repeat(10_000_000)), "row 3: a row is longer than 1 MiB"),
+        ("open.csv", format!("{good}b@x.y,\"{}", "x\n".repeat(5_000_000)), "row 3: a row is longer than 1 MiB"),
+        ("one.ndjson", "{\"email\":\"a@x.y\"}\n{\"email\":\"b@x".into(), "row 2: it is not one whole JSON object"),
         ("list.ndjson", "[1]\n".into(), "row 1: it is JSON and no object"),
-        (
-            "long.ndjson",
-            format!("{{\"email\":\"{}\"}}\n", "x".repeat(10_000_000)),
-            "row 1: a row is longer than 1 MiB",
-        ),
+        ("long.ndjson", format!("{{\"email\":\"{}\"}}\n", "x".repeat(10_000_000)), "row 1: a row is longer than 1 MiB"),
         ("no.ldif", "uid: a\n".into(), "row 1: an entry begins with its dn"),
         ("bad.ldif", "dn: x\nobjectClass: person\ncn:: ???\n".into(), "column cn: it is no whole Base64"),
         (
@@ -125,8 +109,7 @@ fn sheet(rows: &str) -> Vec<u8> {
 fn malformed_workbooks_are_rejected() {
     let house = Fixture::new("sqlite");
     let path = |name: &str| house.folder.path().join(name);
-    let cell =
-        |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
+    let cell = |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
     let plain = |rows: &str, name: &str| {
         let sheet = sheet(rows);
         workbook(
@@ -147,17 +130,9 @@ fn malformed_workbooks_are_rejected() {
 
     assert_rejected(&house, &plain("", "empty.xlsx"), "the file is empty");
     let twice = format!("<row r=\"1\">{}{}</row>", cell("A1", "email"), cell("B1", "EMAIL"));
-    assert_rejected(
-        &house,
-        &plain(&twice, "twice.xlsx"),
-        "row 1, column B: EMAIL is the header of column A already",
-    );
+    assert_rejected(&house, &plain(&twice, "twice.xlsx"), "row 1, column B: EMAIL is the header of column A already");
     let wide = format!("{header}<row r=\"2\">{}</row>", cell("D2", "x"));
-    assert_rejected(
-        &house,
-        &plain(&wide, "wide.xlsx"),
-        "row 2, column D: there is a cell without a header above it",
-    );
+    assert_rejected(&house, &plain(&wide, "wide.xlsx"), "row 2, column D: there is a cell without a header above it");
     let turned = format!("<row r=\"1\">{}{}</row>", cell("B1", "email"), cell("A1", "first"));
     assert_rejected(&house, &plain(&turned, "turned.xlsx"), "row 1: its rows or columns are out of order");
     let error = format!("{header}<row r=\"2\"><c r=\"A2\" t=\"e\"><v>#REF!</v></c></row>");
@@ -173,11 +148,7 @@ fn malformed_workbooks_are_rejected() {
     assert_rejected(&house, &plain(&runs, "runs.xlsx"), "holds a cell of more than 64 MiB");
 
     let whole = std::fs::read(&good).expect("read");
-    assert_rejected(
-        &house,
-        &house.file("cut.xlsx", &whole[..whole.len() / 2]),
-        "it is no whole Excel workbook",
-    );
+    assert_rejected(&house, &house.file("cut.xlsx", &whole[..whole.len() / 2]), "it is no whole Excel workbook");
     let mut bent = whole.clone();
     let middle = bent.windows(4).position(|bytes| bytes == b"PK\x01\x02").expect("a directory") - 40;
     bent[middle] ^= 0xFF;

@@ -28,10 +28,7 @@ fn assert_users(house: &Fixture, many: u64, is_table: bool) {
     assert_eq!(text(&zoe, Field::Title), "Head of\nSales");
     assert_eq!(zoe.department.as_deref(), Some("=1+1"), "no formula");
     let francois = of("francois");
-    assert_eq!(
-        (text(&francois, Field::GivenName), text(&francois, Field::FamilyName)),
-        ("François", "O'Neill")
-    );
+    assert_eq!((text(&francois, Field::GivenName), text(&francois, Field::FamilyName)), ("François", "O'Neill"));
     assert_eq!(francois.department.as_deref(), Some("-R&D"));
     assert_eq!(text(&francois, Field::WorkPhone), "");
     assert_eq!(text(&of("john"), Field::FamilyName), "Smith, Jr.");
@@ -76,8 +73,7 @@ fn tables_of_other_programs_are_imported() {
         assert_eq!(group_names(&house, "max"), Vec::<String>::new(), "{name}");
         assert_eq!(report.created_items, 2, "{name}");
         // Once more, and nothing changes.
-        let again =
-            house.import_with(&sample_path(name), |options| options.update = true).expect("brought in");
+        let again = house.import_with(&sample_path(name), |options| options.update = true).expect("brought in");
         assert_eq!((again.users.unchanged, again.users.changed), (many, 0), "{name}");
     }
 }
@@ -96,11 +92,7 @@ fn ldapsearch_output_is_imported() {
         let bio = house.user("juergen@example.com").bio.expect("a description that was folded");
         assert!(bio.len() > 150 && !bio.contains('\n'), "{bio}");
         // What cannot be verified is said to be left out.
-        assert!(
-            report.notes.iter().any(|note| note.starts_with("1 password was left out")),
-            "{:?}",
-            report.notes
-        );
+        assert!(report.notes.iter().any(|note| note.starts_with("1 password was left out")), "{:?}", report.notes);
         if name == "people-ldapsearch.ldif" {
             assert_eq!(report.items.created, 2);
             assert_eq!(group_names(&house, "juergen"), ["Sales", "Support"]);
@@ -117,11 +109,8 @@ fn encodings_and_delimiters_can_be_specified() {
     let text = "e-mail|first name\r\nann@x.y|Ζωή\r\n";
     let (bytes, ..) = encoding_rs::Encoding::for_label(b"windows-1253").expect("known").encode(text);
     let file = house.file("greek.csv", &bytes);
-    let reading = ReadOptions {
-        delimiter: Some(b'|'),
-        encoding: Some("windows-1253".into()),
-        ..ReadOptions::default()
-    };
+    let reading =
+        ReadOptions { delimiter: Some(b'|'), encoding: Some("windows-1253".into()), ..ReadOptions::default() };
     house.import_with(&file, |options| options.read_options = reading).expect("brought in");
     assert_eq!(house.user("ann@x.y").name.given.as_deref(), Some("Ζωή"));
     // UTF-16 without a mark, as some databases write it.
@@ -185,9 +174,5 @@ fn entries_are_identified_by_line_number() {
     let ldif = "version: 1\n\ndn: cn=a\nobjectClass: person\nmail: nobody\n at all\n\ndn: cn=b\nobjectClass: person\n\
         mail: b@x.y\n\n";
     let report = house.import(&house.file("p.ldif", ldif));
-    assert_eq!(
-        (report.rejected.messages[0].row, report.created.ranges.clone()),
-        (3, vec![(8, 8)]),
-        "{report:?}"
-    );
+    assert_eq!((report.rejected.messages[0].row, report.created.ranges.clone()), (3, vec![(8, 8)]), "{report:?}");
 }

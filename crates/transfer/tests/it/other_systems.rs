@@ -66,8 +66,7 @@ impl Imported {
     }
 
     fn ignored_count(&self, part: IgnoredPart, name: &str, reason: IgnoredReason) -> u64 {
-        let is_it =
-            |one: &&transfer::ignored::Ignored| one.part == part && one.name == name && one.reason == reason;
+        let is_it = |one: &&transfer::ignored::Ignored| one.part == part && one.name == name && one.reason == reason;
         self.report.ignored.iter().find(is_it).map_or(0, |one| one.count)
     }
 
@@ -83,13 +82,10 @@ impl Imported {
     }
 
     fn passwords(&self) -> Vec<(String, String)> {
-        let stored = self
-            .fixture
-            .block_on(self.fixture.directory.password_hashes(&self.fixture.caller, (1, 99)))
-            .expect("read");
+        let stored =
+            self.fixture.block_on(self.fixture.directory.password_hashes(&self.fixture.caller, (1, 99))).expect("read");
         let people = self.fixture.users();
-        let name =
-            |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();
+        let name = |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();
         stored.iter().map(|(number, hash)| (name(*number), hash.0.expose_secret().to_owned())).collect()
     }
 }
@@ -99,20 +95,14 @@ fn templates_of_entra() {
     for name in ["entra_create.csv", "entra_create_old.csv"] {
         let got = import(name);
         got.assert_created(2);
-        assert_eq!(
-            (got.status("ann@example.com"), got.status("bob@example.com")),
-            (Status::Active, Status::Inactive)
-        );
+        assert_eq!((got.status("ann@example.com"), got.status("bob@example.com")), (Status::Active, Status::Inactive));
         assert_eq!(got.text("ann@example.com", Field::DisplayName), "Ann Lee");
         assert_eq!(got.text("bob@example.com", Field::FamilyName), "Off");
         assert_eq!(got.passwords().len(), 2, "initial passwords are hashed");
     }
     let got = import("entra_create.csv");
     assert_eq!(got.text("ann@example.com", Field::Region), "WA");
-    assert_eq!(
-        got.ignored_count(IgnoredPart::Column, "Usage location [usageLocation]", IgnoredReason::Unknown),
-        2
-    );
+    assert_eq!(got.ignored_count(IgnoredPart::Column, "Usage location [usageLocation]", IgnoredReason::Unknown), 2);
     let got = import("entra_download.csv");
     got.assert_created(3);
     assert_eq!(got.status("svc@example.onmicrosoft.com"), Status::Inactive);
@@ -145,10 +135,8 @@ fn google_workspace() {
     assert_eq!(got.ignored_count(IgnoredPart::Column, "Password [Required]", IgnoredReason::Hidden), 2);
     assert_eq!(got.text("ann@example.com", Field::Manager), got.user("bob@example.com").id.to_string());
     // A password beside its hash function is none in clear text.
-    let got = import_text(
-        "p.csv",
-        "Email Address,Password,Password Hash Function\na@x.y,{SSHA}abcd,SHA-1\nb@x.y,0123,MD5\n",
-    );
+    let got =
+        import_text("p.csv", "Email Address,Password,Password Hash Function\na@x.y,{SSHA}abcd,SHA-1\nb@x.y,0123,MD5\n");
     assert_eq!(got.report.users.created + got.report.users.rejected, 2);
     assert!(got.passwords().iter().all(|(_, hash)| !hash.starts_with("plain$")), "{:?}", got.passwords());
 }
@@ -191,10 +179,7 @@ fn other_tables() {
 
     let got = import("personio.csv");
     got.assert_created(2);
-    assert_eq!(
-        (got.status("juergen@example.com"), got.status("eva@example.com")),
-        (Status::Active, Status::Inactive)
-    );
+    assert_eq!((got.status("juergen@example.com"), got.status("eva@example.com")), (Status::Active, Status::Inactive));
     assert_eq!(got.report.missing_references.messages[0].message, "manager 'Bob Off' not found");
     assert_eq!(got.text("juergen@example.com", Field::City), "Dresden");
 }
@@ -242,10 +227,7 @@ fn ldap() {
     assert_eq!(got.status("jsmith"), Status::Inactive, "locked for ever");
     assert_eq!(got.user("jsmith").emails.len(), 2);
     assert_eq!(got.text("jsmith", Field::Manager), got.user("mgarcia").id.to_string());
-    assert_eq!(
-        (got.groups("jsmith"), got.groups("mgarcia")),
-        (vec!["devs".into(), "ops".into()], vec!["ops".into()])
-    );
+    assert_eq!((got.groups("jsmith"), got.groups("mgarcia")), (vec!["devs".into(), "ops".into()], vec!["ops".into()]));
     assert_eq!(got.passwords(), [("mgarcia".into(), "plain$Aa12345".into())], "clear text is hashed");
     assert_eq!(got.ignored_count(IgnoredPart::Attribute, "entryUUID", IgnoredReason::Unknown), 3);
 
@@ -278,11 +260,8 @@ fn passwords_of_every_scheme() {
     let got = import("ldif_pw.ldif");
     got.assert_created(16);
     let passwords = got.passwords();
-    let clear: Vec<&str> = passwords
-        .iter()
-        .filter(|(_, hash)| hash.starts_with("plain$"))
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let clear: Vec<&str> =
+        passwords.iter().filter(|(_, hash)| hash.starts_with("plain$")).map(|(name, _)| name.as_str()).collect();
     assert_eq!(clear, ["u6", "u7"], "{passwords:?}");
 }
 
@@ -363,18 +342,12 @@ fn states_of_accounts() {
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
     assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,WA\n");
-    assert_eq!(
-        (got.text("a@x.y", Field::Region), got.text("b@x.y", Field::Region)),
-        ("active".into(), "WA".into())
-    );
+    assert_eq!((got.text("a@x.y", Field::Region), got.text("b@x.y", Field::Region)), ("active".into(), "WA".into()));
     // Of several statements the most restrictive counts.
-    let got =
-        import_text("p.csv", "email,status,enabled,suspended\na@x.y,active,false,0\nb@x.y,active,true,1\n");
+    let got = import_text("p.csv", "email,status,enabled,suspended\na@x.y,active,false,0\nb@x.y,active,true,1\n");
     assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Inactive, Status::Suspended));
-    let got = import_text(
-        "p.ndjson",
-        "{\"email\":\"a@x.y\",\"suspended\":true}\n{\"email\":\"b@x.y\",\"archived\":true}\n",
-    );
+    let got =
+        import_text("p.ndjson", "{\"email\":\"a@x.y\",\"suspended\":true}\n{\"email\":\"b@x.y\",\"archived\":true}\n");
     assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Suspended, Status::Archived));
 }
 
@@ -392,12 +365,7 @@ fn a_state_beside_a_region_is_read_by_its_values() {
         let got = import_text("p.csv", text);
         got.assert_created(1);
         assert_eq!(got.text("a@x.y", Field::Region), "Bavaria");
-        assert_eq!(
-            got.ignored_count(IgnoredPart::Column, "State", IgnoredReason::Duplicate),
-            1,
-            "{:?}",
-            got.report
-        );
+        assert_eq!(got.ignored_count(IgnoredPart::Column, "State", IgnoredReason::Duplicate), 1, "{:?}", got.report);
     }
     let got = import_text("p.csv", "email,State\na@x.y,active\nb@x.y,on holiday\n");
     assert!(got.report.notes.iter().any(|note| note.contains("--map 'State=status'")), "{:?}", got.report);
@@ -432,8 +400,7 @@ fn messages_name_the_header_of_the_file() {
 
 #[test]
 fn a_stored_hash_is_no_password() {
-    let got =
-        import_text("p.csv", "email,password\na@x.y,{SSHA}dGVzdHRlc3R0ZXN0dGVzdA==\nb@x.y,{brace} 123456\n");
+    let got = import_text("p.csv", "email,password\na@x.y,{SSHA}dGVzdHRlc3R0ZXN0dGVzdA==\nb@x.y,{brace} 123456\n");
     assert_eq!(got.passwords().len(), 1, "{:?}", got.password_note());
     assert!(got.password_note().contains("1 password was"), "{:?}", got.report);
     let short = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn: A\nuserPassword: abc\n";

@@ -77,10 +77,7 @@ fn groups_with_the_same_name_stay_separate() {
         naming.clone(),
     ] {
         let got = import_text("p.ldif", &text);
-        assert_eq!(
-            (got.groups("ann"), got.groups("bob")),
-            (vec![printers.to_owned()], vec![domain.to_owned()])
-        );
+        assert_eq!((got.groups("ann"), got.groups("bob")), (vec![printers.to_owned()], vec![domain.to_owned()]));
         assert_eq!(got.fixture.items(ItemKind::Group).len(), 2, "{text}");
         assert!(got.report.notes.iter().any(|note| note.contains("the same name")), "{:?}", got.report);
     }
@@ -90,14 +87,9 @@ fn groups_with_the_same_name_stay_separate() {
 fn group_names_are_not_parsed_as_distinguished_names() {
     let house = Fixture::new("sqlite");
     house.import(
-        &house.file(
-            "p.csv",
-            "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n",
-        ),
+        &house.file("p.csv", "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n"),
     );
-    let group = |house: &Fixture| {
-        house.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>()
-    };
+    let group = |house: &Fixture| house.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(group(&house), ["CN=g,OU=z"]);
     assert_eq!(house.users()[0].groups.len(), 1);
     for format in [Format::Csv, Format::Ndjson, Format::Ldif, Format::Xlsx] {
@@ -115,9 +107,7 @@ fn a_missing_reference_does_not_change_a_name() {
     let house = Fixture::new("sqlite");
     let rejected = house.folder.path().join("p.rejected.csv");
     let refused = Some(rejected.clone());
-    house
-        .import_with(&house.file("p.csv", text), |options| options.rejected_file = refused)
-        .expect("imported");
+    house.import_with(&house.file("p.csv", text), |options| options.rejected_file = refused).expect("imported");
     house.import(&house.file("b.csv", "email\nb@x.y\n"));
     let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
     assert!(report.is_complete(), "{report:?}");

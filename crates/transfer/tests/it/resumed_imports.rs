@@ -2,8 +2,7 @@
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{
-    Command, Field, FieldUpdate, GroupEdit, ItemKey, ItemKind, MemberEdit, RequestedStatus, Status, UserEdit,
-    UserKey,
+    Command, Field, FieldUpdate, GroupEdit, ItemKey, ItemKind, MemberEdit, RequestedStatus, Status, UserEdit, UserKey,
 };
 use transfer::import::ImportError;
 
@@ -29,13 +28,8 @@ fn an_interrupted_import_resumes() {
                 seen += more;
                 seen < stop
             };
-            let done = house.block_on(transfer::import::run(
-                &house.directory,
-                &house.caller,
-                &options,
-                &found,
-                &mut go_on,
-            ));
+            let done =
+                house.block_on(transfer::import::run(&house.directory, &house.caller, &options, &found, &mut go_on));
             assert!(matches!(done, Err(ImportError::Canceled)));
         }
         // One that is known to have been interrupted counts what it has created itself.
@@ -147,8 +141,7 @@ fn a_resumed_import_keeps_newer_memberships_and_groups() {
         let report = house.import_with(&groups, resumed).expect("imported");
         assert_eq!((report.items.unchanged, report.items.rejected), (1, 1), "{engine}: {report:?}");
         assert!(house.users().iter().all(|user| user.groups.is_empty()), "{engine}");
-        let names: Vec<String> =
-            house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
+        let names: Vec<String> = house.items(ItemKind::Group).iter().map(|group| group.name().to_owned()).collect();
         assert_eq!(names, ["Red"], "{engine}");
     }
 }
@@ -199,13 +192,7 @@ fn a_resumed_import_sets_managers() {
             seen += more;
             seen < 200
         };
-        let done = house.block_on(transfer::import::run(
-            &house.directory,
-            &house.caller,
-            &options,
-            &found,
-            &mut go_on,
-        ));
+        let done = house.block_on(transfer::import::run(&house.directory, &house.caller, &options, &found, &mut go_on));
         assert!(matches!(done, Err(ImportError::Canceled)));
         let some = house.users();
         assert!(some.len() >= 200 && some.iter().all(|user| user.text(Field::Manager).is_none()));

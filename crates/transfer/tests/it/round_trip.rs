@@ -2,10 +2,9 @@
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{
-    Address, Command, DepartmentRef, ExposeSecret, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit,
-    Item, ItemKey, ItemKind, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus,
-    PasswordHash, ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User,
-    UserEdit, UserKey,
+    Address, Command, DepartmentRef, ExposeSecret, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, Item,
+    ItemKey, ItemKind, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus, PasswordHash, ProfileLink,
+    ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit, UserKey,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -52,9 +51,8 @@ fn text(dice: &mut Rng) -> String {
 
 /// A text that can be part of an identifier: nothing that people cannot see, and no space around it.
 fn identifier(dice: &mut Rng, number: impl std::fmt::Display) -> String {
-    let is_hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}')
-    };
+    let is_hidden =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}');
     format!("{} {number}", text(dice).replace(is_hidden, "")).trim().to_owned()
 }
 
@@ -93,14 +91,8 @@ const TEXTS: [Field; 28] = [
     Field::Specialties,
 ];
 
-const MORE_TEXTS: [Field; 6] = [
-    Field::AddressLine2,
-    Field::SecretaryName,
-    Field::SecretaryEmail,
-    Field::License,
-    Field::TimeZone,
-    Field::Color,
-];
+const MORE_TEXTS: [Field; 6] =
+    [Field::AddressLine2, Field::SecretaryName, Field::SecretaryEmail, Field::License, Field::TimeZone, Field::Color];
 
 fn entry(dice: &mut Rng, value: String) -> TypedValue {
     TypedValue {
@@ -294,14 +286,7 @@ fn fill_directory(house: &Fixture, seed: u64) {
 
 /// People without what the store gives: number, version, times.
 fn comparable_users(house: &Fixture) -> BTreeMap<String, User> {
-    let bare = |user: User| User {
-        number: 0,
-        version: 0,
-        created: Time(0),
-        updated: Time(0),
-        invited: None,
-        ..user
-    };
+    let bare = |user: User| User { number: 0, version: 0, created: Time(0), updated: Time(0), invited: None, ..user };
     house.users().into_iter().map(|user| (user.id.to_string(), bare(user))).collect()
 }
 
@@ -354,13 +339,8 @@ fn round_trip(engine: &str, seed: u64) {
         // it changes nothing.
         if format != Format::Xlsx && engine == "sqlite" {
             let again = there.export(format, true);
-            let (again, first) =
-                [again, file.clone()].map(|file| std::fs::read_to_string(file).expect("read")).into();
-            assert_eq_diff!(
-                again.split('\n').collect::<Vec<_>>(),
-                first.split('\n').collect::<Vec<_>>(),
-                "{format:?}"
-            );
+            let (again, first) = [again, file.clone()].map(|file| std::fs::read_to_string(file).expect("read")).into();
+            assert_eq_diff!(again.split('\n').collect::<Vec<_>>(), first.split('\n').collect::<Vec<_>>(), "{format:?}");
         }
         let events = there.event_count();
         let report = there.import_with(&file, |options| options.update = true).expect("brought in");

@@ -24,10 +24,7 @@ fn a_status_header_requires_matching_values() {
 
 #[test]
 fn users_with_a_future_leaving_date_are_active() {
-    let got = import_text(
-        "p.csv",
-        "email,Disabled,Ausgeschieden\na@x.y,2999-12-31,2999-12-31\nb@x.y,2020-01-01,\n",
-    );
+    let got = import_text("p.csv", "email,Disabled,Ausgeschieden\na@x.y,2999-12-31,2999-12-31\nb@x.y,2020-01-01,\n");
     assert_eq!(got.fixture.user("a@x.y").status, Status::Active);
     assert_eq!(got.fixture.user("b@x.y").status, Status::Inactive);
 }

@@ -1,21 +1,16 @@
 //! The history is told in words, exported whole, and without a secret.
 
 use super::audit_store::run_sql;
-use super::{
-    HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_password_set, run_command,
-};
+use super::{HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_password_set, run_command};
 use serde_json::{Value, json};
 
 /// Two tenants, and in the first everything that can happen; what must not be in any event.
 pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, TenantClient<'_>, Vec<String>) {
     let (firm, other) = (TenantClient::new(home, "Acme"), TenantClient::new(home, "Other"));
     let none = Value::Null;
-    let ok =
-        |reply: crate::support::HttpResponse| assert!(matches!(reply.status, 200..=204), "{}", reply.body);
+    let ok = |reply: crate::support::HttpResponse| assert!(matches!(reply.status, 200..=204), "{}", reply.body);
     let id = firm.invite_with("ann@x.y", &json!({"ExternalId": "ext-1", "Type": "Größe \"ß\" 'x'"}));
-    assert_password_set(
-        &PageClient::new(home).set_password(&home.wait_for_link("ann@x.y"), "geheim-nummer-eins"),
-    );
+    assert_password_set(&PageClient::new(home).set_password(&home.wait_for_link("ann@x.y"), "geheim-nummer-eins"));
     assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-eins", None).status, 200);
     assert_eq!(firm.sign_in("ann@x.y", "geheim-falsch", None).status, 401);
     ok(firm.send_onfire("PUT", json!({"Id": id, "FirstName": "Anna", "Password": "geheim-nummer-zwei"})));
@@ -25,20 +20,12 @@ pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, Tenan
     ok(firm.send_json("PUT", &format!("/request/user/{number}"), &known));
     let cid = json!({"user": {"email": "cid@x.y", "name": {"firstname": "Cid"}, "organisation": {"orgname": "Org"}}});
     ok(firm.send_json("POST", "/api/2/users", &cid));
-    ok(firm.send_json(
-        "POST",
-        "/api/2/groups",
-        &json!({"group": {"name": "G", "users": ["cid@x.y", number]}}),
-    ));
+    ok(firm.send_json("POST", "/api/2/groups", &json!({"group": {"name": "G", "users": ["cid@x.y", number]}})));
     ok(firm.send_json("PUT", "/api/2/groups/1", &json!({"group": {"name": "H", "users": [number]}})));
     ok(firm.send_json("POST", "/api/2/users/cid@x.y/disable", &none));
     other.invite("dan@x.y");
     ok(firm.send_json("POST", "/api/2/users/cid@x.y/activate", &none));
-    let made = firm.send_json(
-        "POST",
-        "/scim/v2/Users",
-        &json!({"userName": "eve", "password": "geheim-nummer-vier"}),
-    );
+    let made = firm.send_json("POST", "/scim/v2/Users", &json!({"userName": "eve", "password": "geheim-nummer-vier"}));
     let made: Value = serde_json::from_str(&made.body).expect("JSON");
     let eve = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
     let change = json!({"Operations": [{"op": "replace", "path": "displayName", "value": "Eve"}]});
@@ -63,8 +50,7 @@ pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, Tenan
     firm.wait_for_outcomes();
     other.wait_for_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
-    let secrets =
-        [link(&reset), link(&home.wait_for_link("ann@x.y")), firm.key.clone(), firm.sign_in_key.clone()];
+    let secrets = [link(&reset), link(&home.wait_for_link("ann@x.y")), firm.key.clone(), firm.sign_in_key.clone()];
     (firm, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())
 }
 
@@ -120,8 +106,7 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     assert!(cid.contains("main") && told("ext-f").contains("terminal"), "who did it: {cid}");
     // Filters, also without a user.
     let shown = |filters: &[&str]| {
-        let (is_well, shown) =
-            run_command(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
+        let (is_well, shown) = run_command(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
         assert!(is_well && secrets.iter().all(|secret| !shown.contains(secret.as_str())), "{shown}");
         shown
     };
@@ -130,8 +115,7 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     assert!(roles.contains("role \"Clerk\" created") && !roles.contains("user "), "{roles}");
     let over_main = shown(&["--connection", "main", "--kind", "user"]);
     assert!(over_main.contains("main") && !over_main.contains("terminal"), "{over_main}");
-    let by_hand =
-        shown(&["--actor", "TERMINAL (", "--since", "2020-01-01", "--until", "2999-01-01T00:00:00Z"]);
+    let by_hand = shown(&["--actor", "TERMINAL (", "--since", "2020-01-01", "--until", "2999-01-01T00:00:00Z"]);
     assert!(by_hand.contains("tenant \"Acme\" updated: settings"), "{by_hand}");
     assert!(shown(&["--since", "2999-01-01"]).contains("No event matches"));
     let (is_well, said) = run_command(store, &["audit", "show", "--user", "nobody@x.y", "--tenant", &tenant]);

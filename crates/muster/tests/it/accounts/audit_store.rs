@@ -53,8 +53,7 @@ impl Psql {
         let mut child = self.child.borrow_mut();
         let input = child.stdin.as_mut().expect("input");
         writeln!(input, "BEGIN; {statement}; COMMIT;\n\\echo it is done").expect("sent");
-        let is_done =
-            self.output.borrow_mut().by_ref().map_while(Result::ok).any(|line| line == "it is done");
+        let is_done = self.output.borrow_mut().by_ref().map_while(Result::ok).any(|line| line == "it is done");
         assert!(is_done, "it is not done: {statement}");
     }
 }
@@ -84,10 +83,8 @@ impl AuditStore {
         let (tenant, other, positions, others) = {
             let (firm, other, _) = record_history(&home);
             let positions = |firm: &TenantClient| -> Vec<u64> {
-                let (_, export) =
-                    run_command(home.store(), &["audit", "export", "--tenant", &firm.number.to_string()]);
-                let events =
-                    export.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+                let (_, export) = run_command(home.store(), &["audit", "export", "--tenant", &firm.number.to_string()]);
+                let events = export.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
                 events.map(|event| event["position"].as_u64().expect("a position")).collect()
             };
             let number = |firm: &TenantClient| u32::try_from(firm.number).expect("small");
@@ -108,8 +105,7 @@ impl AuditStore {
     pub(super) fn tamper(&self, what: &str) {
         let mut statement = String::new();
         for table in history_tables() {
-            statement
-                .push_str(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}; "));
+            statement.push_str(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}; "));
         }
         statement.push_str(what);
         match &self.psql {
@@ -135,18 +131,14 @@ impl AuditStore {
         let next = self.positions.iter().find(|next| **next > position).unwrap_or(&position);
         // On a server what was written at once is one link, which is named by its first event.
         let least = position - u64::from(is_on_postgres());
-        !is_missing
-            || self.first_broken_position(self.tenant).is_some_and(|broken| (least..=*next).contains(&broken))
+        !is_missing || self.first_broken_position(self.tenant).is_some_and(|broken| (least..=*next).contains(&broken))
     }
 
     pub(super) fn assert_intact(&self) {
         self.tamper("SELECT 1");
         let (is_well, said) = self.verify_command();
         assert!(is_well && said.contains("whole"), "{said}");
-        assert_eq!(
-            (self.first_broken_position(self.tenant), self.first_broken_position(self.other)),
-            (None, None)
-        );
+        assert_eq!((self.first_broken_position(self.tenant), self.first_broken_position(self.other)), (None, None));
     }
 }
 

@@ -86,24 +86,19 @@ fn a_changed_byte_is_located() {
         let told = usize::try_from(dice.below(13)).expect("small");
         for (n, column) in event_columns().into_iter().enumerate() {
             let new = changed_value(column, ledger.other, &mut dice);
-            ledger
-                .tamper(&format!("UPDATE events SET \"{column}\" = {new} WHERE {}", row_condition(position)));
+            ledger.tamper(&format!("UPDATE events SET \"{column}\" = {new} WHERE {}", row_condition(position)));
             // One that was given to somebody else is one too many there, and missing here.
             let tenant = if column == "tenant" { ledger.other } else { ledger.tenant };
             let broken = ledger.first_broken_position(tenant);
             // On a server, what is put in front of all that is chained looks as if it were older than the chain.
-            let is_older =
-                is_on_postgres() && tenant == ledger.other && position < ledger.other_first_position;
-            if (broken != Some(position) && !is_older)
-                || !ledger.detects_missing(position, column == "tenant")
-            {
+            let is_older = is_on_postgres() && tenant == ledger.other && position < ledger.other_first_position;
+            if (broken != Some(position) && !is_older) || !ledger.detects_missing(position, column == "tenant") {
                 let own = ledger.first_broken_position(ledger.tenant);
                 wrong.push(format!("{column} of {position}: {broken:?} in {tenant}, {own:?} in its own"));
             }
             if n == told {
                 let (is_well, said) = run_command(ledger.store(), &["audit", "verify"]);
-                let is_named =
-                    said.contains(&format!("BROKEN at position {position}.")) || column == "tenant";
+                let is_named = said.contains(&format!("BROKEN at position {position}.")) || column == "tenant";
                 assert!(!is_well && said.contains("BROKEN") && is_named, "{column} of {position}: {said}");
             }
         }
@@ -185,8 +180,7 @@ fn a_removed_chain_is_detected() {
         let (other, first) = (ledger.other, row_condition(1));
         format!("UPDATE events SET tenant = {other}, digest = NULL WHERE {first}")
     } else {
-        let kept =
-            event_columns().map(|column| format!("\"{column}\"")).join(", ").replace("\"link\"", "NULL");
+        let kept = event_columns().map(|column| format!("\"{column}\"")).join(", ").replace("\"link\"", "NULL");
         let into = kept.replace("NULL", "link");
         format!("INSERT INTO events (position, {into}) SELECT 0, {kept} FROM events WHERE position = 1")
     };
@@ -239,7 +233,8 @@ fn forge_statement(position: u64) -> String {
             row_condition(position).replace("FROM batches", "FROM kept_batches")
         );
     }
-    let columns = "tenant, at, connection, who, request, action, before, after, joined, \"left\", password_set, notes, link";
+    let columns =
+        "tenant, at, connection, who, request, action, before, after, joined, \"left\", password_set, notes, link";
     format!(
         "UPDATE events SET position = -position WHERE position > {position}; \
          UPDATE events SET position = 1 - position WHERE position < 0; \

@@ -70,11 +70,7 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
     assert!(from.contains("Zoë from") && from.contains("<people@example.com>"), "{from}");
     assert_eq!(mail.header("Subject").expect("a subject"), "Komm zu Acme, <b>Ann & Co</b> Lee 🎈");
     assert!(mail.text().starts_with("Hallo <b>Ann & Co</b> Lee: http://"), "{}", mail.text());
-    assert!(
-        mail.html().contains("Hallo &lt;b&gt;Ann &amp; Co&lt;"),
-        "what people enter is no HTML: {}",
-        mail.html()
-    );
+    assert!(mail.html().contains("Hallo &lt;b&gt;Ann &amp; Co&lt;"), "what people enter is no HTML: {}", mail.html());
     let link = url_path(&mail.links()[0]);
     assert_password_set(&PageClient::new(&server).set_password(&link, VALID_PASSWORD));
     // None of it is anything to others, and it can be taken back.
@@ -142,13 +138,11 @@ fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> V
     let reply = visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-nummer-eins")]);
     assert_eq!(reply.status, 303, "{}", reply.body);
     assert_eq!(visitor.get(&firm.page_path("account")).status, 200);
-    let fields =
-        [("old", "geheim-nummer-eins"), ("new", "geheim-nummer-zwei"), ("again", "geheim-nummer-zwei")];
+    let fields = [("old", "geheim-nummer-eins"), ("new", "geheim-nummer-zwei"), ("again", "geheim-nummer-zwei")];
     assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
     visitor.submit(&firm.page_path("forgot"), &[("user", "ann@x.y")]);
-    let reset = wait_for("a mail to start anew", || {
-        Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link)
-    });
+    let reset =
+        wait_for("a mail to start anew", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
     keep(reset.rsplit('/').next().expect("a link"));
     assert_password_set(&visitor.set_password(&reset, "geheim-nummer-drei"));
     assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);
@@ -171,21 +165,15 @@ fn secrets_do_not_leak_into_mails_logs_events_or_the_store() {
     };
     assert!(secrets.len() >= 8, "{secrets:?}");
     let (_, events) = super::run_command(server.store(), &["audit", "export", "--tenant", "1"]);
-    let (_, shown) =
-        super::run_command(server.store(), &["audit", "show", "--tenant", "1", "--user", "ann@x.y"]);
+    let (_, shown) = super::run_command(server.store(), &["audit", "show", "--tenant", "1", "--user", "ann@x.y"]);
     assert!(server.stop());
     let log = server.log();
     assert!(log.lines().count() > 20, "requests are logged: {log}");
     let store = String::from_utf8_lossy(&store_bytes(server.store())).into_owned();
     let mails: String = post.mails().iter().map(|mail| mail.text() + &mail.html()).collect();
     let sent: Vec<String> = post.mails().iter().flat_map(ReceivedMail::links).collect();
-    let places = [
-        ("the log", &log),
-        ("an event", &events),
-        ("the story", &shown),
-        ("the store", &store),
-        ("a mail", &mails),
-    ];
+    let places =
+        [("the log", &log), ("an event", &events), ("the story", &shown), ("the store", &store), ("a mail", &mails)];
     for secret in &secrets {
         for (place, text) in places {
             // The link is what the mail is for.

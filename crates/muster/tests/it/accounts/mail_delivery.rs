@@ -1,8 +1,8 @@
 //! Every mail arrives once in the end, or is shown as failed with its cause, whatever the mail server and the machine do.
 
 use super::{
-    PageClient, TenantClient, VALID_PASSWORD, assert_password_set, mail_flags, newest_mailed_link,
-    queued_mails, start_with_mail_server, url_path, wait_for,
+    PageClient, TenantClient, VALID_PASSWORD, assert_password_set, mail_flags, newest_mailed_link, queued_mails,
+    start_with_mail_server, url_path, wait_for,
 };
 use crate::support::Server;
 use serde_json::Value;
@@ -75,11 +75,7 @@ fn temporary_failures_are_retried_until_delivery() {
     invite_all(&firm, &emails);
     wait_for("every mail", || (post.mails().len() >= emails.len()).then_some(()));
     assert_delivered_once(&post, &firm, &emails);
-    assert!(
-        post.session_count() > faults.len(),
-        "all of it has gone wrong: {} sessions",
-        post.session_count()
-    );
+    assert!(post.session_count() > faults.len(), "all of it has gone wrong: {} sessions", post.session_count());
     let shown = firm.run_json(&["user", "show", &emails[0]]);
     assert_eq!(shown["mails"], serde_json::json!([]), "{shown}");
 }
@@ -132,8 +128,7 @@ fn permanent_failures_keep_their_cause_until_retried() {
         let is_over = mails.iter().all(|mail| mail["failed"] == true);
         (is_over && mails.len() + post.mails().len() == emails.len() + 1).then_some(mails)
     });
-    let failed: BTreeMap<_, _> =
-        failed.iter().map(|mail| (mail["to"].as_str().expect("who"), mail)).collect();
+    let failed: BTreeMap<_, _> = failed.iter().map(|mail| (mail["to"].as_str().expect("who"), mail)).collect();
     println!("{} of {} have failed: {failed:?}", failed.len(), emails.len() + 1);
     for (email, mail) in &failed {
         let cause = mail["cause"].as_str().expect("a cause");
@@ -195,9 +190,7 @@ fn a_newer_invitation_replaces_a_failed_one() {
     let firm = TenantClient::new(&server, "Acme");
     post.reject_recipient("nobody@x.y");
     firm.invite("nobody@x.y");
-    wait_for("the failure", || {
-        queued_mails(&firm).first().is_some_and(|mail| mail["failed"] == true).then_some(())
-    });
+    wait_for("the failure", || queued_mails(&firm).first().is_some_and(|mail| mail["failed"] == true).then_some(()));
     // The new address is invited at once: that mail must not be sent before it is replaced.
     post.stop_listening();
     change_email(&firm, "nobody@x.y", "somebody@x.y");
@@ -232,9 +225,7 @@ fn mails_with_invalidated_links_are_not_sent() {
     assert!(to.contains("again@x.y") && to.contains("stays@x.y") && to.len() == mails.len(), "{to:?}");
     assert!(!to.contains("off@x.y") && !to.contains("old@x.y") && !to.contains("gone@x.y"), "{to:?}");
     for mail in &mails {
-        assert_password_set(
-            &PageClient::new(&server).set_password(&url_path(&mail.links()[0]), VALID_PASSWORD),
-        );
+        assert_password_set(&PageClient::new(&server).set_password(&url_path(&mail.links()[0]), VALID_PASSWORD));
     }
 }
 
@@ -245,16 +236,10 @@ fn an_unacknowledged_mail_is_resent_with_the_same_id() {
     post.queue_behavior(1, Behavior::DisconnectAfterAccept);
     firm.invite("ann@x.y");
     let mails = post.wait_for_mails(2, TIMEOUT);
-    assert_eq!(
-        deliveries_by_recipient(&mails)["ann@x.y"],
-        (2, 1),
-        "two of one id, which mail programs show once"
-    );
+    assert_eq!(deliveries_by_recipient(&mails)["ann@x.y"], (2, 1), "two of one id, which mail programs show once");
     assert_eq!(mails[0].links(), mails[1].links());
     wait_until_queue_empty(&firm);
-    assert_password_set(
-        &PageClient::new(&server).set_password(&url_path(&mails[0].links()[0]), VALID_PASSWORD),
-    );
+    assert_password_set(&PageClient::new(&server).set_password(&url_path(&mails[0].links()[0]), VALID_PASSWORD));
 }
 
 /// Waits until so many have their mail; whether they do within the time.
@@ -317,8 +302,7 @@ fn kill_9_loses_no_mail_and_rarely_duplicates() {
 /// A mail server that hangs on the first mail until the session is cut, and a server that waits longer than that.
 fn start_with_hanging_mail_server() -> (SmtpServer, Server) {
     let post = SmtpServer::start();
-    let server =
-        Server::start(&["--smtp-url", &post.url(), "--smtp-timeout", "600", "--mail-retry-delay", "1"]);
+    let server = Server::start(&["--smtp-url", &post.url(), "--smtp-timeout", "600", "--mail-retry-delay", "1"]);
     post.queue_behavior(1, Behavior::Hang { at: Stage::EndOfData });
     (post, server)
 }

@@ -59,8 +59,7 @@ fn one_concurrent_use_succeeds_over_sockets() {
     let lost = i32::from(won.ends_with('0'));
     assert_eq!(firm.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {lost}"), None).status, 401);
     assert_eq!(firm.sign_in("ann@x.y", &won, None).status, 200);
-    let reply = PageClient::new(&server)
-        .submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
+    let reply = PageClient::new(&server).submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
     assert_eq!((reply.status, reply.header("location")), (303, Some(firm.page_path("account").as_str())));
 }
 
@@ -104,10 +103,8 @@ fn altered_or_truncated_links_are_rejected() {
     let before = (firm.event_count(), other.event_count());
     try_links(&firm, &bad, 404);
     // Whole, but for another tenant, or for another use.
-    let elsewhere = [
-        link.replacen(&firm.page_path(""), &other.page_path(""), 1),
-        link.replace("/invitation/", "/reset/"),
-    ];
+    let elsewhere =
+        [link.replacen(&firm.page_path(""), &other.page_path(""), 1), link.replace("/invitation/", "/reset/")];
     assert_ne!(elsewhere[0], link);
     try_links(&firm, &elsewhere[..1], 404);
     try_links(&firm, &elsewhere[1..], 404);
@@ -137,12 +134,7 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
         ("x", VALID_PASSWORD, VALID_PASSWORD),
     ] {
         let reply = visitor.post(&link, &[("token", token), ("new", new), ("again", again)]);
-        assert!(
-            (400..500).contains(&reply.status) || reply.status == 200,
-            "{}: {}",
-            reply.status,
-            reply.body
-        );
+        assert!((400..500).contains(&reply.status) || reply.status == 200, "{}: {}", reply.status, reply.body);
         assert!(!reply.body.contains(VALID_PASSWORD), "a page shows no password");
     }
     // A form from elsewhere has no cookie of ours.
@@ -170,10 +162,7 @@ fn invitations_expire() {
     home.advance_clock(101);
     assert_rejected(&firm, &bob, 410);
     // Also for somebody who has had the page open since.
-    assert_page(
-        &visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]),
-        410,
-    );
+    assert_page(&visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]), 410);
     assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
 }
 
@@ -259,10 +248,8 @@ fn reset_links_are_single_use_and_expire() {
     forgot("bob@x.y");
     let link = home.wait_for_links("bob@x.y", 3).remove(2);
     let mut visitor = PageClient::new(&home);
-    let reply = visitor.submit(
-        &firm.page_path("sign-in"),
-        &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")],
-    );
+    let reply =
+        visitor.submit(&firm.page_path("sign-in"), &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")]);
     assert_eq!(reply.status, 303, "{}", reply.body);
     let fields = [("old", "fünf blaue vögel am himmel"), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
     assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);

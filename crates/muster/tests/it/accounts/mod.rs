@@ -66,8 +66,7 @@ impl InProcessServer {
         let post = tempfile::tempdir().expect("a folder");
         let sender = MailSender::spool(post.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&house.app.directory);
-        let worker =
-            Worker::new(directory, sender, "http://example.com", RetryPolicy::default(), Arc::new(|_, _| ()));
+        let worker = Worker::new(directory, sender, "http://example.com", RetryPolicy::default(), Arc::new(|_, _| ()));
         runtime.spawn(async move { worker.run(std::future::pending()).await });
         Self { runtime, app: house, spool_dir: post }
     }
@@ -82,8 +81,7 @@ impl InProcessServer {
             let files = std::fs::read_dir(self.spool_dir.path()).expect("a folder").filter_map(Result::ok);
             let files = files.map(|file| file.path());
             // Those that are whole; their names rise with time.
-            let mut files: Vec<_> =
-                files.filter(|file| file.extension().is_some_and(|end| end == "eml")).collect();
+            let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "eml")).collect();
             files.sort();
             let raw = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
             let mails = raw.map(|raw| ReceivedMail { from: String::new(), to: Vec::new(), raw });
@@ -177,15 +175,8 @@ impl<'a> TenantClient<'a> {
         let number = run_json(door.store(), &["tenant", "add", name])["number"].as_u64().expect("a number");
         let mut firm = Self { target: door, number, key: String::new(), sign_in_key: String::new() };
         let key = |answer: Value| answer["key"].as_str().expect("a key").to_owned();
-        firm.key = key(firm.run_json(&[
-            "connection",
-            "add",
-            "main",
-            "--dialect",
-            "all",
-            "--highest-role",
-            "EnterpriseAdmin",
-        ]));
+        firm.key =
+            key(firm.run_json(&["connection", "add", "main", "--dialect", "all", "--highest-role", "EnterpriseAdmin"]));
         firm.sign_in_key = key(firm.run_json(&["connection", "add", "asking", "--dialect", "sign-in"]));
         firm
     }

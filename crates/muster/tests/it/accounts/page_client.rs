@@ -21,8 +21,7 @@ impl<'a> PageClient<'a> {
 
     /// Sends a form as it is.
     pub(super) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> HttpResponse {
-        let pairs: Vec<_> =
-            fields.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+        let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
         self.send_request("POST", path, &pairs.join("&"))
     }
 

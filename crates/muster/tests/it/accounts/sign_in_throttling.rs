@@ -37,16 +37,12 @@ fn a_thousand_guesses_are_throttled() {
     let reply = submit_sign_in(&home, &firm, "ann@x.y", VALID_PASSWORD);
     assert_eq!(reply.status, 429, "the right one must wait on the page, too: {}", reply.body);
     assert!(reply.header("retry-after").is_some(), "{}", reply.head);
-    assert_eq!(
-        firm.sign_in("bob@x.y", VALID_PASSWORD, Some("10.9.9.9")).status,
-        200,
-        "another person is not slowed"
-    );
+    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, Some("10.9.9.9")).status, 200, "another person is not slowed");
     home.advance_clock(wait);
     assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, Some("10.9.9.9")).status, 200);
     assert_eq!(submit_sign_in(&home, &firm, "ann@x.y", VALID_PASSWORD).status, 303);
-    let looked_at = (0..1000)
-        .filter(|n| firm.sign_in("cat@x.y", &format!("guess number {n}"), Some("10.8.8.8")).status == 401);
+    let looked_at =
+        (0..1000).filter(|n| firm.sign_in("cat@x.y", &format!("guess number {n}"), Some("10.8.8.8")).status == 401);
     assert!(looked_at.count() <= 10, "from one address it is far fewer");
 }
 
@@ -183,7 +179,8 @@ fn known_browsers_are_not_locked_out() {
     attack(&firm, "ann@x.y");
     assert_eq!(guess(VALID_PASSWORD), 303);
     // Whoever changes their password or signs out everywhere begins anew.
-    let changed = serde_json::json!({"firstName": "Ann", "email": "ann@x.y", "roleId": 1, "password": "blaue fische im see"});
+    let changed =
+        serde_json::json!({"firstName": "Ann", "email": "ann@x.y", "roleId": 1, "password": "blaue fische im see"});
     assert_eq!(firm.send_json("PUT", "/request/user/1", &changed).status, 200);
     home.advance_clock(3600);
     attack_with(&firm, "ann@x.y", "blaue fische im see");
@@ -200,7 +197,7 @@ fn throttling_does_not_link_logins_of_one_user() {
         firm.sign_in("ann@x.y", "wrong", Some(&format!("10.3.{n}.1")));
         firm.sign_in("nobody@x.y", "wrong", Some(&format!("10.3.{n}.1")));
     }
-    let statuses = ["ann@x.y", "nobody@x.y", "annie", "noone"]
-        .map(|user| firm.sign_in(user, "wrong", Some("10.9.9.9")).status);
+    let statuses =
+        ["ann@x.y", "nobody@x.y", "annie", "noone"].map(|user| firm.sign_in(user, "wrong", Some("10.9.9.9")).status);
     assert_eq!(statuses, [429, 429, 401, 401]);
 }

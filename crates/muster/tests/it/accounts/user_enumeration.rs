@@ -74,8 +74,7 @@ fn throttling_reveals_nothing() {
     create_users(&firm);
     let rounds = REJECTED_SIGN_INS.map(|(user, password)| {
         let address = format!("10.0.0.{}", user.len());
-        let statuses: Vec<u16> =
-            (0..8).map(|_| firm.sign_in(user, password, Some(&address)).status).collect();
+        let statuses: Vec<u16> = (0..8).map(|_| firm.sign_in(user, password, Some(&address)).status).collect();
         let last = firm.sign_in(user, password, Some(&address));
         (statuses, comparable(&last, user, None))
     });

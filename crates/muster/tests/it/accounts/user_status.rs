@@ -17,18 +17,14 @@ impl<'a> SignedInUser<'a> {
     fn new(firm: &'a TenantClient<'a>, email: &str) -> Self {
         let number = firm.create_user(email, VALID_PASSWORD);
         let id = firm.run_json(&["user", "show", email])["id"].as_str().expect("an id").to_owned();
-        let mut person =
-            Self { client: firm, email: email.into(), number, id, browser: PageClient::new(firm.target) };
+        let mut person = Self { client: firm, email: email.into(), number, id, browser: PageClient::new(firm.target) };
         person.sign_in();
         person
     }
 
     fn sign_in(&mut self) {
         let reply = self.submit_sign_in();
-        assert_eq!(
-            (reply.status, reply.header("location")),
-            (303, Some(self.client.page_path("account").as_str()))
-        );
+        assert_eq!((reply.status, reply.header("location")), (303, Some(self.client.page_path("account").as_str())));
         assert!(self.has_session());
         assert_eq!(self.client.sign_in(&self.email, VALID_PASSWORD, None).status, 200);
     }
@@ -69,8 +65,7 @@ impl<'a> SignedInUser<'a> {
     /// A call of a dialect that is about this person.
     fn set_status(&self, what: &str) -> HttpResponse {
         let (firm, email, id) = (self.client, &self.email, &self.id);
-        let publisher =
-            |call: &str| firm.send_json("POST", &format!("/api/2/users/{email}/{call}"), &Value::Null);
+        let publisher = |call: &str| firm.send_json("POST", &format!("/api/2/users/{email}/{call}"), &Value::Null);
         let bulk = |call: &str| {
             let body = json!({"users": {"user": [email]}});
             firm.send_json("POST", &format!("/api/2/users/{call}"), &body)
@@ -81,8 +76,7 @@ impl<'a> SignedInUser<'a> {
         };
         match what.split_once(' ').expect("a dialect and a word") {
             ("publisher", "suspended") => {
-                let body =
-                    json!({"user": {"email": email, "name": {"firstname": "B"}, "status": "suspended"}});
+                let body = json!({"user": {"email": email, "name": {"firstname": "B"}, "status": "suspended"}});
                 firm.send_json("PUT", &format!("/api/2/users/{email}"), &body)
             }
             ("publisher", call) => publisher(call),
@@ -178,11 +172,7 @@ fn deleted_users_disappear_and_are_restored_unchanged() {
         let removed = firm.run_json(&["user", "list-deleted"]);
         assert!(removed.to_string().contains(&person.id), "{removed}");
         let back = firm.run_json(&["user", "restore", &person.id]);
-        assert_eq!(
-            (&back["id"], &back["number"]),
-            (&person.id.as_str().into(), &person.number.into()),
-            "{back}"
-        );
+        assert_eq!((&back["id"], &back["number"]), (&person.id.as_str().into(), &person.number.into()), "{back}");
         assert!(!person.has_session(), "{way}: an old session does not come back");
         person.sign_in();
         assert!(!firm.run_json(&["user", "list-deleted"]).to_string().contains(&person.id));
@@ -205,8 +195,7 @@ fn a_taken_email_prevents_restoring() {
     assert!(why.contains("ann@x.y") || why.to_lowercase().contains("e-mail"), "{why}");
     assert!(why.contains("taken") || why.contains("in use") || why.contains("somebody else"), "{why}");
     assert_eq!(firm.event_count(), events, "nothing happens");
-    let id =
-        serde_json::from_str::<Value>(&new.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
+    let id = serde_json::from_str::<Value>(&new.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     assert_eq!(firm.send_json("DELETE", &format!("/scim/v2/Users/{id}"), &Value::Null).status, 204);
     assert_eq!(firm.run_json(&["user", "restore", &old.id])["id"], old.id);
     home.advance_clock(31 * 24 * 3600);

@@ -55,11 +55,7 @@ pub(super) fn poll_changes(world: &SharedState) {
             let newest = changed.iter().map(|seen| seen.modified.clone()).max();
             let before = marks.last().map(|(_, time)| time.clone());
             marks.extend(newest.max(before).map(|time| (begun, time)));
-            world
-                .polled_changes
-                .users
-                .lock()
-                .extend(changed.into_iter().map(|seen| (seen.key.clone(), seen)));
+            world.polled_changes.users.lock().extend(changed.into_iter().map(|seen| (seen.key.clone(), seen)));
             *world.polled_changes.last_poll.lock() = Some(begun);
         }
         std::thread::sleep(POLL_EVERY);

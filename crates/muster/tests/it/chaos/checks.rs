@@ -20,21 +20,17 @@ use testkit::waiting::{TIMEOUT, wait_until};
 pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     let begun = Instant::now();
     world.pauses.lock().push((begun, None));
-    let mut models: Vec<MutexGuard<'_, Vec<TrackedUser>>> =
-        world.models.iter().map(|model| model.lock()).collect();
+    let mut models: Vec<MutexGuard<'_, Vec<TrackedUser>>> = world.models.iter().map(|model| model.lock()).collect();
     wait_until("the steady writes to end", || world.pending_steady_writes.load(Ordering::SeqCst) == 0);
     let quiet = Instant::now();
-    wait_until("what is in doubt to be settled", || {
-        quiet.elapsed() > SETTLE_TIME && world.has_settled(quiet)
-    });
+    wait_until("what is in doubt to be settled", || quiet.elapsed() > SETTLE_TIME && world.has_settled(quiet));
     for (number, users) in models.iter_mut().enumerate() {
         resolve_in_doubt(world, number, users);
     }
     let quiet = Instant::now();
     wait_until("a poll for changes", || world.polled_changes.has_polled_since(quiet));
     for (number, dialect) in [Dialect::Scim, Dialect::Publisher].into_iter().enumerate() {
-        let listed =
-            first_answer(world, number as u64, 0, |endpoint| endpoint.list(dialect)).unwrap_or_default();
+        let listed = first_answer(world, number as u64, 0, |endpoint| endpoint.list(dialect)).unwrap_or_default();
         if dialect == Dialect::Scim {
             listed
                 .iter()
@@ -90,9 +86,7 @@ fn resolve_in_doubt(world: &SharedState, client: usize, users: &mut [TrackedUser
     let doubted = users.iter_mut().filter(|known| known.in_doubt.is_some() && !known.violation_reported);
     for (number, known) in doubted.enumerate() {
         let dialect = Dialect::SHOWS_ALL_FIELDS[number % Dialect::SHOWS_ALL_FIELDS.len()];
-        let Some(seen) =
-            first_answer(world, number as u64, client, |endpoint| read(endpoint, dialect, known))
-        else {
+        let Some(seen) = first_answer(world, number as u64, client, |endpoint| read(endpoint, dialect, known)) else {
             known.violation_reported = true;
             continue;
         };
@@ -133,8 +127,7 @@ fn compare_list(
             let seen = known.emails.iter().filter_map(|email| of_email.remove(email));
             let seen: Vec<UserView> = seen.map(|seen| seen.for_group(&group)).collect();
             // What is wrong was reported already.
-            if !known.violation_reported && (seen.len() > 1 || known.compare(seen.first()) == Match::NoMatch)
-            {
+            if !known.violation_reported && (seen.len() > 1 || known.compare(seen.first()) == Match::Neither) {
                 world.violation(&format!("{dialect:?} lists {seen:?} for {known:?}"));
                 known.violation_reported = true;
             }
@@ -186,8 +179,7 @@ fn verify_changed_users(world: &SharedState, models: &mut [MutexGuard<'_, Vec<Tr
     for (client, users) in models.iter_mut().enumerate() {
         for (number, known) in users.iter_mut().enumerate() {
             // Users who are gone become many; the lists have shown that they are.
-            let is_due =
-                known.changed_since_check || (is_last && (known.acknowledged.is_some() || number % 10 == 0));
+            let is_due = known.changed_since_check || (is_last && (known.acknowledged.is_some() || number % 10 == 0));
             if known.violation_reported || !is_due {
                 continue;
             }
@@ -195,13 +187,12 @@ fn verify_changed_users(world: &SharedState, models: &mut [MutexGuard<'_, Vec<Tr
             let others: Vec<Dialect> =
                 Dialect::ALL.into_iter().filter(|dialect| *dialect != known.last_writer).collect();
             let dialect = others[number % others.len()];
-            let Some(seen) =
-                first_answer(world, number as u64, client, |endpoint| read(endpoint, dialect, known))
+            let Some(seen) = first_answer(world, number as u64, client, |endpoint| read(endpoint, dialect, known))
             else {
                 known.violation_reported = true;
                 continue;
             };
-            if known.compare(seen.as_ref()) == Match::NoMatch {
+            if known.compare(seen.as_ref()) == Match::Neither {
                 known.violation_reported = true;
                 world.violation(&format!("at rest, {dialect:?} shows {seen:?} of {known:?}"));
             }
@@ -241,12 +232,8 @@ pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, num
     }
     check_store(world, restored.to_str().expect("text"));
     let listed = run_json(&restored, &["user", "list", "--limit", "10000000", "--tenant", "1"]);
-    let emails: BTreeSet<&str> = listed["users"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|user: &Value| user["email"].as_str())
-        .collect();
+    let emails: BTreeSet<&str> =
+        listed["users"].as_array().into_iter().flatten().filter_map(|user: &Value| user["email"].as_str()).collect();
     let missing: Vec<&String> = before.iter().filter(|email| !emails.contains(email.as_str())).collect();
     if !missing.is_empty() {
         world.violation(&format!("a backup lacks {missing:?}, who were acknowledged before it began"));

@@ -42,9 +42,8 @@ impl<'a> Client<'a> {
         };
         let certain = is_of(TrackedUser::is_certain);
         let doubted = is_of(|known| known.in_doubt.is_some() && !known.violation_reported);
-        let absent = is_of(|known| {
-            known.acknowledged.is_none() && known.in_doubt.is_none() && !known.violation_reported
-        });
+        let absent =
+            is_of(|known| known.acknowledged.is_none() && known.in_doubt.is_none() && !known.violation_reported);
         if doubted.len() >= MAX_IN_DOUBT {
             let place = *self.rng.choose(&doubted);
             let dialect = *self.rng.choose(&Dialect::SHOWS_ALL_FIELDS);
@@ -202,8 +201,7 @@ impl<'a> Client<'a> {
             Ok(()) => {
                 self.shared.count("acknowledged");
                 known.acknowledged = then;
-                let others: Vec<Dialect> =
-                    Dialect::ALL.into_iter().filter(|other| *other != dialect).collect();
+                let others: Vec<Dialect> = Dialect::ALL.into_iter().filter(|other| *other != dialect).collect();
                 let reader = *self.rng.choose(&others);
                 let number = self.rng.below(1 << 32);
                 if let Some(endpoint) = self.shared.endpoint(number, self.name) {
@@ -221,20 +219,14 @@ impl<'a> Client<'a> {
                 self.shared.count("rejected as changed at the same time");
             }
             Err(Failure::Rejected(status, body)) => {
-                self.shared
-                    .violation(&format!("{dialect:?} rejects to make {known:?} {then:?}: {status} {body}"));
+                self.shared.violation(&format!("{dialect:?} rejects to make {known:?} {then:?}: {status} {body}"));
                 known.violation_reported = true;
             }
         }
     }
 
     /// Reads a user and compares; the user as read, if there was an answer and nothing about the user is in doubt.
-    fn check(
-        &mut self,
-        endpoint: &Endpoint<'_>,
-        dialect: Dialect,
-        known: &mut TrackedUser,
-    ) -> Option<UserView> {
+    fn check(&mut self, endpoint: &Endpoint<'_>, dialect: Dialect, known: &mut TrackedUser) -> Option<UserView> {
         let is_settled = known.in_doubt.as_ref().is_some_and(|doubt| self.shared.has_settled(doubt.ended));
         let seen = read(endpoint, dialect, known).ok()?;
         self.shared.count("reads compared");
@@ -243,8 +235,7 @@ impl<'a> Client<'a> {
             && self.shared.is_intact(endpoint.server)
         {
             known.violation_reported = true;
-            self.shared
-                .violation(&format!("{dialect:?} of server {} shows {seen:?} of {known:?}", endpoint.server));
+            self.shared.violation(&format!("{dialect:?} of server {} shows {seen:?} of {known:?}", endpoint.server));
         }
         seen.filter(|_| known.is_certain())
     }
@@ -252,14 +243,10 @@ impl<'a> Client<'a> {
 
 /// A user as a dialect shows one, under whichever e-mail. Anything but an answer or none is reported;
 /// the status is 0 for answers that do not fit one another.
-pub(super) fn read(
-    endpoint: &Endpoint<'_>,
-    dialect: Dialect,
-    known: &TrackedUser,
-) -> ClientResult<Option<UserView>> {
+pub(super) fn read(endpoint: &Endpoint<'_>, dialect: Dialect, known: &TrackedUser) -> ClientResult<Option<UserView>> {
     let emails = known.possible_emails();
-    let may_be_absent = known.acknowledged.is_none()
-        || known.in_doubt.as_ref().is_some_and(|doubt| doubt.state_after.is_none());
+    let may_be_absent =
+        known.acknowledged.is_none() || known.in_doubt.as_ref().is_some_and(|doubt| doubt.state_after.is_none());
     // The e-mail may change between two reads, which takes another try.
     for _ in 0..3 {
         let mut found: Vec<UserView> = Vec::new();

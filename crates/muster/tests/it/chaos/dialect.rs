@@ -86,12 +86,8 @@ pub(super) fn is_conflict(dialect: Dialect, status: u16, body: &str) -> bool {
     let said: Value = serde_json::from_str(body).unwrap_or_default();
     match dialect {
         Dialect::Scim => status == 409 && said["scimType"] == "uniqueness",
-        Dialect::Ccs => {
-            status == 400 && said["message"].as_str().is_some_and(|text| text.contains("already exists"))
-        }
-        Dialect::Publisher => {
-            status == 400 && [103, 105].contains(&said["error"]["ref"].as_u64().unwrap_or_default())
-        }
+        Dialect::Ccs => status == 400 && said["message"].as_str().is_some_and(|text| text.contains("already exists")),
+        Dialect::Publisher => status == 400 && [103, 105].contains(&said["error"]["ref"].as_u64().unwrap_or_default()),
         Dialect::Onfire => status == 400 && said["ResponseStatus"]["ErrorCode"] == "AlreadyExists",
     }
 }
@@ -126,12 +122,7 @@ impl Endpoint<'_> {
     }
 
     /// Sets first name and e-mail of a user whom the dialect has just shown.
-    pub(super) fn update_user(
-        &self,
-        seen: &UserView,
-        state: &State,
-        external: Option<&str>,
-    ) -> ClientResult<()> {
+    pub(super) fn update_user(&self, seen: &UserView, state: &State, external: Option<&str>) -> ClientResult<()> {
         let State { email, first, .. } = state;
         let (dialect, key) = (seen.dialect, &seen.key);
         let path = dialect.path();
@@ -145,9 +136,7 @@ impl Endpoint<'_> {
                 }
                 ("PATCH", format!("{path}/{key}"), json!({"Operations": changes}))
             }
-            Dialect::Ccs => {
-                ("PUT", format!("{path}/{key}"), json!({"firstName": first, "email": email, "roleId": 2}))
-            }
+            Dialect::Ccs => ("PUT", format!("{path}/{key}"), json!({"firstName": first, "email": email, "roleId": 2})),
             Dialect::Publisher => {
                 let mut user = json!({"name": {"firstname": first}, "email": email});
                 if let Some(external) = external {
@@ -155,9 +144,7 @@ impl Endpoint<'_> {
                 }
                 ("PUT", format!("{path}/{key}"), json!({"user": user}))
             }
-            Dialect::Onfire => {
-                ("PUT", path.to_owned(), json!({"Id": key, "Email": email, "FirstName": first}))
-            }
+            Dialect::Onfire => ("PUT", path.to_owned(), json!({"Id": key, "Email": email, "FirstName": first})),
         };
         self.write(dialect, method, &target, Some(&body)).map(drop)
     }
@@ -253,7 +240,7 @@ impl Endpoint<'_> {
         }
         let mut all = Vec::new();
         self.for_each_page("/api/2/users?fields=all", |user| {
-            all.push(self.parse_user(Dialect::Publisher, user))
+            all.push(self.parse_user(Dialect::Publisher, user));
         })?;
         Ok(all)
     }
@@ -282,7 +269,7 @@ impl Endpoint<'_> {
         let mut emails = Vec::new();
         let target = format!("/api/2/users?fields=all&usergroups={}", group.number);
         self.for_each_page(&target, |user| {
-            emails.push(user["email"].as_str().unwrap_or_default().to_owned())
+            emails.push(user["email"].as_str().unwrap_or_default().to_owned());
         })?;
         Ok(emails)
     }
@@ -342,16 +329,6 @@ impl Endpoint<'_> {
         };
         let [key, email, first] = [key, email, first].map(text);
         let (modified, group) = (text(&user["meta"]["lastModified"]), self.group.replace('-', ""));
-        UserView {
-            dialect,
-            key,
-            email,
-            first_name: first,
-            external_id: external,
-            is_active,
-            groups,
-            modified,
-            group,
-        }
+        UserView { dialect, key, email, first_name: first, external_id: external, is_active, groups, modified, group }
     }
 }

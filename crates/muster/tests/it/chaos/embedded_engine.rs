@@ -131,13 +131,7 @@ impl EmbeddedSetup {
     /// The store's file is replaced while the server runs. The original and its log are put back afterwards.
     /// With `is_listed`, somebody looks meanwhile with the command line what is in the new file, as one does after a
     /// restore: the original must not lose its log to that.
-    fn replace_file_while_running(
-        &mut self,
-        world: &SharedState,
-        time: Duration,
-        is_killed: bool,
-        is_listed: bool,
-    ) {
+    fn replace_file_while_running(&mut self, world: &SharedState, time: Duration, is_killed: bool, is_listed: bool) {
         let copy = self.restored_copy(world);
         let original = self.file("original.db");
         std::fs::hard_link(&self.store, &original).expect("linked");
@@ -193,9 +187,8 @@ impl EmbeddedSetup {
         *world.servers[0].replaced_since.lock() = Some(Instant::now());
         match self.program.start(world) {
             Ok(()) if log > 0 => {
-                world.violation(&format!(
-                    "the server starts on a replaced file beside a log of {log} bytes of another"
-                ));
+                world
+                    .violation(&format!("the server starts on a replaced file beside a log of {log} bytes of another"));
             }
             Ok(()) => print("there was no log to leave"),
             Err(said) if said.contains("-wal") => world.count("starts refused"),
@@ -203,8 +196,7 @@ impl EmbeddedSetup {
         }
         self.program.kill(world);
         std::fs::rename(&original, &self.store).expect("renamed");
-        let is_changed =
-            |(file, kept): &&(PathBuf, PathBuf)| std::fs::read(file).ok() != std::fs::read(kept).ok();
+        let is_changed = |(file, kept): &&(PathBuf, PathBuf)| std::fs::read(file).ok() != std::fs::read(kept).ok();
         for (file, kept) in files.iter().filter(is_changed) {
             world.violation(&format!("a refused start has changed {}", file.display()));
             std::fs::copy(kept, file).expect("copied");
@@ -226,22 +218,12 @@ impl Deployment for EmbeddedSetup {
     }
 
     fn fault_kinds(&self) -> Vec<&'static str> {
-        vec![
-            "kill",
-            "stop",
-            "import",
-            "replace running",
-            "replace and list",
-            "replace stopped",
-            "backup",
-            "disk",
-        ]
+        vec!["kill", "stop", "import", "replace running", "replace and list", "replace stopped", "backup", "disk"]
     }
 
     fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool) {
-        let mut time = |short: u64, longest: u64| {
-            Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) })
-        };
+        let mut time =
+            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) });
         match kind {
             "kill" => self.kill(world, time(100, 4_000)),
             "stop" => self.stop(world, time(1_500, 12_000)),
@@ -259,7 +241,7 @@ impl Deployment for EmbeddedSetup {
             }
             "replace stopped" => self.replace_file_while_stopped(world),
             _ => {
-                super::checks::verify_backup(world, self.store(), self.program.folder(), dice.below(1 << 32))
+                super::checks::verify_backup(world, self.store(), self.program.folder(), dice.below(1 << 32));
             }
         }
         wait_for_recovery(world, || self.program.log());

@@ -68,19 +68,12 @@ struct RunOptions {
 impl RunOptions {
     fn new() -> Self {
         let number = |name: &str| {
-            std::env::var(name)
-                .ok()
-                .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("a number in {name}")))
+            std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("a number in {name}")))
         };
         let seconds = number("MUSTER_TEST_CHAOS_SECONDS");
-        let fresh =
-            || if seconds.is_some() { RandomState::new().hash_one(SEED) } else { testkit::seeds::seed(SEED) };
+        let fresh = || if seconds.is_some() { RandomState::new().hash_one(SEED) } else { testkit::seeds::seed(SEED) };
         let seed = number("MUSTER_SEED").unwrap_or_else(fresh);
-        Self {
-            time: Duration::from_secs(seconds.unwrap_or(20)),
-            is_short: seconds.is_none_or(|time| time < 60),
-            seed,
-        }
+        Self { time: Duration::from_secs(seconds.unwrap_or(20)), is_short: seconds.is_none_or(|time| time < 60), seed }
     }
 }
 
@@ -88,11 +81,8 @@ impl RunOptions {
 fn acknowledged_changes_survive_faults_in_random_order() {
     let plan = RunOptions::new();
     print(&format!("MUSTER_SEED={} repeats this order of faults", plan.seed));
-    let (mut site, servers): (Box<dyn Deployment>, usize) = if is_on_postgres() {
-        (Box::new(ServerSetup::new()), PROCESSES)
-    } else {
-        (Box::new(EmbeddedSetup::new()), 1)
-    };
+    let (mut site, servers): (Box<dyn Deployment>, usize) =
+        if is_on_postgres() { (Box::new(ServerSetup::new()), PROCESSES) } else { (Box::new(EmbeddedSetup::new()), 1) };
     let world = SharedState::new(create_access(site.store()), servers, CLIENTS);
     site.start(&world);
     let groups = {
@@ -131,9 +121,7 @@ fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState)
         while !kinds.is_empty() {
             let place = usize::try_from(dice.below(kinds.len() as u64)).expect("small");
             let kind = kinds.swap_remove(place);
-            std::thread::sleep(Duration::from_millis(
-                200 + dice.below(if plan.is_short { 300 } else { 3_000 }),
-            ));
+            std::thread::sleep(Duration::from_millis(200 + dice.below(if plan.is_short { 300 } else { 3_000 })));
             site.inject(kind, world, &mut dice, plan.is_short);
         }
         // Another round would take as long as this one did; a long run lasts as long as it was asked to.
@@ -163,18 +151,13 @@ fn wait_for_recovery(world: &SharedState, log: impl Fn() -> String) {
         };
         while !is_well() {
             if begun.elapsed() > RECOVERY {
-                world
-                    .violation(&format!("server {server} does not work again after {RECOVERY:?}: {}", log()));
+                world.violation(&format!("server {server} does not work again after {RECOVERY:?}: {}", log()));
                 panic!("server {server} does not work again");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    print(&format!(
-        "[{:.2}s] works again after {:.2?}",
-        world.started_at.elapsed().as_secs_f32(),
-        begun.elapsed()
-    ));
+    print(&format!("[{:.2}s] works again after {:.2?}", world.started_at.elapsed().as_secs_f32(), begun.elapsed()));
 }
 
 /// Prints the summary, and fails if anything was wrong.

@@ -52,7 +52,7 @@ pub(super) enum Match {
     After,
     /// As both, since the dialect does not show the difference.
     Either,
-    NoMatch,
+    Neither,
 }
 
 impl TrackedUser {
@@ -101,14 +101,14 @@ impl TrackedUser {
             (true, true) => Match::Either,
             (true, false) => Match::Before,
             (false, true) => Match::After,
-            (false, false) => Match::NoMatch,
+            (false, false) => Match::Neither,
         }
     }
 
     /// Takes what was read for what is: `is_settled` says that the change in doubt can no longer happen. Whether it fits.
     pub(super) fn observe(&mut self, seen: Option<&UserView>, is_settled: bool) -> bool {
         match self.compare(seen) {
-            Match::NoMatch => return false,
+            Match::Neither => return false,
             Match::After => {
                 if let Some(doubt) = self.in_doubt.take() {
                     self.acknowledged = doubt.state_after;

@@ -60,9 +60,8 @@ pub(super) fn probe_readiness<'scope>(scope: &'scope Scope<'scope, '_>, world: &
             scope.spawn(move || {
                 let begun = Instant::now();
                 let admin = world.servers[server].admin.read().clone();
-                let reply = admin.and_then(|address| {
-                    send_request(&address, &Request::get("/readyz"), MAX_READINESS_DELAY)
-                });
+                let reply =
+                    admin.and_then(|address| send_request(&address, &Request::get("/readyz"), MAX_READINESS_DELAY));
                 let is_green = reply.is_some_and(|reply| reply.status == 200);
                 world.probes.lock().push(Probe {
                     server,
@@ -134,9 +133,7 @@ pub(super) fn assert_not_ready_since(world: &SharedState, since: Instant) {
     let (all, green) = (later.clone().count(), later.filter(|probe| probe.is_ready).count());
     drop(probes);
     if green > 0 {
-        world.violation(&format!(
-            "/readyz was green {green} of {all} times after the store's file was replaced"
-        ));
+        world.violation(&format!("/readyz was green {green} of {all} times after the store's file was replaced"));
     }
 }
 
@@ -150,8 +147,7 @@ pub(super) fn assert_others_write(world: &SharedState, one: usize, since: Instan
         moments.retain(|moment| *moment > since);
         moments.extend([since, until]);
         moments.sort();
-        let longest =
-            moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
+        let longest = moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
         if longest > MAX_WRITE_GAP {
             world.violation(&format!(
                 "server {server} acknowledged nothing for {longest:.1?}, with a fault of server {one}"
@@ -179,9 +175,7 @@ pub(super) fn violations(world: &SharedState, until: Instant) -> Vec<String> {
             faults: &faults,
         };
         let at = |moment: Instant| moment.duration_since(world.started_at).as_secs_f32();
-        wrong.extend(
-            record.violations(&periods, at).into_iter().map(|text| format!("server {server}: {text}")),
-        );
+        wrong.extend(record.violations(&periods, at).into_iter().map(|text| format!("server {server}: {text}")));
     }
     wrong
 }
@@ -222,16 +216,11 @@ impl ServerRecord<'_> {
                 if !red.any(|probe| probe.started_at >= from && probe.started_at <= late) {
                     wrong.push(format!("{what}, and /readyz was green until {:.2}s", at(late)));
                 }
-                let is_wrong = |probe: &&Probe| {
-                    probe.is_ready && probe.started_at >= late && probe.ended_at + TOLERANCE <= to
-                };
-                let green: Vec<f32> =
-                    self.probes.iter().filter(is_wrong).map(|probe| at(probe.started_at)).collect();
+                let is_wrong =
+                    |probe: &&Probe| probe.is_ready && probe.started_at >= late && probe.ended_at + TOLERANCE <= to;
+                let green: Vec<f32> = self.probes.iter().filter(is_wrong).map(|probe| at(probe.started_at)).collect();
                 if let Some(first) = green.first() {
-                    wrong.push(format!(
-                        "{what}, and /readyz was green {} times, first at {first:.2}s",
-                        green.len()
-                    ));
+                    wrong.push(format!("{what}, and /readyz was green {} times, first at {first:.2}s", green.len()));
                 }
             }
         }
@@ -273,12 +262,7 @@ mod tests {
         let begun = Instant::now();
         let at = |tenths: u64| begun + Duration::from_millis(tenths * 100);
         let write = |outcome| {
-            move |tenths: &u64| Write {
-                server: 0,
-                started_at: at(*tenths),
-                ended_at: at(*tenths + 1),
-                outcome,
-            }
+            move |tenths: &u64| Write { server: 0, started_at: at(*tenths), ended_at: at(*tenths + 1), outcome }
         };
         let mut writes: Vec<Write> = acknowledged.iter().map(write(WriteOutcome::Acknowledged)).collect();
         writes.extend(in_doubt.iter().map(write(WriteOutcome::InDoubt)));

@@ -36,8 +36,7 @@ impl ServerSetup {
         let is_spoiling = Arc::new(AtomicBool::new(false));
         let proxies: Vec<Proxy> =
             (0..PROCESSES).map(|_| Proxy::start(&server, fault_chooser(Arc::clone(&is_spoiling)))).collect();
-        let programs =
-            proxies.iter().enumerate().map(|(n, proxy)| ServerProcess::new(n, &proxy.url(&store))).collect();
+        let programs = proxies.iter().enumerate().map(|(n, proxy)| ServerProcess::new(n, &proxy.url(&store))).collect();
         Self { programs, proxies, cluster, store, inject_faults: is_spoiling }
     }
 }
@@ -70,23 +69,13 @@ impl Deployment for ServerSetup {
     }
 
     fn fault_kinds(&self) -> Vec<&'static str> {
-        vec![
-            "kill database",
-            "stop database",
-            "kill process",
-            "stop process",
-            "cut",
-            "hang",
-            "spoil",
-            "backup",
-        ]
+        vec!["kill database", "stop database", "kill process", "stop process", "cut", "hang", "spoil", "backup"]
     }
 
     fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool) {
         let one = usize::try_from(dice.below(PROCESSES as u64)).expect("small");
-        let mut time = |short: u64, longest: u64| {
-            Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) })
-        };
+        let mut time =
+            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) });
         let begun = Instant::now();
         match kind {
             "kill database" => {

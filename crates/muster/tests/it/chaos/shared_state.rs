@@ -228,13 +228,7 @@ impl Endpoint<'_> {
         self.interpret("GET", target, begun, reply)
     }
 
-    fn send_request(
-        &self,
-        dialect: Dialect,
-        method: &str,
-        target: &str,
-        body: Option<&Value>,
-    ) -> Option<HttpResponse> {
+    fn send_request(&self, dialect: Dialect, method: &str, target: &str, body: Option<&Value>) -> Option<HttpResponse> {
         let bearer = format!("Bearer {}", self.shared.access.key);
         let mut headers = vec![("Content-Type", "application/json")];
         let mut full = target.to_owned();
@@ -263,8 +257,7 @@ impl Endpoint<'_> {
         if let Some(since) = replaced.filter(|since| *since < begun) {
             self.shared.count("requests after the file was replaced");
             let after = begun.duration_since(since);
-            let is_unnoticed =
-                after < REPLACEMENT_GRACE && (method == "GET" || (400..500).contains(&reply.status));
+            let is_unnoticed = after < REPLACEMENT_GRACE && (method == "GET" || (400..500).contains(&reply.status));
             if reply.status != 503 && !is_unnoticed {
                 self.shared
                     .served_after_replacement

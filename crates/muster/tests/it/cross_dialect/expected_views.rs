@@ -4,8 +4,7 @@ use super::Dialect;
 use super::fixture::Fixture;
 use super::request_bodies::pairs_text;
 use directory::{
-    Address, Field, ItemId, ItemKey, ItemKind, ItemQuery, ProfileLinkKind, Status, TypedValue, User,
-    builtin_role_name,
+    Address, Field, ItemId, ItemKey, ItemKind, ItemQuery, ProfileLinkKind, Status, TypedValue, User, builtin_role_name,
 };
 use serde_json::{Map, Value, json};
 
@@ -47,10 +46,8 @@ impl Fixture {
             Dialect::Ccs => {
                 let all = ItemQuery::all(ItemKind::Department);
                 let all = self.app.directory().items(&self.caller, all).await.expect("read").rows;
-                let department = all
-                    .iter()
-                    .find(|d| Some(d.name()) == u.department.as_deref())
-                    .map(directory::Item::number);
+                let department =
+                    all.iter().find(|d| Some(d.name()) == u.department.as_deref()).map(directory::Item::number);
                 json!({
                     "id": u.number, "title": u.name.honorific_prefix, "firstName": u.name.given, "lastName": u.name.family,
                     "phone": u.phone("work"), "email": u.email(), "roleId": u.role, "departmentId": department,
@@ -64,8 +61,7 @@ impl Fixture {
                     _ => word("active", "disable", "pending"),
                 };
                 let links = |kind: ProfileLinkKind| {
-                    let all: Vec<Value> =
-                        u.links_of(kind).map(|l| json!({"name": l.name, "value": l.value})).collect();
+                    let all: Vec<Value> = u.links_of(kind).map(|l| json!({"name": l.name, "value": l.value})).collect();
                     match all.as_slice() {
                         [] => Value::Null,
                         [one] => json!({"link": one}),
@@ -104,8 +100,7 @@ impl Fixture {
         let entry = |e: &TypedValue| {
             bare(json!({"value": e.value, "type": e.kind, "display": e.display, "primary": e.primary}))
         };
-        let entries =
-            |all: &[TypedValue]| if all.is_empty() { Value::Null } else { all.iter().map(entry).collect() };
+        let entries = |all: &[TypedValue]| if all.is_empty() { Value::Null } else { all.iter().map(entry).collect() };
         let directory = self.app.directory();
         let organisation = match u.organization {
             Some(id) => {
@@ -123,10 +118,8 @@ impl Fixture {
             bare(json!({"streetAddress": street, "locality": a.city, "postalCode": a.postal_code,
                 "country": a.country, "type": a.kind, "primary": a.primary}))
         };
-        let ims: Vec<Value> = u
-            .links_of(ProfileLinkKind::Messaging)
-            .map(|l| json!({"type": l.name, "value": l.value}))
-            .collect();
+        let ims: Vec<Value> =
+            u.links_of(ProfileLinkKind::Messaging).map(|l| json!({"type": l.name, "value": l.value})).collect();
         let links = |kind| pairs_text(u.links_of(kind).map(|l| (l.name.as_str(), l.value.as_str())));
         let groups: Vec<Value> = u
             .groups

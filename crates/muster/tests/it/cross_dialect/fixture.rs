@@ -39,10 +39,7 @@ impl Fixture {
         let mut headers = vec![("content-type", "application/json")];
         if matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2) {
             let join = if target.contains('?') { '&' } else { '?' };
-            target.push_str(&format!(
-                "{join}format=json&CompanyId={}&IntegrationKey={}",
-                self.caller.tenant, self.key
-            ));
+            target.push_str(&format!("{join}format=json&CompanyId={}&IntegrationKey={}", self.caller.tenant, self.key));
         } else {
             headers.push(("authorization", &bearer));
         }
@@ -84,12 +81,10 @@ impl Fixture {
         let answer = self.send_request(tongue, "POST", &Self::path(tongue, None), Some(body)).await;
         let key = match tongue {
             Dialect::OnfireV2 | Dialect::OnfireV1 | Dialect::Scim => UserKey::Email(email.to_owned()),
-            Dialect::Ccs => {
-                UserKey::Number(u32::try_from(answer["id"].as_u64().expect("a number")).expect("small"))
+            Dialect::Ccs => UserKey::Number(u32::try_from(answer["id"].as_u64().expect("a number")).expect("small")),
+            Dialect::Publisher => {
+                UserKey::Number(u32::try_from(answer["user"]["id"].as_u64().expect("a number")).expect("small"))
             }
-            Dialect::Publisher => UserKey::Number(
-                u32::try_from(answer["user"]["id"].as_u64().expect("a number")).expect("small"),
-            ),
         };
         self.app.directory().user(&self.caller, key).await.expect("made")
     }

@@ -55,10 +55,7 @@ fn assert_stored(tongue: Dialect, p: &GeneratedUser, u: &User) {
         assert_eq!(u.role, Some(p.role));
     }
     if tongue == Dialect::Ccs {
-        assert_eq!(
-            (u.text(Field::HonorificPrefix), u.phone("work")),
-            (p.prefix.as_deref(), p.phone.as_deref())
-        );
+        assert_eq!((u.text(Field::HonorificPrefix), u.phone("work")), (p.prefix.as_deref(), p.phone.as_deref()));
         assert_eq!(u.department.is_some(), p.department_number.is_some());
         assert_eq!(u.force_password_change, Some(p.force_password_change));
     }

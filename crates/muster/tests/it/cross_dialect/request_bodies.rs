@@ -7,7 +7,6 @@ use directory::builtin_role_name;
 use serde_json::{Map, Value, json};
 
 impl Fixture {
-    #[expect(clippy::too_many_lines, reason = "one dialect after the other")]
     pub(super) fn request_body(&self, tongue: Dialect, p: &GeneratedUser, email: &str) -> Value {
         let mut body = Map::new();
         let mut put = |name: &str, value: Value| {
@@ -22,10 +21,7 @@ impl Fixture {
                 put("LastName", json!(p.last));
                 put("ExternalId", json!(p.external_id));
                 put("WebsiteRole", json!(builtin_role_name(p.role)));
-                put(
-                    "Groups",
-                    if p.in_group { json!([self.group.0.simple().to_string()]) } else { json!([]) },
-                );
+                put("Groups", if p.in_group { json!([self.group.0.simple().to_string()]) } else { json!([]) });
                 put("Folders", if p.in_folder { json!([self.folder.0.to_string()]) } else { json!([]) });
                 put("Password", if p.has_password { json!("long enough") } else { Value::Null });
                 if tongue == Dialect::OnfireV2 {
@@ -33,8 +29,7 @@ impl Fixture {
                     put("TimeZone", json!(p.time_zone));
                     put("Country", json!(p.address_lines[4]));
                     put("ColorCode", json!(p.color));
-                    let pairs: Vec<Value> =
-                        p.metadata.iter().map(|(k, v)| json!({"Key": k, "Value": v})).collect();
+                    let pairs: Vec<Value> = p.metadata.iter().map(|(k, v)| json!({"Key": k, "Value": v})).collect();
                     put("Metadata", json!(pairs));
                 }
             }
@@ -89,8 +84,7 @@ fn scim_body(p: &GeneratedUser, email: &str) -> Value {
         let members = object.as_object().expect("an object").clone();
         Value::Object(members.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
     };
-    let typed =
-        |value: &Option<String>, kind: &str| value.as_ref().map(|v| json!({"value": v, "type": kind}));
+    let typed = |value: &Option<String>, kind: &str| value.as_ref().map(|v| json!({"value": v, "type": kind}));
     let mut emails = vec![json!({"value": email, "type": "work", "primary": true})];
     if p.has_home_email {
         emails.push(json!({"value": format!("home.{email}"), "type": "home", "display": "At home"}));
@@ -102,8 +96,7 @@ fn scim_body(p: &GeneratedUser, email: &str) -> Value {
         (Some(line1), None) => Some(line1.clone()),
         (line1, Some(line2)) => Some(format!("{}\n{line2}", line1.as_deref().unwrap_or_default())),
     };
-    let address =
-        bare(json!({"streetAddress": street, "locality": l[2], "postalCode": l[3], "country": l[4]}));
+    let address = bare(json!({"streetAddress": street, "locality": l[2], "postalCode": l[3], "country": l[4]}));
     let mut addresses = Vec::new();
     if address != json!({}) {
         let mut address = address;

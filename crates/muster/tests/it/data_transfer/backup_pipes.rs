@@ -87,9 +87,7 @@ fn messages_go_to_standard_error() {
     assert!(text.contains("checked while it was written") && text.contains("not read back"), "{text}");
     assert!(text.contains("TENANT") && text.contains(&format!("{} bytes", output.stdout.len())), "{text}");
     // Errors, too, so that no file holds a message instead of a backup.
-    for arguments in
-        [&["--json", "--store", "/nowhere/s.db", "backup", "-"][..], &["backup", "-", "--config", "/no"]]
-    {
+    for arguments in [&["--json", "--store", "/nowhere/s.db", "backup", "-"][..], &["backup", "-", "--config", "/no"]] {
         let output = Command::new(MUSTER).args(arguments).output().expect("ran");
         assert!(!output.status.success() && output.stdout.is_empty());
         assert!(!output.stderr.is_empty());

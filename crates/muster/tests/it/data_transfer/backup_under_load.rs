@@ -54,10 +54,7 @@ fn a_backup_contains_everything_acknowledged_before() {
         run_json(&target.store, &["restore", &path]);
         assert_sound(&target.store);
         let out = folder.path().join(format!("people{round}.ndjson"));
-        run_json(
-            &target.store,
-            &["export", &out.display().to_string(), "--kind", "user", "--columns", "email"],
-        );
+        run_json(&target.store, &["export", &out.display().to_string(), "--kind", "user", "--columns", "email"]);
         let text = std::fs::read_to_string(&out).expect("read");
         let there: HashSet<&str> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
         let missing: Vec<&String> = before.iter().filter(|email| !there.contains(email.as_str())).collect();

@@ -21,10 +21,7 @@ fn an_import_reports_what_it_does() {
     let (code, text) = run_text(store, &["import", &path, "--dry-run"]);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("column 'Shoe size': 2 values, unknown column"), "{text}");
-    assert!(
-        text.contains("WOULD BE CREATED") && text.contains("row 3: E-Mail is not of the right form"),
-        "{text}"
-    );
+    assert!(text.contains("WOULD BE CREATED") && text.contains("row 3: E-Mail is not of the right form"), "{text}");
     assert!(!file.with_file_name("p.refused.csv").exists(), "nothing is done");
     let (code, text) = run_text(store, &["import", &path]);
     assert_eq!(code, Some(3), "{text}");

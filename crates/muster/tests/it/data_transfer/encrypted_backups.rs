@@ -1,8 +1,7 @@
 //! Encrypted backups: the program `age` between two pipes, and those that 0.1.0 encrypted itself.
 
 use super::{
-    assert_sound, muster_command, pipe_through, run, run_in_terminal, run_json, store_with_users,
-    tenant_digests,
+    assert_sound, muster_command, pipe_through, run, run_in_terminal, run_json, store_with_users, tenant_digests,
 };
 use crate::support::{MUSTER, TestStore, repo_root};
 use serde_json::{Map, Value};
@@ -37,20 +36,10 @@ fn an_encrypted_backup_goes_through_age_and_back() {
     for (name, flags) in [("keyed", &[][..]), ("armored", &["--armor"])] {
         let to = age(&[&["--recipient", RECIPIENT, "--output", &at(name)], flags].concat());
         let (backup, age) = pipe_through(muster_command(&place.store, &["backup", "-"]), to);
-        assert!(
-            backup.status.success() && age.status.success(),
-            "{}{}",
-            output_text(&backup),
-            output_text(&age)
-        );
+        assert!(backup.status.success() && age.status.success(), "{}{}", output_text(&backup), output_text(&age));
         assert_eq!(tenant_digests(&serde_json::from_slice(&backup.stderr).expect("JSON")), wanted);
         let (age, restore) = decrypt_and_restore(&TestStore::new().store, &at("identity"), &at(name));
-        assert!(
-            restore.status.success() && age.status.success(),
-            "{}{}",
-            output_text(&restore),
-            output_text(&age)
-        );
+        assert!(restore.status.success() && age.status.success(), "{}{}", output_text(&restore), output_text(&age));
         assert_eq!(tenant_digests(&serde_json::from_slice(&restore.stdout).expect("JSON")), wanted, "{name}");
         // Without being decrypted it is recognized.
         for output in [
@@ -71,11 +60,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
         std::fs::write(at("bent"), bent).expect("written");
         let target = TestStore::new();
         let (age, restore) = decrypt_and_restore(&target.store, &at("identity"), &at("bent"));
-        assert!(
-            !age.status.success() && restore.status.code() == Some(1),
-            "byte {changed}: {}",
-            output_text(&restore)
-        );
+        assert!(!age.status.success() && restore.status.code() == Some(1), "byte {changed}: {}", output_text(&restore));
         assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
     }
     std::fs::write(at("cut"), &whole[..whole.len() - 3]).expect("written");
@@ -83,11 +68,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
     for (identity, file) in [("identity", "cut"), ("other", "keyed")] {
         let target = TestStore::new();
         let (age, restore) = decrypt_and_restore(&target.store, &at(identity), &at(file));
-        assert!(
-            !age.status.success() && restore.status.code() == Some(1),
-            "{file}: {}",
-            output_text(&restore)
-        );
+        assert!(!age.status.success() && restore.status.code() == Some(1), "{file}: {}", output_text(&restore));
         assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
     }
 }
@@ -109,8 +90,7 @@ fn a_passphrase_is_prompted_for_at_the_terminal() {
     let (code, shown) = run_in_terminal(&shell, &phrase.repeat(2));
     assert_eq!(code, Some(0), "{shown}");
     let script = format!("age --decrypt \"$2\" | '{MUSTER}' --json --store \"$1\" restore -");
-    let shell =
-        |store: &str, typed: &str| run_in_terminal(&["sh", "-c", &script, "sh", store, &at("phrase")], typed);
+    let shell = |store: &str, typed: &str| run_in_terminal(&["sh", "-c", &script, "sh", store, &at("phrase")], typed);
     let target = TestStore::new();
     let (code, shown) = shell(&target.store, phrase);
     assert_eq!(code, Some(0), "{shown}");
@@ -129,12 +109,7 @@ fn an_encrypted_0_1_0_backup_restores_through_a_pipe() {
     let backup = &facts["backups"]["encrypted"];
     let target = TestStore::new();
     let (age, restore) = decrypt_and_restore(&target.store, &at(&backup["identity"]), &at(&backup["file"]));
-    assert!(
-        age.status.success() && restore.status.success(),
-        "{}{}",
-        output_text(&age),
-        output_text(&restore)
-    );
+    assert!(age.status.success() && restore.status.success(), "{}{}", output_text(&age), output_text(&restore));
     let document: Value = serde_json::from_slice(&restore.stdout).expect("JSON");
     let store = backup["store"].as_str().expect("a store");
     let tenants = facts["stores"][store]["tenants"].as_array().expect("tenants");
@@ -168,10 +143,7 @@ fn removed_options_name_the_new_commands() {
     run_json(&place.store, &["backup", &at("plain")]);
     let target = TestStore::new();
     for (arguments, wanted) in [
-        (
-            &["backup", &at("new"), "--recipient", RECIPIENT][..],
-            "`muster backup - | age --recipient age1… > FILE`",
-        ),
+        (&["backup", &at("new"), "--recipient", RECIPIENT][..], "`muster backup - | age --recipient age1… > FILE`"),
         (&["backup", &at("new"), "--passphrase-file", "p"], "`muster backup - | age --passphrase > FILE`"),
         (
             &["restore", &at("plain"), "--identity", "my.key"],

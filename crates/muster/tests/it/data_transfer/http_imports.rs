@@ -9,14 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use testkit::waiting::{wait_for, wait_until};
 
-fn send_request(
-    server: &Server,
-    key: &str,
-    method: &str,
-    target: &str,
-    media: &str,
-    body: &[u8],
-) -> HttpResponse {
+fn send_request(server: &Server, key: &str, method: &str, target: &str, media: &str, body: &[u8]) -> HttpResponse {
     let bearer = format!("Bearer {key}");
     send(&server.address, method, target, &[("Authorization", &bearer), ("Content-Type", media)], body)
 }
@@ -102,12 +95,8 @@ fn files_are_imported_and_exported() {
     let other = server.run_json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
     let foreign = server.create_connection(other, "files", &["--dialect", "transfer"]);
     assert_eq!(send_request(&server, &foreign, "GET", &format!("/v1/imports/{id}"), "", b"").status, 404);
-    assert_eq!(
-        json(&send_request(&server, &foreign, "GET", "/v1/imports", "", b""))["imports"],
-        serde_json::json!([])
-    );
-    let nothing =
-        send_request(&server, &foreign, "GET", "/v1/exports/people.csv?kind=user&columns=email", "", b"");
+    assert_eq!(json(&send_request(&server, &foreign, "GET", "/v1/imports", "", b""))["imports"], serde_json::json!([]));
+    let nothing = send_request(&server, &foreign, "GET", "/v1/exports/people.csv?kind=user&columns=email", "", b"");
     assert_eq!(nothing.body, "email\r\n");
     let broken = post_import(&server, &key, "", "text/csv", b"email,first\na@x.y\n");
     let job = wait_until_ended(&server, &key, &broken);
@@ -188,11 +177,7 @@ fn accepted_imports_run_after_a_kill() {
     for id in ids {
         let job = wait_until_ended(&server, &key, &id);
         let people = &job["report"]["people"];
-        assert_eq!(
-            people["created"].as_u64().zip(people["left"].as_u64()).map(|(a, b)| a + b),
-            Some(400),
-            "{job}"
-        );
+        assert_eq!(people["created"].as_u64().zip(people["left"].as_u64()).map(|(a, b)| a + b), Some(400), "{job}");
     }
     assert_eq!(server.run_json(&["user", "list", "--limit", "1"])["total"], 1600);
     assert_eq!(stored_files(&server, "data"), 0, "what was sent is not kept");

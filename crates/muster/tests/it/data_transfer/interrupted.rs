@@ -31,11 +31,7 @@ fn a_killed_import_resumes() {
     assert_eq!((tally("created") + tally("left"), tally("refused")), (USERS.into(), 0));
     assert_eq!(run_json(store, &["user", "list", "--limit", "1"])["total"], USERS);
     let groups = place.folder.path().join("groups.ndjson").display().to_string();
-    assert_eq!(
-        run_json(store, &["export", &groups, "--kind", "group"])["group"],
-        8,
-        "no group is there twice"
-    );
+    assert_eq!(run_json(store, &["export", &groups, "--kind", "group"])["group"], 8, "no group is there twice");
     assert_sound(store);
 }
 
@@ -46,15 +42,11 @@ fn a_killed_backup_leaves_no_file() {
     let path = file.display().to_string();
     let mut cut = 0;
     for round in 0..ROUNDS {
-        let had_ended =
-            kill_after(&place.store, &["backup", &path], Duration::from_millis(20 + u64::from(round) * 25));
+        let had_ended = kill_after(&place.store, &["backup", &path], Duration::from_millis(20 + u64::from(round) * 25));
         cut += u32::from(!had_ended);
         // Under its name it is whole, or not there at all.
         if file.exists() {
-            assert_eq!(
-                run_json(&place.store, &["restore", &path, "--check-only"])["tenants"][0]["people"],
-                USERS
-            );
+            assert_eq!(run_json(&place.store, &["restore", &path, "--check-only"])["tenants"][0]["people"], USERS);
             std::fs::remove_file(&file).expect("removed");
         }
     }

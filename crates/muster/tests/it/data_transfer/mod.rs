@@ -62,8 +62,7 @@ pub(super) fn store_with_users(many: u32) -> TestStore {
 
 /// Runs one command and passes its output to another, as a shell does with `|`; what both say.
 pub(super) fn pipe_through(mut from: Command, mut to: Command) -> (Output, Output) {
-    let mut first =
-        from.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut first = from.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     let pipe = first.stdout.take().expect("output");
     let second = to.stdin(pipe).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     // The pipe must have no other reader, or the first would not notice that the second has ended.

@@ -157,8 +157,7 @@ impl Load<'_> {
             self.change(("POST", "/scim/v2/Groups", Some(&body)), name, Some(""));
         }
         self.write_over_publisher(0, "PUT", "Q0");
-        let user =
-            |load: &Self, n: u32| load.client.id(&load.server, "Users", "userName", &format!("s{n}@x.y"));
+        let user = |load: &Self, n: u32| load.client.id(&load.server, "Users", "userName", &format!("s{n}@x.y"));
         let group = |load: &Self, name: &str| load.client.id(&load.server, "Groups", "displayName", name);
         if let Some(id) = user(self, 1) {
             let change = json!({"op": "replace", "path": "name.givenName", "value": "T1"});
@@ -240,8 +239,7 @@ fn mails(stage: &Sandbox) -> Vec<String> {
 /// Whether all of a mail is there, to the end of its last part.
 fn is_complete(mail: &str) -> bool {
     let boundary = mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next());
-    mail.contains("To: m@x.y")
-        && boundary.is_some_and(|boundary| mail.trim_end().ends_with(&format!("--{boundary}--")))
+    mail.contains("To: m@x.y") && boundary.is_some_and(|boundary| mail.trim_end().ends_with(&format!("--{boundary}--")))
 }
 
 /// A store whose log is nearly long enough to be moved, with an invitation that waits; and a key.
@@ -327,8 +325,7 @@ fn run(
         }
         Ok(server) => {
             let is_counting = injected.fault().is_none();
-            let mut load =
-                Load { client, sandbox: &stage, server, possible_states: known, findings, is_counting };
+            let mut load = Load { client, sandbox: &stage, server, possible_states: known, findings, is_counting };
             load.wait_for_mail();
             load.run();
             load.check_readiness(injected);
@@ -353,8 +350,7 @@ fn acknowledged_changes_survive_io_faults() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let client = template(folder.path());
-    let all =
-        |injected: Injection, findings: &mut Findings| run((folder.path(), ""), &client, injected, findings);
+    let all = |injected: Injection, findings: &mut Findings| run((folder.path(), ""), &client, injected, findings);
     let found = run_scenario(&Scenario { name: "changes", time: Duration::from_secs(7), run: &all });
     print(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
     assert!(found.is_ok(), "{}", found.unwrap_err());
@@ -372,9 +368,7 @@ fn mails_are_complete_despite_io_faults() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let client = template(folder.path());
-    let run = |injected: Injection, findings: &mut Findings| {
-        run((folder.path(), "mail"), &client, injected, findings)
-    };
+    let run = |injected: Injection, findings: &mut Findings| run((folder.path(), "mail"), &client, injected, findings);
     let found = run_scenario(&Scenario { name: "mails", time: Duration::from_secs(4), run: &run });
     assert!(found.is_ok(), "{}", found.unwrap_err());
 }

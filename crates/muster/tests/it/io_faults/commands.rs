@@ -33,8 +33,7 @@ fn template(folder: &Path) -> Value {
     std::fs::copy(&store, folder.join("muster.db")).expect("copied");
     let log = std::fs::metadata(format!("{store}-wal")).map_or(0, |file| file.len());
     assert_eq!(log, 0, "the store is one file");
-    std::fs::write(folder.join("users.csv"), format!("{}{REJECTED_ROW},\n", rows("i", IMPORTED)))
-        .expect("written");
+    std::fs::write(folder.join("users.csv"), format!("{}{REJECTED_ROW},\n", rows("i", IMPORTED))).expect("written");
     made["tenants"].clone()
 }
 
@@ -58,13 +57,7 @@ fn check_exit(ran: &CommandRun, stage: &Sandbox, findings: &mut Findings) {
 }
 
 /// What must work now.
-fn run_expecting(
-    stage: &Sandbox,
-    store: &str,
-    arguments: &[&str],
-    code: i32,
-    findings: &mut Findings,
-) -> CommandRun {
+fn run_expecting(stage: &Sandbox, store: &str, arguments: &[&str], code: i32, findings: &mut Findings) -> CommandRun {
     let ran = stage.run(Injection::Nothing, store, arguments);
     findings.check(ran.code == Some(code), "running it again does not succeed", || {
         format!("{arguments:?}: {:?} {}", ran.code, ran.text)
@@ -88,9 +81,8 @@ fn backup(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Fin
     let ran = stage.run(injected, &store, &["backup", &file]);
     check_exit(&ran, &stage, findings);
     let is_there = Path::new(&file).exists();
-    findings.check(is_there || ran.code != Some(0), "a backup is said to be made and is not there", || {
-        ran.text.clone()
-    });
+    findings
+        .check(is_there || ran.code != Some(0), "a backup is said to be made and is not there", || ran.text.clone());
     if is_there {
         let is_whole = is_backup(&stage, &file, wanted);
         findings.check(is_whole, "an incomplete backup has its final name", || ran.text.clone());
@@ -114,9 +106,7 @@ fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injection, findings
     let ran = stage.run_with(injected, &store, &["backup", "-"], (Stdio::null(), output.into()));
     check_exit(&ran, &stage, findings);
     let is_whole = is_backup(&stage, &file, wanted);
-    findings.check(is_whole || ran.code != Some(0), "an incomplete backup is said to be made", || {
-        ran.text.clone()
-    });
+    findings.check(is_whole || ran.code != Some(0), "an incomplete backup is said to be made", || ran.text.clone());
     stage.check_store(&store, findings);
     stage
 }
@@ -143,35 +133,25 @@ fn export(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbo
 /// A way to fill a store.
 type FillCommand<'a> = &'a dyn Fn(&Sandbox, Injection, &str) -> CommandRun;
 
-fn fill(
-    folder: &Path,
-    wanted: &Value,
-    fill: FillCommand<'_>,
-    injected: Injection,
-    findings: &mut Findings,
-) -> Sandbox {
+fn fill(folder: &Path, wanted: &Value, fill: FillCommand<'_>, injected: Injection, findings: &mut Findings) -> Sandbox {
     let stage = Sandbox::new(folder);
     let target = stage.path("target.db");
     let ran = fill(&stage, injected, &target);
     check_exit(&ran, &stage, findings);
     let there = total(&stage, &target);
     let is_right = if ran.code == Some(0) { there == Some(USERS) } else { there.is_none_or(|n| n == USERS) };
-    findings.check(
-        is_right,
-        "a store that is filled in part can be used, or one that is filled cannot",
-        || format!("{there:?} users after {:?} {}", ran.code, ran.text),
-    );
+    findings.check(is_right, "a store that is filled in part can be used, or one that is filled cannot", || {
+        format!("{there:?} users after {:?} {}", ran.code, ran.text)
+    });
     let next = fill(&stage, Injection::Nothing, &target);
-    let is_filled =
-        next.code == Some(0) || (there == Some(USERS) && next.text.contains("holds something already"));
+    let is_filled = next.code == Some(0) || (there == Some(USERS) && next.text.contains("holds something already"));
     findings.check(is_filled, "filling the store does not go on when it is run again", || {
         format!("{:?} {}, after {:?} {}", next.code, next.text, ran.code, ran.text)
     });
     let file = stage.outside_path("after.bak").display().to_string();
     let after = stage.run(Injection::Nothing, &target, &["backup", &file]);
-    findings.check(after.output_json["tenants"] == *wanted, "what was filled is not what was saved", || {
-        after.text.clone()
-    });
+    findings
+        .check(after.output_json["tenants"] == *wanted, "what was filled is not what was saved", || after.text.clone());
     stage.check_store(&target, findings);
     stage
 }
@@ -194,8 +174,9 @@ fn import(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbo
     let (store, file) = (stage.store(), stage.path("users.csv"));
     // The file of rejected rows is complete, or the report says that there is none.
     let rejected = |ran: &CommandRun| match ran.output_json["rejectedFile"].as_str() {
-        Some(file) => std::fs::read_to_string(file)
-            .is_ok_and(|text| text.contains(REJECTED_ROW) && text.lines().count() == 2),
+        Some(file) => {
+            std::fs::read_to_string(file).is_ok_and(|text| text.contains(REJECTED_ROW) && text.lines().count() == 2)
+        }
         None => ran.output_json["notes"].to_string().contains("rejected rows could not be written"),
     };
     let ran = stage.run(injected, &store, &["import", &file]);

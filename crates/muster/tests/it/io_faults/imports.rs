@@ -31,13 +31,7 @@ struct Client {
 }
 
 impl Client {
-    fn send_request(
-        &self,
-        server: &RunningServer,
-        method: &str,
-        target: &str,
-        body: &str,
-    ) -> Option<(u16, String)> {
+    fn send_request(&self, server: &RunningServer, method: &str, target: &str, body: &str) -> Option<(u16, String)> {
         let headers = [("Authorization", self.bearer.as_str()), ("Content-Type", "text/csv")];
         let reply = server.send_request(method, target, &headers, body.as_bytes())?;
         Some((reply.status, reply.body))
@@ -78,18 +72,12 @@ struct SentImport {
     is_done: bool,
 }
 
-fn send_import(
-    client: &Client,
-    server: &mut RunningServer,
-    stage: &Sandbox,
-    findings: &mut Findings,
-) -> SentImport {
+fn send_import(client: &Client, server: &mut RunningServer, stage: &Sandbox, findings: &mut Findings) -> SentImport {
     let answer = client.json(server, "POST", "/v1/imports", &rows('a'));
     let has_ended = answer.is_none() && server.has_ended();
     let is_clear = matches!(answer, Some((202 | 503 | 507, _))) || has_ended;
-    findings.check(is_clear, "an import is answered neither 202 nor 503", || {
-        format!("{answer:?}; {}", stage.warnings())
-    });
+    findings
+        .check(is_clear, "an import is answered neither 202 nor 503", || format!("{answer:?}; {}", stage.warnings()));
     let Some((202, import)) = answer else { return SentImport::default() };
     let id = import["id"].as_str().expect("an id").to_owned();
     let begun = Instant::now();
@@ -99,11 +87,9 @@ fn send_import(
         if status == Some("done") {
             break true;
         }
-        findings.check(
-            status != Some("failed"),
-            "an import that was acknowledged is given up after a fault",
-            || format!("{import:?}; {}", stage.warnings()),
-        );
+        findings.check(status != Some("failed"), "an import that was acknowledged is given up after a fault", || {
+            format!("{import:?}; {}", stage.warnings())
+        });
         if status == Some("failed") || begun.elapsed() > Duration::from_secs(2) {
             break false;
         }
@@ -161,15 +147,10 @@ fn verify(stage: &Sandbox, client: &Client, sent: &SentImport, findings: &mut Fi
     findings.check(is_right, "an import is lost, done in part or done again", || {
         format!("acknowledged: {}, seen as done: {}, {there:?}", sent.id.is_some(), sent.is_done)
     });
-    findings.check(
-        users(stage, 'b').len() == IMPORTED_USERS as usize,
-        "the next import is not complete",
-        String::new,
-    );
+    findings.check(users(stage, 'b').len() == IMPORTED_USERS as usize, "the next import is not complete", String::new);
     let folder = std::fs::read_dir(stage.data().join("imports")).expect("read").flatten();
     let data = folder.filter(|file| file.path().extension().is_some_and(|ending| ending == "data")).count();
-    findings
-        .check(sent.id.is_none() || data == 0, "files of imports that have ended stay", || format!("{data}"));
+    findings.check(sent.id.is_none() || data == 0, "files of imports that have ended stay", || format!("{data}"));
 }
 
 fn run(
@@ -211,8 +192,7 @@ fn acknowledged_imports_survive_io_faults() {
     };
     let all = run_scenario(&Scenario { name: "imports", time: Duration::from_secs(3), run: &on("") });
     // Few of these calls are for the data and state of imports.
-    let files =
-        run_scenario(&Scenario { name: "import files", time: Duration::from_secs(4), run: &on("imports") });
+    let files = run_scenario(&Scenario { name: "import files", time: Duration::from_secs(4), run: &on("imports") });
     let found: Vec<String> = [all, files].into_iter().filter_map(Result::err).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

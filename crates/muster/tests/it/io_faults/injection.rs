@@ -171,10 +171,7 @@ impl Sandbox {
 
     fn counters(&self) -> Vec<u64> {
         let bytes = std::fs::read(self.record()).expect("read");
-        bytes[..FILE_OFFSET]
-            .chunks_exact(8)
-            .map(|number| u64::from_le_bytes(number.try_into().expect("8")))
-            .collect()
+        bytes[..FILE_OFFSET].chunks_exact(8).map(|number| u64::from_le_bytes(number.try_into().expect("8"))).collect()
     }
 
     /// How many calls of a kind there were.
@@ -224,8 +221,7 @@ fn library() -> &'static Path {
     LIBRARY.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         std::fs::create_dir_all(folder).expect("made");
-        let (own, path) =
-            (folder.join(format!("faults-{}.so", std::process::id())), folder.join("faults.so"));
+        let (own, path) = (folder.join(format!("faults-{}.so", std::process::id())), folder.join("faults.so"));
         let source = repo_root().join("crates/muster/tests/it/io_faults/faults.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&own).arg(source);

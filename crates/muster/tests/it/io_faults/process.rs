@@ -35,8 +35,7 @@ impl Sandbox {
     ) -> CommandRun {
         let mut command = self.program(injected);
         command.args(["--json", "--store", store]).args(arguments).stdin(input).stdout(output);
-        let output =
-            command.stderr(Stdio::piped()).spawn().expect("started").wait_with_output().expect("ended");
+        let output = command.stderr(Stdio::piped()).spawn().expect("started").wait_with_output().expect("ended");
         let text = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
         let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
         CommandRun { code: output.status.code(), output_json: said, text: shorten(&text) }

@@ -94,21 +94,9 @@ pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
         }
     });
     let tally = tally.into_inner();
-    print(&format!(
-        "{}: {} of {} faults, {} struck",
-        scenario.name,
-        tally.done,
-        faults.len(),
-        tally.failed_calls
-    ));
+    print(&format!("{}: {} of {} faults, {} struck", scenario.name, tally.done, faults.len(), tally.failed_calls));
     // Background work makes the number of calls vary; but most faults must have been there to be survived.
-    assert!(
-        tally.failed_calls * 2 > tally.done,
-        "{}: {} of {} struck",
-        scenario.name,
-        tally.failed_calls,
-        tally.done
-    );
+    assert!(tally.failed_calls * 2 > tally.done, "{}: {} of {} struck", scenario.name, tally.failed_calls, tally.done);
     if tally.mistakes.is_empty() { Ok(()) } else { Err(tally.report(scenario.name)) }
 }
 
@@ -165,8 +153,7 @@ impl Results {
             writeln!(text, "\n{summary}: {} times", found.len()).expect("written");
             let most = if is_long_run() { 20 } else { 3 };
             for (fault, file, detail) in found.iter().take(most) {
-                writeln!(text, "  {FAULT_VARIABLE}='{scenario}: {fault}' ({file})\n    {detail}")
-                    .expect("written");
+                writeln!(text, "  {FAULT_VARIABLE}='{scenario}: {fault}' ({file})\n    {detail}").expect("written");
             }
         }
         text

@@ -3,8 +3,7 @@
 use crate::support::{TestApp, build_request, runtime};
 use dialects::kit::{EMAIL, FOLDER_ID, GROUP_ID, USER_ID};
 use directory::{
-    Caller, Command, FieldUpdate, FolderEdit, GroupEdit, ItemId, NewConnection, RequestedStatus, UserId,
-    UserKey,
+    Caller, Command, FieldUpdate, FolderEdit, GroupEdit, ItemId, NewConnection, RequestedStatus, UserId, UserKey,
 };
 use form_urlencoded::Serializer;
 use serde_json::Value;
@@ -58,8 +57,7 @@ impl Example {
             found.unwrap_or_else(|| panic!("{method} {path} has no example of a body"))
         });
         if let Some((_, content)) = with_example {
-            let schema =
-                serde_json::json!({"allOf": [content["schema"]], "components": document["components"]});
+            let schema = serde_json::json!({"allOf": [content["schema"]], "components": document["components"]});
             let validator = jsonschema::validator_for(&schema).expect("a schema");
             let errors: Vec<String> =
                 validator.iter_errors(&content["example"]).map(|error| error.to_string()).collect();
@@ -166,8 +164,7 @@ async fn send(document: &Value, method: &str, path: &str) -> (u16, String) {
     if path.starts_with("/v1/imports/{id}") {
         let import = world.send_ok(&Example::of(document, "post", "/v1/imports")).await;
         let import: Value = serde_json::from_str(&import).expect("JSON");
-        let known =
-            example.target.split('/').nth(3).expect("an id").split('?').next().expect("an id").to_owned();
+        let known = example.target.split('/').nth(3).expect("an id").split('?').next().expect("an id").to_owned();
         example.target = example.target.replace(&known, import["id"].as_str().expect("an id"));
     }
     if path.ends_with("/reinstate") {

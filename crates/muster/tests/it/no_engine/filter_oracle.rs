@@ -97,9 +97,7 @@ fn single_valued_type(name: &str) -> Option<AttributeType> {
 
 fn sub_attribute_type(plural: &str, part: &str) -> Option<AttributeType> {
     let texts = match plural {
-        "addresses" => {
-            &["type", "formatted", "streetaddress", "locality", "region", "postalcode", "country"][..]
-        }
+        "addresses" => &["type", "formatted", "streetaddress", "locality", "region", "postalcode", "country"][..],
         _ => &["type", "value", "display"][..],
     };
     match part {
@@ -173,8 +171,8 @@ fn mutate(text: &str, dice: &mut Choices) -> String {
     for _ in 0..dice.below(4) {
         let place = dice.below(letters.len().max(1));
         let token = dice.choose(&[
-            " ", "  ", "(", ")", "[", "]", ".", "\"", "\\", " and ", " or ", "not (", "not ", " pr", " eq ",
-            "null", "true", "type", "title", "emails", ":", "1.5", "-", "x", "urn:",
+            " ", "  ", "(", ")", "[", "]", ".", "\"", "\\", " and ", " or ", "not (", "not ", " pr", " eq ", "null",
+            "true", "type", "title", "emails", ":", "1.5", "-", "x", "urn:",
         ]);
         if dice.once_in(3) && !letters.is_empty() {
             letters.remove(place);

@@ -11,9 +11,8 @@ pub(crate) type Texts = BTreeMap<String, String>;
 
 #[test]
 fn openapi_document_matches_golden() {
-    let (status, body) = runtime().block_on(async {
-        TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await
-    });
+    let (status, body) = runtime()
+        .block_on(async { TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await });
     assert_eq!(status, 200);
     let mut document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
     // A release alone changes nothing else.
@@ -44,8 +43,7 @@ fn help_texts_match_golden() {
 #[test]
 fn no_stale_golden_files() {
     let known = ["config.txt", "help", "json", "openapi.json"];
-    let stale: Vec<String> =
-        file_names(&golden_dir()).into_iter().filter(|name| !known.contains(&&**name)).collect();
+    let stale: Vec<String> = file_names(&golden_dir()).into_iter().filter(|name| !known.contains(&&**name)).collect();
     assert!(stale.is_empty(), "no test compares {stale:?}");
 }
 

@@ -71,7 +71,7 @@ fn mutate(body: &str, dice: &mut Rng) -> Vec<u8> {
 }
 
 /// A request whose body is mutated. In its target `{t}` is the tenant, `{k}` a key and `{u}` an existing user.
-struct Target {
+struct ReaderRequest {
     dialect: &'static str,
     media: &'static str,
     method: &'static str,
@@ -88,7 +88,7 @@ struct TestTenant {
 }
 
 impl TestTenant {
-    async fn new(reader: &Target) -> Self {
+    async fn new(reader: &ReaderRequest) -> Self {
         let house = TestApp::in_memory();
         let caller = house.create_tenant("T").await;
         let key = house.create_key(&caller, "c", |_| {}).await;
@@ -107,8 +107,8 @@ impl TestTenant {
     }
 
     /// Sends a body; whether it was accepted.
-    async fn send(&mut self, reader: &Target, sent: &[u8]) -> bool {
-        let Target { dialect, media, method, .. } = reader;
+    async fn send(&mut self, reader: &ReaderRequest, sent: &[u8]) -> bool {
+        let ReaderRequest { dialect, media, method, .. } = reader;
         let mut asked = build_request(method, &self.target, &[("content-type", media)], "");
         if !matches!(*dialect, "onfire" | "oauth") {
             asked.headers_mut().insert("authorization", self.bearer.parse().expect("a header"));
@@ -135,7 +135,7 @@ fn seed() -> u64 {
     set.map_or_else(|| seeds::seed(0), |seed| seed.parse().expect("a number in MUSTER_TEST_SEED"))
 }
 
-fn check_mutated_bodies(number: u64, reader: &Target) {
+fn check_mutated_bodies(number: u64, reader: &ReaderRequest) {
     let seed = seed().wrapping_add(number);
     let mut dice = Rng::new(seed);
     runtime().block_on(async {
@@ -158,7 +158,7 @@ macro_rules! readers {
     ($($number:literal $name:ident: $dialect:literal $media:literal $method:literal $target:literal $body:literal;)*) => {$(
         #[test]
         fn $name() {
-            let reader = Target {
+            let reader = ReaderRequest {
                 dialect: $dialect,
                 media: $media,
                 method: $method,

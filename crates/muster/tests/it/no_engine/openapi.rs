@@ -6,8 +6,7 @@ use serde_json::Value;
 #[test]
 fn every_route_is_described_and_references_resolve() {
     let document = runtime().block_on(async {
-        let (status, body) =
-            TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await;
+        let (status, body) = TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await;
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&body).expect("JSON")
     });
@@ -48,8 +47,7 @@ fn the_docs_page_loads_nothing_external() {
         let house = TestApp::in_memory();
         let (_, page) = house.send_request(build_request("GET", "/docs", &[], "")).await;
         assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
-        for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"]
-        {
+        for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"] {
             assert_eq!(house.send_request(build_request("GET", part, &[], "")).await.0, 200, "{part}");
         }
         let answer = house.respond(build_request("GET", "/docs", &[], "")).await;
@@ -64,11 +62,7 @@ fn built_in_pages_are_read_only_and_exact() {
         let house = TestApp::in_memory();
         for path in ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js"] {
             for method in ["GET", "HEAD"] {
-                assert_eq!(
-                    house.send_request(build_request(method, path, &[], "")).await.0,
-                    200,
-                    "{method} {path}"
-                );
+                assert_eq!(house.send_request(build_request(method, path, &[], "")).await.0, 200, "{method} {path}");
             }
             let answer = house.respond(build_request("POST", path, &[], "x")).await;
             assert_eq!(answer.status(), 405, "{path}");

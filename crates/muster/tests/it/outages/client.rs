@@ -17,11 +17,9 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Publisher, Self::Ccs, Self::OnfireV2, Self::Scim, Self::OnfireV1];
+    pub(super) const ALL: [Self; 5] = [Self::Publisher, Self::Ccs, Self::OnfireV2, Self::Scim, Self::OnfireV1];
     /// Those that know external ids.
-    pub(super) const WITH_EXTERNAL_ID: [Self; 4] =
-        [Self::Publisher, Self::OnfireV2, Self::Scim, Self::OnfireV1];
+    pub(super) const WITH_EXTERNAL_ID: [Self; 4] = [Self::Publisher, Self::OnfireV2, Self::Scim, Self::OnfireV1];
 
     pub(super) fn is_onfire(self) -> bool {
         matches!(self, Self::OnfireV1 | Self::OnfireV2)
@@ -201,8 +199,7 @@ impl Client {
 
     /// How many people there are.
     pub(super) fn total(&self) -> u64 {
-        let answer =
-            self.send_and_classify(Dialect::Publisher, "GET", "/api/2/users?limit=0", None, |_, _| false);
+        let answer = self.send_and_classify(Dialect::Publisher, "GET", "/api/2/users?limit=0", None, |_, _| false);
         let Ok(said) = answer else { panic!("a list is answered: {answer:?}") };
         said["users"]["totalcount"].as_u64().expect("a number")
     }
@@ -218,9 +215,7 @@ fn parse_user(tongue: Dialect, said: &Value) -> UserView {
     let external = |name: &str| Some(text(&person[name])).filter(|id| !id.is_empty());
     let list = |name: &str| person[name].as_array().cloned().unwrap_or_default();
     let (key, email, first, external, groups) = match tongue {
-        Dialect::Publisher => {
-            ("id", "email", &person["name"]["firstname"], external("externalid"), Vec::new())
-        }
+        Dialect::Publisher => ("id", "email", &person["name"]["firstname"], external("externalid"), Vec::new()),
         Dialect::Ccs => ("id", "email", &person["firstName"], None, Vec::new()),
         Dialect::OnfireV1 | Dialect::OnfireV2 => {
             let groups = list("Groups").iter().map(text).collect();

@@ -45,15 +45,10 @@ fn acknowledged_creates_exist_once_and_rejected_ones_do_not() {
     let begun = Instant::now();
     let attempts = run_jobs(&clients, &jobs());
     is_armed.store(false, Ordering::SeqCst);
-    let of =
-        |answer: &ClientResult<()>| attempts.iter().flatten().filter(|one| one.result == *answer).count();
+    let of = |answer: &ClientResult<()>| attempts.iter().flatten().filter(|one| one.result == *answer).count();
     let [done, taken, busy, silent] =
-        [Ok(()), Err(Failure::Rejected), Err(Failure::Unavailable), Err(Failure::InDoubt)]
-            .map(|answer| of(&answer));
-    print(&format!(
-        "{done} acknowledged, {taken} taken, {busy} busy, {silent} silent in {:?}",
-        begun.elapsed()
-    ));
+        [Ok(()), Err(Failure::Rejected), Err(Failure::Unavailable), Err(Failure::InDoubt)].map(|answer| of(&answer));
+    print(&format!("{done} acknowledged, {taken} taken, {busy} busy, {silent} silent in {:?}", begun.elapsed()));
     print(&format!("{} commits: {:?}", proxy.commits(), proxy.counts()));
     let logs: String = nodes.iter().map(Node::log).collect();
     assert_eq!(silent, 0, "everybody is answered within a minute: {logs}");
@@ -124,8 +119,7 @@ fn jobs() -> Vec<Job> {
             1 => other.external_id = format!("f{n:05}"),
             _ => {
                 other.email = format!("q{n:05}@load.example");
-                tongues =
-                    [choose(&Dialect::WITH_EXTERNAL_ID, n), choose(&Dialect::WITH_EXTERNAL_ID, other_tongue)];
+                tongues = [choose(&Dialect::WITH_EXTERNAL_ID, n), choose(&Dialect::WITH_EXTERNAL_ID, other_tongue)];
             }
         }
         jobs.push(vec![(one, tongues[0]), (other, tongues[1])]);
@@ -177,8 +171,7 @@ fn verify(client: &Client, attempts: &[Vec<Attempt>]) {
             faults.push(format!("{} acknowledged: {answers:?}", done.len()));
         }
         let emails: BTreeSet<&str> = job.iter().map(|one| one.user.email.as_str()).collect();
-        let mut wanted: BTreeMap<&str, Option<&Attempt>> =
-            emails.iter().map(|email| (*email, None)).collect();
+        let mut wanted: BTreeMap<&str, Option<&Attempt>> = emails.iter().map(|email| (*email, None)).collect();
         wanted.extend(done.iter().map(|one| (one.user.email.as_str(), Some(*one))));
         for (email, attempt) in wanted {
             let count = client.count(email);

@@ -36,11 +36,9 @@ fn a_database_that_hangs_is_a_503_until_it_answers() {
 fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let door = Credentials::create(url);
     // Everybody is trusted in there; a password is sent all the same.
-    let node =
-        Node::start_with_log_level("debug", &url.replacen("muster@", &format!("muster:{PASSWORD}@"), 1));
+    let node = Node::start_with_log_level("debug", &url.replacen("muster@", &format!("muster:{PASSWORD}@"), 1));
     let client = node.client(&door);
-    let first =
-        TestUser { email: "first@x.example".into(), external_id: "first".into(), first_name: "A".into() };
+    let first = TestUser { email: "first@x.example".into(), external_id: "first".into(), first_name: "A".into() };
     assert_eq!(client.create(Dialect::Ccs, &first), Ok(()));
     assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 200));
     let stranger = Credentials { key: "0".repeat(32), id: "nobody".into(), ..door.clone() };
@@ -57,8 +55,7 @@ fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let all = all_requests(&door);
     let replies: Vec<(HttpResponse, Duration)> = std::thread::scope(|scope| {
         let client = &client;
-        let asking: Vec<_> =
-            all.iter().map(|request| scope.spawn(move || send_timed(client, request))).collect();
+        let asking: Vec<_> = all.iter().map(|request| scope.spawn(move || send_timed(client, request))).collect();
         assert_eq!(node.status("/healthz"), 200, "the process lives");
         asking.into_iter().map(|one| one.join().expect("answered")).collect()
     });
@@ -101,8 +98,7 @@ fn wait_for_creates(client: &Client, begun: Instant, node: &Node) {
 }
 
 fn send_timed(client: &Client, request: &Request) -> (HttpResponse, Duration) {
-    let headers: Vec<(&str, &str)> =
-        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let begun = Instant::now();
     let reply = try_send(&client.address, request.method, &request.target, &headers, request.body.as_bytes());
     (reply.unwrap_or_else(|| panic!("{} is answered", request.name)), begun.elapsed())

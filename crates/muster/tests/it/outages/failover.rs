@@ -62,8 +62,7 @@ fn acknowledged_changes_survive_failover() {
     let standby = primary.standby();
     let name = direct.rsplit('/').next().expect("a name");
     let (one, two) = (primary.port(), standby.port());
-    let url =
-        format!("postgres://muster@127.0.0.1:{one},127.0.0.1:{two}/{name}?target_session_attrs=read-write");
+    let url = format!("postgres://muster@127.0.0.1:{one},127.0.0.1:{two}/{name}?target_session_attrs=read-write");
     let door = Credentials::create(&url);
     let nodes: Vec<Node> = (0..3).map(|_| Node::start(&url)).collect();
     let clients: Vec<Client> = nodes.iter().map(|node| node.client(&door)).collect();
@@ -145,11 +144,7 @@ fn verify(clients: &[Client], seen: LoadResults) {
     }
     let counts: Vec<u64> = refused.iter().map(|person| clients[0].count(&person.email)).collect();
     let there: u64 = counts.iter().sum();
-    print(&format!(
-        "{} acknowledged, {} refused of whom {there} are there",
-        acknowledged.len(),
-        refused.len()
-    ));
+    print(&format!("{} acknowledged, {} refused of whom {there} are there", acknowledged.len(), refused.len()));
     assert!(counts.iter().all(|count| *count <= 1), "nobody is there twice");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert_eq!(clients[0].total(), acknowledged.len() as u64 + there, "nobody else is there");

@@ -45,11 +45,7 @@ fn a_balancing_pooler_gives_no_stale_reads() {
 }
 
 fn test_user(name: &str) -> TestUser {
-    TestUser {
-        email: format!("{name}@load.example"),
-        external_id: format!("e-{name}"),
-        first_name: name.to_owned(),
-    }
+    TestUser { email: format!("{name}@load.example"), external_id: format!("e-{name}"), first_name: name.to_owned() }
 }
 
 /// Each user that was created is found at once, over every dialect.

@@ -58,10 +58,8 @@ impl SharedState {
     /// A process that is there, by a number; not this one.
     fn client(&self, number: u64, except: Option<usize>) -> (usize, Client) {
         let addresses = self.addresses.read();
-        let there: Vec<(usize, &String)> = (0..)
-            .zip(addresses.iter())
-            .filter_map(|(node, address)| Some((node, address.as_ref()?)))
-            .collect();
+        let there: Vec<(usize, &String)> =
+            (0..).zip(addresses.iter()).filter_map(|(node, address)| Some((node, address.as_ref()?))).collect();
         let others: Vec<_> = there.into_iter().filter(|(node, _)| Some(*node) != except).collect();
         let (node, address) = super::choose(&others, number);
         (node, Client { address: address.clone(), credentials: self.credentials.clone() })
@@ -102,8 +100,7 @@ fn processes_see_each_others_changes_and_events_appear_once() {
         let (over, written) = (StopOnDrop(&world.is_over), StopOnDrop(&is_written));
         kill_one_and_start_it_again(&world, 1, &mut nodes[1]);
         drop(over);
-        let owners: Vec<Worker> =
-            threads.into_iter().map(|thread| thread.join().expect("all was right")).collect();
+        let owners: Vec<Worker> = threads.into_iter().map(|thread| thread.join().expect("all was right")).collect();
         // An event gets its position a moment after its change was acknowledged.
         let unsealed = "SELECT count(*) FROM batches WHERE position IS NULL";
         wait_until("every event to have its position", || query(&url, unsealed) == "0");
@@ -148,10 +145,7 @@ fn event_feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static s
 fn verify(world: &SharedState, owners: &[Worker], followed: &ReadEvents) {
     let (mut tally, mut done) = (EventCounts::new(), BTreeMap::<&str, u64>::new());
     for owner in owners {
-        owner
-            .expected_events
-            .iter()
-            .for_each(|(what, times)| *tally.entry(what.clone()).or_default() += times);
+        owner.expected_events.iter().for_each(|(what, times)| *tally.entry(what.clone()).or_default() += times);
         owner.operation_counts.iter().for_each(|(what, times)| *done.entry(what).or_default() += times);
     }
     print(&format!("{done:?}; {} events", followed.last));

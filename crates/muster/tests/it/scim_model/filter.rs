@@ -117,13 +117,9 @@ impl Comparison {
             if is_case_exact(plural, self.name) { text.to_owned() } else { text.to_lowercase() }
         };
         let passes = |value: &Value, operator: &str| match (self.literal.as_ref(), value) {
-            (Some(Literal::Text(wanted)), Value::String(text)) => {
-                compare_texts(&fold(text), operator, &fold(wanted))
-            }
+            (Some(Literal::Text(wanted)), Value::String(text)) => compare_texts(&fold(text), operator, &fold(wanted)),
             (Some(Literal::Boolean(wanted)), Value::Bool(flag)) => operator == "eq" && flag == wanted,
-            (Some(Literal::Time { micros, .. }), Value::String(text)) => {
-                compare(&parse_micros(text), operator, micros)
-            }
+            (Some(Literal::Time { micros, .. }), Value::String(text)) => compare(&parse_micros(text), operator, micros),
             _ => false,
         };
         let is_false = matches!(self.literal, Some(Literal::Boolean(false)));
@@ -143,16 +139,11 @@ impl Comparison {
 
 /// The values behind a name; those of all entries where it is plural.
 fn values(holder: &Value, name: AttributePath) -> Vec<&Value> {
-    let home = if matches!(name.schema, ENTERPRISE | MUSTER_EXTENSION) {
-        holder.get(name.schema)
-    } else {
-        Some(holder)
-    };
+    let home =
+        if matches!(name.schema, ENTERPRISE | MUSTER_EXTENSION) { holder.get(name.schema) } else { Some(holder) };
     let Some(value) = home.and_then(|home| home.get(name.attribute)) else { return Vec::new() };
     match value {
-        Value::Array(list) => {
-            list.iter().filter_map(|entry| sub_attribute(entry, name.sub_attribute)).collect()
-        }
+        Value::Array(list) => list.iter().filter_map(|entry| sub_attribute(entry, name.sub_attribute)).collect(),
         value => sub_attribute(value, name.sub_attribute).into_iter().collect(),
     }
 }

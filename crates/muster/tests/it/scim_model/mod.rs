@@ -31,21 +31,13 @@ impl Fixture {
     }
 
     /// One request; status and document.
-    pub(crate) async fn send_request(
-        &self,
-        method: &str,
-        target: &str,
-        body: Option<&Value>,
-    ) -> (u16, Value) {
+    pub(crate) async fn send_request(&self, method: &str, target: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string);
-        let headers =
-            [("authorization", self.authorization.as_str()), ("content-type", "application/scim+json")];
+        let headers = [("authorization", self.authorization.as_str()), ("content-type", "application/scim+json")];
         let headers = if body.is_some() { &headers[..] } else { &headers[..1] };
         let target = format!("/scim/v2{target}");
-        let (status, text) = self
-            .app
-            .send_request(build_request(method, &target, headers, body.as_deref().unwrap_or_default()))
-            .await;
+        let (status, text) =
+            self.app.send_request(build_request(method, &target, headers, body.as_deref().unwrap_or_default())).await;
         (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") })
     }
 

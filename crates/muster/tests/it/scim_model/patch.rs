@@ -21,13 +21,7 @@ pub(crate) enum Operation {
     /// With the path of an attribute or a sub-attribute. To remove, the value is null or a list of what goes.
     AtPath { verb: Op, place: AttributeLocation, value: Value },
     /// With a condition: `emails[type eq "work"]`, `emails[type eq "work"].display`.
-    AtValuePath {
-        verb: Op,
-        attribute: &'static str,
-        condition: Filter,
-        part: Option<&'static str>,
-        value: Value,
-    },
+    AtValuePath { verb: Op, attribute: &'static str, condition: Filter, part: Option<&'static str>, value: Value },
     /// One that every server must refuse, as it is sent.
     Invalid(Value),
 }

@@ -202,11 +202,7 @@ impl FilterGenerator<'_> {
             5 => {
                 let part = self.choices.choose(&["type", "primary", "display"]);
                 let part = if attribute == "addresses" && part == "display" { "country" } else { part };
-                Filter::Comparison(Comparison {
-                    name: AttributePath::core(part),
-                    operator: "pr",
-                    literal: None,
-                })
+                Filter::Comparison(Comparison { name: AttributePath::core(part), operator: "pr", literal: None })
             }
             6 | 7 => {
                 let (one, other) = (self.inner(attribute, depth - 1), self.inner(attribute, depth - 1));

@@ -254,8 +254,7 @@ impl OperationGenerator<'_> {
         match (self.choices.below(7), kind) {
             (1 | 2, Some(kind)) => of_kind("eq", &kind),
             (3, Some(kind)) => {
-                let (one, other) =
-                    pair(of_kind("eq", &kind), Filter::Comparison(Comparison::text(part, "sw", start)));
+                let (one, other) = pair(of_kind("eq", &kind), Filter::Comparison(Comparison::text(part, "sw", start)));
                 Filter::And(one, other)
             }
             (4, Some(kind)) => Filter::Not(Box::new(of_kind("ne", &kind))),
@@ -300,9 +299,8 @@ impl OperationGenerator<'_> {
     fn replace_filtered(&mut self, user: &Value, attribute: &'static str) -> Operation {
         let known = entries(user, attribute);
         let condition = if known.is_empty() { None } else { Some(self.condition(known)) };
-        let holds = |condition: &Filter| {
-            known.iter().filter(|entry| condition.matches_entry(attribute, entry)).count() == 1
-        };
+        let holds =
+            |condition: &Filter| known.iter().filter(|entry| condition.matches_entry(attribute, entry)).count() == 1;
         let Some(condition) = condition.filter(holds) else { return self.set_part(user, attribute) };
         let verb = self.add_or_replace();
         let primary = self.choices.once_in(3);
@@ -335,11 +333,7 @@ fn text_sub_attributes(entry: &Value) -> Vec<&'static str> {
     all.filter(|part| entry[part].is_string()).collect()
 }
 
-async fn check_requests(
-    world: &Fixture,
-    requests: &mut [Choices],
-    next: &mut usize,
-) -> Result<(), TestCaseError> {
+async fn check_requests(world: &Fixture, requests: &mut [Choices], next: &mut usize) -> Result<(), TestCaseError> {
     *next += 1;
     let made = world.add(&rejected_patches::new_user(*next)).await;
     let target = format!("/Users/{}", made["id"].as_str().expect("an id"));
@@ -359,8 +353,7 @@ async fn check_requests(
             operations.push(Operation::Invalid(dice.choose(&rejected_patches::invalid_operations())));
         }
         let written: Vec<Value> = operations.iter().map(|operation| operation.write(dice)).collect();
-        let body =
-            json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": written});
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": written});
         let (status, answer) = world.send_request("PATCH", &target, Some(&body)).await;
         let after = apply(&user, &operations);
         let expected: &[u16] = if after.is_ok() { &[200, 204] } else { &[400] };

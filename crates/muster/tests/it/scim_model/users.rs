@@ -80,15 +80,15 @@ fn add_optional_attributes(user: &mut Value, n: usize) {
         user["profileUrl"] = json!(format!("https://example.com/{}", choose(&["Ann", "ann"], n)));
     }
     if n % 9 < 4 {
-        user["roles"] =
-            json!([{"value": choose(&ROLES, n)}, {"value": choose(&ROLES, n + 1), "type": "Site"}]);
+        user["roles"] = json!([{"value": choose(&ROLES, n)}, {"value": choose(&ROLES, n + 1), "type": "Site"}]);
     }
     if n % 10 < 4 {
         user["addresses"] = json!([{"type": "work", "locality": choose(&["Bergen", "ÅLESUND", "Oslo"], n),
             "country": choose(&["NO", "no"], n / 3), "streetAddress": format!("Street {n}")}]);
     }
     if n % 11 < 3 {
-        user["photos"] = json!([{"value": format!("https://example.com/{}.png", choose(&["A", "a"], n)), "type": "photo"}]);
+        user["photos"] =
+            json!([{"value": format!("https://example.com/{}.png", choose(&["A", "a"], n)), "type": "photo"}]);
     }
     let mut employment = json!({});
     if n.is_multiple_of(2) {
@@ -112,8 +112,7 @@ pub(crate) async fn create_users(world: &Fixture) -> Vec<Value> {
     }
     for target in targets.iter().step_by(4) {
         let operation = json!({"op": "replace", "path": "userType", "value": "Changed"});
-        let body =
-            json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
         let (status, answer) = world.send_request("PATCH", target, Some(&body)).await;
         assert!(matches!(status, 200 | 204), "{answer}");
     }

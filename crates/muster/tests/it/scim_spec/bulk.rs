@@ -84,11 +84,8 @@ fn a_bulk_id_can_be_used_before_its_creation() {
         let group = json!({"method": "POST", "path": "/Groups", "bulkId": "g",
             "data": {"schemas": [GROUP], "displayName": "Tours",
                 "members": [{"value": "bulkId:a"}, {"value": "bulkId:b"}]}});
-        let operations = json!([
-            group,
-            create_operation("a", "a@x.example"),
-            create_with_manager("b", "b@x.example", "a")
-        ]);
+        let operations =
+            json!([group, create_operation("a", "a@x.example"), create_with_manager("b", "b@x.example", "a")]);
         let answers = send_bulk(&client, operations, None).await;
         assert_eq!(statuses(&answers), ["201", "201", "201"], "{answers:?}");
         let (a, b) = (location_of(&answers, "a"), location_of(&answers, "b"));
@@ -121,10 +118,7 @@ fn a_bulk_id_can_be_used_in_a_patch() {
         let patch = json!({"method": "PATCH", "path": group,
             "data": {"Operations": [{"op": "add", "path": "members", "value": [{"value": "bulkId:a"}]}]}});
         let answers = send_bulk(&client, json!([patch, create_operation("a", "a@x.example")]), None).await;
-        assert!(
-            answers.iter().all(|each| each["status"].as_str().is_some_and(|s| s.starts_with('2'))),
-            "{answers:?}"
-        );
+        assert!(answers.iter().all(|each| each["status"].as_str().is_some_and(|s| s.starts_with('2'))), "{answers:?}");
         assert_eq!(client.members(&group).await, [id_of(&location_of(&answers, "a"))]);
     });
 }
@@ -143,10 +137,7 @@ fn an_unresolved_bulk_id_fails_only_its_operation() {
         let all = statuses(&answers);
         assert!(all[0].starts_with('4') && all[2].starts_with('4'), "{answers:?}");
         assert_eq!((all[1], all[3]), ("409", "201"), "{answers:?}");
-        assert_eq!(
-            user_names(&client.get_ok("/Users?sortBy=userName").await),
-            ["d@x.example", "taken@x.example"]
-        );
+        assert_eq!(user_names(&client.get_ok("/Users?sortBy=userName").await), ["d@x.example", "taken@x.example"]);
     });
 }
 
@@ -175,7 +166,8 @@ fn failed_operations_report_errors_and_others_succeed() {
 #[test]
 fn a_post_without_a_bulk_id_is_rejected_and_creates_nothing() {
     run_test(async |client| {
-        let operation = json!({"method": "POST", "path": "/Users", "data": {"schemas": [CORE], "userName": "a@x.example"}});
+        let operation =
+            json!({"method": "POST", "path": "/Users", "data": {"schemas": [CORE], "userName": "a@x.example"}});
         let body = json!({"schemas": [BULK], "Operations": [operation]});
         let (status, answer) = client.post("/Bulk", &body).await;
         // RFC 7644, 3.7, requires the bulkId; it leaves open whether the operation or the whole request fails.
@@ -191,10 +183,8 @@ fn a_patch_can_be_a_bare_list() {
         let path = client.create_user("a@x.example").await;
         client.patch(&path, &json!([{"op": "add", "path": "nickName", "value": "N"}])).await;
         // RFC 7644, 3.7.3, the first example.
-        let data =
-            json!([{"op": "remove", "path": "nickName"}, {"op": "add", "path": "userName", "value": "Dave"}]);
-        let answers =
-            send_bulk(&client, json!([{"method": "PATCH", "path": path, "data": data}]), None).await;
+        let data = json!([{"op": "remove", "path": "nickName"}, {"op": "add", "path": "userName", "value": "Dave"}]);
+        let answers = send_bulk(&client, json!([{"method": "PATCH", "path": path, "data": data}]), None).await;
         assert_eq!(statuses(&answers), ["200"], "{answers:?}");
         let user = client.get_ok(&path).await;
         assert_eq!((&user["userName"], user.get("nickName")), (&json!("Dave"), None), "{user}");
@@ -207,11 +197,8 @@ fn a_reference_to_a_failing_operation_changes_nothing() {
         client.create_user("taken@x.example").await;
         let group = json!({"method": "POST", "path": "/Groups", "bulkId": "g",
             "data": {"schemas": [GROUP], "displayName": "Tours", "members": [{"value": "bulkId:b"}]}});
-        let operations = json!([
-            create_with_manager("a", "a@x.example", "b"),
-            group,
-            create_operation("b", "taken@x.example")
-        ]);
+        let operations =
+            json!([create_with_manager("a", "a@x.example", "b"), group, create_operation("b", "taken@x.example")]);
         let answers = send_bulk(&client, operations, None).await;
         assert!(statuses(&answers).iter().all(|status| status.starts_with('4')), "{answers:?}");
         // What is answered with an error was not done, as after any POST.
@@ -225,10 +212,8 @@ fn a_reference_to_a_failing_operation_changes_nothing() {
 fn a_failing_circular_reference_changes_nothing() {
     run_test(async |client| {
         client.create_user("taken@x.example").await;
-        let operations = json!([
-            create_with_manager("a", "a@x.example", "b"),
-            create_with_manager("b", "taken@x.example", "a")
-        ]);
+        let operations =
+            json!([create_with_manager("a", "a@x.example", "b"), create_with_manager("b", "taken@x.example", "a")]);
         let answers = send_bulk(&client, operations, None).await;
         assert!(statuses(&answers).iter().all(|status| status.starts_with('4')), "{answers:?}");
         // Otherwise who is told of a failure and sends the same again is told that the name is taken.
@@ -249,10 +234,7 @@ fn circular_groups_are_atomic() {
         let all = statuses(&answers);
         if all == ["201", "201"] {
             for (one, other) in [("qwerty", "ytrewq"), ("ytrewq", "qwerty")] {
-                assert_eq!(
-                    client.members(&location_of(&answers, one)).await,
-                    [id_of(&location_of(&answers, other))]
-                );
+                assert_eq!(client.members(&location_of(&answers, one)).await, [id_of(&location_of(&answers, other))]);
             }
         } else {
             assert!(all.iter().all(|status| status.starts_with('4')), "{answers:?}");
@@ -299,8 +281,7 @@ fn an_old_version_in_an_operation_is_412() {
         let path = client.create_user("a@x.example").await;
         let old = client.get_ok(&path).await["meta"]["version"].clone();
         client.patch(&path, &json!([{"op": "add", "path": "title", "value": "T"}])).await;
-        let answers =
-            send_bulk(&client, json!([{"method": "DELETE", "path": path, "version": old}]), None).await;
+        let answers = send_bulk(&client, json!([{"method": "DELETE", "path": path, "version": old}]), None).await;
         assert_eq!(statuses(&answers), ["412"], "{answers:?}");
         assert_eq!(client.get_ok(&path).await["title"], "T");
     });
@@ -342,8 +323,7 @@ fn an_oversized_body_is_413() {
 #[test]
 fn a_body_of_the_maximum_size_is_accepted() {
     run_test(async |client| {
-        let body =
-            json!({"schemas": [BULK], "Operations": [create_operation("a", "a@x.example")]}).to_string();
+        let body = json!({"schemas": [BULK], "Operations": [create_operation("a", "a@x.example")]}).to_string();
         // White space is as good as anything for filling up.
         let full = format!("{body}{}", " ".repeat(4_194_304 - body.len()));
         let answer = client.send("POST", "/Bulk", &[], &full).await;

@@ -2,8 +2,7 @@
 //! looked at, people behind a walk from the end.
 
 use super::{
-    BULK, CORE, ENTERPRISE, GROUP, PATCH, assert_error, entry_values, id_of, percent_encode, run_test,
-    user_names,
+    BULK, CORE, ENTERPRISE, GROUP, PATCH, assert_error, entry_values, id_of, percent_encode, run_test, user_names,
 };
 use serde_json::{Value, json};
 
@@ -12,9 +11,7 @@ fn an_invalid_member_list_does_not_empty_a_group() {
     run_test(async |client| {
         let ann = client.create_user("ann@x.example").await;
         let group = client.create_group("Staff", &[&ann]).await;
-        for value in
-            [json!([{"display": "Bob"}]), json!([{"value": ""}]), json!([null]), json!({}), json!("")]
-        {
+        for value in [json!([{"display": "Bob"}]), json!([{"value": ""}]), json!([null]), json!({}), json!("")] {
             for op in ["remove", "replace", "add"] {
                 let operation = json!([{"op": op, "path": "members", "value": value}]);
                 let (status, answer) = client.patch(&group, &operation).await;
@@ -28,9 +25,7 @@ fn an_invalid_member_list_does_not_empty_a_group() {
             let (status, _) =
                 client.patch(&group, &json!([{"op": "replace", "path": "members", "value": value}])).await;
             assert_eq!((status, client.members(&group).await.len()), (204, 0));
-            client
-                .patch(&group, &json!([{"op": "add", "path": "members", "value": [{"value": id_of(&ann)}]}]))
-                .await;
+            client.patch(&group, &json!([{"op": "add", "path": "members", "value": [{"value": id_of(&ann)}]}])).await;
         }
     });
 }
@@ -60,8 +55,7 @@ fn unmentioned_sub_attributes_stay_and_empty_ones_are_cleared() {
 #[test]
 fn a_bare_value_removes_only_that_value() {
     run_test(async |client| {
-        let emails =
-            json!([{"value": "a@x.example", "type": "work"}, {"value": "b@x.example", "type": "home"}]);
+        let emails = json!([{"value": "a@x.example", "type": "work"}, {"value": "b@x.example", "type": "home"}]);
         let body = json!({"schemas": [CORE], "userName": "ann@x.example", "emails": emails});
         let ann = client.create("/Users", &body).await;
         client.patch(&ann, &json!([{"op": "remove", "path": "emails", "value": "b@x.example"}])).await;
@@ -91,8 +85,7 @@ fn one_of_two_conditional_member_changes_wins() {
         let people = [client.create_user("a@x.example").await, client.create_user("b@x.example").await];
         for n in 0..20 {
             let group = client.create_group(&format!("Race {n}"), &[]).await;
-            let version =
-                client.get_ok(&group).await["meta"]["version"].as_str().expect("a version").to_owned();
+            let version = client.get_ok(&group).await["meta"]["version"].as_str().expect("a version").to_owned();
             let change = async |person: &String| {
                 let add = json!([{"op": "add", "path": "members", "value": [{"value": id_of(person)}]}]);
                 let body = json!({"schemas": [PATCH], "Operations": add}).to_string();
@@ -131,8 +124,7 @@ fn an_unparsable_version_still_guards() {
             assert_error(&client.post("/Bulk", &body).await, 400, "invalidSyntax");
         }
         let body = json!({"schemas": [PATCH], "Operations": data["Operations"]}).to_string();
-        let stale =
-            client.send("PATCH", &ann, &[("if-match", "W/\"9\""), ("if-match", "\"10\"")], &body).await;
+        let stale = client.send("PATCH", &ann, &[("if-match", "W/\"9\""), ("if-match", "\"10\"")], &body).await;
         assert_eq!(stale.status, 412);
         assert_eq!(client.get_ok(&ann).await["title"], Value::Null);
     });
@@ -151,19 +143,12 @@ fn a_circular_bulk_keeps_other_operations() {
         for order in [[0, 1, 2], [0, 2, 1], [2, 0, 1]] {
             let all = [person("a", "b"), person("b", "a"), title.clone()];
             let operations: Vec<&Value> = order.iter().map(|n| &all[*n]).collect();
-            let (_, answer) =
-                client.post("/Bulk", &json!({"schemas": [BULK], "Operations": operations})).await;
+            let (_, answer) = client.post("/Bulk", &json!({"schemas": [BULK], "Operations": operations})).await;
             let places: Vec<String> = ["a", "b"]
                 .map(|bulk_id| {
                     let answers = answer["Operations"].as_array().expect("answers");
                     let made = answers.iter().find(|each| each["bulkId"] == bulk_id).expect("made");
-                    made["location"]
-                        .as_str()
-                        .expect("a place")
-                        .split("/scim/v2")
-                        .nth(1)
-                        .expect("a path")
-                        .to_owned()
+                    made["location"].as_str().expect("a place").split("/scim/v2").nth(1).expect("a path").to_owned()
                 })
                 .into();
             let a = client.get_ok(&places[0]).await;
@@ -206,8 +191,7 @@ fn member_sub_attributes_can_be_selected() {
     run_test(async |client| {
         let ann = client.create_user("ann@x.example").await;
         let group = client.create_group("Staff", &[&ann]).await;
-        let members =
-            async |query: &str| client.get_ok(&format!("{group}?{query}")).await["members"][0].clone();
+        let members = async |query: &str| client.get_ok(&format!("{group}?{query}")).await["members"][0].clone();
         assert_eq!(members("attributes=members.value").await, json!({"value": id_of(&ann)}));
         let rest = members("excludedAttributes=members.type").await;
         assert_eq!((&rest["value"], &rest["type"]), (&json!(id_of(&ann)), &Value::Null));
@@ -238,9 +222,8 @@ fn sorting_by_organization_works_and_by_unsortable_attributes_is_rejected() {
                 ENTERPRISE: {"organization": organisation}});
             client.create("/Users", &body).await;
         }
-        let sorted = client
-            .get_ok(&format!("/Users?sortBy={}", percent_encode(&format!("{ENTERPRISE}:organization"))))
-            .await;
+        let sorted =
+            client.get_ok(&format!("/Users?sortBy={}", percent_encode(&format!("{ENTERPRISE}:organization")))).await;
         assert_eq!(user_names(&sorted), ["b@x.example", "a@x.example", "c@x.example"]);
         assert_error(&client.get("/Users?sortBy=password").await, 400, "invalidPath");
     });
@@ -250,8 +233,7 @@ fn sorting_by_organization_works_and_by_unsortable_attributes_is_rejected() {
 fn the_total_size_of_values_is_limited() {
     run_test(async |client| {
         let ann = client.create_user("ann@x.example").await;
-        let certificates: Vec<Value> =
-            (0..5).map(|n| json!({"value": format!("{n}{}", "A".repeat(16_000))})).collect();
+        let certificates: Vec<Value> = (0..5).map(|n| json!({"value": format!("{n}{}", "A".repeat(16_000))})).collect();
         let operation = json!([{"op": "add", "path": "x509Certificates", "value": certificates}]);
         assert_error(&client.patch(&ann, &operation).await, 400, "invalidValue");
         let operation = json!([{"op": "add", "path": "x509Certificates", "value": certificates[..4]}]);

@@ -53,11 +53,7 @@ fn assert_rejected(filters: &[&str]) {
 
 #[test]
 fn eq_compares_whole_values() {
-    assert_finds(&[
-        ("title eq \"Director\"", "c"),
-        ("title eq \"Direct\"", ""),
-        ("name.familyName eq \"Bauer\"", "b"),
-    ]);
+    assert_finds(&[("title eq \"Director\"", "c"), ("title eq \"Direct\"", ""), ("name.familyName eq \"Bauer\"", "b")]);
 }
 
 #[test]
@@ -72,11 +68,7 @@ fn co_matches_substrings() {
 
 #[test]
 fn sw_matches_prefixes() {
-    assert_finds(&[
-        ("userName sw \"anna\"", "a"),
-        ("userName sw \"example\"", ""),
-        ("title sw \"tour\"", "ab"),
-    ]);
+    assert_finds(&[("userName sw \"anna\"", "a"), ("userName sw \"example\"", ""), ("title sw \"tour\"", "ab")]);
 }
 
 #[test]
@@ -125,10 +117,7 @@ fn null_means_unassigned() {
 
 #[test]
 fn and_is_both() {
-    assert_finds(&[
-        ("title pr and active eq true", "ac"),
-        ("title pr and active eq true and title co \"i\"", "ac"),
-    ]);
+    assert_finds(&[("title pr and active eq true", "ac"), ("title pr and active eq true and title co \"i\"", "ac")]);
 }
 
 #[test]
@@ -369,13 +358,7 @@ fn an_invalid_filter_is_400_invalid_filter() {
 
 #[test]
 fn ordering_booleans_or_wrong_types_is_400_invalid_filter() {
-    assert_rejected(&[
-        "active gt true",
-        "active ge true",
-        "active lt true",
-        "active le false",
-        "active eq \"maybe\"",
-    ]);
+    assert_rejected(&["active gt true", "active ge true", "active lt true", "active le false", "active eq \"maybe\""]);
 }
 
 #[test]
@@ -389,10 +372,7 @@ fn a_filter_on_user_name_finds_in_any_case_and_with_others() {
 
 #[test]
 fn a_filter_on_external_id_finds() {
-    assert_finds(&[
-        ("externalId eq \"ext-3\"", "c"),
-        ("externalId eq \"ext-3\" or externalId eq \"ext-1\"", "bc"),
-    ]);
+    assert_finds(&[("externalId eq \"ext-3\"", "c"), ("externalId eq \"ext-3\" or externalId eq \"ext-1\"", "bc")]);
 }
 
 #[test]

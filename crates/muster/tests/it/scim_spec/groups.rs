@@ -48,10 +48,7 @@ fn membership_is_visible_from_groups_and_users() {
         let body = client.get_ok(&group).await;
         for member in body["members"].as_array().expect("members") {
             let place = member["$ref"].as_str().expect("a place");
-            assert!(
-                place.ends_with(&format!("/Users/{}", member["value"].as_str().expect("an id"))),
-                "{place}"
-            );
+            assert!(place.ends_with(&format!("/Users/{}", member["value"].as_str().expect("an id"))), "{place}");
         }
         for person in [&a, &b] {
             let user = client.get_ok(person).await;
@@ -102,8 +99,7 @@ fn adding_a_member_twice_is_once() {
     run_test(async |client| {
         let a = client.create_user("a@x.example").await;
         let group = client.create_group("Tours", &[&a]).await;
-        let again =
-            json!([{"op": "add", "path": "members", "value": [{"value": id_of(&a)}, {"value": id_of(&a)}]}]);
+        let again = json!([{"op": "add", "path": "members", "value": [{"value": id_of(&a)}, {"value": id_of(&a)}]}]);
         assert_eq!(client.patch(&group, &again).await.0, 204);
         assert_eq!(client.members(&group).await, ids(&[&a]));
     });
@@ -115,12 +111,10 @@ fn a_members_filter_is_in_any_spelling() {
         let people = create_users(&client, 3).await;
         let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": member_values(&people)});
         let group = client.create("/Groups", &body).await;
-        for (at, path) in [
-            format!("Members[Value EQ \"{}\"]", people[0]),
-            format!("{GROUP}:members[ value eq \"{}\" ]", people[1]),
-        ]
-        .into_iter()
-        .enumerate()
+        for (at, path) in
+            [format!("Members[Value EQ \"{}\"]", people[0]), format!("{GROUP}:members[ value eq \"{}\" ]", people[1])]
+                .into_iter()
+                .enumerate()
         {
             let answer = client.patch(&group, &json!([{"op": "Remove", "path": path}])).await;
             assert_eq!(answer, (204, Value::Null), "{path}");
@@ -214,12 +208,10 @@ fn one_patch_adds_thousands_of_members() {
         let all = json!([{"op": "add", "path": "members", "value": member_values(&people)}]);
         assert_eq!(client.patch(&group, &all).await, (204, Value::Null));
         assert_eq!(client.members(&group).await, people);
-        let half =
-            json!([{"op": "remove", "path": "members", "value": member_values(&people[..MEMBERS / 2])}]);
+        let half = json!([{"op": "remove", "path": "members", "value": member_values(&people[..MEMBERS / 2])}]);
         assert_eq!(client.patch(&group, &half).await.0, 204);
         assert_eq!(client.members(&group).await, people[MEMBERS / 2..]);
-        let swap =
-            json!([{"op": "replace", "path": "members", "value": member_values(&people[..MEMBERS / 2])}]);
+        let swap = json!([{"op": "replace", "path": "members", "value": member_values(&people[..MEMBERS / 2])}]);
         assert_eq!(client.patch(&group, &swap).await.0, 204);
         assert_eq!(client.members(&group).await, people[..MEMBERS / 2]);
         assert_eq!(client.delete(&group).await.0, 204);
@@ -252,8 +244,7 @@ fn members_of_a_large_group_can_be_excluded() {
         let (status, group) = client.post("/Groups?excludedAttributes=members", &body).await;
         assert_eq!((status, group.get("members")), (201, None), "{group}");
         let path = format!("/Groups/{}", group["id"].as_str().expect("an id"));
-        for target in [format!("{path}?excludedAttributes=members"), format!("{path}?attributes=displayName")]
-        {
+        for target in [format!("{path}?excludedAttributes=members"), format!("{path}?attributes=displayName")] {
             let group = client.get_ok(&target).await;
             assert_eq!((&group["displayName"], group.get("members")), (&json!("Many"), None), "{group}");
         }

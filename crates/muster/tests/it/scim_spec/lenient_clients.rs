@@ -1,8 +1,7 @@
 //! SCIM as clients send it who do not keep to the letter of the standard: taken under every profile but `strict`, where it is a 400.
 
 use super::{
-    CORE, Client, ENTERPRISE, GROUP, PATCH, SEARCH, assert_error, entry_values, id_of, percent_encode,
-    run_test,
+    CORE, Client, ENTERPRISE, GROUP, PATCH, SEARCH, assert_error, entry_values, id_of, percent_encode, run_test,
 };
 use directory::ClientProfile::{self, Entra, Okta, Rfc, Strict};
 use directory::{Command, Field, FieldUpdate, RequestedStatus, UserEdit, UserKey};
@@ -51,8 +50,7 @@ fn unknown_attributes_are_ignored() {
                     ]);
                     let body = patch_ok(client, &person, operations).await;
                     assert_eq!(body["active"], false, "{op} {path}");
-                    patch_ok(client, &person, json!([{"op": "replace", "path": "active", "value": true}]))
-                        .await;
+                    patch_ok(client, &person, json!([{"op": "replace", "path": "active", "value": true}])).await;
                 }
             }
             for path in ["shoes[", "a..b", "shoes[size]", "emails[type eq \"work\"].", "1x"] {
@@ -75,11 +73,7 @@ fn unknown_attributes_are_ignored() {
             let operations = json!([{"op": "add", "path": path, "value": "x"}]);
             assert_error(&strict.patch(&person, &operations).await, 400, "invalidPath");
         }
-        assert_error(
-            &strict.post("/Users", &json!({"userName": "u", "shoeSize": 4})).await,
-            400,
-            "invalidSyntax",
-        );
+        assert_error(&strict.post("/Users", &json!({"userName": "u", "shoeSize": 4})).await, 400, "invalidSyntax");
     });
 }
 
@@ -98,10 +92,7 @@ fn entra_app_roles_are_json_in_strings() {
             let text = json!([{"op": "Replace", "path": "roles", "value": [{"value": "not {json}"}]}]);
             assert_eq!(entry_values(&patch_ok(client, &person, text).await["roles"]), ["not {json}"]);
             let made = client
-                .post(
-                    "/Users",
-                    &json!({"userName": format!("{}-r", id_of(&person)), "roles": [{"value": user}]}),
-                )
+                .post("/Users", &json!({"userName": format!("{}-r", id_of(&person)), "roles": [{"value": user}]}))
                 .await;
             assert_eq!((made.0, &made.1["roles"][0]["value"]), (201, &json!("User")), "{}", made.1);
         })
@@ -168,8 +159,7 @@ fn an_entry_without_value_does_not_change_the_primary() {
         let person = format!("/Users/{}", before["id"].as_str().expect("an id"));
         for entry in &nothing {
             for path in ["emails", "addresses"] {
-                let body =
-                    patch_ok(&client, &person, json!([{"op": "add", "path": path, "value": [entry]}])).await;
+                let body = patch_ok(&client, &person, json!([{"op": "add", "path": path, "value": [entry]}])).await;
                 assert_eq!((&body["emails"], &body["addresses"]), (&sent, &address), "{path} {entry}");
             }
             let emails = json!([{"value": "c@x.example"}, {"value": "d@x.example"}, entry]);
@@ -186,8 +176,7 @@ fn many_long_values_are_rejected_at_once() {
     run_test(async |client| {
         // One comparison of all with all would take seconds.
         let long = "a".repeat(900);
-        let many =
-            |count: usize| (0..count).map(|n| json!({"value": format!("{long}{n}")})).collect::<Value>();
+        let many = |count: usize| (0..count).map(|n| json!({"value": format!("{long}{n}")})).collect::<Value>();
         let person = client.create_user("p@x.example").await;
         for path in ["entitlements", "emails", "photos"] {
             let user = json!({"userName": "many", path: many(1_000)});
@@ -237,8 +226,7 @@ fn sub_attributes_can_be_set_before_the_value() {
         })
         .await;
         let (strict, person) = strict_client(&client).await;
-        let operations =
-            json!([{"op": "add", "path": "phoneNumbers[type eq \"work\"].primary", "value": true}]);
+        let operations = json!([{"op": "add", "path": "phoneNumbers[type eq \"work\"].primary", "value": true}]);
         assert_error(&strict.patch(&person, &operations).await, 400, "invalidValue");
         let then = json!([operations[0], {"op": "add", "path": "phoneNumbers[type eq \"work\"].value", "value": "+1"}]);
         assert_error(&strict.patch(&person, &then).await, 400, "invalidValue");
@@ -298,8 +286,7 @@ fn a_value_path_accepts_values_in_many_forms() {
             .into_iter()
             .enumerate()
             {
-                let body =
-                    patch_ok(client, &person, json!([{"op": "add", "path": path, "value": value}])).await;
+                let body = patch_ok(client, &person, json!([{"op": "add", "path": path, "value": value}])).await;
                 assert_eq!(entry_values(&body["phoneNumbers"]), [format!("+{n}")], "{value}");
             }
             // A bare value is the value alone, which leaves the type.
@@ -331,19 +318,11 @@ fn filter_strings_can_be_unquoted() {
                 format!("not (userName ne {name})"),
             ] {
                 let (status, body) = client.search(&filter).await;
-                assert_eq!(
-                    (status, &body["Resources"][0]["userName"]),
-                    (200, &json!(name)),
-                    "{filter}: {body}"
-                );
+                assert_eq!((status, &body["Resources"][0]["userName"]), (200, &json!(name)), "{filter}: {body}");
             }
-            for filter in [
-                "userName eq ",
-                "userName eq a\"b",
-                "userName eq a(b)",
-                "userName gt abc",
-                "meta.created gt x",
-            ] {
+            for filter in
+                ["userName eq ", "userName eq a\"b", "userName eq a(b)", "userName gt abc", "meta.created gt x"]
+            {
                 assert_error(&client.search(filter).await, 400, "invalidFilter");
             }
             let path = "emails[type eq work].value";
@@ -363,8 +342,7 @@ fn minor_deviations_are_tolerated() {
     run_test(async |client| {
         let boss = client.create_user("boss@x.example").await;
         with_tolerant_profiles(&client, async |client, person| {
-            let one =
-                json!({"schemas": [PATCH], "Operations": {"op": "replace", "path": "title", "value": "T"}});
+            let one = json!({"schemas": [PATCH], "Operations": {"op": "replace", "path": "title", "value": "T"}});
             let (status, body) = client.send_json("PATCH", &person, &one).await;
             assert_eq!((status, &body["title"]), (200, &json!("T")), "{body}");
             for path in ["manager", &format!("{ENTERPRISE}.manager"), &format!("{ENTERPRISE}:manager")] {
@@ -414,7 +392,8 @@ fn ten_thousand_verbose_members_fit() {
             json!({"value": id, "type": "User", "display": format!("Somebody With A Long Name {n}"),
                 "$ref": format!("https://people.example.com/scim/v2/Users/{id}")})
         };
-        let body = json!({"schemas": [GROUP], "displayName": "Huge", "members": (0..10_000).map(member).collect::<Vec<_>>()});
+        let body =
+            json!({"schemas": [GROUP], "displayName": "Huge", "members": (0..10_000).map(member).collect::<Vec<_>>()});
         let size = body.to_string().len();
         assert!((1_500_000..4_194_304).contains(&size), "{size}");
         // None of them exists, so the request was read to its end.
@@ -423,20 +402,14 @@ fn ten_thousand_verbose_members_fit() {
         let config = client.get("/ServiceProviderConfig").await.1;
         assert_eq!(config["bulk"]["maxPayloadSize"], 4_194_304);
         let (_, schema) = client.get(&format!("/Schemas/{CORE}")).await;
-        let emails =
-            schema["attributes"].as_array().expect("a list").iter().find(|one| one["name"] == "emails");
+        let emails = schema["attributes"].as_array().expect("a list").iter().find(|one| one["name"] == "emails");
         assert_eq!(emails.expect("there")["subAttributes"][0]["uniqueness"], "server");
         // A filter in a body may be longer than one in a query.
         let filter = vec!["userName eq \"nobody@x.example\""; 300].join(" or ");
         assert!(filter.len() > 10_000);
-        let (status, found) =
-            client.post("/Users/.search", &json!({"schemas": [SEARCH], "filter": filter})).await;
+        let (status, found) = client.post("/Users/.search", &json!({"schemas": [SEARCH], "filter": filter})).await;
         assert_eq!((status, &found["totalResults"]), (200, &json!(0)), "{found}");
-        assert_error(
-            &client.get(&format!("/Users?filter={}", percent_encode(&filter))).await,
-            400,
-            "invalidFilter",
-        );
+        assert_error(&client.get(&format!("/Users?filter={}", percent_encode(&filter))).await, 400, "invalidFilter");
     });
 }
 
@@ -475,22 +448,16 @@ fn okta_recreates_deactivated_users() {
         assert_eq!(okta.get_ok(&person).await["active"], false);
         let (status, made) = okta.post("/Users", &again).await;
         assert_eq!((status, &made["id"]), (201, &json!(id_of(&person))), "{made}");
-        assert_eq!(
-            (&made["active"], &made["nickName"], &made["title"]),
-            (&json!(true), &json!("New"), &Value::Null)
-        );
+        assert_eq!((&made["active"], &made["nickName"], &made["title"]), (&json!(true), &json!("New"), &Value::Null));
         assert!(okta.members(&group).await.is_empty(), "as after a deletion");
         let key = UserKey::ExternalId("00u1".into());
         let user = client.app.directory().user(&client.caller, key).await.expect("there");
         assert_eq!(user.text(Field::ExternalId), Some("00u1"));
-        let passwords =
-            client.app.directory().password_hashes(&client.caller, (user.number, user.number)).await;
+        let passwords = client.app.directory().password_hashes(&client.caller, (user.number, user.number)).await;
         assert!(passwords.expect("read").is_empty(), "the old password is gone");
         // Nobody above the ceiling comes back.
-        let admin =
-            json!({"userName": "admin@x.example", "externalId": "00u2", "roles": [{"value": "Admin"}]});
-        let admin_path =
-            client.with_new_key("high", |new| new.highest_role = 4).await.create("/Users", &admin).await;
+        let admin = json!({"userName": "admin@x.example", "externalId": "00u2", "roles": [{"value": "Admin"}]});
+        let admin_path = client.with_new_key("high", |new| new.highest_role = 4).await.create("/Users", &admin).await;
         set_status(&client, &admin_path, RequestedStatus::Exact(directory::Status::Inactive)).await;
         let narrow = client.with_new_key("low", |new| (new.highest_role, new.profile) = (2, Okta)).await;
         let again = json!({"userName": "admin@x.example", "externalId": "00u2"});

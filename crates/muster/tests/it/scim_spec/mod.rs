@@ -90,13 +90,7 @@ impl Client {
     }
 
     /// One request; the target is what follows `/scim/v2`.
-    pub(crate) async fn send(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> ScimResponse {
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> ScimResponse {
         let mut all = vec![("authorization", self.bearer.as_str())];
         if !headers.iter().any(|(name, _)| *name == "content-type") && !body.is_empty() {
             all.push(("content-type", "application/scim+json"));
@@ -172,8 +166,7 @@ impl Client {
     pub(crate) async fn found_initials(&self, filter: &str) -> String {
         let (status, body) = self.search(filter).await;
         assert_eq!(status, 200, "{filter}: {body}");
-        let mut letters: Vec<char> =
-            user_names(&body).iter().filter_map(|name| name.chars().next()).collect();
+        let mut letters: Vec<char> = user_names(&body).iter().filter_map(|name| name.chars().next()).collect();
         letters.sort_unstable();
         assert_eq!(body["totalResults"], letters.len(), "{filter}: {body}");
         letters.into_iter().collect::<String>().to_lowercase()

@@ -110,16 +110,10 @@ fn the_page_size_defaults_to_100_and_is_at_most_1000() {
         for (from, to) in [(0, 1000), (1000, 1003)] {
             assert_eq!(client.post("/Bulk", &add(from, to)).await.0, 200, "a thousand are allowed");
         }
-        for (query, shown) in
-            [("", 100), ("?count=1000", 1000), ("?count=1001", 1000), ("?count=99999", 1000)]
-        {
+        for (query, shown) in [("", 100), ("?count=1000", 1000), ("?count=1001", 1000), ("?count=99999", 1000)] {
             let answer = client.get(&format!("/Users{query}")).await;
             assert_total(&answer, 1003);
-            assert_eq!(
-                (user_names(&answer.1).len(), &answer.1["itemsPerPage"]),
-                (shown, &json!(shown)),
-                "{query}"
-            );
+            assert_eq!((user_names(&answer.1).len(), &answer.1["itemsPerPage"]), (shown, &json!(shown)), "{query}");
         }
     });
 }
@@ -147,9 +141,7 @@ fn a_full_last_page_has_no_next_cursor() {
         create_seven_users(&client).await;
         let page = client.get_ok("/Users?cursor=&count=7").await;
         assert_eq!((user_names(&page).len(), page.get("nextCursor")), (7, None), "{page}");
-        let none = client
-            .get_ok(&format!("/Users?cursor=&count=7&filter={}", percent_encode("title eq \"no\"")))
-            .await;
+        let none = client.get_ok(&format!("/Users?cursor=&count=7&filter={}", percent_encode("title eq \"no\""))).await;
         assert_eq!((&none["totalResults"], none.get("nextCursor")), (&json!(0), None), "{none}");
     });
 }
@@ -160,9 +152,8 @@ fn the_previous_cursor_leads_back() {
         create_seven_users(&client).await;
         let query = "count=3&sortBy=userName&sortOrder=descending";
         let first = client.get_ok(&format!("/Users?cursor=&{query}")).await;
-        let go = async |page: &Value, name| {
-            client.get_ok(&format!("/Users?cursor={}&{query}", cursor(page, name))).await
-        };
+        let go =
+            async |page: &Value, name| client.get_ok(&format!("/Users?cursor={}&{query}", cursor(page, name))).await;
         let second = go(&first, "nextCursor").await;
         let third = go(&second, "nextCursor").await;
         assert_eq!((user_numbers(&second).as_str(), user_numbers(&third).as_str()), ("432", "1"));

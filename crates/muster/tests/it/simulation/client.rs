@@ -5,9 +5,9 @@ use super::imports::{self, Import};
 use super::replay::ReplayedState;
 use bytes::Bytes;
 use directory::{
-    Action, AttributeValue, Caller, Command, CompareOp, Comparison, DirectoryError, EntitySnapshot, Event,
-    EventNote, Field, FieldUpdate, Filter, GroupEdit, ItemId, ItemKey, Labels, MemberEdit, Time, UserEdit,
-    UserId, UserKey, UserPredicate, UserQuery,
+    Action, AttributeValue, Caller, Command, CompareOp, Comparison, DirectoryError, EntitySnapshot, Event, EventNote,
+    Field, FieldUpdate, Filter, GroupEdit, ItemId, ItemKey, Labels, MemberEdit, Time, UserEdit, UserId, UserKey,
+    UserPredicate, UserQuery,
 };
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -75,14 +75,8 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(number: u64, shared: &Arc<Shared>, seed: u64) -> Self {
         let dice = Rng::new(seed.wrapping_mul(31).wrapping_add(number));
-        let state = State {
-            dice,
-            step: 0,
-            sent: Vec::new(),
-            imports: Vec::new(),
-            polled: BTreeMap::new(),
-            newest: Time(0),
-        };
+        let state =
+            State { dice, step: 0, sent: Vec::new(), imports: Vec::new(), polled: BTreeMap::new(), newest: Time(0) };
         Self { number, shared: Arc::clone(shared), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -164,8 +158,7 @@ impl Client {
         let group = *state.dice.choose(&self.shared.groups);
         Some(match state.dice.below(8) {
             0..=3 => {
-                let (join, leave) =
-                    if state.dice.below(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
+                let (join, leave) = if state.dice.below(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
                 let members = Some(MemberEdit::Change { add: join, remove: leave });
                 let edit = GroupEdit { members, ..GroupEdit::default() };
                 Command::UpdateGroup { group: ItemKey::Id(group), edit }
@@ -262,15 +255,9 @@ impl Client {
     /// Reads what was modified since the newest time it has seen; whether the store has answered.
     async fn poll(&self, app: &App) -> bool {
         let newest = self.state.lock().newest;
-        let test = Comparison::new(
-            Field::Updated,
-            None,
-            CompareOp::GreaterOrEqual,
-            AttributeValue::Time(newest),
-            false,
-        );
-        let tests =
-            vec![UserPredicate::Filter(Arc::new(Filter::Comparison(test)), Arc::new(Labels::default()))];
+        let test =
+            Comparison::new(Field::Updated, None, CompareOp::GreaterOrEqual, AttributeValue::Time(newest), false);
+        let tests = vec![UserPredicate::Filter(Arc::new(Filter::Comparison(test)), Arc::new(Labels::default()))];
         let query = UserQuery { predicates: tests, limit: 10_000, ..UserQuery::default() };
         match app.directory.users(&self.shared.caller, query).await {
             Ok(page) => {
@@ -300,8 +287,7 @@ pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> 
         if let Some(EntitySnapshot::User(before)) = &what.before
             && before.profile.display_name != after.profile.display_name
         {
-            *found.entry((after.profile.display_name.as_deref().unwrap_or_default(), false)).or_default() +=
-                1;
+            *found.entry((after.profile.display_name.as_deref().unwrap_or_default(), false)).or_default() += 1;
         }
     }
     for client in clients {

@@ -55,8 +55,7 @@ pub(super) async fn wait_for_imports(client: &Client, app: &App) -> Result<(), S
         let target = format!("/v1/imports/{}", import.id);
         let ended = async {
             loop {
-                let (status, state) =
-                    client.send(app, ("GET", &target), ("application/json", String::new())).await;
+                let (status, state) = client.send(app, ("GET", &target), ("application/json", String::new())).await;
                 match status {
                     200 if state["ended"].is_string() => return Some(state),
                     404 => return None,
@@ -94,10 +93,6 @@ impl Import {
         let marks = &sent[self.created.clone()];
         let there = marks.iter().filter(is_there).count() as u64;
         let is_right = state["status"] == "done" && created <= there && there <= created + rejected;
-        if is_right {
-            Ok(())
-        } else {
-            Err(format!("{there} rows of {} are in the history: {state}", marks.len()))
-        }
+        if is_right { Ok(()) } else { Err(format!("{there} rows of {} are in the history: {state}", marks.len())) }
     }
 }

@@ -89,8 +89,7 @@ impl Storage {
     /// Loses what a process that is killed loses: nothing in memory; of files, what was not written to them.
     fn crash(&mut self) {
         if let Self::Sqlite { folder, generation, .. } = self {
-            let (from, to) =
-                (Self::path(folder.path(), *generation), Self::path(folder.path(), *generation + 1));
+            let (from, to) = (Self::path(folder.path(), *generation), Self::path(folder.path(), *generation + 1));
             for ending in ["", "-wal"] {
                 let name = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
                 if name(&from).exists() {
@@ -215,14 +214,7 @@ async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, 
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
-    Shared {
-        caller,
-        key,
-        groups,
-        users: Mutex::default(),
-        time_jumps: has_months,
-        crashes: AtomicU64::new(0),
-    }
+    Shared { caller, key, groups, users: Mutex::default(), time_jumps: has_months, crashes: AtomicU64::new(0) }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {
@@ -267,8 +259,7 @@ fn runs_are_deterministic() {
         let history = || -> Vec<_> {
             let events = run(seed, Storage::Memory(Arc::new(Memory::new()))).expect("simulated");
             // Not the request: it names an import, and the names of imports are random.
-            let told =
-                |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
+            let told = |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
             events.into_iter().map(told).collect()
         };
         assert!(history() == history(), "seed {seed}");

@@ -2,8 +2,8 @@
 //! what is stored.
 
 use directory::{
-    EntitySnapshot, Event, EventNote, EventPosition, Item, ItemId, ItemKind, Store, TenantNumber, Time, User,
-    UserId, UserQuery,
+    EntitySnapshot, Event, EventNote, EventPosition, Item, ItemId, ItemKind, Store, TenantNumber, Time, User, UserId,
+    UserQuery,
 };
 use std::collections::BTreeMap;
 

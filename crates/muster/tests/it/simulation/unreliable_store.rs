@@ -1,9 +1,9 @@
 //! A store whose answers are late, lost or missing, as a seed has it.
 
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition,
-    Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret,
-    Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

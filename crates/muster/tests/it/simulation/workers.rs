@@ -27,12 +27,7 @@ impl MailServer {
     }
 
     /// A mail that is recorded as sent was handed over, and each that was queued and has not ended waits or has failed.
-    pub(super) async fn check(
-        &self,
-        store: &dyn Store,
-        tenant: TenantNumber,
-        events: &[Event],
-    ) -> Result<(), String> {
+    pub(super) async fn check(&self, store: &dyn Store, tenant: TenantNumber, events: &[Event]) -> Result<(), String> {
         let mut kept = BTreeSet::new();
         for Event { data: what, position } in events {
             let (before, after) = (as_mail(what.before.as_ref()), as_mail(what.after.as_ref()));
@@ -48,9 +43,7 @@ impl MailServer {
                 }
             };
             if !is_right {
-                return Err(format!(
-                    "a mail does not follow from what was before, at {position:?}: {what:?}"
-                ));
+                return Err(format!("a mail does not follow from what was before, at {position:?}: {what:?}"));
             }
         }
         let stored = store.mails(tenant, None, (Time(i64::MIN), Uuid::nil()), 10_000).await;
@@ -94,13 +87,10 @@ pub(super) struct BackgroundTasks {
 impl BackgroundTasks {
     pub(super) fn start(app: &App, mail_server: &Arc<MailServer>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let sender = MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com")
-            .expect("an address");
-        let post = MailConfig {
-            sender,
-            base_url: "https://people.example.com".into(),
-            retry_policy: RetryPolicy::default(),
-        };
+        let sender =
+            MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com").expect("an address");
+        let post =
+            MailConfig { sender, base_url: "https://people.example.com".into(), retry_policy: RetryPolicy::default() };
         let tasks = server::local_tasks(app, post, &stopped);
         Self { tasks: tasks.into_iter().map(tokio::task::spawn_local).collect(), _stop: stop }
     }

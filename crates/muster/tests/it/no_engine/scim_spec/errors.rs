@@ -1,9 +1,7 @@
 //! The rows "versions", "errors" and "media types" of the table "Surface", wrong methods, and that another tenant's
 //! things are exactly like unknown ones.
 
-use super::{
-    CORE, Client, ERROR, GROUP, PATCH, UNKNOWN_ID, assert_error, assert_total, id_of, percent_encode, scim,
-};
+use super::{CORE, Client, ERROR, GROUP, PATCH, UNKNOWN_ID, assert_error, assert_total, id_of, percent_encode, scim};
 use crate::support::build_request;
 use serde_json::{Value, json};
 
@@ -52,8 +50,7 @@ fn an_invalid_token_is_401_with_a_challenge() {
             assert!(challenge.starts_with("Bearer realm="), "{challenge}");
             // Only a token that was sent can be invalid (RFC 6750 section 3.1).
             assert_eq!(challenge.contains("error=\"invalid_token\""), is_invalid, "{challenge}");
-            let (status, body) =
-                client.app.send_request(build_request("GET", "/scim/v2/Users", &headers, "")).await;
+            let (status, body) = client.app.send_request(build_request("GET", "/scim/v2/Users", &headers, "")).await;
             assert_error(&(status, serde_json::from_str(&body).expect("an error")), 401, "");
             assert!(!body.contains("a@x.example"), "{body}");
         }
@@ -88,8 +85,7 @@ fn if_match_with_an_old_version_is_412_and_changes_nothing() {
             let patch = json!({"schemas": [PATCH], "Operations":
                 [{"op": "replace", "path": "displayName", "value": "Newer"}]});
             let whole = json!({"schemas": [CORE], "userName": "a@x.example", "displayName": "Newer"});
-            let bodies =
-                [("PATCH", patch.to_string()), ("PUT", whole.to_string()), ("DELETE", String::new())];
+            let bodies = [("PATCH", patch.to_string()), ("PUT", whole.to_string()), ("DELETE", String::new())];
             for (method, body) in bodies {
                 let answer = client.send(method, &path, &[("if-match", &old)], &body).await;
                 assert_error(&(answer.status, answer.json()), 412, "");
@@ -105,8 +101,7 @@ fn if_match_with_the_current_version_or_a_star_succeeds() {
         let path = client.create_user("a@x.example").await;
         let current = client.send("GET", &path, &[], "").await.header("etag").to_owned();
         let patch = |title: &str| {
-            json!({"schemas": [PATCH], "Operations": [{"op": "add", "path": "title", "value": title}]})
-                .to_string()
+            json!({"schemas": [PATCH], "Operations": [{"op": "add", "path": "title", "value": title}]}).to_string()
         };
         let list = format!("W/\"other\", {current}");
         let answer = client.send("PATCH", &path, &[("if-match", &list)], &patch("One")).await;
@@ -329,10 +324,8 @@ fn another_tenants_user_as_member_or_manager_is_exactly_like_an_unknown_one() {
             let manager = format!("{}:manager", super::ENTERPRISE);
             let manager = json!([{"op": "add", "path": manager, "value": id}]);
             let answers = [client.patch(&group, &member).await, client.patch(&own, &manager).await];
-            let read = [
-                client.get_ok(&group).await["members"].clone(),
-                client.get_ok(&own).await[super::ENTERPRISE].clone(),
-            ];
+            let read =
+                [client.get_ok(&group).await["members"].clone(), client.get_ok(&own).await[super::ENTERPRISE].clone()];
             let clean = |body: &Value| {
                 let mut body = body.clone();
                 // Times and versions differ from request to request.

@@ -18,8 +18,7 @@ fn unknown_attributes(name: &str) -> [Value; 3] {
 fn strict_rejects_patch_without_a_path() {
     scim(async |client| {
         let strict = client.with_profile(Strict).await;
-        let (user, group) =
-            (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
+        let (user, group) = (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
         let before = (client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await);
         for target in [&user, &group] {
             for op in ["add", "replace"] {
@@ -27,10 +26,7 @@ fn strict_rejects_patch_without_a_path() {
                 assert_error(&strict.patch(target, &operations).await, 400, "invalidSyntax");
             }
         }
-        assert_eq!(
-            (client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await),
-            before
-        );
+        assert_eq!((client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await), before);
     });
 }
 
@@ -59,8 +55,7 @@ fn the_other_profiles_accept_patch_without_a_path() {
         for profile in [Rfc, Entra, Okta] {
             let with = client.with_profile(profile).await;
             let title = format!("{profile:?}");
-            let (status, body) =
-                with.patch(&user, &json!([{"op": "replace", "value": {"title": title}}])).await;
+            let (status, body) = with.patch(&user, &json!([{"op": "replace", "value": {"title": title}}])).await;
             assert_eq!((status, &body["title"]), (200, &json!(title)), "{body}");
         }
     });
@@ -101,7 +96,8 @@ async fn run_requests(client: &Client) -> Vec<String> {
     let user = client.create_user("a@x.example").await;
     let group = client.create_group("Tours", &[&user]).await;
     let manager = format!("{ENTERPRISE}:manager");
-    let mut whole = json!({"schemas": [CORE, ENTERPRISE, MUSTER_EXTENSION], "userName": "a@x.example", "active": "False"});
+    let mut whole =
+        json!({"schemas": [CORE, ENTERPRISE, MUSTER_EXTENSION], "userName": "a@x.example", "active": "False"});
     whole[MUSTER_EXTENSION] = json!({"metadata": "a=1"});
     let emails = "emails[type eq \"work\"].value";
     let answers = [
@@ -110,14 +106,9 @@ async fn run_requests(client: &Client) -> Vec<String> {
         client.patch(&user, &json!([{"op": "Add", "path": emails, "value": "w@x.example"}])).await,
         client.patch(&user, &json!([{"op": "add", "path": manager, "value": {"value": id_of(&boss)}}])).await,
         client.patch(&user, &json!([{"op": "add", "path": "nope[", "value": 1}])).await,
+        client.patch(&group, &json!([{"op": "Remove", "path": "members", "value": [{"value": id_of(&user)}]}])).await,
         client
-            .patch(&group, &json!([{"op": "Remove", "path": "members", "value": [{"value": id_of(&user)}]}]))
-            .await,
-        client
-            .patch(
-                &group,
-                &json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", id_of(&user))}]),
-            )
+            .patch(&group, &json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", id_of(&user))}]))
             .await,
         client.get(&group).await,
         client.get("/Users?startIndex=0&count=1&sortBy=userName").await,

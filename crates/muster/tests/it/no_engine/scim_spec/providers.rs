@@ -2,8 +2,8 @@
 //! in `paging.rs`, the one about `members` with a list of values also in `groups.rs`.
 
 use super::{
-    CORE, Client, ENTERPRISE, GROUP, MUSTER_EXTENSION, PATCH, SEARCH, assert_error, assert_total,
-    email_of_type, entry_values, id_of, ids, percent_encode, scim, value_of_type,
+    CORE, Client, ENTERPRISE, GROUP, MUSTER_EXTENSION, PATCH, SEARCH, assert_error, assert_total, email_of_type,
+    entry_values, id_of, ids, percent_encode, scim, value_of_type,
 };
 use serde_json::{Value, json};
 
@@ -99,11 +99,7 @@ fn patch_without_path_with_urn_keys_sets_those_attributes() {
         assert_eq!(status, 200, "{user}");
         let user = client.get_ok(&path).await;
         assert_eq!(user[ENTERPRISE], json!({"department": "Sales", "costCenter": "4130"}), "{user}");
-        assert_eq!(
-            (&user[MUSTER_EXTENSION]["metadata"], &user["title"]),
-            (&json!("a=1"), &json!("Guide")),
-            "{user}"
-        );
+        assert_eq!((&user[MUSTER_EXTENSION]["metadata"], &user["title"]), (&json!("a=1"), &json!("Guide")), "{user}");
     });
 }
 
@@ -199,8 +195,7 @@ fn patch_remove_of_members_with_a_value_list_removes_those_only() {
 fn patch_remove_of_one_member_by_filter_removes_that_member() {
     scim(async |client| {
         let (group, [a, b, c]) = create_group_of_three(&client).await;
-        let remove =
-            |path: &str| json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", id_of(path))}]);
+        let remove = |path: &str| json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", id_of(path))}]);
         assert_eq!(client.patch(&group, &remove(&b)).await.0, 204);
         assert_eq!(client.members(&group).await, ids(&[&a, &c]));
     });
@@ -226,8 +221,7 @@ fn patch_remove_of_a_non_member_is_no_error() {
 #[test]
 fn enterprise_manager_as_a_bare_string_is_the_managers_id() {
     scim(async |client| {
-        let (path, boss) =
-            (client.create_user("a@x.example").await, client.create_user("boss@x.example").await);
+        let (path, boss) = (client.create_user("a@x.example").await, client.create_user("boss@x.example").await);
         let other = client.create_user("other@x.example").await;
         let manager = async || client.get_ok(&path).await[ENTERPRISE]["manager"]["value"].clone();
         let target = format!("{ENTERPRISE}:manager");
@@ -251,29 +245,19 @@ fn enterprise_manager_as_a_bare_string_is_the_managers_id() {
 #[test]
 fn a_garbage_path_is_400_invalid_path_and_nothing_changes() {
     scim(async |client| {
-        let (user, group) =
-            (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
+        let (user, group) = (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
         let before = (client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await);
         for target in [&user, &group] {
-            for garbage in [
-                "nope[",
-                "emails[type eq",
-                "emails[type eq \"work\"",
-                "name..familyName",
-                "[",
-                "a b",
-                "members]",
-            ] {
+            for garbage in
+                ["nope[", "emails[type eq", "emails[type eq \"work\"", "name..familyName", "[", "a b", "members]"]
+            {
                 for op in ["add", "replace", "remove"] {
                     let operations = json!([{"op": op, "path": garbage, "value": "x"}]);
                     assert_error(&client.patch(target, &operations).await, 400, "invalidPath");
                 }
             }
         }
-        assert_eq!(
-            (client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await),
-            before
-        );
+        assert_eq!((client.get_ok(&user).await, client.get_ok(&group).await, client.event_count().await), before);
     });
 }
 
@@ -298,15 +282,11 @@ fn one_invalid_operation_makes_the_patch_change_nothing() {
             }
         }
         let members = json!({"op": "add", "path": "members", "value": [{"value": id_of(&outsider)}]});
-        let (status, _) =
-            client.patch(&group, &json!([members, {"op": "add", "path": "nope[", "value": 1}])).await;
+        let (status, _) = client.patch(&group, &json!([members, {"op": "add", "path": "nope[", "value": 1}])).await;
         assert_eq!(status, 400);
         let taken = json!({"op": "replace", "path": "userName", "value": "b@x.example"});
         assert_error(&client.patch(&a, &json!([good, taken])).await, 409, "uniqueness");
-        assert_eq!(
-            (client.get_ok(&a).await, client.get_ok(&group).await, client.event_count().await),
-            before
-        );
+        assert_eq!((client.get_ok(&a).await, client.get_ok(&group).await, client.event_count().await), before);
     });
 }
 
@@ -376,10 +356,7 @@ fn a_password_is_never_returned() {
         ] {
             assert!(status == 200 || status == 201, "{body}");
             let text = body.to_string();
-            assert!(
-                !text.contains("password") && !text.contains("horse") && !text.contains("argon"),
-                "{text}"
-            );
+            assert!(!text.contains("password") && !text.contains("horse") && !text.contains("argon"), "{text}");
             assert!(!text.contains("phrase"), "{text}");
         }
     });
@@ -390,12 +367,9 @@ fn a_password_is_never_filterable() {
     scim(async |client| {
         let body = json!({"schemas": [CORE], "userName": "a@x.example", "password": "correct horse"});
         client.create("/Users", &body).await;
-        for filter in [
-            "password pr",
-            "password eq \"correct horse\"",
-            "not (password pr)",
-            "title pr or PassWord sw \"c\"",
-        ] {
+        for filter in
+            ["password pr", "password eq \"correct horse\"", "not (password pr)", "title pr or PassWord sw \"c\""]
+        {
             assert_error(&client.search(filter).await, 400, "invalidFilter");
         }
         assert_error(&client.search(&format!("{CORE}:password pr")).await, 400, "invalidFilter");
@@ -409,11 +383,7 @@ fn put_without_an_id_or_with_another_meta_is_accepted() {
         let before = client.get_ok(&path).await;
         let mut body = json!({"schemas": [CORE], "userName": "a@x.example", "title": "One"});
         let (status, user) = client.put(&path, &body).await;
-        assert_eq!(
-            (status, &user["title"], &user["id"]),
-            (200, &json!("One"), &json!(id_of(&path))),
-            "{user}"
-        );
+        assert_eq!((status, &user["title"], &user["id"]), (200, &json!("One"), &json!(id_of(&path))), "{user}");
         body["title"] = json!("Two");
         body["meta"] = json!({"resourceType": "Nope", "created": "1999-01-01T00:00:00Z", "version": "W/\"0\"",
             "location": "https://elsewhere.example/Users/1", "lastModified": "1999-01-01T00:00:00Z"});
@@ -437,8 +407,7 @@ fn put_without_an_id_or_with_another_meta_is_accepted() {
 #[test]
 fn malformed_json_is_400_invalid_syntax() {
     scim(async |client| {
-        let (user, group) =
-            (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
+        let (user, group) = (client.create_user("a@x.example").await, client.create_group("Tours", &[]).await);
         let before = client.event_count().await;
         for (method, target) in [
             ("POST", "/Users"),
@@ -451,9 +420,7 @@ fn malformed_json_is_400_invalid_syntax() {
             ("POST", "/Users/.search"),
             ("POST", "/.search"),
         ] {
-            for body in
-                ["{\"schemas\": [", "{\"userName\": \"b@x.example\"", "nonsense", "[]", "\"text\"", "{} {}"]
-            {
+            for body in ["{\"schemas\": [", "{\"userName\": \"b@x.example\"", "nonsense", "[]", "\"text\"", "{} {}"] {
                 let answer = client.send(method, target, &[], body).await;
                 assert_eq!(answer.status, 400, "{method} {target} {body}: {}", answer.text);
                 assert_error(&(answer.status, answer.json()), 400, "invalidSyntax");

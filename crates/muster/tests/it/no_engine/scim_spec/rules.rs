@@ -31,8 +31,7 @@ fn a_new_primary_value_takes_over_from_the_old_one() {
         let user = client.get_ok(&path).await;
         assert_eq!(entry_values(&user["emails"]).len(), 3, "{user}");
         assert_eq!(primary_values(&user["emails"]), ["new@x.example"], "{user}");
-        let operations =
-            json!([{"op": "replace", "path": "emails[type eq \"home\"].primary", "value": true}]);
+        let operations = json!([{"op": "replace", "path": "emails[type eq \"home\"].primary", "value": true}]);
         client.patch(&path, &operations).await;
         assert_eq!(primary_values(&client.get_ok(&path).await["emails"]), ["home@x.example"]);
     });
@@ -68,8 +67,7 @@ fn a_value_path_replaces_and_removes_whole_values() {
             (email_of_type(&user, "home"), email_of_type(&user, "work")),
             (&json!("h2@x.example"), &json!("work@x.example"))
         );
-        let operations =
-            json!([{"op": "remove", "path": "emails[type eq \"home\" and value ew \"x.example\"]"}]);
+        let operations = json!([{"op": "remove", "path": "emails[type eq \"home\" and value ew \"x.example\"]"}]);
         assert_eq!(client.patch(&path, &operations).await.0, 200);
         assert_eq!(entry_values(&client.get_ok(&path).await["emails"]), ["work@x.example"]);
     });
@@ -100,11 +98,7 @@ fn attribute_names_in_bodies_and_paths_are_in_any_case() {
         let body = json!({"schemas": [CORE], "USERNAME": "a@x.example", "Name": {"GIVENNAME": "Ann"}});
         let path = client.create("/Users", &body).await;
         let user = client.get_ok(&path).await;
-        assert_eq!(
-            (&user["userName"], &user["name"]["givenName"]),
-            (&json!("a@x.example"), &json!("Ann")),
-            "{user}"
-        );
+        assert_eq!((&user["userName"], &user["name"]["givenName"]), (&json!("a@x.example"), &json!("Ann")), "{user}");
         let target = format!("{}:DEPARTMENT", ENTERPRISE.to_uppercase());
         let operations = json!([
             {"op": "add", "path": "NAME.FamilyName", "value": "Lee"},
@@ -160,8 +154,7 @@ fn folders_and_numbers_are_read_only() {
         let before = client.event_count().await;
         for name in ["folders", "number"] {
             let value = if name == "number" { json!(99) } else { json!([{"value": "Inbox"}]) };
-            let operations =
-                json!([{"op": "add", "path": format!("{MUSTER_EXTENSION}:{name}"), "value": value}]);
+            let operations = json!([{"op": "add", "path": format!("{MUSTER_EXTENSION}:{name}"), "value": value}]);
             assert_error(&client.patch(&path, &operations).await, 400, "mutability");
         }
         assert_eq!(client.event_count().await, before, "nothing changed");
@@ -224,8 +217,7 @@ fn a_read_only_key_can_search_and_changes_nothing() {
 #[test]
 fn a_manager_is_shown_by_id_and_reference() {
     scim(async |client| {
-        let (path, boss) =
-            (client.create_user("a@x.example").await, client.create_user("boss@x.example").await);
+        let (path, boss) = (client.create_user("a@x.example").await, client.create_user("boss@x.example").await);
         let manager = json!({"value": id_of(&boss)});
         let operations = json!([{"op": "add", "path": format!("{ENTERPRISE}:manager"), "value": manager}]);
         assert_eq!(client.patch(&path, &operations).await.0, 200);
@@ -233,9 +225,6 @@ fn a_manager_is_shown_by_id_and_reference() {
         assert_members_among(&shown, &["value", "$ref", "displayName"]);
         assert_eq!(shown["value"], id_of(&boss));
         assert!(shown["$ref"].as_str().is_none_or(|place| place.ends_with(&boss)), "{shown}");
-        assert_eq!(
-            client.found_initials(&format!("{ENTERPRISE}:manager.value eq \"{}\"", id_of(&boss))).await,
-            "a"
-        );
+        assert_eq!(client.found_initials(&format!("{ENTERPRISE}:manager.value eq \"{}\"", id_of(&boss))).await, "a");
     });
 }

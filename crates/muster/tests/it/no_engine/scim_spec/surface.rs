@@ -2,8 +2,8 @@
 //! Errors are in `refusals.rs`, paging in `paging.rs`, `/Bulk` in `bulk.rs`.
 
 use super::{
-    CORE, Client, ENTERPRISE, GROUP, LIST, MUSTER_EXTENSION, SEARCH, assert_error, assert_members_among,
-    assert_total, email_of_type, entry_values, id_of, percent_encode, scim, user_names,
+    CORE, Client, ENTERPRISE, GROUP, LIST, MUSTER_EXTENSION, SEARCH, assert_error, assert_members_among, assert_total,
+    email_of_type, entry_values, id_of, percent_encode, scim, user_names,
 };
 use crate::support::build_request;
 use directory::UserKey;
@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 /// Reads without a token.
 async fn get_without_token(client: &Client, target: &str) -> Value {
-    let (status, body) =
-        client.app.send_request(build_request("GET", &format!("/scim/v2{target}"), &[], "")).await;
+    let (status, body) = client.app.send_request(build_request("GET", &format!("/scim/v2{target}"), &[], "")).await;
     assert_eq!(status, 200, "{target}: {body}");
     serde_json::from_str(&body).expect("a document")
 }
@@ -60,19 +59,12 @@ fn service_provider_config_has_only_standard_members() {
         }
         assert_members_among(&config["bulk"], &["supported", "maxOperations", "maxPayloadSize"]);
         assert_members_among(&config["filter"], &["supported", "maxResults"]);
-        let paging =
-            ["cursor", "index", "defaultPaginationMethod", "defaultPageSize", "maxPageSize", "cursorTimeout"];
+        let paging = ["cursor", "index", "defaultPaginationMethod", "defaultPageSize", "maxPageSize", "cursorTimeout"];
         assert_members_among(&config["pagination"], &paging);
         for scheme in config["authenticationSchemes"].as_array().expect("schemes") {
-            assert_members_among(
-                scheme,
-                &["type", "name", "description", "specUri", "documentationUri", "primary"],
-            );
+            assert_members_among(scheme, &["type", "name", "description", "specUri", "documentationUri", "primary"]);
         }
-        assert_members_among(
-            &config["meta"],
-            &["resourceType", "created", "lastModified", "version", "location"],
-        );
+        assert_members_among(&config["meta"], &["resourceType", "created", "lastModified", "version", "location"]);
     });
 }
 
@@ -208,8 +200,7 @@ fn a_user_is_created_read_replaced_changed_and_deleted() {
 fn a_group_is_created_read_replaced_changed_and_deleted() {
     scim(async |client| {
         let person = client.create_user("a@x.example").await;
-        let body =
-            json!({"schemas": [GROUP], "displayName": "Tours", "members": [{"value": id_of(&person)}]});
+        let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": [{"value": id_of(&person)}]});
         let made = client.send("POST", "/Groups", &[], &body.to_string()).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let group = made.json();
@@ -217,8 +208,7 @@ fn a_group_is_created_read_replaced_changed_and_deleted() {
         assert_eq!(group["meta"]["resourceType"], "Group");
         let path = format!("/Groups/{}", group["id"].as_str().expect("an id"));
         assert_eq!(client.members(&path).await, [id_of(&person)]);
-        let (status, replaced) =
-            client.put(&path, &json!({"schemas": [GROUP], "displayName": "Guides"})).await;
+        let (status, replaced) = client.put(&path, &json!({"schemas": [GROUP], "displayName": "Guides"})).await;
         assert_eq!((status, &replaced["displayName"]), (200, &json!("Guides")), "{replaced}");
         assert!(client.members(&path).await.is_empty(), "what is not mentioned is cleared");
         let rename = json!([{"op": "replace", "path": "displayName", "value": "Trips"}]);
@@ -294,8 +284,7 @@ fn sorting_is_ascending_by_default_and_case_insensitive() {
             body["title"] = json!(title);
             client.create("/Users", &body).await;
         }
-        let order =
-            async |query: &str| user_names(&client.get_ok(&format!("/Users?{query}")).await).join(" ");
+        let order = async |query: &str| user_names(&client.get_ok(&format!("/Users?{query}")).await).join(" ");
         assert_eq!(order("sortBy=userName").await, "a@x.example B@x.example c@x.example");
         let descending = order("sortBy=userName&sortOrder=descending").await;
         assert_eq!(descending, "c@x.example B@x.example a@x.example");
@@ -311,8 +300,7 @@ fn missing_values_sort_last_ascending_and_first_descending() {
             client.create("/Users", &body).await;
         }
         // RFC 7644, 3.4.2.3.
-        let order =
-            async |query: &str| user_names(&client.get_ok(&format!("/Users?{query}")).await).join(" ");
+        let order = async |query: &str| user_names(&client.get_ok(&format!("/Users?{query}")).await).join(" ");
         assert_eq!(order("sortBy=title").await, "c@x.example b@x.example a@x.example");
         let descending = order("sortBy=title&sortOrder=descending").await;
         assert_eq!(descending, "a@x.example b@x.example c@x.example");
@@ -356,12 +344,8 @@ fn everything_is_searched_by_post_at_the_root() {
         create_users(&client).await;
         let all = client.post("/.search", &json!({"schemas": [SEARCH]})).await;
         assert_total(&all, 4);
-        let kinds: Vec<&Value> = all.1["Resources"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|each| &each["meta"]["resourceType"])
-            .collect();
+        let kinds: Vec<&Value> =
+            all.1["Resources"].as_array().expect("a list").iter().map(|each| &each["meta"]["resourceType"]).collect();
         assert_eq!(kinds.iter().filter(|kind| ***kind == "User").count(), 3, "{kinds:?}");
         assert_eq!(kinds.iter().filter(|kind| ***kind == "Group").count(), 1, "{kinds:?}");
         // Both kinds have a display name.
@@ -375,15 +359,13 @@ fn everything_is_searched_by_post_at_the_root() {
 fn me_is_the_user_of_the_key() {
     scim(async |client| {
         let path = client.create_user("a@x.example").await;
-        let own =
-            client.with_new_key("own", |new| new.user = Some(UserKey::Login("a@x.example".into()))).await;
+        let own = client.with_new_key("own", |new| new.user = Some(UserKey::Login("a@x.example".into()))).await;
         let me = own.send("GET", "/Me", &[], "").await;
         assert_eq!(me.status, 200, "{}", me.text);
         assert_eq!(me.json()["id"], id_of(&path));
         let location = me.json()["meta"]["location"].as_str().expect("a place").to_owned();
         assert!(location.ends_with(&format!("/scim/v2{path}")), "its lasting place: {location}");
-        let (status, body) =
-            own.patch("/Me", &json!([{"op": "add", "path": "title", "value": "Guide"}])).await;
+        let (status, body) = own.patch("/Me", &json!([{"op": "add", "path": "title", "value": "Guide"}])).await;
         assert_eq!((status, &body["title"]), (200, &json!("Guide")), "{body}");
         assert_eq!(client.get_ok(&path).await["title"], "Guide");
     });

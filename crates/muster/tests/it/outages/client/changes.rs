@@ -15,12 +15,7 @@ pub(in crate::outages) struct Group {
 
 impl Client {
     /// Gives a person another first name.
-    pub(in crate::outages) fn rename(
-        &self,
-        tongue: Dialect,
-        person: &TestUser,
-        first: &str,
-    ) -> ClientResult<()> {
+    pub(in crate::outages) fn rename(&self, tongue: Dialect, person: &TestUser, first: &str) -> ClientResult<()> {
         let TestUser { email, external_id: external, .. } = person;
         let path = tongue.path();
         let (method, target, body) = match tongue {
@@ -48,19 +43,15 @@ impl Client {
     /// Deletes a person whom the dialect has just shown. There is no such call over `publisher`.
     pub(in crate::outages) fn delete(&self, tongue: Dialect, seen: &UserView) -> ClientResult<()> {
         let path = tongue.path();
-        let target = if tongue.is_onfire() {
-            format!("{path}?Id={}", seen.key)
-        } else {
-            format!("{path}/{}", seen.key)
-        };
+        let target =
+            if tongue.is_onfire() { format!("{path}?Id={}", seen.key) } else { format!("{path}/{}", seen.key) };
         self.send_and_classify(tongue, "DELETE", &target, None, |status, _| status == 404).map(drop)
     }
 
     /// A new, empty group.
     pub(in crate::outages) fn create_group(&self, name: &str) -> Group {
         let body = json!({"displayName": name});
-        let made =
-            self.send_and_classify(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body), |_, _| false);
+        let made = self.send_and_classify(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body), |_, _| false);
         let target = format!("/api/2/groups?search={name}");
         let found = self.send_and_classify(Dialect::Publisher, "GET", &target, None, |_, _| false);
         let (Ok(made), Ok(found)) = (made, found) else { panic!("a group {name}") };
@@ -69,12 +60,7 @@ impl Client {
     }
 
     /// Puts a person into a group; over `publisher` only who is active.
-    pub(in crate::outages) fn add_to_group(
-        &self,
-        tongue: Dialect,
-        group: &Group,
-        email: &str,
-    ) -> ClientResult<()> {
+    pub(in crate::outages) fn add_to_group(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<()> {
         if tongue == Dialect::Publisher {
             let (target, body) =
                 (format!("/api/2/groups/{}/users", group.number), json!({"group": {"users": [email]}}));
@@ -97,12 +83,7 @@ impl Client {
     }
 
     /// Whether a person is in a group, says a dialect.
-    pub(in crate::outages) fn is_member(
-        &self,
-        tongue: Dialect,
-        group: &Group,
-        email: &str,
-    ) -> ClientResult<bool> {
+    pub(in crate::outages) fn is_member(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<bool> {
         let seen = self.read(tongue, email)?;
         if matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2 | Dialect::Scim) {
             return Ok(seen.groups.contains(&group.id.replace('-', "")));

@@ -37,12 +37,7 @@ fn bearer_requests(key: &str) -> Vec<Request> {
             "<UserPost><FirstName>A</FirstName><Email>o2@x.example</Email><RoleId>2</RoleId></UserPost>",
         ),
         ("publisher read", JSON, "/api/2/users/first@x.example", ""),
-        (
-            "publisher create",
-            JSON,
-            "/api/2/users",
-            r#"{"user":{"name":{"firstname":"A"},"email":"o3@x.example"}}"#,
-        ),
+        ("publisher create", JSON, "/api/2/users", r#"{"user":{"name":{"firstname":"A"},"email":"o3@x.example"}}"#),
         (
             "publisher create, XML",
             XML,

@@ -84,10 +84,7 @@ fn release(owner: &mut Worker, number: usize, person: TestUser) {
         }
         Err(Failure::Unavailable) => {
             let mine = set(EmailOwner::Releasing(owner.name), EmailOwner::Held(owner.name));
-            assert!(
-                mine || set(EmailOwner::Unknown, EmailOwner::Unknown),
-                "{person:?} was lost without leaving"
-            );
+            assert!(mine || set(EmailOwner::Unknown, EmailOwner::Unknown), "{person:?} was lost without leaving");
             owner.held_emails.insert(number, person);
         }
         Err(Failure::InDoubt) => *world.contested_emails[number].lock() = EmailOwner::Unknown,

@@ -226,14 +226,10 @@ impl<'a> Worker<'a> {
         let (email, joins, group) = (person.email.clone(), !is_member, self.group.clone());
         // Over `publisher` only who is active may join, which invited people are not.
         let is_active = joins && matches!(maker, Dialect::Publisher | Dialect::Scim);
-        let tongue =
-            if is_active { choose(&[Dialect::Publisher, Dialect::Scim], number) } else { Dialect::Scim };
+        let tongue = if is_active { choose(&[Dialect::Publisher, Dialect::Scim], number) } else { Dialect::Scim };
         let via = self.client();
-        let answer = if joins {
-            via.1.add_to_group(tongue, &group, &email)
-        } else {
-            via.1.remove_from_group(&group, &email)
-        };
+        let answer =
+            if joins { via.1.add_to_group(tongue, &group, &email) } else { via.1.remove_from_group(&group, &email) };
         let reader = choose(&[Dialect::Publisher, Dialect::OnfireV2, Dialect::Scim], number >> 8);
         let is_in = |owner: &mut Self| {
             let is_in = owner.retry(Some(via.0), |client| client.is_member(reader, &group, &email));
