@@ -1,9 +1,9 @@
 // All that can come to pass in the life of an account, from its first sign-in to its deletion and back.
 import assert from 'node:assert/strict';
 import { assertAccountPage, assertChoosePage, signInAndCheck, assertSignedOut, inspectMail } from './onboarding.mjs';
-import { doors, assertEverywhere, signInApi } from './dialects.mjs';
+import { dialects, assertEverywhere, signInApi } from './dialects.mjs';
 import { checkMail, muster, sleep, tenant } from './support.mjs';
-import { at, go, press, said, send, signIn } from './pages.mjs';
+import { pageUrl, go, press, said, send, signIn } from './pages.mjs';
 
 export async function lifecycle(step, { page, person, browser, post, from }) {
   const all = { page, person, browser, post, from };
@@ -24,12 +24,12 @@ export async function lifecycle(step, { page, person, browser, post, from }) {
 async function forcedPasswordChange(step, { page, person, browser }) {
   const next = 'walnut harbour 77 sketch';
   await step('who must change their password sees no other page', async () => {
-    await doors.ccs.force(person);
+    await dialects.ccs.force(person);
     assert.equal((await signInApi(person.email, person.password)).passwordChangeRequired, true);
     assert.equal(await signIn(page, person.email, person.password), 200);
     for (const address of ['/account', '', '/account?done=changed', '/password']) {
-      await go(page, at(address));
-      assert.equal(page.url().split('?')[0], at('/password'), address);
+      await go(page, pageUrl(address));
+      assert.equal(page.url().split('?')[0], pageUrl('/password'), address);
     }
     assert.match((await said(page)).all, /before you go on/i);
     assert.equal(await page.locator('main a[href$="/account"]').count(), 0, 'no link to a page that is closed');
@@ -47,7 +47,7 @@ async function forcedPasswordChange(step, { page, person, browser }) {
       assert.match((await said(page)).problem, wanted);
       assert.match((await said(page)).all, /before you go on/i);
       await browser.look(page, 'forced-change-error');
-      assert.equal(await doors.ccs.isForced(person), true);
+      assert.equal(await dialects.ccs.isForced(person), true);
     });
   }
   await step('once it is changed they go on', async () => {
@@ -55,7 +55,7 @@ async function forcedPasswordChange(step, { page, person, browser }) {
     await assertAccountPage(page, person);
     assert.match((await said(page)).notice, /changed/i);
     await browser.look(page, 'account-changed');
-    assert.equal(await doors.ccs.isForced(person), false);
+    assert.equal(await dialects.ccs.isForced(person), false);
     assert.equal(await signInApi(person.email, person.password), null);
     person.password = next;
     assert.equal((await signInApi(person.email, next)).passwordChangeRequired, false);
@@ -79,12 +79,12 @@ async function signOutEverywhere(step, { page, person, browser }) {
     await signInAndCheck(second, person);
     assert.match((await said(second)).all, /2|two/i);
     await browser.look(second, 'account-two-browsers');
-    assert.equal(await go(page, at('/account')), 200);
+    assert.equal(await go(page, pageUrl('/account')), 200);
     await assertAccountPage(page, person);
   });
   await step('a password that is changed in one ends the other', async () => {
     const next = 'saffron bridge 8 otter';
-    await go(second, at('/password'));
+    await go(second, pageUrl('/password'));
     assert.equal(await send(second, { old: person.password, new: next, again: next }), 200);
     person.password = next;
     await assertAccountPage(second, person);
@@ -92,7 +92,7 @@ async function signOutEverywhere(step, { page, person, browser }) {
     await signInAndCheck(page, person);
   });
   await step('signing out everywhere ends both', async () => {
-    await go(second, at('/account'));
+    await go(second, pageUrl('/account'));
     assert.equal(await press(second, 'button', 'Sign out everywhere'), 200);
     await browser.look(second, 'sign-in-out-everywhere');
     await assertSignedOut(second);
@@ -110,7 +110,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
     const other = await browser.person();
     const answers = [];
     for (const user of [nobody, person.email]) {
-      assert.equal(await go(other, at('/sign-in')), 200);
+      assert.equal(await go(other, pageUrl('/sign-in')), 200);
       assert.equal(await press(other, 'link', 'Forgot your password?'), 200);
       await browser.look(other, 'forgot');
       const status = await send(other, { user });
@@ -128,7 +128,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
     return checkMail(mail, 'reset', { email: person.email, from });
   });
   await step('asking alone changes nothing', async () => {
-    await go(page, at('/account'));
+    await go(page, pageUrl('/account'));
     await assertAccountPage(page, person);
     assert.ok(await signInApi(person.email, old));
   });
@@ -158,7 +158,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
 async function deactivateAndActivate(step, { page, person }) {
   for (const [off, on] of [['scim', 'publisher'], ['publisher', 'onfire v2'], ['onfire v1', 'scim']]) {
     await step(`switched off over ${off}, nobody signs in and who was in is out`, async () => {
-      await doors[off].off(person);
+      await dialects[off].off(person);
       await assertEverywhere(person, 'off');
       await assertSignedOut(page);
       assert.equal(await signIn(page, person.email, person.password), 403);
@@ -166,7 +166,7 @@ async function deactivateAndActivate(step, { page, person }) {
       assert.equal(await signInApi(person.email, person.password), null);
     });
     await step(`switched on over ${on}, they come in again`, async () => {
-      await doors[on].on(person);
+      await dialects[on].on(person);
       await assertEverywhere(person, 'active');
       await assertSignedOut(page);
       await signInAndCheck(page, person);
@@ -178,7 +178,7 @@ async function deactivateAndActivate(step, { page, person }) {
 async function deletedAndRestored(step, { page, person }) {
   for (const [over, word] of [['ccs', person.email], ['scim', String(person.ids.ccs)], ['onfire v2', person.ids.scim]]) {
     await step(`deleted over ${over}, they are gone from every dialect and every page`, async () => {
-      await doors[over].remove(person);
+      await dialects[over].remove(person);
       await assertEverywhere(person, 'gone');
       await assertSignedOut(page);
       // Names that nobody has are counted as well, so they are not tried too often.

@@ -1,9 +1,9 @@
 // Links and forms that are not as they were given out: each leads to a page that helps, and changes nothing.
 import assert from 'node:assert/strict';
 import { assertChoosePage, inviteUser } from './onboarding.mjs';
-import { doors, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
-import { check, checkMail, muster, sleep, stamp, tenant, url } from './support.mjs';
-import { at, go, press, said, send } from './pages.mjs';
+import { dialects, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
+import { check, checkMail, muster, sleep, runId, tenant, url } from './support.mjs';
+import { pageUrl, go, press, said, send } from './pages.mjs';
 
 /** A heading, a sentence and a way on that leads somewhere. */
 async function helps(page) {
@@ -34,7 +34,7 @@ function changed(text, place, by = 1) {
 }
 
 export async function brokenLinks(step, { browser, post, from, other }) {
-  const person = { email: `lina.${stamp}@example.com`, first: 'Lina', last: 'Ostrander', password: 'velvet anchor 64 pine' };
+  const person = { email: `lina.${runId}@example.com`, first: 'Lina', last: 'Ostrander', password: 'velvet anchor 64 pine' };
   const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
   const page = await browser.person();
   const broken = [
@@ -109,11 +109,11 @@ async function newerLink(step, { person, browser, post, from, link }) {
 /** People whom nobody has invited yet, and people in a hurry, ask for a link themselves. */
 export async function askedLinks(step, { browser, post, from }) {
   const page = await browser.person();
-  const person = { email: `nora.${stamp}@example.com`, first: 'Nora', last: 'Petrov', password: 'amber kettle 28 north' };
+  const person = { email: `nora.${runId}@example.com`, first: 'Nora', last: 'Petrov', password: 'amber kettle 28 north' };
   await step('who was made and not invited asks for a link and gets one', async () => {
-    await doors.ccs.create(person);
+    await dialects.ccs.create(person);
     await recordIds(person);
-    await go(page, at('/forgot'));
+    await go(page, pageUrl('/forgot'));
     for (let times = 0; times < 3; times += 1) {
       assert.equal(await send(page, { user: person.email }), 200);
       await press(page, 'link', 'Back to sign in');
@@ -135,7 +135,7 @@ export async function askedLinks(step, { browser, post, from }) {
 export async function longNames(step, { browser, post, from }) {
   for (const [first, last, own] of [['Maria Luisa', 'Quintana-Ortega', 'quintana'], ['Maria Luisa', 'de la Fuente', 'fuente']]) {
     await step(`${first} ${last} may not choose ${own} and a number`, async () => {
-      const person = { email: `ml.${own}.${stamp}@example.com`, first, last };
+      const person = { email: `ml.${own}.${runId}@example.com`, first, last };
       const page = await browser.person();
       await go(page, (await inviteUser({ dialect: 'onfire v2', person, post, from })).link);
       assert.equal(await send(page, { new: `${own}123456789`, again: `${own}123456789` }), 422);
@@ -145,10 +145,10 @@ export async function longNames(step, { browser, post, from }) {
 
 /** People who are switched off or gone before they have used their link. */
 export async function linksOfTheAbsent(step, { browser, post, from }) {
-  for (const [what, act] of [['switched off', (person) => doors.scim.off(person)], ['deleted', (person) => doors.ccs.remove(person)]]) {
+  for (const [what, act] of [['switched off', (person) => dialects.scim.off(person)], ['deleted', (person) => dialects.ccs.remove(person)]]) {
     await step(`the link of somebody who was ${what} leads to a page that helps`, async () => {
       const word = what.replace(' ', '-');
-      const person = { email: `${word}.${stamp}@example.com`, first: 'Otis', last: 'Brandt', password: 'tulip engine 45 moss' };
+      const person = { email: `${word}.${runId}@example.com`, first: 'Otis', last: 'Brandt', password: 'tulip engine 45 moss' };
       const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
       const page = await browser.person();
       assert.equal(await go(page, link), 200);
@@ -166,7 +166,7 @@ export async function strangeForms(step, { browser, person }) {
   const page = await browser.person();
   const good = { user: person.email, password: person.password };
   await step('a form without its cookie is a 403 and signs nobody in', async () => {
-    await go(page, at('/sign-in'));
+    await go(page, pageUrl('/sign-in'));
     await page.context().clearCookies();
     assert.equal(await send(page, good), 403);
     await lookAtMessage(browser, page);
@@ -174,7 +174,7 @@ export async function strangeForms(step, { browser, person }) {
     assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
   });
   await step('so is one with another token', async () => {
-    await go(page, at('/sign-in'));
+    await go(page, pageUrl('/sign-in'));
     await page.locator('[name=token]').evaluate((field) => { field.value = `A${field.value.slice(1)}x`; });
     assert.equal(await send(page, good), 403);
     await lookAtMessage(browser, page);
@@ -182,27 +182,27 @@ export async function strangeForms(step, { browser, person }) {
     assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
   });
   await step('and one without any, or with that of another browser', async () => {
-    await go(page, at('/sign-in'));
+    await go(page, pageUrl('/sign-in'));
     await page.locator('[name=token]').evaluate((field) => field.remove());
     assert.equal(await send(page, good), 403);
     const other = await browser.person();
-    await go(other, at('/sign-in'));
+    await go(other, pageUrl('/sign-in'));
     const token = await other.locator('[name=token]').inputValue();
-    await go(page, at('/sign-in'));
+    await go(page, pageUrl('/sign-in'));
     await page.locator('[name=token]').evaluate((field, value) => { field.value = value; }, token);
     assert.equal(await send(page, good), 403);
   });
   await step('who goes back after that comes in', async () => {
-    await go(page, at('/sign-in'));
+    await go(page, pageUrl('/sign-in'));
     assert.equal(await send(page, good), 200);
   });
   await step('signing out takes a form, not a link', async () => {
     for (const rest of ['/sign-out', '/sign-out-everywhere']) {
-      const status = await go(page, at(rest));
-      assert.ok([404, 405].includes(status) || page.url() !== at(rest), `${rest}: ${status}`);
+      const status = await go(page, pageUrl(rest));
+      assert.ok([404, 405].includes(status) || page.url() !== pageUrl(rest), `${rest}: ${status}`);
     }
-    await go(page, at('/account'));
-    assert.equal(page.url(), at('/account'));
+    await go(page, pageUrl('/account'));
+    assert.equal(page.url(), pageUrl('/account'));
   });
 }
 
@@ -210,13 +210,13 @@ export async function strangeForms(step, { browser, person }) {
 export async function otherAddresses({ browser }) {
   const page = await browser.person();
   await check('not-found is a page that helps', async () => {
-    const status = await go(page, at('/nothing'));
+    const status = await go(page, pageUrl('/nothing'));
     await lookAtMessage(browser, page);
     assert.equal(status, 404);
     await helps(page);
   });
   await check('a tenant that does not exist looks like one that does', async () => {
-    const [known, unknown] = [at('/sign-in'), `${url}/t/999999/sign-in`];
+    const [known, unknown] = [pageUrl('/sign-in'), `${url}/t/999999/sign-in`];
     const pages = [];
     for (const address of [known, unknown]) {
       assert.equal(await go(page, address), 200);

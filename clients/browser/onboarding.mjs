@@ -1,12 +1,12 @@
 // How everybody begins: somebody makes them over a dialect, a mail comes, they choose a password and sign in.
 import assert from 'node:assert/strict';
-import { doors, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
+import { dialects, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
 import { checkMail, url } from './support.mjs';
-import { at, cookiesAreSafe, go, press, said, send, signIn, withoutOwnChecks } from './pages.mjs';
+import { pageUrl, cookiesAreSafe, go, press, said, send, signIn, disableClientValidation } from './pages.mjs';
 
 /** From nothing to the invitation's link; the link and its mail. */
 export async function inviteUser({ dialect, person, post, from }) {
-  const door = doors[dialect];
+  const door = dialects[dialect];
   await door.create(person);
   await recordIds(person);
   await door.invite(person);
@@ -16,7 +16,7 @@ export async function inviteUser({ dialect, person, post, from }) {
 
 /** From nothing to the account page, where the person stays. */
 export async function onboard(step, { dialect, person, browser, post, from }) {
-  const door = doors[dialect];
+  const door = dialects[dialect];
   const page = await browser.person();
   await step('a person is made', async () => {
     await door.create(person);
@@ -52,7 +52,7 @@ export async function onboard(step, { dialect, person, browser, post, from }) {
     assert.match((await said(page)).notice, /password is set/i);
     await cookiesAreSafe(page, ['muster-device', 'muster-form', 'muster-session']);
     await browser.look(page, 'account-chosen');
-    assert.equal(await go(page, at('/sign-in')), 200);
+    assert.equal(await go(page, pageUrl('/sign-in')), 200);
     await assertAccountPage(page, person);
   });
   await step('signing in leads to the account with their own data', async () => {
@@ -85,7 +85,7 @@ async function checkRejectedPasswords(step, { page, link, person, browser, statu
   for (const [what, one, other, wanted] of bad) {
     await step(`a password ${what} is refused`, async () => {
       assert.equal(await go(page, link), 200);
-      await withoutOwnChecks(page);
+      await disableClientValidation(page);
       assert.equal(await send(page, { new: one, again: other }), 422);
       const { problem, heading, all } = await said(page);
       assert.match(problem, wanted);
@@ -113,15 +113,15 @@ export async function assertChoosePage(page, person) {
 }
 
 export async function assertAccountPage(page, person) {
-  assert.equal(page.url().split('?')[0], at('/account'));
+  assert.equal(page.url().split('?')[0], pageUrl('/account'));
   const { all } = await said(page);
   for (const own of [person.email, person.first, person.last]) assert.ok(all.includes(own), `${own} in ${all}`);
 }
 
 /** Whoever is not signed in is led to the sign-in page. */
 export async function assertSignedOut(page) {
-  await go(page, at('/account'));
-  assert.equal(page.url().split('?')[0], at('/sign-in'));
+  await go(page, pageUrl('/account'));
+  assert.equal(page.url().split('?')[0], pageUrl('/sign-in'));
 }
 
 /** A mail as a mail program shows it. */

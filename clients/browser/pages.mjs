@@ -184,7 +184,7 @@ export async function go(page, address) {
 export async function send(page, fields) {
   const entries = Object.entries(fields);
   for (const [name, value] of entries) await page.locator(`[name=${name}]`).fill(value);
-  return enter(page, page.locator(`[name=${entries.at(-1)[0]}]`));
+  return enter(page, page.locator(`[name=${entries.pageUrl(-1)[0]}]`));
 }
 
 async function enter(page, field) {
@@ -202,7 +202,7 @@ export function press(page, role, name) {
 }
 
 export const signIn = async (page, user, password) => {
-  assert.equal(await go(page, at('/sign-in')), 200);
+  assert.equal(await go(page, pageUrl('/sign-in')), 200);
   return send(page, { user, password });
 };
 

@@ -1,9 +1,9 @@
 // The life of users, told in a real browser: made over each dialect, invited, signed in, forgotten, deleted, restored.
 import assert from 'node:assert/strict';
 import { onboard } from './onboarding.mjs';
-import { doors } from './dialects.mjs';
+import { dialects } from './dialects.mjs';
 import { lifecycle } from './lifecycle.mjs';
-import { check, muster, scenario, MailServer, stamp, tenant, summarize, url } from './support.mjs';
+import { check, muster, scenario, MailServer, runId, tenant, summarize, url } from './support.mjs';
 import { askedLinks, brokenLinks, linksOfTheAbsent, longNames, otherAddresses, strangeForms } from './links.mjs';
 import { Browser } from './pages.mjs';
 
@@ -22,7 +22,7 @@ if (muster('tenant', 'list').length === 1) {
   });
 }
 muster('tenant', 'set', '--tenant', String(tenant), '--name', from);
-const other = muster('tenant', 'add', `Other ${stamp}`).number;
+const other = muster('tenant', 'add', `Other ${runId}`).number;
 
 // Names that a page or a mail must not take for its own.
 const users = {
@@ -34,9 +34,9 @@ const users = {
 };
 let signedIn;
 // Nothing of one user depends on another, so their stories run side by side.
-await Promise.all(Object.keys(doors).map((dialect) => {
+await Promise.all(Object.keys(dialects).map((dialect) => {
   const word = dialect.replace(' ', '');
-  const person = { ...users[dialect], email: `${word}.${stamp}@example.com`, password: 'correct horse 99 battery' };
+  const person = { ...users[dialect], email: `${word}.${runId}@example.com`, password: 'correct horse 99 battery' };
   const all = { dialect, person, browser, post, from };
   if (dialect === 'scim') signedIn = person;
   return scenario(dialect, async (step) => {

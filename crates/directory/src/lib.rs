@@ -4,74 +4,35 @@
 //! [`Store`] carries the change out as one. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time,
 //! ids, password hashing and storage are ports that come in from outside.
 
-mod account;
-mod builtin_roles;
 mod change;
 mod command;
-mod common_passwords;
-mod connection;
 mod decide;
 mod error;
-mod event;
-mod field;
-mod field_update;
-mod filter;
-mod fold;
-mod ids;
-mod item;
-mod mail;
-mod multi_valued;
-mod password_normalization;
+mod model;
 mod ports;
 mod query;
-mod roles;
 mod service;
-mod status;
-mod tenant;
-mod user;
-mod validation;
-mod view;
+mod text;
 
-pub use account::{
-    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink, SignInLinkRef,
-    SignInState, Tombstone,
-};
-pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use change::{Change, Mutation, Receipt, ServerSecret};
 pub use command::{
-    AccountAction, Command, ConnectionEdit, DepartmentRef, FolderEdit, GroupEdit, ItemRef, MemberEdit, NewConnection,
-    OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit, UserEdit,
+    AccountAction, Command, ConnectionEdit, DepartmentRef, FieldUpdate, FolderEdit, GroupEdit, ItemRef, MemberEdit,
+    NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit, UserEdit,
 };
-pub use connection::{Access, ApiKey, ClientProfile, Connection, KeyHash};
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
-pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
-pub use field::Field;
-pub use field_update::FieldUpdate;
-pub use filter::{CompareOp, Comparison, Filter};
-pub use fold::{domain_key, fold, identifier_key, nfc};
-pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
-pub use item::{
-    Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organization, OrganizationStatus, Role,
-};
-pub use mail::{DeliveryOutcome, Mail};
-pub use multi_valued::{Address, TypedValue};
-pub use password_normalization::normalize_password;
+pub use model::*;
 pub use ports::{
     BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Overloaded, PasswordHasher, PasswordVerification,
     Store, StoreError, TaskHealth, UnwritableReason,
 };
 pub use query::{
-    ItemPageBoundary, ItemPredicate, ItemQuery, Page, PageBoundary, Sort, SortKey, SortPosition, TimeRange, UserKey,
-    UserPredicate, UserQuery,
+    AttributeSource, AttributeValue, CompareOp, Comparison, Filter, ItemPageBoundary, ItemPredicate, ItemQuery, Labels,
+    Page, PageBoundary, Sort, SortKey, SortPosition, SubAttributes, TimeRange, UserKey, UserPredicate, UserQuery,
+    UserView,
 };
-pub use roles::roles_above_effective;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Credentials, Directory, Preview, rate_limit_network};
-pub use status::{RequestedStatus, Status};
-pub use tenant::{Tenant, TenantSettings};
-pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
-pub use validation::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, forbidden_identifiers, is_email, max_chars};
-pub use view::{AttributeSource, AttributeValue, Labels, SubAttributes, UserView};
+pub use text::*;
 
 /// Whether what an edit of a person says keeps the rules for single values, before anybody is looked up.
 pub fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> {

@@ -1,10 +1,11 @@
 //! What may become of how a person signs in, and of the mails that go to them.
 
 use super::{Decision, DecisionContext, DecisionInput, role_ceiling};
+use crate::text::validation;
 use crate::{
     Account, AccountAction, AccountEdit, DeliveryOutcome, DirectoryError, EventNote, Field, FieldError, FieldErrorKind,
     KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordProof, SignInError, SignInLinkRef, SignInState, Status,
-    TenantSettings, Time, User, validation,
+    TenantSettings, Time, User,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;

@@ -1,10 +1,11 @@
 //! Tenants, connections and a tenant's own roles: what the administrator sets up.
 
 use super::{Decision, DecisionContext, DecisionInput, set_or_default};
+use crate::text::validation;
 use crate::{
     ApiKey, Connection, ConnectionEdit, ConnectionId, DirectoryError, Field, FieldErrorKind, FieldUpdate, Item, ItemId,
     KeyHash, Mutation, NewConnection, Role, Tenant, TenantEdit, TenantNumber, TenantSettings, builtin_role_name,
-    builtin_role_number, validation,
+    builtin_role_number,
 };
 
 pub(super) fn add_tenant(

@@ -2,9 +2,11 @@
 //! on the way.
 
 use super::{Decision, DecisionContext, DecisionInput};
+use crate::model::roles;
+use crate::text::validation;
 use crate::{
     Department, DepartmentRef, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemId, Mutation,
-    Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User, builtin_role_name, roles, validation,
+    Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User, builtin_role_name,
 };
 
 /// A department by number or name; entered in the catalogue on first use.

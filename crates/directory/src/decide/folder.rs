@@ -1,9 +1,10 @@
 //! What may become of a folder.
 
 use super::{Decision, DecisionContext, DecisionInput, reject_if_any, set_name, set_or_default, set_text, target_item};
+use crate::text::validation;
 use crate::{
     DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Folder, FolderEdit, Item, ItemId, ItemKey,
-    ItemKind, Mutation, validation,
+    ItemKind, Mutation,
 };
 
 pub(super) fn create(

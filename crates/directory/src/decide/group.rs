@@ -1,9 +1,10 @@
 //! What may become of a group and its members.
 
 use super::{Decision, DecisionContext, DecisionInput, reject_if_any, role_ceiling, set_name, set_text, target_item};
+use crate::text::validation;
 use crate::{
     DirectoryError, Field, FieldError, FieldErrorKind, Group, GroupEdit, Item, ItemId, ItemKind, MemberEdit, Mutation,
-    Status, User, UserId, validation,
+    Status, User, UserId,
 };
 
 pub(super) fn create(

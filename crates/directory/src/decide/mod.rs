@@ -15,10 +15,11 @@ mod user;
 pub(crate) use account::check_link;
 pub(crate) use user::validate_user_edit;
 
+use crate::text::validation;
 use crate::{
     Account, AccountEdit, Command, Connection, DirectoryError, EventNote, Field, FieldError, FieldUpdate, IdGenerator,
     Item, ItemId, ItemKey, ItemKind, Mail, Mutation, Organization, Role, Tenant, TenantNumber, Time, Tombstone, User,
-    UserId, validation,
+    UserId,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;

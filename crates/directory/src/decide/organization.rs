@@ -4,9 +4,10 @@ use super::{
     Decision, DecisionContext, DecisionInput, affiliations::new_organization, reject_if_any, set_name, set_or_default,
     set_text,
 };
+use crate::text::validation;
 use crate::{
     DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, Item, ItemKind, Mutation, Organization,
-    OrganizationEdit, validation,
+    OrganizationEdit,
 };
 use std::collections::HashSet;
 

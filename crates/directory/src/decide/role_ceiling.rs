@@ -1,7 +1,8 @@
 //! The role ceiling: no caller grants a role above its own, or changes a user who has one.
 
 use super::{DecisionContext, DecisionInput};
-use crate::{DirectoryError, User, roles};
+use crate::model::roles;
+use crate::{DirectoryError, User};
 
 /// Rejects what is about a user who has a role above the caller's ceiling.
 pub(super) fn check_user(

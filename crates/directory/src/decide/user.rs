@@ -3,10 +3,11 @@
 use super::{
     Decision, DecisionContext, DecisionInput, account, affiliations, reject_if_any, role_ceiling, set_or_default,
 };
+use crate::text::validation;
 use crate::{
     AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind, Mutation,
     ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User, UserEdit, UserId,
-    identifier_key, validation,
+    identifier_key,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;

@@ -2,12 +2,13 @@
 
 use super::{Caller, Directory, read_error};
 use crate::decide::DecisionInput;
-use crate::multi_valued::preferred_index;
-use crate::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
+use crate::model::multi_valued::preferred_index;
+use crate::model::roles;
+use crate::text::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
 use crate::{
     AccountAction, Command, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item, ItemId,
     ItemKey, ItemKind, ItemQuery, MemberEdit, Organization, PageBoundary, RoleRef, SortPosition, TenantNumber, User,
-    UserEdit, UserId, UserKey, UserPredicate, UserQuery, builtin_role_name, builtin_role_number, domain_key, roles,
+    UserEdit, UserId, UserKey, UserPredicate, UserQuery, builtin_role_name, builtin_role_number, domain_key,
 };
 use std::collections::HashSet;
 

@@ -3,10 +3,11 @@
 use super::throttle::ThrottleKey;
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
 use crate::decide::check_link;
+use crate::text::validation;
 use crate::{
     Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownDevice, PasswordHash,
     PasswordProof, PasswordVerification, SignInError, SignInLinkRef, TenantNumber, User, UserId, UserKey,
-    identifier_key, validation,
+    identifier_key,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;

@@ -4,7 +4,7 @@
 //! here once. Texts are compared case-folded unless the test says `exact`; a comparison with a field that is not set
 //! does not hold, and `NotEqual` is the opposite of `Equal`.
 
-use crate::view::{AttributeSource, AttributeValue, SubAttributes};
+use crate::query::view::{AttributeSource, AttributeValue, SubAttributes};
 use crate::{Field, fold, identifier_key, nfc};
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::LazyLock;
 
 /// The list; its first lines say where it comes from.
-const COMPRESSED_LIST: &[u8] = include_bytes!("../data/common-passwords.txt.gz");
+const COMPRESSED_LIST: &[u8] = include_bytes!("../../data/common-passwords.txt.gz");
 
 /// The entries in order, decompressed when the first is looked up: 3 MB. Nothing would be
 /// listed if that failed, but the file is part of the program and a test reads it.

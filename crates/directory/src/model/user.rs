@@ -2,7 +2,7 @@
 //!
 //! Field names follow RFC 7643 where it has one. What a dialect cannot show is kept all the same.
 
-use crate::multi_valued::{self, Address, TypedValue};
+use crate::model::multi_valued::{self, Address, TypedValue};
 use crate::{Field, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,13 @@
 //! Everything that can be asked of the directory, as values.
 
+mod field_update;
+
+pub use field_update::FieldUpdate;
+
 use crate::{
-    Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FieldUpdate, FolderEntry,
-    ItemKey, ItemKind, KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, ProfileLink, ProfileLinkKind,
-    RequestedStatus, SignInLinkRef, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
+    Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FolderEntry, ItemKey, ItemKind,
+    KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, ProfileLink, ProfileLinkKind, RequestedStatus,
+    SignInLinkRef, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;

@@ -3,9 +3,13 @@
 //! A condition can be checked against a person here, in one place; engines use an index where they have one
 //! and this check for the rest, so that all engines mean the same.
 
-use crate::{
-    Field, Filter, Item, ItemId, ItemKind, Labels, Status, Time, User, UserId, UserView, fold, identifier_key,
-};
+mod filter;
+mod view;
+
+pub use filter::{CompareOp, Comparison, Filter};
+pub use view::{AttributeSource, AttributeValue, Labels, SubAttributes, UserView};
+
+use crate::{Field, Item, ItemId, ItemKind, Status, Time, User, UserId, fold, identifier_key};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;

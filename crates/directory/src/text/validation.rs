@@ -2,7 +2,7 @@
 //!
 //! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
 
-use crate::fold::is_visible;
+use crate::text::fold::is_visible;
 use crate::{Field, FieldError, FieldErrorKind, Tenant, User, fold};
 
 /// Shortest password a dialect may set, in characters.
@@ -139,7 +139,7 @@ pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant
     if personal_terms(user, tenant).any(|text| compared.contains(&text)) {
         return Some(FieldErrorKind::PersonalPassword);
     }
-    crate::common_passwords::is_common(&folded).then_some(FieldErrorKind::CommonPassword)
+    crate::text::common_passwords::is_common(&folded).then_some(FieldErrorKind::CommonPassword)
 }
 
 /// What the person and the tenant are called, whole and in parts, as letters and digits alone.

@@ -1,0 +1,34 @@
+//! What is stored: users, groups and the other items, tenants, connections, events and mails.
+
+pub(crate) mod account;
+mod builtin_roles;
+mod connection;
+mod event;
+mod field;
+mod ids;
+pub(crate) mod item;
+mod mail;
+pub(crate) mod multi_valued;
+pub(crate) mod roles;
+mod status;
+mod tenant;
+pub(crate) mod user;
+
+pub use account::{
+    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink, SignInLinkRef,
+    SignInState, Tombstone,
+};
+pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
+pub use connection::{Access, ApiKey, ClientProfile, Connection, KeyHash};
+pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
+pub use field::Field;
+pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
+pub use item::{
+    Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organization, OrganizationStatus, Role,
+};
+pub use mail::{DeliveryOutcome, Mail};
+pub use multi_valued::{Address, TypedValue};
+pub use roles::roles_above_effective;
+pub use status::{RequestedStatus, Status};
+pub use tenant::{Tenant, TenantSettings};
+pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
