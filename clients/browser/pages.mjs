@@ -98,7 +98,7 @@ export class Browser {
     });
     await page.setViewportSize(sizes[0]);
     const [html, where] = [await page.content(), page.url()];
-    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds nothing severeImpacts`, async () => {
+    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds nothing severe`, async () => {
       assert.deepEqual(await this.#axe(html, where, name), []);
     }));
     if (isMail) return;
@@ -110,7 +110,7 @@ export class Browser {
     });
   }
 
-  /** Shows the very same page to axe, where scripts are on; what is severeImpacts. */
+  /** Shows the very same page to axe, where scripts are on; what is severe. */
   async #axe(html, where, name) {
     const shown = this.#inspection;
     const findings = [];
@@ -184,7 +184,7 @@ export async function go(page, address) {
 export async function send(page, fields) {
   const entries = Object.entries(fields);
   for (const [name, value] of entries) await page.locator(`[name=${name}]`).fill(value);
-  return enter(page, page.locator(`[name=${entries.pageUrl(-1)[0]}]`));
+  return enter(page, page.locator(`[name=${entries.at(-1)[0]}]`));
 }
 
 async function enter(page, field) {

@@ -1,8 +1,8 @@
 //! Groups, folders, organisations, roles and departments as cells, and cells as what shall become of them.
 
 use crate::cell_value::{self, InvalidValue};
+use crate::column::ColumnCell;
 use crate::column::{ClientNumber, Column, ColumnKind, RecordKind};
-use crate::import::ColumnCell;
 use crate::reference_resolver::ItemNames;
 use crate::user_row::InvalidCell;
 use directory::{

@@ -3,9 +3,9 @@
 
 use crate::account_state::{self, AccountState};
 use crate::cell_value::{self, InvalidValue};
+use crate::column::ColumnCell;
 use crate::column::{COLUMNS, Column, ColumnKind, RecordKind};
 use crate::foreign_hashes;
-use crate::import::ColumnCell;
 use crate::reference_resolver::ItemNames;
 use directory::{
     Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, MetadataEntry, OrganizationRef,

@@ -146,8 +146,16 @@ fn defining_module<'a>(modules: &'a Modules, place: &[String], path: &[String], 
             defining_module(modules, &place, &full, depth + 1)
         }
         Some(_) => None,
-        None if rest.len() == path.len() => None,
-        None => Some(module),
+        None => {
+            let globs =
+                module.globs.iter().filter_map(|glob| resolve_modules(modules, &place, glob)).map(|(found, _)| found);
+            let of_glob =
+                globs.filter(|found| modules.get(found).is_some_and(|module| module.imports.contains_key(name)));
+            match of_glob.take(1).next() {
+                Some(found) if depth < 8 => defining_module(modules, &found, rest, depth + 1),
+                _ => (rest.len() < path.len() || depth > 0).then_some(module),
+            }
+        }
     }
 }
 

@@ -2,62 +2,21 @@
 //!
 //! No dialect is named in here.
 
-mod authentication;
-mod authenticator;
-mod body;
-mod concurrency;
-pub(crate) mod dispatch;
-mod error;
-mod examples;
-mod field_aliases;
-pub(crate) mod form;
-pub(crate) mod json;
-pub(crate) mod jwt;
-pub(crate) mod lenient_json;
-pub(crate) mod media_types;
-mod node;
+mod auth;
+mod formats;
+mod http;
 pub(crate) mod openapi;
-mod operation;
-mod output_value;
-mod page_positions;
-mod query;
-mod request;
-mod response_body;
-mod route;
-mod schema;
-pub(crate) mod timestamps;
-mod token_keys;
-pub mod transfers;
-pub(crate) mod xml;
+mod routing;
 
-pub use authentication::{ApiCredential, challenge, hash_key};
-pub(crate) use authentication::{bearer, bearer_scheme};
-pub(crate) use authenticator::Denial;
-pub use authenticator::{Authenticator, RateLimiter};
-pub(crate) use body::validate_members;
-pub use body::{ParsedBody, boolean_of, child_nodes, integer_of, pairs_of, text_of};
-pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
-pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
-pub use error::{DialectError, MemberError, RequestError};
-pub use examples::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID};
-pub use field_aliases::field_aliases;
-pub use jwt::check_public_key;
-pub use node::{Duplicates, Node, Object};
-pub use openapi::XmlNames;
-pub use operation::{MethodSpec, RequiredAccess, SuccessResponse};
-pub use output_value::OutputValue;
-pub(crate) use page_positions::ListKey;
-pub use page_positions::PagePositions;
-pub use query::Query;
-pub use request::{BodyError, DialectRequest, DialectResponse};
-pub use response_body::{Chunk, ChunkSource, IncompleteBody, ResponseBody};
-pub use route::{
-    AppState, Handler, MatchedRoute, Route, RouteMatch, RouteMethod, RoutePath, RouteTable, claiming_dialect,
-    route_paths,
-};
-pub use schema::{Direction, FILE, ObjectSchema, Property, ValueType};
-pub use timestamps::{parse_timestamp as parse_time, rfc3339};
-pub use token_keys::TokenKeys;
+pub use auth::*;
+pub(crate) use auth::{Denial, bearer, bearer_scheme, jwt};
+pub use formats::*;
+pub(crate) use formats::{form, json, lenient_json, timestamps, validate_members, xml};
+pub(crate) use http::media_types;
+pub use http::*;
+pub use openapi::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
+pub(crate) use routing::ListKey;
+pub use routing::*;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,10 +121,10 @@ pub struct Origin {
 pub enum ArchiveError {
     /// The file could not be opened.
     #[error(transparent)]
-    Embedded(#[from] crate::sqlite::SqliteOpenError),
+    Embedded(#[from] crate::sqlite::open_error::SqliteOpenError),
     /// The database could not be opened.
     #[error(transparent)]
-    Server(#[from] crate::postgres::PostgresOpenError),
+    Server(#[from] crate::postgres::options::PostgresOpenError),
     /// There is something in the store that is to be filled.
     #[error("{0} holds something already; it was left as it is")]
     NotEmpty(String),

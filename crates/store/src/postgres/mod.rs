@@ -25,7 +25,7 @@ mod lookups;
 mod managed_connection;
 mod migrations;
 mod number_allocator;
-mod options;
+pub(crate) mod options;
 mod param;
 mod pg_error;
 mod preconditions;

@@ -20,7 +20,7 @@ mod mails;
 mod migrations;
 mod monitor;
 mod open;
-mod open_error;
+pub(crate) mod open_error;
 mod read;
 mod readers;
 mod related_rows;

@@ -1,0 +1,191 @@
+//! Whose key is this, and what does it open?
+
+use crate::Dialect;
+use crate::kit::Denial;
+use crate::kit::{AppState, RequestError, jwt};
+use directory::{Access, ApiKey, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
+use http::{HeaderValue, header};
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// How often a connection's last use is written down.
+const LAST_USE_INTERVAL_SECONDS: i64 = 60;
+
+/// What a client brings to be let in.
+#[derive(Clone)]
+pub struct ApiCredential {
+    /// The key.
+    pub key: String,
+    /// The tenant's number, where the dialect sends one.
+    pub tenant: Option<String>,
+}
+
+/// The key of an `Authorization: Bearer` header; the scheme in any case (RFC 6750 section 2.1).
+pub(crate) fn bearer(request: &crate::kit::DialectRequest) -> Option<ApiCredential> {
+    let (scheme, key) = request.header("authorization")?.trim().split_once(' ')?;
+    let key = key.trim();
+    let usable = scheme.eq_ignore_ascii_case("bearer") && !key.is_empty();
+    usable.then(|| ApiCredential { key: key.to_owned(), tenant: None })
+}
+
+/// The challenge of a 401 (RFC 6750 section 3); it says so if a token was sent and is not valid.
+pub fn challenge(headers: &http::HeaderMap) -> HeaderValue {
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let is_bearer = sent.is_some_and(|sent| sent.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
+    HeaderValue::from_static(if is_bearer {
+        "Bearer realm=\"muster\", error=\"invalid_token\""
+    } else {
+        "Bearer realm=\"muster\""
+    })
+}
+
+/// The scheme of [`bearer`], as OpenAPI has it.
+pub(crate) fn bearer_scheme() -> serde_json::Value {
+    serde_json::json!({ "type": "http", "scheme": "bearer", "description": "The connection's key" })
+}
+
+/// The hash under which a key is kept.
+pub fn hash_key(key: &str) -> KeyHash {
+    KeyHash(Sha256::digest(key.as_bytes()).into())
+}
+
+/// Why no connection was found, and which one it would have been.
+type DeniedConnection = (Denial, Option<Arc<Connection>>);
+
+/// A client that was not let in.
+pub(crate) struct AuthenticationError {
+    pub(crate) denial: Option<Denial>,
+    /// Whose key it was.
+    pub(crate) tenant: Option<TenantNumber>,
+    /// What it is answered.
+    pub(crate) error: RequestError,
+}
+
+impl From<RequestError> for AuthenticationError {
+    fn from(error: RequestError) -> Self {
+        Self { denial: None, tenant: None, error }
+    }
+}
+
+impl AppState {
+    /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
+    /// about what is wrong with it; `Forbidden` when it is good but not for this.
+    pub(crate) async fn authenticate(
+        &self,
+        credential: Option<ApiCredential>,
+        address: IpAddr,
+        dialect: &Dialect,
+        needs_write: bool,
+    ) -> Result<Caller, AuthenticationError> {
+        let error_for = |denial: Denial, connection: Option<&Connection>, error| {
+            let tenant = connection.map(|connection| connection.tenant);
+            AuthenticationError { denial: Some(denial), tenant, error }
+        };
+        let Some(credential) = credential else {
+            return Err(error_for(Denial::NoKey, None, RequestError::Unauthorized));
+        };
+        let connection = self.resolve_credential(&credential).await?;
+        let connection = match connection {
+            Ok(connection) => connection,
+            Err((denial, connection)) => {
+                return Err(error_for(denial, connection.as_deref(), self.authenticator.reject_credential(address)));
+            }
+        };
+        if !connection.allows_dialect(dialect.name) {
+            return Err(error_for(Denial::WrongDialect, Some(&connection), RequestError::Forbidden));
+        }
+        if needs_write && connection.access == Access::ReadOnly {
+            return Err(error_for(Denial::ReadOnly, Some(&connection), RequestError::Forbidden));
+        }
+        Ok(Caller {
+            tenant: connection.tenant,
+            connection: Some(connection.id),
+            actor: connection.name.clone(),
+            highest_role: connection.highest_role,
+            profile: connection.profile,
+            user: connection.user,
+            dialect: Some(dialect.name.to_owned()),
+            request_id: String::new(),
+        })
+    }
+
+    /// The live connection that a key or access token belongs to, if it opens the tenant that was named.
+    pub(crate) async fn live_connection(
+        &self,
+        credential: &ApiCredential,
+    ) -> Result<Option<Arc<Connection>>, RequestError> {
+        Ok(self.resolve_credential(credential).await?.ok())
+    }
+
+    /// The same, or why there is none.
+    async fn resolve_credential(
+        &self,
+        credential: &ApiCredential,
+    ) -> Result<Result<Arc<Connection>, DeniedConnection>, RequestError> {
+        let hash = hash_key(&credential.key);
+        let now = self.directory.now();
+        let connection = match self.authenticator.cached(&hash, now) {
+            Some(connection) => connection,
+            None => match self.fetch_connection(&credential.key, &hash, now).await? {
+                Some(connection) => connection,
+                None => return Ok(Err((Denial::UnknownKey, None))),
+            },
+        };
+        let is_right_tenant = credential.tenant.as_ref().is_none_or(|t| t.trim().parse() == Ok(connection.tenant.0));
+        Ok(if !is_right_tenant {
+            Err((Denial::OtherTenant, Some(connection)))
+        } else if connection.revoked {
+            Err((Denial::Revoked, Some(connection)))
+        } else if !connection.is_live(now) {
+            Err((Denial::Expired, Some(connection)))
+        } else {
+            Ok(connection)
+        })
+    }
+
+    async fn fetch_connection(
+        &self,
+        key: &str,
+        hash: &KeyHash,
+        now: Time,
+    ) -> Result<Option<Arc<Connection>>, RequestError> {
+        let matches_key = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
+        let (connection, mark) = if jwt::looks_like_jwt(key) {
+            self.connection_for_token(key, now).await?.unzip()
+        } else {
+            let candidates = self.directory.connections_by_key_prefix(hash.prefix()).await?;
+            (candidates.into_iter().find(|connection| connection.keys.iter().any(matches_key)), None)
+        };
+        let connection = connection.map(Arc::new);
+        self.authenticator.update_cache(*hash, connection.as_ref(), now);
+        let Some(connection) = connection else { return Ok(None) };
+        let is_used =
+            |key: &&ApiKey| mark.as_ref().map_or_else(|| matches_key(key), |mark| jwt::is_fingerprint_of(mark, key));
+        let used = connection.keys.iter().find(is_used);
+        // A token may have been given for a public key.
+        let last_use = used.map_or(connection.last_use, |key| key.last_use);
+        if connection.is_live(now) && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS)) {
+            self.directory.record_connection_use(&connection, used);
+        }
+        Ok(Some(connection))
+    }
+
+    /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended, and
+    /// the mark of that key.
+    async fn connection_for_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, RequestError> {
+        let keys = self.token_keys.get_or_derive(&self.directory).await?;
+        let access = jwt::verify_access_token(token, &keys.access_token_key);
+        if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
+            // Whoever holds one that has ended is not guessing.
+            return Err(RequestError::Unauthorized);
+        }
+        let Some(access) = access else { return Ok(None) };
+        let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
+        let connection = self.directory.connection(ConnectionId(id)).await?;
+        let connection = connection
+            .filter(|connection| jwt::key_fingerprints(connection).any(|mark| mark == access.key_fingerprint));
+        Ok(connection.map(|connection| (connection, access.key_fingerprint)))
+    }
+}

@@ -1,0 +1,13 @@
+//! Who calls: keys, access tokens and assertions, and the keys that Muster signs and encrypts with.
+
+mod authentication;
+mod authenticator;
+pub(crate) mod jwt;
+mod token_keys;
+
+pub use authentication::{ApiCredential, challenge, hash_key};
+pub(crate) use authentication::{bearer, bearer_scheme};
+pub(crate) use authenticator::Denial;
+pub use authenticator::{Authenticator, RateLimiter};
+pub use jwt::check_public_key;
+pub use token_keys::TokenKeys;

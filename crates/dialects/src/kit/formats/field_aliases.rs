@@ -1,0 +1,58 @@
+//! What dialects call the fields of a person, from their tables: for files whose columns are named as an API names them.
+
+use crate::USER_APIS;
+use crate::kit::{ObjectSchema, Property, ValueType};
+use directory::Field;
+
+/// Every name that a dialect has for a field of a person, whole (`name.givenName`) and by itself, each with its field. Names
+/// that dialects use for different fields come in the order of the dialects, the standard first.
+pub fn field_aliases() -> Vec<(String, Field)> {
+    let mut aliases = Vec::new();
+    let mut records: Vec<&'static ObjectSchema> = Vec::new();
+    for dialect in USER_APIS.iter().rev() {
+        let bodies = dialect.routes.iter().flat_map(|route| route.methods).filter_map(|method| method.spec.body);
+        for record in bodies.filter(|record| is_user_schema(record)) {
+            if !records.iter().any(|known| std::ptr::eq(*known, record)) {
+                records.push(record);
+                collect_aliases(record, "", &mut aliases);
+            }
+        }
+    }
+    aliases
+}
+
+/// Whether a body is a person, or has one in it.
+fn is_user_schema(record: &ObjectSchema) -> bool {
+    record.properties.iter().any(|member| {
+        matches!(member.field, Some(Field::Email | Field::Emails | Field::UserName))
+            || matches!(member.value_type, ValueType::Object(inner) if is_user_schema(inner))
+    })
+}
+
+fn collect_aliases(record: &'static ObjectSchema, prefix: &str, aliases: &mut Vec<(String, Field)>) {
+    for Property { name, field, value_type: kind, .. } in record.properties {
+        let qualified_name = if prefix.is_empty() { (*name).to_owned() } else { format!("{prefix}.{name}") };
+        if let Some(field) = field {
+            aliases.push((qualified_name.clone(), *field));
+            if !prefix.is_empty() {
+                aliases.push(((*name).to_owned(), *field));
+            }
+        }
+        if let ValueType::Object(inner) = kind {
+            collect_aliases(inner, &qualified_name, aliases);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_include_every_given_name() {
+        let aliases = field_aliases();
+        for name in ["FirstName", "firstname", "givenName", "name.givenName"] {
+            assert!(aliases.iter().any(|(known, field)| known.ends_with(name) && *field == Field::GivenName), "{name}");
+        }
+    }
+}

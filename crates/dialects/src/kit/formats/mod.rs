@@ -1,0 +1,20 @@
+//! Bodies: JSON, XML and forms as one tree, schemas of objects, and values as text.
+
+mod body;
+mod field_aliases;
+pub(crate) mod form;
+pub(crate) mod json;
+pub(crate) mod lenient_json;
+mod node;
+mod output_value;
+mod schema;
+pub(crate) mod timestamps;
+pub(crate) mod xml;
+
+pub(crate) use body::validate_members;
+pub use body::{ParsedBody, boolean_of, child_nodes, integer_of, pairs_of, text_of};
+pub use field_aliases::field_aliases;
+pub use node::{Duplicates, Node, Object};
+pub use output_value::OutputValue;
+pub use schema::{Direction, FILE, ObjectSchema, Property, ValueType};
+pub use timestamps::{parse_timestamp as parse_time, rfc3339};

@@ -1,0 +1,267 @@
+//! XML in and out over quick-xml's events: local names only, any order, no DTD, no entities but the five.
+//!
+//! Attributes are looked at for `nil` alone, and never checked for repeats, so their number costs nothing.
+
+use crate::kit::{Node, Object, OutputValue};
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+/// How deep a body may nest.
+const MAX_DEPTH: usize = 32;
+/// How many elements a body may have.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// A document: the local name of its root, and what is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) root: String,
+    pub(crate) node: Node,
+}
+
+/// An element that is still open.
+struct OpenElement {
+    name: String,
+    is_nil: bool,
+    text: String,
+    members: Vec<(String, Node)>,
+}
+
+impl OpenElement {
+    fn new(start: &BytesStart<'_>) -> Self {
+        let name = start.local_name().as_ref().to_owned();
+        Self { name, is_nil: is_nil(start), text: String::new(), members: Vec::new() }
+    }
+
+    fn into_node(self) -> Node {
+        if self.is_nil {
+            Node::Null
+        } else if self.members.is_empty() {
+            Node::Text(self.text)
+        } else {
+            Node::Object(Object { members: self.members })
+        }
+    }
+}
+
+fn is_nil(start: &BytesStart<'_>) -> bool {
+    start.attributes().with_checks(false).flatten().any(|attribute| {
+        attribute.key.local_name().as_ref() == "nil" && matches!(attribute.value.as_ref(), "true" | "1")
+    })
+}
+
+/// Reads a body.
+pub(crate) fn parse(text: &str) -> Result<Document, String> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut open_elements, mut document): (Vec<OpenElement>, Option<Document>) = (Vec::new(), None);
+    let mut elements = 0;
+    let mut is_first = true;
+    loop {
+        let was_first = std::mem::replace(&mut is_first, false);
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Event::Start(start) => {
+                elements += 1;
+                if document.is_some() {
+                    return Err("a second root".into());
+                }
+                if open_elements.len() >= MAX_DEPTH || elements > MAX_ELEMENTS {
+                    return Err("nested too deeply or too many elements".into());
+                }
+                open_elements.push(OpenElement::new(&start));
+            }
+            Event::End(_) => {
+                let Some(closed) = open_elements.pop() else { return Err("an end without a start".into()) };
+                let name = closed.name.clone();
+                match open_elements.last_mut() {
+                    Some(parent) => parent.members.push((name, closed.into_node())),
+                    None => document = Some(Document { root: name, node: closed.into_node() }),
+                }
+            }
+            Event::Text(text) => {
+                let text = text.xml10_content();
+                if text.contains("]]>") {
+                    return Err("the end of a CDATA section that was not begun".into());
+                }
+                append_text(&mut open_elements, &text)?;
+            }
+            Event::CData(text) => append_text(&mut open_elements, &text.xml10_content())?,
+            Event::GeneralRef(reference) => {
+                let c = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
+                    Some(c) => c,
+                    None => match reference.as_ref() {
+                        "amp" => '&',
+                        "lt" => '<',
+                        "gt" => '>',
+                        "quot" => '"',
+                        "apos" => '\'',
+                        _ => return Err("an entity other than the five of XML".into()),
+                    },
+                };
+                append_text(&mut open_elements, c.encode_utf8(&mut [0; 4]))?;
+            }
+            Event::DocType(_) => return Err("a document type declaration".into()),
+            Event::Decl(_) if !was_first => return Err("a declaration that is not at the start".into()),
+            Event::Decl(declaration) => {
+                if let Some(encoding) = declaration.encoding() {
+                    let encoding = encoding.map_err(|error| error.to_string())?;
+                    if !encoding.eq_ignore_ascii_case("utf-8") && !encoding.eq_ignore_ascii_case("us-ascii") {
+                        return Err("an encoding other than UTF-8".into());
+                    }
+                }
+            }
+            Event::Comment(_) | Event::PI(_) | Event::Empty(_) => {}
+            Event::Eof => break,
+        }
+    }
+    if !open_elements.is_empty() {
+        return Err("the end inside an element".into());
+    }
+    document.ok_or_else(|| "no element".into())
+}
+
+fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), String> {
+    // XML 1.0 section 2.2, by character reference as well as in the open.
+    let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
+    if text.contains(is_foreign) {
+        return Err("a character that XML does not have".into());
+    }
+    match open.last_mut() {
+        Some(element) => element.text.push_str(text),
+        None if text.trim().is_empty() => {}
+        None => return Err("text outside the root".into()),
+    }
+    Ok(())
+}
+
+/// What stands around an answer's root.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WriteOptions {
+    /// The declaration, or nothing.
+    pub(crate) declaration: &'static str,
+    /// Attributes of the root, with a blank in front of each.
+    pub(crate) root_attributes: &'static str,
+}
+
+/// Writes an answer with the members of an object in their order.
+pub(crate) fn write(frame: WriteOptions, root: &str, out: &OutputValue) -> String {
+    let mut text = String::with_capacity(256);
+    text.push_str(frame.declaration);
+    write_element(&mut text, root, frame.root_attributes, out);
+    text
+}
+
+fn write_element(text: &mut String, name: &str, attributes: &str, out: &OutputValue) {
+    if let OutputValue::Repeated(entries) = out {
+        for entry in entries {
+            write_element(text, name, attributes, entry);
+        }
+        return;
+    }
+    if let OutputValue::Link(url) = out {
+        text.push_str("<atom:link rel=\"self\" href=\"");
+        escape(text, &url.replace('"', "%22"));
+        text.push_str("\"/>");
+        return;
+    }
+    text.push('<');
+    text.push_str(name);
+    text.push_str(attributes);
+    if let OutputValue::Null = out {
+        text.push_str(" i:nil=\"true\" />");
+        return;
+    }
+    let opened = text.len();
+    text.push('>');
+    let content = text.len();
+    match out {
+        OutputValue::Null | OutputValue::Repeated(_) | OutputValue::Link(_) => {}
+        OutputValue::Text(value) => escape(text, value),
+        OutputValue::Integer(value) => text.push_str(&value.to_string()),
+        OutputValue::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        OutputValue::List(item, entries) => {
+            for entry in entries {
+                write_element(text, item, "", entry);
+            }
+        }
+        OutputValue::Object(members) => {
+            for (name, value) in members {
+                write_element(text, name, "", value);
+            }
+        }
+    }
+    if text.len() == content {
+        text.truncate(opened);
+        text.push_str("/>");
+    } else {
+        text.push_str("</");
+        text.push_str(name);
+        text.push('>');
+    }
+}
+
+fn escape(text: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            // A reader would turn a bare one into a line feed (XML 1.0 section 2.11).
+            '\r' => text.push_str("&#13;"),
+            // What XML cannot carry never gets past the core; a reader must not fail over it either way.
+            c if c < ' ' && c != '\t' && c != '\n' => text.push('\u{FFFD}'),
+            c => text.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(node: &Node, name: &str) -> String {
+        match node.as_object().and_then(|o| o.get(name, crate::kit::Duplicates::FirstWins)) {
+            Some(Node::Text(text)) => text.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_any_prefix_any_order_entities_and_cdata() {
+        let body = "<?xml version=\"1.0\" encoding=\"utf-8\"?><!-- c --><x:User xmlns:x=\"urn:x\">
+            <x:b>a &amp; &#x41;<![CDATA[<b>]]></x:b><G><Id>1</Id><Id>2</Id></G><n i:nil=\"true\"/><e/></x:User>";
+        let document = parse(body).unwrap();
+        assert_eq!(document.root, "User");
+        assert_eq!(text(&document.node, "b"), "a & A<b>");
+        assert_eq!(text(&document.node, "e"), "");
+        let groups = document.node.as_object().unwrap().get("G", crate::kit::Duplicates::FirstWins).unwrap();
+        assert_eq!(groups.entries("Id").len(), 2);
+        assert_eq!(document.node.as_object().unwrap().members[2].1, Node::Null);
+    }
+
+    #[test]
+    fn rejects_hostile_documents() {
+        let bombs = [
+            "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>".to_owned(),
+            "<a>&x;</a>".into(),
+            "<a/><b/>".into(),
+            "<a/>junk".into(),
+            "junk<a/>".into(),
+            "<a><b></a>".into(),
+            "<a>".into(),
+            String::new(),
+            "<?xml version=\"1.0\" encoding=\"utf-16\"?><a/>".into(),
+            "<a/><?xml version=\"1.0\"?>".into(),
+            "<a>]]></a>".into(),
+            "<a>\u{1}</a>".into(),
+            "<a>&#1;</a>".into(),
+            "<a>".repeat(200_000),
+            format!("<a>{}</a>", "<b/>".repeat(150_000)),
+        ];
+        for bomb in bombs {
+            assert!(parse(&bomb).is_err(), "{}", &bomb[..bomb.len().min(60)]);
+        }
+        let many = format!("<a {}/>", "b=\"\" ".repeat(50_000));
+        assert!(parse(&many).is_ok());
+    }
+}

@@ -1,0 +1,12 @@
+//! One request and its response, without a socket.
+
+mod error;
+pub(crate) mod media_types;
+mod query;
+mod request;
+mod response_body;
+
+pub use error::{DialectError, MemberError, RequestError};
+pub use query::Query;
+pub use request::{BodyError, DialectRequest, DialectResponse};
+pub use response_body::{Chunk, ChunkSource, IncompleteBody, ResponseBody};

@@ -1,0 +1,147 @@
+//! Limits on the work that one connection and one tenant may have in progress, so that one tenant cannot use up the server.
+
+use crate::kit::RequestError;
+use directory::{Caller, ConnectionId, TenantNumber};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How much may be in progress at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct ConcurrencyLimits {
+    /// Requests of a connection.
+    pub per_connection: usize,
+    /// Requests of a tenant.
+    pub per_tenant: usize,
+    /// Exports and downloads of rejected rows of a tenant.
+    pub exports: usize,
+    /// Import files of a tenant that are being uploaded.
+    pub uploads: usize,
+    /// Responses of a tenant larger than [`LARGE_RESPONSE`] that the client has not read yet.
+    pub large_responses: usize,
+}
+
+impl Default for ConcurrencyLimits {
+    fn default() -> Self {
+        Self { per_connection: 256, per_tenant: 512, exports: 4, uploads: 2, large_responses: 8 }
+    }
+}
+
+/// Responses larger than this are counted, in bytes.
+pub const LARGE_RESPONSE: usize = 1024 * 1024;
+/// `Retry-After` of a rejected request, in seconds.
+const RETRY_AFTER: u32 = 1;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Resource {
+    Connection(ConnectionId),
+    Tenant(TenantNumber),
+    Exports(TenantNumber),
+    Uploads(TenantNumber),
+    LargeResponses(TenantNumber),
+}
+
+type Counts = Arc<Mutex<HashMap<Resource, usize>>>;
+
+/// Counts work in progress.
+#[derive(Default)]
+pub struct ConcurrencyLimiter {
+    limits: ConcurrencyLimits,
+    counts: Counts,
+}
+
+/// Counts as work in progress until it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    resource: Resource,
+    counts: Counts,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock();
+        if let Some(count) = counts.get_mut(&self.resource) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.resource);
+            }
+        }
+    }
+}
+
+impl ConcurrencyLimiter {
+    /// Enforces these limits.
+    pub fn new(limits: ConcurrencyLimits) -> Self {
+        Self { limits, counts: Arc::default() }
+    }
+
+    /// Permits for a request of a caller.
+    pub(crate) fn request_permits(&self, caller: &Caller) -> Result<Vec<Permit>, RequestError> {
+        let mut permits = vec![self.acquire(Resource::Tenant(caller.tenant), self.limits.per_tenant)?];
+        if let Some(connection) = caller.connection {
+            permits.push(self.acquire(Resource::Connection(connection), self.limits.per_connection)?);
+        }
+        Ok(permits)
+    }
+
+    /// A permit for an export.
+    pub(crate) fn export_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
+        self.acquire(Resource::Exports(tenant), self.limits.exports)
+    }
+
+    /// A permit for an upload.
+    pub(crate) fn upload_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
+        self.acquire(Resource::Uploads(tenant), self.limits.uploads)
+    }
+
+    /// A permit for a large response.
+    pub(crate) fn large_response_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
+        self.acquire(Resource::LargeResponses(tenant), self.limits.large_responses)
+    }
+
+    fn acquire(&self, resource: Resource, limit: usize) -> Result<Permit, RequestError> {
+        let mut counts = self.counts.lock();
+        let count = counts.entry(resource).or_default();
+        if *count >= limit {
+            return Err(RequestError::TooManyConcurrentRequests { retry_after: RETRY_AFTER });
+        }
+        *count += 1;
+        Ok(Permit { resource, counts: Arc::clone(&self.counts) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_limited_and_released() {
+        let limiter = ConcurrencyLimiter::new(ConcurrencyLimits {
+            per_connection: 2,
+            per_tenant: 3,
+            exports: 1,
+            uploads: 1,
+            large_responses: 1,
+        });
+        let caller = |tenant, connection: u128| Caller {
+            connection: Some(ConnectionId(uuid::Uuid::from_u128(connection))),
+            ..Caller::operator(TenantNumber(tenant))
+        };
+        let full = RequestError::TooManyConcurrentRequests { retry_after: RETRY_AFTER };
+        let held: Vec<_> = (0..2).map(|_| limiter.request_permits(&caller(1, 1)).unwrap()).collect();
+        assert_eq!(limiter.request_permits(&caller(1, 1)).unwrap_err(), full, "the connection's limit");
+        let other = limiter.request_permits(&caller(1, 2)).unwrap();
+        assert_eq!(limiter.request_permits(&caller(1, 3)).unwrap_err(), full, "the tenant's limit");
+        let elsewhere = limiter.request_permits(&caller(2, 4)).unwrap();
+        drop(held);
+        assert!(limiter.request_permits(&caller(1, 1)).is_ok());
+        let export = limiter.export_permit(TenantNumber(1)).unwrap();
+        assert_eq!(limiter.export_permit(TenantNumber(1)).unwrap_err(), full);
+        assert!(
+            limiter.export_permit(TenantNumber(2)).is_ok() && limiter.large_response_permit(TenantNumber(1)).is_ok()
+        );
+        drop((other, elsewhere, export));
+        assert!(limiter.counts.lock().is_empty());
+    }
+}

@@ -1,0 +1,312 @@
+//! Answers a request for a dialect: whether its key opens the route, and what comes back.
+//!
+//! The order of checks is: method, key, body, handler. Without a valid key, the body is not read, unless the key may be in
+//! it. Every rejection is written in the dialect's own format.
+
+use crate::Dialect;
+use crate::kit::{
+    ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, Handler, LARGE_RESPONSE, Query,
+    RequestError, RequiredAccess, Route, RouteMatch, challenge,
+};
+use bytes::Bytes;
+use directory::TenantNumber;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+/// An answer, and what the log and the figures may know of how it came about.
+#[derive(Debug)]
+pub struct HandledRequest {
+    /// The answer.
+    pub response: DialectResponse,
+    /// The dialect it was said in.
+    pub dialect: &'static str,
+    /// The path of the route, as in the table.
+    pub route: &'static str,
+    /// The connection it came over.
+    pub connection: Option<String>,
+    /// The tenant it was for.
+    pub tenant: Option<u32>,
+    /// Why it was rejected, as a word.
+    pub reason: Option<&'static str>,
+    /// Which rules were broken, without any value.
+    pub broken_rules: Option<String>,
+    /// How many members were ignored.
+    pub ignored_members: usize,
+    /// What went wrong, for the log.
+    pub detail: Option<String>,
+}
+
+/// A request whose headers were checked and whose body was not read yet.
+pub struct PendingRequest {
+    request: DialectRequest,
+    dialect: &'static Dialect,
+    /// The route's path, for log and metrics.
+    route_path: &'static str,
+    /// What comes next, or why the request is rejected.
+    next: Result<Next, RequestError>,
+}
+
+/// What follows the check of the head.
+enum Next {
+    /// Method and key are valid.
+    Handle(Handler),
+    /// Method or key may be in the body.
+    CheckBody(&'static Route),
+}
+
+/// Checks what the head of a request says: route, method, and key, if it is in the headers or the query.
+pub async fn receive_head(
+    state: &AppState,
+    parts: &Parts,
+    route_match: RouteMatch,
+    has_body: bool,
+    address: IpAddr,
+    request_id: &str,
+) -> PendingRequest {
+    let dialect = route_match.dialect;
+    let is_checked = !(has_body && dialect.has_credential_in_body);
+    let path = route_match.matched.as_ref().map_or("none", |matched| matched.route.path);
+    let mut request = new_request(state, parts, Bytes::new(), request_id);
+    request.client_ip = Some(address);
+    let next = check_head(state, &mut request, route_match, is_checked).await;
+    PendingRequest { request, dialect, route_path: path, next }
+}
+
+impl PendingRequest {
+    /// Whether the body is needed: not for a request that is rejected already.
+    pub fn needs_body(&self) -> bool {
+        self.next.is_ok()
+    }
+
+    /// The tenant of its key, if the key was not in the body.
+    pub fn tenant(&self) -> Option<TenantNumber> {
+        self.request.caller.as_ref().map(|caller| caller.tenant)
+    }
+
+    /// Handles the request.
+    pub async fn handle(self, state: &AppState, body: Result<Bytes, BodyError>) -> HandledRequest {
+        let Self { request: mut call, dialect, route_path: path, next } = self;
+        let result = match next {
+            Err(error) => Err(error),
+            Ok(next) => run_handler(state, dialect, &mut call, next, body).await,
+        };
+        let result = result.and_then(|response| limit_large_response(state, &mut call, response));
+        let error = result.as_ref().err();
+        let detail = error.and_then(|error| error.log_detail().map(str::to_owned));
+        let broken_rules = error.and_then(RequestError::broken_rules);
+        let denial = call.denial.map(Denial::as_str);
+        let reason = error.map(|error| denial.unwrap_or(error.label()));
+        let tenant = call.caller.as_ref().map(|caller| caller.tenant).or(call.denied_tenant);
+        let tenant = tenant.map(|tenant| tenant.0);
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => error_response(dialect, &error, &call),
+        };
+        if let Ok(value) = HeaderValue::from_str(&call.request_id) {
+            response.headers_mut().insert("x-request-id", value);
+        }
+        let unknown = call.ignored_members.load(Ordering::Relaxed);
+        let connection = call.caller.map(|caller| caller.actor);
+        let dialect = dialect.name;
+        HandledRequest {
+            response,
+            dialect,
+            route: path,
+            connection,
+            tenant,
+            reason,
+            broken_rules,
+            ignored_members: unknown,
+            detail,
+        }
+    }
+}
+
+/// The dialect's answer to a request that the server itself gives up (a timeout, a panic).
+pub fn aborted_response(
+    state: &AppState,
+    dialect: &Dialect,
+    parts: &Parts,
+    request_id: &str,
+    error: &RequestError,
+) -> DialectResponse {
+    error_response(dialect, error, &new_request(state, parts, Bytes::new(), request_id))
+}
+
+fn error_response(dialect: &Dialect, error: &RequestError, request: &DialectRequest) -> DialectResponse {
+    let mut response = (dialect.error_response)(error, request);
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(value) = response.headers_mut().get_mut(header::WWW_AUTHENTICATE).filter(|value| *value == "Bearer") {
+        *value = challenge(&request.headers);
+    }
+    if matches!(error, RequestError::UnsupportedMediaType(_)) && request.headers.contains_key(header::CONTENT_ENCODING)
+    {
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        // Also where an API has no 415 of its own.
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    }
+    if let RequestError::MethodNotAllowed(allowed) = error
+        && let Ok(value) = HeaderValue::from_str(&allowed.join(", "))
+    {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+fn new_request(state: &AppState, parts: &Parts, body: Bytes, request_id: &str) -> DialectRequest {
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or("localhost");
+    let scheme = if state.is_tls { "https" } else { "http" };
+    DialectRequest {
+        query: Query::parse(parts.uri.query().unwrap_or_default()),
+        headers: parts.headers.clone(),
+        body,
+        request_id: request_id.to_owned(),
+        origin: state.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}")),
+        ..DialectRequest::new(parts.method.as_str().to_owned(), parts.uri.path().to_owned())
+    }
+}
+
+/// A large or streamed response counts as work in progress until the client has read it.
+fn limit_large_response(
+    state: &AppState,
+    request: &mut DialectRequest,
+    response: DialectResponse,
+) -> Result<DialectResponse, RequestError> {
+    let mut permits = std::mem::take(&mut request.permits);
+    let (Some(caller), size) = (&request.caller, response.body().as_full().map(Bytes::len)) else {
+        return Ok(response);
+    };
+    if size.is_some_and(|size| size <= LARGE_RESPONSE) {
+        return Ok(response);
+    }
+    if size.is_some() {
+        match state.concurrency.large_response_permit(caller.tenant) {
+            Ok(permit) => permits.push(permit),
+            // The change is committed, so its response is sent.
+            Err(_) if request.access == RequiredAccess::Write => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(response.map(|content| content.with_permits(permits)))
+}
+
+/// Checks what the head says. Where method and key may be in the body, only an invalid key in the head is rejected here.
+async fn check_head(
+    state: &AppState,
+    request: &mut DialectRequest,
+    route_match: RouteMatch,
+    is_checked: bool,
+) -> Result<Next, RequestError> {
+    let dialect = route_match.dialect;
+    let Some(matched) = route_match.matched else { return Err(RequestError::NoRoute) };
+    request.path_params = matched.path_params;
+    request.context = matched.context;
+    request.format_suffix = matched.format_suffix;
+    if is_checked {
+        return authorize(state, dialect, request, matched.route).await.map(Next::Handle);
+    }
+    // Known already unless the body says something else.
+    drop(resolve_method(dialect, request, matched.route));
+    let credential = (dialect.credential)(request).ok().flatten();
+    let needs_key = matched.route.methods.iter().any(|verb| verb.access != RequiredAccess::Public);
+    if credential.is_some() && needs_key {
+        authenticate(state, dialect, request, credential, false).await?;
+    }
+    Ok(Next::CheckBody(matched.route))
+}
+
+/// Finds the verb of a request, and whether the client accepts what the dialect writes.
+fn resolve_method(
+    dialect: &Dialect,
+    request: &mut DialectRequest,
+    route: &'static Route,
+) -> Result<Handler, RequestError> {
+    if let Some(method) = (dialect.method_override)(request) {
+        request.method = method;
+    }
+    // The server leaves the body of an answer to HEAD out (RFC 9110 section 9.3.2).
+    let wanted = if request.method == "HEAD" { "GET" } else { &request.method };
+    let method = route.methods.iter().find(|method| method.name == wanted);
+    let method = method.ok_or_else(|| RequestError::MethodNotAllowed(allowed_methods(route)))?;
+    (request.route_path, request.access) = (route.path, method.access);
+    (dialect.check_acceptable)(request)?;
+    Ok(method.handler)
+}
+
+/// Checks method, format and key.
+async fn authorize(
+    state: &AppState,
+    dialect: &Dialect,
+    request: &mut DialectRequest,
+    route: &'static Route,
+) -> Result<Handler, RequestError> {
+    let handler = resolve_method(dialect, request, route)?;
+    if request.access != RequiredAccess::Public {
+        let credential = (dialect.credential)(request)?;
+        authenticate(state, dialect, request, credential, request.access == RequiredAccess::Write).await?;
+    }
+    Ok(handler)
+}
+
+async fn authenticate(
+    state: &AppState,
+    dialect: &Dialect,
+    request: &mut DialectRequest,
+    credential: Option<ApiCredential>,
+    needs_write: bool,
+) -> Result<(), RequestError> {
+    let address = request.client_ip.ok_or(RequestError::Unauthorized)?;
+    match state.authenticate(credential, address, dialect, needs_write).await {
+        Ok(mut caller) => {
+            caller.request_id.clone_from(&request.request_id);
+            // A request with a key in the body is checked twice.
+            request.permits.clear();
+            let permits = state.concurrency.request_permits(&caller);
+            request.caller = Some(caller);
+            request.permits = permits?;
+            Ok(())
+        }
+        Err(rejected) => {
+            (request.denial, request.denied_tenant) = (rejected.denial, rejected.tenant);
+            Err(rejected.error)
+        }
+    }
+}
+
+async fn run_handler(
+    state: &AppState,
+    dialect: &Dialect,
+    request: &mut DialectRequest,
+    next: Next,
+    body: Result<Bytes, BodyError>,
+) -> Result<DialectResponse, RequestError> {
+    request.body = body.map_err(|error| match error {
+        BodyError::TooLarge(limit) => RequestError::BodyTooLarge(limit),
+        BodyError::Incomplete => RequestError::BodyIncomplete,
+        BodyError::UnsupportedEncoding(name) => RequestError::UnsupportedMediaType(Some(name)),
+        BodyError::Undecodable(text) => RequestError::Unparsable(text),
+    })?;
+    let handler = match next {
+        Next::Handle(handler) => handler,
+        Next::CheckBody(route) => {
+            request.parsed_body = OnceLock::new();
+            request.caller = None;
+            authorize(state, dialect, request, route).await?
+        }
+    };
+    handler(state, request).await
+}
+
+fn allowed_methods(route: &Route) -> Vec<&'static str> {
+    let mut methods: Vec<&str> = route.methods.iter().map(|verb| verb.name).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods
+}

@@ -1,0 +1,18 @@
+//! From a path to a handler: routes, limits on concurrent work, and what handlers may use.
+
+mod concurrency;
+pub(crate) mod dispatch;
+mod operation;
+mod page_positions;
+mod route;
+pub mod transfers;
+
+pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
+pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
+pub use operation::{MethodSpec, RequiredAccess, SuccessResponse};
+pub(crate) use page_positions::ListKey;
+pub use page_positions::PagePositions;
+pub use route::{
+    AppState, Handler, MatchedRoute, Route, RouteMatch, RouteMethod, RoutePath, RouteTable, claiming_dialect,
+    route_paths,
+};

@@ -1,0 +1,141 @@
+//! What the rows of an import share, and the outcome of one row.
+
+use crate::column::RecordKind;
+use crate::formats::Row;
+use crate::import::Scan;
+use crate::import::execution::resume_state::ResumeState;
+use crate::import::execution::unknown_roles;
+use crate::import::options::ImportOptions;
+use crate::import::report::RowOutcome;
+use crate::reference_resolver::ItemNames;
+use backon::{ConstantBuilder, Retryable};
+use directory::{Caller, Command, Directory, DirectoryError, Field, Item, Receipt, User, UserId, UserKey};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
+const MAX_CONFLICT_RETRIES: u32 = 20;
+
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// People by number.
+#[derive(Default)]
+pub(crate) struct UserNumbers(Vec<u64>);
+
+impl UserNumbers {
+    pub(crate) fn insert(&mut self, number: u32) {
+        let word = number as usize / 64;
+        if word >= self.0.len() {
+            self.0.resize((word + 1).next_power_of_two(), 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.0.get(number as usize / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+}
+
+/// What all rows share.
+pub(crate) struct ImportContext<'a> {
+    pub(crate) directory: &'a Arc<Directory>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) options: &'a ImportOptions,
+    pub(crate) scan: &'a Scan,
+    /// What things are called, to say in what somebody would change; previews only.
+    pub(crate) names: ItemNames,
+    /// What happened after the import started, if it was interrupted.
+    pub(crate) resume_state: Option<ResumeState>,
+    /// Whether the file's roles are those of another system.
+    pub(crate) ignore_roles: bool,
+}
+
+impl<'a> ImportContext<'a> {
+    pub(crate) async fn new(
+        directory: &'a Arc<Directory>,
+        caller: &'a Caller,
+        options: &'a ImportOptions,
+        scan: &'a Scan,
+    ) -> Result<Self, DirectoryError> {
+        let names = if options.dry_run { ItemNames::load(directory, caller).await? } else { ItemNames::default() };
+        let resumed = match options.first_started {
+            Some(first_started) => Some(ResumeState::load(directory, caller, first_started).await?),
+            None => None,
+        };
+        let ignores_roles = unknown_roles::all_roles_unknown(directory, caller, scan).await?;
+        Ok(Self { directory, caller, options, scan, names, resume_state: resumed, ignore_roles: ignores_roles })
+    }
+
+    /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
+    pub(crate) fn unchanged_user(&self, user: &User) -> RowOutcome {
+        unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_user(user)))
+    }
+
+    /// The manager of a user whose row an interrupted import has executed: managers are set when all rows are done.
+    pub(crate) fn pending_manager(&self, user_row: &crate::user_row::UserRow, user: &User) -> Option<String> {
+        let is_executed = self.resume_state.as_ref().is_some_and(|resumed| resumed.has_executed(user));
+        user_row.manager.clone().filter(|_| is_executed && user.text(Field::Manager).is_none())
+    }
+
+    /// The same for an item.
+    pub(crate) fn unchanged_item(&self, item: &Item) -> RowOutcome {
+        unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_item(item)))
+    }
+}
+
+fn unchanged(created_by_import: bool) -> RowOutcome {
+    if created_by_import { RowOutcome::Created } else { RowOutcome::Unchanged }
+}
+
+/// What came of a row, or why nothing more can.
+pub(crate) struct RowResult {
+    pub(crate) kind: RecordKind,
+    pub(crate) row: Row,
+    pub(crate) outcome: Result<RowOutcome, DirectoryError>,
+    /// The user it is about.
+    pub(crate) user: Option<(u32, UserId)>,
+    /// They came without the password they had.
+    pub(crate) password_dropped: bool,
+    /// The file says that they are deleted.
+    pub(crate) is_deleted: bool,
+    /// The manager whom the row names and who does not exist yet.
+    pub(crate) deferred_manager: Option<String>,
+}
+
+impl RowResult {
+    pub(crate) fn new(kind: RecordKind, row: Row, outcome: Result<RowOutcome, DirectoryError>) -> Self {
+        Self { kind, row, outcome, user: None, password_dropped: false, is_deleted: false, deferred_manager: None }
+    }
+}
+
+/// Runs a command, again and again where others are in the way or too much is waiting.
+pub(crate) async fn run_with_retry(
+    directory: &Directory,
+    caller: &Caller,
+    command: Command,
+) -> Result<Receipt, DirectoryError> {
+    let mut conflicts = 0;
+    let is_retryable = |refusal: &DirectoryError| match refusal {
+        // Hashing is slow, so a full queue is expected here and is no reason to give up.
+        DirectoryError::Busy { .. } => true,
+        DirectoryError::Conflict => {
+            conflicts += 1;
+            conflicts <= MAX_CONFLICT_RETRIES
+        }
+        _ => false,
+    };
+    let delays = ConstantBuilder::new().with_delay(RETRY_DELAY).without_max_times();
+    (|| directory.run(caller, command.clone())).retry(delays).when(is_retryable).await
+}
+
+/// Somebody by what they are known by, if they are there.
+pub(crate) async fn find_user(
+    job: &ImportContext<'_>,
+    key: UserKey,
+) -> Result<Option<directory::User>, DirectoryError> {
+    match job.directory.user(job.caller, key).await {
+        Ok(user) => Ok(Some(user)),
+        Err(DirectoryError::NoSuchUser) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}

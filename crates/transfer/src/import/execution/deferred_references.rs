@@ -1,0 +1,236 @@
+//! References of rows to users: members of groups and managers. A row may refer to one that comes later, so these are looked up
+//! when all rows are imported. A reference that leads nowhere is reported, and written beside the rejected rows.
+
+use crate::column::{ColumnKind, RecordKind};
+use crate::formats::Row;
+use crate::import::Scan;
+use crate::import::execution::context::{ImportContext, run_with_retry};
+use crate::import::execution::item_import;
+use crate::import::execution::rejected_rows::RejectedRows;
+use crate::import::options::ImportError;
+use crate::import::report::{ImportReport, RowOutcome};
+use crate::import::scan::RowSubject;
+use crate::import::scan::row_stream::stream_rows;
+use crate::reference_resolver::find_user;
+use directory::{
+    Command, DirectoryError, Field, FieldUpdate, GroupEdit, Item, ItemKey, ItemKind, MemberEdit, Preview, UserEdit,
+    UserId, UserKey,
+};
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Members that join with one command.
+const MEMBERS_PER_COMMAND: usize = 1_000;
+
+/// A user whose manager did not exist when the row was imported.
+pub(crate) struct DeferredManager {
+    pub(crate) row: Row,
+    /// The user; none in a preview, if the row would create one.
+    pub(crate) user: Option<UserId>,
+    /// The manager as the row calls them.
+    pub(crate) manager: String,
+    /// Whether the row changed nothing else, so that it is not counted yet.
+    pub(crate) is_unchanged: bool,
+}
+
+impl ImportContext<'_> {
+    /// The user whom a row refers to.
+    async fn resolve_user(&self, text: &str) -> Result<UserReference, DirectoryError> {
+        for key in self.scan.user_reference_keys(text) {
+            if let Some(user) = find_user(self.directory, self.caller, &key).await? {
+                return Ok(UserReference::Existing(user));
+            }
+            // Nobody is created by a preview.
+            if self.options.dry_run && self.scan.has_user(&key) {
+                return Ok(UserReference::Planned);
+            }
+        }
+        Ok(UserReference::Missing)
+    }
+}
+
+enum UserReference {
+    Existing(UserId),
+    /// A preview would create them.
+    Planned,
+    Missing,
+}
+
+fn stopped_at(row: u64) -> impl FnOnce(DirectoryError) -> ImportError {
+    move |refusal| ImportError::Stopped { row, refusal }
+}
+
+/// Sets the managers of users whose rows came first.
+pub(crate) async fn set_managers(
+    job: &ImportContext<'_>,
+    deferred: Vec<DeferredManager>,
+    report: &mut ImportReport,
+    rejected_rows: &mut RejectedRows<'_>,
+    on_progress: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<(), ImportError> {
+    for DeferredManager { row, user, manager, is_unchanged: is_left } in deferred {
+        if !on_progress(0) {
+            return Err(ImportError::Canceled);
+        }
+        let mut reference = job.resolve_user(&manager).await.map_err(stopped_at(row.number))?;
+        // Some systems write the manager's name. It counts if one user of the file has it.
+        if let (UserReference::Missing, Some(login)) = (&reference, job.scan.login_of_name(&manager)) {
+            reference = job.resolve_user(login).await.map_err(stopped_at(row.number))?;
+        }
+        let mut outcome = RowOutcome::Unchanged;
+        match (reference, user) {
+            (UserReference::Missing, _) => {
+                let reason = format!("manager '{manager}' not found");
+                rejected_rows.add_reference(&row, ColumnKind::Text(Field::Manager), &manager, &reason);
+                report.add_missing_reference(row.number, reason);
+            }
+            (UserReference::Existing(manager), Some(user)) => {
+                let mut edit = UserEdit::default();
+                edit.set_text(Field::Manager, FieldUpdate::Set(manager.to_string()));
+                let command = Command::UpdateUser { user: UserKey::Id(user), edit: Box::new(edit) };
+                if set_manager(job, command).await.map_err(stopped_at(row.number))? {
+                    outcome = RowOutcome::Changed(vec!["manager"]);
+                }
+            }
+            (UserReference::Planned, Some(_)) => outcome = RowOutcome::Changed(vec!["manager"]),
+            (UserReference::Existing(_) | UserReference::Planned, None) => {}
+        }
+        if is_left {
+            report.add_outcome(RecordKind::User, row.number, &outcome);
+        }
+    }
+    Ok(())
+}
+
+/// Whether it changes anything, or would.
+async fn set_manager(job: &ImportContext<'_>, command: Command) -> Result<bool, DirectoryError> {
+    let done = if job.options.dry_run {
+        job.directory.preview(job.caller, &command).await.map(|would| would != Preview::Unchanged)
+    } else {
+        run_with_retry(job.directory, job.caller, command).await.map(|receipt| !receipt.users.is_empty())
+    };
+    match done {
+        // Others deleted the user meanwhile.
+        Err(DirectoryError::NoSuchUser) => Ok(false),
+        done => done,
+    }
+}
+
+/// Adds members to the groups whose rows name them. Rows that were rejected are skipped.
+pub(crate) async fn add_members(
+    job: &ImportContext<'_>,
+    rejected_groups: &HashSet<u64>,
+    report: &mut ImportReport,
+    rejected_rows: &mut RejectedRows<'_>,
+    on_progress: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<(), ImportError> {
+    let mut rows = stream_rows(job.options);
+    while let Some(batch) = rows.recv().await {
+        for row in batch? {
+            let RowSubject::Kind(kind @ RecordKind::Item(ItemKind::Group)) = job.scan.subject(&row) else {
+                continue;
+            };
+            let cells = job.scan.cells(&row, kind, &mut |_, _, _| {});
+            let is_list = cells.iter().any(|(column, _)| column.kind == ColumnKind::Members);
+            // What is wrong with a row was said when it was read itself.
+            if rejected_groups.contains(&row.number) || !is_list {
+                continue;
+            }
+            let Ok(item_row) = crate::item_row::parse(&cells) else { continue };
+            if !on_progress(0) {
+                return Err(ImportError::Canceled);
+            }
+            let joined = join_group(job, &item_row).await.map_err(stopped_at(row.number))?;
+            for text in &joined.not_found {
+                let reason = format!("member '{text}' not found");
+                rejected_rows.add_reference(&row, ColumnKind::Members, text, &reason);
+                report.add_missing_reference(row.number, reason);
+            }
+            if joined.role_too_high > 0 {
+                let member_count = item_row.members.len();
+                report.add_note(format!(
+                    "row {}: {} of its {member_count} members have a role above the highest one of this connection",
+                    row.number, joined.role_too_high
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct JoinResult {
+    not_found: Vec<String>,
+    /// How many the caller may not add.
+    role_too_high: u64,
+}
+
+/// Adds the members that a row names.
+async fn join_group(
+    job: &ImportContext<'_>,
+    item_row: &crate::item_row::ItemRow,
+) -> Result<JoinResult, DirectoryError> {
+    let mut joined = JoinResult::default();
+    let group = item_import::match_item(job, ItemKind::Group, item_row).await?;
+    if group.is_none() && !job.options.dry_run {
+        return Ok(joined);
+    }
+    for chunk in item_row.members.chunks(MEMBERS_PER_COMMAND) {
+        let mut join = Vec::with_capacity(chunk.len());
+        for text in chunk {
+            match (job.resolve_user(text).await?, &group) {
+                (UserReference::Missing, _) => joined.not_found.push(text.clone()),
+                (UserReference::Existing(id), Some(group))
+                    if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_member_removed(group.id(), id)) => {}
+                (UserReference::Existing(id), _) => join.push(UserKey::Id(id)),
+                (UserReference::Planned, _) => {}
+            }
+        }
+        let Some(group) = group.as_ref().filter(|_| !job.options.dry_run) else { continue };
+        match send_members(job, group, join.clone()).await {
+            // One of them; the others join.
+            Err(DirectoryError::RoleTooHigh) => {
+                for user in join {
+                    match send_members(job, group, vec![user]).await {
+                        Err(DirectoryError::RoleTooHigh) => joined.role_too_high += 1,
+                        done => done?,
+                    }
+                }
+            }
+            done => done?,
+        }
+    }
+    Ok(joined)
+}
+
+async fn send_members(job: &ImportContext<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), DirectoryError> {
+    let members = Some(MemberEdit::Change { add: join, remove: Vec::new() });
+    let edit = GroupEdit { members, ..GroupEdit::default() };
+    let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };
+    run_with_retry(job.directory, job.caller, command).await.map(|_| ())
+}
+
+/// The cells of a row that identify its user or item, and its reference.
+pub(crate) fn identifying_row(scan: &Scan, row: Row) -> Row {
+    let is_kept = |(place, _): &(usize, Value)| {
+        scan.headers[*place].column.is_some_and(|column| {
+            column.is_identifier()
+                || matches!(
+                    column.kind,
+                    ColumnKind::RecordKind
+                        | ColumnKind::Name
+                        | ColumnKind::Dn
+                        | ColumnKind::ObjectClass
+                        // A name without its parts would be split anew.
+                        | ColumnKind::Text(Field::Manager | Field::GivenName | Field::FamilyName)
+                )
+        })
+    };
+    let cells = row.cells.into_iter().filter(is_kept).collect();
+    // Whether it is an entry or an object counts, and nothing more of its text.
+    let raw = match row.raw {
+        crate::formats::RawRow::Text(_) => crate::formats::RawRow::Text(String::new()),
+        _ => crate::formats::RawRow::SameAsCells,
+    };
+    Row { cells, raw, ..row }
+}

@@ -1,0 +1,395 @@
+//! Rows as commands: each is read, what it refers to is found, and a good many are under way at the same time. Rows of one
+//! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
+
+use crate::column::{ColumnKind, RecordKind, StateRule};
+use crate::formats::Row;
+use crate::ignored::{Ignored, IgnoredPart, IgnoredReason};
+use crate::import::Scan;
+use crate::import::execution::context::{ImportContext, RowResult, UserNumbers, find_user};
+use crate::import::execution::deferred_references::{self, DeferredManager, identifying_row};
+use crate::import::execution::in_flight::InFlightRows;
+use crate::import::execution::item_import;
+use crate::import::execution::parsed_row::{ParsedRow, RowContent, group_by_kind, parse_row};
+use crate::import::execution::rejected_rows::RejectedRows;
+use crate::import::execution::resume_state::ResumeState;
+use crate::import::execution::user_import;
+use crate::import::options::{ImportError, ImportOptions};
+use crate::import::report::{ImportReport, RowOutcome};
+use crate::import::scan::FileVersion;
+use crate::import::scan::keys::lookup_keys;
+use crate::import::scan::row_stream::stream_rows;
+use crate::messages::refusal_message_with;
+use crate::reference_resolver::ReferenceResolver;
+use directory::{Caller, Directory, DirectoryError, ItemKind, User, UserKey};
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// People who are looked for at the same time.
+const MAX_CONCURRENT_LOOKUPS: usize = 64;
+
+/// The users that rows are about.
+#[derive(Default)]
+pub(crate) struct PresentUsers {
+    pub(crate) users: UserNumbers,
+    /// Rejected rows that name no user who exists.
+    pub(crate) unmatched_rows: u64,
+}
+
+/// Imports all rows.
+pub(crate) async fn import_rows(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    options: &ImportOptions,
+    scan: &Scan,
+    on_progress: &mut (dyn FnMut(u64) -> bool + Send),
+) -> Result<(ImportReport, PresentUsers), ImportError> {
+    let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
+    let job = ImportContext::new(directory, caller, options, scan).await.map_err(stopped)?;
+    let mut references = ReferenceResolver::new(directory, caller, options.dry_run);
+    let mut collector = ResultCollector {
+        scan,
+        report: ImportReport { ignored: scan.ignored.clone(), ..ImportReport::default() },
+        users: UserNumbers::default(),
+        deferred_managers: Vec::new(),
+        deleted_users: 0,
+        rejected_rows: RejectedRows::new(options, scan),
+        rejected_item_rows: HashSet::new(),
+        rejected_user_keys: Vec::new(),
+        dropped_passwords: 0,
+        options,
+        on_progress,
+    };
+    let (mut duplicate_keys, now) = (scan.duplicate_keys.clone(), directory.now());
+    let (mut imported_users, mut in_flight) = (UserNumbers::default(), InFlightRows::default());
+    let (mut rows, mut last_kind) = (stream_rows(options), None);
+    let read = async {
+        while let Some(batch) = in_flight.run_alongside(rows.recv()).await {
+            let parsed = |row| parse_row(scan, &mut duplicate_keys, row, (now, job.ignore_roles));
+            let batch: Vec<ParsedRow> = batch?.into_iter().filter_map(parsed).collect();
+            for mut group in group_by_kind(batch) {
+                let kind = group.first().map(|parsed| parsed.kind);
+                // Rows of another kind may refer to those before them, and roles are known by the order they come in.
+                if last_kind.replace(kind) != Some(kind) || kind == Some(RecordKind::Item(ItemKind::Role)) {
+                    while let Some(done) = in_flight.next().await {
+                        collector.add_result(done)?;
+                    }
+                }
+                // Existing users and their groups are looked up in batches, since rows name the same ones.
+                in_flight.run_alongside(match_users(&job, &mut group)).await.map_err(stopped)?;
+                reject_duplicate_users(&mut imported_users, &mut group);
+                skip_executed_rows(&job, &mut group);
+                in_flight.run_alongside(prefetch_references(&job, &mut references, &group)).await.map_err(stopped)?;
+                for parsed in group {
+                    while in_flight.is_full() {
+                        if let Some(done) = in_flight.next().await {
+                            collector.add_result(done)?;
+                        }
+                    }
+                    let task = Box::pin(in_flight.run_alongside(start_row(&job, &mut references, parsed))).await;
+                    in_flight.rows.push_back(task);
+                }
+            }
+        }
+        while let Some(done) = in_flight.next().await {
+            collector.add_result(done)?;
+        }
+        Ok(())
+    };
+    let read: Result<(), ImportError> = Box::pin(read).await;
+    if read.is_err() {
+        // Rows that have begun are finished and counted: nothing goes on once an import has ended.
+        while let Some(done) = in_flight.next().await {
+            drop(collector.add_result(done));
+        }
+    }
+    read?;
+    collector.report.created_items = references.created.len() as u64;
+    collector.resolve_references(&job).await?;
+    collector.add_notes(&job);
+    let present = collector.present_users(&job).await?;
+    Ok((collector.report, present))
+}
+
+/// Where rows go when they are done.
+struct ResultCollector<'a> {
+    scan: &'a Scan,
+    options: &'a ImportOptions,
+    report: ImportReport,
+    users: UserNumbers,
+    rejected_rows: RejectedRows<'a>,
+    /// Rows of items that were refused.
+    rejected_item_rows: HashSet<u64>,
+    /// Users whose managers were not there yet.
+    deferred_managers: Vec<DeferredManager>,
+    /// Users who are deleted according to the file.
+    deleted_users: u64,
+    /// What identifies the users of rejected rows, if missing users are deactivated.
+    rejected_user_keys: Vec<Vec<UserKey>>,
+    dropped_passwords: u64,
+    on_progress: &'a mut (dyn FnMut(u64) -> bool + Send),
+}
+
+impl ResultCollector<'_> {
+    /// Checks that all rows were imported, and looks up the users of rejected ones.
+    async fn present_users(&mut self, job: &ImportContext<'_>) -> Result<PresentUsers, ImportError> {
+        let (rows, scan) = (self.report.row_count(), self.scan);
+        if rows != scan.rows || FileVersion::from_path(&self.options.path).ok() != scan.file_version {
+            return Err(ImportError::FileChanged { rows, expected: scan.rows });
+        }
+        let mut present = PresentUsers { users: std::mem::take(&mut self.users), unmatched_rows: 0 };
+        let found = std::mem::take(&mut self.rejected_user_keys).into_iter().map(|keys| async move {
+            let mut numbers = Vec::new();
+            for key in keys {
+                numbers.extend(find_user(job, key).await?.map(|user| user.number));
+            }
+            Ok(numbers)
+        });
+        let mut found = futures_util::stream::iter(found).buffer_unordered(MAX_CONCURRENT_LOOKUPS);
+        while let Some(numbers) = found.next().await {
+            let numbers = numbers.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?;
+            present.unmatched_rows += u64::from(numbers.is_empty());
+            for number in numbers {
+                present.users.insert(number);
+            }
+        }
+        Ok(present)
+    }
+
+    /// Carries out references to users, whose rows are all done.
+    async fn resolve_references(&mut self, job: &ImportContext<'_>) -> Result<(), ImportError> {
+        let deferred = std::mem::take(&mut self.deferred_managers);
+        deferred_references::set_managers(job, deferred, &mut self.report, &mut self.rejected_rows, self.on_progress)
+            .await?;
+        if self.scan.has_members {
+            let skipped = &self.rejected_item_rows;
+            deferred_references::add_members(job, skipped, &mut self.report, &mut self.rejected_rows, self.on_progress)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was left out, and what could not be written.
+    fn add_notes(&mut self, job: &ImportContext<'_>) {
+        if self.deleted_users > 0 {
+            let is_deleted_column =
+                |what| matches!(what, ColumnKind::AccountState(StateRule::Deleted) | ColumnKind::Status);
+            let name = self.scan.header_name(is_deleted_column).unwrap_or_default().to_owned();
+            let (part, reason, count) = (IgnoredPart::User, IgnoredReason::Deleted, self.deleted_users);
+            self.report.ignored.push(Ignored { part, name, reason, count });
+        }
+        if job.ignore_roles {
+            let name = self.scan.header_name(|what| what == ColumnKind::Role).unwrap_or_default().to_owned();
+            let (part, reason, count) = (IgnoredPart::Column, IgnoredReason::UnknownRoles, self.scan.role_count);
+            self.report.ignored.push(Ignored { part, name, reason, count });
+        }
+        for note in &self.scan.notes {
+            self.report.add_note(note.clone());
+        }
+        match self.scan.dn_index.ambiguous_group_names() {
+            0 => {}
+            1 => self.report.add_note(
+                "Several groups have the same name; each of them is called by its distinguished name.".to_owned(),
+            ),
+            many => self.report.add_note(format!(
+                "{many} names are each those of several groups; these groups are called by their distinguished names."
+            )),
+        }
+        if self.dropped_passwords > 0 {
+            let (many, were) = match self.dropped_passwords {
+                1 => ("1 password".to_owned(), "was"),
+                many => (format!("{many} passwords"), "were"),
+            };
+            self.report.add_note(format!("{many} {were} left out, too short, or in a form that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+        }
+        if let Some(error) = self.rejected_rows.finish() {
+            self.report.add_note(format!("The file of rejected rows could not be written: {error}."));
+        }
+        if let Some(remark) = job.resume_state.as_ref().and_then(ResumeState::skipped_note) {
+            self.report.add_note(remark);
+        }
+    }
+
+    fn add_result(&mut self, done: RowResult) -> Result<(), ImportError> {
+        let RowResult {
+            kind,
+            row,
+            outcome,
+            user,
+            password_dropped: lost_password,
+            is_deleted,
+            deferred_manager: manager,
+        } = done;
+        self.dropped_passwords += u64::from(lost_password);
+        self.deleted_users += u64::from(is_deleted);
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(
+                refusal @ (DirectoryError::Unavailable(_)
+                | DirectoryError::Internal(_)
+                | DirectoryError::Busy { .. }
+                | DirectoryError::ConnectionEnded),
+            ) => {
+                return Err(ImportError::Stopped { row: row.number, refusal });
+            }
+            Err(refusal) => {
+                RowOutcome::Rejected(refusal_message_with(&refusal, |field| self.scan.header_of_field(field)))
+            }
+        };
+        if let Some((number, _)) = user {
+            self.users.insert(number);
+        }
+        // A row that changed nothing is counted when its manager is known.
+        let is_unchanged = outcome == RowOutcome::Unchanged;
+        if !(is_unchanged && manager.is_some()) {
+            self.report.add_outcome(kind, row.number, &outcome);
+        }
+        if let RowOutcome::Rejected(reason) = &outcome {
+            if kind != RecordKind::User {
+                self.rejected_item_rows.insert(row.number);
+            } else if self.options.deactivate_missing {
+                self.rejected_user_keys.push(lookup_keys(&self.scan.cells(&row, kind, &mut |_, _, _| {})));
+            }
+            self.rejected_rows.add_row(row, reason);
+        } else if let Some(manager) = manager {
+            let (row, user) = (identifying_row(self.scan, row), user.map(|(_, id)| id));
+            self.deferred_managers.push(DeferredManager { row, user, manager, is_unchanged });
+        }
+        if (self.on_progress)(1) { Ok(()) } else { Err(ImportError::Canceled) }
+    }
+}
+
+/// Two rows that are about the same person, who is known by something else in each, leave open which of them counts.
+fn reject_duplicate_users(imported_users: &mut UserNumbers, batch: &mut [ParsedRow]) {
+    for parsed in batch {
+        let RowContent::ExistingUser(_, user) = &parsed.content else { continue };
+        if imported_users.contains(user.number) {
+            parsed.content = RowContent::Rejected("it is about the same person as an earlier row".into());
+        } else {
+            imported_users.insert(user.number);
+        }
+    }
+}
+
+/// Sets aside the rows of an interrupted import that are not to be executed again.
+fn skip_executed_rows(job: &ImportContext<'_>, batch: &mut [ParsedRow]) {
+    let Some(resumed) = &job.resume_state else { return };
+    for parsed in batch {
+        match &parsed.content {
+            RowContent::ExistingUser(content, user) if job.options.update => {
+                if let Some(outcome) = resumed.skip_outcome(user) {
+                    let manager = job.pending_manager(content, user);
+                    parsed.content = RowContent::Skipped(outcome, (user.number, user.id), manager);
+                }
+            }
+            RowContent::User(content) => {
+                if let Some(reason) = resumed.rejection_reason(content) {
+                    parsed.content = RowContent::Rejected(reason.into());
+                }
+            }
+            _ => {}
+        }
+        if let RowContent::ExistingUser(content, _) | RowContent::User(content) = &parsed.content
+            && let Some(name) = resumed.deleted_reference(content)
+        {
+            parsed.content = RowContent::Rejected(format!("{name} was deleted after this import started"));
+        }
+    }
+}
+
+/// Finds those who are there.
+async fn match_users(job: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result<(), DirectoryError> {
+    let users = batch.iter_mut().map(|parsed| async {
+        let RowContent::User(content) = &parsed.content else { return Ok(()) };
+        match user_import::match_user(job, content).await? {
+            user_import::UserMatch::NotFound => {}
+            user_import::UserMatch::Ambiguous(reason) => parsed.content = RowContent::Rejected(reason),
+            user_import::UserMatch::Found(user) => {
+                let content = std::mem::replace(&mut parsed.content, RowContent::Rejected(String::new()));
+                if let RowContent::User(content) = content {
+                    parsed.content = RowContent::ExistingUser(content, user);
+                }
+            }
+        }
+        Ok(())
+    });
+    futures_util::stream::iter(users).buffer_unordered(MAX_CONCURRENT_LOOKUPS).try_collect().await
+}
+
+/// Finds or makes what those belong to who will be made or changed.
+async fn prefetch_references(
+    job: &ImportContext<'_>,
+    references: &mut ReferenceResolver<'_>,
+    batch: &[ParsedRow],
+) -> Result<(), DirectoryError> {
+    let users = || {
+        batch.iter().filter_map(|parsed| match &parsed.content {
+            RowContent::User(content) => Some(content),
+            RowContent::ExistingUser(content, _) if job.options.update => Some(content),
+            _ => None,
+        })
+    };
+    let managers = users().filter_map(|content| content.manager.as_ref());
+    references.prefetch_users(managers.flat_map(|text| job.scan.user_reference_keys(text))).await?;
+    references.prefetch(ItemKind::Group, users().filter_map(|content| content.groups.as_ref()).flatten()).await?;
+    references.prefetch(ItemKind::Folder, users().filter_map(|content| content.folders.as_ref()).flatten()).await?;
+    references.prefetch(ItemKind::Organization, users().filter_map(|content| content.organisation_name())).await?;
+    references.prefetch(ItemKind::Department, users().filter_map(|content| content.department_name())).await
+}
+
+async fn prepare_user<'a>(
+    job: &'a ImportContext<'_>,
+    references: &mut ReferenceResolver<'_>,
+    said: crate::user_row::UserRow,
+    before: Option<User>,
+    row: Row,
+) -> BoxFuture<'a, RowResult> {
+    let user = before.as_ref().map(|before| (before.number, before.id));
+    match user_import::prepare(job, references, said, &row).await {
+        Ok(ready) => Box::pin(user_import::execute(job, ready, before, row)),
+        Err(refusal) => {
+            Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(refusal)) }))
+        }
+    }
+}
+
+/// Begins to carry a row out, beside others.
+async fn start_row<'a>(
+    job: &'a ImportContext<'_>,
+    references: &mut ReferenceResolver<'_>,
+    parsed: ParsedRow,
+) -> BoxFuture<'a, RowResult> {
+    let ParsedRow { kind, row, content } = parsed;
+    match content {
+        RowContent::Rejected(reason) => {
+            Box::pin(std::future::ready(RowResult::new(kind, row, Ok(RowOutcome::Rejected(reason)))))
+        }
+        RowContent::ExistingUser(content, user) if !job.options.update => {
+            let (outcome, manager) = (Ok(job.unchanged_user(&user)), job.pending_manager(&content, &user));
+            let user = Some((user.number, user.id));
+            Box::pin(std::future::ready(RowResult {
+                user,
+                deferred_manager: manager,
+                ..RowResult::new(kind, row, outcome)
+            }))
+        }
+        RowContent::Skipped(outcome, user, manager) => {
+            let user = Some(user);
+            Box::pin(std::future::ready(RowResult {
+                user,
+                deferred_manager: manager,
+                ..RowResult::new(kind, row, Ok(outcome))
+            }))
+        }
+        RowContent::ExistingUser(content, user) => prepare_user(job, references, *content, Some(*user), row).await,
+        RowContent::User(content) => prepare_user(job, references, *content, None, row).await,
+        RowContent::Item(item_kind, content) => {
+            let restricted_to = item_import::resolve_restriction(references, &content).await;
+            if job.options.dry_run {
+                item_import::add_planned_item(references, item_kind, &content);
+            }
+            Box::pin(item_import::execute(job, item_kind, *content, restricted_to, row))
+        }
+    }
+}

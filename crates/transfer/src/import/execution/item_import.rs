@@ -1,0 +1,98 @@
+//! A row about a group, folder, organisation, role or department.
+
+use crate::column::RecordKind;
+use crate::formats::Row;
+use crate::import::execution::context::{ImportContext, RowResult, run_with_retry};
+use crate::import::report::RowOutcome;
+use crate::item_row::ItemRow;
+use crate::reference_resolver::{ItemReference, ReferenceResolver};
+use directory::{DirectoryError, Field, FieldErrorKind, FieldUpdate, Item, ItemId, ItemKind, Preview};
+
+/// The group that a folder is restricted to.
+pub(crate) async fn resolve_restriction(
+    references: &mut ReferenceResolver<'_>,
+    item_row: &ItemRow,
+) -> Result<FieldUpdate<ItemId>, DirectoryError> {
+    Ok(match &item_row.restricted_to {
+        FieldUpdate::Keep => FieldUpdate::Keep,
+        FieldUpdate::Clear => FieldUpdate::Clear,
+        FieldUpdate::Set(text) => match references.resolve(ItemKind::Group, text).await? {
+            Some(ItemReference::Existing(id)) => FieldUpdate::Set(id),
+            Some(ItemReference::Planned) => FieldUpdate::Keep,
+            None => return Err(DirectoryError::for_field(Field::RestrictedTo, FieldErrorKind::NotFound)),
+        },
+    })
+}
+
+/// What rows behind this one may call it.
+pub(crate) fn add_planned_item(references: &mut ReferenceResolver<'_>, kind: ItemKind, item_row: &ItemRow) {
+    let id = item_row.id.map(|id| id.to_string());
+    let external = item_row.external_id.value().cloned();
+    references.add_planned(kind, id.into_iter().chain(external).chain(item_row.name.clone()));
+}
+
+/// Carries a row out, and says what came of it.
+pub(crate) async fn execute(
+    job: &ImportContext<'_>,
+    kind: ItemKind,
+    item_row: ItemRow,
+    restricted_to: Result<FieldUpdate<ItemId>, DirectoryError>,
+    row: Row,
+) -> RowResult {
+    let outcome = match restricted_to {
+        Ok(restricted_to) => create_or_update(job, kind, &item_row, restricted_to).await,
+        Err(refusal) => Err(refusal),
+    };
+    RowResult::new(RecordKind::Item(kind), row, outcome)
+}
+
+/// Which item a row is about, if it is there.
+pub(crate) async fn match_item(
+    job: &ImportContext<'_>,
+    kind: ItemKind,
+    item_row: &ItemRow,
+) -> Result<Option<Item>, DirectoryError> {
+    for key in item_row.lookup_keys(kind) {
+        match job.directory.item(job.caller, kind, key).await {
+            Ok(item) => return Ok(Some(item)),
+            Err(DirectoryError::NoSuchItem(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(None)
+}
+
+async fn create_or_update(
+    job: &ImportContext<'_>,
+    kind: ItemKind,
+    item_row: &ItemRow,
+    restricted_to: FieldUpdate<ItemId>,
+) -> Result<RowOutcome, DirectoryError> {
+    if item_row.name.as_deref().is_none_or(|name| name.trim().is_empty()) && item_row.lookup_keys(kind).is_empty() {
+        return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Missing));
+    }
+    let Some(before) = match_item(job, kind, item_row).await? else {
+        if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, item_row.lookup_keys(kind))) {
+            return Ok(RowOutcome::Rejected(format!("the {} was deleted after this import started", kind.as_str())));
+        }
+        let command = item_row.create_command(kind, restricted_to);
+        if job.options.dry_run {
+            job.directory.preview(job.caller, &command).await?;
+        } else {
+            run_with_retry(job.directory, job.caller, command).await?;
+        }
+        return Ok(RowOutcome::Created);
+    };
+    let is_newer = job.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_changed(&before));
+    let may_update = job.options.update && !is_newer;
+    let Some(command) = item_row.update_command(&before, restricted_to).filter(|_| may_update) else {
+        return Ok(job.unchanged_item(&before));
+    };
+    if job.options.dry_run {
+        let preview = job.directory.preview(job.caller, &command).await?;
+        return Ok(if preview == Preview::Unchanged { RowOutcome::Unchanged } else { RowOutcome::Changed(Vec::new()) });
+    }
+    let receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { job.unchanged_item(&before) })
+}

@@ -1,0 +1,202 @@
+//! What a row says, before anything is asked of the directory, and how it is called in the file.
+
+use crate::column::ColumnCell;
+use crate::column::{ColumnKind, RecordKind};
+use crate::formats::Row;
+use crate::import::Scan;
+use crate::import::report::RowOutcome;
+use crate::import::scan::keys::row_keys;
+use crate::import::scan::{Header, RowSubject};
+use crate::messages::refusal_message_with;
+use crate::user_row::InvalidCell;
+use directory::{Field, FieldUpdate, ItemKind, Time, User, UserId};
+use std::collections::HashMap;
+
+/// A row that was read.
+pub(crate) struct ParsedRow {
+    pub(crate) kind: RecordKind,
+    pub(crate) row: Row,
+    pub(crate) content: RowContent,
+}
+
+/// What a row says.
+pub(crate) enum RowContent {
+    User(Box<crate::user_row::UserRow>),
+    /// Of somebody who is there.
+    ExistingUser(Box<crate::user_row::UserRow>, Box<User>),
+    /// It is not executed again: its outcome, its user, and the manager who is still to be set.
+    Skipped(RowOutcome, (u32, UserId), Option<String>),
+    Item(ItemKind, Box<crate::item_row::ItemRow>),
+    /// Nothing that could be done.
+    Rejected(String),
+}
+
+/// Rows in stretches of one kind; roles one by one.
+pub(crate) fn group_by_kind(rows: Vec<ParsedRow>) -> Vec<Vec<ParsedRow>> {
+    let mut all: Vec<Vec<ParsedRow>> = Vec::new();
+    for row in rows {
+        let is_role = row.kind == RecordKind::Item(ItemKind::Role);
+        match all.last_mut() {
+            Some(last) if last[0].kind == row.kind && !is_role => last.push(row),
+            _ => all.push(vec![row]),
+        }
+    }
+    all
+}
+
+/// Reads a row; `None` is an entry of a directory that is not imported.
+pub(crate) fn parse_row(
+    scan: &Scan,
+    duplicate_keys: &mut HashMap<u64, Option<u64>>,
+    row: Row,
+    (now, ignores_roles): (Time, bool),
+) -> Option<ParsedRow> {
+    let kind = match scan.subject(&row) {
+        RowSubject::Kind(kind) => kind,
+        RowSubject::NotImported(_) => return None,
+        RowSubject::Unknown(word) => {
+            let said = RowContent::Rejected(format!("'{word}' is not a kind of row"));
+            return Some(ParsedRow { kind: RecordKind::User, row, content: said });
+        }
+    };
+    let cells = scan.cells(&row, kind, &mut |_, _, _| {});
+    let said = match check_columns(kind, &cells).or_else(|| check_duplicate(kind, &cells, row.number, duplicate_keys)) {
+        Some(reason) => RowContent::Rejected(reason),
+        None => parse_content(scan, kind, &cells, now),
+    };
+    let said = match said {
+        // Our own exports have the manager as it is stored, which may be a text of another system.
+        RowContent::User(mut user) if scan.is_exported_user(&row, &cells) => {
+            user.set_manager_verbatim();
+            RowContent::User(user)
+        }
+        said => said,
+    };
+    let said = match said {
+        RowContent::User(mut user) if ignores_roles => {
+            user.edit.role = FieldUpdate::Keep;
+            RowContent::User(user)
+        }
+        said => said,
+    };
+    drop(cells);
+    Some(ParsedRow { kind, row, content: said })
+}
+
+fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: Time) -> RowContent {
+    match kind {
+        RecordKind::User => match crate::user_row::parse(cells, now) {
+            // Nothing is made for somebody who is refused anyway.
+            Ok(mut said) => match directory::validate_user_edit(&said.edit) {
+                Ok(()) => RowContent::User(Box::new(said)),
+                Err(refusal) if said.drop_rejected_password(&refusal) => RowContent::User(Box::new(said)),
+                Err(refusal) => {
+                    RowContent::Rejected(refusal_message_with(&refusal, |field| scan.header_of_field(field)))
+                }
+            },
+            Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
+        },
+        RecordKind::Item(kind) => match crate::item_row::parse(cells) {
+            Ok(said) => RowContent::Item(kind, Box::new(said)),
+            Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
+        },
+    }
+}
+
+/// Two columns that mean the same in one row leave open which of them counts.
+fn check_columns(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Option<String> {
+    for (place, (column, _)) in cells.iter().enumerate() {
+        // Of several statements about an account the most restrictive counts.
+        if !matches!(column.kind, ColumnKind::Ignored | ColumnKind::Status | ColumnKind::AccountState(_))
+            && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
+        {
+            return Some(format!("more than one of its cells says {}", column.name));
+        }
+    }
+    let other_column = cells.iter().find(|(column, _)| {
+        !column.applies_to(kind)
+            && kind != RecordKind::User
+            && column.kind != ColumnKind::RecordKind
+            && column.kind != ColumnKind::Ignored
+    });
+    other_column
+        .filter(|(_, value)| !value.is_null())
+        .map(|(column, _)| format!("a {} has no {}", kind.as_str(), column.name))
+}
+
+/// A row that is about somebody of an earlier row.
+fn check_duplicate(
+    kind: RecordKind,
+    cells: &[ColumnCell<'_>],
+    row: u64,
+    duplicate_keys: &mut HashMap<u64, Option<u64>>,
+) -> Option<String> {
+    let mut reason = None;
+    for (column_kind, key) in row_keys(kind, cells) {
+        match duplicate_keys.get_mut(&key) {
+            Some(Some(before)) => {
+                reason = reason.or(Some(format!("it has the same {column_kind} as row {before}")));
+            }
+            Some(first @ None) => *first = Some(row),
+            None => {}
+        }
+    }
+    reason
+}
+
+impl Scan {
+    /// What a field is called in the file.
+    pub(crate) fn header_of_field(&self, field: Field) -> String {
+        let matches_field = |column_kind: ColumnKind| match column_kind {
+            ColumnKind::Text(of) | ColumnKind::MultiValued(of) | ColumnKind::Timestamp(of) => of == field,
+            ColumnKind::Links(_) => {
+                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
+            }
+            ColumnKind::Department => field == Field::Department,
+            ColumnKind::Organisation => field == Field::Organization,
+            ColumnKind::Office => field == Field::Office,
+            ColumnKind::Role => field == Field::Role,
+            ColumnKind::Roles => field == Field::Roles,
+            ColumnKind::Groups => field == Field::Groups,
+            ColumnKind::Folders => field == Field::Folders,
+            ColumnKind::Status => field == Field::Status,
+            ColumnKind::Password | ColumnKind::PasswordHash | ColumnKind::LdapPassword => field == Field::Password,
+            ColumnKind::Name => field == Field::Name,
+            ColumnKind::Id => field == Field::Id,
+            ColumnKind::Number => field == Field::Number,
+            ColumnKind::Metadata => field == Field::Metadata,
+            ColumnKind::PostalAddresses => field == Field::PostalAddresses,
+            ColumnKind::Domains => field == Field::Domains,
+            ColumnKind::Offices => field == Field::Addresses,
+            ColumnKind::FolderEntries => field == Field::Entries,
+            ColumnKind::RestrictedTo => field == Field::RestrictedTo,
+            _ => false,
+        };
+        // The e-mail is needed where there is neither that nor a user name.
+        let found = self.header_name(matches_field).map(str::to_owned);
+        found.unwrap_or_else(|| {
+            crate::column::COLUMNS
+                .iter()
+                .find(|column| matches_field(column.kind))
+                .map_or_else(|| format!("{field:?}"), |column| column.name.to_owned())
+        })
+    }
+
+    /// A cell's fault, with what its column is called in the file.
+    pub(crate) fn describe_invalid_cells(&self, faults: &[InvalidCell]) -> String {
+        let said = |(column, wrong): &InvalidCell| {
+            let matches_field = |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
+            let headers: Vec<&str> = self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
+            let name = if headers.is_empty() { column.name.to_owned() } else { headers.join(" or ") };
+            // The file may not mean what its header means here.
+            let hint = match (column.kind, headers.first()) {
+                (ColumnKind::AccountState(_) | ColumnKind::Status, Some(header)) => {
+                    format!(" (--map '{header}=' ignores the column)")
+                }
+                _ => String::new(),
+            };
+            format!("{name} {}{hint}", wrong.0)
+        };
+        faults.iter().map(said).collect::<Vec<_>>().join("; ")
+    }
+}

@@ -1,0 +1,233 @@
+//! A row about a person.
+
+use crate::column::{ColumnKind, RecordKind};
+use crate::formats::Row;
+use crate::import::execution::context::{ImportContext, RowResult, find_user, run_with_retry};
+use crate::import::options::MatchKey;
+use crate::import::report::RowOutcome;
+use crate::reference_resolver::{ItemReference, ReferenceResolver};
+use crate::user_row::{UserRow, changed_columns};
+use directory::{
+    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, RequestedStatus, Status,
+    User, UserEdit, UserId, UserKey,
+};
+use serde_json::Value;
+
+/// A row that is ready to be carried out.
+pub(crate) struct PreparedUser {
+    user_row: UserRow,
+    /// The file speaks of organisations: who has none there has none here.
+    file_has_organisations: bool,
+    /// In a preview: they would be in a group that would be made.
+    joins_planned_item: bool,
+    /// The manager, if they do not exist yet.
+    deferred_manager: Option<String>,
+}
+
+/// Finds what a row refers to.
+pub(crate) async fn prepare(
+    job: &ImportContext<'_>,
+    references: &mut ReferenceResolver<'_>,
+    mut user_row: UserRow,
+    row: &Row,
+) -> Result<PreparedUser, DirectoryError> {
+    let manager = match user_row.manager.take() {
+        Some(text) => match job.scan.user_reference_keys(&text).iter().find_map(|key| references.cached_user(key)) {
+            Some(user) => {
+                user_row.edit.set_text(Field::Manager, FieldUpdate::Set(user.to_string()));
+                None
+            }
+            None => Some(text),
+        },
+        None => None,
+    };
+    let mut joins_new = false;
+    for (kind, texts) in [(ItemKind::Group, user_row.groups.take()), (ItemKind::Folder, user_row.folders.take())] {
+        let Some(texts) = texts else { continue };
+        let found = references.resolve_or_create(kind, &texts).await?;
+        let existing = found.iter().filter_map(|found| match found {
+            ItemReference::Existing(id) => Some(ItemKey::Id(*id)),
+            ItemReference::Planned => None,
+        });
+        let existing = FieldUpdate::Set(existing.collect());
+        joins_new |= found.contains(&ItemReference::Planned);
+        if kind == ItemKind::Group {
+            user_row.edit.groups = existing;
+        } else {
+            user_row.edit.folders = existing;
+        }
+    }
+    // A table speaks of them in every row; an object only where it says so.
+    let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
+    let has_organisation = |(place, _): &(usize, Value)| {
+        job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organisation)
+    };
+    let has_organisations = if is_table {
+        job.scan.header_name(|what| what == ColumnKind::Organisation).is_some()
+    } else {
+        row.cells.iter().any(has_organisation)
+    };
+    Ok(PreparedUser {
+        user_row,
+        file_has_organisations: has_organisations,
+        joins_planned_item: joins_new,
+        deferred_manager: manager,
+    })
+}
+
+/// Carries a row out, and says what came of it. `before` is the person it is about, where they are there.
+pub(crate) async fn execute(
+    job: &ImportContext<'_>,
+    mut prepared: PreparedUser,
+    before: Option<User>,
+    row: Row,
+) -> RowResult {
+    let mut user = before.as_ref().map(|before| (before.number, before.id));
+    let is_deleted = prepared.user_row.is_deleted();
+    let manager = prepared.deferred_manager.take().filter(|_| !is_deleted);
+    let outcome = match before {
+        None if is_deleted => Ok(RowOutcome::Unchanged),
+        None => match create(job, &prepared, &mut user).await {
+            Err(refusal) if prepared.user_row.drop_rejected_password(&refusal) => {
+                create(job, &prepared, &mut user).await
+            }
+            outcome => outcome,
+        },
+        Some(before) => {
+            if is_deleted {
+                let status = FieldUpdate::Set(RequestedStatus::Inactive);
+                *prepared.user_row.edit = UserEdit { status, ..UserEdit::default() };
+            }
+            match update(job, &prepared, before.clone()).await {
+                Err(refusal) if prepared.user_row.drop_rejected_password(&refusal) => {
+                    update(job, &prepared, before).await
+                }
+                outcome => outcome,
+            }
+        }
+    };
+    let lost_password = prepared.user_row.password_dropped && outcome == Ok(RowOutcome::Created);
+    RowResult {
+        user,
+        password_dropped: lost_password,
+        is_deleted,
+        deferred_manager: manager,
+        ..RowResult::new(RecordKind::User, row, outcome)
+    }
+}
+
+/// Whom a row is about.
+pub(crate) enum UserMatch {
+    NotFound,
+    Found(Box<User>),
+    /// What it is known by leads to somebody it may not be about.
+    Ambiguous(String),
+}
+
+/// Finds whom a row is about: by the surest key that leads to anybody. Whoever is known by nothing else is known by what they
+/// sign in with.
+pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
+    let user_key = |key: MatchKey| match key {
+        MatchKey::Id => user_row.id.map(UserKey::Id),
+        MatchKey::ExternalId => user_row.external_id.clone().map(UserKey::ExternalId),
+        MatchKey::Email => user_row.email.clone().map(UserKey::Email),
+        MatchKey::UserName => user_row.user_name.clone().map(UserKey::Login),
+    };
+    let mut keys: Vec<(MatchKey, UserKey)> =
+        job.options.match_by.iter().filter_map(|key| Some((*key, user_key(*key)?))).collect();
+    if keys.is_empty() {
+        keys.extend(user_key(MatchKey::UserName).map(|key| (MatchKey::UserName, key)));
+    }
+    let mut external_id_not_found = false;
+    for (match_key, key) in keys {
+        if let Some(user) = find_user(job, key).await? {
+            // An e-mail that was given to somebody new, say.
+            if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id {
+                let header = job.scan.header_of_field(match_key.field());
+                return Ok(UserMatch::Ambiguous(format!(
+                    "{header} is that of somebody who has another external id; say with --match what counts"
+                )));
+            }
+            return Ok(UserMatch::Found(Box::new(user)));
+        }
+        external_id_not_found |= match_key == MatchKey::ExternalId;
+    }
+    Ok(UserMatch::NotFound)
+}
+
+async fn create(
+    job: &ImportContext<'_>,
+    prepared: &PreparedUser,
+    created: &mut Option<(u32, UserId)>,
+) -> Result<RowOutcome, DirectoryError> {
+    let PreparedUser {
+        user_row: said,
+        file_has_organisations: has_organisations,
+        joins_planned_item: _,
+        deferred_manager: _,
+    } = prepared;
+    let mut edit = said.edit.clone();
+    edit.id = said.id;
+    if !edit.status.is_change() {
+        let status = if job.options.invite { Status::Invited } else { Status::Active };
+        edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
+    }
+    edit.invite = job.options.invite;
+    if *has_organisations && !edit.organization.is_change() {
+        edit.organization = FieldUpdate::Clear;
+    }
+    let command = Command::CreateUser(edit);
+    if job.options.dry_run {
+        job.directory.preview(job.caller, &command).await?;
+        return Ok(RowOutcome::Created);
+    }
+    let mut receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let Some(user) = receipt.users.pop() else {
+        return Err(DirectoryError::Internal("nobody was made".into()));
+    };
+    *created = Some((user.number, user.id));
+    if said.clears_active {
+        let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
+        let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
+        run_with_retry(job.directory, job.caller, command).await?;
+    }
+    Ok(RowOutcome::Created)
+}
+
+async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
+    let PreparedUser { user_row: said, file_has_organisations: _, joins_planned_item: joins_new, deferred_manager: _ } =
+        prepared;
+    let mut edit = said.edit.clone();
+    // Nobody is put back to where they have not been yet.
+    if edit.status == FieldUpdate::Set(RequestedStatus::Exact(Status::Invited)) {
+        edit.status = FieldUpdate::Keep;
+    }
+    if said.clears_active || edit.status == FieldUpdate::Clear && before.active_cleared {
+        edit.status = FieldUpdate::Keep;
+    }
+    if let Some(hash) = &edit.password_hash {
+        // The same once more would only sign them out everywhere.
+        let stored = job.directory.password_hashes(job.caller, (before.number, before.number)).await?;
+        let is_same_hash =
+            |(_, stored): &(u32, directory::PasswordHash)| stored.0.expose_secret() == hash.0.expose_secret();
+        if stored.first().is_some_and(is_same_hash) {
+            edit.password_hash = None;
+        }
+    }
+    let has_password = edit.password.is_some() || edit.password_hash.is_some();
+    let command = Command::UpdateUser { user: UserKey::Id(before.id), edit };
+    if job.options.dry_run {
+        return Ok(match job.directory.preview(job.caller, &command).await? {
+            Preview::User(after) => {
+                let mut columns = changed_columns(&before, &after, &job.names);
+                columns.extend(has_password.then_some("password"));
+                RowOutcome::Changed(columns)
+            }
+            _ if *joins_new => RowOutcome::Changed(vec!["groups"]),
+            _ => RowOutcome::Unchanged,
+        });
+    }
+    let receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let is_changed = receipt.users.first().is_some_and(|after| after.version != before.version);
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { job.unchanged_user(&before) })
+}

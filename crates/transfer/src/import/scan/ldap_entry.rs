@@ -1,0 +1,61 @@
+//! Entries of a directory (RFC 4519, RFC 2798, Active Directory): what they are, and what their attributes mean.
+
+use crate::column::RecordKind;
+use directory::ItemKind;
+
+/// Attributes whose meaning depends on the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LdapAttribute {
+    Plain,
+    CommonName,
+    Description,
+}
+
+impl LdapAttribute {
+    /// The attribute of that name, whatever options are behind it.
+    pub(crate) fn from_name(name: &str) -> Self {
+        let name_without_options = name.split(';').next().unwrap_or(name);
+        match name_without_options.to_ascii_lowercase().as_str() {
+            "cn" => Self::CommonName,
+            "description" => Self::Description,
+            _ => Self::Plain,
+        }
+    }
+
+    /// What it says of an entry of a kind. One that has other names has no use for its common name.
+    pub(crate) fn meaning(self, kind: RecordKind, has_names: bool, has_name: bool) -> AttributeMeaning {
+        match (self, kind) {
+            (Self::CommonName, RecordKind::User) if has_names => AttributeMeaning::Ignored,
+            (Self::CommonName, RecordKind::User) => AttributeMeaning::Column("formattedName"),
+            (Self::CommonName, RecordKind::Item(_)) if has_name => AttributeMeaning::Ignored,
+            (Self::CommonName, RecordKind::Item(_)) => AttributeMeaning::Column("name"),
+            (Self::Description, RecordKind::User) => AttributeMeaning::Column("bio"),
+            _ => AttributeMeaning::FromHeader,
+        }
+    }
+}
+
+/// What an attribute says of its entry.
+pub(crate) enum AttributeMeaning {
+    /// What its header means.
+    FromHeader,
+    /// The column of this name.
+    Column(&'static str),
+    Ignored,
+}
+
+/// The kind of an entry of these object classes; `None` is none of ours.
+pub(crate) fn kind_of_object_classes<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<RecordKind> {
+    // A machine's entry is of the classes of users, too.
+    if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
+        return None;
+    }
+    let mut classes = classes;
+    classes.find_map(|class| match class.to_ascii_lowercase().as_str() {
+        "person" | "organizationalperson" | "inetorgperson" | "user" | "posixaccount" | "account" => {
+            Some(RecordKind::User)
+        }
+        "groupofnames" | "groupofuniquenames" | "posixgroup" | "group" => Some(RecordKind::Item(ItemKind::Group)),
+        _ => None,
+    })
+}
