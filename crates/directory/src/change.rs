@@ -1,9 +1,9 @@
-//! A write as a value: what an engine carries out, all of it or nothing.
+//! A write as a value, which an engine carries out atomically.
 //!
-//! Each edit carries its own guard and its own event. An edit of something that exists holds what it was
-//! decided from, and the engine refuses it as stale when that is no longer what is stored; a new thing is
-//! refused when something it must not share is taken. And because an event is made of the edit itself, nothing
-//! can be changed without one.
+//! Each mutation carries its own precondition and its own event. A mutation of something that exists holds the
+//! state it was decided from, and the engine rejects it as stale if the stored state differs. A new entity is
+//! rejected if one of its unique keys is taken. Events are derived from mutations, so nothing can change without
+//! one.
 
 use crate::{
     AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber, Time,
@@ -11,32 +11,32 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// A decided change of one tenant.
+/// A decided change of one tenant's directory.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Whose directory.
     pub tenant: TenantNumber,
     /// When it was decided.
     pub at: Time,
-    /// Over which connection it came; `None` for the person at the terminal.
+    /// `None` for the command line.
     pub connection: Option<ConnectionId>,
-    /// Who asked, in words: the connection's name, or `terminal`.
+    /// Name of the connection, `terminal` or `server`.
     pub actor: String,
-    /// The request it came with.
     pub request_id: String,
-    /// What it was decided without a look for, because it was not there lately: it is stale if any of it is. Keys are
-    /// such as an item has alone (external id, domain, address; names of organisations, roles and departments).
+    /// Keys assumed absent without a lookup, because a recent lookup did not find them; the change is stale if one
+    /// of them exists. Only keys that are unique to an item (external id, domain, address; names of organizations,
+    /// roles and departments).
     pub assumed_absent: Vec<(ItemKind, ItemKey)>,
-    /// An external id that it was decided without a look for among the deleted: it is stale if one of them has it.
+    /// An external id assumed to belong to no deleted user without a lookup; the change is stale if one of them has
+    /// it.
     pub assumed_not_deleted: Option<String>,
-    /// What to do, in order.
+    /// Carried out in this order.
     pub mutations: Vec<Mutation>,
 }
 
 impl Change {
-    /// Moves the time of the change, and with it the times that the change sets. Engines do so where a change is carried out
-    /// long after it was decided, or after one that was decided later: a client that asks for what was modified since the
-    /// newest time it has seen would miss it otherwise.
+    /// Moves the time of the change and the timestamps that it sets. Engines do this when they carry out a change
+    /// long after it was decided, or after one that was decided later: otherwise, a client that asks for everything
+    /// modified since the newest timestamp it has seen would miss the change.
     pub fn set_time(&mut self, at: Time) {
         let old = std::mem::replace(&mut self.at, at);
         let shift = |time: &mut Time| {
@@ -61,115 +61,92 @@ impl Change {
     }
 }
 
-/// One step of a change.
 #[derive(Clone, Debug)]
 pub enum Mutation {
-    /// A new person; the store gives the number.
+    /// The store assigns the number.
     AddUser {
-        /// The person.
         user: Box<User>,
-        /// How they sign in.
         account: AccountEdit,
     },
-    /// A person as they were and as they shall be.
     ChangeUser {
-        /// As decided from; its version guards the edit.
+        /// The state it was decided from; its version is the precondition.
         before: Box<User>,
-        /// As it shall be.
         after: Box<User>,
-        /// What becomes of how they sign in.
         account: AccountEdit,
-        /// What it means besides.
+        /// What the event means in addition.
         notes: Vec<EventNote>,
     },
-    /// A person goes and leaves a tombstone. Nobody is signed in as them any more.
+    /// Leaves a tombstone and ends all sessions of the user.
     RemoveUser(Box<User>),
-    /// A person who was deleted is back under their old number, as `user` says.
+    /// Restores a deleted user under the old number, with the values of `user`.
     RestoreUser {
-        /// What was left of them; guards the edit.
+        /// The precondition.
         before: Box<Tombstone>,
-        /// As they shall be.
         user: Box<User>,
-        /// How they sign in.
         account: AccountEdit,
-        /// Whether the password they had stays good.
+        /// Whether the stored password stays valid.
         keeps_password: bool,
     },
-    /// What was left of a person is gone for good.
+    /// Deletes what is left of a user permanently.
     PurgeUser(Box<Tombstone>),
-    /// A new item; number 0 asks for the next one (departments bring theirs).
+    /// Number 0 requests the next one; departments bring their own.
     AddItem {
-        /// The item.
         item: Box<Item>,
-        /// Its first members.
         members: Vec<UserId>,
     },
-    /// An item as it was and as it shall be.
     ChangeItem {
-        /// As decided from; its version guards the edit.
+        /// The state it was decided from; its version is the precondition.
         before: Box<Item>,
-        /// As it shall be.
         after: Box<Item>,
-        /// Who joins.
         members_added: Vec<UserId>,
-        /// Who leaves.
         members_removed: Vec<UserId>,
     },
-    /// People join and leave an item, whatever else has become of it; who is in it already or is not is passed over.
+    /// Adds and removes members, regardless of other changes to the item. Users who already are members, or are
+    /// not, are ignored.
     ChangeMembers {
-        /// As decided from; only that it is still there guards the edit.
+        /// The only precondition is that this item still exists.
         item: Box<Item>,
-        /// Who joins.
         members_added: Vec<UserId>,
-        /// Who leaves.
         members_removed: Vec<UserId>,
     },
-    /// An item goes, with all its memberships.
+    /// Also removes all memberships of the item.
     RemoveItem(Box<Item>),
-    /// A new tenant; number 0 asks for the next one.
+    /// Number 0 requests the next one.
     AddTenant(Tenant),
-    /// A tenant as it was and as it shall be; its version guards the edit.
+    /// The version of `before` is the precondition.
     ChangeTenant {
-        /// As decided from.
         before: Box<Tenant>,
-        /// As it shall be.
         after: Box<Tenant>,
     },
-    /// A new mail to a person.
     AddMail(Box<Mail>),
-    /// A mail as it was and as it shall be; its version guards the edit. It leaves an event when it fails for good.
+    /// The version of `before` is the precondition. Leaves an event only if the mail failed permanently.
     ChangeMail {
-        /// As decided from.
         before: Box<Mail>,
-        /// As it shall be.
         after: Box<Mail>,
     },
-    /// A mail is done with, its outcome on it.
+    /// Removes a finished mail, with its outcome set.
     RemoveMail(Box<Mail>),
-    /// A new connection.
     AddConnection(Box<Connection>),
-    /// A connection as it was and as it shall be.
     ChangeConnection {
-        /// As decided from; all of it but the last use guards the edit.
+        /// The state it was decided from; all of it except the last use is the precondition.
         before: Box<Connection>,
-        /// As it shall be.
         after: Box<Connection>,
     },
-    /// A connection was used, and its keys at these times, as in [`Connection::key_uses`]. It changes no data, so there is
-    /// no event.
+    /// Records the last use of a connection and of its keys, as in [`Connection::key_uses`]. Leaves no event,
+    /// because it changes no data.
     RecordConnectionUse(ConnectionId, BTreeMap<String, i64>),
-    /// A secret of the installation, under a name that is not taken. It leaves no event either.
+    /// Adds a secret of the installation under an unused name. Leaves no event.
     AddSecret(&'static str, ServerSecret),
 }
 
 impl Mutation {
-    /// Whether something may be found afterwards that was not there before.
+    /// Whether a lookup that found nothing before may find something afterwards.
     pub(crate) fn adds_or_changes_item(&self) -> bool {
         matches!(self, Self::AddItem { .. } | Self::ChangeItem { .. })
     }
 }
 
-/// What an installation keeps to itself, such as what its tokens are signed with.
+/// A secret of the installation, such as the key that signs its tokens.
 #[derive(Clone)]
 pub struct ServerSecret(pub [u8; 32]);
 
@@ -179,13 +156,12 @@ impl std::fmt::Debug for ServerSecret {
     }
 }
 
-/// What came of a change.
+/// The result of a committed change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    /// People added or changed, as stored.
+    /// Users added or changed, as stored.
     pub users: Vec<User>,
     /// Items added or changed, as stored.
     pub items: Vec<Item>,
-    /// The tenant added.
     pub tenant: Option<Tenant>,
 }

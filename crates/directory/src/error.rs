@@ -1,96 +1,81 @@
-//! The closed list of ways to say no.
-//!
-//! A refusal knows canonical fields and no protocol: every dialect says each of them in its own words, in one
-//! exhaustive match. What only the log may see stays in [`DirectoryError::InvalidUtf8`] and never reaches an answer.
+//! Every way a request can fail, without protocol details: each dialect maps these errors to its own answers in one
+//! exhaustive match. The text of [`DirectoryError::Internal`] is for the log and never reaches an answer.
 
 use crate::{Field, ItemKind};
 
-/// Why something was not done. Nothing has changed when one of these comes back.
+/// Why a request failed. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryError {
-    /// What was sent breaks rules; at least one fault, in the order of the fields.
+    /// The request breaks validation rules: at least one error, in field order.
     Invalid(Vec<FieldError>),
-    /// No such user here; also the answer for another tenant's user.
+    /// Also the answer for another tenant's user.
     NoSuchUser,
-    /// No such group, folder, organisation, role or department here.
     NoSuchItem(ItemKind),
-    /// No such tenant.
     NoSuchTenant,
-    /// No such connection.
     NoSuchConnection,
-    /// The connection was revoked, has expired, or lost the rights that the work in progress needs.
+    /// The connection was revoked, has expired, or lost the rights that the running operation needs.
     ConnectionEnded,
-    /// The connection may not give so high a role, or touch the password of somebody who has it.
+    /// The role ceiling of the connection forbids granting the role or changing the user who has it.
     RoleTooHigh,
-    /// The status does not allow it (somebody who is not suspended cannot be reinstated).
+    /// The user's status does not allow it, such as reinstating a user who is not suspended.
     WrongStatus,
-    /// Somebody was not let in, or a link lets nobody in any more.
     SignIn(SignInError),
-    /// It is not of the version any more that the caller wanted to change.
+    /// The stored version differs from the one that the caller requires.
     VersionMismatch,
-    /// Others kept changing the same thing; trying again may help.
+    /// Concurrent changes kept conflicting; a retry may succeed.
     Conflict,
-    /// Too much is waiting already; try again after so many seconds.
+    /// Too much work is queued.
     Busy {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// The store takes nothing at the moment (full disk, read-only file); the text is for the log.
+    /// The store rejects changes at the moment (full disk, read-only file). The text is for the log.
     Unavailable(String),
-    /// A fault inside; the text is for the log.
+    /// An internal error. The text is for the log.
     Internal(String),
 }
 
-/// Why somebody was not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInError {
-    /// Nobody signs in with that. Nothing says whether there is such a person.
+    /// Also the answer if there is no such user, so that it does not reveal who exists.
     InvalidCredentials,
-    /// There were too many failures: nothing is looked at for so many seconds.
     TooManyAttempts {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// The link was good and lasts no longer.
+    /// The link was valid and has expired.
     LinkExpired,
-    /// The link was used, replaced by a newer one or closed, or never was.
+    /// The link was used, replaced by a newer one or closed, or never existed.
     LinkInvalid,
 }
 
-/// One broken rule on one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The canonical field.
     pub field: Field,
-    /// What is wrong with it.
     pub kind: FieldErrorKind,
 }
 
-/// What can be wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldErrorKind {
-    /// Needed and not there.
     Missing,
-    /// Longer than so many characters (or entries, for a list).
+    /// The limit, in characters, list entries or bytes.
     TooLong(usize),
-    /// Shorter than so many characters.
+    /// The minimum, in characters.
     TooShort(usize),
-    /// Not of the form it must have.
     Malformed,
-    /// Somebody else has it.
+    /// Another user or item has it.
     Taken,
-    /// It names something that does not exist.
+    /// It refers to something that does not exist.
     NotFound,
-    /// The status cannot move there.
+    /// There is no such status transition.
     NotAllowed,
-    /// A password that many people have.
+    /// One of the most common passwords.
     CommonPassword,
-    /// A password that has the person's own name or e-mail in it.
+    /// A password that contains the name or email of the user, or the tenant's name.
     PersonalPassword,
 }
 
 impl DirectoryError {
-    /// A refusal for one field.
     pub fn for_field(field: Field, rule: FieldErrorKind) -> Self {
         Self::Invalid(vec![FieldError { field, kind: rule }])
     }

@@ -1,8 +1,9 @@
-//! The core of Muster: people and what they belong to, what may be done to them, and what happened.
+//! The core of Muster: users and what they belong to, the commands that change them, and the events that record the
+//! changes.
 //!
-//! Everything that changes is a [`Command`]; [`decide`] turns it into a [`UserDiff`] or a [`DirectoryError`], and a
-//! [`Store`] carries the change out as one. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time,
-//! ids, password hashing and storage are ports that come in from outside.
+//! Every write is a [`Command`]. It is decided into a [`Change`] or a [`DirectoryError`], and a [`Store`] carries
+//! out the change atomically. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time, ids, password
+//! hashing and storage are ports.
 
 mod change;
 mod command;
@@ -34,7 +35,7 @@ pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Credentials, Directory, Preview, rate_limit_network};
 pub use text::*;
 
-/// Whether what an edit of a person says keeps the rules for single values, before anybody is looked up.
+/// Checks the single values of an edit without looking anything up.
 pub fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> {
     decide::validate_user_edit(edit)
 }

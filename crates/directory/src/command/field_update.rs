@@ -1,29 +1,26 @@
-//! The three things a request can say of a field.
+//! What a request does to a field.
 
-/// What a request said of one field: nothing, "make it empty", or a value.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum FieldUpdate<T> {
-    /// Not mentioned: what is stored stays.
+    /// Not in the request: the stored value stays.
     #[default]
     Keep,
-    /// Mentioned as empty: what is stored goes.
+    /// Empty in the request: the stored value is removed.
     Clear,
-    /// Mentioned with a value: it replaces what is stored.
     Set(T),
 }
 
 impl<T> FieldUpdate<T> {
-    /// `Value` for `Some`, `Cleared` for `None`.
+    /// `Set` for `Some`, `Clear` for `None`.
     pub fn set_or_clear(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)
     }
 
-    /// `Value` for `Some`, `Absent` for `None`.
+    /// `Set` for `Some`, `Keep` for `None`.
     pub fn set_or_keep(value: Option<T>) -> Self {
         value.map_or(Self::Keep, Self::Set)
     }
 
-    /// The value, when there is one.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Set(value) => Some(value),
@@ -31,12 +28,11 @@ impl<T> FieldUpdate<T> {
         }
     }
 
-    /// Whether the request mentioned the field at all.
+    /// Whether the request mentions the field.
     pub fn is_change(&self) -> bool {
         !matches!(self, Self::Keep)
     }
 
-    /// The same with the value mapped.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> FieldUpdate<U> {
         match self {
             Self::Keep => FieldUpdate::Keep,

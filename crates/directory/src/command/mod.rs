@@ -1,4 +1,4 @@
-//! Everything that can be asked of the directory, as values.
+//! Commands: every change that can be requested, as values.
 
 mod field_update;
 
@@ -12,129 +12,94 @@ use crate::{
 use secrecy::SecretString;
 use std::net::IpAddr;
 
-/// One thing asked of the directory. All of it is done, or nothing.
+/// One requested change, which is carried out atomically.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Add a person.
     CreateUser(Box<UserEdit>),
-    /// Change a person.
     UpdateUser {
-        /// Whom.
         user: UserKey,
-        /// What.
         edit: Box<UserEdit>,
     },
-    /// Remove a person.
     DeleteUser(UserKey),
-    /// Bring back somebody who was deleted, by id, number or external id.
+    /// By id, number or external id.
     RestoreUser(UserKey),
-    /// Let what is left of somebody go who can no longer be restored.
+    /// Permanently deletes a deleted user who can no longer be restored.
     PurgeUser(UserKey),
-    /// Send one or many people who have no password yet a link with which they choose one; all of them, or none.
+    /// Sends a link to choose a password to users who have none yet; to all of them or to none.
     Invite(Vec<UserKey>),
-    /// Move one or many people to a status, all or none.
+    /// Changes all users or none.
     ChangeStatus(StatusChange),
-    /// What somebody does with their own account.
+    /// A user's action on their own account.
     Account {
-        /// Who.
         user: UserId,
-        /// What.
         action: AccountAction,
     },
-    /// What has become of a mail. It is refused as a conflict if somebody else was first.
+    /// Records the progress of a mail. It is rejected as a conflict if another process was first.
     UpdateMail {
-        /// As it was read.
+        /// The mail as it was read.
         mail: Box<Mail>,
-        /// When it is tried next, if it is.
+        /// Time of the next attempt, if there is one.
         due: Option<Time>,
-        /// What came of it.
         outcome: Option<DeliveryOutcome>,
-        /// Whether this begins an attempt.
         starts_attempt: bool,
     },
-    /// Add a group.
     CreateGroup(GroupEdit),
-    /// Change a group.
     UpdateGroup {
-        /// Which.
         group: ItemKey,
-        /// What.
         edit: GroupEdit,
     },
-    /// Add a folder.
     CreateFolder(FolderEdit),
-    /// Change a folder.
     UpdateFolder {
-        /// Which.
         folder: ItemKey,
-        /// What.
         edit: FolderEdit,
     },
-    /// Add an organisation.
     CreateOrganization(OrganizationEdit),
-    /// Change one or many organisations alike, all or none.
+    /// Changes all of the organizations in the same way, or none.
     UpdateOrganizations {
-        /// Which.
         organizations: Vec<ItemKey>,
-        /// What.
         edit: OrganizationEdit,
     },
-    /// Remove a group or folder.
+    /// Groups and folders only.
     DeleteItem {
-        /// Which kind.
         kind: ItemKind,
-        /// Which one.
         item: ItemKey,
     },
-    /// Add a department to the catalogue under a number that is free, or the next one.
+    /// Adds a department to the catalog.
     AddDepartment {
-        /// Its name.
         name: String,
-        /// Its number.
+        /// The next free number if not set.
         number: Option<u8>,
     },
-    /// Add a role of the tenant's own.
     AddRole {
-        /// Its name.
         name: String,
-        /// The built-in role it is worth.
+        /// The built-in role that it counts as.
         rank: u32,
     },
-    /// Add a tenant.
     AddTenant {
-        /// Its name.
         name: String,
-        /// The number it shall have; the next one, when not given.
+        /// The next free number if not set.
         number: Option<TenantNumber>,
     },
-    /// Settle something of the tenant.
     UpdateTenant(TenantEdit),
-    /// Let an inbound client in.
     AddConnection(NewConnection),
-    /// Give a connection a new key; the oldest goes when there are two already.
+    /// Adds a key. If there are already two, the oldest is removed.
     AddKey {
-        /// Which connection.
         connection: ConnectionId,
-        /// What is kept of the new key.
         key_hash: KeyHash,
-        /// Whether all other keys are revoked.
         revoke_others: bool,
     },
-    /// Change what a connection may do.
     UpdateConnection {
-        /// Which connection.
         connection: ConnectionId,
-        /// What changes.
         edit: ConnectionEdit,
     },
-    /// Take a connection back for good.
+    /// Revokes a connection permanently.
     RevokeConnection(ConnectionId),
-    /// A command that is only done while the person or item it addresses is still of this version.
+    /// Carries out a command only if the addressed user or item has this version.
     IfVersion(u32, Box<Command>),
 }
 
 impl Command {
-    /// The command itself, and the version it is bound to.
+    /// The command itself and the version that it requires.
     pub(crate) fn split_version(&self) -> (&Self, Option<u32>) {
         match self {
             Self::IfVersion(version, command) => (command.split_version().0, Some(*version)),
@@ -143,9 +108,8 @@ impl Command {
     }
 }
 
-/// What changes of a connection. Keys that were given out stay as they are.
+/// Existing keys stay as they are.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in Connection")]
 pub struct ConnectionEdit {
     pub dialects: FieldUpdate<Vec<String>>,
     pub access: FieldUpdate<Access>,
@@ -155,23 +119,21 @@ pub struct ConnectionEdit {
     pub expires: FieldUpdate<Time>,
 }
 
-/// What a request says of a person. On create, what is absent stays empty.
+/// The requested changes of a user. A new user has no value where the request has none.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in User")]
 pub struct UserEdit {
-    /// The identity they shall have, on create only: of somebody who comes from a directory that gave it. Whoever was
-    /// deleted and had it comes back.
+    /// On create only: the id from another directory. A deleted user with this id is restored.
     pub id: Option<UserId>,
-    /// Plain texts by field; see [`crate::User::text`] for which these are.
+    /// Text values by field; see [`crate::User::text`] for the fields.
     pub texts: Vec<(Field, FieldUpdate<String>)>,
     pub department: FieldUpdate<DepartmentRef>,
     pub organization: FieldUpdate<OrganizationRef>,
-    /// One entry per list of links that is mentioned.
+    /// One entry per list of links in the request.
     pub links: Vec<(ProfileLinkKind, FieldUpdate<Vec<ProfileLink>>)>,
-    /// One entry per plural that is mentioned: e-mails, phones, photos, entitlements, certificates, roles.
+    /// One entry per multi-valued field in the request: emails, phones, photos, entitlements, certificates, roles.
     pub multi_valued: Vec<(Field, FieldUpdate<Vec<TypedValue>>)>,
     pub addresses: FieldUpdate<Vec<Address>>,
-    /// The number of one of the organisation's addresses, apart from the organisation.
+    /// Number of one of the organization's addresses, for requests that set it separately.
     pub office: FieldUpdate<u32>,
     pub metadata: FieldUpdate<Vec<MetadataEntry>>,
     pub role: FieldUpdate<RoleRef>,
@@ -179,108 +141,92 @@ pub struct UserEdit {
     pub folders: FieldUpdate<Vec<ItemRef>>,
     pub status: FieldUpdate<RequestedStatus>,
     pub password: Option<SecretString>,
-    /// A password as another system had stored it; [`crate::PasswordHasher::can_verify`] says which are taken.
+    /// A password hash from another system; [`crate::PasswordHasher::can_verify`] decides which are accepted.
     pub password_hash: Option<PasswordHash>,
-    /// On update: the password that is stored goes, unless there is a new one.
+    /// On update: remove the stored password unless there is a new one.
     pub clear_password: bool,
-    /// On create: a mail shall invite the person, unless they want none.
+    /// On create: send an invitation unless `do_not_email` is set.
     pub invite: bool,
     pub do_not_email: FieldUpdate<bool>,
     pub force_password_change: FieldUpdate<bool>,
 }
 
 impl UserEdit {
-    /// Notes what was said of the plain text `field`.
     pub fn set_text(&mut self, field: Field, given: FieldUpdate<String>) {
         if given.is_change() {
             self.texts.push((field, given));
         }
     }
 
-    /// What was said of the plain text `field`.
     pub fn text_update(&self, field: Field) -> Option<&FieldUpdate<String>> {
         self.texts.iter().find(|(f, _)| *f == field).map(|(_, given)| given)
     }
 }
 
-/// A group or folder, by whatever the client knows of it.
 pub type ItemRef = ItemKey;
 
-/// A department, by number or by name; entered in the catalogue on first use.
+/// Added to the catalog on first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DepartmentRef {
-    /// By number.
     Number(u8),
-    /// By name.
     Name(String),
-    /// None, said by a client that knows numbers only: a department without a number, which it cannot see, stays.
+    /// No department, from a client that knows only numbers. A department without a number stays, since the client
+    /// cannot see it.
     NoNumber,
 }
 
-/// A role of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleRef {
-    /// By number.
     Number(u32),
-    /// By name, in any case.
+    /// Ignores case.
     Name(String),
 }
 
-/// An organisation as a client names it: created when a name comes with it and nothing matches.
+/// An organization, which is created if it has a name and nothing matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrganizationRef {
-    /// Its number, wished for when it is new.
+    /// A new organization gets this number if it is free.
     pub number: Option<u32>,
-    /// Its name.
     pub name: Option<String>,
-    /// The number of one of its addresses.
+    /// Number of one of its addresses.
     pub office_number: Option<u32>,
 }
 
-/// A status for one or many people.
 #[derive(Clone, Debug)]
 pub struct StatusChange {
-    /// Who; all of them, or none.
+    /// All of them change, or none.
     pub users: Vec<UserKey>,
-    /// Where to.
     pub to: Status,
-    /// The status everybody must be in before, if any.
+    /// The current status that every user must have, if set.
     pub required_status: Option<Status>,
 }
 
-/// What a request says of a group.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in Group")]
 pub struct GroupEdit {
-    /// The identity it shall have, on create only.
+    /// On create only.
     pub id: Option<crate::ItemId>,
     pub name: FieldUpdate<String>,
     pub external_id: FieldUpdate<String>,
     pub members: Option<MemberEdit>,
 }
 
-/// What a request says of a group's members.
 #[derive(Clone, Debug)]
 pub enum MemberEdit {
-    /// Exactly these.
     Replace(Vec<UserKey>),
-    /// These too; with `true`, only active people may join.
+    /// Adds members; with `true`, only active users can become members.
     Add(Vec<UserKey>, bool),
-    /// These join and those leave, whoever else is in it; neither those who are in it already nor those who are not
-    /// are a fault, and what it costs does not depend on how many the others are.
+    /// Adds and removes members and keeps all others. Users who already are members, or are not, are ignored. The
+    /// cost does not depend on the number of other members.
     Change {
-        /// Who joins; each must exist.
+        /// All of them must exist.
         add: Vec<UserKey>,
-        /// Who leaves.
         remove: Vec<UserKey>,
     },
 }
 
-/// What a request says of a folder.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in Folder")]
 pub struct FolderEdit {
-    /// The identity it shall have, on create only.
+    /// On create only.
     pub id: Option<crate::ItemId>,
     pub name: FieldUpdate<String>,
     pub external_id: FieldUpdate<String>,
@@ -290,17 +236,15 @@ pub struct FolderEdit {
     pub entries: FieldUpdate<Vec<FolderEntry>>,
 }
 
-/// What a request says of an organisation.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in Organisation")]
 pub struct OrganizationEdit {
-    /// The identity and number it shall have, on create only; the next number, when none is given.
+    /// Like `number`, on create only. The number is the next free one if not set.
     pub id: Option<crate::ItemId>,
     pub number: Option<u32>,
     pub name: FieldUpdate<String>,
     pub status: Option<OrganizationStatus>,
     pub domains: FieldUpdate<Vec<String>>,
-    /// Domains to have besides those it has.
+    /// Added to the existing domains.
     pub add_domains: Vec<String>,
     pub office_numbers: FieldUpdate<Vec<u32>>,
     pub url: FieldUpdate<String>,
@@ -313,51 +257,39 @@ pub struct OrganizationEdit {
     pub key_contacts: FieldUpdate<Vec<u32>>,
 }
 
-/// What somebody does with their own account.
 #[derive(Clone, Debug)]
 pub enum AccountAction {
-    /// They have shown the password that is stored as this.
     SignIn {
-        /// What was compared.
+        /// The hash that the password was verified against.
         verified_hash: PasswordHash,
-        /// What is kept of the key of their browser, if it is one.
+        /// Hash of the browser's session key; `None` for clients that are not browsers.
         session_key: Option<KeyHash>,
-        /// The same password, stored better.
+        /// A better hash of the same password.
         rehashed: Option<PasswordHash>,
-        /// Where they come from, if that is known.
         client_ip: Option<IpAddr>,
     },
-    /// They leave one browser.
+    /// Ends the session with this key.
     SignOut(KeyHash),
-    /// They leave all browsers.
     SignOutEverywhere,
-    /// They choose a password.
     SetPassword {
-        /// The new one.
         password: SecretString,
-        /// What lets them.
         proof: PasswordProof,
-        /// The browser in which they stay signed in.
+        /// The session that does not end.
         keep_session: Option<KeyHash>,
-        /// Where they come from, if that is known.
         address: Option<IpAddr>,
     },
-    /// They ask for a link because they have forgotten their password.
     RequestPasswordReset,
 }
 
-/// What lets somebody choose a password.
+/// What entitles a user to set a password.
 #[derive(Clone, Debug)]
 pub enum PasswordProof {
-    /// A link that was sent to them.
     Link(SignInLinkRef),
-    /// They have shown the password that is stored as this.
+    /// The current password was verified against this hash.
     CurrentPassword(PasswordHash),
 }
 
-/// What is to be settled of a tenant.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "as in TenantSettings")]
 pub struct TenantEdit {
     pub name: FieldUpdate<String>,
     pub invitation_hours: FieldUpdate<u32>,
@@ -365,32 +297,27 @@ pub struct TenantEdit {
     pub sender_name: FieldUpdate<String>,
     pub redirect_mails_to: FieldUpdate<String>,
     pub show_name_before_sign_in: FieldUpdate<bool>,
-    /// A template by name, or its removal.
+    /// Templates by name; `Clear` removes one.
     pub templates: Vec<(String, FieldUpdate<String>)>,
-    /// Whether the tenant is removed. From then on it is not found, and only its remaining data can be deleted.
+    /// Remove the tenant. It is not found afterwards, and only its remaining data can be deleted.
     pub remove: bool,
 }
 
-/// A connection to be added.
 #[derive(Clone, Debug)]
 pub struct NewConnection {
-    /// Its name, unique within the tenant.
+    /// Unique within the tenant.
     pub name: String,
     /// Names of the APIs it may use.
     pub dialects: Vec<String>,
-    /// What it may do.
     pub access: Access,
-    /// The highest built-in role it may give.
+    /// The highest built-in role that it may grant.
     pub highest_role: u32,
-    /// When it ends, if it does.
     pub expires: Option<Time>,
-    /// Whose client it is.
     pub profile: ClientProfile,
-    /// The person whose own client it is.
+    /// The user whose own client it is.
     pub user: Option<UserKey>,
-    /// Public keys in PEM with which the client may prove itself instead of with its key.
+    /// Public keys in PEM with which the client may authenticate instead of with its key.
     pub public_keys: Vec<String>,
-    /// What is kept of its first key.
     pub key_hash: KeyHash,
 }
 

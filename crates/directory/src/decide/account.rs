@@ -1,4 +1,4 @@
-//! What may become of how a person signs in, and of the mails that go to them.
+//! Decisions about accounts, links and mails.
 
 use super::{Decision, DecisionContext, DecisionInput, role_ceiling};
 use crate::text::validation;
@@ -11,17 +11,17 @@ use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// Whoever asks for a link again within so many seconds has one on its way.
+/// A link requested again within this time is not sent, because the first is on its way.
 const LINK_RESEND_SECONDS: i64 = 120;
 
 const INVALID_CREDENTIALS: DirectoryError = DirectoryError::SignIn(SignInError::InvalidCredentials);
 
-/// Whether a mail can ask the person in: they have not been in, and it can reach them.
+/// Whether an invitation can be sent: the user has not signed in yet and has an email address.
 pub(super) fn can_be_invited(user: &User) -> bool {
     user.status == Status::Invited && user.email().is_some()
 }
 
-/// A new link for a person, and the mail that takes it to them.
+/// Adds a link and returns the mail that carries it.
 pub(super) fn create_link(
     user: &mut User,
     sign_ins: &mut SignInState,
@@ -36,8 +36,9 @@ pub(super) fn create_link(
     Mail::new(id, stamp.tenant, user.id, purpose, stamp.now)
 }
 
-/// Sends invitations, again if there were some, to all or to none: to whoever may sign in and has no password yet, also
-/// where a client has made them active at once. Whoever is asked in by name may want no mails otherwise.
+/// Sends invitations to all users or to none, also repeatedly. The users must be allowed to sign in and have no
+/// password yet; a client may have activated them already. `do_not_email` does not apply, because the users are
+/// named explicitly.
 pub(super) fn invite(known: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let mut decision = Decision::default();
     let mut seen = HashSet::new();
@@ -71,14 +72,13 @@ fn send_link(
     let mail = create_link(&mut after, &mut sign_ins, purpose, stamp);
     let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
     decision.push_user_change(before, after, edit, vec![EventNote::LinkMade]);
-    // What an older one would say is not so any more.
+    // The new mail replaces older ones.
     let is_older = |other: &&Mail| other.user == before.id && other.purpose == purpose && !other.is_claimed;
     decision.mutations.extend(withdraw_mails(known.mails.iter().filter(is_older)));
     decision.mutations.push(Mutation::AddMail(Box::new(mail)));
     Ok(())
 }
 
-/// Mails that nobody needs any more.
 pub(super) fn withdraw_mails<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<Mutation> {
     mails
         .map(|mail| {
@@ -88,7 +88,6 @@ pub(super) fn withdraw_mails<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<M
         .collect()
 }
 
-/// One step of somebody with their own account.
 pub(super) fn apply_action(
     step: &AccountAction,
     known: &DecisionInput,
@@ -141,7 +140,7 @@ pub(super) fn apply_action(
     Ok(decision)
 }
 
-/// What a sign-in adds to an account: a session, and where it came from, where that is news.
+/// Adds the session, and the network if it is new.
 fn sign_in(
     before: &User,
     account: &Account,
@@ -198,7 +197,6 @@ fn set_password(
     Ok(())
 }
 
-/// Whether a link can be used now.
 pub(crate) fn check_link(
     user: &User,
     account: &Account,
@@ -214,7 +212,8 @@ pub(crate) fn check_link(
     Ok(())
 }
 
-/// A link for somebody who has forgotten their password. Whoever cannot sign in gets none, and is told nothing.
+/// Sends a link to a user who has forgotten the password. Users who may not sign in get none, and the result is the
+/// same.
 fn request_password_reset(
     before: &User,
     account: &Account,
@@ -222,7 +221,7 @@ fn request_password_reset(
     stamp: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     let purpose = match before.status {
-        // Who has chosen a password and not been in yet has been asked in already.
+        // Users who have set a password but never signed in already used their invitation.
         Status::Invited if account.password_hash.is_none() => LinkPurpose::Invitation,
         Status::Invited | Status::Active => LinkPurpose::Reset,
         Status::Suspended | Status::Inactive | Status::Archived => return Ok(Decision::default()),
@@ -238,7 +237,6 @@ fn request_password_reset(
     Ok(decision)
 }
 
-/// What has become of a mail.
 pub(super) fn update_mail(
     mail: &Mail,
     due: Option<Time>,
@@ -261,7 +259,7 @@ fn account_of<'a>(known: &'a DecisionInput, user: &User) -> Result<&'a Account, 
     known.accounts.get(&user.id).ok_or(DirectoryError::NoSuchUser)
 }
 
-/// Whether this is still the person's password: it may have been changed while it was compared.
+/// The password may have been changed while it was verified.
 fn is_current_hash(account: &Account, verified_hash: &PasswordHash) -> bool {
     account.password_hash.as_ref().is_some_and(|stored| stored.0.expose_secret() == verified_hash.0.expose_secret())
 }

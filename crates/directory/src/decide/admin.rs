@@ -1,4 +1,4 @@
-//! Tenants, connections and a tenant's own roles: what the administrator sets up.
+//! Decisions about tenants, connections and custom roles, which an administrator configures.
 
 use super::{Decision, DecisionContext, DecisionInput, set_or_default};
 use crate::text::validation;
@@ -104,7 +104,7 @@ pub(super) fn add_role(name: &str, rank: u32, stamp: &DecisionContext<'_>) -> Re
     if builtin_role_name(rank).is_none() {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
-    // Users may list the name already, and have the role from now on.
+    // Users may list the name already; they get the role immediately.
     if rank > stamp.highest_role {
         return Err(DirectoryError::RoleTooHigh);
     }
@@ -171,7 +171,7 @@ pub(super) fn update_connection(edit: &ConnectionEdit, known: &DecisionInput) ->
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 
-/// Sets what is given; nothing of this can be taken away.
+/// Ignores `Clear`, because these fields are required.
 fn set_if_present<T: Clone>(value: &mut T, given: &FieldUpdate<T>) {
     if let FieldUpdate::Set(new) = given {
         value.clone_from(new);
@@ -198,7 +198,7 @@ pub(super) fn add_key(
 pub(super) fn revoke_connection(known: &DecisionInput) -> Result<Decision, DirectoryError> {
     let before = known.connection.as_ref().ok_or(DirectoryError::NoSuchConnection)?;
     let mut connection = before.clone();
-    // Its keys stay known, so that the log can say why they are rejected.
+    // The keys stay stored, so that the log can say why they are rejected.
     connection.revoked = true;
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
@@ -210,7 +210,7 @@ fn check_name(name: &str) -> Result<(), DirectoryError> {
     if name.chars().count() > 100 {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::TooLong(100)));
     }
-    // Names stand in headers of mails and in lines of the log.
+    // Names appear in mail headers and log lines.
     if name.chars().any(char::is_control) {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Malformed));
     }

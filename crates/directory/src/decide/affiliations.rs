@@ -1,5 +1,5 @@
-//! Where a person belongs: department, organisation and office, role. These come from catalogues that may grow
-//! on the way.
+//! Decisions about a user's department, organization, office and role. A change of a user can add departments and
+//! organizations to their catalogs.
 
 use super::{Decision, DecisionContext, DecisionInput};
 use crate::model::roles;
@@ -9,7 +9,7 @@ use crate::{
     Organization, OrganizationRef, OrganizationStatus, RoleRef, TypedValue, User, builtin_role_name,
 };
 
-/// A department by number or name; entered in the catalogue on first use.
+/// A department by number or name, which is added to the catalog on first use.
 pub(super) fn set_department(
     user: &mut User,
     given: &FieldUpdate<DepartmentRef>,
@@ -47,13 +47,13 @@ pub(super) fn set_department(
         }
     };
     user.department = Some(name.clone());
-    // A catalogue of 256 that is full takes no more; the person keeps the name all the same.
+    // A full catalog gets no new entry, but the user still keeps the name.
     if let Some(number) = number {
         decision.mutations.push(add_department_mutation(number, name, stamp));
     }
 }
 
-/// A department of its own accord.
+/// Adds a department without a user.
 pub(super) fn add_department(
     name: &str,
     number: Option<u8>,
@@ -76,14 +76,12 @@ pub(super) fn add_department(
     Ok(Decision { mutations: vec![add_department_mutation(number, name.to_owned(), stamp)], ..Decision::default() })
 }
 
-/// A department as it is entered in the catalogue.
 fn add_department_mutation(number: u32, name: String, stamp: &DecisionContext<'_>) -> Mutation {
     let id = ItemId(stamp.ids.next_id());
     let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
     Mutation::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() }
 }
 
-/// How many departments a catalogue may have.
 const MAX_DEPARTMENTS: usize = 256;
 
 fn unused_department_name(number: u32, known: &DecisionInput) -> String {
@@ -98,8 +96,8 @@ fn free_department_number(known: &DecisionInput) -> Option<u32> {
     (1..=255).chain(std::iter::once(0)).find(|n| !known.departments.iter().any(|(used, _)| used == n))
 }
 
-/// An organisation by number, else by name; created with its name when there is none (decision 18), found by
-/// the e-mail's domain when a new person comes without one.
+/// An organization by number, else by name. A name without an organization creates one (decision 18). A new user
+/// without an organization gets the one that has the domain of the email.
 pub(super) fn set_organization(
     user: &mut User,
     is_new: bool,
@@ -134,7 +132,7 @@ pub(super) fn set_organization(
     };
     let mut organization = match (existing, name) {
         (Some(existing), _) => existing.clone(),
-        // Numbers are given up to the same end.
+        // The store assigns numbers up to the same limit.
         (None, Some(_)) if reference.number.is_some_and(|number| i32::try_from(number).is_err()) => {
             faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::Malformed });
             return;
@@ -152,7 +150,7 @@ pub(super) fn set_organization(
     user.office = reference.office_number;
     let office_owner = known.organization_by_office.as_ref().map(|o| o.id);
     match reference.office_number {
-        // Its wished numbers are a new organisation's where they are free (decision 18).
+        // A new organization gets the requested office number only if it is free (decision 18).
         Some(_) if office_owner.is_some() && existing.is_none() => user.office = None,
         Some(_) if office_owner.is_some_and(|other| other != organization.id) => {
             faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });
@@ -196,8 +194,8 @@ pub(super) fn new_organization(number: u32, name: &str, stamp: &DecisionContext<
     }
 }
 
-/// Roles as a client lists them: the first that the catalogue knows, the preferred one before others, is the
-/// person's; all others are kept as they are. One that says no more than its name needs no keeping.
+/// Sets the roles that a client lists: the primary one, else the first, of those that the tenant knows becomes the
+/// effective role. All others are stored as sent, and so is the effective one if its entry has details.
 pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, known: &DecisionInput) {
     let number = |entry: &TypedValue| roles::role_number(&entry.value, &known.custom_roles);
     let preferred = entries.iter().position(|entry| entry.is_primary() && number(entry).is_some());
@@ -215,7 +213,6 @@ pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, kn
     user.other_roles = entries;
 }
 
-/// A role of the catalogue: built in, or the tenant's own.
 pub(super) fn set_role(
     user: &mut User,
     given: &FieldUpdate<RoleRef>,
@@ -223,7 +220,7 @@ pub(super) fn set_role(
     faults: &mut Vec<FieldError>,
 ) {
     if given.is_change() {
-        // What else was said of the role before is not said of this one.
+        // Details of the previous role do not apply to the new one.
         let previous = user.role;
         user.other_roles
             .retain(|entry| previous.is_none() || roles::role_number(&entry.value, &known.custom_roles) != previous);

@@ -1,4 +1,4 @@
-//! What may become of a folder.
+//! Decisions about folders.
 
 use super::{Decision, DecisionContext, DecisionInput, reject_if_any, set_name, set_or_default, set_text, target_item};
 use crate::text::validation;
@@ -53,7 +53,7 @@ fn apply(folder: &mut Folder, edit: &FolderEdit, known: &DecisionInput) -> Resul
     match &edit.restricted_to {
         FieldUpdate::Keep => {}
         FieldUpdate::Clear => folder.restricted_to = None,
-        // What was read may be sent back, also when the group has gone since.
+        // A client may send back what it read, even if the group was deleted since.
         FieldUpdate::Set(id) if folder.restricted_to == Some(*id) => {}
         FieldUpdate::Set(id) if known.resolved_references.contains_key(&(ItemKind::Group, ItemKey::Id(*id))) => {
             folder.restricted_to = Some(*id);

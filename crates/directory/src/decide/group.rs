@@ -1,4 +1,4 @@
-//! What may become of a group and its members.
+//! Decisions about groups and their members.
 
 use super::{Decision, DecisionContext, DecisionInput, reject_if_any, role_ceiling, set_name, set_text, target_item};
 use crate::text::validation;
@@ -64,8 +64,9 @@ fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), DirectoryError> {
     reject_if_any(faults)
 }
 
-/// Who joins and who leaves, seen from their side, so that nobody else of the group is looked at. When nothing but
-/// members changes, and no version was asked for, that is all the edit says: others may change members at the same time.
+/// Adds and removes members by looking only at the users named, not at the other members. If nothing else changes
+/// and no version is required, the result is a [`Mutation::ChangeMembers`], so that concurrent requests can change
+/// members, too.
 fn change_members(
     before: &Group,
     after: Group,
@@ -99,12 +100,12 @@ fn change_members(
     Ok(decision)
 }
 
-/// The users of a sorted list among those that the edit names.
+/// Those of the named users whose ids are in a sorted list.
 fn users_among<'a>(ids: &'a [UserId], known: &'a DecisionInput) -> impl Iterator<Item = &'a User> {
     known.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
 }
 
-/// The people the edit names, sorted and each once; `None` when it names none.
+/// The users that the edit names, sorted and without duplicates; `None` if it names none.
 fn requested_members(edit: &GroupEdit, known: &DecisionInput) -> Result<Option<Vec<UserId>>, DirectoryError> {
     let only_active = match &edit.members {
         None => return Ok(None),
@@ -129,7 +130,6 @@ fn requested_members(edit: &GroupEdit, known: &DecisionInput) -> Result<Option<V
     Ok(Some(ids))
 }
 
-/// Membership in a sorted list.
 trait ContainsSorted {
     fn contains_sorted(&self, id: &UserId) -> bool;
 }

@@ -1,7 +1,7 @@
-//! From what is and what is asked to what shall be: pure functions, no store, no clock.
+//! Decides commands: pure functions without a store or a clock.
 //!
-//! One file per sort of thing. Each takes the command, what was looked up for it ([`DecisionInput`]) and the moment
-//! ([`DecisionContext`]), and gives back the edits, or the first refusal with every fault it found.
+//! There is one file per kind of entity. Each function takes the command, the data that was loaded for it
+//! ([`DecisionInput`]) and the [`DecisionContext`], and returns the mutations, or an error that lists every fault.
 
 mod account;
 mod admin;
@@ -24,68 +24,63 @@ use crate::{
 use secrecy::SecretString;
 use std::collections::HashMap;
 
-/// The moment of a decision and what the caller may do.
+/// The time of a decision and what the caller may do.
 pub(crate) struct DecisionContext<'a> {
     pub(crate) now: Time,
     pub(crate) ids: &'a dyn IdGenerator,
-    /// The highest built-in role the caller may give.
+    /// The highest built-in role that the caller may grant.
     pub(crate) highest_role: u32,
-    /// Whose directory.
     pub(crate) tenant: TenantNumber,
 }
 
-/// What was looked up for a command; only what it needs is filled in.
+/// The data loaded for a command; only what it needs is filled in.
 #[derive(Default)]
 pub(crate) struct DecisionInput {
-    /// The people it names, in its order.
+    /// The users it names, in its order.
     pub(crate) users: Vec<Option<User>>,
-    /// The items it addresses, in its order.
+    /// The items it names, in its order.
     pub(crate) items: Vec<Option<Item>>,
     /// Groups and folders it refers to.
     pub(crate) resolved_references: HashMap<(ItemKind, ItemKey), ItemId>,
-    /// Organisations that may be the one it means.
+    /// Organizations that the command may refer to.
     pub(crate) organization_by_number: Option<Organization>,
     pub(crate) organization_by_name: Option<Organization>,
     pub(crate) organization_by_office: Option<Organization>,
     pub(crate) organization_by_domain: Option<Organization>,
-    /// What was taken as absent without a look.
+    /// See [`crate::Change::assumed_absent`].
     pub(crate) assumed_absent: Vec<(ItemKind, ItemKey)>,
-    /// An external id that none of the deleted was taken to have, without a look.
+    /// See [`crate::Change::assumed_not_deleted`].
     pub(crate) assumed_not_deleted: Option<String>,
-    /// What is left of the person it names or would make again.
+    /// The deleted user that it names or would create again.
     pub(crate) tombstone: Option<Tombstone>,
-    /// How the people it names sign in; read after the people.
+    /// Accounts of the users it names, read after the users.
     pub(crate) accounts: HashMap<UserId, Account>,
-    /// The tenant's own roles.
     pub(crate) custom_roles: Vec<Role>,
     /// Numbers and names of the tenant's departments.
     pub(crate) departments: Vec<(u32, String)>,
-    /// The members of the addressed group.
+    /// Members of the addressed group.
     pub(crate) members: Vec<UserId>,
     /// Whether a member who leaves the addressed group has a role above the caller's ceiling.
     pub(crate) removes_member_above_ceiling: bool,
-    /// The mails to the people it names that wait or have failed.
+    /// Waiting and failed mails to the users it names.
     pub(crate) mails: Vec<Mail>,
-    /// The tenant of the caller.
     pub(crate) tenant: Option<Tenant>,
-    /// The connection it addresses.
     pub(crate) connection: Option<Connection>,
 }
 
-/// What shall be done.
 #[derive(Default)]
 pub(crate) struct Decision {
     pub(crate) mutations: Vec<Mutation>,
-    /// To be hashed and put on the one edit of a user, before the change is carried out.
+    /// To be hashed and set in the one mutation of a user before the commit.
     pub(crate) password: Option<SecretString>,
-    /// People it names who are already as they shall be.
+    /// Users it names who need no change.
     pub(crate) unchanged_users: Vec<User>,
-    /// Items it names that are already as they shall be.
+    /// Items it names that need no change.
     pub(crate) unchanged_items: Vec<Item>,
 }
 
 impl Decision {
-    /// Makes an item what it shall be; one that is so already, with nobody coming or going, stays untouched.
+    /// Adds a mutation, unless neither the item nor its members change.
     fn change_item(
         &mut self,
         before: &Item,
@@ -102,14 +97,14 @@ impl Decision {
         }
     }
 
-    /// The same for an item that changes along with a person, and is not what was asked about.
+    /// For an item that changes together with a user and is not part of the result.
     fn change_related_item(&mut self, before: &Item, after: Item, context: &DecisionContext<'_>) {
         if after != *before {
             self.change_item(before, after, (Vec::new(), Vec::new()), context);
         }
     }
 
-    /// Makes a person what they shall be; one who is so already stays untouched, unless a password comes along.
+    /// Adds a mutation, unless the user stays the same and gets no password.
     fn change_user(&mut self, before: &User, mut after: User, account: AccountEdit, context: &DecisionContext<'_>) {
         if after == *before && self.password.is_none() && account.password_hash.is_none() {
             self.unchanged_users.push(after);
@@ -120,7 +115,7 @@ impl Decision {
         }
     }
 
-    /// The same for what changes how they sign in and is no news of the person themselves.
+    /// For changes of the account, which do not count as an update of the user.
     fn push_user_change(&mut self, before: &User, mut after: User, account: AccountEdit, notes: Vec<EventNote>) {
         after.version += 1;
         let (before, after) = (Box::new(before.clone()), Box::new(after));
@@ -128,7 +123,6 @@ impl Decision {
     }
 }
 
-/// Decides one command.
 pub(crate) fn decide(
     command: &Command,
     input: &DecisionInput,
@@ -177,12 +171,11 @@ pub(crate) fn decide(
     }
 }
 
-/// The first item the command addresses.
 fn target_item(input: &DecisionInput, kind: ItemKind) -> Result<&Item, DirectoryError> {
     input.items.first().and_then(Option::as_ref).ok_or(DirectoryError::NoSuchItem(kind))
 }
 
-/// Puts an optional text where it belongs; an empty one clears.
+/// An empty text clears.
 fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String>, faults: &mut Vec<FieldError>) {
     match update {
         FieldUpdate::Keep => {}
@@ -199,7 +192,7 @@ fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String
     }
 }
 
-/// Puts a name that must not be empty.
+/// The name must not be empty.
 fn set_name(slot: &mut String, update: &FieldUpdate<String>, faults: &mut Vec<FieldError>) {
     if let FieldUpdate::Set(name) = update {
         validation::check_text(Field::Name, name, faults);
@@ -212,7 +205,7 @@ fn set_name(slot: &mut String, update: &FieldUpdate<String>, faults: &mut Vec<Fi
     }
 }
 
-/// Puts a plain value; absent keeps, cleared is the default.
+/// `Clear` sets the default.
 fn set_or_default<T: Clone + Default>(slot: &mut T, update: &FieldUpdate<T>) {
     match update {
         FieldUpdate::Keep => {}

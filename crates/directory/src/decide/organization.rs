@@ -1,4 +1,4 @@
-//! What may become of an organisation.
+//! Decisions about organizations.
 
 use super::{
     Decision, DecisionContext, DecisionInput, affiliations::new_organization, reject_if_any, set_name, set_or_default,
@@ -72,7 +72,7 @@ fn apply(organisation: &mut Organization, edit: &OrganizationEdit) -> Result<(),
     reject_if_any(faults)
 }
 
-/// The lists that are too long, told before anything is compared with anything.
+/// Lists that are too long, reported before any entries are compared.
 fn oversized_lists(edit: &OrganizationEdit) -> Vec<FieldError> {
     let count = |list: &FieldUpdate<Vec<u32>>| list.value().map_or(0, Vec::len);
     let domains = edit.domains.value().map_or(0, Vec::len) + edit.add_domains.len();

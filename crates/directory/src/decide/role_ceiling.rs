@@ -4,7 +4,7 @@ use super::{DecisionContext, DecisionInput};
 use crate::model::roles;
 use crate::{DirectoryError, User};
 
-/// Rejects what is about a user who has a role above the caller's ceiling.
+/// Rejects a change of a user who has a role above the caller's ceiling.
 pub(super) fn check_user(
     user: &User,
     known: &DecisionInput,
@@ -17,12 +17,11 @@ pub(super) fn check_user(
     }
 }
 
-/// Rejects that a member above the caller's ceiling leaves the group that is changed.
+/// Rejects a change that removes a member above the caller's ceiling from a group.
 pub(super) fn check_removed_members(known: &DecisionInput) -> Result<(), DirectoryError> {
     if known.removes_member_above_ceiling { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 
-/// The same for several users.
 pub(super) fn check_users<'a>(
     users: impl IntoIterator<Item = &'a User>,
     known: &DecisionInput,
@@ -44,8 +43,9 @@ pub(super) fn check_granted_roles(
     if grants { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 
-/// Whether a change needs a caller above every role of the user: whoever can change how users sign in, whether they may, what
-/// they may do or who they are can become them. Every email counts, since any of them can become the preferred one.
+/// Whether a change requires a ceiling above every role of the user. Anyone who can change how a user signs in,
+/// whether the user may sign in, what the user may do or who the user is can act as that user. Every email counts,
+/// since any of them can become the preferred one.
 pub(super) fn is_privileged_change(before: &User, after: &User) -> bool {
     let is_same = before.user_name == after.user_name
         && before.external_id == after.external_id

@@ -1,4 +1,4 @@
-//! What may become of a person.
+//! Decisions about users.
 
 use super::{
     Decision, DecisionContext, DecisionInput, account, affiliations, reject_if_any, role_ceiling, set_or_default,
@@ -35,7 +35,7 @@ pub(super) fn create(
         account.sign_in_state = Some(sign_ins);
     }
     match &keep_details.tombstone {
-        // Whoever makes somebody again whom they know by the same key means the same person.
+        // A client that creates a user with the key of a deleted one means the same user.
         Some(before) => {
             (user.id, user.number) = (before.user.id, before.user.number);
             (user.created, user.version) = (before.user.created, before.user.version + 1);
@@ -56,7 +56,7 @@ pub(super) fn create(
     Ok(decision)
 }
 
-/// Somebody who was deleted is back as they were. What they belonged to and is gone meanwhile, they belong to no more.
+/// Restores a deleted user, without references to items that no longer exist.
 pub(super) fn restore(keep_details: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let before = keep_details.tombstone.as_ref().filter(|tombstone| tombstone.is_restorable(stamp.now));
     let before = before.ok_or(DirectoryError::NoSuchUser)?;
@@ -90,8 +90,7 @@ pub(super) fn purge(keep_details: &DecisionInput, stamp: &DecisionContext<'_>) -
     Ok(Decision { mutations: edits, ..Decision::default() })
 }
 
-/// Whether what an edit says keeps the rules for single values, whoever it is about. References are not looked up, so
-/// they are not found wanting either.
+/// Checks the single values of an edit for any user. References are not looked up and not checked.
 pub(crate) fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> {
     let (mut user, mut faults) = (User::new(UserId(uuid::Uuid::nil()), crate::Time(0)), Vec::new());
     user.user_name.push('-');
@@ -111,7 +110,7 @@ pub(crate) fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> 
     if let Some(password) = &edit.password {
         faults.extend(check_password_length(password.expose_secret()));
     }
-    // What is not there yet may still come.
+    // Missing values may follow in a later edit.
     faults.retain(|fault| fault.kind != FieldErrorKind::Missing);
     reject_if_any(faults)
 }
@@ -129,10 +128,10 @@ pub(super) fn update(
         role_ceiling::check_user(before, keep_details, stamp)?;
     }
     if let Some(former_owner) = keep_details.tombstone.as_ref().filter(|_| after.external_id != before.external_id) {
-        // The next import would take this user for the one who was deleted.
+        // The next import would mistake this user for the deleted one.
         role_ceiling::check_user(&former_owner.user, keep_details, stamp)?;
     }
-    // Whoever is signed in with what is no longer good is out, and so are links that went to another address.
+    // End sessions of replaced credentials, and invalidate links that were sent to another address.
     let email_changed = after.email().map(identifier_key) != before.email().map(identifier_key);
     let is_deactivated = after.status.blocks_sign_in() && !before.status.blocks_sign_in();
     let mut account = if email_changed || is_deactivated || has_new_password {
@@ -191,8 +190,8 @@ pub(super) fn target_user(keep_details: &DecisionInput) -> Result<&User, Directo
     keep_details.users.first().and_then(Option::as_ref).ok_or(DirectoryError::NoSuchUser)
 }
 
-/// Puts everything the edit says on the user. Side edits (a new organisation or department) come first in the
-/// decision, since the user refers to them.
+/// Applies the complete edit. Mutations for a new organization or department come first, since the user refers to
+/// them.
 fn apply(
     user: &mut User,
     before: Option<&User>,
@@ -234,7 +233,7 @@ fn apply(
     Ok(decision)
 }
 
-/// Where the person stands. A client that takes the status away switches the person off, and says no more of it.
+/// A client that clears the status deactivates the user, and the attribute stays unset.
 fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: &mut Vec<FieldError>) {
     let requested = match edit.status {
         FieldUpdate::Keep => return,
@@ -242,7 +241,7 @@ fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, faults:
         FieldUpdate::Set(requested) => requested,
     };
     user.active_cleared = edit.status == FieldUpdate::Clear;
-    // A new person's was set when they were made.
+    // `create` has already set the status of a new user.
     let from = before.map_or(user.status, |before| before.status);
     match requested.apply_to(from) {
         Some(status) => user.status = status,
@@ -273,7 +272,7 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
         validation::check_text(Field::UserName, name, faults);
         user.user_name.clone_from(name);
     } else if let Some(email) = user.email().map(str::to_owned) {
-        // The user name is the e-mail until somebody gives another.
+        // The user name follows the email until another is given.
         let tracks_email =
             before.is_none_or(|b| b.email().is_some_and(|e| identifier_key(e) == identifier_key(&b.user_name)));
         if tracks_email {
@@ -285,7 +284,7 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, faults: 
     }
 }
 
-/// Puts whole plurals where they belong; what was the catalogue's role among the roles becomes the person's.
+/// Replaces multi-valued attributes. Of the roles, the first in the catalog becomes the effective role.
 fn apply_multi_valued(user: &mut User, edit: &UserEdit, keep_details: &DecisionInput, faults: &mut Vec<FieldError>) {
     for (field, given) in &edit.multi_valued {
         if !given.is_change() {
@@ -298,7 +297,7 @@ fn apply_multi_valued(user: &mut User, edit: &UserEdit, keep_details: &DecisionI
         if entries.iter().filter(|entry| entry.is_primary()).count() > 1 {
             faults.push(FieldError { field: *field, kind: FieldErrorKind::Malformed });
         }
-        // An e-mail or photo in a list keeps the rules of a single one.
+        // Entries follow the rules of the single-valued field.
         let rule = match field {
             Field::Emails => Field::Email,
             Field::Phones => Field::WorkPhone,
@@ -360,7 +359,7 @@ fn apply_multi_valued(user: &mut User, edit: &UserEdit, keep_details: &DecisionI
     check_total_size(user, edit, faults);
 }
 
-/// Refuses more of a person's plurals in all than there may be; the one that was said is to blame.
+/// Limits the total size of multi-valued attributes. The error names a field of the edit.
 fn check_total_size(user: &User, edit: &UserEdit, faults: &mut Vec<FieldError>) {
     let changed_field = edit.multi_valued.iter().find(|(_, given)| given.value().is_some()).map(|(field, _)| *field);
     let changed_field = changed_field.or(edit.addresses.value().map(|_| Field::PostalAddresses));
@@ -395,7 +394,7 @@ fn apply_links_and_references(
             validation::check_text(field, &link.name, faults);
             validation::check_text(field, &link.value, faults);
         }
-        // Whoever sends these knows names and values alone; what else was said of the same link stays.
+        // Clients send only names and values here: keep the other attributes of an existing link.
         let same = |new: &ProfileLink, old: &&ProfileLink| (&old.name, &old.value) == (&new.name, &new.value);
         let keep_details = |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
         user.links.extend(links.iter().map(keep_details));
@@ -440,7 +439,7 @@ fn set_references(
     slot.dedup();
 }
 
-/// Whether a list is too long; then that is the one fault of it.
+/// A list that is too long gets no other error.
 fn exceeds_limit(field: Field, count: usize, max: usize, faults: &mut Vec<FieldError>) -> bool {
     if count > max {
         faults.push(FieldError { field, kind: FieldErrorKind::TooLong(max) });

@@ -4,12 +4,11 @@
 pub const BUILTIN_ROLES: [(u32, &str); 6] =
     [(1, "ReadOnly"), (2, "User"), (3, "Admin"), (4, "EnterpriseAdmin"), (5, "VendorAdmin"), (6, "SuperAdmin")];
 
-/// The built-in role of that name, in any case.
+/// Ignores case.
 pub fn builtin_role_number(name: &str) -> Option<u32> {
     BUILTIN_ROLES.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)).map(|(number, _)| *number)
 }
 
-/// The name of the built-in role of that number.
 pub fn builtin_role_name(number: u32) -> Option<&'static str> {
     BUILTIN_ROLES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
 }

@@ -1,10 +1,10 @@
-//! A connection: one inbound client, its keys and what it may do.
+//! A connection: an API client, its keys and what it may do.
 
 use crate::{ConnectionId, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// SHA-256 of a key. Keys carry 128 random bits, so a plain hash cannot be turned back.
+/// SHA-256 of a key. Keys have 128 random bits, so a plain hash cannot be reversed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyHash(pub [u8; 32]);
@@ -22,66 +22,60 @@ impl KeyHash {
     }
 }
 
-/// One client written for one or more dialects.
+/// A client of one or more dialects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
-    /// Identity.
     pub id: ConnectionId,
-    /// The only tenant its keys open.
+    /// The only tenant that its keys give access to.
     pub tenant: TenantNumber,
-    /// What people call it; unique among the tenant's connections that are not revoked.
+    /// Unique among the tenant's connections that are not revoked.
     pub name: String,
     /// Names of the APIs it may use; none if empty.
     #[serde(default)]
     pub dialects: Vec<String>,
-    /// Whether it may change anything.
     pub access: Access,
-    /// The highest role it may give.
+    /// The highest role it may grant.
     pub highest_role: u32,
-    /// Whose client it is, where clients of one API differ in what they expect.
+    /// The kind of client, where clients of one API differ in what they expect.
     #[serde(default)]
     pub profile: ClientProfile,
-    /// The person whose own client it is.
+    /// The user whose own client it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
-    /// Public keys in PEM with which the client may prove itself instead of with its key.
+    /// Public keys in PEM with which the client may authenticate instead of with its key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub public_keys: Vec<String>,
-    /// Its keys, oldest first; never more than two. Those of a revoked connection open nothing.
+    /// Oldest first, at most two. The keys of a revoked connection are invalid.
     pub keys: Vec<ApiKey>,
-    /// From when on it is refused.
+    /// The time from which its requests are rejected.
     #[serde(default)]
     pub expires: Option<Time>,
-    /// Whether it was taken back for good.
     #[serde(default)]
     pub revoked: bool,
-    /// When it was added.
     pub created: Time,
-    /// When a request last came in over it, to the minute.
+    /// Time of the last request, to the minute.
     #[serde(default)]
     pub last_use: Option<Time>,
 }
 
-/// How a client reads its API's standard.
+/// How a client interprets the standard of its API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientProfile {
-    /// By the letter of the standard, and tolerant.
+    /// As the standard says; deviations are accepted.
     #[default]
     Rfc,
     /// As Microsoft Entra ID does.
     Entra,
     /// As Okta does.
     Okta,
-    /// By the letter and not tolerant.
+    /// As the standard says; deviations are rejected.
     Strict,
 }
 
 impl ClientProfile {
-    /// Every profile.
     pub const ALL: [Self; 4] = [Self::Rfc, Self::Entra, Self::Okta, Self::Strict];
 
-    /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rfc => "rfc",
@@ -92,60 +86,53 @@ impl ClientProfile {
     }
 }
 
-/// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
-    /// Look only.
     ReadOnly,
-    /// Look and change.
     ReadWrite,
 }
 
-/// One live key of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// What is kept of it.
     pub hash: KeyHash,
-    /// When it was made.
     pub created: Time,
-    /// When a request last came in with it, or with a token that it was given for, to the minute.
+    /// Time of the last request with the key or with a token issued for it, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_use: Option<Time>,
 }
 
 impl ApiKey {
-    /// A key that was not used yet.
     pub fn new(hash: KeyHash, created: Time) -> Self {
         Self { hash, created, last_use: None }
     }
 
-    /// The name under which a store notes when it was used: the beginning of its hash, which cannot
-    /// be used to sign in.
+    /// The name under which a store records the last use of the key: the start of its hash, which cannot be used to
+    /// sign in.
     pub fn id(&self) -> String {
         format!("k{:08x}", u32::from_be_bytes(self.hash.prefix()))
     }
 }
 
 impl Connection {
-    /// The key under which a store keeps the name of a revoked connection whose name this one takes: no name has a control
-    /// character.
+    /// The key under which a store keeps the name of a revoked connection, so that another can take the name. Names
+    /// have no control characters, so it is never a name itself.
     pub fn revoked_name_key(&self) -> String {
         format!("{}\u{1F}{}", crate::fold(&self.name), self.id)
     }
 
-    /// How many keys may be live at a time, so that they can be rotated without a gap.
+    /// Two keys, so that they can be rotated without downtime.
     pub const MAX_KEYS: usize = 2;
 
-    /// The highest role that a new connection may grant unless more is given: `User`.
+    /// The default for new connections: `User`.
     pub const DEFAULT_HIGHEST_ROLE: u32 = 2;
 
-    /// Whether its keys open anything at `now`.
+    /// Neither revoked nor expired.
     pub fn is_live(&self, now: Time) -> bool {
         !self.revoked && self.expires.is_none_or(|end| now < end)
     }
 
-    /// Whether it is still what it was when `before` was read, whenever it was used since.
+    /// Ignores when the connection was used.
     pub fn is_unchanged_since(&self, before: &Self) -> bool {
         self.without_uses() == before.without_uses()
     }
@@ -155,7 +142,7 @@ impl Connection {
         Self { last_use: None, keys, ..self.clone() }
     }
 
-    /// When its keys were last used, by their names, in microseconds since 1970; `used` is used now.
+    /// When its keys were last used, by [`ApiKey::id`], in microseconds since 1970; `used` counts as used now.
     pub fn key_uses(&self, used: Option<&ApiKey>, now: Time) -> BTreeMap<String, i64> {
         let last = |key: &ApiKey| {
             if used.is_some_and(|used| used.hash == key.hash) { Some(now) } else { key.last_use }
@@ -163,14 +150,13 @@ impl Connection {
         self.keys.iter().filter_map(|key| Some((key.id(), last(key)?.0))).collect()
     }
 
-    /// Takes such times over.
+    /// Takes over the newer times of a [`Connection::key_uses`].
     pub fn apply_key_uses(&mut self, uses: &BTreeMap<String, i64>) {
         for key in &mut self.keys {
             key.last_use = key.last_use.max(uses.get(&key.id()).map(|time| Time(*time)));
         }
     }
 
-    /// Whether it may speak `dialect`.
     pub fn allows_dialect(&self, dialect: &str) -> bool {
         self.dialects.iter().any(|d| d == dialect)
     }

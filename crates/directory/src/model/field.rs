@@ -1,8 +1,7 @@
-//! The canonical names of everything a user or item can hold.
+//! The canonical names of all attributes of users and items.
 
-/// A field of a user or item, by its canonical name. Refusals name fields with it and each dialect translates.
+/// A field of a user or item. Errors name fields by it, and each dialect translates them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Field {
     Id,
     Number,
@@ -25,7 +24,7 @@ pub enum Field {
     CostCenter,
     Division,
     Manager,
-    /// All e-mails; [`Field::Email`] is the preferred one. The same with the other plurals below.
+    /// All emails; [`Field::Email`] is the preferred one. The other multi-valued fields below work the same way.
     Emails,
     Phones,
     Photos,
@@ -33,7 +32,7 @@ pub enum Field {
     Entitlements,
     Certificates,
     Roles,
-    /// The parts of one value of a plural.
+    /// The next five are the sub-attributes of a multi-valued field.
     Value,
     Kind,
     Display,

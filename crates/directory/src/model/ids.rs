@@ -1,41 +1,40 @@
-//! Identifiers and time as the core knows them: opaque values that come in through ports.
+//! Ids and timestamps: opaque values that come from ports.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// Number of a tenant, which clients of some dialects send along; 1 to `i32::MAX`.
+/// Clients of some dialects send it; 1 to `i32::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenantNumber(pub u32);
 
-/// Identity of a user, the same over every dialect and for ever (RFC 7643 section 3.1, `id`).
+/// The same in every dialect, and permanent (RFC 7643 section 3.1, `id`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub Uuid);
 
-/// Identity of a group, folder, organisation, role or department.
+/// Id of a group, folder, organization, role or department.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ItemId(pub Uuid);
 
-/// Identity of an inbound client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConnectionId(pub Uuid);
 
-/// Place of an event in the order of all changes, ascending from 1.
+/// Position in the order of all changes, ascending from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventPosition(pub u64);
 
-/// A moment: microseconds since 1970-01-01T00:00:00Z.
+/// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(pub i64);
 
 impl Time {
-    /// The moment that is `seconds` after this one (before it, when negative).
+    /// Saturates; negative seconds go back in time.
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))

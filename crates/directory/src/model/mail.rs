@@ -1,56 +1,48 @@
-//! A mail that is on its way: durable from the moment that made it, until it was taken in or has failed for good.
+//! A queued mail: durable together with the change that caused it, until it was sent or failed permanently.
 
 use crate::{LinkPurpose, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A mail to a person, with a link of that name in it. Whom it goes to and what it says is settled when it is sent.
+/// A mail to a user with a link. Its recipient and content are determined when it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
-    /// What it is known by; its link has the same.
+    /// The link has the same id.
     pub id: Uuid,
-    /// In whose directory.
     pub tenant: TenantNumber,
-    /// To whom.
     pub user: UserId,
-    /// What its link is for.
     pub purpose: LinkPurpose,
-    /// Since when it waits.
     pub queued: Time,
-    /// When it is tried next; never again, when there is nothing here.
+    /// Time of the next attempt; `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Time>,
-    /// Whether somebody has it in hand; until it is due, nobody else takes it.
+    /// Whether a process is sending it; until `due`, no other process takes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "is_taken")]
     pub is_claimed: bool,
-    /// How often it was tried.
     #[serde(default)]
     pub attempts: u32,
-    /// Grows by one with each change.
+    /// Incremented by each change.
     #[serde(default)]
     pub version: u32,
-    /// What came of it, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<DeliveryOutcome>,
 }
 
-/// What came of a mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryOutcome {
-    /// The next server has taken it in.
+    /// The next mail server has accepted it.
     Sent,
-    /// Nobody needs it any more: its link was used, replaced or closed.
+    /// Not needed any more: its link was used, replaced or closed.
     Withdrawn,
-    /// It could not be delivered lately and is tried again.
+    /// The last attempt failed for this reason; there will be another.
     Delayed(String),
-    /// It could not be delivered and is not tried again, for this reason.
+    /// Failed permanently, for this reason.
     Failed(String),
 }
 
 impl Mail {
-    /// A new one.
     pub fn new(id: Uuid, tenant: TenantNumber, user: UserId, purpose: LinkPurpose, now: Time) -> Self {
         Self {
             id,
@@ -66,13 +58,12 @@ impl Mail {
         }
     }
 
-    /// The same one step on.
+    /// The next version, which no process is sending.
     #[must_use]
     pub fn with_outcome(&self, due: Option<Time>, outcome: Option<DeliveryOutcome>) -> Self {
         Self { due, outcome, is_claimed: false, version: self.version + 1, ..self.clone() }
     }
 
-    /// Whether it is not tried again.
     pub fn has_failed(&self) -> bool {
         matches!(self.outcome, Some(DeliveryOutcome::Failed(_)))
     }

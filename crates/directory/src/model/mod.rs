@@ -1,4 +1,4 @@
-//! What is stored: users, groups and the other items, tenants, connections, events and mails.
+//! The stored entities: users, groups and other items, tenants, connections, events and mails.
 
 pub(crate) mod account;
 mod builtin_roles;

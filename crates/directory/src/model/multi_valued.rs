@@ -1,7 +1,7 @@
-//! Plural attributes: several values of one sort, such as e-mails (RFC 7643 section 2.4).
+//! Multi-valued attributes, such as emails (RFC 7643 section 2.4).
 //!
-//! Most people have one plain e-mail and plain phone numbers, so these are kept short: one plain value is stored as a
-//! text, plain values of different kinds as `kind: value`, and only what says more as a list of entries.
+//! Most users have one plain email and plain phone numbers, so the stored form is compact: one plain value is a
+//! string, plain values of different types are a map from type to value, and everything else is a list of entries.
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -9,53 +9,49 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize as De, Serialize};
 use std::fmt;
 
-/// One value of a plural attribute.
+/// One value of a multi-valued attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, De)]
 pub struct TypedValue {
-    /// The value itself: an address, a number, a URL.
+    /// An address, a number, a URL.
     pub value: String,
-    /// What sort of value: `work`, `home`, `mobile`.
+    /// `work`, `home`, `mobile`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// How to show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// Whether it is the preferred one, where anybody said so; one entry of a list at the most.
+    /// Whether it is the preferred value, if the client specified it; true for at most one entry of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
 }
 
 impl TypedValue {
-    /// A value of a kind, with nothing else said of it.
     pub fn new(kind: &str, value: impl Into<String>) -> Self {
         Self { value: value.into(), kind: Some(kind.into()), display: None, primary: None }
     }
 
-    /// The same as the preferred one.
     #[must_use]
     pub fn with_primary(self) -> Self {
         Self { primary: Some(true), ..self }
     }
 
-    /// Whether it is the preferred one.
     pub fn is_primary(&self) -> bool {
         self.primary == Some(true)
     }
 
-    /// Whether it is of that kind, in any case.
+    /// Ignores case.
     pub fn has_kind(&self, kind: &str) -> bool {
         self.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case(kind))
     }
 }
 
-/// The place of the preferred entry: the primary one, else the first of `kind`, else the first.
+/// Index of the preferred entry: the primary one, else the first of `kind`, else the first.
 pub(crate) fn preferred_index(entries: &[TypedValue], kind: &str) -> Option<usize> {
     let primary = entries.iter().position(TypedValue::is_primary);
     let of_kind = || entries.iter().position(|entry| entry.has_kind(kind));
     primary.or_else(of_kind).or(if entries.is_empty() { None } else { Some(0) })
 }
 
-/// Puts a value in a place, takes it out, or adds `new` where there is none.
+/// Sets or removes the value at an index, or adds `new` if there is no index.
 pub(crate) fn set_value_at(
     entries: &mut Vec<TypedValue>,
     place: Option<usize>,
@@ -72,7 +68,7 @@ pub(crate) fn set_value_at(
     }
 }
 
-/// Entries as they are stored; a bare text is the preferred one of the kind `K`.
+/// The stored form of entries; a plain string is the primary value of type `$kind`.
 macro_rules! compact_values {
     ($module:ident, $kind:literal) => {
         pub(crate) mod $module {
@@ -127,7 +123,7 @@ impl<'de> Visitor<'de> for CompactVisitor {
     type Value = CompactForm;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, kinds with values, or a list of entries")
+        f.write_str("a string, a map from types to values, or a list of entries")
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<CompactForm, E> {
         Ok(CompactForm::Single(value.to_owned()))
@@ -150,7 +146,6 @@ impl<'de> Visitor<'de> for CompactVisitor {
 
 /// A postal address (RFC 7643 section 4.1.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, De)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub struct Address {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line1: Option<String>,
@@ -162,10 +157,10 @@ pub struct Address {
     pub region: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postal_code: Option<String>,
-    /// As a name or a code, as given.
+    /// A name or a code, as sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
-    /// All of it as it is written on an envelope, where the client said so.
+    /// The whole address as on an envelope, if the client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formatted: Option<String>,
     /// `work`, `home`, `other`.
@@ -176,23 +171,22 @@ pub struct Address {
 }
 
 impl Address {
-    /// An empty one at work.
     pub fn work() -> Self {
         Self { kind: Some("work".into()), ..Self::default() }
     }
 
-    /// Whether it is the one at work, which is the one that dialects with a single address show.
+    /// Dialects with a single address show the work address.
     pub fn is_work(&self) -> bool {
         self.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("work"))
     }
 
-    /// Whether nothing is said but where it belongs.
+    /// Whether it has neither lines nor a formatted text.
     pub(crate) fn is_empty(&self) -> bool {
         Self { kind: None, primary: None, ..self.clone() } == Self::default()
     }
 }
 
-/// Addresses as they are stored: a single one at work as itself, everything else as a list.
+/// The stored form of addresses: a single work address is an object, everything else a list.
 pub(crate) mod addresses {
     use super::{Address, Deserializer, Error, MapAccess, MapAccessDeserializer, SeqAccess, Serializer, Visitor, fmt};
     use serde::{Deserialize as _, Serialize as _};
@@ -214,7 +208,7 @@ pub(crate) mod addresses {
         type Value = Vec<Address>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an address or a list of them")
+            f.write_str("an address or a list of addresses")
         }
         fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
             Ok(Vec::new())
@@ -245,7 +239,6 @@ mod tests {
         addresses: Vec<Address>,
     }
 
-    /// What is stored is read again, whichever short form it was given.
     #[test]
     fn compact_forms_round_trip() {
         let bare = TypedValue { value: "x".into(), primary: Some(true), ..TypedValue::default() };
@@ -268,7 +261,7 @@ mod tests {
             let text = serde_json::to_string(&held).unwrap();
             assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), held, "{text}");
         }
-        // As an earlier schema wrote them.
+        // Written by an earlier schema.
         let old = r#"{"entries":{"work":"1","mobile":"2"},"addresses":{"line1":"l"}}"#;
         let held: Document = serde_json::from_str(old).unwrap();
         assert_eq!(held.entries, [TypedValue::new("work", "1"), TypedValue::new("mobile", "2")]);

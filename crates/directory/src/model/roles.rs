@@ -1,8 +1,8 @@
-//! The roles of a user and how they rank, built in or a tenant's own.
+//! The built-in and custom roles of a user and how they rank.
 
 use crate::{Role, User, builtin_role_name, builtin_role_number};
 
-/// The number of a role by its name, in any case.
+/// Ignores case.
 pub(crate) fn role_number(name: &str, custom_roles: &[Role]) -> Option<u32> {
     builtin_role_number(name).or_else(|| {
         let key = crate::identifier_key(name);
@@ -10,7 +10,7 @@ pub(crate) fn role_number(name: &str, custom_roles: &[Role]) -> Option<u32> {
     })
 }
 
-/// Built-in roles rank by their number, a tenant's own as it was created, an unknown one highest.
+/// Built-in roles rank by their number, custom roles as configured, unknown roles highest.
 pub(crate) fn role_rank(number: u32, custom_roles: &[Role]) -> u32 {
     if builtin_role_name(number).is_some() {
         return number;
@@ -18,22 +18,21 @@ pub(crate) fn role_rank(number: u32, custom_roles: &[Role]) -> u32 {
     custom_roles.iter().find(|role| role.number == number).map_or(u32::MAX, |role| role.rank)
 }
 
-/// Every role of a user that the tenant knows: the effective one, then those of the list. A listed role counts because it
-/// becomes the effective one as soon as those before it are removed.
+/// Every role of a user that the tenant knows: the effective one, then those of the list. A listed role counts
+/// because it becomes effective as soon as those before it are removed.
 pub(crate) fn role_numbers<'a>(user: &'a User, custom_roles: &'a [Role]) -> impl Iterator<Item = u32> + 'a {
     let listed = |entry: &'a crate::TypedValue| role_number(&entry.value, custom_roles);
     user.role.into_iter().chain(user.other_roles.iter().filter_map(listed))
 }
 
-/// The highest rank of a built-in role, and of a connection.
+/// The highest rank of a built-in role, and the highest ceiling of a connection.
 pub(crate) const HIGHEST_RANK: u32 = 6;
 
-/// Whether a user has a role that ranks above a ceiling.
 pub(crate) fn has_role_above(user: &User, custom_roles: &[Role], ceiling: u32) -> bool {
     role_numbers(user, custom_roles).any(|role| role_rank(role, custom_roles) > ceiling)
 }
 
-/// Names in a user's list of roles that rank above the effective role.
+/// Names of the listed roles that rank above the effective role.
 pub fn roles_above_effective<'a>(user: &'a User, custom_roles: &[Role]) -> Vec<&'a str> {
     let effective = user.role.map_or(0, |role| role_rank(role, custom_roles));
     let is_above =

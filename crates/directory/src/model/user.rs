@@ -1,156 +1,140 @@
-//! The canonical person: the union of what every dialect can say.
-//!
-//! Field names follow RFC 7643 where it has one. What a dialect cannot show is kept all the same.
+//! The canonical user: the union of what all dialects can express. Field names follow RFC 7643 where it has one.
+//! Values that a dialect cannot show are kept.
 
 use crate::model::multi_valued::{self, Address, TypedValue};
 use crate::{Field, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 
-/// One person in one tenant. The password is not here: it never leaves the store.
+/// The password is not part of it: it is stored in the [`crate::Account`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Identity, given by the server.
+    /// Assigned by the server.
     pub id: UserId,
-    /// Number within the tenant, ascending from 1 and never used again; given by the store on insert.
+    /// Unique within the tenant, ascending from 1 and never reused; assigned by the store on insert.
     pub number: u32,
-    /// Grows by one with each change.
+    /// Incremented by each change.
     pub version: u32,
-    /// What the person signs in with; the e-mail unless something else was given.
+    /// The name for signing in; the email unless another was given.
     pub user_name: String,
-    /// E-mails in the spelling that was sent; the preferred one is what other dialects show ([`User::email`]).
+    /// Emails as sent. Single-valued dialects show the preferred one ([`User::email`]).
     #[serde(default, rename = "email", with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
     pub emails: Vec<TypedValue>,
-    /// The client's own key for the person; case is kept.
+    /// The client's own key; its case is preserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
-    /// Parts of the name.
     #[serde(default, skip_serializing_if = "is_default")]
     pub name: Name,
-    /// Phone numbers, as free text.
+    /// Free text.
     #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
     pub phones: Vec<TypedValue>,
     /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Name of the department, an entry of the tenant's catalogue.
+    /// An entry of the tenant's department catalog.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub department: Option<String>,
-    /// The organisation the person belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "organisation")]
     pub organization: Option<ItemId>,
-    /// The organisation's address where the person works, by its number.
+    /// Number of the address of the organization where the user works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub office: Option<u32>,
-    /// Employee number, cost center, division and manager (RFC 7643 section 4.3).
     #[serde(default, skip_serializing_if = "is_default")]
     pub employment: Employment,
-    /// Postal addresses; the one at work is what other dialects show ([`User::address`]).
+    /// Single-valued dialects show the work address ([`User::work_address`]).
     #[serde(default, rename = "address", with = "multi_valued::addresses", skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
-    /// URLs of pictures.
+    /// URLs.
     #[serde(default, rename = "photo", with = "multi_valued::photo", skip_serializing_if = "Vec::is_empty")]
     pub photos: Vec<TypedValue>,
-    /// What the person is called, their language and where on the web they are (RFC 7643 section 4.1.1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub profile: Profile,
-    /// What the person is entitled to, as client systems call it.
+    /// As client systems name them.
     #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
     pub entitlements: Vec<TypedValue>,
-    /// X.509 certificates, in Base64.
+    /// X.509 certificates in Base64.
     #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<TypedValue>,
-    /// Social, custom and messaging links, in the order given.
+    /// In the order sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<ProfileLink>,
-    /// The person's secretary.
     #[serde(default, skip_serializing_if = "is_default")]
     pub secretary: Secretary,
-    /// A few words about the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bio: Option<String>,
-    /// Which system the person came from.
+    /// The system that the user came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// What the person is good at, as one comma-separated text.
+    /// One comma-separated text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "specialities")]
     pub specialties: Option<String>,
-    /// Number of a role in the tenant's catalogue.
+    /// Number of a built-in or custom role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<u32>,
-    /// Roles as client systems call them, besides [`User::role`] or saying more of it; they allow nothing.
+    /// Roles as client systems name them, in addition to [`User::role`] or with details of it. They grant nothing.
     #[serde(default, with = "multi_valued::work", skip_serializing_if = "Vec::is_empty")]
     pub other_roles: Vec<TypedValue>,
-    /// Kind of license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "licence")]
     pub license: Option<String>,
-    /// Time zone, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// A color for lists.
+    /// For lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
-    /// Free pairs, in the order given.
+    /// In the order sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metadata: Vec<MetadataEntry>,
-    /// No invitation mail is wanted.
+    /// Whether to send no invitation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub do_not_email: Option<bool>,
-    /// Groups the person is a member of, ascending.
+    /// Ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<ItemId>,
-    /// Folders the person may see, ascending.
+    /// The folders that the user may see, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<ItemId>,
-    /// Where the person stands.
     pub status: Status,
-    /// A client has taken the status away: the person is switched off, and nobody says so any more.
+    /// Whether a client has removed the `active` attribute: the user is inactive, and the attribute stays unset.
     #[serde(default, skip_serializing_if = "is_false")]
     #[serde(rename = "status_unsaid")]
     pub active_cleared: bool,
-    /// The password must be changed at next sign-in.
+    /// At the next sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_password_change: Option<bool>,
-    /// When the person was created.
     pub created: Time,
-    /// When anything last changed.
     pub updated: Time,
-    /// When the person was last invited.
+    /// When the user was last invited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invited: Option<Time>,
-    /// When the person was last seen.
+    /// When the user last signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Time>,
 }
 
-/// Parts of a name (RFC 7643 section 4.1.1).
+/// RFC 7643 section 4.1.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
-    /// First name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<String>,
-    /// Last name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// `Dr`, `Ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub honorific_prefix: Option<String>,
-    /// The middle name or names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub middle: Option<String>,
     /// `Jr`, `III`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub honorific_suffix: Option<String>,
-    /// All of it in one, where the client said so.
+    /// The full name, if the client sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formatted: Option<String>,
 }
 
-/// What a person is called and where on the web they are (RFC 7643 section 4.1.1).
+/// RFC 7643 section 4.1.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are RFC 7643's")]
 pub struct Profile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
@@ -166,9 +150,8 @@ pub struct Profile {
     pub locale: Option<String>,
 }
 
-/// A person's place in a company (RFC 7643 section 4.3).
+/// The enterprise extension (RFC 7643 section 4.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are RFC 7643's")]
 pub struct Employment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub employee_number: Option<String>,
@@ -176,69 +159,54 @@ pub struct Employment {
     pub cost_center: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub division: Option<String>,
-    /// The manager's id, as the client knows it.
+    /// The manager's id as the client knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
 }
 
-/// Who answers for the person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secretary {
-    /// Name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// E-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
-/// A named link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileLink {
-    /// Which list it belongs to.
     pub kind: ProfileLinkKind,
-    /// What it is called, such as `LinkedIn`.
+    /// Such as `LinkedIn`.
     pub name: String,
-    /// Where it leads: a URL, or a handle.
+    /// A URL or a handle.
     pub value: String,
-    /// How to show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// Whether it is the preferred one of its list, where anybody said so.
+    /// Whether it is the preferred link of its list, if the client specified it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<bool>,
 }
 
 impl ProfileLink {
-    /// A link with a name and a value.
     pub fn new(kind: ProfileLinkKind, name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { kind, name: name.into(), value: value.into(), display: None, primary: None }
     }
 }
 
-/// The three lists of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProfileLinkKind {
-    /// Social networks.
     Social,
-    /// Anything else.
     Custom,
-    /// Messaging handles.
     Messaging,
 }
 
-/// A free key and value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetadataEntry {
-    /// Key.
     pub key: String,
-    /// Value.
     pub value: String,
 }
 
 impl User {
-    /// A person of whom nothing is known yet.
     pub fn new(id: UserId, now: Time) -> Self {
         Self {
             id,
@@ -283,12 +251,12 @@ impl User {
         }
     }
 
-    /// The preferred e-mail: the primary one, else the one at work, else the first.
+    /// The preferred email: the primary one, else the first work email, else the first.
     pub fn email(&self) -> Option<&str> {
         multi_valued::preferred_index(&self.emails, "work").map(|index| self.emails[index].value.as_str())
     }
 
-    /// How many bytes all values of plural attributes hold.
+    /// Total size of the values of multi-valued attributes.
     pub fn multi_valued_bytes(&self) -> usize {
         let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let plurals =
@@ -302,23 +270,20 @@ impl User {
         entries.chain(addresses).sum()
     }
 
-    /// The first phone number of a kind.
     pub fn phone(&self, kind: &str) -> Option<&str> {
         self.phones.iter().find(|entry| entry.has_kind(kind)).map(|entry| entry.value.as_str())
     }
 
-    /// The address at work.
     pub fn work_address(&self) -> Option<&Address> {
         self.addresses.iter().find(|address| address.is_work())
     }
 
-    /// The preferred picture.
     pub fn preferred_photo(&self) -> Option<&str> {
         multi_valued::preferred_index(&self.photos, "photo").map(|index| self.photos[index].value.as_str())
     }
 
-    /// The plain text kept under `field`, if that is a plain text and set. Of what can have several values it is the
-    /// one that dialects with a single one show.
+    /// The value of `field` if it is a text. Of a multi-valued attribute, the value that single-valued dialects
+    /// show.
     pub fn text(&self, field: Field) -> Option<&str> {
         let address = |line: fn(&Address) -> &Option<String>| line(self.work_address()?).as_deref();
         match field {
@@ -334,12 +299,12 @@ impl User {
             Field::PostalCode => address(|a| &a.postal_code),
             Field::Country => address(|a| &a.country),
             Field::Photo => self.preferred_photo(),
-            // The same slots as for writing; one table for both.
+            // One table for reading and writing.
             field => self.text_slot(field)?.as_deref(),
         }
     }
 
-    /// Puts a plain text where `field` is kept; other kinds of fields are left alone.
+    /// Ignores fields that are not texts.
     pub(crate) fn set_text(&mut self, field: Field, value: Option<String>) {
         let phone = |user: &mut Self, kind: &str, value| {
             let index = user.phones.iter().position(|entry| entry.has_kind(kind));
@@ -391,19 +356,18 @@ impl User {
         }
     }
 
-    /// First and last name with a blank between, as far as they are known.
+    /// First and last name, separated by a space, as far as known.
     pub fn full_name(&self) -> String {
         let parts = [self.name.given.as_deref(), self.name.family.as_deref()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
-    /// The links of one kind, in order.
     pub fn links_of(&self, kind: ProfileLinkKind) -> impl Iterator<Item = &ProfileLink> {
         self.links.iter().filter(move |link| link.kind == kind)
     }
 }
 
-/// Where the optional plain texts that have a place of their own are kept, to read and to write.
+/// The optional texts that are stored as such, for reading and writing.
 macro_rules! text_slots {
     ($($field:ident => $($path:ident).+),* $(,)?) => {
         impl User {

@@ -1,47 +1,38 @@
-//! Conditions made of comparisons: the whole of what RFC 7644 section 3.4.2.2 can say, over canonical fields.
+//! Filters: everything that RFC 7644 section 3.4.2.2 can express, over canonical fields.
 //!
-//! How a condition is written is a dialect's business, how it is found quickly an engine's; what it *means* is said
-//! here once. Texts are compared case-folded unless the test says `exact`; a comparison with a field that is not set
-//! does not hold, and `NotEqual` is the opposite of `Equal`.
+//! Dialects parse filters and engines evaluate them quickly, but their meaning is defined here. Texts are compared
+//! case-folded unless `case_exact` is set. A comparison with an unset field is false, and `NotEqual` is the
+//! negation of `Equal`.
 
 use crate::query::view::{AttributeSource, AttributeValue, SubAttributes};
 use crate::{Field, fold, identifier_key, nfc};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// A condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All of these hold; nothing to hold always does.
+    /// True if empty.
     All(Vec<Filter>),
-    /// One of these holds; of nothing none does.
+    /// False if empty.
     Any(Vec<Filter>),
-    /// It does not hold.
     Not(Box<Filter>),
-    /// A comparison.
     Comparison(Comparison),
-    /// One and the same value of a plural meets a condition; the tests in it name parts as their fields.
+    /// True if one value of a multi-valued field matches the filter, whose fields are sub-attributes.
     ValuePath(Field, Box<Filter>),
 }
 
-/// A comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
-    /// What is compared.
     pub field: Field,
-    /// Which part of it, when it is a plural; one value that passes is enough.
+    /// For multi-valued fields; one matching value is enough.
     pub sub_attribute: Option<Field>,
-    /// How.
     pub op: CompareOp,
-    /// With what; without meaning for `PresentUsers`.
+    /// Ignored for [`CompareOp::Present`].
     pub value: AttributeValue<'static>,
-    /// Whether case counts.
     pub case_exact: bool,
 }
 
-/// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum CompareOp {
     Equal,
     NotEqual,
@@ -56,7 +47,7 @@ pub enum CompareOp {
 }
 
 impl Comparison {
-    /// A comparison; a text that is compared in any case is folded here, once.
+    /// Folds a text that is compared in any case, so that this happens only once.
     pub fn new(field: Field, part: Option<Field>, op: CompareOp, value: AttributeValue<'static>, exact: bool) -> Self {
         let value = match value {
             AttributeValue::Text(text) => AttributeValue::text(op.normalize(&text, exact).into_owned()),
@@ -68,7 +59,7 @@ impl Comparison {
     fn matches(&self, subject: &dyn AttributeSource) -> bool {
         let negated = self.op == CompareOp::NotEqual;
         let passes = |value: &AttributeValue<'_>| self.matches_value(value);
-        // A preference that is not said is none (RFC 7643 section 2.4), though it is not there either.
+        // An unset `primary` counts as false (RFC 7643 section 2.4), but not as present.
         let matches_or_default = |value: Option<AttributeValue<'_>>, field: Field| match value {
             None if field == Field::Primary && self.op != CompareOp::Present => passes(&AttributeValue::Bool(false)),
             value => value.as_ref().is_some_and(passes),
@@ -80,7 +71,7 @@ impl Comparison {
         some != negated
     }
 
-    /// Whether one value passes; `NotEqual` is turned round by the caller, over all values.
+    /// Checks one value. The caller negates the result over all values for `NotEqual`.
     fn matches_value(&self, value: &AttributeValue<'_>) -> bool {
         match (value, &self.value) {
             _ if self.op == CompareOp::Present => !matches!(value, AttributeValue::Text(text) if text.is_empty()),
@@ -102,7 +93,6 @@ impl Comparison {
 }
 
 impl CompareOp {
-    /// The form of a text that is compared with this operator.
     fn normalize(self, text: &str, exact: bool) -> Cow<'_, str> {
         match self {
             _ if exact => nfc(text),
@@ -124,17 +114,14 @@ impl CompareOp {
 }
 
 impl Filter {
-    /// What always holds.
     pub fn always() -> Self {
         Self::All(Vec::new())
     }
 
-    /// What never holds.
     pub fn never() -> Self {
         Self::Any(Vec::new())
     }
 
-    /// Whether the subject meets the condition.
     pub fn matches(&self, subject: &dyn AttributeSource) -> bool {
         match self {
             Self::All(filters) => filters.iter().all(|filter| filter.matches(subject)),
@@ -145,7 +132,6 @@ impl Filter {
         }
     }
 
-    /// Whether some test in here is about `field`.
     pub fn references_field(&self, field: Field) -> bool {
         match self {
             Self::All(filters) | Self::Any(filters) => filters.iter().any(|filter| filter.references_field(field)),
@@ -156,7 +142,6 @@ impl Filter {
     }
 }
 
-/// One value of a plural, while its parts are looked at.
 impl AttributeSource for SubAttributes<'_> {
     fn value(&self, field: Field) -> Option<AttributeValue<'_>> {
         self.iter().find(|(part, _)| *part == field).map(|(_, value)| value.clone())

@@ -1,7 +1,7 @@
-//! What can be asked: keys, conditions, order and pages.
+//! Queries: keys, predicates, sort orders and pages.
 //!
-//! A condition can be checked against a person here, in one place; engines use an index where they have one
-//! and this check for the rest, so that all engines mean the same.
+//! Predicates are evaluated here, in one place. Engines use an index where they have one and this check for the
+//! rest, so that they all agree.
 
 mod filter;
 mod view;
@@ -14,100 +14,83 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How a person is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UserKey {
-    /// By identity.
     Id(UserId),
-    /// By number.
     Number(u32),
-    /// By primary e-mail, in any case.
+    /// The primary email, in any case.
     Email(String),
-    /// By the client's own key, to the letter.
+    /// The client's own key, case-sensitive.
     ExternalId(String),
-    /// By user name or email, in any case. Of users whose identifiers differed in 0.1.0 and are the same since, the one
-    /// with this spelling.
+    /// User name or email, in any case. If several users match, because their identifiers still differed in 0.1.0,
+    /// the one with this spelling.
     Login(String),
-    /// The same for a sign-in: the look-up takes as long for a user who does not exist.
+    /// Like `Login`, for a sign-in: the lookup takes as long if there is no such user.
     LoginConstantTime(String),
 }
 
-/// A question for many people.
 #[derive(Clone, Debug, Default)]
 pub struct UserQuery {
-    /// All of these must hold.
+    /// All of them must match.
     pub predicates: Vec<UserPredicate>,
-    /// In which order.
     pub sort: Sort,
-    /// How many to leave out at the start.
+    /// Rows to skip, counted from the boundary.
     pub offset: u64,
-    /// How many to return.
     pub limit: u32,
-    /// Only those behind or in front of somebody; skipping counts from there.
     pub boundary: Option<PageBoundary>,
 }
 
-/// Where a page begins or ends, by somebody's place in the order instead of a count: people who come and go
-/// meanwhile shift nothing.
+/// Where a page begins or ends: a position in the sort order instead of a count, so that concurrent changes shift
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageBoundary {
-    /// Only those behind this place, from the first on.
+    /// The first users after this position.
     After(SortPosition),
-    /// Only those in front of this place, up to the last.
+    /// The last users before this position.
     Before(SortPosition),
 }
 
-/// Somebody's place in an order. It stays good when they are gone.
+/// A position in a sort order. It stays valid when its user is deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SortPosition {
-    /// What texts are sorted by.
+    /// The sort key, if it is a text.
     pub text: Option<String>,
-    /// What times are sorted by.
+    /// The sort key, if it is a time.
     pub time: Option<Time>,
-    /// The number, by which equals are in order.
+    /// The number of the user, which orders equal keys.
     pub number: u32,
 }
 
-/// One condition on a person. Texts are compared case-folded and must come folded.
+/// A condition on a user. Texts are compared case-folded, and the predicate must hold them folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserPredicate {
-    /// The e-mail is this.
     Email(String),
-    /// The external id is this, in any case.
+    /// Ignores case.
     ExternalId(String),
-    /// First and last name hold this.
+    /// First and last name contain this text.
     NameContains(String),
-    /// Any text of the person holds this, or they belong to one of these organisations.
+    /// Any text of the user contains this text, or the user belongs to one of these organizations.
     AnyTextContains {
-        /// The part.
         substring: String,
-        /// Organisations whose name holds it.
+        /// Organizations whose name contains the text.
         organizations: Vec<ItemId>,
     },
-    /// Some line of the address holds one of these.
+    /// Any line of the address contains one of these texts.
     AddressContains(Vec<String>),
-    /// The status is one of these.
     Status(Vec<Status>),
-    /// The department is one of these.
     Department(Vec<String>),
-    /// The organisation is one of these.
     Organization(Vec<ItemId>),
-    /// A member of one of these.
     Group(Vec<ItemId>),
-    /// Created within.
     Created(TimeRange),
-    /// Last changed within.
     Updated(TimeRange),
-    /// They meet a filter, references seen by these labels.
+    /// References are compared by these labels.
     Filter(Arc<Filter>, Arc<Labels>),
 }
 
-/// A stretch of time, the end not included.
+/// Half-open: `end` is not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
-    /// From.
     pub start: Time,
-    /// Up to, not included.
     pub end: Time,
 }
 
@@ -117,11 +100,10 @@ impl TimeRange {
     }
 }
 
-/// The lines of an address.
 const ADDRESS_FIELDS: [Field; 5] =
     [Field::AddressLine1, Field::AddressLine2, Field::City, Field::PostalCode, Field::Country];
 
-/// Texts that a search over "all fields" looks through.
+/// The fields that a search over all fields covers.
 const SEARCHABLE_FIELDS: [Field; 21] = [
     Field::UserName,
     Field::Email,
@@ -147,7 +129,6 @@ const SEARCHABLE_FIELDS: [Field; 21] = [
 ];
 
 impl UserPredicate {
-    /// Whether the person meets the condition.
     pub fn matches(&self, user: &User) -> bool {
         match self {
             Self::Email(email) => user.email().is_some_and(|e| identifier_key(e) == *email),
@@ -175,41 +156,33 @@ impl UserPredicate {
     }
 }
 
-/// An order for people.
 #[derive(Clone, Debug, Default)]
 pub struct Sort {
-    /// By what.
     pub key: SortKey,
-    /// From the end.
     pub descending: bool,
-    /// Who lacks what is sorted by comes last instead of first (and first from the end).
+    /// Users without the sort key come last instead of first (first if descending).
     pub nulls_last: bool,
 }
 
-/// What people are sorted by; equals stay in order of arrival.
+/// Equal keys are ordered by number.
 #[derive(Clone, Debug, Default)]
 pub enum SortKey {
-    /// Order of arrival: by number.
     #[default]
     Number,
-    /// By a plain text, case-folded; without it first.
+    /// A case-folded text; users without it come first.
     Text(Field),
-    /// By the word of the status.
+    /// By [`Status::as_str`].
     Status,
-    /// By the organisation's name, which comes along.
+    /// By the organization's name in this map.
     Organization(Arc<HashMap<ItemId, String>>),
-    /// By when they were invited.
     Invited,
-    /// By when they were last seen.
     LastActivity,
-    /// By when they were created.
     Created,
-    /// By when they were last changed.
     Updated,
 }
 
 impl Sort {
-    /// Puts people in order. Equals stay as they were, so that what is sorted may be added to and sorted again.
+    /// Sorts stably, so that more users can be added and sorted again.
     pub fn apply(&self, users: &mut [User]) {
         let key = |user: &User| {
             let (text, time) = self.key_values(user);
@@ -223,7 +196,6 @@ impl Sort {
         }
     }
 
-    /// How two places follow one another in this order.
     pub fn compare(&self, a: &SortPosition, b: &SortPosition) -> Ordering {
         let unset = |place: &SortPosition| self.nulls_last && place.text.is_none() && place.time.is_none();
         let by_key = (unset(a), &a.text, a.time).cmp(&(unset(b), &b.text, b.time));
@@ -253,13 +225,11 @@ impl Sort {
         (text, time)
     }
 
-    /// Somebody's place in this order.
     pub fn position_of(&self, user: &User) -> SortPosition {
         let (text, time) = self.key_values(user);
         SortPosition { text, time, number: user.number }
     }
 
-    /// Whether somebody is on the right side of a bound.
     pub fn is_within_boundary(&self, user: &User, bound: Option<&PageBoundary>) -> bool {
         let order = |place: &SortPosition| self.compare(&self.position_of(user), place);
         match bound {
@@ -269,38 +239,32 @@ impl Sort {
         }
     }
 
-    /// Whether this is the order people are stored in.
+    /// Whether users are stored in this order.
     pub fn is_by_number(&self) -> bool {
         matches!(self.key, SortKey::Number) && !self.descending
     }
 }
 
-/// A question for many items of one kind.
 #[derive(Clone, Debug)]
 pub struct ItemQuery {
-    /// Which kind.
     pub kind: ItemKind,
-    /// All of these must hold.
+    /// All of them must match.
     pub predicates: Vec<ItemPredicate>,
-    /// How many to leave out at the start.
     pub offset: u64,
-    /// How many to return.
     pub limit: u32,
-    /// Only those with a number above or below.
     pub boundary: Option<ItemPageBoundary>,
 }
 
 /// Where a page of items begins or ends, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemPageBoundary {
-    /// Only those with a higher number, from the first on.
+    /// The first items with a higher number.
     After(u32),
-    /// Only those with a lower number, up to the last.
+    /// The last items with a lower number.
     Before(u32),
 }
 
 impl ItemPageBoundary {
-    /// Whether an item's number is on the right side.
     pub fn contains(self, number: u32) -> bool {
         match self {
             Self::After(bound) => number > bound,
@@ -310,29 +274,23 @@ impl ItemPageBoundary {
 }
 
 impl ItemQuery {
-    /// All items of a kind.
     pub fn all(kind: ItemKind) -> Self {
         Self { kind, predicates: Vec::new(), offset: 0, limit: u32::MAX, boundary: None }
     }
 }
 
-/// One condition on an item. Texts are compared case-folded and must come folded.
+/// A condition on an item. Texts are compared case-folded, and the predicate must hold them folded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemPredicate {
-    /// The name holds this.
     NameContains(String),
-    /// The external id is this, in any case.
+    /// Ignores case.
     ExternalId(String),
-    /// Created within.
     Created(TimeRange),
-    /// Last changed within.
     Updated(TimeRange),
-    /// It meets a filter.
     Filter(Arc<Filter>),
 }
 
 impl ItemPredicate {
-    /// Whether the item meets the condition.
     pub fn matches(&self, item: &Item) -> bool {
         match self {
             Self::NameContains(part) => fold(item.name()).contains(part),
@@ -344,13 +302,11 @@ impl ItemPredicate {
     }
 }
 
-/// Some of what was asked for, and how much there is in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// This page.
     pub rows: Vec<T>,
-    /// How many there are over all pages.
+    /// Rows of all pages.
     pub total: u64,
-    /// How many of them come before this page.
+    /// Rows before this page.
     pub offset: u64,
 }

@@ -1,65 +1,55 @@
-//! People and groups as flat values by canonical field: what can be compared, sorted by and shown without knowing
-//! where it is kept. References are seen by their labels, which come along.
+//! Users and items as flat values by canonical field, to compare, sort and show them without knowing where they are
+//! stored. References appear as labels, which the caller supplies.
 
 use crate::{Field, Item, ItemId, ProfileLinkKind, Status, Time, User, UserId, builtin_role_name};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeValue<'a> {
-    /// A text.
     Text(Cow<'a, str>),
-    /// True or false.
     Bool(bool),
-    /// A whole number.
     Integer(i64),
-    /// A moment.
     Time(Time),
 }
 
 impl<'a> AttributeValue<'a> {
-    /// A text.
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Text(text.into())
     }
 }
 
-/// What references are called.
+/// Display names of references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels {
-    /// Groups, folders and organisations by id.
+    /// Groups, folders and organizations.
     pub items: HashMap<ItemId, String>,
-    /// The tenant's own roles by number.
+    /// Custom roles by number.
     pub roles: HashMap<u32, String>,
     /// Managers who are users of the tenant.
     pub managers: HashSet<UserId>,
 }
 
 impl Labels {
-    /// What a role is called: built in, or the tenant's own.
+    /// The name of a built-in or custom role.
     pub fn role(&self, number: u32) -> Option<&str> {
         builtin_role_name(number).or_else(|| self.roles.get(&number).map(String::as_str))
     }
 }
 
-/// The parts of one value of a plural.
+/// The sub-attributes of one value of a multi-valued field.
 pub type SubAttributes<'a> = Vec<(Field, AttributeValue<'a>)>;
 
-/// Something with values by field.
 pub trait AttributeSource {
-    /// The single value of a field.
     fn value(&self, field: Field) -> Option<AttributeValue<'_>>;
-    /// The values of a plural, in order.
+    /// The values of a multi-valued field, in order.
     fn values(&self, field: Field) -> Vec<SubAttributes<'_>>;
 }
 
-/// A person together with what their references are called.
+/// A user with the labels of its references.
 #[derive(Clone, Copy)]
 pub struct UserView<'a> {
-    /// The person.
     pub user: &'a User,
-    /// What their references are called.
     pub labels: &'a Labels,
 }
 
@@ -112,7 +102,7 @@ impl AttributeSource for UserView<'_> {
 }
 
 impl UserView<'_> {
-    /// The role of the catalogue first, unless one of the others says more of it.
+    /// The effective role first, unless an entry of the list has details of it.
     fn role_values(&self) -> Vec<SubAttributes<'_>> {
         let others = &self.user.other_roles;
         let name = self.user.role.and_then(|number| self.labels.role(number));
@@ -149,7 +139,7 @@ fn entry_sub_attributes(entry: &crate::TypedValue) -> SubAttributes<'_> {
 }
 
 fn address_sub_attributes(address: &crate::Address) -> SubAttributes<'_> {
-    // The two lines of a street are one text with a line break (RFC 7643 section 4.1.2, `streetAddress`).
+    // The two address lines are one text with a line break (RFC 7643 section 4.1.2, `streetAddress`).
     let street = match (&address.line1, &address.line2) {
         (Some(line1), None) => Some(line1.clone()),
         (line1, Some(line2)) => Some(format!("{}\n{line2}", line1.as_deref().unwrap_or_default())),
@@ -197,7 +187,7 @@ impl AttributeSource for Item {
         })
     }
 
-    /// Members are rows of their own and not part of an item.
+    /// Members are separate rows and not part of an item.
     fn values(&self, _: Field) -> Vec<SubAttributes<'_>> {
         Vec::new()
     }

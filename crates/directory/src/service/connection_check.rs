@@ -1,5 +1,5 @@
-//! Checks the connection of a caller again while its work goes on: an import, an export or a bulk request runs long after its
-//! key was checked.
+//! Checks a caller's connection again during long operations: imports, exports and bulk requests run long after
+//! their key was checked.
 
 use super::{Caller, Directory, read_error};
 use crate::{Access, Connection, ConnectionId, DirectoryError, Time};
@@ -7,12 +7,11 @@ use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How long a connection that was read is considered current, in microseconds.
+/// How long a cached connection is current, in microseconds.
 const MAX_AGE_MICROS: i64 = 500_000;
-/// Connections kept before outdated ones are removed.
+/// At this size, outdated entries are removed.
 const CAPACITY: usize = 10_000;
 
-/// Connections that were read recently.
 #[derive(Default)]
 pub(super) struct ConnectionCache(RwLock<HashMap<ConnectionId, (Arc<Connection>, Time)>>);
 
@@ -20,7 +19,8 @@ impl Directory {
     /// The highest role that a caller may grant now.
     ///
     /// # Errors
-    /// [`DirectoryError::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or the right to write.
+    /// [`DirectoryError::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or write
+    /// access.
     pub(super) async fn check_connection(&self, caller: &Caller, writes: bool) -> Result<u32, DirectoryError> {
         let Some(id) = caller.connection else { return Ok(caller.highest_role) };
         let now = self.clock.now();
@@ -63,7 +63,7 @@ impl ConnectionCache {
     }
 }
 
-/// False also after the clock was set back.
+/// Also false after the clock was set back.
 fn is_fresh(since: Time, now: Time) -> bool {
     (0..MAX_AGE_MICROS).contains(&(now.0 - since.0))
 }

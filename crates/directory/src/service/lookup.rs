@@ -1,4 +1,4 @@
-//! What a command needs to know before it can be decided. A plain create needs nothing at all.
+//! Loads what a command needs to know before it can be decided. A plain create needs nothing.
 
 use super::{Caller, Directory, read_error};
 use crate::decide::DecisionInput;
@@ -12,12 +12,11 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// Users that are read at once.
+/// Users read at once.
 const PAGE: u32 = 10_000;
 
 impl Directory {
-    /// Looks up what the command names.
-    #[expect(clippy::too_many_lines, reason = "one arm a command, to be compared side by side")]
+    #[expect(clippy::too_many_lines, reason = "one arm per command, to be compared side by side")]
     pub(super) async fn load_input(
         &self,
         caller: &Caller,
@@ -66,7 +65,7 @@ impl Directory {
             Command::UpdateGroup { group, edit } => {
                 self.load_items(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
                 self.load_named_members(tenant, edit, &mut known).await?;
-                // A change of members looks at those alone, from their side.
+                // Adding and removing members needs only the users named.
                 let needs_all_members = matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
                 if let (Some(Some(group)), true) = (known.items.first(), needs_all_members) {
                     let members = self.store.members(tenant, group.id()).await.map_err(read_error)?;
@@ -118,7 +117,8 @@ impl Directory {
         Ok(known)
     }
 
-    /// How the people it names sign in. Their versions, read before, guard what is decided from it.
+    /// Loads the accounts of the users named. The users were read before, so their versions guard decisions about
+    /// the accounts.
     async fn load_accounts(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
         for user in known.users.iter().flatten() {
             if let Some(account) = self.store.account(tenant, user.id).await.map_err(read_error)? {
@@ -128,8 +128,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether a new person is somebody who was deleted. That is rare, so the first time it is taken as not so, and the
-    /// store says when it is.
+    /// Finds the deleted user that a create restores. This is rare, so the first attempt assumes that there is
+    /// none, and the commit fails if there is one.
     async fn load_deleted_match(
         &self,
         tenant: TenantNumber,
@@ -137,7 +137,7 @@ impl Directory {
         is_retry: bool,
         known: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        // Somebody who brings an identity along may have been here; that is always looked up.
+        // A user with an id from elsewhere may have been deleted here: always look it up.
         if let Some(id) = edit.id {
             known.tombstone = self.store.tombstone(tenant, UserKey::Id(id)).await.map_err(read_error)?;
         }
@@ -154,7 +154,7 @@ impl Directory {
         self.load_roles_for_tombstone(tenant, known).await
     }
 
-    /// The deleted user who had the external id that an edit gives to another.
+    /// Loads the deleted user who had the external id that an edit gives to another.
     async fn load_former_owner(
         &self,
         tenant: TenantNumber,
@@ -170,7 +170,7 @@ impl Directory {
         self.load_roles_for_tombstone(tenant, known).await
     }
 
-    /// The tenant's own roles, where a deleted user had one.
+    /// Loads the custom roles if the deleted user had one.
     async fn load_roles_for_tombstone(
         &self,
         tenant: TenantNumber,
@@ -201,7 +201,6 @@ impl Directory {
         Ok(())
     }
 
-    /// The mails to a person that wait or have failed.
     async fn load_mails(
         &self,
         tenant: TenantNumber,
@@ -214,7 +213,7 @@ impl Directory {
         Ok(())
     }
 
-    /// What is left of somebody who was deleted, and of what they belonged to.
+    /// Loads a deleted user and which of their references still exist.
     async fn load_tombstone(
         &self,
         tenant: TenantNumber,
@@ -246,7 +245,7 @@ impl Directory {
             yield_periodically(index).await;
             known.users.push(self.store.user(tenant, key.clone()).await.map_err(read_error)?);
         }
-        // The ceiling of a caller is compared with the rank of every role.
+        // The rank of every role is compared with the caller's ceiling.
         if known.users.iter().flatten().any(has_custom_role) {
             self.load_custom_roles(tenant, known).await?;
         }
@@ -286,7 +285,7 @@ impl Directory {
         }
     }
 
-    /// Whether a member of a group whom the command does not name has a role above the caller's ceiling.
+    /// Checks whether a member who is not named by the command has a role above the caller's ceiling.
     async fn check_removed_member_ranks(
         &self,
         caller: &Caller,
@@ -349,7 +348,7 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         for (kind, given) in [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)] {
             let keys = given.value().map_or(&[][..], Vec::as_slice);
-            // More than may be named are refused unread.
+            // Longer lists are rejected without reading them.
             if keys.len() <= MAX_REFERENCES {
                 self.resolve_references(tenant, kind, keys, known).await?;
             }
@@ -390,7 +389,7 @@ impl Directory {
         Ok(())
     }
 
-    /// The department that is meant; all of them, where it is not there and a free number is needed.
+    /// Loads the department, or all of them if it does not exist and a free number is needed.
     async fn load_department(
         &self,
         tenant: TenantNumber,
@@ -445,14 +444,13 @@ impl Directory {
     }
 }
 
-/// Whether a user has a role that is not built in.
 fn has_custom_role(user: &User) -> bool {
     user.role.is_some_and(|role| builtin_role_name(role).is_none())
         || user.other_roles.iter().any(|entry| builtin_role_number(&entry.value).is_none())
 }
 
-/// Whether an edit names a role that is not built in; those need no look at the tenant's own, which cannot have their
-/// names. What somebody has already was looked up with them.
+/// Whether an edit names a role that is not built in. Custom roles need not be loaded for built-in names, which
+/// they cannot have. Roles that the user already has were loaded with the user.
 fn names_custom_role(edit: &UserEdit) -> bool {
     let given = match &edit.role {
         FieldUpdate::Set(RoleRef::Name(name)) => builtin_role_number(name).is_none(),
@@ -466,13 +464,13 @@ fn names_custom_role(edit: &UserEdit) -> bool {
         })
 }
 
-/// Refuses lists that are too long before anything is read for them.
+/// Rejects lists that are too long before anything is read for them.
 fn check_count(count: usize, max: usize) -> Result<(), DirectoryError> {
     if count > max { Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(max))) } else { Ok(()) }
 }
 
-/// Every few hundred reads, lets others have the thread: reads of the embedded engine are done at once and would
-/// otherwise never give way, not even to a time limit.
+/// Yields every few hundred reads. Reads of the embedded engine complete at once, so the task would otherwise never
+/// yield, not even to a timeout.
 async fn yield_periodically(index: usize) {
     if index % 256 == 255 {
         yield_now().await;

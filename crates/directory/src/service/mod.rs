@@ -1,4 +1,4 @@
-//! The directory as its callers see it: questions, and commands that are looked up, decided and committed.
+//! The directory as its callers see it: queries, and commands that are loaded, decided and committed.
 
 mod connection_check;
 mod lookup;
@@ -23,39 +23,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
 
-/// How often a command is decided when others keep changing the same thing. Of those that clash one gets through each
-/// time, so this is how many may clash at once.
+/// Attempts to commit a command while others change the same data. Each round, at least one of the conflicting
+/// changes commits, so this many may conflict at once.
 const MAX_ATTEMPTS: usize = 100;
 
 /// How long readiness reports a store that rejected a change, in seconds; after that, requests try it again.
 const UNWRITABLE_REPORT_SECONDS: i64 = 5;
 
-/// Seconds after which a caller is told to come again.
+/// Seconds after which a caller should try again.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// On whose behalf something is asked.
+/// The origin of a request and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The tenant that is asked about; no other can be seen.
+    /// The only tenant that it can see.
     pub tenant: TenantNumber,
-    /// The connection it came over; `None` for the person at the terminal.
+    /// `None` for the command line.
     pub connection: Option<ConnectionId>,
-    /// The connection's name, or `terminal`.
+    /// Name of the connection, `terminal` or `server`.
     pub actor: String,
-    /// The highest built-in role the caller may give.
+    /// The highest built-in role that the caller may grant.
     pub highest_role: u32,
-    /// Whose client it came from.
     pub profile: ClientProfile,
-    /// The person whose own client it came from.
+    /// The user whose own client it is.
     pub user: Option<UserId>,
-    /// The API it came over; `None` for the command line. The connection must keep this API while its work goes on.
+    /// The API used; `None` for the command line. The connection must keep access to it while the request runs.
     pub dialect: Option<String>,
-    /// The request, for the record.
+    /// For the event log.
     pub request_id: String,
 }
 
 impl Caller {
-    /// The person at the terminal, who may do everything in a tenant.
+    /// The command line, which may do everything in a tenant.
     pub fn operator(tenant: TenantNumber) -> Self {
         Self {
             tenant,
@@ -70,7 +69,6 @@ impl Caller {
     }
 }
 
-/// One user directory over one store.
 pub struct Directory {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -84,7 +82,6 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A directory made of its ports.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -103,7 +100,7 @@ impl Directory {
         }
     }
 
-    /// Does what is asked, wholly or not at all. What it acknowledges is on disk.
+    /// Carries out a command atomically. An acknowledged change is on disk.
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, DirectoryError> {
         let mut hashed: Option<PasswordHash> = None;
         self.check_password_hash(&command)?;
@@ -163,7 +160,7 @@ impl Directory {
         Err(DirectoryError::Conflict)
     }
 
-    /// Notes that a connection was used, and which of its keys. The change is queued; its result is not awaited.
+    /// Records the use of a connection and of one of its keys. The change is queued; its result is not awaited.
     pub fn record_connection_use(&self, connection: &Connection, key: Option<&ApiKey>) {
         let now = self.clock.now();
         let change = Change {
@@ -179,20 +176,18 @@ impl Directory {
         drop(self.store.commit(change));
     }
 
-    /// One person.
     pub async fn user(&self, caller: &Caller, key: UserKey) -> Result<User, DirectoryError> {
         self.check_connection(caller, false).await?;
         self.store.user(caller.tenant, key).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchUser)
     }
 
-    /// Many people.
     pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, DirectoryError> {
         self.check_connection(caller, false).await?;
         self.store.users(caller.tenant, query).await.map_err(read_error)
     }
 
-    /// The passwords of the people from one number to another, both included, as they are stored; by number, in order.
-    /// They are as secret as any.
+    /// Password hashes by user number, in order, of the users within an inclusive range who have one. They are as
+    /// secret as passwords.
     pub async fn password_hashes(
         &self,
         caller: &Caller,
@@ -202,25 +197,23 @@ impl Directory {
         self.store.password_hashes(caller.tenant, numbers).await.map_err(read_error)
     }
 
-    /// One item.
     pub async fn item(&self, caller: &Caller, kind: ItemKind, key: ItemKey) -> Result<Item, DirectoryError> {
         self.check_connection(caller, false).await?;
         let found = self.store.item(caller.tenant, kind, key).await.map_err(read_error)?;
         found.ok_or(DirectoryError::NoSuchItem(kind))
     }
 
-    /// Many items.
     pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {
         self.check_connection(caller, false).await?;
         self.store.items(caller.tenant, query).await.map_err(read_error)
     }
 
-    /// Who belongs to a group or may see a folder: identities and numbers, in order of number.
+    /// Ids and numbers of a group's members, or of the users who may see a folder, in order of number.
     pub async fn members(&self, caller: &Caller, item: ItemId) -> Result<Vec<(UserId, u32)>, DirectoryError> {
         self.store.members(caller.tenant, item).await.map_err(read_error)
     }
 
-    /// Some of those who belong to an item, in order of number: those with a higher number than `after`.
+    /// Like [`Directory::members`], but only numbers above `after`.
     pub async fn members_after(
         &self,
         caller: &Caller,
@@ -232,12 +225,12 @@ impl Directory {
         self.store.members_after(caller.tenant, item, after, limit).await.map_err(read_error)
     }
 
-    /// A secret of the installation, made when it is asked for the first time. All processes on one store share it.
+    /// A secret of the installation, which is created on first use and shared by all processes on one store.
     pub async fn server_secret(&self, name: &'static str) -> Result<ServerSecret, DirectoryError> {
         if let Some(secret) = self.store.server_secret(name).await.map_err(read_error)? {
             return Ok(secret);
         }
-        let new = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no randomness".into()))?;
+        let new = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no random bytes".into()))?;
         let change = Change {
             tenant: TenantNumber(0),
             at: self.clock.now(),
@@ -248,7 +241,7 @@ impl Directory {
             assumed_not_deleted: None,
             mutations: vec![Mutation::AddSecret(name, new)],
         };
-        // Somebody else may have been first; whatever is stored is the secret.
+        // Another process may have been first: the stored secret is the valid one.
         match self.store.commit(change).await {
             Ok(_) | Err(CommitError::Taken(_)) => {}
             Err(error) => return Err(commit_error(error)),
@@ -257,48 +250,47 @@ impl Directory {
             .server_secret(name)
             .await
             .map_err(read_error)?
-            .ok_or_else(|| DirectoryError::Internal("no secret".into()))
+            .ok_or_else(|| DirectoryError::Internal(format!("secret '{name}' is missing")))
     }
 
-    /// One connection.
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, DirectoryError> {
         self.store.connection(id).await.map_err(read_error)
     }
 
-    /// All tenants but those that are removed.
+    /// Leaves out removed tenants.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, DirectoryError> {
         let mut all = self.store.tenants().await.map_err(read_error)?;
         all.retain(|tenant| tenant.removed.is_none());
         Ok(all)
     }
 
-    /// The tenant of that number.
+    /// Does not find removed tenants.
     pub async fn tenant(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
         let found = self.store.tenant(number).await.map_err(read_error)?;
         found.filter(|tenant| tenant.removed.is_none()).ok_or(DirectoryError::NoSuchTenant)
     }
 
-    /// The same, also if it is removed.
+    /// Also finds removed tenants.
     pub async fn tenant_or_removed(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
         self.store.tenant(number).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchTenant)
     }
 
-    /// Connections, of one tenant or of all.
+    /// Of one tenant or of all.
     pub async fn connections(&self, tenant: Option<TenantNumber>) -> Result<Vec<Connection>, DirectoryError> {
         self.store.connections(tenant).await.map_err(read_error)
     }
 
-    /// Connections that a key whose hash begins so may belong to.
+    /// The connections that a key with this hash prefix may belong to.
     pub async fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> Result<Vec<Connection>, DirectoryError> {
         self.store.connections_by_key_prefix(prefix).await.map_err(read_error)
     }
 
-    /// What happened after a position.
     pub async fn events(&self, after: EventPosition, limit: u32) -> Result<Vec<Event>, DirectoryError> {
         self.store.events(after, limit).await.map_err(read_error)
     }
 
-    /// How the store is doing.
+    /// # Errors
+    /// [`DirectoryError::Unavailable`], also for a few seconds after the store has rejected a change.
     pub async fn health(&self) -> Result<Health, DirectoryError> {
         let health = self.store.health().await.map_err(read_error)?;
         let since = self.unwritable_since.load(Ordering::Relaxed);
@@ -311,20 +303,19 @@ impl Directory {
         Ok(health)
     }
 
-    /// Now, as the directory knows it.
     pub fn now(&self) -> Time {
         self.clock.now()
     }
 }
 
-/// Whether what was decided is out of date: something changed meanwhile, or a department or organisation that was to
-/// be made along with a person was made by somebody else first.
+/// Whether a decision is outdated: something has changed meanwhile, or another request was first to create a
+/// department or organization that this one creates together with a user.
 fn must_retry(command: &Command, error: &CommitError) -> bool {
     let command = command.split_version().0;
     let adds_affiliations = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
     let has_client_id = matches!(command, Command::CreateUser(edit) if edit.id.is_some());
     match error {
-        // Somebody else has the mail in hand.
+        // Another process is working on the mail.
         CommitError::Stale => !matches!(command, Command::UpdateMail { .. }),
         CommitError::Taken(Field::Id) if has_client_id => false,
         CommitError::Taken(field) => {

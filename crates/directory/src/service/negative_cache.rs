@@ -1,14 +1,14 @@
-//! What was looked for lately and was not there: domains of e-mails that belong to no organisation.
+//! Keys that recent lookups did not find: domains of emails that belong to no organization.
 //!
-//! Where looking something up costs a way to another machine, a plain create is decided as if these were still not
-//! there, and the change says so ([`crate::UserDiff::absent`]): the store carries it out only if it is so. What turns out
-//! to be there after all is forgotten here, and the create is decided again.
+//! Where a lookup costs a network round trip, a plain create is decided on the assumption that these keys are still
+//! absent. The change says so ([`crate::Change::assumed_absent`]), and the store rejects it as stale if one of them
+//! exists. That key is then removed here, and the create is decided again.
 
 use crate::{ItemKey, ItemKind, TenantNumber};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 
-/// How many are remembered; more, and all are forgotten.
+/// At this size, all entries are removed.
 const CAPACITY: usize = 10_000;
 
 type CacheKey = (TenantNumber, ItemKind, ItemKey);
@@ -30,7 +30,7 @@ impl NegativeCache {
         entries.insert((tenant, kind, key));
     }
 
-    /// This process has brought something new.
+    /// Called when this process has added or changed an item.
     pub(super) fn clear_tenant(&self, tenant: TenantNumber) {
         let mut entries = self.0.lock();
         entries.retain(|(of, ..)| *of != tenant);

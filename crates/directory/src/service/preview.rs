@@ -1,4 +1,4 @@
-//! What a command would do, without doing it.
+//! Previews: what a command would do.
 
 use super::{Caller, Directory, read_error};
 use crate::decide::{DecisionContext, decide};
@@ -6,20 +6,19 @@ use crate::{
     Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey, identifier_key,
 };
 
-/// What a command would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preview {
-    /// Nothing: all is so already.
+    /// Nothing would change.
     Unchanged,
-    /// Somebody would be as this says.
+    /// The user as it would be.
     User(Box<User>),
-    /// Something else would change.
+    /// Something else than a user would change.
     Other,
 }
 
 impl Directory {
-    /// What a command would do, or why it would be refused. What the store alone refuses is looked up for
-    /// people, whose names and keys nobody else may have; nothing is hashed and nothing is kept.
+    /// Decides a command without carrying it out, and returns the error that would reject it. For users, this also
+    /// checks the unique keys, which otherwise only the store does. Nothing is hashed or stored.
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, DirectoryError> {
         self.check_password_hash(command)?;
         let highest_role = self.check_connection(caller, true).await?;
@@ -39,7 +38,7 @@ impl Directory {
         Ok(preview)
     }
 
-    /// Whether nobody else has what a person would have alone.
+    /// Checks that no other user has one of the user's unique keys.
     async fn check_uniqueness(&self, caller: &Caller, user: &User) -> Result<(), DirectoryError> {
         let mut keys = vec![(Field::UserName, UserKey::Login(user.user_name.clone()))];
         if let Some(email) = user.email().filter(|email| identifier_key(email) != identifier_key(&user.user_name)) {

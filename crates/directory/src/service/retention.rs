@@ -1,4 +1,4 @@
-//! What is kept of people beside themselves: those who were deleted, mails on their way, what happened.
+//! Data kept beside users: deleted users, mails, history.
 
 use super::{Caller, Directory, read_error};
 use crate::{
@@ -8,14 +8,14 @@ use crate::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// So many purged at a time.
+/// Users purged at a time.
 const PURGE_BATCH: u32 = 256;
-/// What all mails are behind.
+/// The position before all mails.
 pub(super) const MAILS_START: (Time, Uuid) = (Time(i64::MIN), Uuid::nil());
 
 impl Directory {
-    /// Somebody who was deleted and is not gone for good: by id, number or external id, else by e-mail or user name; of
-    /// several, the one who was deleted last.
+    /// Finds a deleted user who can still be restored, by id, number or external id, else by email or user name. If
+    /// several match, the one who was deleted last.
     pub async fn deleted_user(&self, caller: &Caller, keys: &[UserKey]) -> Result<Tombstone, DirectoryError> {
         for key in keys {
             let page_len = match key {
@@ -50,7 +50,7 @@ impl Directory {
         }
     }
 
-    /// The deleted, in order of number: those with a higher number than `after`.
+    /// Deleted users with a number above `after`, in order of number.
     pub async fn deleted_users(
         &self,
         caller: &Caller,
@@ -60,8 +60,11 @@ impl Directory {
         self.store.tombstones(caller.tenant, after, limit).await.map_err(read_error)
     }
 
-    /// Purges users who can no longer be restored; how many. One who cannot be purged does not stop the others: the last
-    /// error is returned at the end.
+    /// Purges users who can no longer be restored; returns how many.
+    ///
+    /// # Errors
+    /// The last error, returned only after all other users were purged; [`DirectoryError::Unavailable`] and
+    /// [`DirectoryError::Busy`] are returned at once.
     pub async fn purge_expired_users(&self) -> Result<u64, DirectoryError> {
         let (mut purged_total, mut from, mut last_error) = (0, Time(i64::MIN), None);
         loop {
@@ -73,7 +76,7 @@ impl Directory {
                 let caller = Caller { actor: "server".into(), ..Caller::operator(tenant) };
                 match self.run(&caller, Command::PurgeUser(UserKey::Number(tombstone.user.number))).await {
                     Ok(_) => purged += 1,
-                    // Another process was first, or they are back.
+                    // Another process was first, or the user was restored.
                     Err(DirectoryError::NoSuchUser | DirectoryError::WrongStatus | DirectoryError::Conflict) => {}
                     Err(refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. })) => {
                         return Err(refusal);
@@ -86,13 +89,13 @@ impl Directory {
                 return last_error.map_or(Ok(purged_total), Err);
             }
             if let (0, Some(last)) = (purged, last) {
-                // No user of a full page could be purged: the next page comes next.
+                // No user of a full page could be purged: continue with the next page.
                 from = Time(last.0 + 1);
             }
         }
     }
 
-    /// Withdraws mails that have failed and that nobody needs any more: their links were used or closed since.
+    /// Withdraws failed mails that are not needed any more, because their links were used or closed.
     pub async fn withdraw_obsolete_mails(&self) -> Result<(), DirectoryError> {
         for tenant in self.tenants().await? {
             let mut after = MAILS_START;
@@ -113,17 +116,15 @@ impl Directory {
         Ok(())
     }
 
-    /// Settles something of a tenant.
     pub async fn update_tenant(&self, caller: &Caller, edit: TenantEdit) -> Result<Receipt, DirectoryError> {
         self.run(caller, Command::UpdateTenant(edit)).await
     }
 
-    /// Mails that are to be tried now.
     pub async fn mails_due(&self, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
         self.store.mails_due(self.clock.now(), limit).await.map_err(read_error)
     }
 
-    /// Mails of a tenant, or of one of its people, that wait or have failed.
+    /// Waiting and failed mails of a tenant or of one of its users.
     pub async fn mails(
         &self,
         tenant: TenantNumber,
@@ -133,7 +134,7 @@ impl Directory {
         self.store.mails(tenant, user, MAILS_START, limit).await.map_err(read_error)
     }
 
-    /// Notes what has become of a mail; `None` when somebody else has it in hand.
+    /// Records the progress of a mail; `None` if another process is working on it.
     pub async fn update_mail(
         &self,
         mail: &Mail,
@@ -153,7 +154,7 @@ impl Directory {
         }
     }
 
-    /// What happened to a person after a position, oldest first, and where to go on; nowhere at the end.
+    /// Events about a user after a position, oldest first, and the position to continue from, if there are more.
     pub async fn user_history(
         &self,
         caller: &Caller,
@@ -178,7 +179,7 @@ impl Directory {
         Ok((events, next))
     }
 
-    /// The link of a tenant's chain at a position, if there is one.
+    /// The hash in a tenant's event chain at a position.
     pub async fn chain_hash_at(
         &self,
         tenant: TenantNumber,
@@ -187,7 +188,7 @@ impl Directory {
         self.store.chain_hash_at(tenant, at).await.map_err(read_error)
     }
 
-    /// Goes through the chain of a tenant's events, or of all tenants'; what it found, by tenant.
+    /// Verifies the event chain of one tenant or of all; results by tenant.
     pub async fn verify_chain(
         &self,
         tenant: Option<TenantNumber>,

@@ -1,4 +1,4 @@
-//! What people do with their own accounts: sign in, follow links, choose passwords.
+//! What users do with their own accounts: sign in, follow links, set passwords.
 
 use super::throttle::ThrottleKey;
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
@@ -12,24 +12,21 @@ use crate::{
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 
-/// A password shown for somebody.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// E-mail or user name.
+    /// Email or user name.
     pub login: String,
-    /// The password.
     pub password: SecretString,
-    /// Where it comes from, if that is known.
     pub client_ip: Option<IpAddr>,
-    /// The known browser it comes from.
     pub known_device: Option<KnownDevice>,
 }
 
 impl Directory {
-    /// Who signs in with that; `session` is what is kept of the key of their browser, if it is one.
+    /// Signs a user in. `session` is the hash of the browser's session key, if the client is a browser.
     ///
-    /// Whether there is no such person, they may not sign in, or the password is another: it is
-    /// [`SignInError::Rejected`] and takes as long. After many failures it is [`SignInError::Slow`].
+    /// # Errors
+    /// [`SignInError::InvalidCredentials`] if there is no such user, the user may not sign in, or the password is
+    /// wrong; it takes the same time in each case. [`SignInError::TooManyAttempts`] after many failures.
     pub async fn sign_in(
         &self,
         caller: &Caller,
@@ -38,7 +35,7 @@ impl Directory {
     ) -> Result<User, DirectoryError> {
         let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
         let (user, account) = self.find_login(caller.tenant, &credentials.login).await?;
-        // Nonexistent tenants share one queue, or an attacker could have many.
+        // Unknown tenants share one queue: otherwise, an attacker could use many.
         let tenant = self.store.tenant(caller.tenant).await.map_err(read_error)?;
         let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
         let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
@@ -74,7 +71,7 @@ impl Directory {
         if verdict == PasswordVerification::Failed || user.status.blocks_sign_in() {
             return Err(refused);
         }
-        // Where it cannot be hashed anew just now, it is next time.
+        // If the password cannot be hashed again now, the next sign-in will do it.
         let rehashed = match verdict {
             PasswordVerification::SuccessRehashNeeded => {
                 self.hasher.hash(queue_tenant, credentials.password).await.ok()
@@ -91,7 +88,7 @@ impl Directory {
         signed_in
     }
 
-    /// Whom a link is for, if it can be used.
+    /// The user whom a link is for, if the link can be used.
     pub async fn user_by_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> Result<User, DirectoryError> {
         let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
         let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;
@@ -102,7 +99,7 @@ impl Directory {
         Ok(user)
     }
 
-    /// Somebody chooses a password with a link, which is used up. They need not wait any more, where they come from.
+    /// Sets a password with a link, which is used up, and ends the user's delays for this client address.
     pub async fn set_password_with_link(
         &self,
         caller: &Caller,
@@ -120,7 +117,7 @@ impl Directory {
         Ok(user)
     }
 
-    /// Somebody changes their password; all browsers but `keep` are signed out.
+    /// Changes a password and ends all sessions except `keep_session`.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -146,7 +143,7 @@ impl Directory {
         self.run_account_action(caller, user, step).await
     }
 
-    /// Who is signed in in a browser with that key.
+    /// The user who is signed in with this session key.
     pub async fn user_by_session(
         &self,
         tenant: TenantNumber,
@@ -161,13 +158,11 @@ impl Directory {
         Ok(found.filter(|user| !user.status.blocks_sign_in()))
     }
 
-    /// In how many browsers somebody is signed in.
     pub async fn session_count(&self, tenant: TenantNumber, user: UserId) -> Result<usize, DirectoryError> {
         let account = self.store.account(tenant, user).await.map_err(read_error)?.unwrap_or_default();
         Ok(account.sign_in_state.session_count(self.clock.now()))
     }
 
-    /// One step of somebody with their own account.
     pub async fn run_account_action(
         &self,
         caller: &Caller,
@@ -178,8 +173,8 @@ impl Directory {
         receipt.users.into_iter().next().ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))
     }
 
-    /// Has a link sent to whoever signs in with that, if there is such a person. Nothing tells whether there is, nor
-    /// whether too many were asked for: then none is sent for a while.
+    /// Sends a link to the user with this login, if there is one. The result reveals neither that nor whether too
+    /// many links were requested, in which case none is sent for a while.
     pub async fn request_password_reset(
         &self,
         caller: &Caller,
@@ -197,7 +192,7 @@ impl Directory {
         self.run(caller, command).await.map(|_| ())
     }
 
-    /// Who signs in with that, and how. Looked up alike whether they are there or not.
+    /// Finds a user and their account. The lookup takes the same time if there is no such user.
     async fn find_login(&self, tenant: TenantNumber, login: &str) -> Result<(Option<User>, Account), DirectoryError> {
         let login = login.trim();
         if login.chars().count() > validation::max_chars(Field::Email) {
@@ -209,7 +204,7 @@ impl Directory {
         Ok((user, account.unwrap_or_default()))
     }
 
-    /// Refuses passwords that another system has stored in a way that cannot be verified here.
+    /// Rejects password hashes from other systems that cannot be verified here.
     pub(super) fn check_password_hash(&self, command: &Command) -> Result<(), DirectoryError> {
         let (Command::CreateUser(edit) | Command::UpdateUser { edit, .. }) = command.split_version().0 else {
             return Ok(());
@@ -228,7 +223,7 @@ fn login_key(tenant: TenantNumber, login: &str) -> String {
     format!("{tenant} {}", identifier_key(login.trim()))
 }
 
-/// What a person's mails are counted under: who they are, or what was typed for one who is not there.
+/// The key under which mails to a user are counted: the id, or the login as typed if there is no such user.
 fn recipient_key(tenant: TenantNumber, user: Option<&User>, login: &str) -> String {
     match user {
         Some(user) => format!("{tenant} {}", user.id),
@@ -236,7 +231,7 @@ fn recipient_key(tenant: TenantNumber, user: Option<&User>, login: &str) -> Stri
     }
 }
 
-/// What one household or office has of addresses: IPv6 counts by /64.
+/// The network of one household or office: the address itself for IPv4, the /64 for IPv6.
 pub fn rate_limit_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -1,9 +1,11 @@
-//! Slows down whoever guesses passwords or has mails sent: after some attempts nothing is looked at for a while that
-//! doubles with each further one, up to a bound. They are forgotten one by one, and the right password ends it.
+//! Slows down password guessing and mail requests: after some attempts, all further ones are rejected for a time
+//! that doubles with each attempt, up to a limit. Attempts are forgotten one by one, and the right password resets
+//! the count.
 //!
-//! Failures count by login and network, and more loosely by login alone. The latter does not apply to a browser or network that
-//! the user has signed in from, or anyone could lock them out. An attempt counts as a failure from when it begins, so that many at a time are no
-//! way around. What is known here is this process's own and is gone when it ends.
+//! Failures count by login and network, and more loosely by login alone. The latter does not apply to a browser or
+//! network that the user has signed in from: otherwise, anyone could lock the user out. An attempt counts as a
+//! failure from its start, so that parallel attempts do not evade the limit. All state belongs to this process and
+//! is lost when it ends.
 
 use crate::{Time, UserId};
 use parking_lot::Mutex;
@@ -11,9 +13,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
-/// How many are remembered at the most; beyond that those are forgotten that matter least.
+/// Most counters kept; beyond that, the least important are removed.
 const CAPACITY: usize = 100_000;
-/// After so many attempts those of whom nothing is left to remember are let go.
+/// Expired counters are removed once per this many attempts.
 const SWEEP_INTERVAL_ATTEMPTS: u32 = 1024;
 
 /// What an attempt is counted against. Logins count the same whether or not such a user exists.
@@ -25,23 +27,21 @@ pub(super) enum ThrottleKey<'a> {
     Login(&'a str),
     /// Passwords for a user from a known browser.
     Device(UserId, Time),
-    /// Passwords from a network, whoever they are for.
+    /// Passwords from a network for any login.
     Network(IpAddr),
-    /// The password that somebody signed in shows to change it.
+    /// The current password, which a user enters to change it.
     PasswordChange(&'a str),
-    /// Mails to a person that anybody can ask for.
+    /// Mails to a user that anyone can request.
     ResetRecipient(&'a str),
-    /// Such mails asked for from a network.
+    /// Such mails, by the network that requests them.
     ResetNetwork(IpAddr),
 }
 
-/// How attempts of a sort are taken.
 struct ThrottlePolicy {
-    /// So many cost nothing.
+    /// Attempts without delay.
     free_attempts: u32,
-    /// The longest wait, in seconds.
     max_wait_seconds: i64,
-    /// Seconds in which one is forgotten.
+    /// Seconds until one attempt is forgotten.
     decay_seconds: i64,
 }
 
@@ -50,7 +50,7 @@ impl ThrottleKey<'_> {
         let (free, longest, forget) = match self {
             Self::LoginAndNetwork(..) | Self::Device(..) | Self::PasswordChange(_) => (5, 300, 300),
             Self::Login(_) => (50, 30, 60),
-            // From a network that many people share, some are always mistyped.
+            // On a network that many users share, mistyped passwords are common.
             Self::Network(_) => (50, 300, 10),
             Self::ResetRecipient(_) => (3, 3600, 3600),
             Self::ResetNetwork(_) => (20, 300, 60),
@@ -61,16 +61,14 @@ impl ThrottleKey<'_> {
 
 struct Attempts {
     count: u32,
-    /// Since when what is to be forgotten counts.
+    /// The time up to which attempts have been forgotten.
     decayed_at: Time,
-    /// Seconds in which one is forgotten.
+    /// Seconds until one attempt is forgotten.
     decay_seconds: i64,
-    /// Nothing is looked at before this.
     blocked_until: Time,
 }
 
 impl Attempts {
-    /// Forgets what is to be forgotten by now.
     fn decay(&mut self, now: Time) {
         let steps = (now.0 - self.decayed_at.0).max(0) / (self.decay_seconds * 1_000_000);
         if steps > 0 {
@@ -83,7 +81,7 @@ impl Attempts {
 #[derive(Default)]
 pub(super) struct Throttle {
     counters: Mutex<Counters>,
-    /// Marks are kept as what this makes of them, so that nobody fills the memory with long names.
+    /// Keys are stored as hashes, so that long logins cannot exhaust the memory.
     hash_builder: RandomState,
 }
 
@@ -107,7 +105,8 @@ impl Counters {
 }
 
 impl Counters {
-    /// Forgets a quarter: those that wait the shortest, or not at all. To forget all would let everybody guess again.
+    /// Removes a quarter of the counters: those with the shortest delay or none. Removing all would allow everyone
+    /// to guess again.
     fn evict(&mut self) {
         let weight = |attempts: &Attempts| (attempts.blocked_until, attempts.count);
         let mut weights: Vec<_> = self.attempts.values().map(weight).collect();
@@ -122,7 +121,7 @@ impl Counters {
 }
 
 impl Throttle {
-    /// Begins an attempt, or says how many seconds must pass first.
+    /// Starts an attempt, or returns the seconds to wait.
     pub(super) fn start_attempt(&self, keys: &[ThrottleKey<'_>], now: Time) -> Result<(), u32> {
         let hashes: Vec<u64> = keys.iter().map(|mark| self.hash_builder.hash_one(mark)).collect();
         let mut known = self.counters.lock();
@@ -154,7 +153,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// The attempt was none: it was not looked at, or it was right.
+    /// For an attempt that was not checked or was successful.
     pub(super) fn undo_attempt(&self, keys: &[ThrottleKey<'_>]) {
         let mut known = self.counters.lock();
         for mark in keys {
@@ -168,7 +167,7 @@ impl Throttle {
         }
     }
 
-    /// Whoever it is has shown that they are the one.
+    /// For a user who has proved their identity.
     pub(super) fn reset(&self, keys: &[ThrottleKey<'_>]) {
         let mut known = self.counters.lock();
         for mark in keys {
@@ -212,7 +211,7 @@ mod tests {
     fn guesses_from_one_network_do_not_block_another() {
         let throttle = Throttle::default();
         let mut now = Time(0);
-        // Somebody tries from a network as fast as it goes, for a day.
+        // Someone guesses once a second from one network for a day.
         for _ in 0..86_400 {
             let keys = [
                 ThrottleKey::LoginAndNetwork("ann", Some(network(1))),
@@ -238,7 +237,7 @@ mod tests {
             let now = Time(0).plus_seconds(n * 11);
             assert_eq!(throttle.start_attempt(&office, now), Ok(()), "{n}");
         }
-        // Whoever tries all at once is.
+        // Many attempts at once are still rejected.
         let now = Time(0).plus_seconds(30_000);
         assert!((0..200).any(|_| throttle.start_attempt(&office, now).is_err()));
     }
@@ -259,7 +258,7 @@ mod tests {
         assert!(throttle.counters.lock().attempts.len() <= CAPACITY);
     }
 
-    /// However many other logins are counted, existing delays stay in force.
+    /// Existing delays stay in force, however many other logins are counted.
     #[test]
     fn waits_outlast_a_flood_of_other_logins() {
         let throttle = Throttle::default();

@@ -1,14 +1,14 @@
-//! Passwords that many people have, which are the first that anybody tries.
+//! The most common passwords, which attackers try first.
 
 use flate2::read::GzDecoder;
 use std::io::Read;
 use std::sync::LazyLock;
 
-/// The list; its first lines say where it comes from.
+/// The first lines of the file name its source.
 const COMPRESSED_LIST: &[u8] = include_bytes!("../../data/common-passwords.txt.gz");
 
-/// The entries in order, decompressed when the first is looked up: 3 MB. Nothing would be
-/// listed if that failed, but the file is part of the program and a test reads it.
+/// The sorted entries, decompressed on first use (3 MB). The list would be empty if that failed, but the file is
+/// compiled in and a test reads it.
 static PASSWORDS: LazyLock<Vec<&str>> = LazyLock::new(|| load().unwrap_or_default());
 
 fn load() -> Option<Vec<&'static str>> {
@@ -18,8 +18,8 @@ fn load() -> Option<Vec<&'static str>> {
     Some(entries.lines().collect())
 }
 
-/// Whether a password, case-folded, is one of the hundred thousand most common ones; or nothing but one of them with
-/// something short put to its end, which is the second thing that is tried.
+/// Whether a case-folded password is one of the hundred thousand most common ones, or one of them with a short
+/// suffix, which attackers try next.
 pub(crate) fn is_common(folded: &str) -> bool {
     let without_suffix = folded.trim_end_matches(|c: char| !c.is_alphabetic());
     let is_mostly_bare =
@@ -31,7 +31,6 @@ fn is_listed(password: &str) -> bool {
     PASSWORDS.binary_search(&password).is_ok()
 }
 
-/// The same sign over and over.
 fn is_one_repeated_char(text: &str) -> bool {
     let mut signs = text.chars();
     let first = signs.next();
@@ -53,7 +52,7 @@ mod tests {
         }
     }
 
-    /// Who renews the list changes these figures, and nobody else.
+    /// Change these values only when the list is updated.
     #[test]
     fn list_matches_its_checksum() {
         let entries = load().expect("the file can be read");

@@ -1,12 +1,12 @@
-//! The forms in which texts are compared. What is stored and shown is always what was sent.
+//! The forms in which texts are compared. Texts are stored and shown as sent.
 
 use std::borrow::Cow;
 use unicode_normalization::char::decompose_compatible;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-/// The form in which texts are searched and sorted: NFC, width mapping (RFC 8265 section 3.2.2), full case folding, NFC.
-/// So `STRASSE` and `straße` are one, and `é` is one however it was typed.
+/// The form for searching and sorting: NFC, width mapping (RFC 8265 section 3.2.2), full case folding, NFC. It is
+/// the same for `STRASSE` and `straße`, and for composed and decomposed `é`.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -14,18 +14,18 @@ pub fn fold(text: &str) -> String {
     unicase::UniCase::unicode(nfc_without_width(text)).to_folded_case().nfc().collect()
 }
 
-/// NFC without full and half width.
+/// NFC, with fullwidth and halfwidth characters mapped.
 fn nfc_without_width(text: &str) -> String {
     text.nfc().flat_map(map_width).nfc().collect()
 }
 
-/// The form in which identifiers are compared for equality: [`fold`], with the domain of an email by UTS 46, so that an
-/// internationalized domain and its Punycode are one.
+/// The form for comparing identifiers: [`fold`], with the domain of an email by UTS 46, so that an
+/// internationalized domain equals its Punycode.
 pub fn identifier_key(text: &str) -> String {
     if text.is_ascii() {
         return fold(text);
     }
-    // A fullwidth @ is one, too.
+    // Also finds a fullwidth @.
     let text = nfc_without_width(text);
     match text.rsplit_once('@') {
         Some((local, domain)) => format!("{}@{}", fold(local), domain_key(domain)),
@@ -33,7 +33,7 @@ pub fn identifier_key(text: &str) -> String {
     }
 }
 
-/// The form in which domains are compared: ASCII by UTS 46, or [`fold`] where it is not a valid domain.
+/// The form for comparing domains: ASCII by UTS 46, or [`fold`] if it is not a valid domain.
 pub fn domain_key(domain: &str) -> String {
     if domain.is_ascii() {
         return domain.to_ascii_lowercase();
@@ -45,13 +45,13 @@ pub fn domain_key(domain: &str) -> String {
     })
 }
 
-/// NFC, for texts whose case counts.
+/// NFC, for case-sensitive comparison.
 pub fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// Whether new identifiers may contain the character: neither control, format, separator nor unassigned (Cc, Cf, Zl, Zp,
-/// Cn), since people cannot see those.
+/// Whether new identifiers may contain the character: no control, format, separator or unassigned characters (Cc,
+/// Cf, Zl, Zp, Cn), since users cannot see them.
 pub(crate) fn is_visible(c: char) -> bool {
     !matches!(
         c.general_category(),
@@ -63,9 +63,10 @@ pub(crate) fn is_visible(c: char) -> bool {
     )
 }
 
-/// Maps a fullwidth or halfwidth character to its decomposition mapping, one level deep.
+/// Maps a fullwidth or halfwidth character to its decomposition, one level deep.
 fn map_width(c: char) -> impl Iterator<Item = char> {
-    /// Halfwidth Hangul letters and where their equals begin; a full decomposition would go past these.
+    /// Ranges of halfwidth Hangul letters and the start of the letters they map to; a full decomposition would go
+    /// further.
     const HANGUL: [(u32, u32, u32); 6] = [
         (0xFFA0, 0xFFA0, 0x3164),
         (0xFFA1, 0xFFBE, 0x3131),
@@ -143,7 +144,7 @@ mod tests {
     fn keys_are_idempotent() {
         let odd =
             ["x@\u{301}", "a@b@\u{fc}.de", "@", "\u{fc}@", "a@-\u{fc}-.de", "\u{1E9E}@\u{1E9E}.de", "\u{345}\u{3b1}"];
-        // All of the scripts that have letter case or width, and some of the rest.
+        // All scripts with letter case or width, and a sample of the others.
         let is_tried = |code: &u32| {
             matches!(code, 0..0x2000 | 0xA640..0xA800 | 0xFB00..0xFB50 | 0xFF00..0x1_0000) || code.is_multiple_of(211)
         };

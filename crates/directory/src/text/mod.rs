@@ -1,4 +1,4 @@
-//! How texts are compared and checked: identifiers, passwords, limits.
+//! Comparison and validation of texts: identifiers, passwords, limits.
 
 pub(crate) mod common_passwords;
 pub(crate) mod fold;

@@ -1,4 +1,4 @@
-//! Normalizes passwords: the same password has different bytes on different keyboards, since `é` is one code point or two,
+//! Normalizes passwords: keyboards send different bytes for the same password, since `é` is one code point or two
 //! and a space can be a no-break space.
 
 use std::borrow::Cow;
@@ -29,7 +29,7 @@ mod tests {
             ("e\u{301}te\u{301}", "\u{e9}t\u{e9}"),
             ("\u{e9}t\u{e9}", "\u{e9}t\u{e9}"),
             ("vier\u{a0}rote\u{3000}fische", "vier rote fische"),
-            // Letter case and width are the person's own.
+            // Letter case and width are significant.
             ("\u{ff21}a", "\u{ff21}a"),
             ("\u{200b}x", "\u{200b}x"),
         ] {

@@ -1,25 +1,22 @@
-//! What a field may hold: the one place with lengths and forms.
-//!
-//! Dialects may be stricter at their door (one takes titles of 10); nothing is ever looser than this.
+//! Validation: the one place for limits and formats of fields. A dialect may be stricter (one limits titles to 10
+//! characters), but never looser.
 
 use crate::text::fold::is_visible;
 use crate::{Field, FieldError, FieldErrorKind, Tenant, User, fold};
 
-/// Shortest password a dialect may set, in characters.
+/// For passwords that clients set through an API.
 pub const MIN_PASSWORD_CHARS: usize = 6;
-/// Longest password, in bytes.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
-/// Most entries in any list of one person, other than groups and folders.
+/// Limit for every list of a user except groups and folders.
 pub(crate) const MAX_LIST_ENTRIES: usize = 100;
-/// Most bytes in all that a person has several of: e-mails, telephones, certificates and the like. Pages of people are
-/// put together in memory.
+/// Limit for all multi-valued attributes of a user together (emails, phones, certificates and so on), because pages
+/// of users are built in memory.
 pub(crate) const MAX_MULTI_VALUED_BYTES: usize = 65_536;
-/// Most people or organisations one bulk request may name, and most entries in any list of an organisation.
+/// Limit for users or organizations in one bulk request, and for every list of an organization.
 pub(crate) const MAX_BULK_ITEMS: usize = 1_000;
-/// Most groups or folders of one person, and most members named in one request.
+/// Limit for the groups or folders of a user, and for the members in one request.
 pub(crate) const MAX_REFERENCES: usize = 10_000;
 
-/// The most characters a text field may hold.
 pub const fn max_chars(field: Field) -> usize {
     match field {
         Field::UserName | Field::Email | Field::ExternalId | Field::SecretaryEmail => 255,
@@ -63,7 +60,7 @@ pub const fn max_chars(field: Field) -> usize {
     }
 }
 
-/// Checks one text: its length, characters that XML could not carry, and the form of e-mails.
+/// Checks the length, the characters (XML cannot carry all) and the format of emails.
 pub(crate) fn check_text(field: Field, text: &str, errors: &mut Vec<FieldError>) {
     let max = max_chars(field);
     let rule = if text.len() > max && text.chars().count() > max {
@@ -80,13 +77,13 @@ pub(crate) fn check_text(field: Field, text: &str, errors: &mut Vec<FieldError>)
     errors.extend(rule.map(|rule| FieldError { field, kind: rule }));
 }
 
-/// Whether a new identifier is one that people can see and type: no invisible characters, no space around it. Identifiers
-/// of earlier versions may be otherwise, and stay as they are.
+/// Whether a new identifier is one that users can see and type: no invisible characters and no space around it.
+/// Identifiers from earlier versions may differ and stay as they are.
 pub(crate) fn is_visible_identifier(text: &str) -> bool {
     text.trim() == text && text.chars().all(is_visible)
 }
 
-/// The fields of a user whose identifiers a new user could not have.
+/// The fields of a user whose identifiers would be rejected for a new user.
 pub fn forbidden_identifiers(user: &User) -> Vec<Field> {
     let emails = user.emails.iter().map(|entry| (Field::Email, entry.value.as_str()));
     let others = [(Field::UserName, Some(user.user_name.as_str())), (Field::ExternalId, user.external_id.as_deref())];
@@ -97,7 +94,7 @@ pub fn forbidden_identifiers(user: &User) -> Vec<Field> {
     fields
 }
 
-/// Checks the identifiers that a user did not have before.
+/// Checks only the identifiers that the user did not have before.
 pub(crate) fn check_identifiers(before: Option<&User>, after: &User, errors: &mut Vec<FieldError>) {
     for field in forbidden_identifiers(after) {
         let is_kept = before.is_some_and(|before| match field {
@@ -112,7 +109,8 @@ pub(crate) fn check_identifiers(before: Option<&User>, after: &User, errors: &mu
     }
 }
 
-/// Whether every dialect can carry the character: XML 1.0 section 2.2, less the controls it only discourages.
+/// Whether every dialect can carry the character: XML 1.0 section 2.2, without the control characters that it
+/// discourages.
 fn is_printable(c: char) -> bool {
     match c {
         '\t' | '\n' | '\r' => true,
@@ -121,11 +119,12 @@ fn is_printable(c: char) -> bool {
     }
 }
 
-/// Shortest part of a name or e-mail that a chosen password may not hold, in characters: shorter ones are in too many.
+/// Shortest part of a name or email that a chosen password must not contain, in characters. Shorter parts occur in
+/// too many passwords.
 const MIN_PERSONAL_CHARS: usize = 4;
 
-/// What is wrong with a password that somebody chooses for themselves. There are no rules of composition (NIST SP
-/// 800-63B section 3.1.1.2): length counts, and that it cannot be guessed from a list or from who they are.
+/// Checks a password that a user chooses. There are no composition rules (NIST SP 800-63B section 3.1.1.2): only
+/// the length counts, and that the password can be guessed neither from a list nor from the user's name.
 pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant) -> Option<FieldErrorKind> {
     let shortest = usize::try_from(tenant.settings.min_password_chars).unwrap_or(usize::MAX).max(MIN_PASSWORD_CHARS);
     if password.len() > MAX_PASSWORD_BYTES {
@@ -142,7 +141,7 @@ pub(crate) fn check_chosen_password(password: &str, user: &User, tenant: &Tenant
     crate::text::common_passwords::is_common(&folded).then_some(FieldErrorKind::CommonPassword)
 }
 
-/// What the person and the tenant are called, whole and in parts, as letters and digits alone.
+/// Names of the user and the tenant, complete and in parts, reduced to letters and digits.
 fn personal_terms(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> {
     let email = user.email().unwrap_or_default();
     let local = email.split('@').next().unwrap_or_default();
@@ -154,13 +153,12 @@ fn personal_terms(user: &User, tenant: &Tenant) -> impl Iterator<Item = String> 
     all.into_iter().filter(|text| text.chars().count() >= MIN_PERSONAL_CHARS)
 }
 
-/// Its letters and digits.
 fn letters_and_digits(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// A modest rule for identity: one `@`, something on both sides, no blanks. Directories must be able to store
-/// what the upstream says, so this is looser than RFC 5322.
+/// A lenient check: one `@`, something on both sides, no whitespace. It is looser than RFC 5322, because a
+/// directory must be able to store what the upstream system sends.
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     !local.is_empty()
