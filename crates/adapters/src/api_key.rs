@@ -1,12 +1,13 @@
-//! New keys for connections.
+//! Generates API keys for connections.
 
 use anyhow::Context;
 
-/// A key of 128 random bits as 32 hex digits: as clients of old expect one, and a good bearer token.
+/// Returns 128 random bits as 32 hex digits: the format that clients of the original APIs expect, and a valid
+/// bearer token.
 pub fn generate_api_key() -> anyhow::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("{error}"))
-        .context("no randomness to make a key of")?;
+        .context("cannot generate an API key: the system's random source failed")?;
     Ok(uuid::Uuid::from_bytes(bytes).simple().to_string())
 }

@@ -1,10 +1,9 @@
-//! The real clock and the real ids: the only place where either is asked of the machine.
+//! The system clock and the id generators. Nothing else reads the time or generates ids.
 
 use directory::{Clock, IdGenerator, ServerSecret, Time};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// The machine's clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -15,7 +14,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDs of version 7: they rise with time, which keeps the pages of an index together.
+/// UUID version 7: ids ascend with time, which keeps index pages together.
 pub struct TimeOrderedIds;
 
 impl IdGenerator for TimeOrderedIds {
@@ -29,7 +28,7 @@ impl IdGenerator for TimeOrderedIds {
     }
 }
 
-/// UUIDs of version 4, for databases that keep rows in ranges of their keys: rising ones would all go to one place.
+/// UUID version 4, for databases that shard by key range: ascending ids would all go to one shard.
 pub struct RandomIds;
 
 impl IdGenerator for RandomIds {
@@ -37,7 +36,7 @@ impl IdGenerator for RandomIds {
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
             Ok(()) => uuid::Builder::from_random_bytes(bytes).into_uuid(),
-            // Without randomness, time still tells identities apart.
+            // Ids based on time are still unique.
             Err(_) => TimeOrderedIds.next_id(),
         }
     }

@@ -1,4 +1,4 @@
-//! The store that was named: a file, or a database that several processes share.
+//! Opens the store at a location: a SQLite file, or a PostgreSQL database that several processes share.
 
 use crate::{RandomIds, TimeOrderedIds};
 use anyhow::bail;
@@ -13,33 +13,31 @@ use store::{
 };
 use tokio::runtime::Handle;
 
-/// Where a store is and how to use it.
 #[derive(Clone)]
 pub struct StoreSettings {
-    /// The path of a file, or a URL of PostgreSQL's.
+    /// A file path or a `postgres://` URL.
     pub location: String,
-    /// The most memory the embedded engine's page cache may take, in MiB.
+    /// Maximum size of SQLite's page cache, in MiB.
     pub cache_mib: u32,
-    /// Whether the embedded engine reads through mapped memory.
+    /// Whether SQLite reads through memory-mapped I/O.
     pub memory_mapped: bool,
-    /// How long one read of the embedded engine may take, since its log grows meanwhile; `None` is no limit.
+    /// Time limit of one SQLite read, since the write-ahead log grows meanwhile; `None` means no limit.
     pub read_timeout: Option<Duration>,
-    /// Whether an embedded store of up to 1 GiB is checked when it is opened, also if it was closed.
+    /// Whether a SQLite store of up to 1 GiB is checked when it is opened, even if it was closed properly.
     pub check_on_open: bool,
-    /// Whether identities are random instead of rising with time.
+    /// Whether ids are UUIDv4 instead of UUIDv7.
     pub random_ids: bool,
-    /// Connections that write to a database, and that short reads from it share.
+    /// PostgreSQL connections for writes.
     pub writers: usize,
-    /// The second of these.
+    /// PostgreSQL connections that short reads share.
     pub readers: usize,
-    /// Whether a database is to keep prepared statements by name.
+    /// Whether PostgreSQL keeps prepared statements by name.
     pub named_statements: bool,
-    /// Where work with a database goes on, if it outlives the store.
+    /// The runtime for work on a database, if it outlives the store.
     pub runtime: Option<Handle>,
 }
 
 impl StoreSettings {
-    /// The usual ones for a place.
     pub fn new(location: impl Into<String>) -> Self {
         let location = location.into();
         Self {
@@ -56,31 +54,30 @@ impl StoreSettings {
         }
     }
 
-    /// Identities as they were asked for.
     pub fn id_generator(&self) -> Arc<dyn IdGenerator> {
         if self.random_ids { Arc::new(RandomIds) } else { Arc::new(TimeOrderedIds) }
     }
 
-    /// The path of the embedded store; `None` if the store is a database.
+    /// The path of a SQLite store; `None` for a database.
     ///
     /// # Errors
-    /// It looks like the URL of something else. That may hold a password and is not repeated.
+    /// The location looks like another kind of URL. It may contain a password, so the error does not repeat it.
     pub fn sqlite_path(&self) -> anyhow::Result<Option<PathBuf>> {
         if DatabaseUrl::is_database_url(&self.location) {
             return Ok(None);
         }
         if may_contain_secrets(&self.location) {
-            bail!("--store takes the path of a file or a URL like postgres://muster@db.example.com/muster");
+            bail!("--store takes a file path or a URL such as postgres://muster@db.example.com/muster");
         }
         Ok(Some(PathBuf::from(&self.location)))
     }
 
-    /// A path beside the store's file, which ends otherwise.
+    /// The store's path with another extension; `None` for a database.
     pub fn sibling_path(&self, extension: &str) -> Option<PathBuf> {
         self.sqlite_path().ok().flatten().map(|path| path.with_extension(extension))
     }
 
-    /// The address, where it is a database. A password that its URL leaves out may be in `PGPASSWORD`.
+    /// The database URL. If it has no password, `PGPASSWORD` is used.
     fn address(&self) -> anyhow::Result<DatabaseUrl> {
         let password = std::env::var("PGPASSWORD").ok();
         Ok(DatabaseUrl::parse(&self.location, password.as_deref())?)
@@ -98,41 +95,37 @@ impl StoreSettings {
     }
 }
 
-/// How a place may be shown: a URL without its secrets.
+/// The location for display: a URL without its secrets.
 pub fn redacted_location(location: &str) -> String {
     if !may_contain_secrets(location) {
         return location.to_owned();
     }
-    DatabaseUrl::parse(location, None)
-        .map_or_else(|_| "(a URL that cannot be used)".into(), |address| address.to_string())
+    DatabaseUrl::parse(location, None).map_or_else(|_| "(invalid URL)".into(), |address| address.to_string())
 }
 
 fn may_contain_secrets(location: &str) -> bool {
     location.contains("://") || location.contains("password=")
 }
 
-/// Gives a whole store to a sink.
+/// Sends every entry of a store to a sink.
 pub type DumpFn = Box<dyn FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError> + Send>;
 
-/// An open store.
 pub enum Engine {
-    /// A file.
     Embedded(Arc<Sqlite>),
-    /// A database.
     Server(Arc<Postgres>),
 }
 
 impl Engine {
-    /// Opens a store, making it where it is not there yet.
+    /// Opens a store and creates it if it does not exist.
     pub fn open(settings: &StoreSettings) -> anyhow::Result<Self> {
         Self::open_with(settings, true)
     }
 
-    /// Opens a store that is there, so that a mistyped place is noticed.
+    /// Opens an existing store, so that a mistyped location is an error.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
         if let Some(path) = settings.sqlite_path()?.filter(|path| !path.exists()) {
             let path = path.display();
-            bail!("there is no store at {path}; `muster tenant add` or `muster serve` makes one");
+            bail!("there is no store at {path}; create one with `muster tenant add` or `muster serve`");
         }
         Self::open_with(settings, false)
     }
@@ -154,7 +147,6 @@ impl Engine {
         Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
     }
 
-    /// What a directory is built on.
     pub fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Embedded(store) => Arc::clone(store) as _,
@@ -162,7 +154,7 @@ impl Engine {
         }
     }
 
-    /// Waits until everything queued is stored, and lets go.
+    /// Waits until all queued changes are stored, then closes the store.
     pub fn close(&self) {
         match self {
             Self::Embedded(store) => store.close(),
@@ -170,7 +162,8 @@ impl Engine {
         }
     }
 
-    /// Opens a store to read it only, where the engine tells the two apart. One of an older version is brought up to date.
+    /// Opens a store for reading only, if the engine supports that. A store of an older version is opened for
+    /// writing, which upgrades it.
     pub fn open_read_only(settings: &StoreSettings) -> anyhow::Result<Self> {
         let Some(path) = settings.sqlite_path()?.filter(|path| path.exists()) else {
             return Self::open_existing(settings);
@@ -183,8 +176,8 @@ impl Engine {
         }
     }
 
-    /// Gives everything a store holds, as it is when that is begun, also while others work with it. A mistyped place is
-    /// noticed now.
+    /// Prepares a dump of the snapshot at the time the returned function starts; other processes can keep writing.
+    /// Fails at once if there is no store.
     pub fn prepare_dump(settings: &StoreSettings) -> anyhow::Result<DumpFn> {
         if let Some(path) = settings.sqlite_path()? {
             if !path.exists() {
@@ -197,12 +190,12 @@ impl Engine {
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
     }
 
-    /// The word for the engine of a place.
+    /// The engine of a location, as in [`Origin::engine`].
     pub fn engine_name(settings: &StoreSettings) -> &'static str {
         if DatabaseUrl::is_database_url(&settings.location) { "postgres" } else { "sqlite" }
     }
 
-    /// What is wrong with a store, found by looking at all of it.
+    /// Checks the whole store for inconsistencies.
     pub fn check(settings: &StoreSettings) -> anyhow::Result<CheckReport> {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
@@ -212,19 +205,17 @@ impl Engine {
     }
 }
 
-/// A store that one process has alone, to fill it or to move it.
+/// A store that no other process can open, for restore and move.
 pub enum ExclusiveStore {
-    /// A file.
     Embedded(ExclusiveSqlite),
-    /// A database.
     Server(Box<ExclusivePostgres>),
 }
 
 impl ExclusiveStore {
-    /// Takes a store that is there.
+    /// Acquires an existing store.
     ///
     /// # Errors
-    /// There is none, or another process has it open.
+    /// The store does not exist, or another process has it open.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
@@ -236,7 +227,7 @@ impl ExclusiveStore {
         }
     }
 
-    /// Takes a place that is to be filled.
+    /// Acquires the target of a restore, which need not exist.
     ///
     /// # Errors
     /// Another process has it open.
@@ -250,7 +241,6 @@ impl ExclusiveStore {
         })
     }
 
-    /// Gives everything the store holds to `to`.
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         match self {
             Self::Embedded(store) => store.dump(to),
@@ -258,8 +248,8 @@ impl ExclusiveStore {
         }
     }
 
-    /// Fills an empty or new store from a stream, going on where an earlier try was cut off. Nobody can open it until
-    /// [`ExclusiveStore::finish`].
+    /// Fills an empty or new store from a stream; an interrupted restore resumes. The store cannot be opened until
+    /// [`ExclusiveStore::finish_restore`].
     pub fn restore(&self, origin: &Origin, entries: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         match self {
             Self::Embedded(store) => store.restore(origin, entries),
@@ -267,7 +257,7 @@ impl ExclusiveStore {
         }
     }
 
-    /// What is in a store that was filled, read back from it.
+    /// Reads a restored store back and computes its sums.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         match self {
             Self::Embedded(store) => store.read_back_sums(),
@@ -275,7 +265,7 @@ impl ExclusiveStore {
         }
     }
 
-    /// Marks a filled store as complete, so that it can be used.
+    /// Marks a restored store as complete, so that it can be opened.
     pub fn finish_restore(&self) -> Result<(), ArchiveError> {
         match self {
             Self::Embedded(store) => store.finish(),

@@ -1,6 +1,6 @@
-//! Passwords as they are stored, here and by other systems, and whether one fits: Argon2, bcrypt, PBKDF2 and scrypt.
+//! Verifies stored passwords, including hashes imported from other systems: Argon2, bcrypt, PBKDF2 and scrypt.
 //!
-//! What a stored form asks for is read before anything is done for it: one that was made up could ask for gigabytes.
+//! The cost parameters of a hash are checked before any work is done: a forged hash could demand gigabytes.
 
 use argon2::password_hash::PasswordVerifier;
 use argon2::password_hash::phc::{Output, PasswordHash};
@@ -8,14 +8,13 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::pbkdf2;
 use std::num::NonZeroU32;
 
-/// The dearest that is verified: bcrypt's cost (a few seconds), rounds of PBKDF2, and KiB of memory of the others.
+/// The most expensive hashes that are verified: bcrypt cost (a few seconds), PBKDF2 iterations, and KiB of memory.
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
-/// The most KiB of memory that Argon2 goes over in all.
+/// Argon2 memory times passes, in KiB.
 const MAX_ARGON2_WORK_KIB: u64 = 1024 * 1024;
 
-/// A stored password that can be verified.
 pub(crate) enum ParsedHash {
     Argon2(Box<Argon2<'static>>, PasswordHash),
     Bcrypt(String),
@@ -23,23 +22,21 @@ pub(crate) enum ParsedHash {
     Scrypt(PasswordHash),
 }
 
-/// How a password was stored, as far as it matters to whether that is good enough.
+/// What determines whether a stored hash is strong enough.
 pub(crate) enum HashScheme {
-    /// With Argon2id, at this cost.
     Argon2id { memory_kib: u32, passes: u32 },
-    /// With anything else.
     Other,
 }
 
 impl ParsedHash {
-    /// Reads a stored form: PHC strings of Argon2, PBKDF2 and scrypt, and bcrypt's own. `None` is what is none of
-    /// these, or costs too much.
+    /// Parses PHC strings of Argon2, PBKDF2 and scrypt, and bcrypt hashes. Returns `None` for other formats and for
+    /// hashes above the limits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.starts_with("$2") {
             return parse_bcrypt(text);
         }
         let hash = PasswordHash::new(text).ok()?;
-        // Both may be left out of a PHC string.
+        // Both are optional in a PHC string.
         hash.salt.as_ref().zip(hash.hash.as_ref())?;
         match hash.algorithm.as_str() {
             "pbkdf2-sha256" => parse_pbkdf2(pbkdf2::PBKDF2_HMAC_SHA256, hash),
@@ -49,7 +46,7 @@ impl ParsedHash {
         }
     }
 
-    /// Whether a password is the one that was stored; `memory` is used where it is enough.
+    /// Whether the password matches. Uses `memory` if it is large enough.
     pub(crate) fn matches(&self, password: &[u8], memory: &mut [Block]) -> bool {
         match self {
             Self::Argon2(argon2, hash) => {
@@ -65,7 +62,7 @@ impl ParsedHash {
                 let mut output = [0_u8; Output::MAX_LENGTH];
                 let output = &mut output[..expected.len()];
                 let done = argon2.hash_password_into_with_memory(password, salt.as_ref(), output, memory);
-                // Outputs are compared in constant time.
+                // `Output` compares in constant time.
                 done.is_ok() && Output::new(output).is_ok_and(|output| output == *expected)
             }
             Self::Bcrypt(text) => bcrypt::verify(password, text).unwrap_or(false),
@@ -89,7 +86,7 @@ impl ParsedHash {
 
 fn parse_bcrypt(text: &str) -> Option<ParsedHash> {
     let parts: bcrypt::HashParts = text.parse().ok()?;
-    // `$2x$` marks hashes of a faulty implementation, which are not those of the others.
+    // `$2x$` marks hashes of a buggy implementation, which differ from those of all others.
     let is_supported = !text.starts_with("$2x$") && (4..=MAX_BCRYPT_COST).contains(&parts.get_cost());
     is_supported.then(|| ParsedHash::Bcrypt(text.to_owned()))
 }
@@ -123,7 +120,7 @@ fn parse_argon2(hash: PasswordHash) -> Option<ParsedHash> {
 mod tests {
     use super::*;
 
-    /// Made with Python's bcrypt, hashlib, passlib and argon2-cffi.
+    /// Generated with Python's bcrypt, hashlib, passlib and argon2-cffi.
     const FOREIGN_HASHES: &[&str] = include!("../tests/data/foreign_hashes.rs.in");
 
     #[test]

@@ -5,23 +5,23 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as PhcHash, 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use directory::{ExposeSecret, PasswordHash, PasswordVerification, SecretString, normalize_password};
 
-/// How hard passwords are to guess from their hashes.
+/// Cost parameters of Argon2id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Cost {
-    /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over it.
+    /// Number of passes over the memory.
     pub passes: u32,
 }
 
 impl Argon2Cost {
-    /// What OWASP recommends for Argon2id: 19 MiB, two passes.
+    /// OWASP's recommendation for Argon2id: 19 MiB, two passes.
     pub const STANDARD: Self = Self { memory_kib: 19_456, passes: 2 };
-    /// For tests only: no protection at all.
+    /// For tests only: offers no protection.
     pub const FOR_TESTS: Self = Self { memory_kib: 8, passes: 1 };
 }
 
-/// Compares a password with a stored hash: normalized, and also as sent, for hashes made before passwords were normalized.
+/// Compares a password with a stored hash: normalized, and also as sent, for hashes from before passwords were
+/// normalized.
 pub(crate) fn verify(
     argon2: &Argon2<'_>,
     memory: &mut [Block],
@@ -55,7 +55,7 @@ pub(crate) fn verify(
     }
 }
 
-/// Hashes a normalized password.
+/// Hashes a password after normalizing it.
 pub(crate) fn hash(argon2: &Argon2<'_>, memory: &mut [Block], password: &str) -> Option<PasswordHash> {
     hash_bytes(argon2, memory, normalize_password(password).as_bytes())
 }
@@ -78,8 +78,8 @@ fn hash_bytes(argon2: &Argon2<'_>, memory: &mut [Block], bytes: &[u8]) -> Option
 mod tests {
     use super::*;
 
-    /// Where nothing is stored, as much memory is filled as for a wrong password; how much time that takes is measured by
-    /// the benchmark of sign-ins.
+    /// Without a stored hash, as much memory is filled as for a wrong password. The sign-in benchmark measures the
+    /// time.
     #[test]
     fn unknown_users_cost_a_full_hash() {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 2, 1, None).unwrap());
@@ -102,7 +102,7 @@ mod tests {
             let stored = hash(&argon2, &mut memory, stored).unwrap();
             assert_eq!(verify(&argon2, &mut memory, typed, Some(&stored)), PasswordVerification::Success, "{typed:?}");
         }
-        // As earlier versions stored it; it is to be hashed again, and only what was typed then fits.
+        // Stored without normalization by an earlier version: only the same spelling matches, and it is rehashed.
         let before = hash_bytes(&argon2, &mut memory, apart.as_bytes()).unwrap();
         assert_eq!(verify(&argon2, &mut memory, apart, Some(&before)), PasswordVerification::SuccessRehashNeeded);
         assert_eq!(verify(&argon2, &mut memory, composed, Some(&before)), PasswordVerification::Failed);

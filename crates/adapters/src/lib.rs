@@ -1,5 +1,5 @@
-//! Implementations of the core's ports: opening the engine that a store's name stands for, the clock, ids, keys and
-//! password hashing. The server and the command line are built on these and do not depend on each other.
+//! Implementations of the core's ports: engine selection, clock, ids, API keys and password hashing. `server` and
+//! `cli` build on these and do not depend on each other.
 
 mod api_key;
 mod clock_and_ids;

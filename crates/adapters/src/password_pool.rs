@@ -1,11 +1,11 @@
-//! A thread pool for hashing passwords. Each thread keeps its memory; sign-ins and new passwords have bounded queues that are
-//! fair between tenants.
+//! A thread pool that hashes passwords. Each thread keeps its memory; sign-ins and new passwords have bounded
+//! queues that are fair between tenants.
 //!
-//! A password costs as much as hundreds of creates, so hashing never runs where requests or writes do, never takes
-//! more memory than threads × 19 MiB (more for a moment where another system has stored a password so), and refuses
-//! rather than queues without end. The threads run when nobody else would, so that whoever asks for many sign-ins does not
-//! slow down what needs no password. One more thread of normal priority works for up to three quarters of the time, and computes
-//! again what an idle one has begun and does not finish, so that sign-ins go on where the processors are never idle.
+//! One password costs as much CPU time as hundreds of creates. Hashing therefore has its own threads, takes at most
+//! threads × 19 MiB of memory (more only while a more expensive imported hash is verified), and rejects tasks when
+//! a queue is full. The workers have idle priority, so that many sign-ins do not slow down other requests. One more
+//! thread of normal priority, the dispatcher, works up to three quarters of the time. It recomputes tasks that a
+//! worker has started but does not finish, so that sign-ins proceed even if the CPUs are never idle.
 
 use crate::fair_queue::FairQueue;
 use crate::foreign_hashes::ParsedHash;
@@ -21,13 +21,12 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// What is to be computed, and who waits for it. Two threads may send without a lock; the first result counts.
+/// Two threads may compute the same job and send without a lock; the receiver uses the first result.
 enum Job {
     Hash(SecretString, UnboundedSender<Option<PasswordHash>>),
     Verify(SecretString, Option<PasswordHash>, UnboundedSender<PasswordVerification>),
 }
 
-/// A job on its way through the pool.
 struct Task {
     job: Job,
     is_started: AtomicBool,
@@ -39,7 +38,7 @@ impl Task {
         Arc::new(Self { job, is_started: AtomicBool::new(false), is_done: AtomicBool::new(false) })
     }
 
-    /// Whether nobody waits for it any more; where the caller has gone, nothing was promised.
+    /// Whether the result is not needed: the caller is gone, or another thread has computed it.
     fn is_obsolete(&self) -> bool {
         let is_closed = match &self.job {
             Job::Hash(_, sender) => sender.is_closed(),
@@ -48,7 +47,7 @@ impl Task {
         is_closed || self.is_done.load(Ordering::Relaxed)
     }
 
-    /// Marks it as begun; whether it was not before.
+    /// Marks the task as started. Returns false if it was started before.
     fn try_start(&self) -> bool {
         !self.is_started.swap(true, Ordering::Relaxed)
     }
@@ -76,15 +75,16 @@ impl Task {
     }
 }
 
-/// Time for an idle thread to finish a task before the steady thread computes it again, until it is known how fast this machine
-/// is. A password takes tens of milliseconds, but minutes on an idle thread while other processes keep the CPUs busy.
+/// Time for a worker to finish a task before the dispatcher recomputes it; used until the speed of this machine is
+/// known. A password takes tens of milliseconds, but minutes at idle priority while other processes keep the CPUs
+/// busy.
 const INITIAL_FINISH_TIMEOUT: Duration = Duration::from_millis(150);
-/// Time for an idle thread to begin a task.
+/// Time for a worker to start a task.
 const START_TIMEOUT: Duration = Duration::from_millis(5);
-/// Sign-ins served for each new password, while both wait.
+/// Sign-ins served for each new password while both wait.
 const SIGN_INS_PER_NEW_PASSWORD: u32 = 3;
 
-/// Waiting tasks. Sign-ins have a queue of their own, so that creating users cannot fill it.
+/// Sign-ins have their own queue, so that creating users cannot fill it.
 struct TaskQueues {
     sign_ins: FairQueue<TenantNumber, Arc<Task>>,
     new_passwords: FairQueue<TenantNumber, Arc<Task>>,
@@ -93,7 +93,7 @@ struct TaskQueues {
 }
 
 impl TaskQueues {
-    /// The next task of those kinds that may be taken: sign-ins, new passwords.
+    /// The next task of the allowed kinds: (sign-ins, new passwords).
     fn pop(&mut self, allowed: (bool, bool)) -> Option<Arc<Task>> {
         loop {
             let has_sign_in = allowed.0 && self.sign_ins.len() > 0;
@@ -116,11 +116,11 @@ impl TaskQueues {
     }
 }
 
-/// State shared by the pool and its threads. Idle threads take no lock of it: a thread that is rarely scheduled must not hold
-/// a lock that others need.
+/// State shared by all threads. Workers take none of its locks: a thread that is rarely scheduled must not hold a
+/// lock that others need.
 struct Shared {
     queues: Mutex<TaskQueues>,
-    /// Dispatches tasks, and computes some itself.
+    /// Assigns tasks to workers, and computes some itself.
     dispatcher: OnceLock<Thread>,
     is_closed: AtomicBool,
 }
@@ -133,27 +133,25 @@ impl Shared {
     }
 }
 
-/// The pool.
 pub struct PasswordPool(Arc<Shared>);
 
 impl PasswordPool {
-    /// Threads by default: one for each processor.
+    /// One thread for each CPU.
     pub fn default_threads() -> usize {
         std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
     }
 
-    /// A pool with the default number of threads, a short queue and the standard strength.
     pub fn with_defaults() -> anyhow::Result<Self> {
         Self::start(Self::default_threads(), Self::DEFAULT_QUEUE_LIMIT, Argon2Cost::STANDARD)
     }
 
-    /// Default length of each queue: sign-ins, and new passwords.
+    /// Default limit of each of the two queues, in tasks.
     pub const DEFAULT_QUEUE_LIMIT: usize = 64;
 
-    /// A pool with this many threads and a queue of `waiting` tasks of each kind.
+    /// Starts this many workers, with `waiting` tasks at most in each of the two queues.
     pub fn start(threads: usize, waiting: usize, strength: Argon2Cost) -> anyhow::Result<Self> {
         let params = Params::new(strength.memory_kib, strength.passes, 1, None)
-            .map_err(|error| anyhow::anyhow!("password strength: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("invalid password hashing cost: {error}"))?;
         let shared = Arc::new(Shared {
             queues: Mutex::new(TaskQueues {
                 sign_ins: FairQueue::new(waiting.max(1)),
@@ -179,7 +177,7 @@ impl PasswordPool {
         Ok(pool)
     }
 
-    /// Queues a job; its answer is dropped when it could not be done.
+    /// Queues a job. The future fails with `Overloaded` if the job is dropped.
     fn submit<T: Send + 'static>(
         &self,
         tenant: TenantNumber,
@@ -230,9 +228,9 @@ impl PasswordHasher for PasswordPool {
     }
 }
 
-/// An idle-priority thread, as seen by the steady one.
+/// An idle-priority thread, as seen by the dispatcher.
 struct IdleWorker {
-    /// Its next task. The steady thread never waits for this lock.
+    /// Its next task. The dispatcher never waits for this lock.
     slot: Arc<Slot>,
     last_task: Option<Arc<Task>>,
     thread: Thread,
@@ -241,7 +239,7 @@ struct IdleWorker {
 type Slot = Mutex<Option<Arc<Task>>>;
 
 impl IdleWorker {
-    /// Hands over the next task unless the last one is unfinished; returns the task.
+    /// Assigns and returns the next task, unless the last one is unfinished.
     fn assign_next(&mut self, queues: &Mutex<TaskQueues>) -> Option<Arc<Task>> {
         if self.last_task.as_ref().is_some_and(|task| !task.is_obsolete()) {
             return None;
@@ -257,8 +255,8 @@ impl IdleWorker {
     }
 }
 
-/// Lets this thread run when nobody else would, where the system can do that. A low priority alone is not enough: who has it
-/// is not interrupted at once for who wakes up, and a create wakes several.
+/// Schedules this thread only while a CPU is idle, if the system supports it. A low priority is not enough: a
+/// running thread of low priority is not preempted at once, and a create wakes several threads.
 #[cfg(target_os = "linux")]
 fn set_idle_priority() {
     use thread_priority::{
@@ -266,7 +264,7 @@ fn set_idle_priority() {
         thread_native_id,
     };
     let workers = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // Where it is not allowed, all are alike.
+    // Not permitted everywhere; then all threads have the same priority.
     drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, workers));
 }
 
@@ -276,7 +274,7 @@ fn set_idle_priority() {}
 fn run_idle_worker(shared: &Shared, slot: &Slot, params: Params) {
     set_idle_priority();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    // Taken with the first password and kept from then on: fresh pages would cost two fifths of the time.
+    // Allocated with the first password and kept: fresh pages would cost 40% of the time.
     let mut memory = Vec::new();
     while !shared.is_closed.load(Ordering::Acquire) {
         let task = slot.lock().take();
@@ -291,14 +289,14 @@ fn run_idle_worker(shared: &Shared, slot: &Slot, params: Params) {
     }
 }
 
-/// Dispatches tasks to the idle threads and computes those that they do not get to. Sign-ins take at most half of its time and
+/// Assigns tasks to the workers and computes those that they do not finish. Sign-ins take at most half of its time,
 /// new passwords a quarter.
 fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params) {
-    // Set once, here.
+    // Cannot fail: set only here.
     let _ = shared.dispatcher.set(std::thread::current());
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut memory = Vec::new();
-    // In the order in which they were handed over.
+    // In the order of assignment.
     let mut assigned: Vec<(Instant, Arc<Task>)> = Vec::new();
     let mut schedule = DispatcherSchedule {
         next_sign_in: Instant::now(),
@@ -336,18 +334,18 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
     }
 }
 
-/// When the steady thread computes which tasks.
+/// When the dispatcher computes tasks itself.
 struct DispatcherSchedule {
-    /// The next sign-in; it rests as long as it worked for the last.
+    /// Earliest start of its next sign-in: it pauses as long as the last one took.
     next_sign_in: Instant,
-    /// The next new password; it rests three times as long.
+    /// Earliest start of its next new password: it pauses three times as long.
     next_new_password: Instant,
-    /// The shortest time that a task has taken. An idle thread that takes twice as long does not get the processor.
+    /// The shortest duration of a task so far. A worker that takes twice as long does not get a CPU.
     fastest: Duration,
 }
 
 impl DispatcherSchedule {
-    /// When the steady thread takes a task over from an idle thread that got it at `handed_over`.
+    /// When the dispatcher takes over a task that was assigned at `assigned_at`.
     fn takeover_time(&self, assigned_at: Instant, task: &Task) -> Instant {
         let time = if task.is_started.load(Ordering::Relaxed) { self.fastest * 2 } else { START_TIMEOUT };
         let rest_ends = if task.is_sign_in() { self.next_sign_in } else { self.next_new_password };
@@ -377,7 +375,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().build().unwrap()
     }
 
-    /// A thread that has taken a task and is never run again keeps nobody waiting.
+    /// A worker that has taken a task and is never scheduled again delays no caller.
     #[test]
     fn dispatcher_takes_over_unfinished_tasks() {
         for has_begun in [false, true] {
@@ -391,7 +389,7 @@ mod tests {
                 dispatcher: OnceLock::new(),
                 is_closed: AtomicBool::new(false),
             }));
-            // Its thread never looks at the slot.
+            // This thread never reads the slot.
             let slot = Arc::new(Mutex::new(None));
             let stalled_worker = IdleWorker { slot, last_task: None, thread: std::thread::current() };
             let (sender, mut receiver) = unbounded_channel();
@@ -402,13 +400,13 @@ mod tests {
             let dispatcher = std::thread::spawn(move || run_dispatcher(&shared, vec![stalled_worker], params));
             let runtime = runtime();
             assert!(runtime.block_on(receiver.recv()).unwrap().is_some());
-            assert!(runtime.block_on(pool.hash(ONE, "secret-2".into())).is_ok(), "nor is the next one lost");
+            assert!(runtime.block_on(pool.hash(ONE, "secret-2".into())).is_ok(), "the next task is served, too");
             drop(pool);
             dispatcher.join().unwrap();
         }
     }
 
-    /// Clients that hang up at once leave nothing behind, however many they are.
+    /// Abandoned requests leave no tasks behind, however many there are.
     #[test]
     fn abandoned_tasks_are_dropped() {
         let pool = PasswordPool::start(1, 4, Argon2Cost::FOR_TESTS).unwrap();
@@ -421,7 +419,7 @@ mod tests {
         assert!(runtime().block_on(pool.hash(ONE, "secret-1".into())).is_ok());
     }
 
-    /// What one tenant queues costs another one neither its places nor much time.
+    /// The queued tasks of one tenant take neither another tenant's slots nor much of its time.
     #[test]
     fn queues_are_fair_and_prefer_sign_ins() {
         let pool = PasswordPool::start(1, 64, Argon2Cost::STANDARD).unwrap();
@@ -448,10 +446,10 @@ mod tests {
         runtime().block_on(futures_util::future::join_all(all));
         let order: Vec<_> = order.lock().iter().filter(|(_, is_done)| *is_done).map(|(what, _)| *what).collect();
         let index = |what: &str| order.iter().position(|done| *done == what);
-        // One of tenant 1 may be under way in each thread.
+        // One task of tenant 1 may be running in each thread.
         assert!(index("sign-in of two").is_some_and(|index| index <= 5), "{order:?}");
         assert!(index("hash of two").is_some_and(|index| index <= 12), "{order:?}");
-        assert!(index("hash of one").is_some_and(|index| index <= 12), "sign-ins are not all: {order:?}");
+        assert!(index("hash of one").is_some_and(|index| index <= 12), "sign-ins starve hashes: {order:?}");
     }
 
     #[test]

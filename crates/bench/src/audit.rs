@@ -1,4 +1,4 @@
-//! How long it takes to prove that a million events are as they were written, on both engines.
+//! Measures `audit verify` over a million events on both engines.
 
 use crate::load::{Load, drive};
 use crate::report::Row;
@@ -9,13 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 use testkit::postgres::Cluster;
 
-/// Events of people; the tenant and its connection are two more.
+/// Events of users; the tenant and its connection add two.
 const EVENTS: u64 = 1_000_000;
 const ROUNDS: usize = 3;
-/// Until it has done what it was told to.
+/// Longer than any load with a request limit takes.
 const FOR_LONG: Duration = Duration::from_hours(1);
 
-/// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let file = folder.join("muster.db").display().to_string();
     let cluster = Cluster::start(&[("fsync", "on"), ("shared_buffers", "'1GB'"), ("max_wal_size", "'8GB'")]);
@@ -32,7 +31,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         for _ in 0..ROUNDS {
             let (said, took) = Process::run_command(&store, &["audit", "verify"])?;
             let tenant = &said["tenants"][0];
-            ensure!(said["whole"] == true && tenant["events"].as_u64() >= Some(EVENTS), "not whole: {said}");
+            ensure!(said["whole"] == true && tenant["events"].as_u64() >= Some(EVENTS), "verification failed: {said}");
             seconds.push((took * 100.0).round() / 100.0);
         }
         facts[format!("{name}:_seconds_to_verify_{EVENTS}_events")] = json!(seconds);

@@ -1,5 +1,5 @@
-//! What the figures are measured against in the same run: the disk's flushes, a server that only says hello, and
-//! the very same create handler over a store that keeps nothing.
+//! Baselines measured in the same run: the disk's flush rate, a server with a constant response, and Muster on a store
+//! that keeps nothing.
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// How often 4 KiB in a file can be overwritten and flushed in a second.
+/// The rate at which 4 KiB of a file can be overwritten and flushed.
 pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
     let mut file = std::fs::File::create(folder.join("flush"))?;
     file.write_all(&[0; 4096])?;
@@ -40,17 +40,17 @@ pub(crate) fn syncs_per_second(folder: &Path) -> anyhow::Result<f64> {
     Ok(f64::from(syncs) / begun.elapsed().as_secs_f64())
 }
 
-/// Serves a yardstick until it is killed.
+/// Runs a baseline server until it is killed.
 pub(crate) fn serve(name: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match name {
         "hello" => runtime.block_on(serve_hello()),
         "discard" => runtime.block_on(serve_null_store()),
-        _ => anyhow::bail!("there is no yardstick {name}; there are hello and discard"),
+        _ => anyhow::bail!("unknown baseline {name} (use hello or discard)"),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the address, for the benchmark")]
+#[expect(clippy::print_stdout, reason = "the benchmark reads the address from it")]
 fn announce(text: &str) {
     println!("{text}");
 }
@@ -71,7 +71,7 @@ async fn serve_hello() -> anyhow::Result<()> {
 }
 
 async fn serve_null_store() -> anyhow::Result<()> {
-    // The very same handler logs like it, too.
+    // Log as `muster serve` does, so that the costs are comparable.
     server::start_logging("text", tracing::Level::INFO);
     let parts = server::Ports::new(Arc::new(NullStore::default()), Arc::new(adapters::TimeOrderedIds));
     let house = server::build_app(parts, Limits::default(), PublicConfig::default())?;
@@ -96,7 +96,7 @@ async fn serve_null_store() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A store that acknowledges everything and keeps one connection.
+/// A store that acknowledges every change and keeps only connections.
 #[derive(Default)]
 struct NullStore {
     connections: Mutex<Vec<Connection>>,

@@ -1,6 +1,6 @@
-//! Both engines side by side in one run: creates, reads and pages at 100,000 and at 1,000,000 people, on a file and on
-//! a PostgreSQL of the benchmark's own, which has the same two cores. They are measured by turns, so that what else the
-//! machine does meets both; medians count.
+//! Compares both engines in one run: creates, reads and pages at 100,000 and 1,000,000 users, on a SQLite file and on a
+//! PostgreSQL server of the benchmark on the same two cores. Measurements alternate, so that other load affects both
+//! engines; the results are medians.
 
 use crate::load::{Load, drive};
 use crate::report::Row;
@@ -11,25 +11,24 @@ use std::path::Path;
 use std::time::Duration;
 use testkit::postgres::Cluster;
 
-/// How many people there are at each stage.
+/// The number of users at each stage.
 const STAGES: [u64; 2] = [100_000, 1_000_000];
 const ROUNDS: usize = 3;
-/// Creates of a turn.
+/// Creates per round.
 const CREATES: u64 = 20_000;
 const SECONDS: Duration = Duration::from_secs(4);
-/// Until it has done what it was told to.
+/// Longer than any load with a request limit takes.
 const UNLIMITED: Duration = Duration::from_hours(1);
 
-/// The server's settings: real flushes, memory for a million people, and room for the log between checkpoints.
-/// Everything else is as PostgreSQL ships.
+/// PostgreSQL settings: real flushes, memory for a million users, and WAL space between checkpoints. All other settings
+/// are defaults.
 pub(super) const SETTINGS: [(&str, &str); 4] =
     [("fsync", "on"), ("shared_buffers", "'1GB'"), ("max_wal_size", "'8GB'"), ("checkpoint_timeout", "'15min'")];
 
-/// What is measured, with the prefix of those a turn creates.
-const KINDS: [&str; 3] = ["create", "read by e-mail", "page of 100"];
+const KINDS: [&str; 3] = ["create", "read by email", "page of 100"];
+/// Email prefixes of the users that a round creates.
 const EMAIL_PREFIXES: [[&str; ROUNDS]; 2] = [["a", "b", "c"], ["d", "e", "f"]];
 
-/// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let syncs = baselines::syncs_per_second(folder)?;
     let file = folder.join("muster.db").display().to_string();
@@ -74,7 +73,6 @@ fn hundredths(ratio: f64) -> f64 {
     (ratio * 100.0).round() / 100.0
 }
 
-/// A server on one engine.
 struct Engine {
     name: &'static str,
     muster: Process,
@@ -95,10 +93,10 @@ impl Engine {
         Ok((figures.requests_per_second(), figures.completed))
     }
 
-    /// Makes people until there are so many.
+    /// Creates users until there are `goal`.
     fn create_users_up_to(&mut self, goal: u64, rows: &mut Vec<Row>) -> anyhow::Result<()> {
         let (tenant, key) = self.muster.credentials.clone().context("credentials")?;
-        // Those who are read later come first.
+        // `read_by_email` reads the users with the prefix `j`.
         let prefix = if self.user_count == 0 { "j" } else { "k" };
         let missing = goal.saturating_sub(self.user_count);
         let load = Load::create_json(tenant, &key, prefix, UNLIMITED).stop_after(missing);
@@ -106,7 +104,7 @@ impl Engine {
         Ok(())
     }
 
-    /// One turn of one kind; its rate.
+    /// Measures one kind once; returns requests per second.
     fn measure_round(
         &mut self,
         kind: &str,
@@ -117,7 +115,7 @@ impl Engine {
         let (tenant, key) = self.muster.credentials.clone().context("credentials")?;
         let load = match kind {
             "create" => Load::create_json(tenant, &key, prefix, UNLIMITED).stop_after(CREATES),
-            "read by e-mail" => Load::read_by_email(tenant, &key, STAGES[0], SECONDS),
+            "read by email" => Load::read_by_email(tenant, &key, STAGES[0], SECONDS),
             _ => Load::pages(tenant, &key, stage / 100, SECONDS),
         };
         let (rate, done) = self.run_load(&format!("{kind}, at {stage}"), load, rows)?;

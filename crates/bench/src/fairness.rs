@@ -1,5 +1,5 @@
-//! How one tenant's sign-ins and reads fare while another tenant creates users with passwords and leaves exports unread, and
-//! unauthenticated clients hold silent connections and send invalid keys.
+//! Measures one tenant's sign-ins and reads while another tenant creates users with passwords and leaves exports
+//! unread, and unauthenticated clients hold idle connections and send invalid keys.
 
 use crate::load::send_for_status;
 use crate::load::{request, send_once};
@@ -16,19 +16,19 @@ use std::time::{Duration, Instant};
 
 /// Clients of the greedy tenant that create users.
 const CREATING_CLIENTS: usize = 70;
-/// Exports it does not read.
+/// Exports that the greedy tenant requests and does not read.
 const UNREAD_EXPORTS: usize = 700;
-/// Connections that send nothing, and as many with a body that never comes.
+/// Connections that send nothing, and as many with an incomplete body.
 const SILENT_CONNECTIONS: usize = 500;
 /// Clients with invalid keys.
 const INVALID_KEY_CLIENTS: usize = 16;
-/// Users of the greedy tenant, of 10 kB each: more than the buffers of its sockets hold.
+/// Users of the greedy tenant, of 10 kB each, so that an export exceeds the socket buffers.
 const USERS: usize = 2_000;
 /// Measured sign-ins and reads of the other tenant, without and with the attack.
 const SIGN_INS: usize = 60;
 const READS: usize = 600;
 
-/// A tenant's number, a key for everything and one for sign-ins.
+/// A tenant's number, a key for all dialects and a key for sign-ins.
 struct TenantCredentials {
     number: u64,
     key: String,
@@ -51,7 +51,7 @@ impl TenantCredentials {
         Ok(Self { number, key: key("all", &["all", "transfer"])?, sign_in_key: key("app", &["sign-in"])? })
     }
 
-    /// A create of a user with a password.
+    /// A request that creates a user with a password.
     fn create(&self, name: &str) -> Vec<u8> {
         let body = format!(
             "{{\"CompanyId\":{},\"IntegrationKey\":\"{}\",\"Email\":\"{name}@example.com\",\"FirstName\":\"Who\",\
@@ -80,20 +80,20 @@ impl TenantCredentials {
     }
 }
 
-/// Response times of requests that must all succeed.
+/// Response times; all requests must succeed.
 fn response_times(address: &str, request: &[u8], many: usize) -> anyhow::Result<Latency> {
     let mut millis = Vec::with_capacity(many);
     for _ in 0..many {
         let begun = Instant::now();
         let (status, _) = send_for_status(address, request)?;
-        ensure!(status == 200, "it was answered {status}");
+        ensure!(status == 200, "unexpected status {status}");
         millis.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     let middle = median(&mut millis);
     Ok((middle, millis.get(many * 99 / 100).copied().unwrap_or(0.0)))
 }
 
-/// What the greedy tenant and unauthenticated clients got while they tried.
+/// The state and the results of the attack.
 #[derive(Default)]
 struct Attack {
     stop: AtomicBool,
@@ -107,7 +107,6 @@ impl Attack {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Creates users with passwords until it is over.
     fn create_users(&self, address: &str, greedy: &TenantCredentials, number: usize) {
         for round in 0_u64.. {
             if self.is_over() {
@@ -118,7 +117,6 @@ impl Attack {
         }
     }
 
-    /// Sends invalid keys until it is over.
     fn send_invalid_keys(&self, address: &str, number: usize) {
         for round in 0_u64.. {
             if self.is_over() {
@@ -130,7 +128,7 @@ impl Attack {
         }
     }
 
-    /// Connections that are held open: unread exports, silent ones, and bodies that never come.
+    /// Opens connections with unread exports, without a request, and with incomplete bodies.
     fn open_idle_connections(address: &str, greedy: &TenantCredentials) -> anyhow::Result<Vec<TcpStream>> {
         let export = format!(
             "GET /v1/exports/people.ndjson HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
@@ -150,7 +148,6 @@ impl Attack {
 /// Median and 99th percentile in milliseconds.
 type Latency = (f64, f64);
 
-/// Sign-ins and reads of the other tenant.
 fn measure_tenant(address: &str, other: &TenantCredentials) -> anyhow::Result<(Latency, Latency)> {
     Ok((response_times(address, &other.sign_in(), SIGN_INS)?, response_times(address, &other.read(), READS)?))
 }
@@ -200,7 +197,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((Vec::new(), facts))
 }
 
-/// Gives the greedy tenant users to export.
+/// Creates the greedy tenant's users, which its exports contain.
 fn import_users(folder: &Path, store: &str, greedy: &TenantCredentials) -> anyhow::Result<()> {
     let (bio, mut rows) = ("x".repeat(10_000), String::new());
     for n in 0..USERS {

@@ -1,6 +1,6 @@
-//! People in and out in files: a million with four memberships each, in two formats, on both engines; the field's own
-//! measure, 250,000 people and 50,000 groups of 10 to 10,000 members; exports; and a backup beside a plain copy of as many
-//! bytes. Each is a run of the program itself, whose memory is watched from outside.
+//! Measures imports, exports and backups on both engines: a million users with four memberships each, in two formats;
+//! the industry benchmark of 250,000 users and 50,000 groups of 10 to 10,000 members; and a backup compared with a
+//! file copy of the same size. Each measurement runs the program and samples its memory.
 
 use crate::report::Row;
 use crate::{Process, baselines, median, program};
@@ -14,24 +14,23 @@ use std::time::{Duration, Instant};
 use testkit::generators::Rng;
 use testkit::postgres::Cluster;
 
-/// People, and groups, of the large files.
+/// Users and groups in the large files.
 const USERS: u64 = 1_000_000;
 const GROUPS: u64 = 50_000;
-/// The field's own measure.
+/// The industry benchmark.
 const LARGE_FILE_USERS: u64 = 250_000;
 const MIN_GROUP_SIZE: f64 = 10.0;
 const MAX_GROUP_SIZE: f64 = 10_000.0;
 
-/// What a run of the program took.
+/// The result of one run of the program.
 struct CommandRun {
     seconds: f64,
-    /// The most memory it had of its own, and with what it had mapped.
+    /// Without mapped files.
     peak_private_mib: f64,
     peak_resident_mib: f64,
     output: Value,
 }
 
-/// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let syncs = baselines::syncs_per_second(folder)?;
     let files = Files::write(folder)?;
@@ -87,7 +86,7 @@ fn summary(ran: &CommandRun, rows: u64) -> Value {
     })
 }
 
-/// Backups and plain copies of as many bytes by turns, since disks are moody; medians count.
+/// Alternates backups and file copies of the same size, because disk speed varies; the results are medians.
 fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
     const TURNS: usize = 5;
     let file = PathBuf::from(store);
@@ -128,7 +127,7 @@ fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
     }))
 }
 
-/// A file of so many bytes that do not press together.
+/// Writes a file of incompressible bytes.
 fn write_incompressible(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let mut dice = Rng::new(bytes);
@@ -139,7 +138,7 @@ fn write_incompressible(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
     Ok(path)
 }
 
-/// Runs the program, and watches its memory.
+/// Runs the program and samples its memory.
 fn run(store: &str, arguments: &[&str]) -> anyhow::Result<CommandRun> {
     let begun = Instant::now();
     let mut child = Command::new(program("muster")?)
@@ -171,7 +170,7 @@ fn size_mib(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |data| data.len() / 1_048_576)
 }
 
-/// What is brought in.
+/// Files to import.
 struct Files {
     csv: PathBuf,
     ndjson: PathBuf,
@@ -192,7 +191,7 @@ impl Files {
         for n in 0..USERS {
             let mut groups = [0; 4];
             for place in 0..groups.len() {
-                // Some groups are large, most are small, and nobody is in one twice.
+                // Some groups are large, most are small; memberships are distinct.
                 groups[place] = loop {
                     let group = skewed_group(&mut dice, GROUPS);
                     if !groups[..place].contains(&group) {
@@ -211,26 +210,26 @@ impl Files {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "chance")]
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a random number")]
 fn skewed_group(dice: &mut Rng, groups: u64) -> u64 {
     let part = dice.below(1 << 32) as f64 / (1_u64 << 32) as f64;
     (part * part * groups as f64) as u64
 }
 
-/// 250,000 people, and 50,000 groups with 10 to 10,000 members each: few are large (a Pareto distribution).
+/// Writes 250,000 users and 50,000 groups with 10 to 10,000 members each, in a Pareto distribution.
 fn write_large_groups(path: &Path) -> anyhow::Result<()> {
     let mut dice = Rng::new(7);
     let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(LARGE_FILE_USERS)?];
     for group in 0..GROUPS {
-        #[expect(clippy::cast_precision_loss, reason = "chance")]
+        #[expect(clippy::cast_precision_loss, reason = "a random number")]
         let part = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
-        // A handful are as large as they may be.
+        // A few groups have the maximum size.
         let size = if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
         let size = size as u64;
         let first = dice.below(LARGE_FILE_USERS);
         for n in 0..size {
-            // A step that meets nobody twice before everybody was met.
+            // The step is coprime to the number of users, so members are distinct.
             let person = (first + n * 7_919) % LARGE_FILE_USERS;
             groups[usize::try_from(person)?].push(group);
         }

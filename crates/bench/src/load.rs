@@ -1,5 +1,5 @@
-//! A closed loop of clients: each sends a request, reads the answer, sends the next. Plain sockets and bytes, so
-//! that the load costs as little as it can beside the server on the same cores.
+//! A closed-loop load generator: each client sends a request, reads the response and sends the next request. It uses
+//! plain sockets to keep its CPU cost low, because it shares the cores with the server.
 
 use anyhow::{Context, bail};
 use std::io::{Read, Write};
@@ -11,14 +11,13 @@ use tokio::net::TcpStream;
 
 type RequestFactory = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
-/// What the clients send, and for how long.
+/// The requests of a load, and its limits.
 pub(crate) struct Load {
     make_request: RequestFactory,
     duration: Duration,
     stop_after: u64,
 }
 
-/// What came of it.
 pub(crate) struct LoadStats {
     pub(crate) completed: u64,
     pub(crate) seconds: f64,
@@ -33,7 +32,6 @@ impl LoadStats {
     }
 }
 
-/// Numbers below 2^53 are the same as floats.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn as_f64(n: u64) -> f64 {
     n as f64
@@ -44,7 +42,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> 
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
-/// Numbers spread over a range, the same in each run.
+/// Spreads numbers over `0..range`, equally in each run.
 pub(crate) fn spread(n: u64, range: u64) -> u64 {
     (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) % range.max(1)
 }
@@ -87,7 +85,7 @@ impl Load {
         })
     }
 
-    /// Reads of people that `create_json` with the prefix `j` made.
+    /// Reads users that `create_json` created with the prefix `j`.
     pub(crate) fn read_by_email(tenant: u64, key: &str, people: u64, time: Duration) -> Self {
         let key = key.to_owned();
         Self::new(time, move |n| {
@@ -110,7 +108,10 @@ impl Load {
     }
 }
 
-/// Drives a load; an error when any answer is not a success.
+/// Runs a load.
+///
+/// # Errors
+/// If any response is not a success.
 pub(crate) async fn drive(
     address: &str,
     connections: usize,
@@ -168,7 +169,7 @@ async fn client(
         buffer.clear();
         let whole = loop {
             if stream.read_buf(&mut buffer).await? == 0 {
-                bail!("the server closed");
+                bail!("the server closed the connection");
             }
             if let Some(whole) = response_length(&buffer) {
                 break whole;
@@ -176,18 +177,18 @@ async fn client(
         };
         while buffer.len() < whole {
             if stream.read_buf(&mut buffer).await? == 0 {
-                bail!("the server closed");
+                bail!("the server closed the connection");
             }
         }
         micros.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
         if !buffer.starts_with(b"HTTP/1.1 20") {
-            bail!("not done: {}", String::from_utf8_lossy(&buffer));
+            bail!("request failed: {}", String::from_utf8_lossy(&buffer));
         }
     }
     Ok(micros)
 }
 
-/// How long the answer is in all, once its head is there.
+/// The length of the complete response, once its head has arrived.
 fn response_length(buffer: &[u8]) -> Option<usize> {
     let head = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..head]).ok()?;
@@ -201,21 +202,21 @@ fn response_length(buffer: &[u8]) -> Option<usize> {
     Some(head + body)
 }
 
-/// One request; the body of its answer.
+/// Sends a GET request and returns the response body.
 pub(crate) fn get_once(address: &str, target: &str) -> anyhow::Result<String> {
     send_once(address, &request("GET", target, "Connection: close\r\n", ""))
 }
 
-/// One request as bytes, which says that the connection is to be closed; the body of its answer.
+/// Sends a request with `Connection: close` and returns the response body.
 pub(crate) fn send_once(address: &str, request: &[u8]) -> anyhow::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(request)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no answer")
+    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no response")
 }
 
-/// The status of an answer, and whether it says when to come again.
+/// Sends a request with `Connection: close`; returns the status and whether there is a `Retry-After` header.
 pub(crate) fn send_for_status(address: &str, request: &[u8]) -> anyhow::Result<(u16, bool)> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(address)?;

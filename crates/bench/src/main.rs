@@ -1,5 +1,5 @@
-//! The benchmark: a server of the profile `dist` on a fresh store under load from this process, beside yardsticks of the same
-//! run. Ratios count; rates depend on the machine and its neighbors.
+//! Benchmarks: a server built with the profile `dist` on a new store, under load from this process, compared with
+//! baselines of the same run. Compare ratios; rates depend on the machine and its other load.
 
 mod audit;
 mod baselines;
@@ -23,10 +23,10 @@ use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
 const SECONDS: u64 = 8;
-/// Creates go on until so many people are there.
+/// The number of users to create.
 const USERS: u64 = 200_000;
 
-#[expect(clippy::print_stderr, reason = "this is the developer's terminal")]
+#[expect(clippy::print_stderr, reason = "a command-line program")]
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let done = match arguments.next().as_deref() {
@@ -56,7 +56,7 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
         Some("import") => ("bench-import", import::measure(&folder)),
         Some(other) => {
             anyhow::bail!(
-                "there is no benchmark {other}; there are scim, sign-in, fairness, audit, import and --store postgres"
+                "unknown benchmark {other} (use scim, sign-in, fairness, audit, import or --store postgres)"
             )
         }
     };
@@ -96,14 +96,14 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let idle = muster.resident_mib();
     let before = muster.commits()?;
     let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(USERS / 2);
-    let made = under("create, JSON, 0 to 100,000 people", &muster, until, Some(bare_json.requests_per_second()))?;
+    let made = under("create, JSON, 0 to 100,000 users", &muster, until, Some(bare_json.requests_per_second()))?;
     let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(USERS / 2);
     under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.requests_per_second()))?;
     let after = muster.commits()?;
     let read = Load::read_by_email(tenant, &key, made.completed, seconds);
-    under("read by e-mail", &muster, read, Some(greeting.requests_per_second()))?;
+    under("read by email", &muster, read, Some(greeting.requests_per_second()))?;
     let pages = Load::pages(tenant, &key, USERS / 100, seconds);
-    under("page of 100, anywhere in 200,000", &muster, pages, None)?;
+    under("page of 100, at random in 200,000", &muster, pages, None)?;
     let loaded = muster.resident_mib();
     let per_commit = (after.1 - before.1) / (after.0 - before.0).max(1.0);
     let facts = json!({
@@ -123,17 +123,17 @@ fn median(figures: &mut [f64]) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// A server that is measured.
+/// A server under measurement.
 struct Process {
     child: Child,
     address: String,
-    /// Where its metrics are, if it has any.
+    /// The address of the metrics endpoint, if there is one.
     admin: Option<String>,
     credentials: Option<(u64, String)>,
 }
 
 impl Process {
-    /// The program itself, on a fresh store with a tenant and a key.
+    /// Starts Muster on a new store with a tenant and a key.
     fn muster(store: &str) -> anyhow::Result<Self> {
         let program = program("muster")?;
         let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
@@ -151,7 +151,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Runs a command on the store of a server; its JSON document, and the seconds it took.
+    /// Runs a command on a store; returns its JSON output and its duration in seconds.
     fn run_command(store: &str, arguments: &[&str]) -> anyhow::Result<(Value, f64)> {
         let begun = std::time::Instant::now();
         let program = program("muster")?;
@@ -159,7 +159,7 @@ impl Process {
         Ok((serde_json::from_slice(&output.stdout)?, begun.elapsed().as_secs_f64()))
     }
 
-    /// A yardstick: this program again, serving.
+    /// Starts a baseline server, which is this program with the argument `serve`.
     fn start_baseline(name: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", name]);
@@ -177,12 +177,12 @@ impl Process {
         Ok(Self { child, address, admin, credentials: key })
     }
 
-    /// Seconds of CPU it has used, all threads.
+    /// CPU seconds used by all threads so far.
     fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-        // Fields 14 and 15 of proc(5), counted here from the third; a tick is a hundredth of a second.
+        // Fields 14 (utime) and 15 (stime) of proc(5), counted from field 3, in ticks of 10 ms.
         (ticks(11) + ticks(12)) / 100.0
     }
 
@@ -196,7 +196,7 @@ impl Process {
         line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
     }
 
-    /// Commits and changes so far, from its own figures.
+    /// Commits and changes so far, from the server's metrics.
     fn commits(&self) -> anyhow::Result<(f64, f64)> {
         let text = load::get_once(self.admin.as_ref().context("no metrics")?, "/metrics")?;
         let value = |name: &str| {
@@ -214,7 +214,7 @@ impl Drop for Process {
     }
 }
 
-/// A program that was built beside this one.
+/// The path of a program in the same folder as this one.
 fn program(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     Ok(here.parent().context("a folder")?.join(name))

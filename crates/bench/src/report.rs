@@ -1,9 +1,8 @@
-//! The table, for people and as JSON.
+//! The result table, as text and as JSON.
 
 use crate::load::LoadStats;
 use serde_json::{Value, json};
 
-/// One line of the table.
 pub(crate) struct Row {
     name: String,
     rate: f64,
@@ -14,7 +13,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A line; `yardstick` is the rate it is compared with.
+    /// A row; `yardstick` is the baseline's rate.
     pub(crate) fn new(name: &str, figures: &LoadStats, yardstick: Option<f64>) -> Self {
         Self {
             name: name.to_owned(),
@@ -34,10 +33,9 @@ impl Row {
     }
 }
 
-/// Prints everything.
-#[expect(clippy::print_stdout, reason = "this is the result")]
+#[expect(clippy::print_stdout, reason = "the program's output")]
 pub(crate) fn print(rows: &[Row], facts: &Value) {
-    println!("| what | per second | of its yardstick | p50 ms | p99 ms | CPU µs/request |");
+    println!("| benchmark | per second | share of baseline | p50 ms | p99 ms | CPU µs/request |");
     println!("|---|---:|---:|---:|---:|---:|");
     for row in rows {
         let share = row.share_of_baseline.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));

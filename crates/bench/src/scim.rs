@@ -1,5 +1,4 @@
-//! The standard dialect under load, at 1,000, 100,000 and 1,000,000 people: what must not grow with them is measured at
-//! each size in one run.
+//! Measures SCIM at 1,000, 100,000 and 1,000,000 users in one run, to show which costs grow with the number of users.
 
 use crate::load::{Load, drive, request, send_once, spread};
 use crate::report::Row;
@@ -10,21 +9,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many people there are at each stage.
+/// The number of users at each stage.
 const STAGES: [u64; 3] = [1_000, 100_000, 1_000_000];
-/// How many are in the group that one more joins.
+/// Members of the group to which members are added.
 const GROUP_SIZE: usize = 100_000;
-/// Creates of either dialect that are compared with one another.
+/// Creates per round and dialect in the comparison.
 const COMPARED_CREATES: u64 = 20_000;
 const SECONDS: Duration = Duration::from_secs(5);
 
-/// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let muster = Process::muster(&folder.join("muster.db").display().to_string())?;
     let mut bench = Bench::new(&muster)?;
     let mut people = 0;
     for stage in STAGES {
-        let name = format!("create, {people} to {stage} people");
+        let name = format!("create, {people} to {stage} users");
         bench.run(&name, bench.client.creates(people, UNLIMITED).stop_after(stage - people))?;
         people = stage;
         if stage == STAGES[1] {
@@ -53,7 +51,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((bench.rows, facts))
 }
 
-/// Until it has done what it was told to.
+/// Longer than any load with a request limit takes.
 const UNLIMITED: Duration = Duration::from_hours(1);
 
 struct Bench<'a> {
@@ -63,12 +61,12 @@ struct Bench<'a> {
     key: String,
     runtime: tokio::runtime::Runtime,
     rows: Vec<Row>,
-    /// CPU of a create, in turns: here, and over another dialect.
+    /// CPU µs per create, one entry per round.
     scim_cpu: Vec<f64>,
     onfire_cpu: Vec<f64>,
-    /// The group that is joined, once it is there.
+    /// The group to which members are added, once it exists.
     group: Option<String>,
-    /// What one more member takes when nobody else asks for anything, by stage.
+    /// The time to add one member without other load, in ms, one entry per stage.
     unloaded_ms: Vec<f64>,
 }
 
@@ -90,7 +88,7 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Drives a load and notes a row; CPU per request.
+    /// Runs a load and adds a row; returns CPU µs per request.
     fn run(&mut self, name: &str, load: Load) -> anyhow::Result<f64> {
         let cpu = || self.muster.cpu_seconds();
         let figures = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
@@ -98,12 +96,12 @@ impl<'a> Bench<'a> {
         Ok(figures.cpu_us_per_request)
     }
 
-    /// Creates over both dialects, by turns, so that neither has the emptier store.
+    /// Alternates creates over both dialects, so that neither has the emptier store.
     fn compare(&mut self) -> anyhow::Result<()> {
         for (turn, prefix) in (0..).zip(["j0", "j1", "j2"]) {
             let load =
                 self.client.creates(10_000_000 + turn * COMPARED_CREATES, UNLIMITED).stop_after(COMPARED_CREATES);
-            let cpu = self.run("create, in turns with the next", load)?;
+            let cpu = self.run("create over SCIM, alternating with onfire", load)?;
             self.scim_cpu.push(cpu);
             let load = Load::create_json(self.tenant, &self.key, prefix, UNLIMITED).stop_after(COMPARED_CREATES);
             let cpu = self.run("create over onfire, JSON", load)?;
@@ -112,14 +110,14 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// One more member for a group of many: under load, and alone.
+    /// Adds members to a large group, without other load and under load.
     fn measure_joins(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
         let group = match self.group.clone() {
             Some(group) => group,
             None => self.client.create_group(&ids[..GROUP_SIZE])?,
         };
         self.group = Some(group.clone());
-        // From the end, where nobody is in the group yet.
+        // The last users, which are not members yet.
         let outside: Arc<Vec<String>> = Arc::new(ids[ids.len() - MEMBERS_ADDED..].to_vec());
         let mut alone = Vec::new();
         for id in &outside[..UNLOADED_REQUESTS] {
@@ -135,7 +133,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// How many join under load, and how many alone before that.
+/// Members added per stage, and how many of them without other load.
 const MEMBERS_ADDED: usize = 5_000;
 const UNLOADED_REQUESTS: usize = 200;
 
@@ -143,7 +141,7 @@ fn add_member_body(id: &str) -> String {
     json!({"Operations": [{"op": "add", "path": "members", "value": [{"value": id}]}]}).to_string()
 }
 
-/// What an identity provider sends.
+/// Sends the requests of an identity provider.
 struct Client {
     address: String,
     bearer: String,
@@ -218,7 +216,7 @@ impl Client {
         if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&answer)?) }
     }
 
-    /// Everybody's id, by cursor.
+    /// The ids of all users, read with cursor pagination.
     fn user_ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -233,7 +231,7 @@ impl Client {
         }
     }
 
-    /// A group with these members; its id.
+    /// Creates a group with these members and returns its id.
     fn create_group(&self, members: &[String]) -> anyhow::Result<String> {
         let group = self.send("POST", "/Groups", "{\"displayName\":\"Everybody\"}")?;
         let id = group["id"].as_str().context("an id")?.to_owned();

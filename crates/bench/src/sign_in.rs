@@ -1,5 +1,5 @@
-//! More sign-ins than can be hashed beside creates that need no password: what becomes of either, and of the memory.
-//! Creates are measured alone and beside sign-ins by turns, so that what else the machine does meets both.
+//! Measures throughput and memory when more sign-ins arrive than can be hashed, next to creates without passwords.
+//! Creates alone and creates next to sign-ins alternate, so that other load on the machine affects both.
 
 use crate::load::{Load, drive, request, send_for_status, send_once};
 use crate::report::Row;
@@ -14,23 +14,21 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 3;
 const SECONDS: Duration = Duration::from_secs(8);
-/// Sign-ins that are asked for in a second, whatever becomes of those before; the last are more than can be hashed.
+/// Sign-in requests per second, sent without waiting for earlier responses. The last rate exceeds the hashing capacity.
 const SIGN_INS_PER_SECOND: [u64; 3] = [0, 50, 200];
-/// People who sign in: so many that no one of them has more attempts under way than the throttle lets wait (429).
+/// Users who sign in: enough that no user exceeds the limit of concurrent attempts (429).
 const USERS: u64 = 400;
 const PREFIXES: [[&str; ROUNDS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
 
-/// What came of the sign-ins.
 #[derive(Default)]
 struct SignInCounts {
     sent: AtomicU64,
     signed_in: AtomicU64,
     rejected: AtomicU64,
-    /// Refused without a word of when to come again, or anything else: as it came.
+    /// All other responses, for example 503 without `Retry-After`.
     unexpected: Mutex<Vec<String>>,
 }
 
-/// Runs it all.
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let store = folder.join("muster.db").display().to_string();
     let muster = Process::muster(&store)?;
@@ -54,7 +52,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let mut peaks = [0.0_f64; 3];
     for turn in 0..ROUNDS {
         for (beside, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate() {
-            let name = format!("create, beside {a_second} sign-ins a second");
+            let name = format!("create, with {a_second} sign-ins per second");
             let load = Load::create_json(tenant, &key, PREFIXES[beside][turn], SECONDS);
             let stop = Arc::new(AtomicBool::new(false));
             let asking = (a_second > 0).then(|| {
@@ -66,7 +64,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
             peaks[beside] = peaks[beside].max(muster.resident_mib());
             stop.store(true, Ordering::Relaxed);
             if let Some(asking) = asking {
-                asking.join().map_err(|_| anyhow::anyhow!("the sign-ins ended in a panic"))?;
+                asking.join().map_err(|_| anyhow::anyhow!("the sign-in thread panicked"))?;
             }
             rates[beside][turn] = figures.requests_per_second();
             rows.push(Row::new(&name, &figures, None));
@@ -85,7 +83,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let wrong = outcome.unexpected.lock();
         ensure!(
             wrong.is_empty(),
-            "{} sign-ins were neither answered nor told when to come again: {:?}",
+            "{} sign-ins got neither 200 nor 503 with Retry-After, for example {:?}",
             wrong.len(),
             wrong.first()
         );
@@ -101,7 +99,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((rows, facts))
 }
 
-/// Asks for sign-ins at a fixed rate until it is told to stop, and waits for all answers.
+/// Sends sign-ins at a fixed rate until `stop` is set, and waits for all responses.
 fn send_sign_ins((address, key): (&str, &str), a_second: u64, outcome: &Arc<SignInCounts>, stop: &AtomicBool) {
     let begun = Instant::now();
     let mut waiting = Vec::new();

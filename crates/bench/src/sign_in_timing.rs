@@ -1,5 +1,5 @@
-//! How long a rejected sign-in takes for a user who does not exist, relative to a wrong password: a difference would
-//! reveal which users exist.
+//! Compares the duration of rejected sign-ins for unknown users and for wrong passwords: a difference would reveal
+//! which users exist.
 
 use crate::load::{request, send_for_status, spread};
 use crate::median;
@@ -7,14 +7,14 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// How many of either kind are timed.
+/// Attempts of each kind.
 const ATTEMPTS: u64 = 400;
 
-/// The medians and their ratio. There are users `who0@example.com` and so on, as many as [`ATTEMPTS`] at least.
+/// The medians and their ratio. Requires the users `who0@example.com` and so on, at least [`ATTEMPTS`].
 pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
     let mut times = [Vec::new(), Vec::new()];
     for n in 0..ATTEMPTS {
-        // In a random order: the pool's steady thread takes every fourth password, which would always be of the same kind.
+        // In random order: every fourth password goes to the pool's steady thread and would always be of the same kind.
         let first = usize::from(spread(n, 2) == 1);
         for kind in [first, 1 - first] {
             let name = ["nobody", "who"][kind];
@@ -25,7 +25,7 @@ pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
             let begun = Instant::now();
             let (status, _) = send_for_status(address, &request)?;
             times[kind].push(begun.elapsed().as_secs_f64() * 1000.0);
-            ensure!(status == 401, "a refusal of {name}{n} was a {status}");
+            ensure!(status == 401, "the rejection of {name}{n} has status {status}");
         }
     }
     let [unknown, wrong] = times.map(|mut times| median(&mut times));

@@ -21,7 +21,7 @@ pub(crate) fn user_event_text(event: &Event, user: UserId) -> Vec<String> {
         }
         (Some(EntitySnapshot::User(before)), None) if before.id == user => {
             let is_purge = draft.notes.contains(&directory::EventNote::Purged);
-            phrases.push(if is_purge { "gone for good" } else { "deleted; all sign-ins ended" }.into());
+            phrases.push(if is_purge { "permanently deleted" } else { "deleted; signed out everywhere" }.into());
         }
         (_, Some(EntitySnapshot::Mail(mail))) | (Some(EntitySnapshot::Mail(mail)), None) => {
             phrases.push(mail_event_text(draft.action, mail));

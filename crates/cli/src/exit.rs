@@ -1,19 +1,19 @@
 //! The exit codes of all commands; `docs/commands.md` has the same table.
 
-/// It did not work; the message says why, and what was done.
+/// An error; see its message.
 pub(crate) const FAILED: u8 = 1;
-/// The import left something out: rows were rejected, or references are missing.
+/// A partial import: rows were rejected, or references are missing.
 pub(crate) const PARTIAL: u8 = 3;
-/// The check found something: a damaged store, or a break in the history.
+/// A check found a damaged store or a broken history.
 pub(crate) const FINDINGS: u8 = 4;
-/// Nobody reads the output any more: 128 and the number of SIGPIPE, as shells say it.
+/// Standard output was closed: 128 plus the number of SIGPIPE, as shells report it.
 pub(crate) const BROKEN_PIPE: u8 = 141;
 
-/// The exit codes in words, for the help. 2 is clap's own.
+/// For the help. 2 is clap's own exit code.
 pub(crate) const HELP: &str = "Exit codes:
-  0    done
-  1    failed; the message says why
-  2    wrong usage
-  3    imported in part: rows were rejected, or references are missing
-  4    found something: a damaged store (check), or a break in the history (audit verify)
-  141  nobody reads the output any more";
+  0    success
+  1    error; see the message
+  2    invalid command, option or value
+  3    partial import: rows were rejected, or references are missing
+  4    check failed: the store is damaged (check) or the history was changed (audit verify)
+  141  standard output was closed";

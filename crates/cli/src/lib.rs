@@ -1,6 +1,6 @@
-//! The command line: settings, every command but those that serve, output, backups and moves.
+//! The command line: settings, output, and all commands except `serve` and `demo`, which the `muster` crate passes in.
 //!
-//! It works on the store by itself and knows nothing of HTTP. `serve` and `demo` are handed in by the program.
+//! Commands open the store directly. This crate contains no HTTP.
 
 mod audit;
 pub mod backup;
@@ -42,58 +42,55 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Try it out: a throw-away store with a tenant and people, keys and a ready curl line for each dialect
+    /// Run a demo server with sample users, keys and curl commands; nothing is kept
     Demo(Box<ServerSettings>),
     /// Run the server
     Serve(Box<ServerSettings>),
-    /// Tenants: customers whose directories are closed to one another
+    /// Manage tenants: isolated directories, one per customer
     #[command(subcommand)]
     Tenant(tenants::TenantCommand),
-    /// Connections: inbound clients, their keys and what they may do
+    /// Manage connections: API clients, their keys and permissions
     #[command(subcommand)]
     Connection(connections::ConnectionCommand),
-    /// Roles of a tenant's own, besides those built in
+    /// Manage the custom roles of a tenant
     #[command(subcommand)]
     Role(session::RoleCommand),
-    /// People, for a look or a quick change at the terminal
+    /// List, show, create, invite, delete and restore users
     #[command(subcommand)]
     User(users::UserCommand),
-    /// What happened, and whether anybody has changed it since
+    /// Show, verify and export the audit history
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Mails that wait, and those that have failed
+    /// List and retry pending and failed mails
     #[command(subcommand)]
     Mail(mails::MailCommand),
-    /// Print the settings in force and where each is from
+    /// Print the effective settings and the source of each
     Config(Box<ServerSettings>),
-    /// Bring people in from a file: CSV, NDJSON, Excel (.xlsx) or LDIF
+    /// Import users and groups from a file: CSV, NDJSON, Excel (.xlsx) or LDIF
     Import(Box<transfers::ImportArgs>),
-    /// Write people and all they belong to into a file: CSV, NDJSON, Excel (.xlsx) or LDIF
+    /// Export users, groups and other records to a file: CSV, NDJSON, Excel (.xlsx) or LDIF
     Export(transfers::ExportArgs),
-    /// Make a file, or fill a pipe, with the whole store as it is now, also while a server works with it
+    /// Back up the whole store to a file or pipe, also while a server is running
     Backup(stores::BackupArgs),
-    /// Fill an empty store from a backup in a file or pipe, after all of it was found sound
+    /// Restore a verified backup from a file or pipe into an empty store
     Restore(stores::RestoreArgs),
-    /// Move a whole store to another engine or place; what has arrived is read back and compared
+    /// Move a whole store to another engine or location, and verify the copy
     Move(stores::MoveArgs),
     /// Check a store for damage
     Check,
 }
 
-/// The commands that the HTTP side brings.
+/// The commands that need the server.
 pub struct ServingCommands {
-    /// `muster serve`.
     pub serve: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<ExitCode>,
-    /// `muster demo`.
     pub demo: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<()>,
 }
 
-/// The command line as a table of commands and options.
+/// All commands and options, for tests of the help texts.
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Runs the program.
 pub fn main(serving: &ServingCommands) -> ExitCode {
     let has_arg = |word: &str| std::env::args_os().any(|argument| argument == word);
     let wants_json = has_arg("--json") || std::env::var_os("MUSTER_JSON").is_some();
@@ -108,7 +105,6 @@ pub fn main(serving: &ServingCommands) -> ExitCode {
     }
 }
 
-/// Whether nothing reads the output any more.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_broken_pipe_error = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe_error))
@@ -124,7 +120,7 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
     let output = Output { json: settings.json, stdout_is_data: is_piped };
     match cli.command {
         CliCommand::Demo(_) if matches.value_source("store") == Some(ValueSource::CommandLine) => {
-            bail!("demo has a store of its own that is gone when it ends: leave out --store");
+            bail!("the demo uses a temporary store; remove --store");
         }
         CliCommand::Demo(server) => (serving.demo)(&settings, &server, output)?,
         CliCommand::Serve(server) => return (serving.serve)(&settings, &server, output),

@@ -1,4 +1,4 @@
-//! `muster mail`: mails that wait, and those that have failed.
+//! `muster mail`: pending and failed mails.
 
 use crate::output::Output;
 use crate::session::{AdminSession, directory_error, format_timestamp};
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum MailCommand {
-    /// List mails that wait or have failed
+    /// List pending and failed mails
     List {
-        /// The tenant; may be left out when there is just one
+        /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
     },
-    /// Try mails again now: those that have failed, and those that wait for their next attempt
+    /// Retry failed and delayed mails now
     Retry {
-        /// The tenant; may be left out when there is just one
+        /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
     },
 }
 
-/// So many are shown or tried again at a time.
+/// Mails per command.
 const MAX_MAILS: u32 = 10_000;
 
 pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> anyhow::Result<()> {
@@ -51,10 +51,10 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                 ]);
             }
             if mails.len() == MAX_MAILS as usize {
-                output.line(&format!("The oldest {MAX_MAILS} of them:\n"));
+                output.line(&format!("Showing the oldest {MAX_MAILS} mails:\n"));
             }
             let headings = ["to", "kind", "since", "attempts", "state"];
-            output.rows(&documents.into(), &headings, rows, "No mail waits, and none has failed.");
+            output.rows(&documents.into(), &headings, rows, "No pending or failed mails.");
         }
         MailCommand::Retry { tenant } => {
             let caller = session.resolve_tenant(tenant)?;
@@ -64,7 +64,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                 .map_err(directory_error)?;
             let now = session.directory.now();
             let mut retried = 0;
-            // What a server has in hand just now is not to be sent twice.
+            // A mail that a server is sending must not be sent twice.
             for mail in mails.iter().filter(|mail| !mail.is_claimed && mail.due.is_none_or(|due| due > now)) {
                 let outcome = mail.outcome.clone().map(|outcome| match outcome {
                     DeliveryOutcome::Failed(cause) => DeliveryOutcome::Delayed(cause),
@@ -74,29 +74,27 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                 retried += usize::from(session.runtime.block_on(update).map_err(directory_error)?.is_some());
             }
             if mails.is_empty() {
-                bail!("no mail waits, and none has failed");
+                bail!("there are no pending or failed mails");
             }
             output.result(&json!({ "again": retried }), || {
-                format!("{retried} mails are tried again as soon as a server runs on this store.")
+                format!("{retried} mails queued for another attempt. The server sends them while it runs.")
             });
         }
     }
     Ok(())
 }
 
-/// Where a mail stands, in words.
 pub(crate) fn state_text(mail: &Mail) -> String {
     match (&mail.outcome, mail.due) {
         (Some(DeliveryOutcome::Failed(cause)), _) => format!("failed: {cause}"),
-        _ if mail.is_claimed => "is being sent".into(),
+        _ if mail.is_claimed => "sending".into(),
         (Some(DeliveryOutcome::Delayed(cause)), Some(due)) => {
-            format!("again at {}: {cause}", format_timestamp(due))
+            format!("retry at {}: {cause}", format_timestamp(due))
         }
-        _ => "waits".into(),
+        _ => "pending".into(),
     }
 }
 
-/// A mail as a document.
 pub(crate) fn mail_json(mail: &Mail, to: &str) -> Value {
     let cause = match &mail.outcome {
         Some(DeliveryOutcome::Failed(cause) | DeliveryOutcome::Delayed(cause)) => Some(cause),

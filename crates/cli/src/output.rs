@@ -1,21 +1,20 @@
-//! What the person at the terminal sees: tables and plain words, or one JSON document and nothing else.
+//! Output of commands: tables and text, or one JSON document and nothing else.
 
 use crate::exit::BROKEN_PIPE;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Write};
 
-/// Where output goes.
 #[derive(Clone, Copy)]
 pub struct Output {
-    /// Whether output is one JSON document.
+    /// Print one JSON document.
     pub json: bool,
     /// Standard output carries data, so everything else goes to standard error.
     pub stdout_is_data: bool,
 }
 
 impl Output {
-    /// One result: `document` for programs, `words` for people.
+    /// Prints a result: `document` with `--json`, else `text`.
     pub fn result(self, document: &Value, text: impl FnOnce() -> String) {
         let text = if self.json { document.to_string() } else { text() };
         if self.stdout_is_data {
@@ -25,7 +24,7 @@ impl Output {
         }
     }
 
-    /// The same for a command that has something to put away when nobody reads it.
+    /// Like [`Self::result`], for commands that must clean up if standard output is closed.
     ///
     /// # Errors
     /// Standard output is closed.
@@ -33,7 +32,6 @@ impl Output {
         self.try_line(&if self.json { document.to_string() } else { text() })
     }
 
-    /// A line on standard output, likewise.
     ///
     /// # Errors
     /// Standard output is closed.
@@ -42,12 +40,11 @@ impl Output {
         writeln!(stdout, "{text}").and_then(|()| stdout.flush())
     }
 
-    /// Rows under headings; `empty` is said when there are none.
+    /// Prints a table, or `if_empty` without rows.
     pub fn rows(self, document: &Value, headings: &[&str], rows: Vec<Vec<String>>, if_empty: &str) {
         self.result(document, || if rows.is_empty() { if_empty.to_owned() } else { table(headings, rows) });
     }
 
-    /// The settings.
     pub fn settings(self, rows: &[(String, String, String)]) {
         let document: Value = rows
             .iter()
@@ -58,14 +55,14 @@ impl Output {
         self.rows(&document, &["setting", "value", "from"], cells, "");
     }
 
-    /// A line for people only.
+    /// Prints a line, except with `--json`.
     pub fn line(self, text: &str) {
         if !self.json {
             print(text);
         }
     }
 
-    /// What went wrong, with its causes.
+    /// Prints an error with its causes.
     pub fn error(self, error: &anyhow::Error) {
         let document = || json!({ "error": format!("{error:#}") });
         match (self.json, self.stdout_is_data) {
@@ -76,7 +73,7 @@ impl Output {
     }
 }
 
-/// Standard output for data. If nobody reads it any more, the command ends without a word, as the system's own commands do.
+/// Standard output. If it is closed, the process exits silently, as system commands do.
 pub(crate) struct StdoutWriter(std::io::Stdout);
 
 impl StdoutWriter {
@@ -101,18 +98,17 @@ fn exit_on_broken_pipe(error: &std::io::Error) {
     }
 }
 
-/// A line on standard output.
 fn print(text: &str) {
     let mut stdout = StdoutWriter::new();
     drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
 }
 
-/// A line on standard error. If nobody reads it, the data on standard output is still good.
+/// Prints to standard error. Failures are ignored: the data on standard output is still valid.
 fn print_stderr(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-/// Rows under headings, as wide as the terminal allows.
+/// Formats a table for the width of the terminal.
 pub(crate) fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);

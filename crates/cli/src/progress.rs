@@ -1,19 +1,17 @@
-//! How far something long is: a bar on a terminal, a plain line now and then elsewhere, nothing beside JSON.
+//! Progress of long commands: a bar on a terminal, occasional lines elsewhere, nothing with `--json`.
 
 use crate::output::Output;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How often a plain line is said.
+/// Interval between lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a bar is drawn anew, a second.
 const DRAWS_PER_SECOND: u8 = 8;
 
-/// What has gone by so far.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Plain lines are said.
+    /// Print lines instead of a bar.
     prints_lines: bool,
     unit: &'static str,
     total: Option<u64>,
@@ -23,7 +21,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of so many `what`, where that is known.
+    /// `what` is the unit; `total` is `None` if it is unknown.
     pub(crate) fn new(output: Output, what: &'static str, total: Option<u64>) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && !output.json;
         let template = if total.is_some() {
@@ -52,7 +50,6 @@ impl Progress {
         }
     }
 
-    /// So many more.
     pub(crate) fn add(&mut self, count: u64) {
         self.done += count;
         if self.prints_lines {
@@ -68,29 +65,28 @@ impl Progress {
     #[expect(clippy::print_stderr, reason = "this is the terminal")]
     fn print_line(&self) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        #[expect(clippy::cast_precision_loss, reason = "only displayed")]
         let rate = self.done as f64 / seconds;
-        let mut line = format!("{} {}, {} a second", HumanCount(self.done), self.unit, rounded(rate));
+        let mut line = format!("{} {}, {} per second", HumanCount(self.done), self.unit, rounded(rate));
         if let Some(left) = self.total.map(|total| total.saturating_sub(self.done)) {
-            #[expect(clippy::cast_precision_loss, reason = "a guess for people")]
+            #[expect(clippy::cast_precision_loss, reason = "only displayed")]
             let seconds = left as f64 / rate.max(0.001);
             line += &format!(", {} s left", rounded(seconds));
         }
         eprintln!("{line}");
     }
 
-    /// It is over; the bar goes.
+    /// Removes the bar.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
     }
 }
 
 fn write_rate(state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write) {
-    // Writing to a bar cannot fail in a way that matters.
+    // A failure only affects the display.
     let _ = write!(out, "{}/s", rounded(state.per_sec()));
 }
 
-/// A number for people, without its fraction.
 fn rounded(number: f64) -> HumanCount {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are small and not negative")]
     HumanCount(number.round().max(0.0) as u64)

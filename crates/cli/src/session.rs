@@ -1,4 +1,4 @@
-//! The directory at the terminal, for one command; and `muster role`.
+//! Opens the directory for one command; and `muster role`.
 
 use crate::output::Output;
 use crate::settings::Settings;
@@ -14,20 +14,19 @@ use std::sync::Arc;
 
 #[derive(Subcommand)]
 pub(crate) enum RoleCommand {
-    /// Add a role of the tenant's own
+    /// Create a custom role
     Add {
-        /// Its name
         name: String,
-        /// The tenant; may be left out when there is just one
+        /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
-        /// The built-in role it is worth
+        /// Built-in role of the same rank
         #[arg(long, default_value = "User", value_parser = parse_role)]
         rank: u32,
     },
-    /// List the roles of a tenant
+    /// List the built-in and custom roles of a tenant
     List {
-        /// The tenant; may be left out when there is just one
+        /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
     },
@@ -35,20 +34,19 @@ pub(crate) enum RoleCommand {
 
 pub(crate) fn parse_role(text: &str) -> Result<u32, String> {
     let known = BUILTIN_ROLES.map(|(_, name)| name).join(", ");
-    builtin_role_number(text).ok_or_else(|| format!("the built-in roles are {known}"))
+    builtin_role_number(text).ok_or_else(|| format!("must be one of {known}"))
 }
 
-/// The runtime that the store and the server run on.
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime does not start")
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-/// The store for one task: what is read once need not be mapped.
+/// Store settings for one command, which reads too little to profit from memory mapping.
 fn one_shot_settings(settings: &Settings) -> StoreSettings {
     StoreSettings { memory_mapped: false, ..settings.store_settings() }
 }
 
-/// A directory on the store, for one task at the terminal.
+/// A directory on the store, for one command.
 pub(crate) struct AdminSession {
     pub(crate) directory: Arc<Directory>,
     pub(crate) runtime: tokio::runtime::Runtime,
@@ -56,17 +54,16 @@ pub(crate) struct AdminSession {
 }
 
 impl AdminSession {
-    /// On the store there is; only the first tenant makes one, so that a mistyped path is noticed.
+    /// Opens an existing store. Only `tenant add` creates one, so that a mistyped path is an error.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
         Self::with_engine(settings, Engine::open_existing(&one_shot_settings(settings))?)
     }
 
-    /// To read only: it does not block writers and is not blocked by them.
+    /// Opens the store for reading; neither blocks writers nor is blocked by them.
     pub(crate) fn open_read_only(settings: &Settings) -> anyhow::Result<Self> {
         Self::with_engine(settings, Engine::open_read_only(&one_shot_settings(settings))?)
     }
 
-    /// To read only, or to write.
     pub(crate) fn open_for(settings: &Settings, is_read: bool) -> anyhow::Result<Self> {
         if is_read { Self::open_read_only(settings) } else { Self::open(settings) }
     }
@@ -81,7 +78,7 @@ impl AdminSession {
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 
-    /// The tenant whose history is read: also one that is removed.
+    /// Like [`Self::resolve_tenant`], but also finds removed tenants, whose history remains.
     pub(crate) fn resolve_tenant_or_removed(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
         match requested.map(TenantNumber) {
             Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
@@ -91,21 +88,21 @@ impl AdminSession {
         }
     }
 
-    /// The tenant that was named, or the only one there is.
+    /// The requested tenant, or the only one.
     pub(crate) fn resolve_tenant(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
         let tenants = self.runtime.block_on(self.directory.tenants()).map_err(directory_error)?;
         let number = match (requested, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
-            (Some(number), _) => bail!("there is no tenant {number}; `muster tenant list` shows them"),
+            (Some(number), _) => bail!("there is no tenant {number} (see `muster tenant list`)"),
             (None, [only]) => only.number,
-            (None, []) => bail!("there is no tenant yet; `muster tenant add NAME` makes one"),
-            (None, _) => bail!("there are several tenants; say which with --tenant"),
+            (None, []) => bail!("there is no tenant yet; create one with `muster tenant add NAME`"),
+            (None, _) => bail!("there are several tenants; choose one with --tenant (see `muster tenant list`)"),
         };
         Ok(operator_caller(number))
     }
 }
 
-/// The person at the terminal, under the name that the operating system knows them by.
+/// The operator, with their name in the operating system as actor.
 pub(crate) fn operator_caller(tenant: TenantNumber) -> Caller {
     let caller = Caller::operator(tenant);
     match whoami::username() {
@@ -120,13 +117,13 @@ impl Drop for AdminSession {
     }
 }
 
-/// A refusal in words for the person at the terminal.
+/// The error message for the operator.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub fn directory_error(refusal: DirectoryError) -> anyhow::Error {
     anyhow!("{}", transfer::refusal_message(&refusal))
 }
 
-/// RFC 3339 to the second.
+/// Formats as RFC 3339, to the second.
 pub(crate) fn format_timestamp(time: Time) -> String {
     dialects::kit::rfc3339(time)
 }
@@ -138,9 +135,9 @@ pub(crate) fn run_role(settings: &Settings, command: RoleCommand, output: Output
             let caller = session.resolve_tenant(tenant)?;
             let command = Command::AddRole { name, rank };
             let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-            let role = receipt.items.first().context("no role came back")?;
+            let role = receipt.items.first().context("the directory returned no role")?;
             output.result(&json!({"number": role.number(), "name": role.name()}), || {
-                format!("Role {} is {}.", role.number(), role.name())
+                format!("Created role {} ({}).", role.number(), role.name())
             });
         }
         RoleCommand::List { tenant } => {

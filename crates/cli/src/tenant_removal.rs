@@ -1,6 +1,6 @@
 //! `muster tenant delete`: a tenant and all its data except its history.
 //!
-//! The tenant is marked first, so that commands and pages do not find it any more; the rest is deleted in steps. An
+//! The tenant is marked first, so that commands and pages no longer find it; the rest is deleted in steps. An
 //! interrupted removal resumes when the command is run again.
 
 use crate::output::Output;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Commands under way at the same time: as many share a commit.
+/// Concurrent commands, which share commits.
 const MAX_CONCURRENT: u32 = 256;
-/// Until every server has noticed that a connection is revoked.
+/// Time until all servers know that a connection is revoked.
 const REVOCATION_DELAY: Duration = Duration::from_millis(1_500);
 
 pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, output: Output) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
     let found = session.runtime.block_on(session.directory.tenant_or_removed(caller.tenant));
     let tenant = match found {
         Err(DirectoryError::NoSuchTenant) => {
-            bail!("there is no tenant {number}; `muster tenant list` shows them")
+            bail!("there is no tenant {number} (see `muster tenant list`)")
         }
         found => found.map_err(directory_error)?,
     };
@@ -33,29 +33,29 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
         let query = UserQuery { limit: 1, ..UserQuery::default() };
         let users = session.runtime.block_on(session.directory.users(&caller, query)).map_err(directory_error)?.total;
         bail!(
-            "tenant {number} ({}) is not removed: --yes deletes it permanently, with its users ({users}), groups and connections",
+            "this would permanently delete tenant {number} ({}) with its users ({users}), groups and connections; to confirm, add --yes",
             tenant.name
         );
     }
     let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
     let (users, items, connections) = removed
-        .map_err(|refusal| directory_error(refusal).context("the removal is incomplete; run the command again"))?;
+        .map_err(|refusal| directory_error(refusal).context("the deletion is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": connections,
     });
     output.result(&document, || {
         format!(
-            "Tenant {number} ({}) is removed (users: {users}, groups and other items: {items}, connections: {connections}). \
-             Its history stays as long as history is kept (`muster audit show --tenant {number}`).",
+            "Deleted tenant {number} ({}): users {users}, groups and other items {items}, connections {connections}. \
+             Its history remains (`muster audit show --tenant {number}`).",
             tenant.name
         )
     });
     Ok(())
 }
 
-/// Deletes everything; how many users, items and connections. What requests create that were under way is found in the next
-/// pass, until one finds nothing.
+/// Deletes everything, and returns how many users, items and connections. Repeats until a pass finds nothing, since
+/// requests in progress can create more.
 async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
     directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
     let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
@@ -118,10 +118,10 @@ async fn delete_items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKin
     }
 }
 
-/// Runs the commands of a page; how many have done something, which is 0 for an empty page only.
+/// Runs the commands of a page and returns how many succeeded, which is 0 only for an empty page.
 ///
 /// # Errors
-/// The first refusal; [`DirectoryError::Conflict`] if none of the page has done anything.
+/// The first error; [`DirectoryError::Conflict`] if no command of the page succeeded.
 async fn run_page(
     directory: &Arc<Directory>,
     caller: &Caller,
@@ -135,7 +135,7 @@ async fn run_page(
     }
 }
 
-/// Runs commands at the same time; how many have done something.
+/// Runs commands concurrently and returns how many succeeded.
 async fn run_concurrently(
     directory: &Arc<Directory>,
     caller: &Caller,
@@ -150,7 +150,7 @@ async fn run_concurrently(
     while let Some(result) = tasks.join_next().await {
         match result {
             Ok(Ok(_)) => succeeded += 1,
-            // Another process was first, or it is left for the next page.
+            // Another process did it, or the next page does.
             Ok(Err(
                 DirectoryError::Conflict
                 | DirectoryError::NoSuchUser

@@ -1,4 +1,4 @@
-//! `muster tenant`: customers, and what each has settled for its people.
+//! `muster tenant`: tenants and their settings.
 
 use crate::output::Output;
 use crate::session::{AdminSession, directory_error};
@@ -12,37 +12,37 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum TenantCommand {
-    /// Add a tenant
+    /// Create a tenant
     Add {
-        /// What people call it
+        /// Display name
         name: String,
-        /// Its number, which some clients send along; the next free one when left out
+        /// Tenant number, which some clients send with their key (default: the next free number)
         #[arg(long)]
         number: Option<u32>,
-        /// Add it although there is a tenant of this name
+        /// Allow a name that another tenant already has
         #[arg(long)]
         allow_duplicate: bool,
     },
     /// List the tenants
     List,
-    /// Show what a tenant has settled
+    /// Show the settings of a tenant
     Show(TenantArg),
-    /// Settle something for a tenant; an empty text takes it back
+    /// Change the settings of a tenant; an empty text restores the default
     Set(TenantSetArgs),
     /// Delete a tenant permanently, with its users, groups and connections
     #[command(alias = "remove")]
     Delete {
-        /// Its number
+        /// Tenant number
         number: u32,
-        /// Delete it; without this, the command only says what there is to delete
+        /// Confirm the deletion; without it, the command only shows what would be deleted
         #[arg(long)]
         yes: bool,
     },
-    /// Take a file as the tenant's own template of a mail, or go back to the built-in one
+    /// Set a custom mail template, or restore the built-in one
     Template {
-        /// invitation.txt, invitation.html, invitation.subject.txt, reset.txt, reset.html or reset.subject.txt
+        /// Template: invitation.txt, invitation.html, invitation.subject.txt, reset.txt, reset.html or reset.subject.txt
         name: String,
-        /// The file; without it, the built-in template is used again
+        /// Template file; without it, the built-in template is restored
         file: Option<PathBuf>,
         #[command(flatten)]
         which: TenantArg,
@@ -51,7 +51,7 @@ pub(crate) enum TenantCommand {
 
 #[derive(Args)]
 pub(crate) struct TenantArg {
-    /// The tenant; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
 }
@@ -60,22 +60,22 @@ pub(crate) struct TenantArg {
 pub(crate) struct TenantSetArgs {
     #[command(flatten)]
     which: TenantArg,
-    /// What people call it
+    /// Display name
     #[arg(long)]
     name: Option<String>,
-    /// How long invitations can be accepted, in hours
+    /// Lifetime of invitation links, in hours
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=2160))]
     invitation_hours: Option<u32>,
-    /// The fewest characters of a password that somebody chooses on a page
+    /// Minimum length of passwords that users choose on a page
     #[arg(long, value_name = "CHARACTERS", value_parser = clap::value_parser!(u32).range(6..=128), alias = "min-password")]
     min_password_length: Option<u32>,
-    /// In whose name mails are sent; the tenant's own when empty
+    /// Sender name of mails; empty for the name of the tenant
     #[arg(long, value_name = "NAME")]
     sender_name: Option<String>,
-    /// Where all mails go instead of to the people themselves; empty for the people
+    /// Send all mails to this address instead of to the users; empty to send them to the users
     #[arg(long, value_name = "EMAIL", alias = "mails-to")]
     redirect_mails_to: Option<String>,
-    /// Show the name on pages before sign-in, to all visitors who know the tenant's number
+    /// Show the tenant's name on pages before sign-in, to all visitors who know its number
     #[arg(long, value_name = "BOOL")]
     public_name: Option<bool>,
 }
@@ -93,7 +93,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
             let tenants = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
             let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
             if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
-                bail!("tenant {} is called {} (--allow-duplicate adds another)", tenant.number, tenant.name);
+                bail!("tenant {} is already named {} (to create another, add --allow-duplicate)", tenant.number, tenant.name);
             }
             add(&session, name, number, output)
         }
@@ -136,7 +136,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
             if template_update == FieldUpdate::Clear
                 && !load_tenant(&session, &caller)?.settings.templates.contains_key(&name)
             {
-                bail!("the tenant has no template {name} of its own");
+                bail!("the tenant has no custom template {name}");
             }
             update(
                 &session,
@@ -152,9 +152,9 @@ fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
     let caller = crate::session::operator_caller(TenantNumber(0));
     let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-    let tenant = receipt.tenant.context("no tenant came back")?;
+    let tenant = receipt.tenant.context("the directory returned no tenant")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
-        format!("Tenant {} is {}. Some clients send the number along with their key.", tenant.number, tenant.name)
+        format!("Created tenant {} ({}). Some clients send this number with their key.", tenant.number, tenant.name)
     });
     Ok(())
 }
@@ -163,7 +163,7 @@ fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
     let all = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
     let document: Vec<Value> = all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
     let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
-    let empty = "There is no tenant yet. `muster tenant add NAME` makes one.";
+    let empty = "No tenants yet. Create one with `muster tenant add NAME`.";
     output.rows(&document.into(), &["number", "name"], rows, empty);
     Ok(())
 }
@@ -197,12 +197,12 @@ fn print_tenant(tenant: &Tenant, output: Output) {
     let rows = vec![
         row("number", tenant.number.to_string()),
         row("name", tenant.name.clone()),
-        row("invitations last", format!("{} hours", settings.invitation_hours)),
-        row("chosen passwords have", format!("{} characters or more", settings.min_password_chars)),
-        row("mails are from", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
-        row("mails go to", settings.redirect_mails_to.clone().unwrap_or_else(|| "the people themselves".into())),
-        row("name on pages", if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() }),
-        row("own templates", if custom_templates.is_empty() { "none".into() } else { templates }),
+        row("invitation lifetime", format!("{} hours", settings.invitation_hours)),
+        row("minimum password length", format!("{} characters", settings.min_password_chars)),
+        row("mail sender name", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
+        row("mails sent to", settings.redirect_mails_to.clone().unwrap_or_else(|| "the users".into())),
+        row("tenant name on pages", if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() }),
+        row("custom templates", if custom_templates.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");
 }

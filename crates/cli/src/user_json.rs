@@ -1,5 +1,5 @@
-//! A user as one JSON object: every member is there, `null` or an empty list where there is nothing. Names are those of
-//! RFC 7643, where it has one.
+//! A user as a JSON object. All members are present, `null` or `[]` if there is no value. Names are those of RFC 7643,
+//! where it defines one.
 
 use crate::session::format_timestamp;
 use directory::{Address, ItemId, MetadataEntry, ProfileLink, Time, TypedValue, User, builtin_role_name};
@@ -25,7 +25,7 @@ struct UserJson<'a> {
     preferred_language: Option<&'a str>,
     locale: Option<&'a str>,
     timezone: Option<&'a str>,
-    /// The preferred one.
+    /// The primary email.
     email: Option<&'a str>,
     emails: Vec<EntryJson<'a>>,
     phone_numbers: Vec<EntryJson<'a>>,
@@ -146,11 +146,11 @@ pub(crate) fn user_json(user: &User) -> Value {
         invited: time(user.invited),
         last_activity: time(user.last_activity),
     };
-    // Texts and numbers under fixed names are always JSON.
+    // Cannot fail: all names and values are valid JSON.
     serde_json::to_value(document).unwrap_or_default()
 }
 
-/// The name of the role; the number of one of the tenant's own.
+/// The name of a built-in role, or the number of a custom role.
 pub(crate) fn role_name(user: &User) -> Option<String> {
     user.role.map(|number| builtin_role_name(number).map_or_else(|| number.to_string(), str::to_owned))
 }

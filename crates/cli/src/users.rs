@@ -1,4 +1,4 @@
-//! `muster user`: people, for a look or a quick change at the terminal.
+//! `muster user`: users.
 
 use crate::mails;
 use crate::output::{Output, table};
@@ -16,33 +16,33 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
-    /// List people in the order they came
+    /// List users in the order of their creation
     List {
         #[command(flatten)]
         tenant: TenantArg,
-        /// Only those with this in their name, e-mail or any other text
+        /// Only users whose name, email or other text contains this
         #[arg(long)]
         search: Option<String>,
-        /// How many to leave out at the start
+        /// Number of users to skip
         #[arg(long, default_value_t = 0)]
         skip: u64,
-        /// How many to show
+        /// Maximum number of users to show
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
-    /// Show one person
+    /// Show a user
     Show {
-        /// Number, e-mail, id or external id
+        /// User number, email, id or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// Add a person, who is then active
+    /// Create a user, who is active at once unless --invite is given
     Add(AddArgs),
-    /// Send a person a link with which they choose a password; again, if there was one
+    /// Email a user an invitation with a link to choose a password; can be repeated
     Invite {
-        /// Number, e-mail, id or external id
+        /// User number, email, id or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -50,13 +50,13 @@ pub(crate) enum UserCommand {
     },
     /// Restore a user who was deleted in the last 30 days
     Restore {
-        /// Number, e-mail, id or external id
+        /// User number, email, id or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
         tenant: TenantArg,
     },
-    /// List deleted users that can be restored
+    /// List deleted users who can be restored
     #[command(alias = "removed")]
     ListDeleted {
         #[command(flatten)]
@@ -65,7 +65,7 @@ pub(crate) enum UserCommand {
     /// Delete a user, who can be restored for 30 days
     #[command(alias = "remove")]
     Delete {
-        /// Number, e-mail, id or external id
+        /// User number, email, id or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -75,14 +75,14 @@ pub(crate) enum UserCommand {
 
 #[derive(Args)]
 pub(crate) struct TenantArg {
-    /// The tenant; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
 }
 
 #[derive(Args)]
 pub(crate) struct AddArgs {
-    /// E-mail
+    /// Email address
     email: String,
     /// First name
     #[arg(long)]
@@ -90,16 +90,16 @@ pub(crate) struct AddArgs {
     /// Last name
     #[arg(long)]
     last_name: Option<String>,
-    /// Your own key for the person
+    /// Id of the user in your system
     #[arg(long)]
     external_id: Option<String>,
-    /// Role, by name
+    /// Name of the role
     #[arg(long)]
     role: Option<String>,
-    /// Not active yet: a mail asks them to choose a password
+    /// Create the user as invited, and email a link to choose a password
     #[arg(long, conflicts_with = "password_hash_file")]
     invite: bool,
-    /// A file with their password as another system has stored it: Argon2, bcrypt, PBKDF2 or scrypt
+    /// File with a password hash from another system: Argon2, bcrypt, PBKDF2 or scrypt
     #[arg(long, value_name = "FILE")]
     password_hash_file: Option<PathBuf>,
     #[command(flatten)]
@@ -138,26 +138,26 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             if invited == Err(directory::DirectoryError::WrongStatus) {
                 let status = user.status.as_str();
                 anyhow::bail!(
-                    "{} is {status}: only who may sign in and has no password yet is asked in",
+                    "{} is {status}: only users who may sign in and have no password yet can be invited",
                     user.user_name
                 );
             }
             invited.map_err(directory_error)?;
             output.result(&json!({"number": user.number, "invited": true}), || {
-                format!("A mail that asks {} in waits to be sent by the server.", user.user_name)
+                format!("Queued an invitation for {}. The server sends it while it runs.", user.user_name)
             });
         }
         UserCommand::Restore { user_ref, tenant } => {
             let caller = session.resolve_tenant(tenant.tenant)?;
             let tombstone = session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
             let tombstone = tombstone.map_err(|_| {
-                anyhow::anyhow!("nobody known as {user_ref} was removed from tenant {} lately", caller.tenant)
+                anyhow::anyhow!("no deleted user {user_ref} in tenant {} can be restored (see `muster user list-deleted`)", caller.tenant)
             })?;
             let command = Command::RestoreUser(UserKey::Id(tombstone.user.id));
             let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-            let user = receipt.users.first().context("no user came back")?;
+            let user = receipt.users.first().context("the directory returned no user")?;
             output.result(&user_json(user), || {
-                format!("User {} ({}) is back, as they were.", user.number, user.user_name)
+                format!("Restored user {} ({}).", user.number, user.user_name)
             });
         }
         UserCommand::ListDeleted { tenant } => list_deleted(&session, tenant.tenant, output)?,
@@ -167,7 +167,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let command = Command::DeleteUser(UserKey::Id(user.id));
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"number": user.number, "removed": true}), || {
-                format!("User {} ({}) is removed.", user.number, user.user_name)
+                format!("Deleted user {0} ({1}). To undo this within 30 days, run `muster user restore {0}`.", user.number, user.user_name)
             });
         }
     }
@@ -196,10 +196,10 @@ fn list(
     let shown = rows.len();
     output.result(&document, || {
         if shown == 0 {
-            return "There is nobody to show.".into();
+            return "No users found.".into();
         }
-        let table = table(&["number", "name", "e-mail", "status", "role"], rows);
-        format!("{table}\n\n{shown} of {}", page.total)
+        let table = table(&["number", "name", "email", "status", "role"], rows);
+        format!("{table}\n\n{shown} of {} users", page.total)
     });
     Ok(())
 }
@@ -220,8 +220,8 @@ fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<(
     edit.role = FieldUpdate::set_or_keep(new.role.map(RoleRef::Name));
     let command = Command::CreateUser(Box::new(edit));
     let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-    let user = receipt.users.first().context("no user came back")?;
-    output.result(&user_json(user), || format!("User {} is {}.", user.number, user.user_name));
+    let user = receipt.users.first().context("the directory returned no user")?;
+    output.result(&user_json(user), || format!("Created user {} ({}).", user.number, user.user_name));
     Ok(())
 }
 
@@ -253,18 +253,18 @@ fn list_deleted(session: &AdminSession, tenant: Option<u32>, output: Output) -> 
             ]);
         }
     }
-    let headings = ["number", "name", "e-mail", "removed", "can come back until"];
-    output.rows(&documents.into(), &headings, rows, "Nobody was removed lately.");
+    let headings = ["number", "name", "email", "deleted", "restorable until"];
+    output.rows(&documents.into(), &headings, rows, "No deleted users can be restored.");
     Ok(())
 }
 
-/// A password as another system has stored it, from a file, so that it is in no list of processes.
+/// Reads a password hash from a file: on the command line, other users of the machine could see it.
 fn read_password_hash(path: &std::path::Path) -> anyhow::Result<PasswordHash> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(PasswordHash(text.trim().to_owned().into()))
 }
 
-/// Whatever somebody may be known by.
+/// All keys that a text on the command line can mean.
 pub(crate) fn lookup_keys(user_ref: &str) -> Vec<UserKey> {
     let number = user_ref.parse().map(UserKey::Number).ok();
     let id = uuid::Uuid::try_parse(user_ref).map(|id| UserKey::Id(UserId(id))).ok();
@@ -272,7 +272,7 @@ pub(crate) fn lookup_keys(user_ref: &str) -> Vec<UserKey> {
     [number, id].into_iter().chain(others).flatten().collect()
 }
 
-/// Somebody by number, id, e-mail, user name or external id: whatever fits.
+/// Finds a user by number, id, email, user name or external id.
 pub(crate) fn find_user(session: &AdminSession, caller: &Caller, user_ref: &str) -> anyhow::Result<User> {
     for key in lookup_keys(user_ref) {
         match session.runtime.block_on(session.directory.user(caller, key)) {
@@ -291,7 +291,7 @@ fn role_text(user: &User) -> String {
 fn user_rows(user: &User) -> Vec<Vec<String>> {
     let fields = [
         ("user name", Field::UserName),
-        ("e-mail", Field::Email),
+        ("email", Field::Email),
         ("external id", Field::ExternalId),
         ("first name", Field::GivenName),
         ("last name", Field::FamilyName),

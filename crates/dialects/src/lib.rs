@@ -1,7 +1,7 @@
-//! The languages Muster speaks. Each is a translator at the door: bytes in, a command or query in the middle,
-//! bytes out. None of them decides anything, knows an engine, or knows another.
+//! The APIs that Muster speaks ("dialects"). Each translates bytes to a command or query of the directory, and the
+//! result back to bytes. No dialect decides anything, knows an engine, or knows another dialect.
 //!
-//! Adding one takes a folder with the same files as the others, and a line in [`USER_APIS`].
+//! To add one, create a folder with the same files as the others and add a line to [`USER_APIS`].
 
 mod ccs;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -17,93 +17,78 @@ pub mod transfer;
 use http::Response;
 use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route, ValueType};
 
-/// A language.
+/// An API as data. The router, authentication and the OpenAPI document read it.
 pub struct Dialect {
-    /// Its name, as connections and logs have it.
+    /// Its name in connections, logs and metrics.
     pub name: &'static str,
-    /// What it is, in a line.
     pub description: &'static str,
-    /// Its table of paths.
     pub routes: &'static [Route],
-    /// Whether a path that is no route is still its to refuse.
+    /// Whether the dialect rejects a path that matches no route.
     pub claims_path: fn(path: &str) -> bool,
-    /// Whether `.json` and `.xml` may end a path.
+    /// Whether paths may end with `.json` or `.xml`.
     pub has_format_suffixes: bool,
-    /// The method a request asks for besides the one it was sent with.
+    /// The method that a request names to override its HTTP method.
     pub method_override: fn(&DialectRequest) -> Option<String>,
-    /// Whether the client accepts what this dialect writes.
+    /// Rejects an `Accept` header that excludes every response media type.
     pub check_acceptable: fn(&DialectRequest) -> Result<(), RequestError>,
-    /// What the client brings to be let in.
     pub credential: fn(&DialectRequest) -> Result<Option<ApiCredential>, RequestError>,
-    /// Whether the body may hold the key, a part of it, or the method. If not, the body is read only with a valid key.
+    /// Whether the body may contain the key, a part of it, or the method. If not, it is read only with a valid key.
     pub has_credential_in_body: bool,
-    /// Its voice for everything that goes wrong.
     pub error_response: fn(&RequestError, &DialectRequest) -> DialectResponse,
-    /// Media types it reads.
     pub request_media_types: &'static [&'static str],
-    /// Media types it writes.
     pub response_media_types: &'static [&'static str],
-    /// Query parameters that every operation takes.
+    /// Query parameters that every operation accepts: name, type, description.
     pub common_parameters: &'static [(&'static str, ValueType, &'static str)],
-    /// Examples of its requests.
     pub examples: &'static kit::Examples,
-    /// The shape of its errors.
     pub error_schema: &'static ObjectSchema,
-    /// Members that a record has besides its own, for the OpenAPI document.
+    /// Members that every object has besides its own, for the OpenAPI document.
     pub common_properties: fn(&ObjectSchema) -> Vec<Property>,
-    /// How its XML is named; `None` if it has none.
+    /// The names in XML; `None` if the dialect has no XML.
     pub xml_names: Option<kit::XmlNames>,
-    /// Ready `curl` lines for somebody who tries it out.
+    /// `curl` commands that `muster demo` prints.
     pub curl_examples: fn(&CurlTarget<'_>) -> Vec<String>,
-    /// Whether `--dialect all` leaves it out, so that a connection gets it by its own name only.
+    /// Whether `--dialect all` excludes it, so that connections get it only by name.
     pub is_opt_in: bool,
-    /// Its security schemes, as OpenAPI has them.
     pub security_schemes: &'static [(&'static str, SecurityScheme)],
 }
 
-/// Where and as whom a dialect is tried out.
+/// The server, credentials and user of `curl` examples.
 pub struct CurlTarget<'a> {
     /// Scheme and host, such as `http://127.0.0.1:8080`.
     pub url: &'a str,
-    /// The tenant's number.
     pub tenant: u32,
-    /// A key that opens it.
     pub key: &'a str,
-    /// The e-mail of somebody who is there; their number is 1.
+    /// The email of an existing user, whose number is 1.
     pub email: &'a str,
 }
 
-/// Makes a security scheme, as OpenAPI has it.
 pub type SecurityScheme = fn() -> serde_json::Value;
 
-/// Every language there is.
+/// The dialects that manage users.
 pub static USER_APIS: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
 
-/// The API whose clients differ as [`directory::ClientProfile`] says.
+/// The dialect that adapts to its clients by [`directory::ClientProfile`].
 pub static PROFILED_DIALECT: &Dialect = &scim::DIALECT;
 
-/// Whether a path with empty segments leads where it would lead without them.
+/// Whether empty segments of a path are ignored (`//`).
 pub fn ignores_empty_segments(path: &str) -> bool {
     (scim::DIALECT.claims_path)(path)
 }
 
-/// All that may stand behind a path: the languages, where clients get tokens for them, where files of people come in and go
-/// out, and where people sign in.
+/// All dialects that have routes: user APIs, token endpoint, imports and exports, and sign-in.
 pub fn endpoints() -> impl Iterator<Item = &'static Dialect> {
     USER_APIS.iter().copied().chain([&oauth::DIALECT, &transfer::DIALECT, &sign_in::DIALECT])
 }
 
-/// What a connection may be let speak.
+/// The dialects that a connection can be enabled for.
 pub fn grantable_dialects() -> impl Iterator<Item = &'static Dialect> {
     USER_APIS.iter().copied().chain([&sign_in::DIALECT, &transfer::DIALECT])
 }
 
-/// The OpenAPI 3.1 document over all dialects.
 pub fn openapi(version: &str) -> serde_json::Value {
     kit::openapi::document(&endpoints().collect::<Vec<_>>(), version)
 }
 
-/// An answer with a body of that type.
 fn text_response(status: http::StatusCode, media: &'static str, body: String) -> DialectResponse {
     let mut response = Response::new(kit::ResponseBody::from(body));
     *response.status_mut() = status;

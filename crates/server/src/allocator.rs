@@ -1,5 +1,5 @@
-//! The allocator of every program made of this crate: with the system's, two threads that free what the other took
-//! spent a fifth of their time on each other (`docs/performance.md`).
+//! The allocator of every program that links this crate. With the system allocator, threads that freed each other's
+//! memory spent a fifth of their time on contention (`docs/performance.md`).
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

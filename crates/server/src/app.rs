@@ -1,4 +1,4 @@
-//! Puts the house together: store, ports, directory, gate, shell.
+//! Composes the application from store, ports, directory, authenticator and HTTP service.
 
 use crate::rate_limiter::InvalidKeyLimiter;
 use crate::routes::Routes;
@@ -10,53 +10,45 @@ use portal::Portal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A server without its door: what tests call and the listener serves.
+/// A server without a listener. Tests call it directly.
 pub struct App {
-    /// The directory.
     pub directory: Arc<Directory>,
-    /// What answers requests.
     pub service: Arc<HttpService>,
-    /// The figures.
     pub metrics: Arc<Metrics>,
-    /// Imports that were sent to it, where they are kept.
+    /// Uploaded imports; `None` without a directory for them.
     pub imports: Option<Arc<Imports>>,
 }
 
-/// What a house is built on.
+/// The implementations the application runs on.
 pub struct Ports {
-    /// Where everything is kept.
     pub store: Arc<dyn Store>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// New identities.
     pub ids: Arc<dyn IdGenerator>,
-    /// What hashes passwords; threads of its own, as the limits say, when nothing is given.
+    /// `None` starts a pool of threads as [`Limits`] configure it.
     pub hasher: Option<Arc<dyn PasswordHasher>>,
 }
 
 impl Ports {
-    /// On a store, by the machine's clock.
+    /// Uses the system clock.
     pub fn new(store: Arc<dyn Store>, ids: Arc<dyn IdGenerator>) -> Self {
         Self { store, clock: Arc::new(SystemClock), ids, hasher: None }
     }
 }
 
-/// How a house is seen from outside.
+/// How clients reach the server.
 #[derive(Clone, Debug, Default)]
 pub struct PublicConfig {
-    /// Scheme and host for links in answers; what a client called it, when not set.
+    /// Scheme and host for links in responses; the request's Host header if not set.
     pub public_url: Option<String>,
-    /// Scheme and address where it listens: the issuer of tokens, when there is no public URL.
+    /// Scheme and address of the listener; the token issuer if there is no public URL.
     pub listen_url: Option<String>,
-    /// Whether TLS is spoken here.
     pub is_tls: bool,
-    /// Whether browsers reach it from other machines, so that cookies must go over TLS.
+    /// Whether browsers connect from other machines, so that cookies must be `Secure`.
     pub has_secure_cookies: bool,
-    /// Where imports are kept that are sent to it; it takes none, when nothing is said.
+    /// Directory for uploaded imports; without it, uploads are rejected.
     pub imports_dir: Option<PathBuf>,
 }
 
-/// The house over a store.
 pub fn build_app(parts: Ports, limits: Limits, public_config: PublicConfig) -> anyhow::Result<App> {
     let Ports { store, clock, ids, hasher } = parts;
     let hasher = match hasher {

@@ -1,5 +1,5 @@
-//! What goes on beside the requests: mails are sent, imports are carried out, those who were deleted long ago are let go for good, and mails that
-//! have failed and that nobody needs any more with them.
+//! Background tasks: sending mails, running imports, purging users who were deleted long ago, and removing obsolete
+//! failed mails.
 
 use crate::{App, Imports};
 use adapters::TaskMonitor;
@@ -13,22 +13,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often it is looked whether somebody can be let go.
+/// How often expired deleted users and obsolete mails are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
-/// How long what is under way may take on the way down, besides what a mail in hand does.
+/// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// How mails go out, and where their links lead.
 pub struct MailConfig {
-    /// What hands them over.
     pub sender: MailSender,
-    /// Scheme and host of their links.
+    /// Scheme and host of the links in mails.
     pub base_url: String,
-    /// When the next attempt follows a failed one.
     pub retry_policy: RetryPolicy,
 }
 
-/// The tasks, until they are stopped.
+/// The running background tasks.
 pub struct BackgroundTasks {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -36,7 +33,7 @@ pub struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Starts them on the runtime this is called on.
+    /// Starts the tasks on the current runtime.
     pub fn start(app: &App, mail_config: MailConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let grace = mail_config.sender.timeout() + SHUTDOWN_GRACE;
@@ -44,7 +41,7 @@ impl BackgroundTasks {
             [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())].map(tokio::spawn).into();
         if let Some(import_jobs) = app.imports.clone() {
             let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
-            #[expect(clippy::disallowed_methods, reason = "one, for as long as the server runs")]
+            #[expect(clippy::disallowed_methods, reason = "one thread for the lifetime of the server")]
             tasks.push(tokio::task::spawn_blocking(move || {
                 runtime.block_on(import_task(import_jobs, health, stopped));
             }));
@@ -52,18 +49,18 @@ impl BackgroundTasks {
         Self { stop, tasks, grace }
     }
 
-    /// Lets them finish what they have in hand, for a while.
+    /// Stops the tasks. Work in progress can finish within the grace period.
     pub async fn stop(self) {
-        // Whoever has ended already hears nothing.
+        // Fails only if all tasks have ended.
         let _ = self.stop.send(true);
         let all = futures_util::future::join_all(self.tasks);
         if tokio::time::timeout(self.grace, all).await.is_err() {
-            tracing::warn!("a mail was in hand for too long; it is tried again");
+            tracing::warn!("background tasks did not stop in time; unfinished mails are retried");
         }
     }
 }
 
-/// The same tasks as in [`BackgroundTasks`], for a runtime with one thread, such as that of a simulation.
+/// The tasks of [`BackgroundTasks`] for a single-threaded runtime, such as that of a simulation.
 pub fn local_tasks(
     app: &App,
     mail_config: MailConfig,
@@ -77,7 +74,6 @@ pub fn local_tasks(
     tasks
 }
 
-/// Sends mails.
 fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let metrics = Arc::clone(&app.metrics);
     let on_outcome = move |purpose, outcome: &_| metrics.record_mail_attempt(purpose, outcome);
@@ -103,7 +99,7 @@ fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, (
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
-/// Executes imports. They read and write files, so they have a thread of their own.
+/// Runs imports on a thread of their own, since they read and write files.
 fn import_task(
     imports: Arc<Imports>,
     health: TaskMonitor,
@@ -113,7 +109,7 @@ fn import_task(
     supervise("imports", health, stopped, run).boxed_local()
 }
 
-/// Runs a task until it is stopped, and again when it has panicked.
+/// Runs a task until it is stopped, and restarts it if it panics.
 async fn supervise<T: Future<Output = ()>>(
     name: &'static str,
     tasks: TaskMonitor,
@@ -129,7 +125,7 @@ async fn supervise<T: Future<Output = ()>>(
 }
 
 async fn stop_requested(mut stopped: watch::Receiver<bool>) {
-    // Whoever starts them also stops them; if not, they go on.
+    // If the sender was dropped without a stop, run on.
     if stopped.wait_for(|is_over| *is_over).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -140,11 +136,11 @@ async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
     loop {
         match directory.purge_expired_users().await {
             Ok(0) => {}
-            Ok(count) => tracing::info!(count, "people who were deleted long ago are gone for good"),
-            Err(refusal) => tracing::warn!(?refusal, "the deleted could not be looked through"),
+            Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
+            Err(refusal) => tracing::warn!(?refusal, "cannot purge deleted users"),
         }
         if let Err(refusal) = directory.withdraw_obsolete_mails().await {
-            tracing::warn!(?refusal, "mails that have failed could not be looked through");
+            tracing::warn!(?refusal, "cannot remove obsolete failed mails");
         }
         tokio::select! {
             () = &mut stop => return,

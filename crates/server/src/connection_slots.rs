@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How many connections may be open.
+/// Limits on open connections.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// In total, without the reserved ones.
+    /// In total, not counting the reserved ones.
     pub total: usize,
-    /// From one address (IPv6: one /64). Loopback and trusted proxies are exempt, since they stand for many clients.
+    /// Per address (IPv6: per /64). Loopback and trusted proxies are exempt, since they represent many clients.
     pub per_address: usize,
     /// Exempt from the limit by address.
     pub trusted_proxies: Vec<IpAddr>,
@@ -23,7 +23,6 @@ impl ConnectionLimits {
     pub(crate) const RESERVED: usize = 64;
 }
 
-/// Counts open connections.
 pub(crate) struct ConnectionSlots {
     limits: ConnectionLimits,
     open: Mutex<OpenConnections>,
@@ -35,7 +34,7 @@ struct OpenConnections {
     by_network: HashMap<IpAddr, usize>,
 }
 
-/// Counts as an open connection until it is dropped.
+/// Holds a slot until it is dropped.
 pub(crate) struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     pub(crate) peer: Peer,

@@ -1,13 +1,12 @@
-//! Decodes bodies with a `ResponseBody-Encoding` (RFC 9110 section 8.4): gzip, and deflate with or without zlib's header.
+//! Decodes bodies with a `Content-Encoding` (RFC 9110 section 8.4): gzip, and deflate with or without the zlib header.
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use std::io::{Result, Write};
 
-/// How much is decoded at a time: the decoded bytes of a step are held in memory, and may be a thousand times as many.
+/// Encoded bytes per step. The decoded bytes of a step are held in memory, and can be a thousand times as many.
 pub(crate) const DECODE_CHUNK: usize = 64;
 
-/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Identity,
@@ -16,7 +15,10 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the headers name; `Err` is the name of one that is not supported, and of several.
+    /// The encoding in the headers.
+    ///
+    /// # Errors
+    /// The name of the encoding, if it is not supported or if there are several.
     pub(crate) fn from_headers(headers: &HeaderMap) -> std::result::Result<Self, String> {
         let mut names = headers.get_all(header::CONTENT_ENCODING).iter();
         let (Some(first), None) = (names.next(), names.next()) else {
@@ -36,11 +38,11 @@ impl Encoding {
     }
 }
 
-/// Decodes the parts of a body as they arrive.
+/// Decodes a body as it arrives.
 pub(crate) enum Decoder {
     Identity,
     Gzip(MultiGzDecoder<Vec<u8>>),
-    /// The first byte of a deflated body, which does not say yet whether it has a header.
+    /// The first byte of a deflated body: the zlib header is recognized by two.
     DeflateHeader(Vec<u8>),
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),
@@ -55,10 +57,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes a part, and passes on what comes of it.
+    /// Decodes a part and passes the result to `sink`.
     ///
     /// # Errors
-    /// The body is not of its encoding, or something comes behind its end.
+    /// The body does not have this encoding, or has data after its end.
     pub(crate) fn push<E: From<std::io::Error>>(
         &mut self,
         part: &[u8],
@@ -67,7 +69,7 @@ impl Decoder {
         if let Self::DeflateHeader(first) = self {
             first.extend_from_slice(part);
             let [one, two, ..] = first[..] else { return Ok(()) };
-            // RFC 1950 section 2.2: the method and a check of the header's two bytes.
+            // RFC 1950 section 2.2: the compression method and the checksum of the header's two bytes.
             let has_header = one & 0x0F == 8 && (u16::from(one) << 8 | u16::from(two)) % 31 == 0;
             let header = std::mem::take(first);
             *self = if has_header {
@@ -100,15 +102,15 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether the body is complete; passes on what was still to come.
+    /// Passes the rest of the body to `sink`.
     ///
     /// # Errors
-    /// The body ends too early.
+    /// The body is incomplete.
     pub(crate) fn finish<E: From<std::io::Error>>(
         mut self,
         sink: &mut dyn FnMut(&[u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        // At its end a decoder takes no further byte.
+        // A decoder at its end accepts no further byte.
         let is_complete = |further: Result<usize>| matches!(further, Ok(0));
         let (rest, is_complete) = match &mut self {
             Self::Identity => return Ok(()),

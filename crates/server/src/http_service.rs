@@ -1,7 +1,7 @@
-//! What stands around every request: a number, limits on body and time, a net under panics, a log line, figures.
+//! Handles what is common to all requests: request id, limits on body size and time, panic recovery, logging, metrics.
 //!
-//! The order is the code's: number → own pages → key → body within size, time and pace → dialect within time, panics
-//! caught → log and figures. What stops a request here is still said in its dialect's voice.
+//! Order: request id → server's own pages → key → body (size, time, data rate) → dialect (time limit, panics caught) →
+//! log and metrics. Requests that are rejected here still get an error in their dialect's format.
 
 use crate::request_body::{BodyLimits, MeteredBody, expects_continue};
 use crate::routes::{Destination, Routes};
@@ -29,12 +29,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// The other end of the connection.
     pub address: IpAddr,
-    /// Whether its connection serves only health probes.
+    /// Whether the connection serves only health probes.
     pub is_health_only: bool,
 }
 
@@ -44,7 +43,6 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// Answers requests.
 pub struct HttpService {
     state: AppState,
     metrics: Arc<Metrics>,
@@ -57,12 +55,12 @@ pub struct HttpService {
     imports: Option<Arc<Imports>>,
 }
 
-/// Slots for large bodies: of each tenant, and of all requests whose key is not known yet.
+/// Slots for large bodies, per tenant; `None` is for requests whose key is not yet verified.
 #[derive(Default)]
 struct LargeBodySlots(Mutex<HashMap<Option<TenantNumber>, Arc<Semaphore>>>);
 
 impl LargeBodySlots {
-    /// Large bodies at a time.
+    /// Concurrent large bodies.
     const PER_TENANT: usize = 32;
 
     fn for_tenant(&self, tenant: Option<TenantNumber>) -> Arc<Semaphore> {
@@ -74,8 +72,8 @@ impl LargeBodySlots {
 /// The interval over which the data rate of a body is measured.
 const BODY_RATE_WINDOW: Duration = Duration::from_secs(10);
 
-/// Numbers of requests: where this process began, and a count. They need be unlike one another, not secret, so no
-/// randomness is asked of the kernel for each.
+/// Generates request ids: a random start per process and a counter. They must be unique, not secret, so the kernel is
+/// not asked for randomness each time.
 struct RequestIds {
     start: u128,
     count: AtomicU64,
@@ -114,7 +112,6 @@ impl HttpService {
         }
     }
 
-    /// Answers one request of a connection.
     pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> DialectResponse
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
@@ -139,7 +136,7 @@ impl HttpService {
         };
         let mut response = std::mem::take(&mut served.response);
         if must_close {
-            // What is left of the body cannot be told from the next request.
+            // The unread rest of the body would be parsed as the next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -154,13 +151,11 @@ impl HttpService {
             Some(Destination::Server(page)) if page.is_health() || page.is_metrics() => {
                 server_pages::respond(page, method, &self.state.directory, &self.metrics).await
             }
-            _ => {
-                server_pages::plain_text(StatusCode::NOT_FOUND, "This address serves /healthz, /readyz and /metrics.\n")
-            }
+            _ => server_pages::plain_text(StatusCode::NOT_FOUND, "Not found. See /healthz, /readyz and /metrics.\n"),
         }
     }
 
-    /// One of the server's own pages. Metrics reveal how much each API is used, so they need a token.
+    /// Serves one of the server's own pages. Metrics reveal how much each API is used, so they need a token.
     async fn server_page(&self, page: ServerPage, parts: &Parts) -> DialectResponse {
         if page.is_metrics()
             && let Some(response) = self.check_metrics_token(parts)
@@ -170,10 +165,10 @@ impl HttpService {
         server_pages::respond(page, &parts.method, &self.state.directory, &self.metrics).await
     }
 
-    /// The rejection of a request for metrics without their token.
+    /// The error response to a metrics request without a valid token.
     fn check_metrics_token(&self, parts: &Parts) -> Option<DialectResponse> {
         let Some(expected) = self.limits.metrics_token else {
-            let text = "Metrics are served on --admin-listen, and here only with --metrics-token-file.\n";
+            let text = "Metrics are served on --admin-listen. To serve them here, set --metrics-token-file.\n";
             return Some(server_pages::plain_text(StatusCode::NOT_FOUND, text));
         };
         let sent = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -183,16 +178,14 @@ impl HttpService {
             return None;
         }
         self.metrics.record_rejection("none", RequestError::Unauthorized.label());
-        let mut response = server_pages::plain_text(
-            StatusCode::UNAUTHORIZED,
-            "Metrics need the bearer token of --metrics-token-file.\n",
-        );
+        let mut response =
+            server_pages::plain_text(StatusCode::UNAUTHORIZED, "Send the bearer token from --metrics-token-file.\n");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, dialects::kit::challenge(&parts.headers));
         Some(response)
     }
 
-    /// Handles a request for a dialect; checks its head before it reads its body. The flag says that the rest of the
-    /// connection is unusable.
+    /// Handles a request for a dialect; checks its head before it reads its body. Returns whether the connection
+    /// must be closed.
     async fn handle_dialect<B>(
         &self,
         route_match: RouteMatch,
@@ -233,7 +226,7 @@ impl HttpService {
         (served.unwrap_or_else(fault_response), must_close)
     }
 
-    /// Handles an upload: the body is written to a file. The flag says that the rest of the connection is unusable.
+    /// Handles an upload and writes the body to a file. Returns whether the connection must be closed.
     async fn receive_upload<B>(
         &self,
         arrival: PendingRequest,
@@ -264,7 +257,7 @@ impl HttpService {
         )
     }
 
-    /// Handles a request for a page, or for an unknown path. The flag says that the rest of the connection is unusable.
+    /// Handles a request for a page or an unknown path. Returns whether the connection must be closed.
     async fn handle_page<B>(
         &self,
         destination: Option<Destination>,
@@ -278,7 +271,7 @@ impl HttpService {
     {
         let Some(Destination::Page(route)) = destination else {
             let is_read = body.is_end_stream() || MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
-            let response = server_pages::plain_text(StatusCode::NOT_FOUND, "There is nothing here. See /docs.\n");
+            let response = server_pages::plain_text(StatusCode::NOT_FOUND, "Not found. See /docs for the APIs.\n");
             return (HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..unrouted() }, !is_read);
         };
         let limits = self.body_limits.unauthenticated();
@@ -300,7 +293,7 @@ impl HttpService {
         (served, must_close)
     }
 
-    /// Runs `work` with the time limit of a response, and catches panics.
+    /// Runs `work` within the response timeout, and catches panics.
     async fn with_timeout<T>(&self, work: impl Future<Output = T>) -> Result<T, RequestError> {
         let work = AssertUnwindSafe(work).catch_unwind();
         match tokio::time::timeout(self.limits.response_timeout, work).await {
@@ -310,7 +303,7 @@ impl HttpService {
         }
     }
 
-    /// The response to a request that the server gives up.
+    /// The error response to a request that the server aborts.
     fn fault_response(
         &self,
         dialect: &'static Dialect,
@@ -331,12 +324,12 @@ impl HttpService {
             return self.fault_response(dialect, parts, request_id, &fault);
         }
         let mut response =
-            server_pages::plain_text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open.\n");
+            server_pages::plain_text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open. Try again later.\n");
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         HandledRequest { response, reason: Some(fault.label()), ..unrouted() }
     }
 
-    /// The answer to a request that does not name one host, in the shape of the API it is for.
+    /// The error response to a request without exactly one valid host, in the format of its API.
     fn invalid_host_response(
         &self,
         destination: Option<&Destination>,
@@ -351,7 +344,6 @@ impl HttpService {
         HandledRequest { response, reason: Some(RequestError::InvalidHost.label()), ..unrouted() }
     }
 
-    /// One of the pages for people.
     async fn portal_page(
         &self,
         route: portal::Route,
@@ -372,7 +364,7 @@ impl HttpService {
         HandledRequest { response, dialect: "pages", route, reason, detail, ..unrouted() }
     }
 
-    /// The log line and the figures. Neither path nor query is written: both may hold what is nobody's business.
+    /// Writes the log line and the metrics. Paths and queries are left out, since they can contain personal data.
     fn record(
         &self,
         method: &Method,
@@ -391,16 +383,16 @@ impl HttpService {
         let broken_rules = served.broken_rules.as_deref();
         self.metrics.record_request(dialect, route, method.as_str(), status, elapsed, unknown);
         if let Some(detail) = served.detail.as_deref().filter(|_| status >= 500) {
-            tracing::error!(request = request_id, dialect, route, status, detail, "failed");
+            tracing::error!(request = request_id, dialect, route, status, detail, "request failed");
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let method = method.as_str();
-        tracing::info!(request = request_id, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "answered");
+        tracing::info!(request = request_id, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "request completed");
     }
 }
 
-/// Whether a request names one host: only HTTP/1.0 may do without, and a target with a host must name the same (RFC 9112
-/// sections 3.2 and 3.2.2).
+/// Whether a request names exactly one host. Only HTTP/1.0 may omit it, and the host of an absolute target must be the
+/// same (RFC 9112 sections 3.2 and 3.2.2).
 fn has_one_host(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -412,7 +404,7 @@ fn has_one_host(parts: &Parts) -> bool {
     is_valid && parts.uri.authority().is_none_or(|target| target.as_str().eq_ignore_ascii_case(host))
 }
 
-/// Of a request that nothing is known of.
+/// For a request that matches no route.
 fn unrouted() -> HandledRequest {
     HandledRequest {
         response: DialectResponse::default(),
@@ -427,8 +419,8 @@ fn unrouted() -> HandledRequest {
     }
 }
 
-/// Where a request comes from: what a proxy that is trusted says of it, else who is connected. Of several proxies in a
-/// row each adds whom it saw at the end, so the last that is none of ours counts.
+/// The client's address: from X-Forwarded-For if the peer is a trusted proxy, else the peer. Each proxy appends the
+/// address it saw, so the last one that is not a trusted proxy counts.
 fn client_ip(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
     if !trusted.contains(&peer.to_canonical()) {
         return peer;
@@ -446,9 +438,9 @@ fn client_ip(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
     origin
 }
 
-/// A page that was not made: it took too long, or panicked.
+/// The response to a page request that timed out or panicked.
 fn page_fault_response(fault: &RequestError) -> DialectResponse {
-    let text = "That did not work. Please try again in a moment.\n";
+    let text = "Something went wrong. Please try again in a moment.\n";
     let is_late = matches!(fault, RequestError::TimedOut);
     server_pages::plain_text(
         if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR },
@@ -469,9 +461,9 @@ mod tests {
             client_ip(&request.into_parts().0, peer, &[proxy, other])
         };
         assert_eq!(from(proxy, "203.0.113.7"), client);
-        assert_eq!(from(proxy, "198.51.100.1, 203.0.113.7"), client, "what the client says itself counts for nothing");
-        assert_eq!(from(proxy, "203.0.113.7, 10.0.0.2"), client, "through two of ours");
-        assert_eq!(from(client, "198.51.100.1"), client, "nobody else is believed");
+        assert_eq!(from(proxy, "198.51.100.1, 203.0.113.7"), client, "the client's own header is ignored");
+        assert_eq!(from(proxy, "203.0.113.7, 10.0.0.2"), client, "through two trusted proxies");
+        assert_eq!(from(client, "198.51.100.1"), client, "other peers are not trusted");
         assert_eq!(from(proxy, "unknown"), proxy);
     }
 }

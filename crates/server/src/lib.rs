@@ -1,6 +1,5 @@
-//! The HTTP side: composition, accept loop, what stands around a request, the server's own pages, background work.
-//!
-//! It knows every crate but the command line, and no SQL and no dialect's spelling.
+//! The HTTP server: composition of the application, accept loop, request handling around the APIs, the server's own
+//! pages, background tasks. It contains no SQL and nothing specific to one dialect.
 
 mod allocator;
 mod app;

@@ -1,4 +1,4 @@
-//! The limits of a server.
+//! Limits of a server on requests, storage and password hashing.
 
 use crate::imports::StorageLimits;
 use adapters::{Argon2Cost, PasswordPool};
@@ -7,28 +7,24 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The bounds a server keeps.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Largest body in bytes.
+    /// In bytes.
     pub max_body_size: usize,
-    /// Time for a body to arrive.
     pub body_timeout: Duration,
-    /// Time for a request to be answered, the body's time not counted.
+    /// Does not include the time for the body to arrive.
     pub response_timeout: Duration,
-    /// Bad keys a minute from one address before it is slowed down.
+    /// Per client address, before it is throttled.
     pub invalid_keys_per_minute: NonZeroU32,
     /// Hash of the token for `/metrics` on the public listener; `None` disables them there.
     pub metrics_token: Option<KeyHash>,
-    /// Proxies whose word is taken for where a request comes from.
+    /// Proxies whose X-Forwarded-For header is trusted.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Storage limits of import files.
     pub import_storage: StorageLimits,
-    /// Threads that hash passwords.
     pub hash_threads: usize,
-    /// Passwords that may wait for them.
+    /// Passwords that may wait for a hashing thread.
     pub hash_queue: usize,
-    /// How hard passwords are to guess from their hashes.
+    /// The cost of a hash, which decides how hard it is to guess the password.
     pub hash_strength: Argon2Cost,
 }
 

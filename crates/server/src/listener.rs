@@ -1,7 +1,8 @@
-//! The accept loop. It sets hyper's timer, since otherwise a trickle of header bytes would hold a connection forever.
+//! The accept loop. It sets hyper's timer: without one, a client that sends header bytes slowly holds a connection
+//! forever.
 //!
-//! Time limits apply to headers (idle time between requests included), bodies, and reading the response. Connections are
-//! limited in total and by address. On shutdown, requests in progress may finish.
+//! Time limits apply to headers (including idle time between requests), bodies and reading the response. Connections
+//! are limited in total and by address. On shutdown, requests in progress may finish.
 
 use crate::connection_slots::{ConnectionLimits, ConnectionSlots};
 use crate::{HttpService, Peer};
@@ -27,48 +28,41 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A certificate and its key.
+/// A certificate and its private key.
 #[derive(Clone)]
 pub struct TlsConfig(TlsAcceptor);
 
 impl TlsConfig {
-    /// From PEM files.
     pub fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .with_context(|| format!("the certificate {} cannot be read", certificate.display()))?;
-        let secret =
-            PrivateKeyDer::from_pem_file(key).with_context(|| format!("the key {} cannot be read", key.display()))?;
+            .with_context(|| format!("cannot read the certificate {} (--tls-cert)", certificate.display()))?;
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .with_context(|| format!("cannot read the private key {} (--tls-key)", key.display()))?;
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .context("TLS")?
             .with_no_client_auth()
             .with_single_cert(chain, secret)
-            .context("certificate and key do not fit")?;
+            .context("the certificate and the private key do not match (--tls-cert, --tls-key)")?;
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-/// An open port.
 pub struct Listener {
-    /// The port.
     pub socket: TcpListener,
-    /// TLS, where it is spoken.
     pub tls: Option<TlsConfig>,
-    /// What it serves.
     pub kind: ListenerKind,
-    /// How many connections may be open.
     pub connections: ConnectionLimits,
-    /// Time for headers to arrive, and for a connection to be idle.
+    /// For headers to arrive; also the idle timeout.
     pub header_timeout: Duration,
-    /// Time for a client to take more of its answer.
+    /// For a client to read more of the response.
     pub write_timeout: Duration,
-    /// Time for busy connections to finish on the way down.
+    /// For requests in progress to finish on shutdown.
     pub drain_timeout: Duration,
 }
 
-/// What a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
     /// The APIs and pages.
@@ -77,11 +71,11 @@ pub enum ListenerKind {
     Admin,
 }
 
-/// Time for headers on a connection that serves only health probes.
+/// Header timeout on a connection that serves only health probes.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Listener {
-    /// Serves until `stop`, then lets what is under way finish. Gives back how many connections had to be cut.
+    /// Serves until `stop`, then lets requests in progress finish. Returns how many connections had to be closed.
     pub async fn serve(
         self,
         service: Arc<HttpService>,
@@ -94,7 +88,7 @@ impl Listener {
         let graceful = GracefulShutdown::new();
         let mut stop = pin!(stop);
         loop {
-            // A permit first: without one, connections wait in the kernel's queue and cost nothing here.
+            // Take the permit first: until there is one, connections wait in the kernel's queue and cost nothing here.
             let permit = tokio::select! {
                 permit = Arc::clone(&permits).acquire_owned() => permit,
                 () = &mut stop => break,
@@ -107,15 +101,15 @@ impl Listener {
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, or a client that left already: take a breath and go on.
-                    tracing::warn!(%error, "a connection was not accepted");
+                    // Out of file descriptors, or the client has disconnected: wait, then continue.
+                    tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
             let Some(slot) = slots.take(address.ip()) else {
                 metrics.record_rejection("none", "too_many_connections");
-                tracing::debug!(address = %address.ip(), "connection closed: too many from this address");
+                tracing::debug!(address = %address.ip(), "connection closed: too many from this address (--connections-per-address)");
                 continue;
             };
             let header_time =
@@ -138,27 +132,26 @@ impl Listener {
         }
         drop(self.socket);
         let open = graceful.count();
-        tracing::info!(open, "draining");
+        tracing::info!(open, "shutting down: waiting for requests in progress");
         let drained = tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await;
         if drained.is_ok() { 0 } else { max_total - permits.available_permits() }
     }
 
-    /// Where it listens.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
-        self.socket.local_addr().context("the listening address")
+        self.socket.local_addr().context("cannot read the listening address")
     }
 }
 
-/// Whether a client begins without TLS: with the name of a method instead of a handshake (RFC 8446 section 5.1).
+/// Whether a client sends plain HTTP: the name of a method instead of a handshake (RFC 8446 section 5.1).
 async fn is_plain_http(stream: &TcpStream, time: Duration) -> bool {
     let mut first = [0];
     let peeked = tokio::time::timeout(time, stream.peek(&mut first)).await;
     matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_alphabetic()
 }
 
-/// Answers a client that does not speak TLS. What it sends is read for a short time, or it might not see the answer.
+/// Responds to a client that does not use TLS. Reads its request for a short time, or it might not see the response.
 async fn reject_plain_http(mut stream: TcpStream) {
-    const TEXT: &str = "This port speaks HTTPS: begin the address with https://\n";
+    const TEXT: &str = "This port uses HTTPS. Use an address that starts with https://\n";
     let response = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{TEXT}",
         TEXT.len()
@@ -186,15 +179,15 @@ struct ClientConnection {
 
 impl ClientConnection {
     async fn serve(self, stream: TcpStream, tls: Option<TlsConfig>) {
-        // Small answers go out at once.
+        // Send small responses at once.
         drop(stream.set_nodelay(true));
         match tls {
             None => self.serve_http(stream).await,
             Some(_) if is_plain_http(&stream, self.header_timeout).await => reject_plain_http(stream).await,
             Some(tls) => match tokio::time::timeout(self.header_timeout, tls.0.accept(stream)).await {
                 Ok(Ok(stream)) => self.serve_http(stream).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-                Err(_) => tracing::debug!("TLS took too long"),
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake timed out"),
             },
         }
     }
@@ -223,7 +216,7 @@ impl ClientConnection {
             .max_buf_size(64 * 1024)
             .serve_connection(TokioIo::new(Box::pin(stream)), service);
         if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "connection closed early");
         }
     }
 }

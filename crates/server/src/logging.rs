@@ -1,11 +1,11 @@
-//! The log: one structured line an event, on standard error.
+//! The log: one structured line per event, on standard error.
 
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging. A second start in one process changes nothing.
+/// Starts logging. A second call in one process has no effect.
 pub fn start(format: &str, level: Level) {
     let filter = LevelFilter::from_level(level);
     let registry = tracing_subscriber::registry().with(filter);

@@ -1,4 +1,4 @@
-//! Figures for `/metrics`. Labels are dialects, routes as in the table, methods and statuses: never anybody's data.
+//! Metrics for `/metrics`. Labels are dialects, routes as in the routing table, methods and statuses, never user data.
 
 use adapters::TaskMonitor;
 use directory::{DeliveryOutcome, Health, LinkPurpose};
@@ -42,7 +42,6 @@ struct TaskLabels {
     task: &'static str,
 }
 
-/// All figures of a server.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -50,7 +49,6 @@ pub struct Metrics {
     rejections: Family<RejectionLabels, Counter>,
     unknown_members: Family<DialectLabels, Counter>,
     mail_attempts: Family<MailLabels, Counter>,
-    /// Connections that are open.
     pub(crate) connections: Gauge<i64, AtomicI64>,
     commits: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
@@ -58,7 +56,7 @@ pub struct Metrics {
     wal_bytes: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
-    /// The server's own background tasks.
+    /// Monitors the server's own background tasks.
     pub tasks: TaskMonitor,
 }
 
@@ -70,34 +68,34 @@ impl Default for Metrics {
         let seconds: Family<DialectLabels, Histogram> = Family::new_with_constructor(|| {
             Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0])
         });
-        registry.register("request_seconds", "Time to answer, in seconds", seconds.clone());
+        registry.register("request_seconds", "Time until the response, in seconds", seconds.clone());
         let rejected = Family::default();
         registry.register(
             "rejected",
-            "Requests rejected, by reason: failed sign-ins, bad keys and others",
+            "Requests rejected, by reason, such as failed sign-ins and invalid keys",
             rejected.clone(),
         );
         let unknown_members = Family::default();
-        let help = "Members of bodies that no dialect knows and that were ignored";
+        let help = "Unknown members of request bodies that were ignored";
         registry.register("unknown_members", help, unknown_members.clone());
         let mails = Family::default();
-        registry.register("mails", "Mails by what came of an attempt", mails.clone());
+        registry.register("mails", "Attempts to send a mail, by outcome", mails.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let commits = Gauge::default();
-        registry.register("store_commits", "Transactions since the start", commits.clone());
+        registry.register("store_commits", "Transactions since the server started", commits.clone());
         let changes = Gauge::default();
-        registry.register("store_changes", "Changes in those transactions", changes.clone());
+        registry.register("store_changes", "Changes in these transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
         let log_bytes = Gauge::default();
         let help = "Size of the embedded engine's write-ahead log";
         registry.register_with_unit("store_log", help, Unit::Bytes, log_bytes.clone());
         let panics = Family::default();
-        let help = "Panics of background tasks since the start";
+        let help = "Panics of background tasks since the server started";
         registry.register("task_panics", help, panics.clone());
         let writable = Gauge::default();
-        registry.register("store_writable", "Whether the store takes changes: 1 or 0", writable.clone());
+        registry.register("store_writable", "Whether the store accepts changes: 1 or 0", writable.clone());
         Self {
             registry,
             requests,
@@ -118,7 +116,6 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Notes an answered request.
     pub(crate) fn record_request(
         &self,
         dialect: &'static str,
@@ -129,7 +126,7 @@ impl Metrics {
         ignored_members: usize,
     ) {
         let known = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
-        // A client can invent methods; the figures cannot grow with them.
+        // Clients can invent methods, which would create any number of time series.
         let method = known.into_iter().find(|known| *known == method).unwrap_or("other");
         self.requests.get_or_create(&RequestLabels { dialect, route, method, status }).inc();
         self.request_duration.get_or_create(&DialectLabels { dialect }).observe(elapsed.as_secs_f64());
@@ -138,12 +135,10 @@ impl Metrics {
         }
     }
 
-    /// Counts a rejected request.
     pub(crate) fn record_rejection(&self, dialect: &'static str, reason: &'static str) {
         self.rejections.get_or_create(&RejectionLabels { dialect, reason }).inc();
     }
 
-    /// Notes what came of an attempt to send a mail.
     pub(crate) fn record_mail_attempt(&self, purpose: LinkPurpose, outcome: &DeliveryOutcome) {
         let outcome = match outcome {
             DeliveryOutcome::Sent => "sent",
@@ -154,7 +149,7 @@ impl Metrics {
         self.mail_attempts.get_or_create(&MailLabels { purpose: purpose.as_str(), outcome }).inc();
     }
 
-    /// The page, in the text format of Prometheus.
+    /// The metrics in the text format of OpenMetrics.
     pub(crate) fn encode(&self, health: Option<&Health>) -> String {
         self.writable.set(health.is_some_and(|health| health.unwritable_reason.is_none()).into());
         for task in self.tasks.health().iter().chain(health.iter().flat_map(|health| &health.tasks)) {

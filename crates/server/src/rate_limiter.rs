@@ -1,4 +1,4 @@
-//! Slows down addresses that keep bringing bad keys. Good keys are never slowed, whatever else their address sends.
+//! Limits requests with invalid keys per client address. Requests with valid keys are never limited.
 
 use dialects::kit::RateLimiter;
 use directory::rate_limit_network;
@@ -9,13 +9,12 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// After how many bad keys what is remembered of quiet addresses is let go.
+/// Invalid keys between two cleanups of idle addresses.
 const CLEANUP_INTERVAL: u64 = 1024;
-/// How many addresses are remembered about at the most; beyond that all are forgotten, which is kinder than running
-/// out of memory.
+/// Beyond this number of addresses, all counts are dropped, since running out of memory would be worse.
 const MAX_ADDRESSES: usize = 100_000;
 
-/// So many bad keys a minute from one address; IPv6 counts by /64, which is what one client gets.
+/// Limits invalid keys per minute and address. IPv6 addresses count by /64, which is what one client gets.
 pub(crate) struct InvalidKeyLimiter {
     quota: Quota,
     limiter: RwLock<DefaultKeyedRateLimiter<IpAddr>>,

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Minimum data rate of a body, in bytes per second.
 const MIN_BYTES_PER_SECOND: u64 = 1024;
-/// Bodies up to this size, in bytes, need no slot.
+/// Bodies up to this size need no slot. Bytes.
 const SMALL_BODY: usize = 64 * 1024;
-/// What a slot is for, in bytes. Larger bodies take several at once.
+/// Bytes per slot. Larger bodies take several at once.
 const SLOT_SIZE: u64 = 1 << 20;
-/// How much of a rejected request's body is read, in bytes, and for how long: a client that is still sending would get a
+/// How many bytes of a rejected request's body are read, and for how long: a client that is still sending would get a
 /// connection reset instead of the response.
 const MAX_DISCARDED: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,6 @@ where
         Self { body, rate_window: window, window_end: Instant::now() + window, received: 0 }
     }
 
-    /// The next bytes; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             match timeout_at(self.window_end, self.body.frame()).await {
@@ -62,7 +61,7 @@ where
         }
     }
 
-    /// Reads and drops a short rest; returns whether the end was reached.
+    /// Reads and drops the rest if it is short; returns whether the end was reached.
     pub(crate) async fn discard(mut self) -> bool {
         let mut remaining = MAX_DISCARDED;
         let buffer = async {
@@ -78,23 +77,22 @@ where
     }
 }
 
-/// Whether the client waits to be asked for the body (RFC 9110 section 10.1.1).
+/// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
 pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// The value of `ResponseBody-Length`.
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
-/// The largest body in bytes of a request whose key is not known.
+/// The largest body of a request whose key is not verified, in bytes.
 const MAX_UNAUTHENTICATED_SIZE: usize = 1 << 20;
 
 /// Limits of bodies that are read into memory.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyLimits {
-    /// Bytes.
+    /// In bytes.
     pub(crate) size: usize,
     pub(crate) timeout: Duration,
     /// The interval over which the data rate is measured.
@@ -102,14 +100,14 @@ pub(crate) struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// The limits of a request whose key is not known.
+    /// The limits of a request whose key is not verified.
     pub(crate) fn unauthenticated(self) -> Self {
         Self { size: self.size.min(MAX_UNAUTHENTICATED_SIZE), ..self }
     }
 
-    /// Reads and decodes a complete body. A large one needs some of the `slots`, and takes them only after its first bytes have
-    /// arrived, so that silent clients take none. The rest of one that is too large is read for a short time, unless the
-    /// client waits to be asked for it.
+    /// Reads and decodes a complete body. A large one needs some of the `slots`, and takes them only after its first
+    /// bytes have arrived, so that silent clients hold none. If it is too large, the rest is read for a short time,
+    /// unless the client waits for `100 Continue`.
     pub(crate) async fn read<B>(&self, headers: &HeaderMap, body: B, slots: &Semaphore) -> Result<Bytes, BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -142,7 +140,7 @@ impl BodyLimits {
         let (mut slot, mut received) = (None, 0);
         while let Some(bytes) = upload.next().await? {
             received += bytes.len();
-            // Encoded, it may be larger than decoded, or be nothing but headers.
+            // Encoded data can be larger than decoded data, or consist only of headers.
             if received > self.size {
                 return Err(BodyError::TooLarge(self.size));
             }
@@ -150,12 +148,12 @@ impl BodyLimits {
                 buffer = BytesMut::from(bytes);
                 continue;
             }
-            // A few encoded bytes may be many.
+            // A few encoded bytes can decode to many.
             let chunk = if encoding == Encoding::Identity { bytes.len().max(1) } else { DECODE_CHUNK };
             for chunk in bytes.chunks(chunk) {
                 let next = if encoding == Encoding::Identity { chunk.len() } else { 0 };
                 if slot.is_none() && buffer.len() + next > SMALL_BODY {
-                    // A body whose length is not known may be of the largest.
+                    // A body of unknown length can have the maximum size.
                     let is_known = encoding == Encoding::Identity;
                     let length = content_length(headers).filter(|_| is_known).unwrap_or(self.size as u64);
                     let parts = length.div_ceil(SLOT_SIZE).clamp(1, (self.size as u64).div_ceil(SLOT_SIZE).max(1));
@@ -189,7 +187,7 @@ mod tests {
     use http_body_util::{Full, StreamBody};
     use std::io::Write;
 
-    /// A body of parts that each come after some time.
+    /// A body whose parts each arrive after some seconds.
     fn body(parts: Vec<(u64, usize)>) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin {
         Box::pin(StreamBody::new(stream::unfold(parts.into_iter(), |mut parts| async move {
             let (seconds, length) = parts.next()?;
@@ -210,7 +208,7 @@ mod tests {
     async fn slow_bodies_are_cut_off() {
         let slots = Semaphore::new(1);
         assert_eq!(read(vec![(9, 100)], &slots).await, Ok(100));
-        assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyError::Incomplete), "silent for too long");
+        assert_eq!(read(vec![(11, 100)], &slots).await, Err(BodyError::Incomplete), "no data for too long");
         assert_eq!(read(vec![(1, 1000); 60], &slots).await, Err(BodyError::Incomplete), "1,000 bytes a second");
         assert_eq!(read(vec![(1, 1100); 60], &slots).await, Ok(66_000));
         assert_eq!(
@@ -224,10 +222,10 @@ mod tests {
     async fn only_large_bodies_that_have_arrived_take_a_slot() {
         let slots = Semaphore::new(1);
         let taken = slots.acquire().await;
-        assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small ones need none");
+        assert_eq!(read(vec![(0, 40_000)], &slots).await, Ok(40_000), "small bodies need no slot");
         let (limits, headers) = (BodyLimits { timeout: Duration::from_secs(5), ..limits() }, HeaderMap::new());
         let large = limits.read(&headers, body(vec![(0, 40_000); 2]), &slots).await;
-        assert_eq!(large, Err(BodyError::Incomplete), "it waits");
+        assert_eq!(large, Err(BodyError::Incomplete), "it waits for a slot");
         drop(taken);
         let silent = limits.read(&headers, body(vec![(4, 1)]), &slots);
         let (silent, large) = tokio::join!(silent, limits.read(&headers, body(vec![(0, 40_000); 2]), &slots));
@@ -252,8 +250,8 @@ mod tests {
         let (small, large) = (gzip(&vec![b'a'; 60_000]), gzip(&vec![b'a'; 900_000]));
         assert!(large.len() < 2_000);
         let taken = slots.acquire().await;
-        assert_eq!(read(small).await, Ok(60_000), "small ones need none");
-        assert_eq!(read(large.clone()).await, Err(BodyError::Incomplete), "it waits");
+        assert_eq!(read(small).await, Ok(60_000), "small bodies need no slot");
+        assert_eq!(read(large.clone()).await, Err(BodyError::Incomplete), "it waits for a slot");
         drop(taken);
         assert_eq!(read(large).await, Ok(900_000));
         let nothing = Bytes::from(gzip(b"").repeat(60_000));

@@ -1,30 +1,29 @@
-//! The one table of paths: the server's own, the pages', and every dialect's.
+//! The routing table: paths of the server's own pages, the portal's pages and all dialects.
 
 use crate::server_pages::{self, ServerPage};
 use dialects::kit::{RouteMatch, RoutePath, RouteTable, claiming_dialect, route_paths};
 use matchit::{InsertError, Router};
 use portal::Portal;
 
-/// What stands in the table under a path.
 enum RouteTarget {
     Server(&'static str, ServerPage),
     Page(&'static str, portal::Route),
     Dialect(RoutePath),
 }
 
-/// What answers a request.
+/// The handler of a request.
 pub(crate) enum Destination {
     Server(ServerPage),
     Page(portal::Route),
     Dialect(RouteMatch),
 }
 
-/// The table. Keys are lower-case; where two fit, literals win over parameters.
+/// The routing table. Keys are lower-case; literals win over parameters.
 pub(crate) struct Routes(Router<RouteTarget>);
 
 impl Routes {
     /// # Errors
-    /// Two entries have the same path.
+    /// Fails if two entries have the same path.
     pub(crate) fn new() -> Result<Self, InsertError> {
         let mut router = Router::new();
         for (path, page) in server_pages::PATHS {
@@ -39,23 +38,23 @@ impl Routes {
         Ok(Self(router))
     }
 
-    /// What a path leads to; `None` if nothing answers it.
+    /// The handler of a path; `None` if there is none.
     pub(crate) fn resolve(&self, path: &str) -> Option<Destination> {
         if path == "/" {
             return Some(Destination::Page(portal::Route::Home));
         }
-        // Base URLs with a slash at their end lead to paths with two.
+        // A base URL that ends in a slash produces a path with two.
         if path.contains("//") && dialects::ignores_empty_segments(path) {
             let segments = path.split('/').filter(|segment| !segment.is_empty());
             let collapsed = segments.fold(String::new(), |path, segment| path + "/" + segment);
             return self.resolve(&collapsed);
         }
-        // The key is as long as the path, segment by segment, so parameters are read from the path as it was sent.
+        // Lower-casing keeps the segment lengths, so parameters are read from the original path.
         let key = path.trim_end_matches('/').to_ascii_lowercase();
         match self.0.at(&key).map(|found| found.value) {
             Ok(RouteTarget::Server(own, page)) if *own == path => Some(Destination::Server(*page)),
             Ok(RouteTarget::Page(page, route)) if literals_match(page, path) => Some(Destination::Page(*route)),
-            // Contexts may have any name but those that pages begin with.
+            // A context can have any name, except the prefixes of pages.
             _ if path.starts_with("/docs/") => Some(Destination::Server(ServerPage::NotFound)),
             _ if Portal::claims_path(path) => Some(Destination::Page(portal::Route::NotFound)),
             Ok(RouteTarget::Dialect(route)) => route.match_path(path).map(Destination::Dialect),
@@ -72,7 +71,7 @@ impl RouteTable for Routes {
     }
 }
 
-/// Whether a path has a pattern's literals in the same letter case.
+/// Compares the literal segments of a pattern, case-sensitively.
 fn literals_match(pattern: &str, path: &str) -> bool {
     pattern.split('/').zip(path.split('/')).all(|(wanted, sent)| wanted.starts_with('{') || wanted == sent)
 }

@@ -1,4 +1,4 @@
-//! The server's own pages: health, figures, and the documentation of the APIs, which needs no internet.
+//! The server's own pages: health, metrics and API documentation, which loads nothing from the internet.
 
 use crate::Metrics;
 use bytes::Bytes;
@@ -8,24 +8,22 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// One of the server's own pages.
 #[derive(Clone, Copy)]
 pub(crate) enum ServerPage {
     Liveness,
     Readiness,
     Metrics,
     OpenApi,
-    /// A part of the documentation: its media type and content.
+    /// A file of the API documentation: media type and content.
     Docs(&'static str, &'static str),
-    /// No part of the documentation.
+    /// An unknown path below `/docs/`.
     NotFound,
 }
 
-/// Said where a pooler would have sent reads to a standby, which may be behind.
+/// For a pooler that would send reads to a standby, which can lag behind.
 const READY_BEHIND_POOLER: &str = "ready; a pooler sends reads to a standby, so they are marked to go to the primary\n";
 
 impl ServerPage {
-    /// Whether it says how the server is.
     pub(crate) fn is_health(self) -> bool {
         matches!(self, Self::Liveness | Self::Readiness)
     }
@@ -35,7 +33,7 @@ impl ServerPage {
     }
 }
 
-/// Their paths, whose letter case matters.
+/// Paths are case-sensitive.
 pub(crate) const PATHS: [(&str, ServerPage); 8] = [
     ("/healthz", ServerPage::Liveness),
     ("/readyz", ServerPage::Readiness),
@@ -47,15 +45,14 @@ pub(crate) const PATHS: [(&str, ServerPage); 8] = [
     ("/docs/swagger-ui.css", ServerPage::Docs("text/css", SWAGGER_UI_CSS)),
 ];
 
-/// Swagger UI as its makers publish it; version and license stand beside the files.
+/// Swagger UI as published; version and license are next to the files.
 const SWAGGER_UI_JS: &str = include_str!("../assets/swagger-ui/swagger-ui-bundle.js");
 const SWAGGER_UI_CSS: &str = include_str!("../assets/swagger-ui/swagger-ui.css");
 
-/// Swagger UI sets styles on elements; nothing else may run or load.
+/// Swagger UI needs inline styles; nothing else may run or load.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Answers a request for a page.
 pub(crate) async fn respond(
     page: ServerPage,
     method: &Method,
@@ -97,13 +94,13 @@ pub(crate) async fn respond(
     }
 }
 
-/// That the server is ready, and what an administrator should know all the same.
+/// The text of a successful readiness check, with warnings for the administrator.
 fn readiness_text(health: &Health, server_tasks: &[TaskHealth]) -> String {
     let mut text = if health.reads_may_use_standby { READY_BEHIND_POOLER.to_owned() } else { "ready\n".to_owned() };
     for TaskHealth { name, panics, is_restarting: is_down } in server_tasks.iter().chain(&health.tasks) {
         let state = if *is_down { "is being restarted" } else { "runs again" };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "the background task {name} {state} after {panics} panics, see the log");
+        let _ = writeln!(text, "background task {name} {state} after {panics} panics, see the log");
     }
     text
 }
@@ -119,7 +116,6 @@ fn empty_response(status: StatusCode) -> DialectResponse {
     response
 }
 
-/// Plain text.
 pub(crate) fn plain_text(status: StatusCode, text: impl Into<Bytes>) -> DialectResponse {
     let mut response = Response::new(ResponseBody::from(text.into()));
     *response.status_mut() = status;
@@ -145,8 +141,8 @@ mod tests {
         let health = Health { tasks: vec![task("sequencer", false)], ..Health::default() };
         assert_eq!(
             readiness_text(&health, &[task("mails", true)]),
-            "ready\nthe background task mails is being restarted after 2 panics, see the log\n\
-             the background task sequencer runs again after 2 panics, see the log\n"
+            "ready\nbackground task mails is being restarted after 2 panics, see the log\n\
+             background task sequencer runs again after 2 panics, see the log\n"
         );
         assert_eq!(readiness_text(&Health::default(), &[]), "ready\n");
     }

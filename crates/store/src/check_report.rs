@@ -1,50 +1,52 @@
-//! What a check of a whole store finds.
+//! The result of a consistency check of a whole store.
 
 use crate::query_plan::active_code;
 use crate::unique_keys::{self, UniqueKey};
 use directory::{Field, Item, ItemId, Role, Tenant, User, UserId, forbidden_identifiers, roles_above_effective};
 use std::collections::BTreeSet;
 
-/// What a check of a whole store has found, in sentences that name users by number.
+/// Findings as sentences that identify users by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// What contradicts itself.
+    /// Contradictions in the stored data.
     pub errors: Vec<String>,
-    /// What is consistent and still deserves a look.
+    /// Consistent data that should be reviewed.
     pub warnings: Vec<String>,
 }
 
 impl CheckReport {
-    /// Notes what would be rejected of a user, whose tenant has these roles of its own.
+    /// Warns about values that a new user could not have; `own` are the custom roles of the tenant.
     pub(crate) fn warn_about_user(&mut self, tenant: u32, user: &User, own: &[Role]) {
         for name in roles_above_effective(user, own) {
             self.warnings.push(format!(
-                "tenant {tenant}: the list of roles of user {} contains {name:?}, which ranks above the user's role",
+                "tenant {tenant}: the role list of user {} contains {name:?}, which ranks above the effective role",
                 user.number
             ));
         }
         for field in forbidden_identifiers(user) {
             let field = field_label(field);
             self.warnings.push(format!(
-                "tenant {tenant}: the {field} of user {} has invisible characters or spaces around it, which new ones must not have",
+                "tenant {tenant}: the {field} of user {} has invisible characters or surrounding spaces, which \
+                 new values must not have",
                 user.number
             ));
         }
     }
 
-    /// Notes a key that two users or items have. The older one is found by it.
+    /// Warns about a key that two users or items have; lookups find the older one.
     pub(crate) fn warn_shared_key(&mut self, tenant: u32, claim: &UniqueKey, younger: u32, older: u32) {
         let (owners, field) = (claim.owner_label(), field_label(claim.field));
         self.warnings.push(format!(
-            "tenant {tenant}: the {owners} {older} and {younger} have the same {field}; {older}, the older one, is found by it: rename {younger}"
+            "tenant {tenant}: {owners} {older} and {younger} have the same {field}. Lookups find {older}, the \
+             older one: rename {younger}"
         ));
     }
 }
 
-/// What the documents of a tenant say of the rows beside them, to compare with those rows.
+/// What the documents of a tenant imply for other rows, to compare with those rows.
 pub(crate) struct TenantChecker {
     tenant: u32,
-    /// The highest number of a user, also of a deleted one.
+    /// The highest number of users and deleted users.
     max_number: u32,
     user_numbers: BTreeSet<u32>,
     secondary_emails: BTreeSet<(u32, String)>,
@@ -57,29 +59,29 @@ impl TenantChecker {
         Self { tenant, max_number: 0, user_numbers: users, secondary_emails: mentions, organization_members }
     }
 
-    /// A user, and the columns number, id, version, active and updated.
+    /// Columns: number, id, version, active, updated.
     pub(crate) fn check_user(&mut self, user: &User, columns: (u32, UserId, u32, u8, i64), report: &mut CheckReport) {
         if columns != (user.number, user.id, user.version, active_code(user), user.updated.0) {
             self.report(&format!("the columns of user {} differ from the document", columns.0), report);
         }
         if !user.groups.is_empty() || !user.folders.is_empty() {
-            self.report(&format!("the document of user {} has memberships", user.number), report);
+            self.report(&format!("the document of user {} contains memberships", user.number), report);
         }
         self.max_number = self.max_number.max(user.number);
         self.user_numbers.insert(user.number);
         self.secondary_emails.extend(unique_keys::secondary_emails(user).into_iter().map(|text| (user.number, text)));
-        self.organization_members.extend(user.organization.map(|organisation| (user.number, organisation)));
+        self.organization_members.extend(user.organization.map(|organization| (user.number, organization)));
     }
 
-    /// An item, and the columns number, id and name key.
+    /// Columns: number, id, name key.
     pub(crate) fn check_item(&self, item: &Item, columns: &(u32, ItemId, String), report: &mut CheckReport) {
         if *columns != (item.number(), item.id(), Item::name_key(item.kind(), item.name())) {
             let kind = format!("{:?}", item.kind()).to_lowercase();
-            self.report(&format!("the columns of {kind} {} are not those of its document", columns.0), report);
+            self.report(&format!("the columns of {kind} {} differ from the document", columns.0), report);
         }
     }
 
-    /// A deleted user, and the columns number, id and key of the external id.
+    /// Columns: number, id, key of the external id.
     pub(crate) fn check_tombstone(
         &mut self,
         user: &User,
@@ -88,15 +90,15 @@ impl TenantChecker {
     ) {
         let key = user.external_id.as_deref().map(unique_keys::external_id_key);
         if *columns != (user.number, user.id, key) {
-            self.report(&format!("the columns of deleted user {} are not those of the document", columns.0), report);
+            self.report(&format!("the columns of deleted user {} differ from the document", columns.0), report);
         }
         if self.user_numbers.contains(&columns.0) {
-            self.report(&format!("number {} is a user and a deleted user", columns.0), report);
+            self.report(&format!("number {} belongs to a user and to a deleted user", columns.0), report);
         }
         self.max_number = self.max_number.max(columns.0);
     }
 
-    /// The rows of secondary emails and of members of organizations, and the last number that was given.
+    /// Compares the rows of secondary emails and organization members, and the last allocated number.
     pub(crate) fn check_related_rows(
         &self,
         mentions: &BTreeSet<(u32, String)>,
@@ -105,15 +107,15 @@ impl TenantChecker {
         report: &mut CheckReport,
     ) {
         for (number, _) in self.secondary_emails.symmetric_difference(mentions) {
-            let text = format!("the stored secondary emails of user {number} are not those of the document");
+            let text = format!("the stored secondary emails of user {number} differ from the document");
             self.report(&text, report);
         }
         for (number, _) in self.organization_members.symmetric_difference(organization_members) {
-            self.report(&format!("the organization of user {number} is not that of the document"), report);
+            self.report(&format!("the organization of user {number} differs from the document"), report);
         }
         if last_number < self.max_number {
             self.report(
-                &format!("user {} has a number that was not given yet ({last_number})", self.max_number),
+                &format!("the number of user {} is above the last allocated one ({last_number})", self.max_number),
                 report,
             );
         }
@@ -125,9 +127,7 @@ impl TenantChecker {
 }
 
 impl CheckReport {
-    /// Cuts a long list of the same off.
     pub(crate) fn truncate_errors(&mut self) {
-        /// More of the same say nothing new.
         const MAX_ERRORS: usize = 100;
         if self.errors.len() > MAX_ERRORS {
             let more = self.errors.len() - MAX_ERRORS;
@@ -136,22 +136,20 @@ impl CheckReport {
         }
     }
 
-    /// The version of a tenant's settings, and the column.
+    /// Columns: number, version.
     pub(crate) fn check_tenant(&mut self, tenant: &Tenant, columns: (u32, u32)) {
         if columns != (tenant.number.0, tenant.version) {
-            self.errors.push(format!("tenant {}: the columns are not those of its document", columns.0));
+            self.errors.push(format!("tenant {}: the columns differ from the document", columns.0));
         }
     }
 
-    /// Memberships between two tenants, or of another kind than their item.
     pub(crate) fn report_invalid_memberships(&mut self, many: i64) {
         if many != 0 {
-            self.errors.push(format!("{many} memberships are not of one tenant or not of the kind of their item"));
+            self.errors.push(format!("{many} memberships connect two tenants or differ in kind from their item"));
         }
     }
 }
 
-/// The field in a sentence.
 fn field_label(field: Field) -> &'static str {
     match field {
         Field::Email => "email",
@@ -163,7 +161,6 @@ fn field_label(field: Field) -> &'static str {
     }
 }
 
-/// The roles among items.
 pub(crate) fn filter_roles(items: impl IntoIterator<Item = Item>) -> Vec<Role> {
     let role = |item| if let Item::Role(role) = item { Some(role) } else { None };
     items.into_iter().filter_map(role).collect()

@@ -1,19 +1,18 @@
-//! The chain that a tenant's events form, so that nobody can change what happened without a trace.
+//! A hash chain over the events of a tenant, which makes changes of the history detectable.
 //!
-//! Each event has a digest of all that is stored of it; each link is the digest of the link before, the position, and
-//! the digests of the events there. The embedded engine's writer links events one by one as it writes them; the server
-//! engine's lanes write the digests, and its sealer links whole batches when it gives them their positions.
+//! Each event has a digest of all its stored fields. Each link is the hash of the previous link, the position, and
+//! the digests of the events there. The SQLite writer links events one by one as it writes them. The PostgreSQL
+//! batch writers store digests, and the event sequencer links whole batches when it assigns their positions.
 
 use crate::event_row::{ChangeContext, EncodedEvent};
 use sha2::{Digest, Sha256};
 
-/// A digest or a link: SHA-256.
+/// The digest of an event or a link of the chain: SHA-256.
 pub(crate) type ChainHash = [u8; 32];
 
-/// What goes before the first link.
+/// The link before the first event.
 pub(crate) const GENESIS_HASH: ChainHash = [0; 32];
 
-/// An event as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventFields<'a> {
     pub(crate) tenant: u32,
@@ -31,7 +30,7 @@ pub(crate) struct EventFields<'a> {
 }
 
 impl<'a> EventFields<'a> {
-    /// What is stored of something told; its lists come as they are written.
+    /// The three lists are encoded already.
     pub(crate) fn from_encoded(
         context: &'a ChangeContext,
         event: &'a EncodedEvent,
@@ -53,7 +52,7 @@ impl<'a> EventFields<'a> {
         }
     }
 
-    /// The digest of all of it: every part with its length in front, so that nothing can move from one to the next.
+    /// Every field has its length in front, so that content cannot move from one field to the next.
     pub(crate) fn digest(&self) -> ChainHash {
         let mut hash = Sha256::new();
         hash.update(self.tenant.to_be_bytes());
@@ -83,7 +82,6 @@ impl<'a> EventFields<'a> {
     }
 }
 
-/// The link that follows `before`.
 pub(crate) fn next_chain_hash<'a>(
     previous: &ChainHash,
     position: u64,

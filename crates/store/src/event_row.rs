@@ -1,4 +1,4 @@
-//! What a change tells: an event on its way into a row, its records written already.
+//! An event before it is written as a row; its snapshots are encoded already.
 
 use directory::{Action, ConnectionId, EntitySnapshot, EventNote, Mail, TenantNumber, Time, UserId};
 use serde::Serialize;
@@ -12,7 +12,7 @@ pub(crate) struct ChangeContext {
     pub(crate) request_id: String,
 }
 
-/// What one edit tells, its records encoded already.
+/// The event of one mutation.
 pub(crate) struct EncodedEvent {
     pub(crate) action: Action,
     pub(crate) before: Option<String>,
@@ -21,7 +21,7 @@ pub(crate) struct EncodedEvent {
     pub(crate) members_removed: Vec<UserId>,
     pub(crate) password_set: bool,
     pub(crate) notes: Vec<EventNote>,
-    /// The tenant it is about, where that is not the author's.
+    /// The tenant of the event, if it is not that of the change.
     pub(crate) tenant: Option<TenantNumber>,
 }
 
@@ -39,7 +39,6 @@ impl EncodedEvent {
         }
     }
 
-    /// How the action is stored.
     pub(crate) fn action_code(&self) -> i16 {
         match self.action {
             Action::Created => 1,
@@ -49,7 +48,6 @@ impl EncodedEvent {
     }
 }
 
-/// An action as stored.
 pub(crate) fn action_from_code(code: i16) -> Action {
     match code {
         1 => Action::Created,
@@ -58,24 +56,22 @@ pub(crate) fn action_from_code(code: i16) -> Action {
     }
 }
 
-/// A document as stored.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(value)
 }
 
-/// A list as stored; nothing for an empty one.
+/// `None` for an empty list.
 pub(crate) fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
     if items.is_empty() { Ok(None) } else { to_json(&items).map(Some) }
 }
 
-/// What is told of a mail, where that is news: the one before, and the one after.
+/// The event of a changed mail; `None` if it was only tried and will be tried again.
 pub(crate) fn mail_event(
     before: Option<&Mail>,
     after: Option<&Mail>,
 ) -> Result<Option<EncodedEvent>, serde_json::Error> {
     let action = match (before, after) {
         (None, _) => Action::Created,
-        // Only that it was tried and will be again.
         (Some(_), Some(after)) if !after.has_failed() => return Ok(None),
         (Some(_), Some(_)) => Action::Updated,
         (Some(_), None) => Action::Deleted,

@@ -1,15 +1,18 @@
-//! The preconditions of an edit, and the order in which its conflicts are reported, which is the same on every engine.
+//! The preconditions of a mutation, and the order in which conflicts are reported, which is the same on every
+//! engine.
 //!
-//! A change can conflict with what is stored in several ways at once: a new user may bring an id, an email and an
-//! external id that other users have. Its caller is told one of them, and must be told the same one by every engine:
+//! A change can conflict with stored data in several ways at once: a new user may have an id, an email and an
+//! external id that other users have. Every engine must report the same conflict:
 //!
-//! 1. Before any edit: what the change took for absent (`UserDiff::absent`, then `UserDiff::not_deleted`).
-//! 2. Edit by edit, in the order of the change; each sees what the edits before it have done.
-//! 3. Within an edit, in the order of [`checks`]: first what it was decided from, then identities and numbers, then unique
-//!    keys in the order of [`unique_keys::of_user`] and [`unique_keys::of_item`], last the users and items it refers to.
+//! 1. Before any mutation: what the change assumed absent (`Change::assumed_absent`, then
+//!    `Change::assumed_not_deleted`).
+//! 2. Mutation by mutation, in the order of the change; each sees the effects of those before it.
+//! 3. Within a mutation, in the order of [`guards_of`]: first the state it was decided from, then ids and numbers,
+//!    then unique keys in the order of [`unique_keys::of_user`] and [`unique_keys::of_item`], last the users and
+//!    items it refers to.
 //!
-//! The memory and PostgreSQL engines ask [`checks`]. SQLite asks nothing beforehand: it writes the rows of an edit in the
-//! same order, and the first write that fails is what it reports. `testkit::conflicts` holds all of them to it.
+//! The memory and PostgreSQL engines evaluate [`guards_of`]. SQLite writes the rows of a mutation in the same order
+//! and reports the first write that fails. `testkit::conflict_conformance` tests all of them.
 
 use crate::memberships;
 use crate::unique_keys::{self, UniqueKey};
@@ -19,50 +22,33 @@ use directory::{
 };
 use uuid::Uuid;
 
-/// One thing that must be so for an edit to be carried out.
+/// A precondition of a mutation.
 pub(crate) enum Guard<'a> {
-    /// The user is stored in this version.
     UserVersion(&'a User),
-    /// The deleted user is still there.
     TombstoneExists(&'a Tombstone),
-    /// The item is stored in this version.
     ItemVersion(&'a Item),
-    /// The tenant is stored in this version.
     TenantVersion(&'a Tenant),
-    /// The connection is stored as it is here, but for its last use.
+    /// Equal except for the time of last use.
     ConnectionUnchanged(&'a Connection),
-    /// The mail is stored in this version.
     MailVersion(&'a Mail),
-    /// No user has this id.
     UserIdFree(UserId),
-    /// No deleted user has this id.
     TombstoneIdFree(UserId),
-    /// No item of this kind has this number.
     ItemNumberFree(ItemKind, u32),
-    /// No item has this id.
     ItemIdFree(ItemId),
-    /// No tenant has this number.
     TenantNumberFree(TenantNumber),
-    /// No connection has this id.
     ConnectionIdFree(ConnectionId),
-    /// No connection of the tenant has this name, folded.
+    /// The folded name, within the tenant.
     ConnectionNameFree(String),
-    /// No mail has this id.
     MailIdFree(Uuid),
-    /// No secret has this name.
     SecretFree(&'static str),
-    /// Nobody has this key.
     KeyFree(UniqueKey),
-    /// The edit would take the same key twice, which never works.
+    /// The mutation itself has the key twice, which never works.
     DuplicateKey(UniqueKey),
-    /// The user exists.
     UserExists(UserId),
-    /// The item exists.
     ItemExists(ItemId),
 }
 
 impl Guard<'_> {
-    /// What the caller is told when it is not so.
     pub(crate) fn error(&self) -> CommitError {
         match self {
             Self::UserVersion(_)
@@ -86,7 +72,7 @@ impl Guard<'_> {
     }
 }
 
-/// What must be so for an edit, in the order in which it is reported. Numbers that the store gives are not among it.
+/// The guards of a mutation, in the order of reporting. Numbers that the store allocates have none.
 pub(crate) fn guards_of(edit: &Mutation) -> Vec<Guard<'_>> {
     let mut all = Vec::new();
     match edit {
@@ -141,7 +127,7 @@ pub(crate) fn guards_of(edit: &Mutation) -> Vec<Guard<'_>> {
     all
 }
 
-/// The keys that are only in `new`, each of which must be free.
+/// Each key that is only in `new` must be free.
 fn new_key_guards(old: &[UniqueKey], new: Vec<UniqueKey>) -> Vec<Guard<'static>> {
     let mut all: Vec<Guard<'static>> = Vec::with_capacity(new.len());
     for claim in new.into_iter().filter(|claim| !old.iter().any(|old| old.has_same_key(claim))) {
@@ -151,8 +137,8 @@ fn new_key_guards(old: &[UniqueKey], new: Vec<UniqueKey>) -> Vec<Guard<'static>>
     all
 }
 
-/// The time of a change that was decided at one time and is carried out after events that can be read already, the newest of
-/// another time: later than that, unless a clock was wrong by minutes, which must not be kept up.
+/// The time of a change: as decided, or just after the newest event that can be read if that is later. A newest
+/// event that is minutes ahead has the time of a wrong clock and is not followed.
 pub(crate) fn commit_time(decided_at: Time, newest: Option<Time>) -> Time {
     const MAX_CLOCK_SKEW_SECONDS: i64 = 10 * 60;
     match newest {

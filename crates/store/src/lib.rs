@@ -1,8 +1,8 @@
-//! The engines behind [`directory::Store`]: `memory`, the reference, `sqlite`, the embedded one, and `postgres` for
-//! everything that speaks PostgreSQL's protocol.
+//! The engines behind [`directory::Store`]: `memory` (the reference), `sqlite` (embedded) and `postgres` (every
+//! database with PostgreSQL's protocol).
 //!
-//! An engine knows rows and transactions. It knows no HTTP and no dialect, and decides nothing: what is allowed
-//! was decided before a change arrives here.
+//! An engine knows rows and transactions, but no HTTP and no dialect. It decides nothing: what is allowed was
+//! decided before a change arrives.
 
 pub mod archive;
 mod check_report;
@@ -25,7 +25,6 @@ pub use postgres::{DatabaseUrl, DatabaseUrlError, ExclusivePostgres, Postgres, P
 pub use sqlite::{ExclusiveSqlite, Sqlite, SqliteOpenError, SqliteOptions};
 pub use task_monitor::TaskMonitor;
 
-/// Bytes in hexadecimal, as digests are shown.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {

@@ -1,13 +1,13 @@
-//! What a user belongs to.
+//! Merges concurrent changes of a user's memberships.
 //!
-//! Memberships are changed from the side of the group as well, which leaves the user's version as it is. So a change of a user
-//! that was decided from an older state is carried out on the memberships that are stored when it is carried out.
+//! Memberships also change from the group's side, which does not change the user's version. A user change that was
+//! decided from older memberships is therefore applied to the stored ones.
 
 use crate::unique_keys::kind_index;
 use directory::{ItemId, ItemKind, User};
 use std::collections::BTreeSet;
 
-/// Puts what a user belongs to, `<kind>:<id>` with commas between, into their document.
+/// Adds memberships in the form `<kind>:<id>,…` to the user.
 pub(crate) fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid::Error> {
     for membership in memberships.split(',') {
         let (kind, id) = membership.split_once(':').unwrap_or_default();
@@ -23,13 +23,13 @@ pub(crate) fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid
     Ok(())
 }
 
-/// Everything a user belongs to.
+/// Groups, folders and the organization.
 pub(crate) fn item_ids(user: &User) -> impl Iterator<Item = ItemId> {
     user.groups.iter().chain(&user.folders).chain(&user.organization).copied()
 }
 
-/// Carries a change over to the memberships that are stored: `after`, decided from `before`, leaves what it left and joins
-/// what it joined, and `before` becomes what is stored.
+/// Rebases a change onto the stored memberships: what differs between `before` and `after` is applied to `stored`,
+/// and `before` becomes `stored`.
 pub(crate) fn merge_into(stored: &User, before: &mut User, after: &mut User) {
     after.groups = three_way_merge(&stored.groups, &before.groups, &after.groups);
     after.folders = three_way_merge(&stored.folders, &before.folders, &after.folders);
@@ -47,7 +47,6 @@ fn three_way_merge(stored: &[ItemId], before: &[ItemId], after: &[ItemId]) -> Ve
     retained.chain(decided.difference(&before)).copied().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Whether two states of a user differ in their memberships alone, if they differ at all.
 pub(crate) fn eq_ignoring_memberships(one: &User, other: &User) -> bool {
     let bare = |user: &User| User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
     bare(one) == bare(other)
@@ -62,15 +61,15 @@ mod tests {
     fn changes_merge_into_stored_memberships() {
         let ids = |numbers: &[u128]| numbers.iter().map(|n| ItemId(Uuid::from_u128(*n))).collect::<Vec<_>>();
         for (stored, before, after, expected) in [
-            // Nobody else has changed anything: the order stays as it was decided.
+            // No concurrent change: the order stays as decided.
             (&[1, 2][..], &[1, 2][..], &[2, 1][..], &[2, 1][..]),
             (&[1, 2], &[1, 2], &[2, 3], &[2, 3]),
-            // Removed from 1 meanwhile.
+            // Concurrently removed from 1.
             (&[2], &[1, 2], &[1, 2], &[2]),
             (&[2], &[1, 2], &[1, 2, 3], &[2, 3]),
-            // Added to 4 meanwhile.
+            // Concurrently added to 4.
             (&[1, 2, 4], &[1, 2], &[2], &[2, 4]),
-            // Both did the same.
+            // Both made the same change.
             (&[1, 3], &[1], &[1, 3], &[1, 3]),
             (&[], &[1], &[], &[]),
         ] {

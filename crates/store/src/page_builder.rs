@@ -1,12 +1,11 @@
-//! What both engines do with rows that come by: check each against the whole question, and cut the page from those
-//! that meet it.
+//! Builds a page from candidate rows, for both SQL engines: checks each row against the whole query and keeps those
+//! of the page.
 
 use crate::query_plan::plan_users;
 use directory::{Item, ItemPageBoundary, ItemQuery, Page, PageBoundary, SortKey, User, UserQuery};
 
-/// Numbers per counted block.
+/// Numbers per block of the user counts.
 pub(crate) const BLOCK_SIZE: u32 = 1000;
-/// The block a number is counted in.
 pub(crate) fn block_of(number: u32) -> u32 {
     number / BLOCK_SIZE
 }
@@ -14,7 +13,7 @@ pub(crate) fn block_of(number: u32) -> u32 {
 /// The largest page that is read on the calling thread.
 const MAX_SHORT_READ_ROWS: u32 = 250;
 
-/// Whether the answer takes no walk through the directory.
+/// Whether the query needs no scan of the directory.
 pub(crate) fn is_short_read(query: &UserQuery) -> bool {
     match plan_users(query) {
         Some((source, _)) => source.is_selective(),
@@ -22,11 +21,11 @@ pub(crate) fn is_short_read(query: &UserQuery) -> bool {
     }
 }
 
-/// What a walk has found so far: never much more than the page asked for, and of a sorted one than all up to its end.
+/// Holds little more than the requested page, or, if sorted, little more than all rows up to its end.
 pub(crate) struct UserPageBuilder<'a> {
     query: &'a UserQuery,
     total: u64,
-    /// On the right side of the bound.
+    /// Rows on the requested side of the boundary.
     in_bounds: u64,
     rows: Vec<User>,
 }
@@ -44,7 +43,7 @@ impl<'a> UserPageBuilder<'a> {
         matches!((&self.query.sort.key, self.query.sort.descending), (SortKey::Number, false)) && !self.is_backward()
     }
 
-    /// How many in order are enough to cut the page from.
+    /// How many sorted rows contain the page.
     fn max_rows(&self) -> usize {
         usize::try_from(self.query.offset.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
     }
@@ -59,7 +58,7 @@ impl<'a> UserPageBuilder<'a> {
             return;
         }
         self.in_bounds += 1;
-        // In order of arrival a page is cut as it comes by.
+        // In number order, rows outside the page are not needed.
         if self.is_in_number_order() && (self.in_bounds <= query.offset || self.in_bounds > self.max_rows() as u64) {
             return;
         }
@@ -69,7 +68,7 @@ impl<'a> UserPageBuilder<'a> {
         }
     }
 
-    /// Puts what was found in order and leaves no more of it than is enough.
+    /// Sorts the rows and drops those after the page.
     fn sort_and_truncate(&mut self) {
         self.query.sort.apply(&mut self.rows);
         let enough = self.max_rows();
@@ -95,7 +94,7 @@ impl<'a> UserPageBuilder<'a> {
     }
 }
 
-/// The same for items, which are always in order of number.
+/// The same for items, which are always sorted by number.
 pub(crate) struct ItemPageBuilder<'a> {
     query: &'a ItemQuery,
     total: u64,

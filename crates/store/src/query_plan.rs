@@ -1,5 +1,5 @@
-//! How people and items are found: which index serves a question, if any, on either engine. What an index finds is still checked
-//! against the whole question, so a plan may find too many, and never too few.
+//! Chooses the index for a query of users or items, for both SQL engines. Rows found by an index are checked
+//! against the whole query, so a plan may find too many rows, but never too few.
 
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS};
 use directory::{
@@ -8,28 +8,23 @@ use directory::{
 };
 use uuid::Uuid;
 
-/// An index and where in it to look.
+/// An index and the key or range to look up.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum IndexLookup {
-    /// Claims of a space from one text up to another, the second not included.
+    /// A namespace and a range in it; the end is exclusive.
     UniqueKeys(u8, String, String),
-    /// E-mails besides the preferred one.
+    /// An email other than the preferred one.
     SecondaryEmail(String),
-    /// The identity.
     Id(UserId),
-    /// The number.
     Number(u32),
-    /// Whether they are switched on.
     Active(bool),
-    /// When they last changed: from, and up to but not including.
+    /// Time of the last update in microseconds; the end is exclusive.
     UpdatedRange(i64, i64),
-    /// Who belongs to an item of a kind.
     Member(ItemKind, ItemId),
-    /// What any of these finds.
     Union(Vec<IndexLookup>),
 }
 
-/// The best index for a question, and whether it finds exactly what was asked for.
+/// The best index for a query, and whether it finds exactly the matching users.
 pub(crate) fn plan_users(query: &UserQuery) -> Option<(IndexLookup, bool)> {
     let best = query.predicates.iter().filter_map(plan_predicate).min_by_key(|(source, _)| source.cost_rank());
     best.map(|(source, exact)| (source, exact && query.predicates.len() == 1))
@@ -55,7 +50,7 @@ fn plan_filter(filter: &Filter) -> Option<(IndexLookup, bool)> {
         }
         Filter::Any(filters) => {
             let sources: Option<Vec<IndexLookup>> = filters.iter().map(|f| plan_filter(f).map(|(s, _)| s)).collect();
-            // The union of long lists would cost more than a walk.
+            // The union of long lists would cost more than a scan.
             sources.filter(|all| all.iter().all(IndexLookup::is_selective)).map(|all| (IndexLookup::Union(all), false))
         }
         Filter::Not(_) => None,
@@ -64,7 +59,7 @@ fn plan_filter(filter: &Filter) -> Option<(IndexLookup, bool)> {
     }
 }
 
-/// One entry of a plural that must have a certain value.
+/// A filter on one entry of a multi-valued attribute.
 fn plan_value_path(field: Field, filter: &Filter) -> Option<IndexLookup> {
     match filter {
         Filter::All(filters) => filters.iter().find_map(|filter| plan_value_path(field, filter)),
@@ -91,7 +86,7 @@ fn plan_comparison(field: Field, part: Option<Field>, test: &Comparison) -> Opti
         }
         (Field::Groups | Field::Folders, Some(Field::Value), CompareOp::Equal, AttributeValue::Text(id)) => {
             let kind = if field == Field::Groups { ItemKind::Group } else { ItemKind::Folder };
-            // Only the usual spelling is compared equal, and so found by the index alone.
+            // Filters compare ids as text, so the index is exact only for the canonical spelling.
             let is_canonical = Uuid::try_parse(id).is_ok_and(|known| known.to_string() == **id);
             (id_lookup(id, |id| IndexLookup::Member(kind, ItemId(id))), is_canonical)
         }
@@ -116,18 +111,18 @@ fn plan_comparison(field: Field, part: Option<Field>, test: &Comparison) -> Opti
     Some(planned)
 }
 
-/// Whoever signs in with this; the text right behind it ends the range.
+/// The range ends with the text directly after the key.
 fn login_lookup(key: &str) -> IndexLookup {
     IndexLookup::UniqueKeys(LOGINS, key.to_owned(), format!("{key}\0"))
 }
 
-/// What is no identity is nobody's.
+/// A malformed id matches nothing.
 fn id_lookup(text: &str, source: impl FnOnce(Uuid) -> IndexLookup) -> IndexLookup {
     Uuid::try_parse(text).map_or(IndexLookup::Union(Vec::new()), source)
 }
 
 impl IndexLookup {
-    /// Whether it finds a handful at the most.
+    /// Whether it finds a handful at most.
     pub(crate) fn is_selective(&self) -> bool {
         match self {
             Self::UniqueKeys(..) | Self::SecondaryEmail(_) | Self::Id(_) | Self::Number(_) => true,
@@ -146,17 +141,15 @@ impl IndexLookup {
     }
 }
 
-/// An index that finds the few items that are asked for.
+/// An index that finds a few items.
 pub(crate) enum ItemIndexLookup {
-    /// Those of some identities.
     Ids(Vec<Uuid>),
-    /// Those of a name, in the form in which it is compared.
+    /// The name key.
     Name(String),
-    /// Those that claim something in a space, from one text up to another.
+    /// A namespace and a range in it; the end is exclusive.
     UniqueKeys(u8, String, String),
 }
 
-/// The index that serves a question for items, if any.
 pub(crate) fn plan_items(query: &ItemQuery) -> Option<ItemIndexLookup> {
     query.predicates.iter().find_map(|test| match test {
         ItemPredicate::Filter(filter) => plan_item_filter(query.kind, filter),
@@ -164,7 +157,7 @@ pub(crate) fn plan_items(query: &ItemQuery) -> Option<ItemIndexLookup> {
     })
 }
 
-/// Whether an answer takes no walk over the items of a kind.
+/// Whether the query needs no scan of the items of a kind.
 pub(crate) fn is_short_item_read(query: &ItemQuery) -> bool {
     matches!(query.kind, ItemKind::Role | ItemKind::Department) || plan_items(query).is_some()
 }
@@ -187,7 +180,7 @@ fn plan_item_filter(kind: ItemKind, filter: &Filter) -> Option<ItemIndexLookup> 
     }
 }
 
-/// The ids of which an item must have one; `None` where a filter asks anything else. What is no id is nobody's.
+/// The ids that the filter allows; `None` if it tests anything else. A malformed id matches nothing.
 fn filter_ids(filter: &Filter) -> Option<Vec<Uuid>> {
     match filter {
         Filter::Any(filters) => {
@@ -202,10 +195,10 @@ fn filter_ids(filter: &Filter) -> Option<Vec<Uuid>> {
     }
 }
 
-/// How many ids are looked up one by one; SQLite binds no more than 32,766 values.
+/// Maximum number of ids looked up one by one; SQLite binds at most 32,766 values.
 const MAX_IDS: usize = 20_000;
 
-/// Whether somebody is switched on, as the index of that name holds it: 1, 0, and 2 where nobody says.
+/// The value of the column `active`: 1 or 0; 2 if the attribute was cleared.
 pub(crate) fn active_code(user: &User) -> u8 {
     if user.active_cleared { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
 }

@@ -1,4 +1,5 @@
-//! Background tasks: one that panics is restarted after a while, counted, and shown in health checks and metrics.
+//! Monitors background tasks: one that panics is restarted after a pause, counted, and shown in health checks and
+//! metrics.
 
 use directory::TaskHealth;
 use parking_lot::Mutex;
@@ -6,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The pause after the first panic; it doubles with each, up to the longest.
+/// Pause after the first panic; it doubles with each panic, up to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
-/// A task that has run for so long begins with the first pause again.
+/// A task that has run this long starts with the initial pause again.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_mins(5);
 
-/// How tasks are doing, by name.
+/// State of tasks that have panicked, by name.
 #[derive(Clone, Default)]
 pub struct TaskMonitor(Arc<Mutex<BTreeMap<&'static str, TaskState>>>);
 
@@ -24,20 +25,20 @@ struct TaskState {
 }
 
 impl TaskMonitor {
-    /// Notes that a task has panicked, and waits before it is restarted.
+    /// Records a panic, and waits until the task can be restarted.
     pub async fn back_off_after_panic(&self, name: &'static str) {
         let pause = self.record(name, true);
-        tracing::error!(task = name, pause = ?pause, "a background task has panicked; it is restarted");
+        tracing::error!(task = name, pause = ?pause, "a background task panicked; restarting it after the pause");
         tokio::time::sleep(pause).await;
         if let Some(state) = self.0.lock().get_mut(name) {
             state.is_restarting = false;
         }
     }
 
-    /// Notes that a task has panicked and continues immediately.
+    /// Records a panic of a task that continues immediately.
     pub fn record_panic(&self, name: &'static str) {
         self.record(name, false);
-        tracing::error!(task = name, "a background task has panicked; it goes on");
+        tracing::error!(task = name, "a background task panicked; continuing");
     }
 
     fn record(&self, name: &'static str, is_down: bool) -> Duration {
@@ -54,7 +55,7 @@ impl TaskMonitor {
         pause
     }
 
-    /// Those that have panicked since the start.
+    /// Tasks that have panicked since the start.
     pub fn health(&self) -> Vec<TaskHealth> {
         let all = self.0.lock();
         let health = |(name, state): (&&'static str, &TaskState)| TaskHealth {

@@ -1,4 +1,4 @@
-//! What every engine must do about the lives of people: accounts, mails, those who are deleted and come back.
+//! The conformance suite for accounts: invitations, sign-ins, sessions, mails, and deleted, restored and purged users.
 //! Each check takes an empty store, as in [`crate::conformance`].
 
 use crate::conformance::{Check, create_tenant, new_user};
@@ -11,16 +11,15 @@ use directory::{
 };
 use std::sync::Arc;
 
-/// Every check.
 pub const ALL: &[Check] = &[
-    ("an invitation is a link and a mail, and is used once", |s| Box::pin(invitation(s))),
-    ("sessions begin, end and end with the status", |s| Box::pin(sessions(s))),
+    ("an invitation is a mail with a link that works once", |s| Box::pin(invitation(s))),
+    ("sessions start and end, also by a status change", |s| Box::pin(sessions(s))),
     ("a rejected sign-in compares one password, also for unknown users", |s| Box::pin(rejected_sign_ins(s))),
-    ("the deleted are gone, restorable and found by external id", |s| Box::pin(deleted_users(s))),
-    ("what is left of somebody goes once and for good", |s| Box::pin(purged_users(s))),
-    ("a mail is moved by one at a time", |s| Box::pin(mails(s))),
-    ("a tenant is changed from what it is", |s| Box::pin(tenant_settings(s))),
-    ("every event is a link of its tenant's chain", |s| Box::pin(chain(s))),
+    ("deleted users are hidden, restorable and found by external id", |s| Box::pin(deleted_users(s))),
+    ("tombstones are purged permanently", |s| Box::pin(purged_users(s))),
+    ("concurrent updates of a mail conflict", |s| Box::pin(mails(s))),
+    ("tenant changes require the current version", |s| Box::pin(tenant_settings(s))),
+    ("every event is part of its tenant's hash chain", |s| Box::pin(chain(s))),
 ];
 
 async fn create_user(directory: &Directory, caller: &Caller, email: &str, invite: bool) -> User {
@@ -28,7 +27,7 @@ async fn create_user(directory: &Directory, caller: &Caller, email: &str, invite
     edit.invite = invite;
     edit.set_text(Field::ExternalId, FieldUpdate::Set(format!("ext-{email}")));
     let receipt = directory.run(caller, Command::CreateUser(edit)).await.expect("created");
-    receipt.users.into_iter().next().expect("a person")
+    receipt.users.into_iter().next().expect("a user")
 }
 
 fn credentials(handle: &str, password: &str) -> Credentials {
@@ -125,28 +124,28 @@ async fn sessions(store: Arc<dyn Store>) {
         sign_in(two).await.expect("in");
         let moved = directory.run(&caller, suspend(to)).await.expect("moved");
         assert_eq!(moved.users[0].status, to);
-        assert!(!is_in(two).await, "{to:?} ends sign-ins");
+        assert!(!is_in(two).await, "{to:?} ends sessions");
         assert_eq!(sign_in(two).await, Err(REJECTED), "{to:?}");
         let last = directory.user_history(&caller, bob.id, EventPosition(0)).await.expect("read").0;
-        assert_eq!(last.last().expect("told").data.notes, [EventNote::SignInsEnded], "{to:?}");
-        directory.run(&caller, suspend(Status::Active)).await.expect("back");
-        assert!(!is_in(two).await, "nobody is signed in again by itself");
+        assert_eq!(last.last().expect("an event").data.notes, [EventNote::SignInsEnded], "{to:?}");
+        directory.run(&caller, suspend(Status::Active)).await.expect("restored");
+        assert!(!is_in(two).await, "reactivation does not restore sessions");
     }
     sign_in(two).await.expect("in");
     let mut moved = directory::UserEdit::default();
     moved.set_text(Field::Email, FieldUpdate::Set("robert@x.y".into()));
     let update = Command::UpdateUser { user: UserKey::Id(bob.id), edit: Box::new(moved) };
     directory.run(&caller, update).await.expect("moved");
-    assert!(!is_in(two).await, "another e-mail ends sign-ins");
+    assert!(!is_in(two).await, "a changed email ends sessions");
     let forgot = async |handle: &str| directory.request_password_reset(&caller, handle, None).await;
-    forgot("robert@x.y").await.expect("said");
-    forgot("robert@x.y").await.expect("said");
-    forgot("nobody@x.y").await.expect("said");
+    forgot("robert@x.y").await.expect("requested");
+    forgot("robert@x.y").await.expect("requested");
+    forgot("nobody@x.y").await.expect("requested");
     let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
     assert_eq!(mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(), [(bob.id, LinkPurpose::Reset)]);
     let after =
         async |mail: &directory::Mail, id| store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read");
-    assert_eq!(after(&mails[0], mails[0].id).await, [], "those behind the last one");
+    assert_eq!(after(&mails[0], mails[0].id).await, [], "no mail follows the last one");
     assert_eq!(after(&mails[0], uuid::Uuid::nil()).await, mails);
 }
 
@@ -167,34 +166,34 @@ async fn deleted_users(store: Arc<dyn Store>) {
     {
         assert_eq!(directory.user(&caller, key).await, Err(DirectoryError::NoSuchUser));
     }
-    let stone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("left");
+    let stone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("a tombstone");
     assert_eq!((stone.user.id, stone.user.number), (ann.id, 1));
-    // Back as they were, password and group and all.
-    let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("back");
+    // Restored with password and group.
+    let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("restored");
     assert_eq!((back.users[0].number, &back.users[0].groups), (1, &ann.groups));
     assert_eq!(directory.members(&caller, ann.groups[0]).await.expect("read"), [(ann.id, 1)]);
-    directory.sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None).await.expect("the password is good");
+    directory.sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None).await.expect("the password still works");
     let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
     assert_eq!(twice, Err(DirectoryError::NoSuchUser));
-    // Another has the e-mail meanwhile, and the group is gone.
+    // Another user has the email meanwhile, and the group is deleted.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let item = ItemKey::Id(ann.groups[0]);
     directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("gone");
-    let other = directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the e-mail is free");
-    assert_eq!(other.users[0].number, 3, "the number is not");
+    let other = directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the email can be reused");
+    assert_eq!(other.users[0].number, 3, "the number cannot be reused");
     let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
     assert_eq!(taken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken)));
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
-    let back = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await.expect("back");
+    let back = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await.expect("restored");
     assert_eq!(back.users[0].groups, []);
-    // Made again with the same external id, it is the same person, as the client says they are now.
+    // Creating a user with the same external id restores the deleted user with the new attributes.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let mut again = new_user("ann.lee@x.y");
     again.set_text(Field::ExternalId, FieldUpdate::Set("E-1".into()));
     let again = directory.run(&caller, Command::CreateUser(again)).await.expect("created").users.remove(0);
     assert_eq!((again.id, again.number, again.email()), (ann.id, 1, Some("ann.lee@x.y")));
     let old = directory.sign_in(&caller, credentials("ann.lee@x.y", "vier rote fische"), None).await;
-    assert_eq!(old, Err(REJECTED), "the old password is not");
+    assert_eq!(old, Err(REJECTED), "the old password is not restored");
     assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read").len(), 1);
     let people = directory::UserQuery { limit: 10, ..directory::UserQuery::default() };
     let people = directory.users(&caller, people).await.expect("read");
@@ -207,7 +206,7 @@ async fn purged_users(store: Arc<dyn Store>) {
     let ann = create_user(&directory, &caller, "ann@x.y", false).await;
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
-    assert_eq!(early, Err(DirectoryError::WrongStatus), "they may still come back");
+    assert_eq!(early, Err(DirectoryError::WrongStatus), "the retention period has not ended");
     let stones = store.tombstones_between((Time(0), Time(i64::MAX)), 10).await.expect("read");
     assert_eq!(stones.len(), 1);
     assert_eq!(store.tombstones_between((Time(0), Time(0)), 10).await.expect("read"), []);
@@ -222,13 +221,13 @@ async fn purged_users(store: Arc<dyn Store>) {
         assumed_not_deleted: None,
         mutations: vec![purge],
     };
-    store.commit(change.clone()).await.expect("gone for good");
+    store.commit(change.clone()).await.expect("purged");
     assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale));
     assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read"), []);
     let again = create_user(&directory, &caller, "ann@x.y", false).await;
-    assert!(again.id != ann.id && again.number == 2, "nobody remembers them");
+    assert!(again.id != ann.id && again.number == 2, "a purged user is not restored");
     let (told, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
-    assert_eq!(told.last().expect("told").data.notes, [EventNote::Purged]);
+    assert_eq!(told.last().expect("an event").data.notes, [EventNote::Purged]);
 }
 
 async fn mails(store: Arc<dyn Store>) {
@@ -239,14 +238,14 @@ async fn mails(store: Arc<dyn Store>) {
     let later = directory.now().plus_seconds(3600);
     let delayed = Some(DeliveryOutcome::Delayed("greylisted".into()));
     let moved = directory.update_mail(&mail, Some(later), delayed.clone(), true).await.expect("moved");
-    let moved = moved.expect("ours");
+    let moved = moved.expect("the version matches");
     assert_eq!((moved.attempts, moved.version), (1, 2));
-    assert_eq!(directory.update_mail(&mail, None, delayed, true).await, Ok(None), "somebody else has it");
+    assert_eq!(directory.update_mail(&mail, None, delayed, true).await, Ok(None), "the version is outdated");
     assert_eq!(directory.mails_due(10).await.expect("read"), [], "it is not due yet");
     let all = directory.mails(caller.tenant, None, 10).await.expect("read");
     assert_eq!(all, std::slice::from_ref(&moved));
     let failed = Some(DeliveryOutcome::Failed("no such mailbox".into()));
-    let failed = directory.update_mail(&moved, None, failed, false).await.expect("moved").expect("ours");
+    let failed = directory.update_mail(&moved, None, failed, false).await.expect("moved").expect("the version matches");
     assert!(failed.has_failed() && failed.due.is_none());
     assert_eq!(directory.mails_due(10).await.expect("read"), []);
     let sent = directory.update_mail(&failed, None, Some(DeliveryOutcome::Sent), false).await.expect("moved");
@@ -262,7 +261,7 @@ async fn mails(store: Arc<dyn Store>) {
         .map(|event| event.data.action)
         .collect();
     let wanted = [Action::Created, Action::Updated, Action::Deleted];
-    assert_eq!(about_mail, wanted, "an attempt alone is no news");
+    assert_eq!(about_mail, wanted, "a delivery attempt alone writes no event");
 }
 
 async fn tenant_settings(store: Arc<dyn Store>) {
@@ -296,7 +295,7 @@ async fn chain(store: Arc<dyn Store>) {
     for n in 0..20 {
         create_user(&directory, &one, &format!("{n}@x.y"), n % 3 == 0).await;
         create_user(&directory, &two, &format!("{n}@x.y"), false).await;
-        // What is refused leaves no gap.
+        // A rejected change leaves no gap in the chain.
         let clash = directory.run(&one, Command::CreateUser(new_user("0@x.y"))).await;
         assert!(clash.is_err());
     }

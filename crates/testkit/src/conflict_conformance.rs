@@ -1,7 +1,5 @@
-//! Which conflict of a change is reported when it has several: the same one on every engine.
-//!
-//! Each check lists the keys of one kind of thing in the order in which their conflicts are reported, and commits an edit
-//! for every combination of them that is taken.
+//! Checks that every engine reports the same conflict when a change has several. Each check lists the unique keys of
+//! one entity type in report order and commits an edit for every combination of taken keys.
 
 use crate::conformance::Check;
 use directory::{
@@ -13,7 +11,6 @@ use directory::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Every check.
 pub const ALL: &[Check] = &[
     ("conflicts of new users", |s| Box::pin(new_users(s))),
     ("conflicts of changed users", |s| Box::pin(changed_users(s))),
@@ -27,7 +24,7 @@ const TENANT: TenantNumber = TenantNumber(1);
 const NOW: Time = Time(1_600_000_000_000_000);
 const STALE: CommitError = CommitError::Stale;
 
-/// One way in which an edit can conflict, and what is reported then.
+/// A kind of conflict and the error it reports.
 type ExpectedConflict = (&'static str, CommitError);
 
 fn expected_conflict(name: &'static str, field: Field) -> ExpectedConflict {
@@ -39,7 +36,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A tenant with one user for each key of a user, and a group.
+    /// A tenant with a group and, for each unique key of users, one user who has it.
     async fn new(store: Arc<dyn Store>) -> Self {
         let world = Self { store };
         world.commit_ok(vec![Mutation::AddTenant(tenant(1))]).await;
@@ -66,7 +63,7 @@ impl Fixture {
         self.store.events(EventPosition(0), 10_000).await.expect("read").len()
     }
 
-    /// Every combination of keys that are taken is reported as the first of them, and leaves nothing.
+    /// Asserts that every combination of taken keys reports the first of them and stores nothing.
     async fn check_combinations(&self, what: &str, keys: &[ExpectedConflict], make: impl Fn(&[bool]) -> Vec<Mutation>) {
         let before = self.events().await;
         for combination in 1_u32..1 << keys.len() {
@@ -76,7 +73,7 @@ impl Fixture {
             let reported = self.commit(make(&is_taken)).await.map(|_| ());
             assert_eq!(reported, Err(all[0].1.clone()), "{what}: {names:?}");
         }
-        assert_eq!(self.events().await, before, "{what}: no event of what did not happen");
+        assert_eq!(self.events().await, before, "{what}: no event of a rejected change");
         self.commit_ok(make(&vec![false; keys.len()])).await;
     }
 }
@@ -102,7 +99,7 @@ pub(crate) fn item_id(n: u128) -> ItemId {
     ItemId(Uuid::from_u128(n))
 }
 
-/// A user who shares nothing with users of other numbers.
+/// A user whose unique keys differ from those of all other `n`.
 pub(crate) fn user(n: u128) -> User {
     let (emails, external_id) = (vec![TypedValue::new("work", format!("{n}@x.y"))], Some(format!("ext {n}")));
     User { user_name: format!("user {n}"), emails, external_id, ..User::new(user_id(n), NOW) }
@@ -127,7 +124,7 @@ pub(crate) fn tenant(number: u32) -> Tenant {
     }
 }
 
-/// The keys of a user besides the id, and a group that does not exist.
+/// The unique keys of users except the id, and a missing group.
 fn user_keys() -> [ExpectedConflict; 4] {
     [
         expected_conflict("email", Field::Email),
@@ -137,7 +134,7 @@ fn user_keys() -> [ExpectedConflict; 4] {
     ]
 }
 
-/// The same user with keys that others have, in any case where case does not count.
+/// The same user with keys that other users have, in different case where case is ignored.
 fn with_conflicts(mut user: User, is_taken: &[bool]) -> User {
     if is_taken[0] {
         user.emails = vec![TypedValue::new("work", "tAKEN@x.y")];
@@ -161,7 +158,7 @@ async fn new_users(store: Arc<dyn Store>) {
         vec![add_user(User { id, ..with_conflicts(user(110), &is_taken[1..]) })]
     };
     world.check_combinations("a new user", &keys, make).await;
-    // User names and emails are one namespace, and the field of the new user is the one that is reported.
+    // User names and emails are one namespace; the new user's field is reported.
     let email = User { emails: vec![TypedValue::new("work", "taken name")], ..user(111) };
     assert_eq!(world.commit(vec![add_user(email)]).await, Err(CommitError::Taken(Field::Email)));
     let name = User { user_name: "taken@X.Y".into(), ..user(111) };
@@ -196,7 +193,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
         let found = world.store.tombstone(TENANT, number).await.expect("read");
         tombstones.push(found.expect("a tombstone"));
     }
-    // Another user has the id of the first one.
+    // Another user takes the id of the first tombstone.
     let other = User { id: user_id(130), ..user(132) };
     let other = world.commit_ok(vec![add_user(other)]).await.users.remove(0);
     let mut keys = vec![("tombstone", STALE), expected_conflict("id", Field::Id)];
@@ -221,7 +218,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     world.check_combinations("a deleted user", &[("version", STALE), expected_conflict("id", Field::Id)], make).await;
 }
 
-/// An item with a number and an id, whose unique keys are made of `keys`, in their order.
+/// An item whose unique keys are derived from `keys`, in report order.
 pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> Item {
     let (id, version, created, updated) = (item_id(id), 1, NOW, NOW);
     let name = format!("Item {}", keys[0]);
@@ -265,7 +262,6 @@ pub(crate) fn item(kind: ItemKind, (number, id): (u32, u128), keys: &[u128]) -> 
     }
 }
 
-/// The unique keys of a kind.
 fn item_keys(kind: ItemKind) -> Vec<ExpectedConflict> {
     match kind {
         ItemKind::Group | ItemKind::Folder => vec![expected_conflict("external id", Field::ExternalId)],
@@ -282,13 +278,13 @@ async fn items(store: Arc<dyn Store>) {
     let world = Fixture::new(store).await;
     for (kind, first) in ItemKind::ALL.into_iter().zip([1000_u128, 2000, 3000, 4000, 5000]) {
         let own = item_keys(kind);
-        // One item for each key, so that no two are taken by the same one.
+        // One item per key, so that no item holds two of the taken keys.
         for holder in 0..5_u32 {
             let keys: Vec<u128> = (0..3).map(|key| first + 10 * u128::from(holder) + key).collect();
             let new = item(kind, (20 + holder, first + u128::from(holder)), &keys);
             world.commit_ok(vec![add_item(new)]).await;
         }
-        // What is taken of the key at a place is what the holder at that place has.
+        // A taken key has the value of the holder with the same index.
         let values = |is_taken: &[bool], free: u128| -> Vec<u128> {
             let held = |key: u128| first + 10 * (key + 2) + key;
             let is = |key: usize| is_taken.get(key).copied().unwrap_or(false);
@@ -370,7 +366,7 @@ async fn other_entities(store: Arc<dyn Store>) {
     world.check_combinations("a new secret", &[expected_conflict("name", Field::Name)], make).await;
 }
 
-/// Edits are looked at in their order, each beside what those before it have done; assumptions come before all of them.
+/// Edits are checked in order, each against the result of those before it; assumptions are checked first.
 async fn several_edits(store: Arc<dyn Store>) {
     let world = Fixture::new(store).await;
     let organisation = |keys: &[u128]| item(ItemKind::Organization, (0, 300 + keys[0]), keys);
@@ -394,7 +390,7 @@ async fn several_edits(store: Arc<dyn Store>) {
         expected_conflict("external id of the third", Field::ExternalId),
     ];
     world.check_combinations("several edits", &keys, make).await;
-    // One edit that would take the same key twice.
+    // One edit that takes the same key twice.
     let twice = |address: u128| {
         let Item::Organization(mut new) = organisation(&[40, 40, address]) else { unreachable!() };
         new.domains = vec!["same.example".into(), "SAME.example".into()];

@@ -1,4 +1,4 @@
-//! What every engine must do. Each check takes an empty store; `ALL` is what an engine's tests run.
+//! The conformance suite of storage engines. Each check takes an empty store; an engine's tests run [`ALL`].
 
 use crate::fakes;
 use directory::{
@@ -9,35 +9,34 @@ use directory::{
 };
 use std::sync::Arc;
 
-/// A named check of an engine.
+/// A name and a check.
 pub type Check = (&'static str, fn(Arc<dyn Store>) -> BoxFuture<'static, ()>);
 
-/// Every check.
 pub const ALL: &[Check] = &[
-    ("tenants are numbered and apart", |s| Box::pin(tenants(s))),
-    ("numbers rise and are never used again", |s| Box::pin(numbers(s))),
-    ("handles are one namespace in any case", |s| Box::pin(logins(s))),
-    ("a change is all or nothing", |s| Box::pin(atomicity(s))),
-    ("pages are in order of arrival, with totals", |s| Box::pin(pages(s))),
-    ("sorting and conditions", |s| Box::pin(sorting(s))),
-    ("members agree from both sides", |s| Box::pin(members(s))),
-    ("every change leaves its event, without secrets", |s| Box::pin(events(s))),
+    ("tenants are numbered and isolated", |s| Box::pin(tenants(s))),
+    ("numbers increase and are never reused", |s| Box::pin(numbers(s))),
+    ("logins are one namespace, ignoring case", |s| Box::pin(logins(s))),
+    ("changes are atomic", |s| Box::pin(atomicity(s))),
+    ("pages are in creation order, with totals", |s| Box::pin(pages(s))),
+    ("sorting and predicates", |s| Box::pin(sorting(s))),
+    ("members and users' groups agree", |s| Box::pin(members(s))),
+    ("every change writes an event, without secrets", |s| Box::pin(events(s))),
     ("keys are found, rotated and revoked", |s| Box::pin(keys(s))),
-    ("what was decided from something that has changed is stale", |s| Box::pin(stale(s))),
-    ("numbers that were wished for are passed over, however many", |s| Box::pin(used_numbers_are_skipped(s))),
+    ("changes decided on outdated data are stale", |s| Box::pin(stale(s))),
+    ("number assignment skips any count of used numbers", |s| Box::pin(used_numbers_are_skipped(s))),
 ];
 
-/// A person with an e-mail.
+/// An edit that creates a user with this email.
 pub fn new_user(email: &str) -> Box<UserEdit> {
     let mut edit = UserEdit::default();
     edit.set_text(Field::Email, FieldUpdate::Set(email.to_owned()));
     Box::new(edit)
 }
 
-/// A tenant and a caller in it.
+/// Creates a tenant and returns a caller in it.
 ///
 /// # Panics
-/// When the store does not take it.
+/// If the store rejects it.
 pub async fn create_tenant(directory: &Directory, name: &str) -> Caller {
     let nobody = Caller::operator(TenantNumber(0));
     let command = Command::AddTenant { name: name.into(), number: None };
@@ -63,7 +62,7 @@ async fn tenants(store: Arc<dyn Store>) {
     assert_eq!(
         create_user(&directory, &two, "a@x.y").await,
         Ok(1),
-        "another tenant's e-mail is free, and numbers begin at 1"
+        "emails are unique per tenant, and numbers start at 1 in each"
     );
     let user = directory.user(&one, UserKey::Number(1)).await.expect("there");
     assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(DirectoryError::NoSuchUser));
@@ -80,7 +79,7 @@ async fn numbers(store: Arc<dyn Store>) {
     }
     directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
     assert_eq!(directory.user(&caller, UserKey::Number(3)).await, Err(DirectoryError::NoSuchUser));
-    assert_eq!(create_user(&directory, &caller, "3@x.y").await, Ok(4), "the e-mail is free again, the number is not");
+    assert_eq!(create_user(&directory, &caller, "3@x.y").await, Ok(4), "the email can be reused, the number cannot");
 }
 
 async fn logins(store: Arc<dyn Store>) {
@@ -89,15 +88,15 @@ async fn logins(store: Arc<dyn Store>) {
     create_user(&directory, &caller, "Ann@X.y").await.expect("added");
     let taken = Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken));
     assert_eq!(create_user(&directory, &caller, "aNN@x.Y").await, taken);
-    let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found in any case");
-    assert_eq!(user.email(), Some("Ann@X.y"), "the spelling that was sent is kept");
+    let user = directory.user(&caller, UserKey::Email("ann@x.y".into())).await.expect("found ignoring case");
+    assert_eq!(user.email(), Some("Ann@X.y"), "the original case is kept");
     let mut edit = new_user("bob@x.y");
     edit.set_text(Field::UserName, FieldUpdate::Set("ANN@x.y".into()));
     let refused = directory.run(&caller, Command::CreateUser(edit)).await;
     assert_eq!(
         refused,
         Err(DirectoryError::for_field(Field::UserName, FieldErrorKind::Taken)),
-        "user names and e-mails are one space"
+        "user names and emails are one namespace"
     );
     let mut named = new_user("eve@x.y");
     named.set_text(Field::UserName, FieldUpdate::Set("eve".into()));
@@ -109,10 +108,10 @@ async fn logins(store: Arc<dyn Store>) {
     assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(DirectoryError::NoSuchUser));
     let found =
         directory.users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())])).await.expect("searched");
-    assert_eq!(found.total, 1, "a search goes by any case");
+    assert_eq!(found.total, 1, "searches ignore case");
     let swap = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
-    assert_eq!(create_user(&directory, &caller, "ann@x.y").await, Ok(3), "what was given up is free");
+    assert_eq!(create_user(&directory, &caller, "ann@x.y").await, Ok(3), "the released email can be reused");
 }
 
 fn user_query(tests: Vec<UserPredicate>) -> UserQuery {
@@ -124,7 +123,7 @@ async fn atomicity(store: Arc<dyn Store>) {
     let caller = create_tenant(&directory, "One").await;
     create_user(&directory, &caller, "a@x.y").await.expect("added");
     let before = directory.events(EventPosition(0), 100).await.expect("read");
-    // The organisation is new and would be added first; the e-mail is taken, so neither may stay.
+    // The new organization would be added first; the email is taken, so neither may be stored.
     let mut edit = new_user("A@x.y");
     edit.organization = FieldUpdate::Set(directory::OrganizationRef {
         name: Some("New".into()),
@@ -133,7 +132,7 @@ async fn atomicity(store: Arc<dyn Store>) {
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
     let organisation = ItemKey::Name("New".into());
     assert!(directory.item(&caller, ItemKind::Organization, organisation).await.is_err());
-    assert_eq!(directory.events(EventPosition(0), 100).await.expect("read"), before, "no event of what did not happen");
+    assert_eq!(directory.events(EventPosition(0), 100).await.expect("read"), before, "no event of the rejected change");
 }
 
 async fn pages(store: Arc<dyn Store>) {
@@ -171,7 +170,7 @@ async fn sorting(store: Arc<dyn Store>) {
         page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
     };
     assert_eq!(order(SortKey::Text(Field::Email), false).await, [2, 3, 1]);
-    assert_eq!(order(SortKey::Text(Field::GivenName), false).await, [1, 3, 2], "equals stay in order of arrival");
+    assert_eq!(order(SortKey::Text(Field::GivenName), false).await, [1, 3, 2], "equal keys keep creation order");
     assert_eq!(order(SortKey::Text(Field::GivenName), true).await, [2, 1, 3]);
     assert_eq!(order(SortKey::Number, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
@@ -254,14 +253,14 @@ async fn keys(store: Arc<dyn Store>) {
             .expect("rotated");
     }
     let near = async |n: u8| directory.connections_by_key_prefix(hash(n).prefix()).await.expect("read").len();
-    assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys live, the oldest gone");
+    assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys are valid, the oldest is not");
     let connection = directory.connections(None).await.expect("listed").remove(0);
     directory.record_connection_use(&connection, connection.keys.first());
     directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
-    assert_eq!(near(3).await, 1, "its keys stay known");
+    assert_eq!(near(3).await, 1, "a revoked connection keeps its keys");
     let after = async || directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
     assert!(after().await.revoked);
-    // Nobody waits for the note of a use, so it may come after the revocation, which must not undo it.
+    // Uses are recorded in the background, so the record may follow the revocation and must not undo it.
     for _ in 0..10_000 {
         if after().await.last_use.is_some() {
             break;
@@ -271,7 +270,7 @@ async fn keys(store: Arc<dyn Store>) {
     assert!(after.revoked && after.last_use.is_some());
     let uses: Vec<bool> = after.keys.iter().map(|key| key.last_use.is_some()).collect();
     assert_eq!(uses, [true, false], "the first key was used");
-    // Its name is free, as often as that happens.
+    // The name can be reused after each revocation.
     for n in 5..8 {
         directory.run(&caller, add("Crm", n)).await.expect("added");
         assert_eq!(
@@ -296,8 +295,8 @@ async fn keys(store: Arc<dyn Store>) {
     assert_eq!(directory.run(&caller, again).await, Err(DirectoryError::NoSuchConnection));
 }
 
-/// Every edit of something that has changed since is refused, and leaves nothing: neither a row nor an event.
-#[expect(clippy::too_many_lines, reason = "what was, what became of it, and one line an edit")]
+/// Every edit based on an outdated version is rejected and stores neither a row nor an event.
+#[expect(clippy::too_many_lines, reason = "one list of edits and their setup")]
 async fn stale(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
@@ -317,7 +316,7 @@ async fn stale(store: Arc<dyn Store>) {
     for person in people {
         known.push(person.await.expect("there"));
     }
-    // All of it changes.
+    // Change everything read above.
     directory.run(&caller, Command::RevokeConnection(connection.id)).await.expect("revoked");
     directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("gone");
     let edit = Command::UpdateUser { user: UserKey::Number(2), edit: new_user("new@x.y") };
@@ -377,7 +376,7 @@ async fn stale(store: Arc<dyn Store>) {
     }
     assert_eq!(directory.members(&caller, group.id()).await.expect("read"), []);
     let revoked = directory.connections(None).await.expect("listed").remove(0);
-    assert!(revoked.revoked, "nothing undoes it");
+    assert!(revoked.revoked, "the revocation stays");
 }
 
 async fn used_numbers_are_skipped(store: Arc<dyn Store>) {
@@ -394,6 +393,6 @@ async fn used_numbers_are_skipped(store: Arc<dyn Store>) {
         assert_eq!(make(Some(n), format!("Wished {n}")).await, Ok(n));
     }
     assert_eq!(make(None, "Given".into()).await, Ok(61));
-    assert!(make(Some(4_000_000_000), "Far".into()).await.is_err(), "numbers have an end");
+    assert!(make(Some(4_000_000_000), "Far".into()).await.is_err(), "the number exceeds the limit");
     assert_eq!(make(None, "Next".into()).await, Ok(62));
 }

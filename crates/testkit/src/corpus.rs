@@ -1,16 +1,15 @@
-//! The files of `fuzz/corpus`: inputs that are worth trying again, seeds as well as what once broke a reader.
+//! Replays the inputs in `fuzz/corpus`: seeds, and inputs that once broke a parser.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// The most bytes in all files of one target.
+/// The limit for all files of one target together.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Calls `check` with every file of a target's corpus.
 ///
 /// # Panics
-///
-/// When `check` does, naming the file; when there are no files, or more than 1 MiB of them.
+/// If `check` panics (the message names the file), or the corpus is empty or larger than 1 MiB.
 pub fn for_each_input(target: &str, check: impl Fn(&[u8])) {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let folder = Path::new(&here).join("../../fuzz/corpus").join(target);
@@ -25,5 +24,5 @@ pub fn for_each_input(target: &str, check: impl Fn(&[u8])) {
         assert!(done.is_ok(), "{} breaks {target}", file.display());
     }
     assert!(!files.is_empty(), "{} is empty", folder.display());
-    assert!(length <= MAX_BYTES, "the corpus of {target} has {length} bytes");
+    assert!(length <= MAX_BYTES, "the corpus of {target} is too large: {length} bytes");
 }

@@ -1,18 +1,18 @@
-//! Comparing large values: a failure shows the first difference and not all of both.
+//! Comparison of large values: a failure shows only the first difference.
 
 use std::fmt::Debug;
 use std::fmt::Write as _;
 
-/// How many equal lines are shown before the first that differs.
+/// Equal lines shown before the first different line.
 const CONTEXT_LINES: usize = 6;
-/// How many characters of a line are shown before the first that differs, and from there on.
+/// Characters of a line shown before and after the first different character.
 const CONTEXT_CHARS: (usize, usize) = (120, 240);
 
-/// Panics unless both are the same, with the first line of their pretty `Debug` form that differs.
+/// Panics unless both values are equal, with the first different line of their pretty `Debug` form.
 #[macro_export]
 macro_rules! assert_eq_diff {
     ($left:expr, $right:expr $(,)?) => {
-        $crate::assert_eq_diff!($left, $right, "they differ")
+        $crate::assert_eq_diff!($left, $right, "values differ")
     };
     ($left:expr, $right:expr, $($context:tt)+) => {
         match (&$left, &$right) {
@@ -23,23 +23,23 @@ macro_rules! assert_eq_diff {
     };
 }
 
-/// Where the pretty `Debug` forms of two values differ first.
+/// The first difference between the pretty `Debug` forms of two values.
 pub fn debug_difference(left: &(impl Debug + ?Sized), right: &(impl Debug + ?Sized)) -> String {
     text_difference(&format!("{left:#?}"), &format!("{right:#?}"))
 }
 
-/// Where two texts differ first.
+/// The first difference between two texts.
 pub fn text_difference(left: &str, right: &str) -> String {
     let mut lines = (left.lines(), right.lines());
     let mut before: Vec<&str> = Vec::new();
     loop {
         let (ours, theirs) = (lines.0.next(), lines.1.next());
         if ours == theirs {
-            let Some(line) = ours else { return ", though they look the same".to_owned() };
+            let Some(line) = ours else { return ", but their Debug forms are equal".to_owned() };
             before.push(line);
             continue;
         }
-        let mut text = format!("; first in line {}:\n", before.len() + 1);
+        let mut text = format!("; first difference in line {}:\n", before.len() + 1);
         for line in &before[before.len().saturating_sub(CONTEXT_LINES)..] {
             let _ = writeln!(text, "    {}", excerpt(line, 0));
         }
@@ -51,7 +51,7 @@ pub fn text_difference(left: &str, right: &str) -> String {
     }
 }
 
-/// A line around a character of it.
+/// The part of a line around one character.
 fn excerpt(line: &str, from: usize) -> String {
     let start = from.saturating_sub(CONTEXT_CHARS.0);
     let mut text: String = line.chars().skip(start).take(from - start + CONTEXT_CHARS.1).collect();
@@ -75,7 +75,7 @@ mod tests {
         right[70_000] = 7;
         right.truncate(90_000);
         let shown = debug_difference(&left, &right);
-        assert!(shown.starts_with("; first in line 70002:\n        69994,\n"), "{shown}");
+        assert!(shown.starts_with("; first difference in line 70002:\n        69994,\n"), "{shown}");
         assert!(shown.ends_with("        69999,\n  -     70000,\n  +     7,\n"), "{shown}");
         let end = debug_difference(&left[..2], &left[..3]);
         assert!(end.ends_with("  - ]\n  +     2,\n"), "{end}");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "step 3; first in line 1:\n  - 1\n  + 2")]
+    #[should_panic(expected = "step 3; first difference in line 1:\n  - 1\n  + 2")]
     fn the_context_comes_first() {
         assert_eq_diff!(1, 2, "step {}", 3);
     }

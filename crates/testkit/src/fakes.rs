@@ -1,4 +1,4 @@
-//! Ports that can be foretold.
+//! Deterministic implementations of the directory's ports.
 
 use directory::{
     BoxFuture, Clock, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash, PasswordHasher,
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use uuid::Uuid;
 
-/// A clock that goes on by a second with each look.
+/// A clock that advances by one second with each reading.
 #[derive(Default)]
 pub struct StepClock(AtomicI64);
 
@@ -18,12 +18,11 @@ impl Clock for StepClock {
     }
 }
 
-/// Ids that count.
+/// Sequential ids.
 #[derive(Default)]
 pub struct CountingIds(AtomicU64);
 
 impl CountingIds {
-    /// Ids that count from a number on.
     pub fn from(first: u64) -> Self {
         Self(AtomicU64::new(first))
     }
@@ -39,7 +38,7 @@ impl IdGenerator for CountingIds {
     }
 }
 
-/// A hasher that hashes nothing, at once.
+/// A hasher that stores the password as plain text.
 pub struct PlainHasher;
 
 impl PasswordHasher for PlainHasher {
@@ -68,12 +67,12 @@ impl PasswordHasher for PlainHasher {
     }
 }
 
-/// A hasher that hashes nothing and counts what it is asked to compare.
+/// A [`PlainHasher`] that counts password comparisons.
 #[derive(Default)]
 pub struct CountingHasher(AtomicU64);
 
 impl CountingHasher {
-    /// How often a password was compared, with a stored one or with none.
+    /// The number of comparisons so far, including those without a stored hash.
     pub fn comparisons(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -99,23 +98,23 @@ impl PasswordHasher for CountingHasher {
     }
 }
 
-/// A directory over a store, with ports that can be foretold.
+/// A directory with deterministic ports.
 pub fn directory(store: Arc<dyn Store>) -> Directory {
     directory_with_ids_from(store, 0)
 }
 
-/// The same with ids from a number on, for a store that was used before.
+/// Like [`directory`], with ids from `first_id` on, for a store that contains data already.
 pub fn directory_with_ids_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
     let ids = CountingIds::from(first_id);
     Directory::new(store, Arc::new(StepClock::default()), Arc::new(ids), Arc::new(PlainHasher))
 }
 
-/// Ids that nobody else has, in this process or another: what a database needs that several stores share.
+/// Globally unique ids, for a database that several stores share.
 #[derive(Default)]
 pub struct UniqueIds;
 
 impl IdGenerator for UniqueIds {
-    #[expect(clippy::disallowed_methods, reason = "ids of the real kind are what is wanted here")]
+    #[expect(clippy::disallowed_methods, reason = "several processes need distinct ids")]
     fn next_id(&self) -> Uuid {
         Uuid::now_v7()
     }

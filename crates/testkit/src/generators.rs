@@ -1,4 +1,4 @@
-//! Commands made by chance from small pools, so that they clash, repeat and refer to one another.
+//! Random commands from small value pools, so that they conflict, repeat and refer to one another.
 
 use directory::{
     AccountAction, Address, Command, DepartmentRef, Field, FieldUpdate, FolderEdit, GroupEdit, ItemId, ItemKey,
@@ -9,16 +9,15 @@ use directory::{
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// Numbers that look random and can be had again from the same seed (`SplitMix64`).
+/// A pseudorandom number generator (`SplitMix64`) with repeatable output.
 pub struct Rng(u64);
 
 impl Rng {
-    /// Rng that fall the same for the same seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below `sides`.
+    /// A number less than `sides`.
     pub fn below(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -27,8 +26,7 @@ impl Rng {
         (z ^ (z >> 31)) % sides
     }
 
-    /// One of several.
-    #[expect(clippy::cast_possible_truncation, reason = "below the length of a slice")]
+    #[expect(clippy::cast_possible_truncation, reason = "less than the slice's length")]
     pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }
@@ -52,7 +50,7 @@ const TEXTS: [&str; 8] = ["", "Ann", "Lee", "O'Neill & <Co>", "日本", "🦀", 
 const KINDS: [&str; 4] = ["work", "home", "mobile", "Work"];
 const STATUSES: [Status; 5] = Status::ALL;
 
-/// A command; `made` is how many ids were given so far. Some are bound to a version that may be right.
+/// A random command; `made` is the number of ids assigned so far. Some commands require a version, which may match.
 pub fn random_command(dice: &mut Rng, made: u64) -> Command {
     let command = unconditional_command(dice, made);
     if dice.percent(10) {

@@ -1,4 +1,5 @@
-//! What arrives from another directory and brings identities and numbers along; previews of it.
+//! The conformance suite for imports: commands that bring ids, numbers and password hashes from another directory, and
+//! previews of commands.
 
 use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes;
@@ -9,13 +10,12 @@ use directory::{
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Every check.
 pub const ALL: &[Check] = &[
-    ("people keep the identity they bring along", |s| Box::pin(user_ids(s))),
-    ("items keep what they bring along", |s| Box::pin(item_ids(s))),
-    ("two of one change cannot share a name", |s| Box::pin(duplicate_names(s))),
-    ("a preview says what would come of it", |s| Box::pin(preview_results(s))),
-    ("passwords are read by number", |s| Box::pin(passwords(s))),
+    ("imported users keep their ids", |s| Box::pin(user_ids(s))),
+    ("imported items keep their ids and numbers", |s| Box::pin(item_ids(s))),
+    ("two items of one change cannot share a name", |s| Box::pin(duplicate_names(s))),
+    ("a preview returns the result of the command", |s| Box::pin(preview_results(s))),
+    ("password hashes are read by user number", |s| Box::pin(passwords(s))),
 ];
 
 const USER_ID: UserId = UserId(Uuid::from_u128(0xA11CE));
@@ -31,9 +31,9 @@ async fn user_ids(store: Arc<dyn Store>) {
     assert_eq!((made.id, made.number), (USER_ID, 1));
     let again = directory.run(&caller, create_with_id("b@x.y", USER_ID)).await;
     assert_eq!(again, Err(DirectoryError::for_field(Field::Id, FieldErrorKind::Taken)));
-    // Who was deleted and is brought along again is the same person.
+    // Importing a deleted user restores it.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(USER_ID))).await.expect("deleted");
-    let back = directory.run(&caller, create_with_id("c@x.y", USER_ID)).await.expect("back").users.remove(0);
+    let back = directory.run(&caller, create_with_id("c@x.y", USER_ID)).await.expect("restored").users.remove(0);
     assert_eq!((back.id, back.number, back.email()), (USER_ID, 1, Some("c@x.y")));
     assert_eq!(back.version, made.version + 1);
 }
@@ -62,14 +62,14 @@ async fn item_ids(store: Arc<dyn Store>) {
     let department = |name: &str, number| Command::AddDepartment { name: name.into(), number };
     directory.run(&caller, department("D", Some(9))).await.expect("made");
     let next = directory.run(&caller, department("E", None)).await.expect("made");
-    assert_eq!(next.items[0].number(), 1, "the first that is free");
+    assert_eq!(next.items[0].number(), 1, "the first free number");
     for (name, number) in [("D", None), ("F", Some(9))] {
         let taken = directory.run(&caller, department(name, number)).await;
         assert_eq!(taken, Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken)));
     }
 }
 
-/// Found by chance: one engine said that the name is taken, another that somebody else was in the way.
+/// Regression: one engine reported a taken name, another a stale change.
 async fn duplicate_names(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let caller = create_tenant(&directory, "One").await;
@@ -83,16 +83,16 @@ async fn duplicate_names(store: Arc<dyn Store>) {
     };
     assert_eq!(directory.run(&caller, both).await, Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken)));
     let a = ItemKey::Name("A".into());
-    assert!(directory.item(&caller, ItemKind::Organization, a).await.is_ok(), "nothing was done");
+    assert!(directory.item(&caller, ItemKind::Organization, a).await.is_ok(), "nothing was changed");
 }
 
 async fn preview_results(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
     let new = Command::CreateUser(new_user("a@x.y"));
-    let would = directory.preview(&caller, &new).await.expect("nothing stands in its way");
+    let would = directory.preview(&caller, &new).await.expect("the command would succeed");
     assert!(matches!(would, Preview::User(user) if user.email() == Some("a@x.y")));
-    assert_eq!(directory.user(&caller, UserKey::Number(1)).await, Err(DirectoryError::NoSuchUser), "nothing was done");
+    assert_eq!(directory.user(&caller, UserKey::Number(1)).await, Err(DirectoryError::NoSuchUser), "nothing was changed");
     directory.run(&caller, new.clone()).await.expect("made");
     assert_eq!(
         directory.preview(&caller, &new).await,
@@ -100,7 +100,7 @@ async fn preview_results(store: Arc<dyn Store>) {
     );
     let same = |email: &str| Command::UpdateUser { user: UserKey::Number(1), edit: new_user(email) };
     assert_eq!(directory.preview(&caller, &same("a@x.y")).await, Ok(Preview::Unchanged));
-    let would = directory.preview(&caller, &same("b@x.y")).await.expect("nothing stands in its way");
+    let would = directory.preview(&caller, &same("b@x.y")).await.expect("the command would succeed");
     assert!(matches!(would, Preview::User(user) if user.email() == Some("b@x.y")));
     directory.run(&caller, Command::CreateUser(new_user("b@x.y"))).await.expect("made");
     assert_eq!(
@@ -109,7 +109,7 @@ async fn preview_results(store: Arc<dyn Store>) {
     );
     let broken = directory.preview(&caller, &same("no e-mail")).await;
     assert_eq!(broken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Malformed)));
-    // What the preview says comes of the command itself, too.
+    // The command itself fails in the same way.
     assert_eq!(
         directory.run(&caller, same("b@x.y")).await,
         Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken))
@@ -117,7 +117,7 @@ async fn preview_results(store: Arc<dyn Store>) {
     let gone = Command::UpdateUser { user: UserKey::Number(9), edit: new_user("c@x.y") };
     assert_eq!(directory.preview(&caller, &gone).await, Err(DirectoryError::NoSuchUser));
     let events = directory.events(directory::EventPosition(0), 100).await.expect("read").len();
-    assert!(events <= 3, "previews leave no trace");
+    assert!(events <= 3, "previews write no events");
 }
 
 async fn passwords(store: Arc<dyn Store>) {

@@ -1,5 +1,5 @@
-//! What tests share: ports that can be foretold, commands made by chance, the suite every engine must pass, real
-//! database servers with a proxy that meddles with them, and a mail server that fails on demand.
+//! Shared test code: fake ports, random command generators, the conformance suite that every engine must pass, real
+//! PostgreSQL servers with a fault-injecting proxy, and a mail server that fails on demand.
 
 pub mod account_conformance;
 pub mod conflict_conformance;

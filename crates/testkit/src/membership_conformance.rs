@@ -1,5 +1,5 @@
-//! Memberships that change between a decision and its commit: events, tombstones and receipts show what was stored when the
-//! change was carried out.
+//! Group memberships that change between a decision and its commit: events, tombstones and receipts must show what was
+//! stored at commit time.
 
 use crate::conflict_conformance::{add_item, add_user, change, item, item_id, tenant, user, user_id};
 use crate::conformance::Check;
@@ -9,7 +9,6 @@ use directory::{
 };
 use std::sync::Arc;
 
-/// Every check.
 pub const ALL: &[Check] = &[
     ("memberships of deleted users", |s| Box::pin(deleted_users(s))),
     ("memberships of changed users", |s| Box::pin(changed_users(s))),
@@ -46,7 +45,7 @@ impl Fixture {
         found.expect("read").expect("the group")
     }
 
-    /// Changes the members of a group from its side.
+    /// Adds or removes the user through a change of the group.
     async fn set_membership(&self, group: u128, joins: bool) {
         let item = Box::new(self.group(group).await);
         let (members_added, members_removed) =
@@ -54,7 +53,7 @@ impl Fixture {
         self.commit_ok(vec![Mutation::ChangeMembers { item, members_added, members_removed }]).await;
     }
 
-    /// The memberships before and after, of the newest event.
+    /// The memberships before and after in the newest event.
     async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
         let event = self.0.events(EventPosition(0), 1_000).await.expect("read").pop().expect("an event").data;
         [event.before, event.after].map(|record| match record {
@@ -80,13 +79,13 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let tombstone = world.0.tombstone(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
     assert_eq!(tombstone.expect("a tombstone").user.groups, group_ids([1, 2]));
     let now = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
-    assert_eq!(now, [versions[0], versions[1] + 1], "only groups that the user was in have changed");
+    assert_eq!(now, [versions[0], versions[1] + 1], "only the user's current groups change");
 }
 
 async fn changed_users(store: Arc<dyn Store>) {
     let world = Fixture::new(store).await;
     let before = Box::new(world.user().await);
-    // Decided: out of A, into D. Meanwhile: out of B, into C.
+    // Decided: leave A, join D. Meanwhile: leave B, join C.
     let mut after = before.clone();
     (after.groups, after.version) = (group_ids([1, 3]), before.version + 1);
     world.set_membership(GROUPS[1], false).await;

@@ -1,5 +1,5 @@
-//! Real PostgreSQL servers for tests: as many as wanted, each in a folder and on a port of its own, to be killed,
-//! restarted, followed by a standby and promoted at will. The binaries must be installed.
+//! Real PostgreSQL servers for tests, each with its own folder and port, that can be killed, restarted, replicated and
+//! promoted. The binaries must be installed.
 
 mod pgbouncer;
 mod pgpool;
@@ -17,19 +17,18 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What a standby calls itself.
+/// The `application_name` of standbys.
 const STANDBY: &str = "standby";
 
-/// A real PostgreSQL server of the tests' own on a free loopback port. It ends when it is dropped, and also when the
-/// process that started it dies in any way.
+/// A PostgreSQL server on a free loopback port. It stops when dropped, and also when the process that started it dies.
 pub struct Cluster {
     guard: ProcessGuard,
     port: u16,
 }
 
 impl Cluster {
-    /// A new, empty server. `settings` are further lines of `postgresql.conf` as it spells them, and outweigh ours:
-    /// `fsync` is off unless they say otherwise, since it costs time and only a real power cut would show.
+    /// A new, empty server. `settings` are additional lines of `postgresql.conf` that override the defaults. `fsync` is
+    /// off by default: it costs time, and only a real power failure needs it.
     pub fn start(settings: &[(&str, &str)]) -> Self {
         Self::initialize(ProcessGuard::new(), settings)
     }
@@ -43,7 +42,7 @@ impl Cluster {
             ("max_connections", "300"),
             ("synchronous_commit", "on"),
             ("fsync", "off"),
-            // Files in the folder rather than memory of the system's, which a killed server would leave behind.
+            // Files in the folder, because a killed server would leave system shared memory behind.
             ("dynamic_shared_memory_type", "mmap"),
         ];
         let file = keeper.folder().join("data/postgresql.conf");
@@ -55,7 +54,7 @@ impl Cluster {
         Self::start_on_free_port(keeper)
     }
 
-    /// A new server that speaks TLS with a certificate and its key, in PEM; the file of that certificate comes along.
+    /// A new server with TLS, and the path of its certificate. The certificate and the key are in PEM.
     pub fn with_tls(certificate: &str, key: &str) -> (Self, PathBuf) {
         let keeper = ProcessGuard::new();
         let files = ["server.crt", "server.key"].map(|name| keeper.folder().join(name));
@@ -69,7 +68,7 @@ impl Cluster {
         (Self::initialize(keeper, &settings), certificate)
     }
 
-    /// The server on a folder that is ready for it, on a port that nobody else takes first.
+    /// Starts a server on an initialized folder. Retries with another port if another process takes it first.
     fn start_on_free_port(keeper: ProcessGuard) -> Self {
         let mut cluster = Self { guard: keeper, port: 0 };
         for _ in 0..5 {
@@ -92,7 +91,7 @@ impl Cluster {
         self.guard.start(&binary_path("postgres"), &arguments, answers)
     }
 
-    /// A fresh database on it; its URL.
+    /// Creates an empty database and returns its URL.
     pub fn create_database(&self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("muster_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -100,17 +99,16 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// The URL of a database on it.
+    /// The URL of the database `name`.
     pub fn url(&self, name: &str) -> String {
         format!("postgres://muster@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A synchronous standby of this server, in step with it: from now on a commit here waits for it.
+    /// Starts a synchronous standby and waits until it has caught up. From then on, commits wait for the standby.
     #[must_use]
     pub fn standby(&self) -> Self {
         let keeper = ProcessGuard::new();
@@ -125,48 +123,47 @@ impl Cluster {
         );
         let begun = Instant::now();
         while self.run_sql(&in_step) != "1" {
-            assert!(begun.elapsed() < STARTUP_TIMEOUT, "the standby does not follow: {}", standby.log());
+            assert!(begun.elapsed() < STARTUP_TIMEOUT, "the standby does not catch up: {}", standby.log());
             std::thread::sleep(Duration::from_millis(50));
         }
         standby
     }
 
-    /// SIGKILL to the server and all its processes, as a power cut would.
+    /// Sends SIGKILL to the server and all its processes, as in a power failure.
     pub fn kill(&self) {
         self.guard.kill_all();
     }
 
-    /// Stops it as an administrator would who does not wait for clients.
+    /// Fast shutdown (SIGINT), which does not wait for clients.
     pub fn stop(&self) {
         self.guard.stop("INT");
     }
 
-    /// SIGSTOP to the server and all its processes, until [`resume`](Self::resume).
+    /// Sends SIGSTOP to the server and all its processes.
     pub fn suspend(&self) {
         self.guard.signal("STOP");
     }
 
-    /// SIGCONT to all of them.
+    /// Sends SIGCONT to the server and all its processes.
     pub fn resume(&self) {
         self.guard.signal("CONT");
     }
 
-    /// Starts it again, on the same folder and port.
+    /// Starts the server again with the same folder and port.
     pub fn restart(&self) {
-        assert!(self.start_server(), "the server does not start again: {}", self.log());
+        assert!(self.start_server(), "the server does not restart: {}", self.log());
     }
 
-    /// Makes a standby the primary; returns when it takes writes.
+    /// Promotes a standby; returns when it accepts writes.
     pub fn promote(&self) {
         assert_eq!(self.run_sql("SELECT pg_promote(true, 60)"), "t", "promoted: {}", self.log());
     }
 
-    /// What the server has logged.
     pub fn log(&self) -> String {
         self.guard.log()
     }
 
-    /// The folder that holds all of it.
+    /// The folder with the data directory and the log.
     pub fn folder(&self) -> &Path {
         self.guard.folder()
     }
@@ -176,12 +173,12 @@ impl Cluster {
     }
 }
 
-/// What a statement on a database says: rows as lines, columns between bars.
+/// Runs a statement and returns its rows as lines, with columns separated by `|`.
 pub fn query(url: &str, statement: &str) -> String {
     run_statements(url, &[statement.to_owned()])
 }
 
-/// The same for several statements, each a transaction of its own.
+/// Like [`query`], for several statements, each in its own transaction.
 fn run_statements(url: &str, statements: &[String]) -> String {
     let mut psql = Command::new(binary_path("psql"));
     psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]);
@@ -191,7 +188,7 @@ fn run_statements(url: &str, statements: &[String]) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-/// Runs a file of statements on a database, such as `pg_dump` writes.
+/// Runs an SQL file, such as the output of `pg_dump`.
 pub fn load_dump(url: &str, file: &Path) {
     let mut command = Command::new(binary_path("psql"));
     command.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-d", url, "-f"]);
@@ -200,8 +197,8 @@ pub fn load_dump(url: &str, file: &Path) {
     assert!(output.status.success(), "{}: {error}", file.display());
 }
 
-/// The cluster that all tests of this process share, started when first asked for. `MUSTER_TEST_ISOLATION`, if set,
-/// is the isolation its transactions have by default, such as `serializable`.
+/// The cluster that all tests of this process share, started on first use. `MUSTER_TEST_ISOLATION`, if set, is the
+/// default isolation level of its transactions, such as `serializable`.
 pub fn shared_cluster() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| {
@@ -212,14 +209,14 @@ pub fn shared_cluster() -> &'static Cluster {
     })
 }
 
-/// A fresh, empty database; its URL. It is on the shared cluster, or, where `MUSTER_TEST_POSTGRES` is the URL of a
-/// database whose user may make others, on that server: `cargo xtask test` starts one for all test processes.
+/// Creates an empty database and returns its URL. It is on the shared cluster or, if `MUSTER_TEST_POSTGRES` is the URL
+/// of a database whose user may create others, on that server; `cargo xtask test` starts one for all test processes.
 pub fn create_database() -> String {
     create_from_template("template1")
 }
 
-/// A fresh database as a store begins: a copy of the one that `MUSTER_TEST_TEMPLATE` names, which is migrated already.
-/// If the variable is not set, the database is empty and is migrated when a store is opened on it.
+/// Creates a database with the current schema: a copy of the migrated database that `MUSTER_TEST_TEMPLATE` names. If
+/// the variable is not set, the database is empty and is migrated when a store opens it.
 pub fn create_migrated_database() -> String {
     let template = std::env::var("MUSTER_TEST_TEMPLATE").ok().filter(|name| !name.is_empty());
     create_from_template(template.as_deref().unwrap_or("template1"))
@@ -228,7 +225,7 @@ pub fn create_migrated_database() -> String {
 fn create_from_template(template: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Ok(url) = std::env::var("MUSTER_TEST_POSTGRES") else { return shared_cluster().create_database() };
-    // Not the process id: one server outlives so many test processes that ids come again.
+    // Not the process id: one server outlives many test processes, so process ids repeat.
     let chance = RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed));
     let name = format!("muster_test_{chance:016x}");
     let mut statements = vec![format!("CREATE DATABASE {name} TEMPLATE {template}")];
@@ -241,12 +238,11 @@ fn create_from_template(template: &str) -> String {
     parameters.map_or_else(|| format!("{server}/{name}"), |rest| format!("{server}/{name}?{rest}"))
 }
 
-/// The isolation that transactions of the tests' databases have by default, where one is asked for.
 fn default_isolation() -> Option<String> {
     std::env::var("MUSTER_TEST_ISOLATION").ok().filter(|level| !level.is_empty())
 }
 
-/// Where a program of PostgreSQL is: distributions keep those of the server apart from each other, and off the path.
+/// The path of a PostgreSQL program. Distributions install the server programs per version, outside `PATH`.
 fn binary_path(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -258,7 +254,7 @@ fn binary_path(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// The newest version's folder, where several may be installed side by side.
+/// The folder of the newest of several installed versions.
 fn newest_bin_dir() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
     let versions = versions.filter(|version| version.path().join("bin/initdb").exists());

@@ -1,5 +1,5 @@
-//! A proxy between a PostgreSQL client and its server that loses, delays and refuses commits on purpose: what a network
-//! and a busy server do rarely, and a test must see often. `COPY` and encryption it does not understand.
+//! A proxy between a PostgreSQL client and its server that injects faults: it loses, delays and fails commits. It does
+//! not support `COPY` and encryption.
 
 mod connection;
 mod wire;
@@ -14,42 +14,40 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// What to do with a commit.
+/// The fault injected into a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
     Pass,
-    /// The server rolls back, and the client is told SQLSTATE 40001.
+    /// The server rolls back, and the client receives SQLSTATE 40001.
     SerializationFailure,
-    /// The server rolls back, and the client is told SQLSTATE 40P01.
+    /// The server rolls back, and the client receives SQLSTATE 40P01.
     Deadlock,
-    /// Both sides are cut before the server has seen it.
+    /// Closes both connections before the server receives the commit.
     DisconnectBefore,
-    /// Both sides are cut when the server has committed, and before the client hears of it.
+    /// Closes both connections after the server has committed, before the client receives the reply.
     DisconnectAfter,
-    /// The client is cut at once, and the server gets the commit only this much later, when the client may already be
-    /// trying again.
+    /// Closes the client connection at once and forwards the commit after this delay; the client may retry meanwhile.
     DisconnectThenCommit(Duration),
-    /// The answer is late by this much.
+    /// Delays the reply.
     Delay(Duration),
 }
 
 impl Fault {
-    /// Its name in counts.
+    /// The key in [`Proxy::counts`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Pass => "passed",
             Self::SerializationFailure => "serialization failure",
             Self::Deadlock => "deadlock",
-            Self::DisconnectBefore => "cut before",
-            Self::DisconnectAfter => "cut after",
-            Self::DisconnectThenCommit(_) => "cut, then commit",
+            Self::DisconnectBefore => "disconnect before commit",
+            Self::DisconnectAfter => "disconnect after commit",
+            Self::DisconnectThenCommit(_) => "disconnect, then commit",
             Self::Delay(_) => "delayed",
         }
     }
 }
 
-/// A proxy on a free loopback port. It ends when it is dropped.
+/// A proxy on a free loopback port. It stops when dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     port: u16,
@@ -66,7 +64,7 @@ struct Shared {
 
 struct State {
     mode: Mode,
-    /// `None` refuses connections as if nobody was there.
+    /// `None` refuses connections.
     listener: Option<TcpListener>,
     connections: Vec<Weak<ProxiedConnection>>,
 }
@@ -80,8 +78,8 @@ enum Mode {
 }
 
 impl Proxy {
-    /// Listens in front of `server`, a host and port. `choose` is asked about each commit seen, counted from 0 over all
-    /// connections.
+    /// Listens in front of `server`, a host and port. `choose` is called with the number of each commit, counted from 0
+    /// over all connections.
     pub fn start(server: &str, choose: impl Fn(u64) -> Fault + Send + Sync + 'static) -> Self {
         let port = free_port();
         let state = State { mode: Mode::Open, listener: Some(listen(port)), connections: Vec::new() };
@@ -98,40 +96,39 @@ impl Proxy {
         Self { shared, port }
     }
 
-    /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A database URL of the server's, through the proxy.
+    /// Rewrites a database URL of the server to use the proxy.
     pub fn url(&self, direct: &str) -> String {
         direct.replacen(&self.shared.server, &format!("127.0.0.1:{}", self.port), 1)
     }
 
-    /// How many commits were seen.
+    /// The number of commits so far.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::SeqCst)
     }
 
-    /// How often each meddling was done, by its name.
+    /// The number of injections by fault name.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.shared.counts.lock().clone()
     }
 
-    /// Cuts all connections and refuses new ones, until [`resume`](Self::resume).
+    /// Closes all connections and refuses new ones until [`resume`](Self::resume).
     pub fn disconnect_all(&self) {
         let mut state = self.shared.set_mode(Mode::Disconnected);
         state.listener = None;
         state.disconnect_all();
     }
 
-    /// Lets nothing pass on any connection, and new ones wait without an answer, until [`resume`](Self::resume).
+    /// Blocks all traffic, including new connections, until [`resume`](Self::resume).
     pub fn stall(&self) {
         let mut state = self.shared.set_mode(Mode::Stalled);
         state.listener.get_or_insert_with(|| listen(self.port));
     }
 
-    /// Lets everything pass again; what was held meanwhile first.
+    /// Forwards everything again, held messages first.
     pub fn resume(&self) {
         let mut state = self.shared.set_mode(Mode::Open);
         state.listener.get_or_insert_with(|| listen(self.port));
@@ -164,14 +161,16 @@ impl Shared {
         state
     }
 
-    /// Waits while nothing may pass; an error when nothing will.
+    /// Blocks while stalled.
+    ///
+    /// # Errors
+    /// If the connections are closed.
     fn wait_until_open(&self) -> std::io::Result<()> {
         let mut state = self.state();
         self.changed.wait_while(&mut state, |state| state.mode == Mode::Stalled);
         if state.mode == Mode::Open { Ok(()) } else { Err(wire::connection_aborted()) }
     }
 
-    /// What to do with the commit that was just seen.
     fn next_fault(&self) -> Fault {
         let meddling = (self.choose_fault)(self.commits.fetch_add(1, Ordering::SeqCst));
         let mut counts = self.counts.lock();
@@ -219,9 +218,9 @@ impl Shared {
     }
 }
 
-/// Listens without waiting, so that the listener can be taken away at any time.
+/// Nonblocking, so that the listener can be closed at any time.
 fn listen(port: u16) -> TcpListener {
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is ours");
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     listener.set_nonblocking(true).expect("set");
     listener
 }

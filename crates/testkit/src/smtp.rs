@@ -1,5 +1,5 @@
-//! A mail server for tests that speaks SMTP (RFC 5321) on a loopback port, keeps what it takes in, and fails on demand:
-//! it is strict, so that a mailer that bends the rules is found out here and not by a stranger's server.
+//! An SMTP (RFC 5321) mail server for tests on a loopback port. It stores accepted messages, fails on demand, and is
+//! strict, so that protocol violations of the mailer are found here and not by a foreign server.
 
 mod mime;
 mod received_mail;
@@ -15,53 +15,46 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// A point of a session at which something may go wrong.
+/// The point of a session at which a fault is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// When the client has connected.
+    /// On connection.
     Greeting,
-    /// After `MAIL FROM`.
     MailFrom,
-    /// After `RCPT TO`, each of them.
+    /// After each `RCPT TO`.
     RcptTo,
-    /// After the command `DATA`.
+    /// After the `DATA` command.
     Data,
-    /// In the middle of the message: after its third line, or its end if it is shorter.
+    /// Within the message: after its third line, or at its end if it is shorter.
     Body,
-    /// After the final dot, when the client waits to hear that the message was taken in.
+    /// After the final dot, when the client waits for the reply.
     EndOfData,
 }
 
-/// What the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behavior {
-    /// Takes in everything.
     Accept,
-    /// Refuses for now. In the greeting this also ends the session, and so it does in the middle of a message.
+    /// Rejects temporarily. In the greeting and within a message, this also ends the session.
     Reject4xx {
-        /// Where.
         at: Stage,
     },
-    /// Refuses for good. In the middle of a message this also ends the session.
+    /// Rejects permanently. Within a message, this also ends the session.
     Reject5xx {
-        /// Where.
         at: Stage,
     },
-    /// Says nothing any more until the client gives up. A message that was on its way is not kept.
+    /// Sends no reply until the client disconnects. The current message is discarded.
     Hang {
-        /// Where.
         at: Stage,
     },
-    /// Closes the connection without an answer. A message that was on its way is not kept.
+    /// Closes the connection without a reply. The current message is discarded.
     Disconnect {
-        /// Where.
         at: Stage,
     },
-    /// Keeps the message, and closes the connection without an answer.
+    /// Stores the message and closes the connection without a reply.
     DisconnectAfterAccept,
 }
 
-/// A mail server on a free loopback port. It ends when it is dropped.
+/// A mail server on a free loopback port. It stops when dropped.
 pub struct SmtpServer {
     shared: Arc<Shared>,
     port: u16,
@@ -73,15 +66,15 @@ struct Shared {
 }
 
 struct State {
-    /// `None` refuses connections as if nobody was there.
+    /// `None` refuses connections.
     listener: Option<TcpListener>,
-    /// The connections of the time since it last began to listen, which `era` counts: what belongs to an earlier one
-    /// is cut, and may not bring in a message any more.
+    /// The connections of this generation.
     streams: Vec<Weak<TcpStream>>,
+    /// Incremented when the server stops listening. Sessions of earlier generations are closed and store no messages.
     generation: u64,
     is_ended: bool,
     behavior: Behavior,
-    /// What sessions to come do instead, one each.
+    /// Overrides `behavior` for the next sessions, one entry each.
     queued_behaviors: VecDeque<Behavior>,
     unknown_recipients: Vec<String>,
     sessions: usize,
@@ -89,9 +82,9 @@ struct State {
 }
 
 impl SmtpServer {
-    /// Listens, and takes in everything.
+    /// Listens and accepts all messages.
     pub fn start() -> Self {
-        // Another process may take a free port first.
+        // Retry: another process may take a free port first.
         let taken = (0..5).map(|_| free_port()).find_map(|port| Some((port, listen(port).ok()?)));
         let (port, listener) = taken.expect("a free port");
         let state = State {
@@ -111,63 +104,63 @@ impl SmtpServer {
         Self { shared, port }
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Where it listens, as settings name it.
+    /// The address in the form that the settings expect.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address())
     }
 
-    /// Goes down: all sessions are cut, and connections are refused. When this returns, no message comes in any more.
+    /// Closes all sessions and refuses connections. No message is stored after this returns.
     pub fn stop_listening(&self) {
         self.shared.state().stop();
     }
 
-    /// Is back, on the same port.
+    /// Listens again on the same port.
     pub fn resume_listening(&self) {
         let mut state = self.shared.state();
         if state.listener.is_none() {
             state.listener = listen(self.port).ok();
         }
         let is_back = state.listener.is_some();
-        // A failure while the lock is held would make a second one of the drop.
+        // Release the lock before the assertion: `Drop` locks again, and a second panic would abort.
         drop(state);
-        assert!(is_back, "somebody else has taken port {}", self.port);
+        assert!(is_back, "port {} is in use by another process", self.port);
     }
 
-    /// What sessions do from now on, those that are open too; what was set before is forgotten.
+    /// Sets the behavior of all sessions, including open ones, and clears the queue.
     pub fn set_behavior(&self, behaviour: Behavior) {
         let mut state = self.shared.state();
         state.behavior = behaviour;
         state.queued_behaviors.clear();
     }
 
-    /// What each of the next sessions does from its beginning to its end, after those this was already said of. Those
-    /// that come later do what [`behave`](Self::behave) says.
+    /// Queues the behavior of the next `sessions` sessions. Later sessions use [`set_behavior`](Self::set_behavior).
     pub fn queue_behavior(&self, sessions: usize, behaviour: Behavior) {
         self.shared.state().queued_behaviors.extend(std::iter::repeat_n(behaviour, sessions));
     }
 
-    /// From now on nobody is known at this address: `RCPT TO` of it is answered with 550.
+    /// Answers `RCPT TO` for this address with 550 from now on.
     pub fn reject_recipient(&self, address: &str) {
         self.shared.state().unknown_recipients.push(address.to_owned());
     }
 
-    /// How many connections were seen.
+    /// The number of connections accepted so far.
     pub fn session_count(&self) -> usize {
         self.shared.state().sessions
     }
 
-    /// Everything that was taken in, in that order.
+    /// All accepted messages, oldest first.
     pub fn mails(&self) -> Vec<ReceivedMail> {
         self.shared.state().mails.clone()
     }
 
-    /// Everything that was taken in, as soon as it is this many; it fails when they do not come within this time. The
-    /// thread waits.
+    /// Blocks until `count` messages were accepted and returns all of them.
+    ///
+    /// # Panics
+    /// If fewer messages arrive within `time`.
     pub fn wait_for_mails(&self, count: usize, time: Duration) -> Vec<ReceivedMail> {
         let mut state = self.shared.state();
         self.shared.changed.wait_while_for(&mut state, |state| state.mails.len() < count, time);
@@ -175,7 +168,7 @@ impl SmtpServer {
         drop(state);
         assert!(
             mails.len() >= count,
-            "{} of {count} mails came within {time:?}, in {sessions} sessions: {mails:#?}",
+            "{} of {count} mails arrived within {time:?}, in {sessions} sessions: {mails:#?}",
             mails.len()
         );
         mails
@@ -209,7 +202,7 @@ impl Shared {
         self.state().unknown_recipients.iter().any(|unknown| unknown.eq_ignore_ascii_case(address))
     }
 
-    /// Keeps a message of a session of this era; whether it does.
+    /// Stores a message; returns false if the session belongs to an earlier generation.
     fn store_mail(&self, era: u64, mail: ReceivedMail) -> bool {
         let mut state = self.state();
         let is_taken = state.generation == era;
@@ -244,7 +237,7 @@ impl Shared {
     }
 }
 
-/// Listens without waiting, so that the listener can be taken away at any time.
+/// Nonblocking, so that the listener can be closed at any time.
 fn listen(port: u16) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;

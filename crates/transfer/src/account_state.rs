@@ -1,47 +1,43 @@
-//! How systems say that an account may not be used. Of several statements about one account, the most restrictive counts.
+//! How other systems mark accounts as inactive. If a row has several marks, the most restrictive one applies.
 
-use crate::cell_value::normalize_header;
-use crate::cell_value::{self, InvalidValue};
+use crate::cell_value::{self, InvalidValue, normalize_header};
 use directory::{FieldUpdate, RequestedStatus, Status, Time};
 use jiff::civil::{Date, DateTime, Time as TimeOfDay};
 use serde_json::Value;
 
-/// How a column says what the state of an account is.
+/// How a column encodes the state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateRule {
-    /// True is active.
     Enabled,
-    /// True, or a time, is inactive.
+    /// True, or a past timestamp, is inactive.
     Disabled,
-    /// True, or a time, is suspended.
+    /// True, or a past timestamp, is suspended.
     Suspended,
-    /// True, or a time, is archived.
+    /// True, or a past timestamp, is archived.
     Archived,
-    /// True, or a time, is deleted.
+    /// True, or a past timestamp, is deleted.
     Deleted,
-    /// Bit 2 is inactive: Active Directory's `userAccountControl`.
+    /// Active Directory's `userAccountControl`: bit 2 is inactive.
     AccountControl,
-    /// The time that means for ever: `pwdAccountLockedTime` of `OpenLDAP`. Others are temporary locks.
+    /// `OpenLDAP`'s `pwdAccountLockedTime`: the value of a permanent lock is inactive; others are temporary locks.
     LockedTime,
-    /// `nologin`: `auth` of Moodle.
+    /// Moodle's `auth`: `nologin` is inactive.
     AuthMethod,
-    /// A letter D among its flags: Samba's `sambaAcctFlags`.
+    /// Samba's `sambaAcctFlags`: the flag `D` is inactive.
     SambaFlags,
-    /// A time, as 100 ns since 1601 (`accountExpires`), as days since 1970 (`shadowExpire`) or as a generalized time
-    /// (`krbPrincipalExpiration`, RFC 4517). In the past, it is inactive.
+    /// An expiry time: 100 ns since 1601 (`accountExpires`), days since 1970 (`shadowExpire`) or generalized time
+    /// (`krbPrincipalExpiration`, RFC 4517). Past times are inactive.
     Expires(ExpiryUnit),
 }
 
-/// The unit of a time of expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "explained above")]
 pub enum ExpiryUnit {
     FileTime,
     Days,
     GeneralizedTime,
 }
 
-/// States of an account, the most restrictive last.
+/// States of an account in ascending order of restriction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum AccountState {
     Active,
@@ -53,14 +49,14 @@ pub(crate) enum AccountState {
 }
 
 impl AccountState {
-    /// The status that a word of any language means, whose headers are known, too.
+    /// The state that a status word means. Headers use the same words.
     pub(crate) fn from_word(word: &str) -> Option<Self> {
         let word = normalize_header(word);
         let found = STATE_WORDS.iter().find(|(_, words)| words.split_whitespace().any(|known| known == word));
         found.map(|(state, _)| *state)
     }
 
-    /// The status it becomes, where it is said by its name.
+    /// The status of an account in this state; `None` for deleted ones.
     pub(crate) fn status(self) -> Option<Status> {
         Some(match self {
             Self::Active => Status::Active,
@@ -105,7 +101,6 @@ const STATE_WORDS: [(AccountState, &str); 6] = [
     ),
 ];
 
-/// The `userAccountControl` bit of a disabled account.
 const ACCOUNT_DISABLED: i64 = 2;
 /// The `pwdAccountLockedTime` of an account that is locked until an administrator unlocks it.
 const LOCKED_PERMANENTLY: &str = "000001010000Z";
@@ -113,7 +108,7 @@ const LOCKED_PERMANENTLY: &str = "000001010000Z";
 const FILETIME_EPOCH_OFFSET: i64 = 11_644_473_600;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// What a cell says, if it says anything about the account. `now` is compared with times of expiry.
+/// The state that a cell's value means, if any. `now` is compared with expiry times.
 pub(crate) fn parse(
     rule: StateRule,
     cell: &Value,
@@ -127,7 +122,7 @@ pub(crate) fn parse(
         FieldUpdate::Set(flag) => Ok(flag),
         FieldUpdate::Clear | FieldUpdate::Keep => Ok(false),
     };
-    // Some write since when instead of whether.
+    // Some systems write a timestamp instead of a flag.
     let is_true_or_time = || if let Some(is_set) = is_past(text, now) { Ok(is_set) } else { is_true() };
     let set_status = |status| RequestedStatus::Exact(status);
     Ok(match rule {
@@ -147,7 +142,7 @@ pub(crate) fn parse(
         StateRule::Deleted => is_true_or_time()?.then_some((AccountState::Deleted, RequestedStatus::Inactive)),
         StateRule::AccountControl => {
             let hexadecimal = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16));
-            let flags = hexadecimal.unwrap_or_else(|| text.parse()).or(Err(InvalidValue("is not a number".into())))?;
+            let flags = hexadecimal.unwrap_or_else(|| text.parse()).or(Err(InvalidValue("must be a number".into())))?;
             inactive_if(flags & ACCOUNT_DISABLED != 0).or(Some(active))
         }
         StateRule::LockedTime => inactive_if(text == LOCKED_PERMANENTLY),
@@ -159,7 +154,7 @@ pub(crate) fn parse(
     })
 }
 
-/// Whether a text that begins with a date names a day that has come.
+/// Whether a text that begins with a date is in the past; `None` for other texts.
 fn is_past(text: &str, now: Time) -> Option<bool> {
     let date = text.get(..10).and_then(|date| date.parse::<Date>().ok());
     let midnight = date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
@@ -167,26 +162,26 @@ fn is_past(text: &str, now: Time) -> Option<bool> {
         return Some(midnight.timestamp().as_microsecond() <= now.0);
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    // MySQL has `0000-00-00` for never.
+    // MySQL writes `0000-00-00` for "never".
     let is_day = || text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
     let is_date = digits == 4 && text.as_bytes().get(4) == Some(&b'-') || digits >= 8;
     is_date.then(is_day)
 }
 
-/// A time of expiry, in seconds since 1970; `None` is never.
+/// An expiry time in seconds since 1970; `None` means never.
 fn parse_expiry(unit: ExpiryUnit, text: &str) -> Result<Option<i64>, InvalidValue> {
-    let wrong = || InvalidValue("is not a time".into());
+    let wrong = || InvalidValue("is not a valid time".into());
     let number = || text.parse::<i64>().or(Err(wrong()));
     let seconds = |time: DateTime| match time.to_zoned(jiff::tz::TimeZone::UTC) {
         Ok(time) => Ok(Some(time.timestamp().as_second())),
         Err(_) => Err(wrong()),
     };
-    // Some tools write dates whatever the attribute's own unit is.
+    // Some tools write dates regardless of the attribute's unit.
     if let Some(date) = text.get(..10).and_then(|date| date.parse::<Date>().ok()) {
         return seconds(date.to_datetime(TimeOfDay::midnight()));
     }
     Ok(match unit {
-        // 0 and the highest number are never.
+        // 0 and the maximum mean never.
         ExpiryUnit::FileTime => match number()? {
             0 | i64::MAX => None,
             ticks => Some(ticks / 10_000_000 - FILETIME_EPOCH_OFFSET),
@@ -196,7 +191,7 @@ fn parse_expiry(unit: ExpiryUnit, text: &str) -> Result<Option<i64>, InvalidValu
             days => Some(days.saturating_mul(SECONDS_PER_DAY)),
         },
         ExpiryUnit::GeneralizedTime => {
-            // Minutes and seconds may be left out.
+            // Minutes and seconds are optional.
             let digits = text.bytes().take_while(u8::is_ascii_digit).count();
             let padded = format!("{:0<14}", &text[..digits]);
             if !matches!(digits, 10 | 12 | 14) {

@@ -1,11 +1,11 @@
-//! What a cell holds, and what it is taken for. Cells of files without types are texts; a list in one is a line of its own,
-//! with semicolons between and quotes around what has any; what has parts is JSON.
+//! Parsing and formatting of cell values. In files without types, cells are text: lists are separated by
+//! semicolons, with quotes around entries that contain special characters, and structured values are JSON.
 
 use directory::{Address, FieldUpdate, MetadataEntry, ProfileLink, ProfileLinkKind, TypedValue};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// What is wrong with a cell.
+/// The text follows the name of the column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidValue(pub(crate) String);
 
@@ -15,27 +15,26 @@ fn invalid<T>(what: &str) -> ParseResult<T> {
     Err(InvalidValue(what.to_owned()))
 }
 
-/// Whether a character is invisible at the ends of a cell: white space of any width, or none.
+/// White space, including zero-width characters.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200B}' | '\u{2060}' | '\u{FEFF}')
 }
 
-/// A text without what is invisible at its ends.
 pub(crate) fn trim_invisible(text: &str) -> &str {
     text.trim_matches(is_invisible)
 }
 
-/// A text that no spreadsheet runs and no import trims: with an apostrophe in front, and one more where there were some.
+/// Prefixes an apostrophe if a spreadsheet would run the text or an import would trim it.
 pub(crate) fn escape_cell(text: &str) -> Cow<'_, str> {
     if needs_escape(text.trim_start_matches('\'')) { format!("'{text}").into() } else { text.into() }
 }
 
-/// The cell of a rejected row: as it was, but that no spreadsheet runs it.
+/// Prefixes an apostrophe if a spreadsheet would run the cell of a rejected row.
 pub(crate) fn escape_formula(cell: &str) -> Cow<'_, str> {
     if is_formula(cell) { format!("'{cell}").into() } else { cell.into() }
 }
 
-/// A cell of a table: trimmed, or as it was guarded.
+/// A trimmed cell, or the text before [`escape_cell`].
 pub(crate) fn unescape_cell(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(inner) if needs_escape(inner.trim_start_matches('\'')) => inner,
@@ -47,7 +46,7 @@ fn needs_escape(text: &str) -> bool {
     is_formula(text) || trim_invisible(text) != text
 }
 
-/// Whether a spreadsheet would run a text: it begins as a formula does, and is no plain number or phone number.
+/// Whether a spreadsheet would run a text as a formula. Numbers and phone numbers are not formulas.
 fn is_formula(text: &str) -> bool {
     let is_number_char = |c: char| c.is_ascii_digit() || " ()./-+".contains(c);
     match text.chars().next() {
@@ -57,7 +56,7 @@ fn is_formula(text: &str) -> bool {
     }
 }
 
-/// A plain text; what is empty clears.
+/// A text; an empty one clears.
 pub(crate) fn text(value: &Value) -> ParseResult<FieldUpdate<String>> {
     Ok(match single_text(value)? {
         None => FieldUpdate::Clear,
@@ -66,7 +65,7 @@ pub(crate) fn text(value: &Value) -> ParseResult<FieldUpdate<String>> {
     })
 }
 
-/// An email or user name: without blanks around it, and without what a spreadsheet puts in front of a link.
+/// An email or user name, without white space around it and without the `mailto:` of spreadsheet links.
 pub(crate) fn identifier(value: &Value) -> ParseResult<FieldUpdate<String>> {
     Ok(match text(value)? {
         FieldUpdate::Set(text) => {
@@ -78,7 +77,7 @@ pub(crate) fn identifier(value: &Value) -> ParseResult<FieldUpdate<String>> {
     })
 }
 
-/// The one text in a value: of a list its first, of an object what it is called.
+/// The only text of a value: the first of a list, the name of an object.
 fn single_text(value: &Value) -> ParseResult<Option<String>> {
     Ok(match value {
         Value::Null => None,
@@ -89,13 +88,12 @@ fn single_text(value: &Value) -> ParseResult<Option<String>> {
             let named = ["value", "name", "display", "orgname"].iter().find_map(|name| parts.get(*name));
             match named {
                 Some(named) if !named.is_object() => single_text(named)?,
-                _ => return invalid("is an object where a text is wanted"),
+                _ => return invalid("must be text, not an object"),
             }
         }
     })
 }
 
-/// Yes or no.
 pub(crate) fn boolean(value: &Value) -> ParseResult<FieldUpdate<bool>> {
     if let Value::Bool(flag) = value {
         return Ok(FieldUpdate::Set(*flag));
@@ -106,23 +104,20 @@ pub(crate) fn boolean(value: &Value) -> ParseResult<FieldUpdate<bool>> {
         | "vero" | "sì" | "verdadeiro" | "sim" | "waar" => Ok(FieldUpdate::Set(true)),
         "false" | "no" | "n" | "0" | "off" | "falsch" | "nein" | "faux" | "non" | "falso" | "não" | "onwaar"
         | "nee" => Ok(FieldUpdate::Set(false)),
-        _ => invalid("is neither true nor false"),
+        _ => invalid("must be true or false"),
     }
 }
 
-/// A whole number that is not negative.
 pub(crate) fn number(value: &Value) -> ParseResult<FieldUpdate<u32>> {
     let FieldUpdate::Set(text) = text(value)? else { return Ok(FieldUpdate::Clear) };
-    text.trim().parse().map(FieldUpdate::Set).or_else(|_| invalid("is no number"))
+    text.trim().parse().map(FieldUpdate::Set).or_else(|_| invalid("must be a whole number"))
 }
 
-/// Whole numbers.
 pub(crate) fn number_list(value: &Value) -> ParseResult<Vec<u32>> {
     let all = text_list(value)?.into_iter().map(|text| text.trim().parse());
-    all.collect::<Result<_, _>>().or_else(|_| invalid("has something that is no number"))
+    all.collect::<Result<_, _>>().or_else(|_| invalid("must contain whole numbers only"))
 }
 
-/// A list of texts.
 pub(crate) fn text_list(value: &Value) -> ParseResult<Vec<String>> {
     match value {
         Value::Null => Ok(Vec::new()),
@@ -135,7 +130,7 @@ pub(crate) fn text_list(value: &Value) -> ParseResult<Vec<String>> {
     }
 }
 
-/// The entries of a list in one cell.
+/// The entries of a list in a text cell.
 fn split_list(text: &str) -> ParseResult<Vec<String>> {
     let mut all = Vec::new();
     let mut rest = text.trim_start();
@@ -147,7 +142,7 @@ fn split_list(text: &str) -> ParseResult<Vec<String>> {
             rest = match after.strip_prefix(';') {
                 Some(more) => more.trim_start(),
                 None if after.is_empty() => "",
-                None => return invalid("has something behind a quoted entry of its list"),
+                None => return invalid("has text after a quoted list entry (separate entries with semicolons)"),
             };
         } else {
             let (entry, more) = rest.split_once(';').unwrap_or((rest, ""));
@@ -160,13 +155,13 @@ fn split_list(text: &str) -> ParseResult<Vec<String>> {
     Ok(all)
 }
 
-/// What stands up to the closing quote, and what comes behind it.
+/// The text up to the closing quote, and the text after it.
 fn take_quoted(text: &str) -> ParseResult<(String, &str)> {
     let mut entry = String::new();
     let mut rest = text;
     loop {
         let Some((before, behind)) = rest.split_once('"') else {
-            return invalid("has a quote in its list that is not closed");
+            return invalid("has a list entry without a closing quote");
         };
         entry.push_str(before);
         match behind.strip_prefix('"') {
@@ -179,7 +174,6 @@ fn take_quoted(text: &str) -> ParseResult<(String, &str)> {
     }
 }
 
-/// A list as it stands in one cell.
 fn join_list<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     let quoted = |entry: &str| {
         let is_plain = !entry.is_empty()
@@ -191,7 +185,7 @@ fn join_list<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
     all.into_iter().map(quoted).collect::<Vec<_>>().join("; ")
 }
 
-/// A cell as it is written where cells are texts.
+/// The text of a cell in formats without types.
 pub(crate) fn to_cell_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -201,18 +195,18 @@ pub(crate) fn to_cell_text(value: &Value) -> String {
     }
 }
 
-/// JSON that stands in a cell as text, or is JSON already.
+/// JSON in a text cell, a list in a text cell, or a JSON value.
 fn parse_json_cell(value: &Value) -> ParseResult<Value> {
     match value {
         Value::String(text) if text.trim_start().starts_with(['[', '{']) => {
-            serde_json::from_str(text).or_else(|error| invalid(&format!("is not whole JSON: {error}")))
+            serde_json::from_str(text).or_else(|error| invalid(&format!("is not valid JSON: {error}")))
         }
         Value::String(text) => Ok(split_list(text)?.into_iter().map(Value::String).collect()),
         other => Ok(other.clone()),
     }
 }
 
-/// A structured value as a list: one that stands alone is a list of one.
+/// A list; a single value becomes a list of one.
 fn to_list(value: &Value) -> ParseResult<Vec<Value>> {
     Ok(match parse_json_cell(value)? {
         Value::Null => Vec::new(),
@@ -222,10 +216,10 @@ fn to_list(value: &Value) -> ParseResult<Vec<Value>> {
 }
 
 fn deserialize<T: serde::de::DeserializeOwned>(value: Value) -> ParseResult<T> {
-    serde_json::from_value(value).or_else(|error| invalid(&format!("has a part that is not understood: {error}")))
+    serde_json::from_value(value).or_else(|error| invalid(&format!("has an invalid entry: {error}")))
 }
 
-/// Values of a plural. Plain ones are of the kind that is usual, and the first of them is the preferred one if one is.
+/// Multi-valued attributes. Plain values get `default_type`; the first may be the primary one.
 pub(crate) fn multi_valued(value: &Value, default_type: &str, first_is_primary: bool) -> ParseResult<Vec<TypedValue>> {
     let list = to_list(value)?;
     let plain_value = |index: usize, text: String| {
@@ -240,7 +234,7 @@ pub(crate) fn multi_valued(value: &Value, default_type: &str, first_is_primary: 
     list.into_iter().enumerate().map(entry).collect()
 }
 
-/// Postal addresses. SCIM's names for lines are understood.
+/// Postal addresses, also with SCIM's names of their parts.
 pub(crate) fn addresses(value: &Value) -> ParseResult<Vec<Address>> {
     let address = |mut value: Value| {
         if let Some(parts) = value.as_object_mut() {
@@ -255,7 +249,7 @@ pub(crate) fn addresses(value: &Value) -> ParseResult<Vec<Address>> {
     to_list(value)?.into_iter().map(address).collect()
 }
 
-/// Links of one kind: as they are written here, or as plurals of SCIM (`type`, `value`).
+/// Links of one kind, as exported or as multi-valued attributes of SCIM (`type`, `value`).
 pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> ParseResult<Vec<ProfileLink>> {
     let link = |value: Value| {
         let Value::Object(mut parts) = value else {
@@ -276,13 +270,13 @@ pub(crate) fn links(value: &Value, kind: ProfileLinkKind) -> ParseResult<Vec<Pro
     to_list(value)?.into_iter().map(link).collect()
 }
 
-/// Free pairs: a list of `key` and `value`, one object, or `key=value` texts.
+/// Key-value pairs: a list of `key` and `value`, one object, or `key=value` texts.
 pub(crate) fn pairs(value: &Value) -> ParseResult<Vec<MetadataEntry>> {
     let mut all = Vec::new();
     for value in to_list(value)? {
         match value {
             Value::String(text) => {
-                let (key, value) = text.split_once('=').ok_or(InvalidValue("has a pair without `=`".into()))?;
+                let (key, value) = text.split_once('=').ok_or(InvalidValue("has an entry without `=`".into()))?;
                 all.push(MetadataEntry { key: key.trim().to_owned(), value: value.trim().to_owned() });
             }
             Value::Object(parts) if parts.contains_key("key") => all.push(deserialize(Value::Object(parts))?),
@@ -291,7 +285,7 @@ pub(crate) fn pairs(value: &Value) -> ParseResult<Vec<MetadataEntry>> {
                     all.push(MetadataEntry { key, value: single_text(&value)?.unwrap_or_default() });
                 }
             }
-            _ => return invalid("has a pair that is none"),
+            _ => return invalid("must be a list of key=value pairs"),
         }
     }
     Ok(all)

@@ -2,15 +2,15 @@
 
 use directory::fold;
 
-/// The attribute types and values of a distinguished name, the innermost part first.
+/// The attribute types and values of a distinguished name, innermost RDN first.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Dn(Vec<Vec<(String, String)>>);
 
-/// Attribute types whose value a user signs in with.
+/// Attribute types that users sign in with.
 const LOGIN_ATTRIBUTES: [&str; 4] = ["uid", "samaccountname", "userprincipalname", "mail"];
 
 impl Dn {
-    /// Reads a distinguished name; `None` if the text is none.
+    /// `None` if the text is not a distinguished name.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut reader = DnParser { rest: text };
         let mut rdns = vec![Vec::new()];
@@ -26,7 +26,7 @@ impl Dn {
         }
     }
 
-    /// The same text for all spellings of the name: of types and values in any case, with or without spaces around them.
+    /// A key that is equal for all spellings of a name: case and white space do not matter.
     pub(crate) fn normalized(&self) -> String {
         let mut key = String::new();
         for rdn in &self.0 {
@@ -44,7 +44,7 @@ impl Dn {
         key
     }
 
-    /// The value of the innermost part: of several, the one that a user signs in with.
+    /// The value of the innermost RDN; of several, the one that users sign in with.
     pub(crate) fn first_rdn_value(&self) -> &str {
         let rdn = self.0.first().map_or(&[][..], Vec::as_slice);
         let login = LOGIN_ATTRIBUTES.iter().find_map(|login| rdn.iter().find(|(kind, _)| kind == login));
@@ -52,7 +52,7 @@ impl Dn {
     }
 }
 
-/// The short name of an attribute type that has one in RFC 4514 section 3, in small letters.
+/// The short name of an attribute type (RFC 4514 section 3) in lower case.
 fn short_name(kind: &str) -> &str {
     match kind.strip_prefix("oid.").unwrap_or(kind) {
         "2.5.4.3" | "commonname" => "cn",
@@ -68,7 +68,7 @@ fn short_name(kind: &str) -> &str {
     }
 }
 
-/// The text in the hexadecimal digits of its BER encoding (RFC 4514 section 2.4).
+/// Decodes a string in hexadecimal BER encoding (RFC 4514 section 2.4).
 fn decode_ber_string(digits: &str) -> Option<String> {
     let pairs = digits.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
@@ -89,7 +89,6 @@ struct DnParser<'a> {
 }
 
 impl DnParser<'_> {
-    /// A type and its value.
     fn attribute_type_and_value(&mut self) -> Option<(String, String)> {
         let (kind, rest) = self.rest.split_once('=')?;
         let kind = kind.trim();
@@ -104,7 +103,7 @@ impl DnParser<'_> {
         Some((short_name(&kind.to_ascii_lowercase()).to_owned(), decoded.unwrap_or(value)))
     }
 
-    /// A value up to the next separator that is not escaped. Spaces behind it belong to it only if they are escaped.
+    /// A value up to the next unescaped separator. Trailing spaces belong to it only if escaped.
     fn string_value(&mut self) -> Option<String> {
         let (mut bytes, mut length) = (Vec::new(), 0);
         while let Some(c) = self.rest.chars().next().filter(|c| !matches!(c, ',' | ';' | '+')) {
@@ -123,7 +122,7 @@ impl DnParser<'_> {
         String::from_utf8(bytes).ok()
     }
 
-    /// A value in quotes, as RFC 2253 still read it.
+    /// A quoted value, as RFC 2253 allows.
     fn quoted_value(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         self.rest = self.rest.strip_prefix('"')?;
@@ -142,7 +141,7 @@ impl DnParser<'_> {
         }
     }
 
-    /// What a backslash stands before: a byte in two hexadecimal digits, or a character.
+    /// An escape sequence: a byte in two hexadecimal digits, or a character.
     fn unescape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
         let behind = self.rest.strip_prefix('\\')?;
         let byte = behind.get(..2).filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -157,7 +156,6 @@ impl DnParser<'_> {
         Some(())
     }
 
-    /// The separator of parts.
     fn separator(&mut self) -> Option<char> {
         let c = self.rest.chars().next().filter(|c| matches!(c, ',' | ';' | '+'))?;
         self.rest = self.rest[1..].trim_start_matches(' ');
@@ -165,7 +163,7 @@ impl DnParser<'_> {
     }
 }
 
-/// The distinguished names in one cell, as csvde joins them: by semicolons that are not escaped.
+/// The distinguished names in a cell. csvde separates them by unescaped semicolons.
 pub(crate) fn split_dns(text: &str) -> Vec<&str> {
     let (mut all, mut start, mut is_escaped) = (Vec::new(), 0, false);
     for (at, c) in text.char_indices() {

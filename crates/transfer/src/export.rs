@@ -1,5 +1,5 @@
-//! Everybody and everything of a tenant into a file, a page at a time: the memory it takes does not depend on how many
-//! there are. Each page is as it is when it is read.
+//! Export of a tenant's users and items to a file, page by page: memory use does not depend on their number. Each
+//! page is read at a different time, so an export is not a snapshot.
 
 use crate::column::{COLUMNS, Column, ColumnKind, RecordKind};
 use crate::formats::{FileError, Format, RowWriter};
@@ -14,29 +14,22 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// People, and items, read at a time.
+/// Users or items read at a time.
 const PAGE_SIZE: u32 = 1_000;
 
-/// What is to be written.
 #[derive(Clone, Debug)]
 pub struct ExportOptions {
-    /// In which format.
     pub format: Format,
-    /// Only of these kinds.
     pub kinds: Vec<RecordKind>,
-    /// Only these columns, in this order; the usual ones, when nothing is said.
+    /// Only these columns, in this order; `None` for the default columns.
     pub columns: Option<Vec<&'static Column>>,
-    /// Stored passwords, too.
     pub with_password_hashes: bool,
 }
 
-/// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The file does not take it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The directory does not give it.
     #[error("{}", crate::refusal_message(.0))]
     Directory(DirectoryError),
 }
@@ -47,7 +40,8 @@ impl From<DirectoryError> for ExportError {
     }
 }
 
-/// Writes everything that was asked for; `seen` hears how many rows more are written. How many there were of each kind.
+/// Exports what `options` select and returns the number of rows of each kind. `on_progress` gets the number of
+/// newly written rows.
 pub async fn run(
     directory: &Arc<Directory>,
     caller: &Caller,
@@ -75,7 +69,7 @@ pub async fn run(
     Ok(counts)
 }
 
-/// The columns of a kind. In a table that all kinds share, they share them, too.
+/// The columns of a kind. Kinds that share one table share its columns.
 fn columns(options: &ExportOptions, kind: RecordKind) -> Vec<&'static Column> {
     if let Some(columns) = &options.columns {
         return columns.clone();
@@ -103,7 +97,6 @@ fn columns(options: &ExportOptions, kind: RecordKind) -> Vec<&'static Column> {
     COLUMNS.iter().filter(is_wanted).collect()
 }
 
-/// What rows are written to.
 struct TableExport<'a> {
     columns: Vec<&'static Column>,
     names: &'a ItemNames,
@@ -143,7 +136,7 @@ async fn export_items(
 
 type UserPageResult = Result<(Page<User>, HashMap<u32, PasswordHash>), DirectoryError>;
 
-/// A page of people behind a number, with their passwords if they are wanted.
+/// The users after a number, and their password hashes if requested.
 async fn read_user_page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwords: bool) -> UserPageResult {
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
     let page =
@@ -167,10 +160,10 @@ async fn export_users(
     let mut next_page = spawn_read(0);
     loop {
         let page_read =
-            next_page.await.map_err(|error| DirectoryError::Internal(format!("a read was lost: {error}")))?;
+            next_page.await.map_err(|error| DirectoryError::Internal(format!("a background read failed: {error}")))?;
         let (page, passwords) = page_read?;
         let Some(last) = page.rows.last() else { return Ok(()) };
-        // While this page is written, the next one is read.
+        // Read the next page while this one is written.
         next_page = spawn_read(last.number);
         for user in &page.rows {
             let cells = UserCells { user, names: table.names, password: passwords.get(&user.number) };
@@ -180,7 +173,7 @@ async fn export_users(
     }
 }
 
-/// How many rows an export of these kinds has, or nearly.
+/// The approximate number of rows of an export.
 pub async fn estimate_rows(
     directory: &Directory,
     caller: &Caller,

@@ -1,9 +1,9 @@
-//! Passwords as other systems store them.
+//! Passwords in the storage formats of other systems.
 
 use directory::PasswordHash;
 
-/// A stored password, which may have LDAP's scheme in front, in braces. Nothing is kept of one that cannot be verified here, such
-/// as a mere digest (`{SSHA}`, `{MD5}`) or another kind of hash (`$6$`, `$P$`).
+/// A password hash, optionally after an LDAP scheme in braces. `None` for hashes that cannot be verified here,
+/// such as plain digests (`{SSHA}`, `{MD5}`) and other kinds (`$6$`, `$P$`).
 pub(crate) fn parse_hash(text: &str) -> Option<PasswordHash> {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     let bare = scheme.map_or(text, |(_, bare)| bare);
@@ -12,12 +12,12 @@ pub(crate) fn parse_hash(text: &str) -> Option<PasswordHash> {
     }
     let supported_prefixes = ["$argon2", "$2a$", "$2b$", "$2y$", "$pbkdf2", "$scrypt$"];
     let is_supported = supported_prefixes.iter().any(|kind| bare.starts_with(kind));
-    // What has no mark is rejected with its reason when it is stored.
+    // A text without a prefix is rejected with a reason when it is stored.
     let is_unknown = scheme.is_none() && !text.starts_with(['$', '*', '!']);
     (is_supported || is_unknown).then(|| PasswordHash(bare.to_owned().into()))
 }
 
-/// `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) as a PHC string. Its Base64 has a dot instead of a plus.
+/// Converts `OpenLDAP`'s PBKDF2 (`{PBKDF2-SHA256}10000$salt$hash`) to a PHC string. Its Base64 uses `.` for `+`.
 fn pbkdf2_phc(scheme: &str, bare: &str) -> Option<String> {
     let name = match scheme.to_ascii_uppercase().as_str() {
         "PBKDF2-SHA256" => "pbkdf2-sha256",
@@ -30,7 +30,7 @@ fn pbkdf2_phc(scheme: &str, bare: &str) -> Option<String> {
     is_complete.then(|| format!("${name}$i={rounds}${}${}", salt.replace('.', "+"), hash.replace('.', "+")))
 }
 
-/// The clear text of LDAP's `userPassword` (RFC 4519), if it is none of a scheme, no hash, and not locked (`*`, `!`).
+/// The clear text of LDAP's `userPassword` (RFC 4519); `None` for hashes and locked passwords (`*`, `!`).
 pub(crate) fn cleartext(text: &str) -> Option<&str> {
     match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((scheme, clear)) => {
@@ -40,7 +40,7 @@ pub(crate) fn cleartext(text: &str) -> Option<&str> {
     }
 }
 
-/// Whether a text is a password as directories store it, behind the name of its scheme.
+/// Whether a text is a password hash after the name of its LDAP scheme.
 pub(crate) fn is_ldap_hash(text: &str) -> bool {
     let scheme = text.strip_prefix('{').and_then(|rest| rest.split_once('}'));
     scheme.is_some_and(|(scheme, _)| {

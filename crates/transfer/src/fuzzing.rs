@@ -1,7 +1,5 @@
-//! What must hold of files whatever is in them: each function reads some bytes as a file and panics where it does not.
-//!
-//! The fuzz targets (`fuzz/`) call these functions with what they make up, the tests below with the files of
-//! `fuzz/corpus`. None of this is part of the program.
+//! Properties of the file formats: each function reads bytes as a file and panics if a property does not hold.
+//! Called by the fuzz targets (`fuzz/`) and, with `fuzz/corpus`, by the tests below; not part of the program.
 
 use crate::formats::{
     CellEscaping, FileError, Format, MAX_ROW_BYTES, RawRow, ReadOptions, Row, WriteOptions, create_writer, read_text,
@@ -11,7 +9,6 @@ use serde_json::Value;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
-/// A file as it was read: all its headers, and its rows.
 #[derive(Debug, Default, PartialEq)]
 struct Table {
     headers: Vec<String>,
@@ -32,7 +29,7 @@ fn read(bytes: &[u8], format: Format, read_options: &ReadOptions) -> Result<Tabl
     Ok(table)
 }
 
-/// A file in memory that is still there when its writer is gone.
+/// A file in memory that outlives its writer.
 #[derive(Clone, Default)]
 struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
@@ -60,7 +57,7 @@ fn write<'a>(
     rows: impl Iterator<Item = &'a [(usize, Value)]>,
 ) -> Vec<u8> {
     let file = SharedBuffer::default();
-    let mut to = create_writer(format, Box::new(file.clone()), write_options).expect("begun");
+    let mut to = create_writer(format, Box::new(file.clone()), write_options).expect("a writer");
     to.begin(None, headers).expect("written");
     for row in rows {
         to.write_row(row).expect("written");
@@ -69,13 +66,13 @@ fn write<'a>(
     file.bytes()
 }
 
-/// Rows of CSV, written for any program or for Excel and read again, say the same.
+/// CSV rows survive being written, for any program and for Excel, and read again.
 pub fn csv(bytes: &[u8]) {
     for empty_clears in [false, true] {
         let read_options = ReadOptions { empty_clears, ..ReadOptions::default() };
         let Ok(table) = read(bytes, Format::Csv, &read_options) else { continue };
         let headers: Vec<&str> = table.headers.iter().map(String::as_str).collect();
-        // A mark or Excel's own line in front would be taken for what it looks like.
+        // A leading byte order mark or `sep=` line would not be read as a header.
         let is_ambiguous =
             headers.first().is_none_or(|first| first.starts_with("sep=") || first.starts_with('\u{FEFF}'));
         if is_ambiguous {
@@ -103,7 +100,7 @@ fn cells(table: &Table) -> impl Iterator<Item = &[(usize, Value)]> {
     table.rows.iter().map(|row| row.cells.as_slice())
 }
 
-/// Entries of LDIF, written as rejected rows are and read again, say the same.
+/// LDIF entries survive being written as rejected rows and read again.
 pub fn ldif(bytes: &[u8]) {
     let Ok(table) = read(bytes, Format::Ldif, &ReadOptions::default()) else { return };
     assert!(table.rows.iter().all(|row| row.approximate_size() <= 64 * MAX_ROW_BYTES));
@@ -115,7 +112,7 @@ pub fn ldif(bytes: &[u8]) {
     assert_eq!(named_cells(&table, "muster-importRow"), named_cells(&reread, "muster-importRow"), "{text}");
 }
 
-/// Objects, written as rejected rows are and read again, say the same, however often.
+/// JSON objects survive being written as rejected rows and read again, twice.
 pub fn ndjson(bytes: &[u8]) {
     let read_options = ReadOptions { encoding: Some("utf-8".into()), ..ReadOptions::default() };
     let Ok(mut table) = read(bytes, Format::Ndjson, &read_options) else { return };
@@ -130,7 +127,7 @@ pub fn ndjson(bytes: &[u8]) {
 
 fn write_rejected(format: Format, table: &Table, name: &str) -> Vec<u8> {
     let file = SharedBuffer::default();
-    let mut to = create_writer(format, Box::new(file.clone()), WriteOptions::default()).expect("begun");
+    let mut to = create_writer(format, Box::new(file.clone()), WriteOptions::default()).expect("a writer");
     to.begin(None, &[]).expect("written");
     for row in &table.rows {
         let RawRow::Text(text) = &row.raw else { panic!("{:?} is not a text", row.raw) };
@@ -140,7 +137,7 @@ fn write_rejected(format: Format, table: &Table, name: &str) -> Vec<u8> {
     file.bytes()
 }
 
-/// The cells of each row by their headers, but for one.
+/// The cells of each row by header, without those of `except`.
 fn named_cells(table: &Table, except: &str) -> Vec<Vec<(String, Value)>> {
     let cell = |(place, value): &(usize, Value)| (table.headers[*place].to_lowercase(), value.clone());
     let cells = |row: &Row| {

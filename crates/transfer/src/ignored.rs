@@ -1,62 +1,54 @@
-//! What a file contains and an import does not take.
+//! Parts of a file that an import ignores.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum IgnoredPart {
     Sheet,
-    /// Entries of a directory, by their object class.
+    /// A directory entry, by object class.
     Entry,
     Column,
     Attribute,
     User,
 }
 
-/// Why it is not imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum IgnoredReason {
-    /// No column has this name.
     Unknown,
-    /// Rows of this kind have no such column.
+    /// Rows of this kind do not have the column.
     OtherKind,
-    /// Another column of the row means the same.
+    /// Another column of the row has the same meaning.
     Duplicate,
-    /// There is one value only, and this is a second one.
+    /// The column has one value, and this is a further one.
     FurtherValue,
-    /// The value is a URL (RFC 2849), which is never opened.
+    /// The value is a URL (RFC 2849). It is never opened.
     Url,
-    /// The value is not text.
     Binary,
-    /// Its values are numbers of the other system.
+    /// The values are numeric codes of the source system.
     Numbers,
-    /// Its values are ids that are not UUIDs, and there is an external id beside it.
+    /// The ids are not UUIDs, and the file has an external id column.
     NotUuid,
-    /// The password is hidden, as in `****`.
+    /// The password is masked, as in `****`.
     Hidden,
-    /// The sheet was not chosen.
     NotChosen,
-    /// Nothing here corresponds to it.
+    /// Muster has no equivalent.
     NotImported,
-    /// None of its values is a role here.
+    /// None of the values is an existing role.
     UnknownRoles,
-    /// The file says that the user is deleted.
+    /// The user is deleted in the file.
     Deleted,
 }
 
-/// Something that is not imported, and how often it occurs.
+/// An ignored part and how often it occurs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ignored {
-    /// What it is.
     pub part: IgnoredPart,
-    /// Its header, attribute, sheet or object class.
+    /// Header, attribute, sheet or object class.
     pub name: String,
-    /// Why.
     pub reason: IgnoredReason,
     /// Values, entries or users; 1 for a sheet.
     pub count: u64,
@@ -72,35 +64,37 @@ impl fmt::Display for Ignored {
             _ => "column",
         };
         match (part, reason) {
-            (IgnoredPart::Sheet, _) => write!(f, "sheet '{name}': not read (choose it with --sheet)"),
+            (IgnoredPart::Sheet, _) => write!(f, "sheet '{name}': not read (select it with --sheet)"),
             (IgnoredPart::Entry, _) => {
-                write!(f, "class '{name}': {}, not imported", many("entry", "entries"))
+                write!(f, "object class '{name}': {}, not imported", many("entry", "entries"))
             }
             (IgnoredPart::User, _) => write!(f, "{}, deleted according to '{name}'", many("user", "users")),
             (_, IgnoredReason::Unknown) => {
                 write!(f, "{noun} '{name}': {}, unknown {noun} (see `muster import --list-columns`)", values())
             }
             (_, IgnoredReason::OtherKind) => {
-                write!(f, "{noun} '{name}': {}, in rows of a kind that has no such column", values())
+                write!(f, "{noun} '{name}': {}, does not apply to this kind of row", values())
             }
             (_, IgnoredReason::Duplicate) => {
-                write!(f, "{noun} '{name}': {}, another {noun} means the same", values())
+                write!(f, "{noun} '{name}': {}, another {noun} has the same meaning", values())
             }
             (_, IgnoredReason::FurtherValue) => {
-                write!(f, "{noun} '{name}': {}, only one is kept", many("further value", "further values"))
+                write!(f, "{noun} '{name}': {}, only one is imported", many("further value", "further values"))
             }
             (_, IgnoredReason::Url) => {
-                write!(f, "{noun} '{name}': {}, a URL, which is never opened", values())
+                write!(f, "{noun} '{name}': {}, URL, never opened", values())
             }
             (_, IgnoredReason::Binary) => write!(f, "{noun} '{name}': {}, not text", values()),
             (_, IgnoredReason::Numbers) => {
-                write!(f, "{noun} '{name}': {}, numbers of the other system (map it with --map)", values())
+                write!(f, "{noun} '{name}': {}, numeric codes of the source system (import them with --map)", values())
             }
-            (_, IgnoredReason::NotUuid) => write!(f, "{noun} '{name}': {}, not UUIDs", values()),
+            (_, IgnoredReason::NotUuid) => {
+                write!(f, "{noun} '{name}': {}, not UUIDs (the external id is used)", values())
+            }
             (_, IgnoredReason::UnknownRoles) => {
-                write!(f, "{noun} '{name}': {}, none is a role here (`muster role add` creates roles)", values())
+                write!(f, "{noun} '{name}': {}, no existing role (create roles with `muster role add`)", values())
             }
-            (_, IgnoredReason::Hidden) => write!(f, "{noun} '{name}': {}, a hidden password", values()),
+            (_, IgnoredReason::Hidden) => write!(f, "{noun} '{name}': {}, masked password", values()),
             (_, IgnoredReason::NotChosen | IgnoredReason::NotImported | IgnoredReason::Deleted) => {
                 write!(f, "{noun} '{name}': {}, not imported", values())
             }
@@ -108,7 +102,6 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// Counts what is not imported.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IgnoredCounts(BTreeMap<(IgnoredPart, String, IgnoredReason), u64>);
 

@@ -1,8 +1,7 @@
-//! Groups, folders, organisations, roles and departments as cells, and cells as what shall become of them.
+//! Conversion between rows and groups, folders, organizations, roles and departments.
 
 use crate::cell_value::{self, InvalidValue};
-use crate::column::ColumnCell;
-use crate::column::{ClientNumber, Column, ColumnKind, RecordKind};
+use crate::column::{ClientNumber, Column, ColumnCell, ColumnKind, RecordKind};
 use crate::reference_resolver::ItemNames;
 use crate::user_row::InvalidCell;
 use directory::{
@@ -11,7 +10,6 @@ use directory::{
 };
 use serde_json::{Value, json};
 
-/// What a row says of an item.
 #[derive(Debug, Default)]
 pub(crate) struct ItemRow {
     pub(crate) id: Option<ItemId>,
@@ -20,16 +18,15 @@ pub(crate) struct ItemRow {
     pub(crate) external_id: FieldUpdate<String>,
     pub(crate) description: FieldUpdate<String>,
     pub(crate) is_restricted: FieldUpdate<bool>,
-    /// The group, as the row calls it.
+    /// The group as named in the row.
     pub(crate) restricted_to: FieldUpdate<String>,
     pub(crate) folder_entries: FieldUpdate<Vec<FolderEntry>>,
     pub(crate) organisation: OrganizationEdit,
     pub(crate) rank: Option<u32>,
-    /// Who is to belong to it, as the row calls them.
+    /// The members as named in the row.
     pub(crate) members: Vec<String>,
 }
 
-/// Reads a row about an item.
 pub(crate) fn parse(cells: &[ColumnCell<'_>]) -> Result<ItemRow, Vec<InvalidCell>> {
     let mut row = ItemRow::default();
     let mut faults = Vec::new();
@@ -46,7 +43,7 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
     match column.kind {
         ColumnKind::Id => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
-                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| InvalidValue("is no UUID".into()))?;
+                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| InvalidValue("is not a valid UUID".into()))?;
                 row.id = Some(ItemId(id));
             }
         }
@@ -75,7 +72,7 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
                 let rank = builtin_role_number(&text)
                     .or_else(|| text.parse().ok().filter(|rank| builtin_role_name(*rank).is_some()));
-                row.rank = Some(rank.ok_or(InvalidValue("is no built-in role".into()))?);
+                row.rank = Some(rank.ok_or(InvalidValue("is not a built-in role".into()))?);
             }
         }
         ColumnKind::Members => row.members = cell_value::text_list(cell)?,
@@ -104,22 +101,22 @@ fn parse_status(update: &FieldUpdate<String>) -> Result<Option<OrganizationStatu
     let FieldUpdate::Set(text) = update else { return Ok(None) };
     let text = text.trim().to_lowercase();
     let found = STATUSES.iter().find(|(_, word)| *word == text).map(|(status, _)| *status);
-    found.map(Some).ok_or(InvalidValue("is none of active, disabled, suspended and archived".into()))
+    found.map(Some).ok_or(InvalidValue("must be active, disabled, suspended or archived".into()))
 }
 
 impl ItemRow {
-    /// What it may be known by, the surest first.
+    /// Keys that may identify the item, most reliable first.
     pub(crate) fn lookup_keys(&self, kind: ItemKind) -> Vec<ItemKey> {
         let id = self.id.map(ItemKey::Id);
         let external = self.external_id.value().cloned().map(ItemKey::ExternalId);
-        // Groups and folders may share a name, so one that has an id or a key of its own is known by these alone.
+        // Groups and folders may share a name, so the name identifies only those without an id and external id.
         let may_match_by_name =
             id.is_none() && external.is_none() || !matches!(kind, ItemKind::Group | ItemKind::Folder);
         let name = self.name.clone().filter(|_| may_match_by_name).map(ItemKey::Name);
         id.into_iter().chain(external).chain(name).collect()
     }
 
-    /// Makes it. What restricts a folder was found before.
+    /// `restricted_to` is the resolved group of a folder.
     pub(crate) fn create_command(&self, kind: ItemKind, restricted_to: FieldUpdate<ItemId>) -> Command {
         let name = self.name.clone().map_or(FieldUpdate::Keep, FieldUpdate::Set);
         match kind {
@@ -143,7 +140,7 @@ impl ItemRow {
         }
     }
 
-    /// Changes one that is there; nothing can be changed of roles and departments.
+    /// `None` for roles and departments, which cannot be updated.
     pub(crate) fn update_command(&self, item: &Item, restricted_to: FieldUpdate<ItemId>) -> Option<Command> {
         let name = self.name.clone().map_or(FieldUpdate::Keep, FieldUpdate::Set);
         let key = ItemKey::Id(item.id());
@@ -177,7 +174,7 @@ impl ItemRow {
     }
 }
 
-/// The cell of a column for an item; nothing, where there is nothing to say.
+/// The cell of a column, if the item has a value for it.
 pub(crate) fn cell(item: &Item, column: &Column, names: &ItemNames) -> Option<Value> {
     if !column.applies_to(RecordKind::Item(item.kind())) {
         return None;

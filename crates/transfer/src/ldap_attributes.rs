@@ -1,9 +1,9 @@
-//! What LDAP calls columns (RFC 4519, RFC 2798): attributes that directories and address books know, in both directions.
-//! Columns that LDAP has no name for are written as `muster-` and their own.
+//! LDAP names of columns (RFC 4519, RFC 2798) for import and export. Columns without an LDAP name are written as
+//! `muster-` and their own name.
 
 use crate::column::Column;
 
-/// Our name and LDAP's, where they differ or are told to the letter.
+/// Muster and LDAP names of columns.
 const LDAP_NAMES: [(&str, &str); 22] = [
     ("userName", "uid"),
     ("email", "mail"),
@@ -29,13 +29,13 @@ const LDAP_NAMES: [(&str, &str); 22] = [
     ("kind", "muster-kind"),
 ];
 
-/// What a column of a kind is called in LDIF.
+/// The name of a column in LDIF.
 pub(crate) fn ldap_attribute(column: &Column) -> String {
     let known = LDAP_NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
     known.unwrap_or_else(|| format!("muster-{}", column.name))
 }
 
-/// Whether an attribute is one that only Muster has. Its value may be a list in one text.
+/// Whether an attribute is specific to Muster. Its value may be a list in one text.
 pub(crate) fn is_muster_attribute(attribute: &str) -> bool {
     attribute.get(..7).is_some_and(|beginning| beginning.eq_ignore_ascii_case("muster-"))
 }

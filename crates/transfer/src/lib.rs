@@ -1,8 +1,7 @@
-//! People in and out in files: CSV, NDJSON, Excel workbooks and LDIF.
+//! Import and export of users and items as files: CSV, NDJSON, Excel workbooks and LDIF.
 //!
-//! A file is a stream of rows with named cells ([`formats`]); names are found in one table ([`column`]), whatever dialect or
-//! program they come from; a row says what a person or item shall be ([`person`], [`thing`]); and what is to be done about
-//! it is a command like any other ([`import`]). This crate knows no SQL, no HTTP and no engine.
+//! [`formats`] reads a file as rows with named cells, [`column`] maps the headers of other programs and dialects
+//! to columns, [`import`] runs one directory command per row, and [`export`] writes rows. No SQL, no HTTP.
 
 mod account_state;
 mod cell_value;

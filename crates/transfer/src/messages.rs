@@ -1,50 +1,55 @@
-//! Refusals in words, for people at a terminal and beside rows of files.
+//! Texts of directory errors for the terminal, the log and reports of rejected rows.
 
 use directory::{DirectoryError, Field, FieldError, FieldErrorKind};
 
-/// A refusal in words.
+/// The text of an error for users and administrators.
 pub fn refusal_message(refusal: &DirectoryError) -> String {
     refusal_message_with(refusal, |field| match field {
-        Field::Number => "the number".into(),
-        Field::Name => "the name".into(),
-        Field::Email => "the e-mail".into(),
-        Field::ExternalId => "the external id".into(),
+        Field::Number => "number".into(),
+        Field::Name => "name".into(),
+        Field::Email => "email".into(),
+        Field::ExternalId => "external id".into(),
         other => format!("{other:?}"),
     })
 }
 
-/// A refusal in words, fields called as `name` says.
+/// Like [`refusal_message`]; `name` returns the name of a field.
 pub(crate) fn refusal_message_with(refusal: &DirectoryError, name: impl Fn(Field) -> String) -> String {
     let describe = |fault: &FieldError| {
         let field = name(fault.field);
         match fault.kind {
-            FieldErrorKind::Missing => format!("{field} is needed"),
-            FieldErrorKind::TooLong(max) => format!("{field} is longer than {max}"),
-            FieldErrorKind::TooShort(min) => format!("{field} is shorter than {min}"),
-            FieldErrorKind::Malformed => format!("{field} is not of the right form"),
-            FieldErrorKind::Taken => format!("{field} is taken"),
-            FieldErrorKind::NotFound => format!("{field} names something that does not exist"),
-            FieldErrorKind::NotAllowed => format!("{field} cannot be set to this"),
-            FieldErrorKind::CommonPassword => format!("{field} is one that many people have"),
-            FieldErrorKind::PersonalPassword => format!("{field} has their own name or e-mail in it"),
+            FieldErrorKind::Missing => format!("'{field}' is required"),
+            FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max})"),
+            FieldErrorKind::TooShort(min) => format!("'{field}' is too short (minimum: {min})"),
+            FieldErrorKind::Malformed if fault.field == Field::Email => {
+                format!("'{field}' is not a valid email address")
+            }
+            FieldErrorKind::Malformed => format!("'{field}' has an invalid format"),
+            FieldErrorKind::Taken => format!("'{field}' is already in use"),
+            FieldErrorKind::NotFound => format!("'{field}' refers to something that does not exist"),
+            FieldErrorKind::NotAllowed => format!("'{field}' cannot be set to this value"),
+            FieldErrorKind::CommonPassword => format!("'{field}' is a commonly used password; choose another one"),
+            FieldErrorKind::PersonalPassword => {
+                format!("'{field}' contains the user's name or email; choose another password")
+            }
         }
     };
     match refusal {
         DirectoryError::Invalid(faults) => faults.iter().map(describe).collect::<Vec<_>>().join("; "),
-        DirectoryError::NoSuchUser => "there is no such user".into(),
-        DirectoryError::NoSuchItem(kind) => format!("there is no such {}", kind.as_str()),
-        DirectoryError::NoSuchTenant => "there is no such tenant".into(),
-        DirectoryError::NoSuchConnection => "there is no such connection, or it was revoked".into(),
+        DirectoryError::NoSuchUser => "this user does not exist".into(),
+        DirectoryError::NoSuchItem(kind) => format!("this {} does not exist", kind.as_str()),
+        DirectoryError::NoSuchTenant => "this tenant does not exist".into(),
+        DirectoryError::NoSuchConnection => "this connection does not exist or was revoked".into(),
         DirectoryError::ConnectionEnded => {
-            "the connection is no longer good for this: it was revoked, narrowed, or has expired".into()
+            "this connection may no longer do this: it was revoked or restricted, or it has expired".into()
         }
-        DirectoryError::RoleTooHigh => "the role is too high".into(),
-        DirectoryError::WrongStatus => "the status does not allow it".into(),
-        DirectoryError::SignIn(_) => "nobody signs in with that".into(),
-        DirectoryError::VersionMismatch => "it was changed meanwhile".into(),
-        DirectoryError::Conflict => "somebody else changed it at the same time; try again".into(),
-        DirectoryError::Busy { .. } => "too much is waiting; try again in a moment".into(),
-        DirectoryError::Unavailable(text) => format!("the store takes no writes: {text}"),
+        DirectoryError::RoleTooHigh => "the role is above the highest role that this connection may manage".into(),
+        DirectoryError::WrongStatus => "the user's status does not allow this".into(),
+        DirectoryError::SignIn(_) => "the credentials are not valid".into(),
+        DirectoryError::VersionMismatch => "it was changed in the meantime; read it again and retry".into(),
+        DirectoryError::Conflict => "it was changed by others at the same time; try again".into(),
+        DirectoryError::Busy { .. } => "the store is busy; try again in a moment".into(),
+        DirectoryError::Unavailable(text) => format!("cannot write to the store: {text}"),
         DirectoryError::Internal(text) => text.clone(),
     }
 }

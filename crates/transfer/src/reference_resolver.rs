@@ -1,7 +1,5 @@
-//! What groups, folders, organisations and roles are called in files, in both directions.
-//!
-//! A reference is an id, an external id or a name, tried in that order. What is written is the shortest of them that leads
-//! back to the same thing: groups may share a name.
+//! Maps references (to groups, folders, organizations and roles) to items and back. A reference is an id, an external
+//! id or a name, tried in this order. Exports write the shortest unambiguous one, since groups may share names.
 
 use directory::{
     Caller, Command, Directory, DirectoryError, FieldUpdate, FolderEdit, GroupEdit, Item, ItemId, ItemKey, ItemKind,
@@ -11,14 +9,12 @@ use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Items read at a time.
 const PAGE_SIZE: u32 = 2_000;
-/// References that are looked for at the same time.
 const MAX_CONCURRENT_LOOKUPS: usize = 64;
-/// References that are remembered; what comes behind is looked up each time.
+/// References in the cache. Further ones are looked up each time.
 const MAX_CACHED: usize = 500_000;
 
-/// What things are called where they are written.
+/// The references that exports write.
 #[derive(Default)]
 pub(crate) struct ItemNames {
     items: HashMap<ItemId, String>,
@@ -26,11 +22,10 @@ pub(crate) struct ItemNames {
 }
 
 impl ItemNames {
-    /// The names of everything a tenant's people refer to.
     pub(crate) async fn load(directory: &Directory, caller: &Caller) -> Result<Self, DirectoryError> {
         let mut names = Self::default();
         for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organization] {
-            // Who is found by a text: whoever claims it as an external id, else whoever is alone in being called so.
+            // A text resolves to the item with this external id, else to the only item with this name.
             let mut by_name: HashMap<String, Option<ItemId>> = HashMap::new();
             let mut by_external_id: HashMap<String, ItemId> = HashMap::new();
             let mut all: Vec<(ItemId, String, Option<String>)> = Vec::new();
@@ -61,12 +56,11 @@ impl ItemNames {
         Ok(names)
     }
 
-    /// What a group, folder or organisation is called; one that came since the names were read, by its id.
+    /// The reference of a group, folder or organization; its id if it is newer than `self`.
     pub(crate) fn name_or_id(&self, id: ItemId) -> String {
         self.name(id).map_or_else(|| id.to_string(), str::to_owned)
     }
 
-    /// The same, where it is there.
     pub(crate) fn name(&self, id: ItemId) -> Option<&str> {
         self.items.get(&id).map(String::as_str)
     }
@@ -77,7 +71,7 @@ impl ItemNames {
     }
 }
 
-/// Every item of a kind, in order of number, a page at a time.
+/// Visits every item of a kind in order of number.
 pub(crate) async fn for_each_item(
     directory: &Directory,
     caller: &Caller,
@@ -94,25 +88,22 @@ pub(crate) async fn for_each_item(
     }
 }
 
-/// What a reference in a file leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ItemReference {
-    /// It is there.
     Existing(ItemId),
-    /// It is not, and would be made; previews only.
+    /// It does not exist and would be created (dry runs only).
     Planned,
 }
 
-/// Finds what references lead to, and makes what is not there.
+/// Resolves references, and creates items that do not exist.
 pub(crate) struct ReferenceResolver<'a> {
     directory: &'a Directory,
     caller: &'a Caller,
-    /// Nothing is made.
     dry_run: bool,
     items: HashMap<(ItemKind, String), ItemReference>,
-    /// Users by what rows call them.
+    /// Resolved users by reference.
     users: HashMap<String, UserId>,
-    /// Names of what was made, or would be, in the order of their first mention.
+    /// Names of items that were created, or would be, in the order of their first mention.
     pub(crate) created: Vec<(ItemKind, String)>,
 }
 
@@ -122,7 +113,7 @@ impl<'a> ReferenceResolver<'a> {
         Self { directory, caller, dry_run: is_preview, items: known, users, created: Vec::new() }
     }
 
-    /// Looks up users, many at the same time.
+    /// Looks up users concurrently.
     pub(crate) async fn prefetch_users(&mut self, texts: impl Iterator<Item = String>) -> Result<(), DirectoryError> {
         let uncached: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
         let (directory, caller) = (self.directory, self.caller);
@@ -140,12 +131,10 @@ impl<'a> ReferenceResolver<'a> {
         Ok(())
     }
 
-    /// A user who was looked up and found.
     pub(crate) fn cached_user(&self, text: &str) -> Option<UserId> {
         self.users.get(text).copied()
     }
 
-    /// What a text leads to, if that is there.
     pub(crate) async fn resolve(
         &mut self,
         kind: ItemKind,
@@ -158,7 +147,7 @@ impl<'a> ReferenceResolver<'a> {
         Ok(found.map(|found| self.cache(kind, text, found)))
     }
 
-    /// What texts lead to; groups and folders that are not there are made.
+    /// Resolves references; groups and folders that do not exist are created.
     pub(crate) async fn resolve_or_create(
         &mut self,
         kind: ItemKind,
@@ -174,7 +163,7 @@ impl<'a> ReferenceResolver<'a> {
         Ok(all)
     }
 
-    /// Finds or makes what many texts lead to, a good many at the same time.
+    /// Resolves or creates many references concurrently.
     pub(crate) async fn prefetch(
         &mut self,
         kind: ItemKind,
@@ -183,7 +172,7 @@ impl<'a> ReferenceResolver<'a> {
         let mut uncached: Vec<&String> =
             texts.filter(|text| !self.items.contains_key(&(kind, (*text).clone()))).collect();
         let mut seen = HashSet::new();
-        // Names that differ in case only are one, which two at a time would both make.
+        // Names that differ only in case are the same item, which must not be created twice.
         uncached.retain(|text| seen.insert(directory::identifier_key(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.dry_run);
         let found = uncached.into_iter().map(|text| async move {
@@ -192,7 +181,7 @@ impl<'a> ReferenceResolver<'a> {
                 None => Ok((text.clone(), create_item(directory, caller, is_preview, kind, text).await?, true)),
             }
         });
-        // Departments take the next number that is free, which two at a time would both take.
+        // A new department takes the next free number, so departments are created one by one.
         let concurrency = if kind == ItemKind::Department { 1 } else { MAX_CONCURRENT_LOOKUPS };
         let mut found = futures_util::stream::iter(found).buffered(concurrency);
         while let Some(one) = found.next().await {
@@ -203,7 +192,7 @@ impl<'a> ReferenceResolver<'a> {
                     }
                     self.cache(kind, &text, found);
                 }
-                // What cannot be made is said beside the rows that name it.
+                // The rows with this reference report the error.
                 Err(DirectoryError::Invalid(_)) => {}
                 Err(refusal) => return Err(refusal),
             }
@@ -217,7 +206,6 @@ impl<'a> ReferenceResolver<'a> {
         Ok(self.cache(kind, name, found))
     }
 
-    /// Notes what a text leads to from here on.
     pub(crate) fn cache(&mut self, kind: ItemKind, text: &str, found: ItemReference) -> ItemReference {
         if self.items.len() < MAX_CACHED {
             self.items.insert((kind, text.to_owned()), found);
@@ -225,7 +213,7 @@ impl<'a> ReferenceResolver<'a> {
         found
     }
 
-    /// Whether a text is of something that would be made, in a preview.
+    /// Adds the references of an item that would be created (dry runs only).
     pub(crate) fn add_planned(&mut self, kind: ItemKind, texts: impl IntoIterator<Item = String>) {
         for text in texts {
             self.items.entry((kind, text)).or_insert(ItemReference::Planned);
@@ -233,7 +221,7 @@ impl<'a> ReferenceResolver<'a> {
     }
 }
 
-/// The user whom a text names: by id, email, user name or external id.
+/// Finds a user by id, email, user name or external id.
 pub(crate) async fn find_user(
     directory: &Directory,
     caller: &Caller,
@@ -251,7 +239,6 @@ pub(crate) async fn find_user(
     Ok(None)
 }
 
-/// What a text leads to, if that is there.
 async fn find_item(
     directory: &Directory,
     caller: &Caller,
@@ -270,7 +257,7 @@ async fn find_item(
     Ok(None)
 }
 
-/// Makes a group or folder of a name.
+/// Creates an item with a name.
 async fn create_item(
     directory: &Directory,
     caller: &Caller,
@@ -292,6 +279,6 @@ async fn create_item(
         return Ok(ItemReference::Planned);
     }
     let receipt = directory.run(caller, command).await?;
-    let item = receipt.items.first().ok_or(DirectoryError::Internal("nothing was made".into()))?;
+    let item = receipt.items.first().ok_or(DirectoryError::Internal("no item was created".into()))?;
     Ok(ItemReference::Existing(item.id()))
 }

@@ -1,10 +1,8 @@
-//! People as cells, and cells as what shall become of a person. Both directions stand side by side here, since what one
-//! writes the other reads.
+//! Conversion between rows and users. Both directions are in one module, since one reads what the other writes.
 
 use crate::account_state::{self, AccountState};
 use crate::cell_value::{self, InvalidValue};
-use crate::column::ColumnCell;
-use crate::column::{COLUMNS, Column, ColumnKind, RecordKind};
+use crate::column::{COLUMNS, Column, ColumnCell, ColumnKind, RecordKind};
 use crate::foreign_hashes;
 use crate::reference_resolver::ItemNames;
 use directory::{
@@ -14,34 +12,33 @@ use directory::{
 };
 use serde_json::{Value, json};
 
-/// What a row says of a person.
 #[derive(Debug, Default)]
 pub(crate) struct UserRow {
     pub(crate) edit: Box<UserEdit>,
-    /// What they may be known by.
+    /// The keys that may identify the user.
     pub(crate) id: Option<UserId>,
     pub(crate) external_id: Option<String>,
     pub(crate) email: Option<String>,
     pub(crate) user_name: Option<String>,
-    /// Groups and folders as the row calls them; nothing, where it does not speak of them.
+    /// Groups and folders as named in the row; `None` if the row does not mention them.
     pub(crate) groups: Option<Vec<String>>,
     pub(crate) folders: Option<Vec<String>>,
-    /// The manager as the row calls them.
+    /// The manager as named in the row.
     pub(crate) manager: Option<String>,
-    /// The status, where it is one that somebody must have before it can be taken away.
+    /// Whether `active` was cleared: the user is imported with the status, then the status is cleared.
     pub(crate) clears_active: bool,
-    /// The most restrictive statement about the account.
+    /// The most restrictive state in the row.
     state: Option<AccountState>,
-    /// The whole name, where it is in one column.
+    /// The whole name, if it is in one column.
     full_name: Option<String>,
-    /// There was a stored password that cannot be verified here, as directories have them.
+    /// Whether the row had a password hash that cannot be verified here, such as those of LDAP directories.
     pub(crate) password_dropped: bool,
-    /// The stored password is of a known form, but may still be one that cannot be verified here.
+    /// Whether the hash has a known form, but may still be one that cannot be verified here.
     pub(crate) password_is_droppable: bool,
 }
 
 impl UserRow {
-    /// Whether the file says that the user is deleted.
+    /// Whether the user is deleted in the file.
     pub(crate) fn is_deleted(&self) -> bool {
         self.state == Some(AccountState::Deleted)
     }
@@ -52,7 +49,7 @@ impl UserRow {
         self.password_is_droppable = text.starts_with(['$', '{']);
     }
 
-    /// Leaves the stored password out if it is why the row is rejected.
+    /// Removes the password if it is the only reason for a rejection.
     pub(crate) fn drop_rejected_password(&mut self, refusal: &DirectoryError) -> bool {
         let is_password = |fault: &directory::FieldError| fault.field == Field::Password;
         let is_droppable = self.password_is_droppable
@@ -64,14 +61,14 @@ impl UserRow {
         is_droppable
     }
 
-    /// Takes the manager as a text that is not looked up.
+    /// Stores the manager as text, without a lookup.
     pub(crate) fn set_manager_verbatim(&mut self) {
         if let Some(manager) = self.manager.take() {
             self.edit.set_text(Field::Manager, FieldUpdate::Set(manager));
         }
     }
 
-    /// Takes a statement about the account unless one that is as restrictive was taken.
+    /// Applies a state unless an equally or more restrictive one was applied.
     fn apply_state(&mut self, state: AccountState, status: RequestedStatus) {
         if self.state.is_none_or(|known| known < state) {
             self.state = Some(state);
@@ -80,7 +77,7 @@ impl UserRow {
         }
     }
 
-    /// Takes a name in one column apart: at a comma, as `Lee, Ann`; else the last word is the family name.
+    /// Splits a full name: at a comma, as in `Lee, Ann`; else the last word is the family name.
     fn split_name(&mut self, name: String) {
         let has = |field| self.edit.texts.iter().any(|(of, _)| *of == field);
         if !has(Field::GivenName) && !has(Field::FamilyName) {
@@ -96,12 +93,10 @@ impl UserRow {
         self.edit.set_text(Field::FormattedName, FieldUpdate::Set(name));
     }
 
-    /// The organisation it names.
     pub(crate) fn organisation_name(&self) -> Option<&String> {
         self.edit.organization.value()?.name.as_ref()
     }
 
-    /// The department it names.
     pub(crate) fn department_name(&self) -> Option<&String> {
         match self.edit.department.value()? {
             DepartmentRef::Name(name) => Some(name),
@@ -110,10 +105,8 @@ impl UserRow {
     }
 }
 
-/// What is wrong with a cell: the column, and what.
 pub(crate) type InvalidCell = (&'static Column, InvalidValue);
 
-/// Reads a row about a person.
 pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<InvalidCell>> {
     let mut row = UserRow::default();
     let mut faults = Vec::new();
@@ -140,7 +133,7 @@ pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<
     if faults.is_empty() { Ok(row) } else { Err(faults) }
 }
 
-/// Whether a list is empty because plain columns beside it say all there is, which is how people are written.
+/// Whether a list is empty because plain columns beside it hold all values, as in exports.
 fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool {
     let plain_fields: &[Field] = match column.kind {
         ColumnKind::MultiValued(Field::Emails) => &[Field::Email],
@@ -162,13 +155,13 @@ fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool
     is_empty && cells.iter().any(is_plain)
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm a column, to be compared with what is written")]
+#[expect(clippy::too_many_lines, reason = "one arm per column, to be compared with the export")]
 fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), InvalidValue> {
     let edit = &mut row.edit;
     match column.kind {
         ColumnKind::Id => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
-                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| InvalidValue("is no UUID".into()))?;
+                let id = uuid::Uuid::try_parse(text.trim()).map_err(|_| InvalidValue("is not a valid UUID".into()))?;
                 row.id = Some(UserId(id));
             }
         }
@@ -182,14 +175,14 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
                 Field::ExternalId => row.external_id = text,
                 Field::Email => row.email = text,
                 Field::UserName => row.user_name = text,
-                // Who that is, is found first.
+                // Managers are looked up later.
                 Field::Manager if text.is_some() => {
                     row.manager = text;
                     return Ok(());
                 }
                 _ => {}
             }
-            // A user name is never taken away; it follows the email.
+            // A user name cannot be cleared; it follows the email.
             if !(field == Field::UserName && update.value().is_none()) {
                 edit.set_text(field, update);
             }
@@ -215,7 +208,7 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
                 (Value::Number(number), _) => {
                     let number = number.as_u64().and_then(|number| u8::try_from(number).ok());
                     FieldUpdate::Set(DepartmentRef::Number(
-                        number.ok_or(InvalidValue("is no number of a department".into()))?,
+                        number.ok_or(InvalidValue("must be a department number from 0 to 255".into()))?,
                     ))
                 }
                 (_, FieldUpdate::Set(name)) => FieldUpdate::Set(DepartmentRef::Name(name)),
@@ -240,7 +233,7 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
         ColumnKind::ForcePasswordChange => edit.force_password_change = cell_value::boolean(cell)?,
         ColumnKind::Password => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
-                // Taken as a password, a stored hash would be one that every reader of the file knows.
+                // A stored hash, taken as a password, would be a password that every reader of the file knows.
                 if foreign_hashes::is_ldap_hash(&text) {
                     row.set_password_hash(&text);
                 } else {
@@ -264,7 +257,7 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
                 }
             }
         }
-        // The password before it is none in clear text.
+        // The value of `password` is a hash.
         ColumnKind::PasswordHashFunction => {
             if let (FieldUpdate::Set(_), Some(hash)) = (cell_value::text(cell)?, edit.password.take()) {
                 row.set_password_hash(hash.expose_secret());
@@ -275,7 +268,7 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
     Ok(())
 }
 
-/// The kind of plain values, and whether the first of them is the preferred one.
+/// The default type of plain values, and whether the first of them is primary.
 fn default_type(field: Field) -> (&'static str, bool) {
     match field {
         Field::Emails => ("work", true),
@@ -293,7 +286,7 @@ fn parse_role(update: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
     }
 }
 
-/// A status that nobody says any more.
+/// Marks a status whose `active` was cleared.
 const ACTIVE_CLEARED: &str = "unsaid";
 
 fn apply_status(row: &mut UserRow, update: &FieldUpdate<String>) -> Result<(), InvalidValue> {
@@ -306,14 +299,14 @@ fn apply_status(row: &mut UserRow, update: &FieldUpdate<String>) -> Result<(), I
             row.edit.status = FieldUpdate::Clear;
             return Ok(());
         }
-        return Err(InvalidValue("is not one of invited, active, suspended, inactive and archived".into()));
+        return Err(InvalidValue("must be invited, active, suspended, inactive or archived".into()));
     };
     row.apply_state(state, state.status().map_or(RequestedStatus::Inactive, RequestedStatus::Exact));
     row.clears_active = clears_active;
     Ok(())
 }
 
-/// A role and a list of roles are one list to the core, which keeps of it what says more than the role.
+/// Merges a role into the list of roles. The core keeps of the list what goes beyond the role.
 fn merge_role_into_roles(edit: &mut UserEdit) {
     let Some((_, FieldUpdate::Set(entries))) = edit.multi_valued.iter_mut().find(|(field, _)| *field == Field::Roles)
     else {
@@ -328,7 +321,6 @@ fn merge_role_into_roles(edit: &mut UserEdit) {
     edit.role = FieldUpdate::Keep;
 }
 
-/// What a person's cells are written with.
 pub(crate) struct UserCells<'a> {
     pub(crate) user: &'a User,
     pub(crate) names: &'a ItemNames,
@@ -336,7 +328,7 @@ pub(crate) struct UserCells<'a> {
 }
 
 impl UserCells<'_> {
-    /// The cell of a column; nothing, where there is nothing to say.
+    /// The cell of a column, if the user has a value for it.
     pub(crate) fn cell(&self, column: &Column) -> Option<Value> {
         let (user, names) = (self.user, self.names);
         Some(match column.kind {
@@ -349,7 +341,7 @@ impl UserCells<'_> {
             ColumnKind::PostalAddresses => addresses(user)?,
             ColumnKind::Metadata => pairs(&user.metadata)?,
             ColumnKind::Department => json!(user.department.as_deref()?),
-            // Whoever belongs to none says so: a new person would get one by the domain of their e-mail.
+            // Explicitly none: otherwise the import would assign an organization by the domain of the email.
             ColumnKind::Organisation => user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id))),
             ColumnKind::Office => json!(user.office?.to_string()),
             ColumnKind::Role => json!(names.role_name(user.role?)),
@@ -377,7 +369,6 @@ impl UserCells<'_> {
     }
 }
 
-/// A moment as RFC 3339 writes it.
 fn format_timestamp(time: Time) -> String {
     jiff::Timestamp::from_microsecond(time.0).map_or_else(|_| String::new(), |moment| moment.to_string())
 }
@@ -391,7 +382,7 @@ fn entry_json(entry: &TypedValue) -> Value {
     serde_json::to_value(entry).unwrap_or_default()
 }
 
-/// All values of a plural, where the plain columns do not say the same.
+/// All values of a multi-valued attribute, unless the plain columns hold the same.
 fn multi_valued(user: &User, field: Field) -> Option<Value> {
     let (all, plain): (&[TypedValue], Vec<TypedValue>) = match field {
         Field::Emails => {
@@ -431,7 +422,7 @@ fn addresses(user: &User) -> Option<Value> {
         let Address { line1, line2, city, region, postal_code, country, formatted: _, kind: _, primary: _ } = only;
         let lines = [line1, line2, city, region, postal_code, country];
         let is_plain = only.kind.as_deref() == Some("work") && only.formatted.is_none() && only.primary.is_none();
-        // An empty line is none in a cell.
+        // An empty line would not be imported from a cell.
         if is_plain && lines.iter().any(|line| line.is_some()) && !lines.iter().any(|line| line.as_deref() == Some(""))
         {
             return None;
@@ -444,7 +435,7 @@ fn pairs(metadata: &[MetadataEntry]) -> Option<Value> {
     non_empty_array(metadata.iter().map(|pair| json!({"key": pair.key, "value": pair.value})))
 }
 
-/// The columns in which two states of a person differ.
+/// The columns in which two states of a user differ.
 pub(crate) fn changed_columns(before: &User, after: &User, names: &ItemNames) -> Vec<&'static str> {
     let cells = |user| UserCells { user, names, password: None };
     let (before, after) = (cells(before), cells(after));

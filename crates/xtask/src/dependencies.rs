@@ -1,5 +1,5 @@
-//! Checks of the dependency tree as `cargo metadata` shows it for this machine: licenses, and crates in more than one
-//! version. An exception that is no longer needed fails, too.
+//! Checks the dependency tree (`cargo metadata` for this host): licenses, duplicate versions and pinned versions. An
+//! exception that is no longer needed is also an error.
 
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Licenses that ask for no more than to be named. Each must be needed by a crate.
+/// Licenses that require only attribution. Each must be needed by a crate.
 const LICENSES: [&str; 9] =
     ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Zlib"];
 
-/// A crate that is there more than once, its versions up to the part that semantic versioning compares, and why.
+/// A crate with several versions, its semver-compatible version prefixes, and the reason.
 type Duplicate = (&'static str, &'static [&'static str], &'static str);
 
 const DUPLICATES: [Duplicate; 11] = [
@@ -28,23 +28,21 @@ const DUPLICATES: [Duplicate; 11] = [
     ("syn", &["2", "3"], "macros are moving to 3: tracing, zeroize and x509-cert have not"),
 ];
 
-/// A crate whose version in Cargo.lock is not simply the latest, how that version begins, and why.
+/// A crate that Cargo.lock keeps at an older version, the prefix of that version, and the reason.
 type PinnedVersion = (&'static str, &'static str, &'static str);
 
 const PINNED_VERSIONS: [PinnedVersion; 1] = [(
     "idna_adapter",
     "1.1.",
-    "it reads names of mail domains with the crates that tokio-postgres uses already; 1.2 brings 20 crates of ICU for it",
+    "1.1 uses crates that tokio-postgres needs anyway; 1.2 adds 20 ICU crates",
 )];
 
-/// A package as far as it matters here.
 struct Package {
     name: String,
     version: String,
     license: Option<String>,
 }
 
-/// Adds what is wrong with the dependencies to `found`.
 pub(crate) fn check(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
     let packages = packages(root)?;
     check_licenses(&packages, &LICENSES, found);
@@ -53,7 +51,7 @@ pub(crate) fn check(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Every package that is compiled on this machine for the programs, their builds and their tests.
+/// All packages compiled on this host, including build dependencies and dev-dependencies.
 fn packages(root: &Path) -> anyhow::Result<Vec<Package>> {
     let version = output(root, "rustc", &["--version", "--verbose"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
@@ -71,7 +69,7 @@ fn packages(root: &Path) -> anyhow::Result<Vec<Package>> {
     packages.iter().map(|value| package(value).context("a package without a name or version")).collect()
 }
 
-fn output(root: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub(crate) fn output(root: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program).args(arguments).current_dir(root).output();
     let output = output.with_context(|| format!("{program} cannot be run"))?;
     if !output.status.success() {
@@ -84,13 +82,13 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
     let mut unneeded: BTreeSet<&str> = allowed.iter().copied().collect();
     for Package { name, version, license } in packages {
         let Some(license) = license else {
-            found.push(format!("{name} {version} names no license"));
+            found.push(format!("{name} {version} declares no license"));
             continue;
         };
         let expression = match spdx::Expression::parse_mode(license, spdx::ParseMode::LAX) {
             Ok(expression) => expression,
             Err(error) => {
-                found.push(format!("{name} {version} has a license that cannot be read: {license}: {}", error.reason));
+                found.push(format!("{name} {version} has an invalid license expression: {license}: {}", error.reason));
                 continue;
             }
         };
@@ -102,10 +100,10 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
         if is_met_by(&|name| allowed.contains(&name)) {
             unneeded.retain(|without| is_met_by(&|name| name != *without && allowed.contains(&name)));
         } else {
-            found.push(format!("{name} {version} has a license that is not on the list: {license}"));
+            found.push(format!("{name} {version} has a license that is not allowed: {license}"));
         }
     }
-    found.extend(unneeded.iter().map(|license| format!("license {license} is on the list and no crate needs it")));
+    found.extend(unneeded.iter().map(|license| format!("no crate needs the license {license} (remove it from LICENSES)")));
 }
 
 fn check_duplicates(packages: &[Package], known: &[Duplicate], found: &mut Vec<String>) {
@@ -119,26 +117,26 @@ fn check_duplicates(packages: &[Package], known: &[Duplicate], found: &mut Vec<S
         match versions.remove(name) {
             Some(versions) if versions == expected => {}
             Some(versions) => found.push(format!(
-                "{name} is there as {}; the list of duplicates has {}",
+                "{name} has versions {}; DUPLICATES lists {}",
                 join_versions(&versions),
                 join_versions(&expected)
             )),
-            None => found.push(format!("{name} is on the list of duplicates and there only once")),
+            None => found.push(format!("{name} has only one version (remove it from DUPLICATES)")),
         }
     }
     for (name, versions) in versions {
         found.push(format!(
-            "{name} is there as {} (`cargo tree --invert {name}@VERSION` says why)",
+            "{name} has versions {} (`cargo tree --invert {name}@VERSION` shows why)",
             join_versions(&versions)
         ));
     }
 }
 
-/// `cargo update` would take the latest again.
+/// `cargo update` would select the latest version again.
 fn check_pinned(packages: &[Package], chosen: &[PinnedVersion], found: &mut Vec<String>) {
     for (name, version, why) in chosen {
         if !packages.iter().any(|package| package.name == *name && package.version.starts_with(version)) {
-            found.push(format!("{name} is not {version}x in Cargo.lock: {why}"));
+            found.push(format!("{name} is not at {version}x in Cargo.lock: {why}"));
         }
     }
 }
@@ -147,7 +145,7 @@ fn join_versions(versions: &BTreeSet<&str>) -> String {
     versions.iter().copied().collect::<Vec<_>>().join(" and ")
 }
 
-/// The part of a version in which incompatible ones differ: the first number that is not 0, and what is before it.
+/// The part of a version up to its first nonzero number, in which incompatible versions differ.
 fn compatible_prefix(version: &str) -> &str {
     let end = version.split('.').scan(0, |end, number| {
         *end += number.len() + 1;
@@ -179,20 +177,20 @@ mod tests {
         assert_eq!(of("(MIT OR Apache-2.0) AND ISC", &["ISC", "MIT"]), none);
         assert_eq!(
             of("MIT AND GPL-3.0-only", &["MIT"])[0],
-            "a 1.0.0 has a license that is not on the list: MIT AND GPL-3.0-only"
+            "a 1.0.0 has a license that is not allowed: MIT AND GPL-3.0-only"
         );
         assert_eq!(of("GPL-2.0-only WITH Classpath-exception-2.0", &["GPL-2.0-only"]).len(), 2);
-        assert!(of("My own", &["MIT"])[0].starts_with("a 1.0.0 has a license that cannot be read"));
-        // Either would do alone, so neither is needed.
+        assert!(of("My own", &["MIT"])[0].starts_with("a 1.0.0 has an invalid license expression"));
+        // Either license alone suffices, so neither is needed.
         assert_eq!(of("MIT OR ISC", &["ISC", "MIT"]).len(), 2);
-        assert_eq!(of("MIT", &["ISC", "MIT"]), ["license ISC is on the list and no crate needs it"]);
+        assert_eq!(of("MIT", &["ISC", "MIT"]), ["no crate needs the license ISC (remove it from LICENSES)"]);
     }
 
     #[test]
     fn a_missing_license_is_reported() {
         let mut found = Vec::new();
         check_licenses(&[Package { name: "a".into(), version: "1.0.0".into(), license: None }], &[], &mut found);
-        assert_eq!(found, ["a 1.0.0 names no license"]);
+        assert_eq!(found, ["a 1.0.0 declares no license"]);
     }
 
     #[test]
@@ -207,9 +205,9 @@ mod tests {
         let known: &[Duplicate] = &[("a", &["0.9", "0.10"], "why")];
         assert_eq!(of(&["0.9.1"], &[]), none);
         assert_eq!(of(&["0.9.1", "0.10.2"], known), none);
-        assert!(of(&["0.9.1", "0.10.2"], &[])[0].starts_with("a is there as 0.10 and 0.9 "));
-        assert_eq!(of(&["0.10.2"], known), ["a is on the list of duplicates and there only once"]);
-        assert!(of(&["0.9.1", "0.10.2", "1.0.0"], known)[0].ends_with("the list of duplicates has 0.10 and 0.9"));
+        assert!(of(&["0.9.1", "0.10.2"], &[])[0].starts_with("a has versions 0.10 and 0.9 "));
+        assert_eq!(of(&["0.10.2"], known), ["a has only one version (remove it from DUPLICATES)"]);
+        assert!(of(&["0.9.1", "0.10.2", "1.0.0"], known)[0].ends_with("DUPLICATES lists 0.10 and 0.9"));
     }
 
     #[test]
@@ -220,7 +218,7 @@ mod tests {
             found
         };
         assert!(of("1.1.4").is_empty());
-        assert_eq!(of("1.2.0"), ["a is not 1.1.x in Cargo.lock: 1.2 is large"]);
+        assert_eq!(of("1.2.0"), ["a is not at 1.1.x in Cargo.lock: 1.2 is large"]);
     }
 
     #[test]

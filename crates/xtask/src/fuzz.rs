@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz NAME [SECONDS]`: builds a fuzz target and lets libFuzzer run it for a while.
+//! `cargo xtask fuzz NAME [SECONDS]`: builds a fuzz target and runs it with libFuzzer.
 //!
-//! It works with stable Rust: the coverage that libFuzzer goes by is a pass of LLVM's, which rustc runs when it is named.
+//! It works with stable Rust: libFuzzer's coverage instrumentation is an LLVM pass that rustc can run by name.
 
 use crate::setup::is_available;
 use crate::{print_status, repo_root, run, run_with, target_dir};
@@ -8,27 +8,27 @@ use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiler arguments: counters for every edge, a table of where they are, and calls at comparisons.
+/// Compiler arguments: counters for every edge, their PC table, and callbacks at comparisons.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// How long a target runs when nothing is said, in seconds.
+/// The default duration.
 const SECONDS: u32 = 300;
 
-/// `NAME` alone or with seconds runs a target; `NAME merge` puts what earlier runs have found into the repository's corpus, as
-/// far as it reaches code that nothing else there does; nothing at all lists the targets.
+/// `NAME [SECONDS]` runs a target. `NAME merge` adds inputs of earlier runs to the repository's corpus if they reach
+/// new code. Without arguments, lists the targets.
 pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
-    let folder = repo_root().join("fuzz").canonicalize().context("there is no folder fuzz")?;
+    let folder = repo_root().join("fuzz").canonicalize().context("the folder fuzz is missing")?;
     let targets = targets(&folder)?;
     let Some(name) = arguments.first() else {
-        print_status(&format!("cargo xtask fuzz NAME [SECONDS | merge], where NAME is one of {}", targets.join(", ")));
+        print_status(&format!("usage: cargo xtask fuzz NAME [SECONDS | merge]\ntargets: {}", targets.join(", ")));
         return Ok(());
     };
     if !targets.contains(name) {
-        bail!("there is no fuzz target {name}; there are {}", targets.join(", "));
+        bail!("unknown fuzz target {name} (targets: {})", targets.join(", "));
     }
     let program = build(&folder, name)?;
     let (corpus, found) = (folder.join("corpus").join(name), target_dir().join("fuzz/found").join(name));
@@ -47,7 +47,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
             call.push("-print_final_stats=1".into());
             let words = folder.join("words").join(name);
             call.extend(words.is_file().then(|| format!("-dict={}", path(&words))));
-            // What is new goes to the first folder.
+            // libFuzzer writes new inputs to the first folder.
             call.extend([path(&found), path(&corpus)]);
         }
     }
@@ -55,7 +55,6 @@ pub(crate) fn fuzz(arguments: &[String]) -> anyhow::Result<()> {
     run(&path(&program), &call)
 }
 
-/// The names of all targets.
 fn targets(folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder.join("targets"))? {
@@ -65,16 +64,16 @@ fn targets(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds a target; its program.
+/// Builds a target and returns the path of its program.
 fn build(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     if !is_available("c++", &["--version"]) {
-        bail!("libFuzzer needs a C++ compiler (Debian's package g++)");
+        bail!("libFuzzer needs a C++ compiler (install g++)");
     }
     let about = Command::new("rustc").arg("-vV").output().context("rustc cannot be run")?;
     let about = String::from_utf8_lossy(&about.stdout);
-    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc reports no host")?;
     let (manifest, built) = (folder.join("Cargo.toml"), target_dir().join("fuzz"));
-    // With a target named, build scripts and macros are built without the arguments.
+    // With `--target`, RUSTFLAGS do not apply to build scripts and macros.
     let arguments = ["build", "--release", "--locked", "--target", host, "--bin", name, "--manifest-path"];
     let manifest = manifest.display().to_string();
     let arguments = [&arguments[..], &[manifest.as_str()]].concat();

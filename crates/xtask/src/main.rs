@@ -1,12 +1,14 @@
-//! The developer's commands: `cargo xtask test | check | tidy | fuzz | bench`.
+//! Developer commands: `cargo xtask test | check | tidy | fuzz | bench | dist`.
 
 mod cycles;
 mod dependencies;
+mod dist;
 mod fuzz;
 mod setup;
 mod test;
 mod tidy;
 mod tools;
+mod words;
 
 use anyhow::{Context, bail};
 use std::path::PathBuf;
@@ -14,16 +16,18 @@ use std::process::{Command, ExitCode};
 
 const HELP: &str = "cargo xtask COMMAND
 
-  test    every check and every test, with all the set-up they need
+  test    Run every check and every test, with set-up
           `test --quick`: format, lints, unit tests, transcripts, the store's suite on SQLite
           `test --long`: every test on every engine, longer loops, fresh seeds; before a release
-  check   formatting, lints and house rules only
-  tidy    house rules only
-  fuzz    a fuzz target for a while: `fuzz NAME [SECONDS]`; without a name it lists them
-  bench   the benchmark, on a build of the profile dist; writes bench-results/
-          `bench scim`: the standard dialect, up to a million people; `bench sign-in`: sign-ins beside creates;
-          `bench audit`: proving a million events; `bench import`: files in and out, backups, on both engines
-          `bench --store postgres`: both engines side by side, at 100,000 and a million people";
+  check   Check formatting, lints and repository rules
+  tidy    Check repository rules
+  fuzz    Run a fuzz target: `fuzz NAME [SECONDS]`; list targets without a name
+  bench   Run a benchmark on a build of the profile dist; writes bench-results/
+          `bench scim`: SCIM with up to a million users; `bench sign-in`: sign-ins and creates;
+          `bench fairness`: one tenant under another tenant's load; `bench audit`: verification of a million events;
+          `bench import`: imports, exports and backups on both engines;
+          `bench --store postgres`: both engines compared, at 100,000 and a million users
+  dist    Build what a release publishes, in target/distrib";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "tidy" => tidy::run(&repo_root()),
         "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
+        "dist" => dist::dist(),
         "bench" => bench(),
         _ => Err(anyhow::anyhow!("{HELP}")),
     };
@@ -44,35 +49,35 @@ fn main() -> ExitCode {
     }
 }
 
-/// The root of the repository that cargo was called in. What was there at compile time may be another clone's, where
-/// several share what they have built.
+/// The root of the repository that cargo runs in. The path at compile time may belong to another clone that shares the
+/// target directory.
 fn repo_root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     PathBuf::from(here).join("../..")
 }
 
-#[expect(clippy::print_stderr, reason = "this is the developer's terminal")]
+#[expect(clippy::print_stderr, reason = "a command-line program")]
 fn print_status(text: &str) {
     eprintln!("{text}");
 }
 
-/// Where cargo puts what it builds: this program is in a folder of it.
+/// Cargo's target directory, derived from the path of this program.
 fn target_dir() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();
     here.ancestors().nth(2).map_or_else(|| repo_root().join("target"), PathBuf::from)
 }
 
-/// Runs a command in the repository and shows it; an error when it fails.
+/// Prints a command and runs it in the repository.
 fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     run_with(program, arguments, &[])
 }
 
-/// The same with variables.
+/// Like [`run`], with environment variables.
 fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     print_status(&format!("+ {program} {}", arguments.join(" ")));
     let mut command = Command::new(program);
-    // `cargo run` describes this package in variables that build scripts of dependencies watch: left in, Cargo would rebuild
-    // half of the tree whenever `cargo xtask test` follows a `cargo test` by hand, and the other way round.
+    // `cargo run` sets variables of this package that build scripts of dependencies watch. Without removing them, Cargo
+    // would rebuild half of the tree whenever `cargo xtask test` and a manual `cargo test` alternate.
     let is_of_this_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_this_package)) {
         command.env_remove(name);
@@ -83,13 +88,12 @@ fn run_with(program: &str, arguments: &[&str], variables: &[(&str, PathBuf)]) ->
     if status.success() { Ok(()) } else { bail!("{program} {} failed", arguments.join(" ")) }
 }
 
-/// Style and lints, without tests.
 fn check() -> anyhow::Result<()> {
     style()?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
 }
 
-/// What needs no compiler: formatting, house rules, spelling, unused dependencies.
+/// Checks that need no compiler: formatting, repository rules, spelling, unused dependencies.
 fn style() -> anyhow::Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     tidy::run(&repo_root())?;
@@ -99,7 +103,7 @@ fn style() -> anyhow::Result<()> {
 fn bench() -> anyhow::Result<()> {
     run("cargo", &["build", "--profile", "dist", "--package", "muster"])?;
     let mut arguments = vec!["run", "--profile", "dist", "--package", "bench", "--quiet", "--"];
-    // `--store postgres` and `postgres` are the same.
+    // `--store postgres` means `postgres`.
     let which = std::env::args().skip(2).find(|argument| argument != "--store");
     arguments.extend(which.as_deref());
     run("cargo", &arguments)

@@ -1,8 +1,8 @@
-//! `cargo xtask test`: formatting, lints and every test, with all the set-up they need, and where the time went.
+//! `cargo xtask test`: formatting, lints and every test, with set-up and the duration of each step.
 //!
-//! Tests of the package `muster` come in three kinds. Those under `no_engine::` open no engine and run once. Those under
-//! [`SQLITE_ONLY_MODULES`] start servers or clients, or choose stores, of their own and run once, on SQLite. All others reach the store and run on SQLite,
-//! on PostgreSQL, and on PostgreSQL where every transaction is serializable.
+//! The package `muster` has three kinds of tests. Tests under `no_engine::` open no engine and run once. Tests under
+//! [`SQLITE_ONLY_MODULES`] start their own servers, clients or stores and run once, on SQLite. All others run on
+//! SQLite, on PostgreSQL, and on PostgreSQL with serializable transactions.
 
 use crate::{print_status, run, run_with, setup, target_dir, tools};
 use anyhow::{Context, bail};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Modules whose tests run on one engine only, unless the run is long.
+/// Modules whose tests run only on SQLite, except in long runs.
 const SQLITE_ONLY_MODULES: [&str; 10] = [
     "outages::",
     "clients::",
@@ -25,7 +25,7 @@ const SQLITE_ONLY_MODULES: [&str; 10] = [
     "store_files::",
 ];
 
-/// Tests of `store` that open no database, and need no second run with serializable transactions.
+/// Tests of `store` that do not use PostgreSQL, so they need no second run with serializable transactions.
 const STORE_WITHOUT_POSTGRES: [&str; 4] = [
     "embedded_engine::",
     "conformance::memory",
@@ -33,35 +33,31 @@ const STORE_WITHOUT_POSTGRES: [&str; 4] = [
     "engine_equivalence::random_changes_give_the_same_on_sqlite",
 ];
 
-/// Variables that make Cargo lint while it builds. Clippy is the compiler with lints, so it takes the compiler's place for the
-/// workspace's own crates. That takes hardly longer than a build without lints; `cargo clippy` beside it would analyze
-/// everything a second time.
+/// Variables that make Cargo lint while it builds: clippy-driver replaces rustc for the workspace's crates. This takes
+/// hardly longer than a plain build; a separate `cargo clippy` would analyze everything a second time.
 const LINTS: [(&str, &str); 2] = [("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"), ("CLIPPY_ARGS", "--deny=warnings")];
 
-/// How much is tested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TestScope {
     /// Formatting, lints, unit tests, transcripts, and the store's suite on SQLite.
     Quick,
     /// Every test, with fixed seeds.
     Standard,
-    /// Every test on every engine, with longer loops and fresh seeds: before a release.
+    /// Every test on every engine, with longer loops and fresh seeds. Run it before a release.
     Long,
 }
 
 impl TestScope {
-    /// From the command line.
     pub(crate) fn parse(flag: Option<&str>) -> anyhow::Result<Self> {
         match flag {
             None => Ok(Self::Standard),
             Some("--quick") => Ok(Self::Quick),
             Some("--long") => Ok(Self::Long),
-            Some(other) => bail!("unknown option {other}; there are --quick and --long"),
+            Some(other) => bail!("unknown option {other} (use --quick or --long)"),
         }
     }
 }
 
-/// Runs the tests.
 pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
     let mut times = StepTimes::default();
     times.step("set-up", || {
@@ -70,9 +66,9 @@ pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
         }
         tools::install()
     })?;
-    times.step("format, house rules, spelling", crate::style)?;
+    times.step("format, repository rules, spelling", crate::style)?;
     let runner = Runner::find();
-    // Everything before the first test, so that the two are timed apart, and also what no test runs, for its lints.
+    // Build before the first test, to time them apart, and build all targets, to lint those without tests, too.
     let build = ["build", "--quiet", "--workspace", "--all-targets"];
     times.step("build, with lints", || cargo(&build, &[]))?;
     if extent == TestScope::Quick {
@@ -80,7 +76,7 @@ pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
     } else {
         let server = times.step("PostgreSQL", DatabaseServer::start)?;
         run_all(runner, &server, extent, &mut times)?;
-        times.step("end of PostgreSQL", || {
+        times.step("stopping PostgreSQL", || {
             drop(server);
             Ok(())
         })?;
@@ -113,7 +109,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &m
     };
     let read_committed = "";
     let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
-    times.step("packages of the clients", || {
+    times.step("client packages", || {
         runner.run(&TestFilter { name_contains: "client_packages::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests of the other crates", || {
@@ -133,22 +129,20 @@ fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &m
     times.step("tests on PostgreSQL, serializable", || {
         runner.run(&on_postgres, &variables("postgres", "serializable"))
     })?;
-    times.step("the store's tests, serializable", || {
+    times.step("tests of the store, serializable", || {
         let store = TestFilter { package: "store", kind: TestKind::Integration, ..TestFilter::default() };
         let tests = TestFilter { skip_prefixes: &STORE_WITHOUT_POSTGRES, ..store };
         runner.run(&tests, &variables("none", "serializable"))
     })
 }
 
-/// Which tests of the workspace run. Empty texts stand for all.
+/// Selects tests of the workspace. Empty strings select all.
 #[derive(Clone, Copy, Default)]
 struct TestFilter<'a> {
     package: &'a str,
     exclude: &'a str,
     kind: TestKind,
-    /// A part of their names.
     name_contains: &'a str,
-    /// Beginnings of the names of those that do not run.
     skip_prefixes: &'a [&'a str],
 }
 
@@ -161,7 +155,7 @@ enum TestKind {
 }
 
 impl TestFilter<'_> {
-    /// As a filter expression of nextest's.
+    /// As a nextest filter expression.
     fn expression(&self) -> String {
         let mut terms = vec!["all()".to_owned()];
         match self.kind {
@@ -202,12 +196,11 @@ impl TestFilter<'_> {
     }
 }
 
-/// What runs the tests.
 #[derive(Clone, Copy)]
 enum Runner {
-    /// cargo-nextest: a process for each test, heavy ones first.
+    /// Runs each test in its own process, slow ones first.
     Nextest,
-    /// Where that is not installed.
+    /// The fallback if cargo-nextest is not installed.
     CargoTest,
 }
 
@@ -217,13 +210,13 @@ impl Runner {
         if version.is_ok_and(|output| output.status.success()) {
             return Self::Nextest;
         }
-        print_status("cargo-nextest is not installed: `cargo test` runs the tests instead, more slowly");
+        print_status("cargo-nextest is not installed; using `cargo test`, which is slower");
         Self::CargoTest
     }
 
     fn run(self, tests: &TestFilter<'_>, variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
         match self {
-            // Always the whole workspace: a smaller choice would build its dependencies with other features, anew.
+            // Always the complete workspace: a subset would rebuild dependencies with other features.
             Self::Nextest => {
                 let filter = tests.expression();
                 cargo(&["nextest", "run", "--cargo-quiet", "--workspace", "-E", &filter], variables)
@@ -233,16 +226,16 @@ impl Runner {
     }
 }
 
-/// Runs Cargo, which lints what it builds.
+/// Runs Cargo with [`LINTS`].
 fn cargo(arguments: &[&str], variables: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     let lints = LINTS.map(|(name, value)| (name, PathBuf::from(value)));
     run_with("cargo", arguments, &[&lints, variables].concat())
 }
 
-/// The database that each test's own is a copy of: migrated, empty, and nobody connected to it.
+/// The template of the tests' databases: migrated, empty, and without connections.
 const TEMPLATE: &str = "muster_template";
 
-/// One PostgreSQL server for all tests of a run, with the template database. It ends when this is dropped.
+/// One PostgreSQL server for all tests of a run, with the template database. It stops when dropped.
 struct DatabaseServer {
     process: Child,
     url: String,
@@ -255,7 +248,7 @@ impl DatabaseServer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("the PostgreSQL server for the tests does not start")?;
+            .context("the PostgreSQL server for the tests cannot be started")?;
         let url = first_line(&mut process)?;
         let server = Self { process, url };
         let (base, _) = server.url.rsplit_once('/').context("a URL with a database")?;
@@ -272,7 +265,7 @@ impl DatabaseServer {
         first_line(&mut muster)?;
         run("kill", &["-TERM", &muster.id().to_string()])?;
         if !muster.wait()?.success() {
-            bail!("the template database cannot be migrated");
+            bail!("migrating the template database failed");
         }
         Ok(server)
     }
@@ -283,7 +276,7 @@ fn first_line(process: &mut Child) -> anyhow::Result<String> {
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
     if line.is_empty() {
-        bail!("it ended without a word");
+        bail!("the process exited without output");
     }
     Ok(line.trim_end().to_owned())
 }
@@ -295,7 +288,6 @@ impl Drop for DatabaseServer {
     }
 }
 
-/// How long each step took.
 #[derive(Default)]
 struct StepTimes(Vec<(&'static str, Duration)>);
 
@@ -312,7 +304,7 @@ impl StepTimes {
             print_status(&format!("{:>7.1} s  {name}", time.as_secs_f64()));
         }
         let total: Duration = self.0.iter().map(|(_, time)| *time).sum();
-        print_status(&format!("{:>7.1} s  in all", total.as_secs_f64()));
+        print_status(&format!("{:>7.1} s  total", total.as_secs_f64()));
     }
 }
 
@@ -322,7 +314,7 @@ mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
 
-    /// `CLIPPY_ARGS` is not documented, so a new version of Rust could ignore it and let warnings pass.
+    /// `CLIPPY_ARGS` is undocumented, so a new version of Rust could ignore it and accept warnings.
     #[test]
     fn code_with_clippy_warnings_does_not_compile() {
         let folder = std::env::temp_dir().join(format!("muster-lints-{}", std::process::id()));

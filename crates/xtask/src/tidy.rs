@@ -47,6 +47,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         check_file(&name, &text, &mut found);
     }
     crate::cycles::check(root, &files, &mut found)?;
+    crate::words::check(root, &mut found)?;
     lengths.sort_unstable();
     let (median, nine_tenths) = (lengths[lengths.len() / 2], lengths[lengths.len() * 9 / 10]);
     crate::print_status(&format!(

@@ -1,6 +1,6 @@
-//! Tools that check the repository and are not crates of this workspace: `typos` for spelling and `cargo-machete` for
-//! unused dependencies. Missing ones are installed in the versions named here, in a cache outside the target directory, so
-//! that `cargo clean` leaves them.
+//! External tools: `typos` for spelling, `cargo-machete` for unused dependencies and `cargo-cyclonedx` for SBOMs.
+//! Missing tools are installed, in the versions below, in a cache outside the target directory, so that `cargo clean`
+//! keeps them.
 
 use crate::{print_status, repo_root, run};
 use std::path::PathBuf;
@@ -9,8 +9,9 @@ use std::path::PathBuf;
 const REQUIREMENTS: &str = "crates/xtask/tools/requirements.txt";
 const TYPOS: &str = "1.52.0";
 const MACHETE: &str = "0.9.2";
+const CYCLONEDX: &str = "0.5.9";
 
-/// Installs the tools that are missing, so that a later check does not spend its time on it.
+/// Installs missing check tools. `cargo xtask test` does this during set-up, to time it apart from the checks.
 pub(crate) fn install() -> anyhow::Result<()> {
     if !typos_path().is_file() {
         let folder = typos_dir();
@@ -20,24 +21,34 @@ pub(crate) fn install() -> anyhow::Result<()> {
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
         run(&python, &[&pip[..], &["--require-hashes", "--requirement", REQUIREMENTS]].concat())?;
     }
-    if !machete_path().is_file() {
-        print_status(&format!("installing cargo-machete {MACHETE}"));
-        let folder = machete_dir().display().to_string();
-        let arguments = ["install", "--locked", "--quiet", "--version", MACHETE, "--root", &folder];
-        run("cargo", &[&arguments[..], &["cargo-machete"]].concat())?;
+    cargo_tool("cargo-machete", MACHETE).map(|_| ())
+}
+
+pub(crate) fn cyclonedx() -> anyhow::Result<PathBuf> {
+    cargo_tool("cargo-cyclonedx", CYCLONEDX)
+}
+
+/// The path of a tool from crates.io; installs it if it is missing.
+fn cargo_tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let folder = cache_dir().join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    if !program.is_file() {
+        print_status(&format!("installing {name} {version}"));
+        let folder = folder.display().to_string();
+        run("cargo", &["install", "--locked", "--quiet", "--version", version, "--root", &folder, name])?;
     }
-    Ok(())
+    Ok(program)
 }
 
 /// Checks spelling (`_typos.toml`) and that every dependency is used.
 pub(crate) fn check() -> anyhow::Result<()> {
     install()?;
     run(&typos_path().display().to_string(), &[])?;
-    // With metadata it knows libraries that are not called as their packages, and looks at what only tests need.
-    run(&machete_path().display().to_string(), &["--with-metadata", "--skip-target-dir"])
+    // With metadata it recognizes libraries whose name differs from their package, and checks dev-dependencies.
+    run(&cargo_tool("cargo-machete", MACHETE)?.display().to_string(), &["--with-metadata", "--skip-target-dir"])
 }
 
-/// `muster-tools` in the user's cache folder, or in the target directory where there is none.
+/// `muster-tools` in the user's cache folder, or in the target directory if there is none.
 fn cache_dir() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home);
@@ -50,14 +61,6 @@ fn typos_dir() -> PathBuf {
 
 fn typos_path() -> PathBuf {
     typos_dir().join("bin/typos")
-}
-
-fn machete_dir() -> PathBuf {
-    cache_dir().join(format!("cargo-machete-{MACHETE}"))
-}
-
-fn machete_path() -> PathBuf {
-    machete_dir().join("bin/cargo-machete")
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! One member of a body to its type, as each of the framework's readers does it.
+//! Converts one member of a body to its type, as each of the framework's parsers does.
 
 use crate::kit::{Format, Node};
 
-/// Why a value is not of its type.
+/// How the framework reports that a value does not have its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConversionError {
-    /// The text for the member's key, or the generic one.
+    /// This message under the member's key, or the generic one.
     Member(Option<String>),
-    /// The generic text, twice.
+    /// The generic message, twice.
     MemberTwice,
-    /// The whole body fails.
+    /// The whole body is rejected.
     Body,
 }
 
@@ -17,7 +17,7 @@ type Converted<T> = Result<Option<T>, ConversionError>;
 
 const GENERIC: ConversionError = ConversionError::Member(None);
 
-/// A text. In a form an empty one is null; elsewhere it stays.
+/// In a form, blank text is null; elsewhere it is kept.
 pub(super) fn text(node: &Node, format: Format) -> Converted<String> {
     match (node, format) {
         (Node::Null, _) => Ok(None),
@@ -29,7 +29,7 @@ pub(super) fn text(node: &Node, format: Format) -> Converted<String> {
     }
 }
 
-/// A whole number between `min` and `max`; `clr` is the member's name in error texts.
+/// An integer from `min` to `max`; `clr` is the member's name in messages.
 pub(super) fn integer(node: &Node, format: Format, (min, max): (i64, i64), clr: &str) -> Converted<i64> {
     let within = |number: Option<i64>| number.filter(|n| (min..=max).contains(n));
     match (node, format) {
@@ -59,13 +59,12 @@ fn parse_decimal_or_hex(text: &str, hex: &[&str]) -> Option<i64> {
     }
 }
 
-/// Overflow is not a format error in the original, and gets the generic text.
+/// In the original, overflow is not a format error and gets the generic message.
 fn is_integer_overflow(text: &str) -> bool {
     let digits = text.trim().trim_start_matches(['+', '-']);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// True or false.
 pub(super) fn boolean(node: &Node, format: Format, clr: &str) -> Converted<bool> {
     let word = |text: &str| match text.trim().to_ascii_lowercase().as_str() {
         "true" => Some(true),

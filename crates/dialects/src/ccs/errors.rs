@@ -1,4 +1,4 @@
-//! From refusals to the framework's error bodies: `message`, and `modelState` where members are to blame.
+//! Renders errors as the framework's bodies: `message`, and `modelState` for errors of members.
 
 use super::read::GENERIC_ERROR;
 use super::wire::{self, clr_name};
@@ -8,11 +8,10 @@ use directory::{DirectoryError, Field, FieldErrorKind};
 use http::{HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let mut response = match error {
         RequestError::Directory(refusal) => directory_error_response(refusal, request),
-        RequestError::InvalidMembers(faults) => model_state_response(request, faults),
+        RequestError::InvalidMembers(errors) => model_state_response(request, errors),
         RequestError::NoRoute => {
             let uri = format!("{}{}", request.origin, request.path);
             let text = format!("No HTTP resource was found that matches the request URI '{uri}'.");
@@ -47,7 +46,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             model_state_response(request, &[error])
         }
         RequestError::BodyMissing => message_response(request, StatusCode::BAD_REQUEST, INVALID_REQUEST),
-        // The framework answers a wrong role like a missing one: 401, not 403.
+        // The framework responds to a wrong role as to a missing one: 401, not 403.
         RequestError::Unauthorized | RequestError::Forbidden => unauthorized_response(request),
         RequestError::TooManyAttempts { .. } => message_response(
             request,
@@ -89,17 +88,17 @@ fn unsupported_media_type_message(media_type: Option<&str>) -> String {
 
 fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) -> DialectResponse {
     match refusal {
-        DirectoryError::Invalid(faults) => {
-            // What clashes with the directory is one sentence; what is wrong in itself is said by member.
-            let conflict = faults.iter().find(|f| {
+        DirectoryError::Invalid(errors) => {
+            // A conflict with the directory is a single message; all other errors are reported by member.
+            let conflict = errors.iter().find(|f| {
                 matches!(f.kind, FieldErrorKind::Taken | FieldErrorKind::NotFound | FieldErrorKind::NotAllowed)
             });
             if let Some(error) = conflict {
                 return message_response(request, StatusCode::BAD_REQUEST, &conflict_message(error.field, error.kind));
             }
-            let faults: Vec<MemberError> =
-                faults.iter().map(|f| MemberError::new(field_name(f.field), f.kind)).collect();
-            model_state_response(request, &faults)
+            let errors: Vec<MemberError> =
+                errors.iter().map(|f| MemberError::new(field_name(f.field), f.kind)).collect();
+            model_state_response(request, &errors)
         }
         DirectoryError::NoSuchUser
         | DirectoryError::NoSuchItem(_)
@@ -138,7 +137,7 @@ fn conflict_message(field: Field, rule: FieldErrorKind) -> String {
     }
 }
 
-/// The member's CLR name for a canonical field; a field the model does not have goes by its own name.
+/// The CLR name of a field's member; fields that the model lacks use their own name.
 fn field_name(field: Field) -> String {
     wire::USER_POST.name_of(field).map_or_else(|| format!("{field:?}"), clr_name)
 }
@@ -154,11 +153,10 @@ fn error_members(request: &DialectRequest, members: Vec<(&'static str, OutputVal
     OutputValue::Object(members.into_iter().map(|(name, out)| (named(name), out)).collect())
 }
 
-/// 400 with everything that is wrong under `user.<member>`. Keys that differ in case alone are one, spelled as the
-/// first was.
-fn model_state_response(request: &DialectRequest, faults: &[MemberError]) -> DialectResponse {
+/// 400 with all errors under `user.<member>`. Keys that differ only in case are merged, spelled like the first.
+fn model_state_response(request: &DialectRequest, errors: &[MemberError]) -> DialectResponse {
     let mut keys: Vec<(String, Vec<String>)> = Vec::new();
-    for error in faults {
+    for error in errors {
         let key = if error.name.is_empty() { "user".to_owned() } else { format!("user.{}", error.name) };
         let text = error.message.clone().unwrap_or_else(|| rule_message(&error.name, error.kind));
         match keys.iter_mut().find(|(k, _)| k.eq_ignore_ascii_case(&key)) {
@@ -179,7 +177,7 @@ fn model_state_response(request: &DialectRequest, faults: &[MemberError]) -> Dia
     write::response(request, StatusCode::BAD_REQUEST, "Error", "", &out)
 }
 
-/// A key as an element's name: what may not stand there becomes `_xHHHH_`.
+/// A key as an element name: disallowed characters become `_xHHHH_`.
 fn xml_name(key: &str) -> String {
     let mut name = String::with_capacity(key.len());
     for c in key.chars() {
@@ -192,7 +190,7 @@ fn xml_name(key: &str) -> String {
     name
 }
 
-/// The framework's words for a rule.
+/// The framework's message for a rule.
 fn rule_message(name: &str, rule: FieldErrorKind) -> String {
     match rule {
         FieldErrorKind::Missing => format!("The {name} field is required."),

@@ -1,9 +1,9 @@
 //! `ccs`: the user API of a supplier portal, in the style of ASP.NET Web API 2.
 //!
-//! JSON, XML and forms in; JSON and XML out, JSON also under `text/html`, which is what browsers get. Quirks worth
-//! knowing: a body's errors come all at once, keyed by member, texts as the framework words them; JSON is read as
-//! leniently as Json.NET does; an unknown user is a 404 without a body; a refused write is a 401, not a 403.
-//! Differences from the original: `docs/dialects/ccs.md`.
+//! Requests are JSON, XML or forms; responses are JSON or XML, and `text/html` (what browsers accept) gets JSON.
+//! Peculiarities: all errors of a body are reported at once, keyed by member, in the framework's wording; JSON is
+//! parsed as leniently as by Json.NET; an unknown user is a 404 without a body; a forbidden write is a 401, not a
+//! 403. Differences from the original: `docs/dialects/ccs.md`.
 
 mod convert;
 mod errors;

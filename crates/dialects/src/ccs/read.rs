@@ -1,5 +1,5 @@
-//! From bytes to commands: the type of the body chooses the reader, every member is converted and checked, and all
-//! that is wrong is said at once.
+//! Parses bodies by their media type to commands. All members are converted and checked, and all errors are
+//! reported at once.
 
 use super::convert::{self, ConversionError};
 use super::wire::{self, clr_name};
@@ -12,10 +12,10 @@ use directory::{
     UserKey,
 };
 
-/// What stands for a conversion error whose details are hidden.
+/// Replaces the details of conversion errors.
 pub(super) const GENERIC_ERROR: &str = "An error has occurred.";
 
-/// The body by its type; `None` for a null model: an empty body, `null`, or a nil root.
+/// `None` for a null model: an empty body, `null`, or a nil root.
 pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     let media = media_types::content_type(&request.headers);
     let format = match media.as_deref() {
@@ -51,7 +51,7 @@ pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, Reque
     Ok(if node == Node::Null { None } else { Some(ParsedBody { format, root, node }) })
 }
 
-/// What was found wrong, in the order the framework says it.
+/// Errors, in the framework's order.
 #[derive(Default)]
 struct ModelState {
     faults: Vec<MemberError>,
@@ -63,14 +63,14 @@ impl ModelState {
     }
 }
 
-/// A member that is in the body: its name as sent, what it holds, and all that a form sent under the name.
+/// A member with its name as sent. `joined_values` has all values that a form sent under the name.
 struct SentMember<'a> {
     name: &'a str,
     node: &'a Node,
     joined_values: Option<String>,
 }
 
-/// The member of that name: XML to the letter with its capital, all else in any case.
+/// Finds a member: XML names are case-sensitive and capitalized, all others case-insensitive.
 fn find_member<'a>(object: &'a Object, member: &Property, body: &ParsedBody) -> Option<SentMember<'a>> {
     let clr = clr_name(member.name);
     let has_name = |name: &str| {
@@ -89,20 +89,20 @@ fn find_member<'a>(object: &'a Object, member: &Property, body: &ParsedBody) -> 
     Some(SentMember { name, node, joined_values: all })
 }
 
-/// What a POST or PUT says of a user. On PUT what is absent stays; null and empty clear.
+/// Parses the body of a POST or PUT. In a PUT, absent members are kept; null and empty clear.
 pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
     let body = request.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
     let unparsable = |text: &str| RequestError::Unparsable(text.to_owned());
-    // The original calls the same model `UserPut` in a PUT.
+    // The original names the same model `UserPut` in a PUT.
     let is_known = |root: &str| root == wire::USER_POST.name || !is_new && root == "UserPut";
     if body.root.as_deref().is_some_and(|root| !is_known(root)) {
-        return Err(unparsable("the root is neither UserPost nor, in a PUT, UserPut"));
+        return Err(unparsable("the root element must be UserPost or, in a PUT, UserPut"));
     }
     let empty = Object::default();
     let object = match &body.node {
         Node::Object(object) => object,
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => &empty,
-        _ => return Err(unparsable("the body is no object")),
+        _ => return Err(unparsable("the body is not an object")),
     };
     request.count_ignored(object.count_unknown(&wire::USER_POST, &[]));
     let (mut edit, mut state) = (UserEdit::default(), ModelState::default());
@@ -126,13 +126,13 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEd
     Ok(edit)
 }
 
-/// Conversion errors come in the order of the body.
+/// Conversion errors are reported in the order of the body.
 fn body_position(object: &Object, member: &Property, body: &ParsedBody) -> usize {
     let found = find_member(object, member, body).map(|sent| sent.name);
     found.and_then(|name| object.members.iter().position(|(n, _)| n == name)).unwrap_or(usize::MAX)
 }
 
-/// Converts one member and puts it in the edit; `Err` when the whole body fails.
+/// Converts one member and adds it to the edit; `Err` if the whole body fails.
 fn apply_member(
     edit: &mut UserEdit,
     state: &mut ModelState,
@@ -141,7 +141,7 @@ fn apply_member(
     format: Format,
 ) -> Result<(), ()> {
     let clr = clr_name(member.name);
-    // JSON errors quote the path as the client spelled it, all others the CLR name.
+    // JSON errors are keyed as the client spelled the name, all others by the CLR name.
     let key = if format == Format::Json { sent.name } else { clr.as_str() };
     let sent_text = match sent.node {
         Node::Text(text) => text.clone(),
@@ -164,7 +164,7 @@ fn apply_member(
     match member.field {
         Some(Field::Role) => {
             match convert::integer(sent.node, format, (i32::MIN.into(), i32::MAX.into()), &clr) {
-                // A number that is no role of the catalogue, a negative one included, is refused by the core.
+                // The directory rejects numbers of roles that do not exist, including negative ones.
                 Ok(number) => {
                     edit.role =
                         FieldUpdate::set_or_clear(number.map(|n| RoleRef::Number(u32::try_from(n).unwrap_or(0))));
@@ -196,7 +196,7 @@ fn apply_member(
     Ok(())
 }
 
-/// What the model's annotations say, in declared order: needed members, and lengths in UTF-16 units.
+/// Checks the model's annotations in declared order: required members, and lengths in UTF-16 units.
 fn validate(edit: &UserEdit, state: &mut ModelState) {
     use directory::ExposeSecret;
     for member in wire::request_properties() {
@@ -221,13 +221,13 @@ fn validate(edit: &UserEdit, state: &mut ModelState) {
     }
 }
 
-/// The user a path names, by number. What is no number is a bad request, as in the original.
+/// The user number in the path. Anything else is a bad request, as in the original.
 pub(super) fn user_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
     let number = request.path_param(0).parse::<i32>().map_err(|_| RequestError::BodyMissing)?;
     Ok(UserKey::Number(u32::try_from(number).unwrap_or(0)))
 }
 
-/// `skip` and `take` of a list, which the original does not have; without them it is everybody.
+/// `skip` and `take` of a list; the original does not have them. Without them, a list has all users.
 pub(super) fn skip_and_take(request: &DialectRequest) -> Result<(u64, Option<u32>), RequestError> {
     let number = |name: &str| {
         let text = request.query.get(name);

@@ -1,4 +1,4 @@
-//! The table of paths.
+//! The routes.
 
 use super::{users, wire};
 use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
@@ -7,7 +7,6 @@ const fn spec(summary: &'static str, body: Option<&'static ObjectSchema>, succes
     MethodSpec { summary, query_params: &[], body, is_partial: false, success, error_statuses: &[] }
 }
 
-/// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/request/user",
@@ -27,8 +26,8 @@ pub(super) static ROUTES: &[Route] = &[
                 access: RequiredAccess::Read,
                 spec: MethodSpec {
                     query_params: &[
-                        ("skip", ValueType::Integer, "How many to leave out at the start"),
-                        ("take", ValueType::Integer, "How many to return; everybody when left out"),
+                        ("skip", ValueType::Integer, "Number of users to skip"),
+                        ("take", ValueType::Integer, "Maximum number of users to return; all by default"),
                     ],
                     ..spec("List all users", None, SuccessResponse::List(&wire::USER_LIST))
                 },
@@ -49,7 +48,7 @@ pub(super) static ROUTES: &[Route] = &[
                 name: "PUT",
                 access: RequiredAccess::Write,
                 spec: spec(
-                    "Change a user; what is left out stays",
+                    "Change a user; absent members are kept",
                     Some(&wire::USER_POST),
                     SuccessResponse::Object(&wire::USER_POST_RESPONSE),
                 ),

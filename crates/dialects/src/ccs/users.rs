@@ -1,11 +1,11 @@
-//! What the routes do.
+//! The handlers.
 
 use super::{read, wire, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery};
 use http::{Response, StatusCode};
 
-/// How many people one list may hold before a part must be asked for.
+/// Maximum number of users in one list; larger ones must be requested in parts.
 const MAX_LIST_SIZE: u64 = 100_000;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {

@@ -1,12 +1,12 @@
-//! What travels, as the API's own help page has it. Members stand in declared order.
+//! Requests and responses as tables, as in the API's help page, with members in declared order.
 
 use crate::kit::{Direction, ObjectSchema, Property, ValueType};
 use directory::Field;
 
-/// The attributes of the root of every model.
+/// Attributes of the XML root of every model.
 pub(super) const ROOT_ATTRIBUTES: &str = " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users\"";
 
-/// The XML namespace of a record: errors are in none.
+/// The XML namespace of an object: errors have none.
 pub(super) fn namespace(record: &ObjectSchema) -> Option<&'static str> {
     let is_model = record.name != ERROR.name && record.name != MODEL_STATE.name;
     is_model.then_some("http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users")
@@ -14,11 +14,10 @@ pub(super) fn namespace(record: &ObjectSchema) -> Option<&'static str> {
 
 const ID: Property = Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number).response_only();
 
-/// What a POST or PUT sends. Names are as in JSON; XML and error keys begin with a capital.
+/// The body of POST and PUT. Names are as in JSON; XML and error keys are capitalized.
 pub(super) static USER_POST: ObjectSchema =
-    ObjectSchema { name: "UserPost", description: "A user to be created or changed", properties: USER_MEMBERS };
+    ObjectSchema { name: "UserPost", description: "A user to create or change", properties: USER_MEMBERS };
 
-/// What a GET answers.
 pub(super) static USER_VIEW: ObjectSchema =
     ObjectSchema { name: "UserView", description: "A user", properties: USER_MEMBERS };
 
@@ -28,27 +27,23 @@ const USER_MEMBERS: &[Property] = &[
     Property::text("firstName", Field::GivenName, "First name").max_length(100).required().nullable(),
     Property::text("lastName", Field::FamilyName, "Last name").max_length(100).nullable(),
     Property::text("phone", Field::WorkPhone, "Phone").max_length(20).nullable(),
-    Property::text("email", Field::Email, "E-mail").max_length(250).required().nullable(),
-    Property::text("password", Field::Password, "At least 6 characters; left out of a PUT, it stays")
+    Property::text("email", Field::Email, "Email").max_length(250).required().nullable(),
+    Property::text("password", Field::Password, "At least 6 characters; a PUT without it keeps the password")
         .max_length(250)
         .request_only(),
-    Property::new("roleId", ValueType::Integer, "Number of a role of the catalogue")
-        .field(Field::Role)
-        .required()
-        .nullable(),
-    Property::new("departmentId", ValueType::Integer, "0 to 255; entered in the catalogue on first use")
+    Property::new("roleId", ValueType::Integer, "Number of a role").field(Field::Role).required().nullable(),
+    Property::new("departmentId", ValueType::Integer, "0 to 255; an unknown number creates a department")
         .field(Field::Department)
         .nullable(),
-    Property::new("forcePasswordChange", ValueType::Boolean, "The password must be changed at next sign-in")
+    Property::new("forcePasswordChange", ValueType::Boolean, "Change the password at the next sign-in")
         .field(Field::ForcePasswordChange),
 ];
 
-/// The members that a body may hold, in declared order.
 pub(super) fn request_properties() -> impl Iterator<Item = &'static Property> {
     USER_POST.properties.iter().filter(|member| member.direction != Direction::Response)
 }
 
-/// The name in XML and in error keys: the CLR's, with a capital.
+/// The CLR name, which XML and error keys use: capitalized.
 pub(super) fn clr_name(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
@@ -62,11 +57,11 @@ pub(super) static USER_POST_RESPONSE: ObjectSchema = ObjectSchema {
 pub(super) static USER_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfUserView",
     description: "All users, as a JSON array",
-    properties: &[Property::new("UserView", ValueType::List("UserView", &ValueType::Object(&USER_VIEW)), "One each")],
+    properties: &[Property::new("UserView", ValueType::List("UserView", &ValueType::Object(&USER_VIEW)), "The users")],
 };
 static LABEL: ObjectSchema = ObjectSchema {
     name: "Label",
-    description: "An entry of a catalogue",
+    description: "A role or department",
     properties: &[
         Property::new("id", ValueType::Integer, "Its number"),
         Property::new("label", ValueType::Text, "Its name"),
@@ -75,7 +70,7 @@ static LABEL: ObjectSchema = ObjectSchema {
 pub(super) static ROLE_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfRoleView",
     description: "The roles, as a JSON array",
-    properties: &[Property::new("RoleView", ValueType::List("RoleView", &ValueType::Object(&LABEL)), "One each")],
+    properties: &[Property::new("RoleView", ValueType::List("RoleView", &ValueType::Object(&LABEL)), "The roles")],
 };
 pub(super) static DEPARTMENT_LIST: ObjectSchema = ObjectSchema {
     name: "ArrayOfDepartmentView",
@@ -83,16 +78,16 @@ pub(super) static DEPARTMENT_LIST: ObjectSchema = ObjectSchema {
     properties: &[Property::new(
         "DepartmentView",
         ValueType::List("DepartmentView", &ValueType::Object(&LABEL)),
-        "One each",
+        "The departments",
     )],
 };
 pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "Error",
-    description: "What went wrong",
+    description: "An error",
     properties: &[
-        Property::new("message", ValueType::Text, "A sentence"),
-        Property::new("modelState", ValueType::Object(&MODEL_STATE), "Per member, what is wrong with it"),
+        Property::new("message", ValueType::Text, "The error message"),
+        Property::new("modelState", ValueType::Object(&MODEL_STATE), "Errors of each member"),
     ],
 };
 static MODEL_STATE: ObjectSchema =
-    ObjectSchema { name: "ModelState", description: "Lists of sentences under `user.<Member>`", properties: &[] };
+    ObjectSchema { name: "ModelState", description: "Lists of error messages by `user.<Member>`", properties: &[] };

@@ -1,4 +1,4 @@
-//! From users to bytes, in the format the framework's negotiation chooses.
+//! Writes users and responses in the format that the framework's content negotiation selects.
 
 use super::wire::{ROOT_ATTRIBUTES, clr_name};
 use crate::kit::{DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, xml};
@@ -7,7 +7,7 @@ use directory::{Field, User};
 use http::StatusCode;
 use std::borrow::Cow;
 
-/// What can be written, in the order in which ties are broken.
+/// Earlier formats win ties.
 const RESPONSE_FORMATS: [(&str, ResponseFormat); 5] = [
     ("application/json", ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" }),
     ("text/json", ResponseFormat { format: Format::Json, content_type: "text/json; charset=utf-8" }),
@@ -16,14 +16,15 @@ const RESPONSE_FORMATS: [(&str, ResponseFormat); 5] = [
     ("text/xml", ResponseFormat { format: Format::Xml, content_type: "text/xml; charset=utf-8" }),
 ];
 
-/// How the answer is written.
 pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
     request.response_format(negotiate_format)
 }
 
-/// The framework's choice: a script that says nothing else gets JSON; then the best of `Accept`, where a literal
-/// entry goes before `type/*` and that before `*/*`, and the JSON writer before the XML one; then the request's own
-/// type; then JSON. There is no 406.
+/// The framework's negotiation: JSON for scripts that accept anything; then the best match of `Accept`, where an
+/// exact
+/// entry wins over `type/*`, that over `*/*`, and JSON over XML; then the type of the request body; then JSON.
+/// There is
+/// no 406.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let wanted = media_types::accepted_media_ranges(&request.headers);
     let is_script =
@@ -32,7 +33,7 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     if is_script && accepts_anything {
         return RESPONSE_FORMATS[0].1;
     }
-    // The best match of each writer, then the better of both; the JSON writer wins a tie.
+    // The best match of each writer, then the better of both; JSON wins a tie.
     let best = |writer: &'static [(&'static str, ResponseFormat)]| {
         let mut best: Option<(u8, u32, ResponseFormat)> = None;
         for entry in wanted.iter().filter(|entry| entry.quality > 0) {
@@ -59,7 +60,6 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     chosen.map(|(_, _, voice)| voice).or_else(request_format).unwrap_or(RESPONSE_FORMATS[0].1)
 }
 
-/// An answer; `root` is the XML root, `frame` its attributes.
 pub(super) fn response(
     request: &DialectRequest,
     status: StatusCode,
@@ -75,12 +75,11 @@ pub(super) fn response(
     text_response(status, negotiated.content_type, body)
 }
 
-/// An answer with a model in it.
 pub(super) fn model_response(request: &DialectRequest, root: &str, out: &OutputValue) -> DialectResponse {
     response(request, StatusCode::OK, root, ROOT_ATTRIBUTES, out)
 }
 
-/// A user as a GET shows it, nulls written. `departments` are the numbers and names of the catalogue.
+/// A user with explicit nulls. `departments` are the numbers and names of all departments.
 pub(super) fn user(request: &DialectRequest, user: &User, departments: &[(u32, String)]) -> OutputValue {
     let text = |field: Field| user.text(field).map_or(OutputValue::Null, OutputValue::text);
     let number = |value: Option<u32>| value.map_or(OutputValue::Null, |n| OutputValue::Integer(n.into()));
@@ -104,7 +103,7 @@ pub(super) fn user(request: &DialectRequest, user: &User, departments: &[(u32, S
     )
 }
 
-/// Members by their JSON names in declared order, or by their CLR names in ordinal order for XML.
+/// JSON names in declared order, or CLR names in ordinal order for XML.
 pub(super) fn members(request: &DialectRequest, members: Vec<(&'static str, OutputValue)>) -> OutputValue {
     if response_format(request).format != Format::Xml {
         return OutputValue::object(members);

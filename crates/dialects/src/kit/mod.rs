@@ -1,6 +1,6 @@
-//! The tools every dialect uses: readers built for hostile input, exact writers, routing, credentials.
+//! What all dialects share: parsers for hostile input, writers, routing, authentication, and the OpenAPI document.
 //!
-//! No dialect is named in here.
+//! It must not name a dialect (`cargo xtask tidy` checks that).
 
 mod auth;
 mod formats;
@@ -18,22 +18,17 @@ pub use openapi::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
 pub(crate) use routing::ListKey;
 pub use routing::*;
 
-/// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// JSON.
     Json,
-    /// XML.
     Xml,
-    /// `application/x-www-form-urlencoded`; only ever read.
+    /// `application/x-www-form-urlencoded`; requests only.
     Form,
 }
 
-/// In which format and under which media type an answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFormat {
-    /// The format.
     pub format: Format,
-    /// The `ResponseBody-Type`, whole.
+    /// The `Content-Type` with its parameters.
     pub content_type: &'static str,
 }

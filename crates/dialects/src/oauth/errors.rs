@@ -1,25 +1,25 @@
-//! From faults to the error document of RFC 6749 section 5.2.
+//! Renders errors as RFC 6749 section 5.2.
 
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::DirectoryError;
 use http::{HeaderValue, StatusCode, header};
 
-/// A fault in this language's own words.
 pub(super) fn oauth_error(status: StatusCode, code: &'static str, text: &str) -> RequestError {
     RequestError::dialect_specific(status, code, text)
 }
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let bad_request = StatusCode::BAD_REQUEST;
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &'static str, &str) = match error {
         RequestError::DialectSpecific(own) => (own.status, own.code, own.message.as_str()),
-        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not known by this"),
-        RequestError::TooManyAttempts { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "invalid_client", "Too many bad attempts came from this address")
-        }
+        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_client", "Client authentication failed"),
+        RequestError::TooManyAttempts { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "invalid_client",
+            "Too many failed attempts from this address; try again later",
+        ),
         RequestError::TooManyConcurrentRequests { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             "temporarily_unavailable",
@@ -27,14 +27,14 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         ),
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "invalid_request", "There is no such endpoint"),
         RequestError::MethodNotAllowed(_) => {
-            (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here")
+            (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "The method is not allowed here; see Allow")
         }
         RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large"),
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
         }
         RequestError::BodyIncomplete => {
-            (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time")
+            (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body is incomplete or did not arrive in time")
         }
         RequestError::TimedOut => (busy, "temporarily_unavailable", "The request took too long"),
         RequestError::Directory(DirectoryError::Busy { .. } | DirectoryError::Unavailable(_)) => {
@@ -54,7 +54,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             | DirectoryError::Conflict
             | DirectoryError::Internal(_),
         ) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
+            let text = format!("Internal error; the server log has details under request id {}", request.request_id);
             return json_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
         RequestError::InvalidMembers(_)

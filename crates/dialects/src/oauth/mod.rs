@@ -1,8 +1,8 @@
-//! `oauth`: where a client turns what it is known by into a short-lived bearer token (RFC 6749 section 4.4), for every
-//! dialect that takes one. It is no API over users and is not in [`crate::ALL`]; it is a door like the others.
+//! `oauth`: issues short-lived bearer tokens for the credentials of a connection (RFC 6749 section 4.4). It
+//! manages no users, so it is not in [`crate::USER_APIS`].
 //!
-//! A client shows its connection's id with the connection's key, in the body or as HTTP Basic, or an assertion signed
-//! with the private half of a registered key (RFC 7523). What it may do is its connection's, as with the key itself.
+//! A client sends the connection's id and key, in the body or as HTTP Basic, or an assertion signed with the
+//! private key of a registered public key (RFC 7523). A token has the rights of its connection.
 
 mod errors;
 mod examples;

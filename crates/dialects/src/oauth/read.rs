@@ -1,4 +1,4 @@
-//! From a form and headers to what a client shows of itself.
+//! Parses token requests: forms and headers to [`ClientCredentials`].
 
 use super::errors::oauth_error;
 use crate::kit::{DialectRequest, Duplicates, Node, Object, RequestError, form, media_types};
@@ -7,52 +7,57 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use std::collections::HashSet;
 
-/// What a client shows of itself.
 pub(super) enum ClientCredentials {
-    /// Its id and key.
-    Secret { client_id: String, client_secret: String },
-    /// An assertion, and the id it sent beside it.
-    Assertion { client_id: Option<String>, assertion: String },
+    Secret {
+        client_id: String,
+        client_secret: String,
+    },
+    /// A JWT assertion, and the `client_id` sent with it.
+    Assertion {
+        client_id: Option<String>,
+        assertion: String,
+    },
 }
 
 const JWT_BEARER_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Reads a request for a token.
-pub(super) fn token_request(call: &DialectRequest) -> Result<ClientCredentials, RequestError> {
+pub(super) fn token_request(request: &DialectRequest) -> Result<ClientCredentials, RequestError> {
     let invalid_request = |text: &str| oauth_error(StatusCode::BAD_REQUEST, "invalid_request", text);
-    if media_types::content_type(&call.headers).is_some_and(|media| media != "application/x-www-form-urlencoded") {
+    if media_types::content_type(&request.headers).is_some_and(|media| media != "application/x-www-form-urlencoded") {
         return Err(invalid_request("The body must be application/x-www-form-urlencoded"));
     }
-    let Ok(Node::Object(form)) = form::parse(&call.body) else {
-        return Err(invalid_request("The form cannot be read"));
+    let Ok(Node::Object(form)) = form::parse(&request.body) else {
+        return Err(invalid_request("The body is not a valid form"));
     };
     let mut names = HashSet::new();
     if !form.members.iter().all(|(name, _)| names.insert(name)) {
-        return Err(invalid_request("A parameter comes twice"));
+        return Err(invalid_request("Parameters must not be repeated"));
     }
     match parameter(&form, "grant_type").as_deref() {
         Some("client_credentials") => {}
-        None => return Err(invalid_request("grant_type is needed")),
+        None => return Err(invalid_request("grant_type is required")),
         Some(_) => {
             return Err(oauth_error(
                 StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
-                "Only client_credentials is given",
+                "The only supported grant type is client_credentials",
             ));
         }
     }
     let client_id = parameter(&form, "client_id");
     if let Some(assertion) = parameter(&form, "client_assertion") {
         if parameter(&form, "client_assertion_type").as_deref() != Some(JWT_BEARER_ASSERTION_TYPE) {
-            return Err(invalid_request("client_assertion_type must be that of a JWT"));
+            return Err(invalid_request(
+                "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ));
         }
-        if parameter(&form, "client_secret").is_some() || call.headers.contains_key("authorization") {
-            return Err(invalid_request("A client shows itself in one way only"));
+        if parameter(&form, "client_secret").is_some() || request.headers.contains_key("authorization") {
+            return Err(invalid_request("Use only one method of client authentication"));
         }
         return Ok(ClientCredentials::Assertion { client_id, assertion });
     }
-    match (basic_credentials(call)?, client_id, parameter(&form, "client_secret")) {
-        (Some(_), _, Some(_)) => Err(invalid_request("A client shows itself in one way only")),
+    match (basic_credentials(request)?, client_id, parameter(&form, "client_secret")) {
+        (Some(_), _, Some(_)) => Err(invalid_request("Use only one method of client authentication")),
         (Some((id, key)), _, None) | (None, Some(id), Some(key)) => {
             Ok(ClientCredentials::Secret { client_id: id, client_secret: key })
         }
@@ -67,9 +72,9 @@ fn parameter(form: &Object, name: &str) -> Option<String> {
     }
 }
 
-/// Id and key as HTTP Basic; both are form-encoded inside (RFC 6749 section 2.3.1).
-fn basic_credentials(call: &DialectRequest) -> Result<Option<(String, String)>, RequestError> {
-    let Some(sent) = call.header("authorization") else { return Ok(None) };
+/// Id and key sent as HTTP Basic, each form-encoded (RFC 6749 section 2.3.1).
+fn basic_credentials(request: &DialectRequest) -> Result<Option<(String, String)>, RequestError> {
+    let Some(sent) = request.header("authorization") else { return Ok(None) };
     let (scheme, encoded) = sent.trim().split_once(' ').unwrap_or((sent, ""));
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(RequestError::Unauthorized);

@@ -1,4 +1,4 @@
-//! The table of paths: the standard one, and the one where clients of another API expect it.
+//! The routes: the standard ones, and a token endpoint where clients of another API expect it.
 
 use super::{token, wire};
 use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod};
@@ -10,7 +10,6 @@ const TOKEN: &[RouteMethod] = &[RouteMethod {
     handler: |state, request| Box::pin(token::issue_token(state, request)),
 }];
 
-/// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route { path: "/oauth2/token", methods: TOKEN },
     Route { path: "/{context}/api/oauth2/token", methods: TOKEN },
@@ -19,7 +18,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[RouteMethod {
             name: "GET",
             access: RequiredAccess::Public,
-            spec: MethodSpec::new("What this authorization server can do", &[], None, &wire::METADATA),
+            spec: MethodSpec::new("Get the metadata of this authorization server", &[], None, &wire::METADATA),
             handler: |state, request| Box::pin(std::future::ready(Ok(token::metadata(state, request)))),
         }],
     },

@@ -1,15 +1,14 @@
-//! What the routes do: look at what a client shows, and give it a token.
+//! The handlers: authenticate the client and issue a token.
 
 use super::read::{self, ClientCredentials};
 use super::write;
 use crate::kit::{ApiCredential, AppState, DialectRequest, DialectResponse, RequestError, hash_key, jwt};
 use directory::{Connection, ConnectionId};
 
-/// How long an access token is good.
 const TOKEN_LIFETIME_SECONDS: i64 = 3_600;
-/// How far ahead an assertion may end, so that a stolen one is soon worthless.
+/// Maximum time until an assertion expires, so that a stolen one soon becomes useless.
 const MAX_ASSERTION_LIFETIME_SECONDS: i64 = 3_600;
-/// How far the client's clock may be off.
+/// Tolerated difference of the client's clock.
 const LEEWAY_SECONDS: i64 = 60;
 
 pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -39,22 +38,22 @@ pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> R
         exp: iat + TOKEN_LIFETIME_SECONDS,
     };
     let token = jwt::sign_access_token(&access, &keys.access_token_key);
-    let token = token.ok_or_else(|| directory::DirectoryError::Internal("a token could not be signed".into()))?;
+    let token = token.ok_or_else(|| directory::DirectoryError::Internal("cannot sign an access token".into()))?;
     Ok(write::token_response(token, TOKEN_LIFETIME_SECONDS))
 }
 
-/// A connection, and the mark of the key it has shown.
+/// A connection, and the fingerprint of the key it authenticated with.
 type AuthenticatedClient = Option<(Connection, String)>;
 
-/// The connection of that id, if the key is one of its. A token is no key: it cannot be used to get another.
+/// The connection with this id and key. Tokens are not accepted as keys: a token must not yield another token.
 async fn client_by_secret(state: &AppState, id: &str, key: String) -> Result<AuthenticatedClient, RequestError> {
-    let mark = jwt::key_fingerprint(&hash_key(&key).0);
+    let fingerprint = jwt::key_fingerprint(&hash_key(&key).0);
     if jwt::looks_like_jwt(&key) {
         return Ok(None);
     }
     let client = state.live_connection(&ApiCredential { key, tenant: None }).await?;
     let has_client_id = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
-    Ok(client.filter(|connection| has_client_id(connection)).map(|connection| (Connection::clone(&connection), mark)))
+    Ok(client.filter(|connection| has_client_id(connection)).map(|connection| (Connection::clone(&connection), fingerprint)))
 }
 
 async fn client_by_assertion(
@@ -82,10 +81,10 @@ async fn client_by_assertion(
     };
     let fingerprint =
         connection.public_keys.iter().find(|pem| is_valid_for(pem)).map(|pem| jwt::key_fingerprint(pem.as_bytes()));
-    Ok(fingerprint.map(|mark| (connection, mark)))
+    Ok(fingerprint.map(|fingerprint| (connection, fingerprint)))
 }
 
-/// Clients use what it says only if its issuer is the one they asked (RFC 8414 section 3.3), so it names the configured one.
+/// Prefers the configured issuer: clients check that it is the URL they requested (RFC 8414 section 3.3).
 pub(super) fn metadata(state: &AppState, request: &DialectRequest) -> DialectResponse {
     let algorithms = jwt::assertion_algorithm_names().collect();
     write::metadata_response(state.issuer.as_ref().unwrap_or(&request.origin), algorithms)

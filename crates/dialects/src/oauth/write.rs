@@ -1,15 +1,14 @@
-//! From tokens to bytes.
+//! Writes tokens and metadata as JSON.
 
 use crate::kit::{DialectResponse, OutputValue, json};
 use crate::text_response;
 use http::StatusCode;
 
-/// An answer with a body.
 pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
     text_response(status, "application/json", json::write(out))
 }
 
-/// A token (RFC 6749 section 5.1). That nobody may keep it is said by the headers every answer has.
+/// A token (RFC 6749 section 5.1). The required `Cache-Control: no-store` is on every response of the server.
 pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
     let out = OutputValue::object(vec![
         ("access_token", OutputValue::Text(token)),
@@ -19,7 +18,7 @@ pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
     response(StatusCode::OK, &out)
 }
 
-/// What this server can do (RFC 8414 section 2).
+/// RFC 8414 section 2.
 pub(super) fn metadata_response(issuer: &str, algorithms: Vec<String>) -> DialectResponse {
     let texts = |texts: &[&str]| OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect());
     let out = OutputValue::object(vec![

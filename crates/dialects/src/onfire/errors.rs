@@ -1,14 +1,12 @@
-//! From refusals to `ResponseStatus`: codes in the style of the framework, a sentence, and one entry per field.
+//! Maps errors to `ResponseStatus`: a ServiceStack-style code, a sentence, and one entry per field.
 //!
-//! The API's documents know 400, 401 and 405 only; an unknown user is a 400 (decision 7), and a path that leads
-//! nowhere a 405.
+//! The original documents only 400, 401 and 405: an unknown user is a 400 (decision 7), an unknown path a 405.
 
 use super::{ApiVersion, api_version, wire, write};
 use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let (status, code, message) = describe(error, request);
     let errors = response_errors(error, request);
@@ -29,7 +27,6 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
     write::response(request, status, xml_root(request), write::wrapped("ResponseStatus", status_out))
 }
 
-/// The XML root: the response type of the route that was asked for.
 fn xml_root(request: &DialectRequest) -> &'static str {
     let path = request.route_path.to_ascii_lowercase();
     let is_search = path.ends_with("search");
@@ -49,7 +46,6 @@ fn xml_root(request: &DialectRequest) -> &'static str {
     }
 }
 
-/// Status, code and sentence of a fault without fields.
 fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'static str, String) {
     let (status, code, message): (StatusCode, &str, &str) = match error {
         RequestError::Directory(error) => return describe_directory_error(error, request),
@@ -66,9 +62,7 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
             "NotSupportedException",
             "The body must be application/xml or application/json.",
         ),
-        RequestError::NotAcceptable => {
-            (StatusCode::NOT_ACCEPTABLE, "NotSupportedException", "Answers are XML or JSON.")
-        }
+        RequestError::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "NotSupportedException", "Accept XML or JSON."),
         RequestError::BodyTooLarge(limit) => {
             let message = format!("The body is larger than {limit} bytes.");
             return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
@@ -79,11 +73,9 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
         RequestError::BodyIncomplete => {
             (StatusCode::REQUEST_TIMEOUT, "TimeoutException", "The body did not arrive in time.")
         }
-        RequestError::Unparsable(_) => (
-            StatusCode::BAD_REQUEST,
-            "SerializationException",
-            "The body could not be read as what its Content-Type says.",
-        ),
+        RequestError::Unparsable(_) => {
+            (StatusCode::BAD_REQUEST, "SerializationException", "The body is not valid for its Content-Type.")
+        }
         RequestError::BodyMissing => (StatusCode::BAD_REQUEST, "ArgumentNullException", "The request needs a body."),
         RequestError::Unauthorized => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key and/or company id are not valid.")
@@ -111,22 +103,20 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         DirectoryError::NoSuchItem(ItemKind::Folder) => (bad, "NotFound", "The folder does not exist."),
         DirectoryError::NoSuchItem(ItemKind::Organization | ItemKind::Role | ItemKind::Department)
         | DirectoryError::NoSuchTenant
-        | DirectoryError::NoSuchConnection => (bad, "NotFound", "It does not exist."),
-        DirectoryError::ConnectionEnded => {
-            (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key is no longer good for this.")
-        }
+        | DirectoryError::NoSuchConnection => (bad, "NotFound", "The resource does not exist."),
+        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "Unauthorized", "The key is no longer valid."),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
-            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow users of that WebsiteRole.")
+            (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow users with that WebsiteRole.")
         }
         DirectoryError::WrongStatus => (bad, "InvalidStatus", "The user's status does not allow this."),
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
-            (StatusCode::CONFLICT, "OptimisticConcurrencyException", "It was changed at the same time.")
+            (StatusCode::CONFLICT, "OptimisticConcurrencyException", "Another request changed the resource; try again.")
         }
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "Please try again in a moment.")
         }
         DirectoryError::Internal(_) => {
-            let message = format!("Something went wrong on our side. Request {}.", request.request_id);
+            let message = format!("Internal server error. Request {}.", request.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         }
     };
@@ -179,7 +169,7 @@ fn response_error(field: &str, rule: FieldErrorKind) -> ResponseError {
     ResponseError { code, field: field.to_owned(), message }
 }
 
-/// The API's name for a canonical field; a field it does not have goes by what it is closest to.
+/// The API's name of a field, or of the closest one if it has none.
 fn field_name(field: Field, request: &DialectRequest) -> &'static str {
     let path = request.route_path.to_ascii_lowercase();
     let object_schema: &ObjectSchema = if path.contains("usergroup") {

@@ -43,7 +43,7 @@ fn body(object_schema: &ObjectSchema, is_partial: bool) -> Option<Value> {
         ),
         _ => return None,
     };
-    // The server gives the ids of what is new.
+    // The server assigns ids to new resources.
     if is_partial {
         body["Id"] = id.into();
     }

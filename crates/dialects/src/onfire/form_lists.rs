@@ -1,9 +1,8 @@
-//! Lists in forms: a field that is repeated, or numbered as `Groups[0]` or `Groups[0].Id`.
+//! Lists in forms: repeated fields, or fields numbered as `Groups[0]` or `Groups[0].Id`.
 
 use crate::kit::{Node, Object, ObjectSchema, Property, ValueType};
 use std::collections::{BTreeMap, HashSet};
 
-/// Puts the fields of each list of a record together.
 pub(super) fn collect_lists(object: &mut Object, object_schema: &ObjectSchema) {
     for property in object_schema.properties {
         let ValueType::List(_, kind) = property.value_type else { continue };
@@ -20,7 +19,7 @@ pub(super) fn collect_lists(object: &mut Object, object_schema: &ObjectSchema) {
             }
         });
         let entries: Vec<Node> = match repeated.as_slice() {
-            // One value is read as before.
+            // A single field is not a list yet.
             [one] if numbered.is_empty() => {
                 object.members.push((property.name.to_owned(), one.clone()));
                 continue;
@@ -33,20 +32,18 @@ pub(super) fn collect_lists(object: &mut Object, object_schema: &ObjectSchema) {
     }
 }
 
-/// How many fields are there again, of which the first counts.
+/// Number of repeated fields, of which only the first is used.
 pub(super) fn count_repeated(object: &Object) -> usize {
     let mut seen = HashSet::new();
     object.members.iter().filter(|(name, _)| !seen.insert(name.to_ascii_lowercase())).count()
 }
 
 enum ListField<'a> {
-    /// The list itself, or one of its entries.
     List,
-    /// The entry of a number, or a part of it.
     Entry(usize, Option<&'a str>),
 }
 
-/// What the name of a field is in a list; brackets are dots by now.
+/// Expects dots instead of brackets.
 fn parse_list_field<'a>(name: &'a str, property: &Property) -> Option<ListField<'a>> {
     let (start, rest) = name.split_at_checked(property.name.len())?;
     if !start.eq_ignore_ascii_case(property.name) {
@@ -60,7 +57,7 @@ fn parse_list_field<'a>(name: &'a str, property: &Property) -> Option<ListField<
     number.parse().ok().map(|number| ListField::Entry(number, part))
 }
 
-/// Sets an entry, or a part of one. The first of several counts.
+/// The first of repeated entries is used.
 fn set_entry(entry: &mut Node, part: Option<&str>, kind: &ValueType, node: &Node) {
     match (part, kind, &mut *entry) {
         (Some(part), ValueType::Object(_), Node::Object(object)) => {

@@ -1,4 +1,4 @@
-//! What the routes of groups and folders do.
+//! Handlers of groups and folders.
 
 use super::{read, wire, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};

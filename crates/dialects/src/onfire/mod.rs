@@ -1,9 +1,9 @@
-//! `onfire`: the user API of a family of form apps, v1 (`SUser`) and v2 (`User`), in the style of ServiceStack.
+//! `onfire`: the ServiceStack-style user API of a family of form apps, v1 (`SUser`) and v2 (`User`).
 //!
-//! XML first, JSON as well as it. The key travels in the body or the query, beside the user's own fields. Quirks
-//! worth knowing: success is always 200; an unknown user is a 400; `Id` is 32 digits in JSON and dashed in XML;
-//! XML members are written in alphabetical order; POST and PUT of a user answer only `Id` and `JobStatus`.
-//! Differences from the original: `docs/dialects/onfire.md`.
+//! XML first, JSON too. The key is in the body or the query, among the user's own fields. Peculiarities:
+//! success is always 200; an unknown user is a 400; `Id` is 32 digits in JSON and dashed in XML; XML members
+//! are in alphabetical order; POST and PUT of a user return only `Id` and `Status`. Differences from the
+//! original: `docs/dialects/onfire.md`.
 
 mod errors;
 mod examples;
@@ -32,9 +32,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     request_media_types: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
     response_media_types: &["application/json; charset=utf-8", "application/xml"],
     common_parameters: &[
-        ("format", ValueType::Enum(&["json", "xml"]), "`json` or `xml`: the format of the answer"),
-        ("CompanyId", ValueType::Integer, "The tenant's number (`ProviderId` in v1)"),
-        ("IntegrationKey", ValueType::Text, "The connection's key; better sent in the body"),
+        ("format", ValueType::Enum(&["json", "xml"]), "Format of the response: `json` or `xml`"),
+        ("CompanyId", ValueType::Integer, "Number of the tenant (`ProviderId` in v1)"),
+        ("IntegrationKey", ValueType::Text, "Key of the connection; prefer sending it in the body"),
     ],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,
@@ -55,12 +55,11 @@ pub(crate) static DIALECT: Dialect = Dialect {
     security_schemes: &[("integrationKey", || {
         serde_json::json!({
             "type": "apiKey", "in": "query", "name": "IntegrationKey",
-            "description": "With `CompanyId` or `ProviderId`, in the query or as members of the body",
+            "description": "Together with `CompanyId` or `ProviderId`, in the query or the body",
         })
     })],
 };
 
-/// The generation of the API a request speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ApiVersion {
     V1,
@@ -79,14 +78,13 @@ fn claims_path(path: &str) -> bool {
         .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// The reply routes know two formats.
 fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
     let on_reply_route = request.route_path.starts_with("/api/{format}");
     let known = ["json", "xml"].iter().any(|format| request.path_param(0).eq_ignore_ascii_case(format));
     if on_reply_route && !known { Err(RequestError::NoRoute) } else { Ok(()) }
 }
 
-/// `X-Http-Method-Override`, as header, query or form field; only on POST, and never to GET.
+/// `X-Http-Method-Override` as header, query or form field; only on POST, and never to GET.
 fn method_override(request: &DialectRequest) -> Option<String> {
     const NAME: &str = "X-Http-Method-Override";
     if request.method != "POST" {

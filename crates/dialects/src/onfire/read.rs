@@ -1,7 +1,7 @@
-//! From bytes to commands and queries.
+//! Reads commands and queries.
 //!
-//! The body is read by its `ResponseBody-Type` (XML when there is none), then the query is laid over it: that is the
-//! framework's order, and it lets credentials travel in either.
+//! The body is parsed by its `Content-Type` (XML if there is none) and overlaid with the query: that is
+//! ServiceStack's order, and credentials may be in either.
 
 use super::{ApiVersion, api_version, form_lists, wire};
 use crate::kit::{
@@ -15,7 +15,6 @@ use directory::{
 };
 use uuid::Uuid;
 
-/// The body by its type; `None` when there is none.
 pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -48,14 +47,13 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
     Ok(Some(ParsedBody { format, root, node }))
 }
 
-/// A request as one object: the body's members with the query's over them.
+/// The body's members, overlaid with the query's.
 pub(super) struct RequestFields {
     pub(super) object: Object,
     duplicates: Duplicates,
 }
 
 impl RequestFields {
-    /// The request as one of `record`.
     pub(super) fn from_request(request: &DialectRequest, object_schema: &ObjectSchema) -> Result<Self, RequestError> {
         let mut fields = Self { object: Object::default(), duplicates: Duplicates::FirstWins };
         if let Some(body) = request.parsed_body(parse_body)? {
@@ -65,18 +63,16 @@ impl RequestFields {
                     return Err(RequestError::Unparsable(format!("the root is {root}, not {}", object_schema.name)));
                 }
                 (Node::Object(object), _) => object.clone(),
-                // An element without children.
                 (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
-                _ => return Err(RequestError::Unparsable("the body is no object".into())),
+                _ => return Err(RequestError::Unparsable("the body is not an object".into())),
             };
             if body.format == Format::Form {
                 form_lists::collect_lists(&mut fields.object, object_schema);
                 request.count_ignored(form_lists::count_repeated(&fields.object));
             }
-            // Either generation's name of the tenant is known in both.
             request.count_ignored(fields.object.count_unknown(object_schema, &["CompanyId", "ProviderId"]));
         }
-        // The framework lays path under query under form.
+        // ServiceStack prefers form fields to the query, and the query to the path.
         let is_form = request.parsed_body(parse_body)?.is_some_and(|body| body.format == Format::Form);
         for property in object_schema.properties.iter().filter(|m| m.direction != Direction::Response) {
             let Some(value) = request.query.get(property.name) else { continue };
@@ -99,7 +95,7 @@ impl RequestFields {
         self.object.get(name, self.duplicates)
     }
 
-    /// A text; empty counts as absent.
+    /// Blank counts as absent.
     fn non_blank(&self, name: &str) -> Result<Option<String>, RequestError> {
         let node = self.get(name);
         let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
@@ -116,13 +112,13 @@ impl RequestFields {
         self.get(name).map_or(Ok(None), boolean_of).map_err(|rule| RequestError::invalid_member(name, rule))
     }
 
-    /// What is said of a text: null is silence, as in the original's own types.
+    /// Null counts as absent, as in the original's own types.
     fn field_update(&self, name: &str) -> Result<FieldUpdate<String>, FieldErrorKind> {
         Ok(FieldUpdate::set_or_keep(self.get(name).map_or(Ok(None), text_of)?))
     }
 }
 
-/// The key and tenant, from the query first, then from the body; either generation's name will do.
+/// From the query, else from the body; both versions accept either name of the tenant.
 pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredential>, RequestError> {
     let sent = request.parsed_body(parse_body)?;
     let find = |name: &str| {
@@ -133,12 +129,10 @@ pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredentia
         request.query.get(name).map(str::to_owned).or_else(in_body).filter(|text| !text.trim().is_empty())
     };
     let Some(key) = find("IntegrationKey") else { return Ok(None) };
-    // The tenant must be named; a credential without one opens nothing.
     let tenant = find("CompanyId").or_else(|| find("ProviderId")).unwrap_or_default();
     Ok(Some(ApiCredential { key: key.trim().to_owned(), tenant: Some(tenant) }))
 }
 
-/// What a POST or PUT says of a user.
 pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, UserEdit), RequestError> {
     let object_schema = user_record(request);
     let fields = RequestFields::from_request(request, object_schema)?;
@@ -162,7 +156,7 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<(Reque
     collect_errors("WebsiteRole", set_role(&fields, &mut edit));
     collect_errors("Password", set_password(&fields, &mut edit));
     collect_errors("DoNotEmail", fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
-    // A mail asks every new person in, unless they want none.
+    // New users get an invitation email unless they have `DoNotEmail`.
     edit.invite = is_new;
     collect_errors("Groups", parse_references(&fields, "Groups").map(|update| edit.groups = update));
     collect_errors("Folders", parse_references(&fields, "Folders").map(|update| edit.folders = update));
@@ -177,7 +171,7 @@ fn user_record(request: &DialectRequest) -> &'static ObjectSchema {
     }
 }
 
-/// A new user is invited whatever the body says; a word that is no status is an error all the same.
+/// New users are always invited, but an unknown status is still an error.
 fn set_status(fields: &RequestFields, is_new: bool, edit: &mut UserEdit) -> Result<(), RequestError> {
     let Some(word) = fields.non_blank("Status")? else { return Ok(()) };
     let requested_status = match word.trim().to_ascii_lowercase().as_str() {
@@ -208,7 +202,7 @@ fn set_password(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), Reque
     Ok(())
 }
 
-/// Groups or folders by GUID, or by name or external id where the request says so.
+/// By GUID, or by name or external id with `UseNames` or `UseExternalIds`.
 fn parse_references(fields: &RequestFields, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
     let invalid_member = |rule| RequestError::invalid_member(name, rule);
     let Some(node) = fields.get(name).filter(|node| **node != Node::Null) else {
@@ -241,8 +235,7 @@ fn set_metadata(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), Reque
     Ok(())
 }
 
-/// Whom a GET, PUT or DELETE means: `Id`, else `Email`, else `ExternalId`. A PUT sends its new e-mail in the same
-/// place, so there the external id goes first.
+/// `Id`, else `Email`, else `ExternalId`; a PUT may have a new email, so there the external id goes first.
 pub(super) fn user_key(fields: &RequestFields, external_id_first: bool) -> Result<UserKey, RequestError> {
     if let Some(id) = fields.guid("Id")? {
         return Ok(UserKey::Id(UserId(id)));
@@ -253,24 +246,22 @@ pub(super) fn user_key(fields: &RequestFields, external_id_first: bool) -> Resul
     found.ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-/// Which user a GET means.
 pub(super) fn user_to_get(request: &DialectRequest) -> Result<UserKey, RequestError> {
     user_key(&RequestFields::from_request(request, user_record(request))?, false)
 }
 
-/// Which user a DELETE means: the id alone says so, and every other field is ignored.
+/// Only `Id` identifies the user; other fields are ignored.
 pub(super) fn user_to_delete(request: &DialectRequest) -> Result<UserKey, RequestError> {
     let id = RequestFields::from_request(request, user_record(request))?.guid("Id")?;
     id.map(|id| UserKey::Id(UserId(id))).ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-/// Which group or folder a PUT or DELETE means: the id alone says so.
 pub(super) fn item_to_change(fields: &RequestFields) -> Result<ItemKey, RequestError> {
     let id = fields.guid("Id")?;
     id.map(|id| ItemKey::Id(ItemId(id))).ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-/// Which group or folder is meant: `Id`, else `ExternalId`, else `AttributePath`.
+/// `Id`, else `ExternalId`, else `Name`.
 pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> {
     if let Some(id) = fields.guid("Id")? {
         return Ok(ItemKey::Id(ItemId(id)));
@@ -284,7 +275,6 @@ pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> 
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-/// What a POST or PUT says of a group.
 pub(super) fn group_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, GroupEdit), RequestError> {
     let object_schema = &wire::USER_GROUP;
     let fields = RequestFields::from_request(request, object_schema)?;
@@ -313,7 +303,6 @@ pub(super) fn group_edit(request: &DialectRequest, is_new: bool) -> Result<(Requ
     Ok((fields, edit))
 }
 
-/// What a POST or PUT says of a folder.
 pub(super) fn folder_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, FolderEdit), RequestError> {
     let object_schema = &wire::FOLDER;
     let fields = RequestFields::from_request(request, object_schema)?;
@@ -344,7 +333,6 @@ pub(super) fn folder_edit(request: &DialectRequest, is_new: bool) -> Result<(Req
     Ok((fields, edit))
 }
 
-/// What can lie in a folder.
 const ENTRY_KINDS: [&str; 5] = ["Screen", "Doc", "DataSource", "Folder", "TaskTemplate"];
 
 fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry>, RequestError> {
@@ -365,7 +353,7 @@ fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry
     Ok(entries)
 }
 
-/// `PageNo` from 0, `PageSize` 100 unless said otherwise and 250 at the most: rows to leave out, rows to return.
+/// Offset and limit from `PageNo` (from 0) and `PageSize` (default 100, maximum 250).
 pub(super) fn page_parameters(request: &DialectRequest) -> Result<(u64, u32), RequestError> {
     let mut errors = Vec::new();
     let mut number = |name: &str, default: u32| {
@@ -384,13 +372,13 @@ pub(super) fn page_parameters(request: &DialectRequest) -> Result<(u64, u32), Re
     }
 }
 
-/// A parameter that could not be bound, in the framework's words.
+/// In ServiceStack's words.
 fn binding_error(name: &str, value: &str) -> MemberError {
     let text = Some(format!("{value} is an Invalid value for '{name}'"));
     MemberError { name: name.to_owned(), kind: FieldErrorKind::Malformed, message: text }
 }
 
-/// A parameter of a search, from the query or, on the reply routes, from the body.
+/// From the query or, on reply routes, the body.
 pub(super) fn parameter(request: &DialectRequest, name: &str) -> Result<Option<String>, RequestError> {
     if let Some(text) = request.query.get(name) {
         return Ok(Some(text.to_owned()));
@@ -401,7 +389,6 @@ pub(super) fn parameter(request: &DialectRequest, name: &str) -> Result<Option<S
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
-/// A switch of a search.
 pub(super) fn boolean_parameter(request: &DialectRequest, name: &str) -> Result<bool, RequestError> {
     let Some(text) = parameter(request, name)? else { return Ok(false) };
     let on = boolean_of(&Node::Text(text.clone()));

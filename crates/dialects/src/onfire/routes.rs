@@ -1,36 +1,36 @@
-//! The table of paths.
+//! The routes of the dialect.
 
 use super::{groups, users, wire};
 use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Its id; nothing else says which")];
+const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Id; no other key is accepted")];
 const USER_KEY_PARAMETERS: Parameters = &[
-    ("Id", ValueType::Guid, "The user's id"),
-    ("Email", ValueType::Text, "Or the e-mail"),
-    ("ExternalId", ValueType::Text, "Or your own key"),
+    ("Id", ValueType::Guid, "Id of the user"),
+    ("Email", ValueType::Text, "Email, if there is no `Id`"),
+    ("ExternalId", ValueType::Text, "External id, if there is neither"),
 ];
 const ITEM_KEY_PARAMETERS: Parameters = &[
-    ("Id", ValueType::Guid, "Its id"),
-    ("ExternalId", ValueType::Text, "Or your own key"),
-    ("Name", ValueType::Text, "Or its name"),
+    ("Id", ValueType::Guid, "Id of the item"),
+    ("ExternalId", ValueType::Text, "External id, if there is no `Id`"),
+    ("Name", ValueType::Text, "Name, if there is neither"),
 ];
 const USER_SEARCH_PARAMETERS: Parameters = &[
-    ("Name", ValueType::Text, "Part of first and last name, in any case"),
-    ("Email", ValueType::Text, "The e-mail, in any case"),
-    ("ExternalId", ValueType::Text, "Your own key, in any case"),
+    ("Name", ValueType::Text, "Substring of first and last name, case-insensitive"),
+    ("Email", ValueType::Text, "Email, case-insensitive"),
+    ("ExternalId", ValueType::Text, "External id, case-insensitive"),
     ("Status", ValueType::Text, "`Invited`, `Active` or `Inactive`"),
-    ("UseNames", ValueType::Boolean, "Groups and folders by name"),
-    ("UseExternalIds", ValueType::Boolean, "Groups and folders by external id"),
-    ("PageNo", ValueType::Integer, "From 0"),
-    ("PageSize", ValueType::Integer, "100 unless said otherwise, at most 250"),
+    ("UseNames", ValueType::Boolean, "Return groups and folders by name"),
+    ("UseExternalIds", ValueType::Boolean, "Return groups and folders by external id"),
+    ("PageNo", ValueType::Integer, "Page number, from 0"),
+    ("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
 ];
 const ITEM_SEARCH_PARAMETERS: Parameters = &[
-    ("Name", ValueType::Text, "Part of the name, in any case"),
-    ("ExternalId", ValueType::Text, "Your own key, in any case"),
-    ("PageNo", ValueType::Integer, "From 0"),
-    ("PageSize", ValueType::Integer, "100 unless said otherwise, at most 250"),
+    ("Name", ValueType::Text, "Substring of the name, case-insensitive"),
+    ("ExternalId", ValueType::Text, "External id, case-insensitive"),
+    ("PageNo", ValueType::Integer, "Page number, from 0"),
+    ("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
 ];
 
 macro_rules! resource {
@@ -51,13 +51,8 @@ macro_rules! resource {
             RouteMethod {
                 name: "PUT",
                 access: RequiredAccess::Write,
-                spec: MethodSpec::new(
-                    concat!("Change a ", $what, "; what is left out stays"),
-                    &[],
-                    Some($record),
-                    $answer,
-                )
-                .partial(),
+                spec: MethodSpec::new(concat!("Change a ", $what, "; absent fields stay"), &[], Some($record), $answer)
+                    .partial(),
                 handler: |state, request| Box::pin($module::$put(state, request)),
             },
             RouteMethod {
@@ -81,7 +76,7 @@ macro_rules! search {
         const $name: &[RouteMethod] = &[$(RouteMethod {
             name: $method,
             access: RequiredAccess::Read,
-            spec: MethodSpec::new(concat!("Find ", $what), $query, None, $answer),
+            spec: MethodSpec::new(concat!("Search ", $what), $query, None, $answer),
             handler: |state, request| Box::pin($handler(state, request)),
         }),+];
     };
@@ -90,7 +85,7 @@ search!(FIND_SUSER, &wire::SUSER_PAGE, USER_SEARCH_PARAMETERS, "users", users::s
 search!(FIND_USER, &wire::USER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET");
 search!(FIND_GROUP, &wire::USER_GROUP_PAGE, ITEM_SEARCH_PARAMETERS, "groups", groups::search_groups, "GET");
 search!(FIND_FOLDER, &wire::FOLDER_PAGE, ITEM_SEARCH_PARAMETERS, "folders", groups::search_folders, "GET");
-// On the reply routes a request is a typed message, and a search may be posted.
+// Reply routes take typed messages, so a search may also be posted.
 search!(REPLY_FIND_SUSER, &wire::SUSER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET", "POST");
 search!(REPLY_FIND_USER, &wire::USER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET", "POST");
 search!(
@@ -112,7 +107,7 @@ search!(
     "POST"
 );
 
-/// Every path; `{format}` is `json` or `xml`.
+/// `{format}` is `json` or `xml`.
 pub(super) static ROUTES: &[Route] = &[
     Route { path: "/api/v1/suser", methods: SUSER },
     Route { path: "/api/v1/suser/search", methods: FIND_SUSER },

@@ -1,4 +1,4 @@
-//! What the routes of users do.
+//! Handlers of users.
 
 use super::{ApiVersion, api_version, read, wire, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
@@ -80,8 +80,7 @@ fn short_user_response(request: &DialectRequest, users: &[User]) -> Result<Diale
     Ok(user_response(request, write::short_user(request, user)))
 }
 
-/// The names that the answer needs: of the tenant's own roles, and of groups and folders where they were asked
-/// for instead of ids.
+/// Names of custom roles, and of groups and folders if they were requested instead of ids.
 async fn load_labels(
     state: &AppState,
     request: &DialectRequest,

@@ -1,4 +1,4 @@
-//! From users, groups and folders to bytes.
+//! Writes users, groups and folders.
 
 use super::{ApiVersion, api_version};
 use crate::kit::{
@@ -17,13 +17,11 @@ const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
 const V1_NAMESPACES: &str =
     " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
 
-/// How the answer is written.
 pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
     request.response_format(negotiate_format)
 }
 
-/// The format of the answer: `format=`, the path's ending, the reply route, `Accept`, the request's own type, and
-/// at last XML for v1 and JSON for v2.
+/// `format=`, path suffix, reply route, `Accept`, the request's own type; else XML for v1, JSON for v2.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let format_named = |text: &str| match text.to_ascii_lowercase().as_str() {
         "json" => Some(JSON),
@@ -60,7 +58,6 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
         .unwrap_or(if api_version(request) == ApiVersion::V1 { XML } else { JSON })
 }
 
-/// An answer under the root `root`.
 pub(super) fn response(request: &DialectRequest, status: StatusCode, root: &str, out: OutputValue) -> DialectResponse {
     let negotiated = response_format(request);
     let body = match negotiated.format {
@@ -79,7 +76,7 @@ pub(super) fn response(request: &DialectRequest, status: StatusCode, root: &str,
     response
 }
 
-/// Members in the ordinal order that `DataContract` readers need; inside an error they keep the documented one.
+/// `DataContract` readers need members in ordinal order; errors keep the documented order.
 fn sort_members(out: OutputValue) -> OutputValue {
     match out {
         OutputValue::Object(mut members) => {
@@ -94,7 +91,7 @@ fn sort_members(out: OutputValue) -> OutputValue {
     }
 }
 
-/// 32 digits in JSON, dashed in XML, as the framework writes them.
+/// 32 digits in JSON, dashed in XML, as ServiceStack does.
 pub(super) fn guid(request: &DialectRequest, id: Uuid) -> OutputValue {
     OutputValue::Text(match response_format(request).format {
         Format::Xml => id.hyphenated().to_string(),
@@ -110,22 +107,20 @@ fn status_name(user: &User) -> &'static str {
     }
 }
 
-/// What POST and PUT answer of a user.
 pub(super) fn short_user(request: &DialectRequest, user: &User) -> OutputValue {
     OutputValue::object(vec![("Id", guid(request, user.id.0)), ("Status", OutputValue::text(status_name(user)))])
 }
 
-/// How groups, folders and roles are called in an answer: by GUID unless names were asked for.
+/// Groups and folders without a label are written as GUIDs.
 #[derive(Default)]
 pub(super) struct Labels {
     pub(super) items: HashMap<ItemId, String>,
     pub(super) roles: HashMap<u32, String>,
 }
 
-/// The number of a user is shown to vendors: connections that may make vendors' administrators.
+/// Only vendors see a user's number: connections that may grant a vendor administrator's role.
 const VENDOR_MIN_ROLE: u32 = 5;
 
-/// A whole user.
 pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, labels: &Labels) -> OutputValue {
     let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
     let text = |value: Option<&str>| value.map(OutputValue::text);
@@ -175,7 +170,6 @@ pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, 
     OutputValue::object(members)
 }
 
-/// A group; with its members where they were read.
 pub(super) fn group(
     request: &DialectRequest,
     tenant: TenantNumber,
@@ -192,7 +186,6 @@ pub(super) fn group(
     OutputValue::object(out)
 }
 
-/// A folder.
 pub(super) fn folder(request: &DialectRequest, tenant: TenantNumber, folder: &Folder) -> OutputValue {
     let mut out = vec![("Id", guid(request, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
     out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
@@ -212,12 +205,10 @@ pub(super) fn folder(request: &DialectRequest, tenant: TenantNumber, folder: &Fo
     OutputValue::object(out)
 }
 
-/// One thing in its wrapper.
 pub(super) fn wrapped(name: &'static str, out: OutputValue) -> OutputValue {
     OutputValue::object(vec![(name, out)])
 }
 
-/// A page in its wrapper.
 pub(super) fn wrapped_page(name: &'static str, item: &'static str, rows: Vec<OutputValue>, total: u64) -> OutputValue {
     let total = i64::try_from(total).unwrap_or(i64::MAX);
     OutputValue::Object(vec![

@@ -1,17 +1,16 @@
-//! From refusals to the API's error document: a sentence, a number, a link. One error an answer.
+//! Maps errors to the API's error document: a sentence, a number and a link; one error per response.
 //!
-//! Numbers that no document names are ours; `docs/dialects/publisher.md` lists them.
+//! Undocumented numbers are ours, see `docs/dialects/publisher.md`.
 
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, MemberError, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let (status, number, summary) = describe(error, request);
     let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
-    // Errors are logged under the request's id, and that is where the link points; it is plain text in XML too.
+    // The link ends in the request id of the log. It is plain text in XML too.
     let link = format!("{}{context}/api/2/error/{}", request.origin, request.request_id);
     let out = OutputValue::object(vec![
         ("summary", OutputValue::Text(summary)),
@@ -48,7 +47,7 @@ fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
         RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, 401, "Not authorised"),
         RequestError::Forbidden => (StatusCode::FORBIDDEN, 123, "Access denied"),
         RequestError::TooManyAttempts { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, 429, "Too many requests were not authorised; try again later")
+            (StatusCode::TOO_MANY_REQUESTS, 429, "Too many unauthorised requests; try again later")
         }
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many concurrent requests for this connection or tenant")
@@ -79,11 +78,11 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         DirectoryError::NoSuchItem(ItemKind::Folder | ItemKind::Role | ItemKind::Department)
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
-        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "Not authorised any more"),
+        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "No longer authorised"),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
         DirectoryError::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
-            (StatusCode::CONFLICT, 409, "The resource was changed at the same time")
+            (StatusCode::CONFLICT, 409, "Another request changed the resource; try again")
         }
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, 503, "The service is busy; try again in a moment")
@@ -96,7 +95,6 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
     (status, number, text.to_owned())
 }
 
-/// The sentence and number for one field.
 fn describe_member_error(error: &MemberError) -> PublisherError {
     let bad = StatusCode::BAD_REQUEST;
     let name = error.name.as_str();
@@ -129,7 +127,6 @@ fn describe_member_error(error: &MemberError) -> PublisherError {
     (status, number, text)
 }
 
-/// The API's name for a canonical field.
 fn field_name(field: Field, request: &DialectRequest) -> &'static str {
     use super::wire;
     let path = request.route_path;

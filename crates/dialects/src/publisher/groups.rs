@@ -1,4 +1,4 @@
-//! What the routes of groups do.
+//! Handlers of groups.
 
 use super::{read, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError};
@@ -64,10 +64,9 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     Ok(write::list_response(request, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
 }
 
-/// The most fields a list can be sorted by, one after the other.
 const MAX_SORT_FIELDS: usize = 8;
 
-/// Sorts by the fields that all items have, several in turn; `more` knows those of one kind.
+/// `extra_key` supplies the fields of one kind of item, besides those of all.
 pub(super) fn sort_items(
     request: &DialectRequest,
     items: &mut [Item],
@@ -109,7 +108,7 @@ async fn member_numbers(state: &AppState, request: &DialectRequest, group: &Grou
     Ok(members.into_iter().map(|(_, number)| number).collect())
 }
 
-/// How many organisations the members of a group belong to; nothing where there are too many to look at.
+/// `None` if the group has too many members to read.
 async fn count_organizations(
     state: &AppState,
     request: &DialectRequest,
@@ -126,7 +125,6 @@ async fn count_organizations(
     Ok(u32::try_from(distinct.len()).ok())
 }
 
-/// The most members that are looked at one by one.
 const MAX_MEMBERS_READ: usize = 1_000;
 
 fn summary_response(request: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {

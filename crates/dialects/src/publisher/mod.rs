@@ -1,8 +1,8 @@
-//! `publisher`: the user, group and organisation API of a publishing platform; a bearer token, JSON first, XML too.
+//! `publisher`: users, groups and organizations of a publishing platform; a bearer token, JSON first, XML too.
 //!
-//! Quirks worth knowing: every user is addressed by number or by e-mail; PUT replaces; success is always 200; a
-//! link is `/user/3` in what add and the bulk calls answer and `/users/3` elsewhere, as the documents print it; one
-//! link of a user stands bare, several in an array. Differences from the original: `docs/dialects/publisher.md`.
+//! Peculiarities: users are addressed by number or email; PUT replaces; success is always 200; links are
+//! `/user/3` in responses to add and bulk calls and `/users/3` elsewhere, as the documents print them; a single
+//! link of a user is bare, several are an array. Differences from the original: `docs/dialects/publisher.md`.
 
 mod errors;
 mod examples;
@@ -20,7 +20,7 @@ use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "publisher",
-    description: "Users, groups and organisations with a bearer token: JSON or XML",
+    description: "Users, groups and organizations with a bearer token: JSON or XML",
     routes: routes::ROUTES,
     claims_path,
     has_format_suffixes: false,
@@ -50,7 +50,6 @@ fn claims_path(path: &str) -> bool {
     (at(0, "api") && at(1, "2")) || (at(1, "api") && at(2, "2"))
 }
 
-/// An `Accept` that rules out both JSON and XML is a 406.
 fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
     let accepted = media_types::accepted_media_ranges(&request.headers);
     let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);

@@ -1,4 +1,4 @@
-//! What the routes of organisations do. There are no groups of organisations: no call could make one.
+//! Handlers of organizations. There are no organization groups, since no call creates one.
 
 use super::groups::sort_items;
 use super::{read, status, write};
@@ -122,7 +122,6 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     Ok(write::list_response(request, "organisations", "organisation", rows, total, page))
 }
 
-/// What a list of organisations is narrowed by.
 #[derive(Default)]
 struct OrganizationFilter {
     domains: Option<Vec<String>>,

@@ -1,4 +1,4 @@
-//! From bytes to commands and queries.
+//! Reads commands and queries.
 
 use super::{status, wire};
 use crate::kit::{
@@ -10,7 +10,7 @@ use directory::{
     OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, Time, TimeRange, UserEdit, UserKey, is_email,
 };
 
-/// The body by its type, JSON when none is said; a trailing comma is let pass, as the documents print one.
+/// JSON if there is no type. A trailing comma is accepted, since the documents print one.
 pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -33,7 +33,6 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
     Ok(Some(ParsedBody { format, root, node }))
 }
 
-/// What stands under the root element or member `root`.
 fn root_node<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     let missing = || RequestError::Unparsable(format!("no {root}"));
@@ -51,11 +50,10 @@ fn root_object<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Objec
     match node {
         Node::Object(object) => Ok((object, body)),
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => Ok((&EMPTY, body)),
-        _ => Err(RequestError::Unparsable(format!("{root} is no object"))),
+        _ => Err(RequestError::Unparsable(format!("{root} is not an object"))),
     }
 }
 
-/// Gathers texts and faults of one user.
 struct UserEditBuilder<'a> {
     body: &'a ParsedBody,
     edit: UserEdit,
@@ -67,7 +65,7 @@ impl<'a> UserEditBuilder<'a> {
         names.iter().find_map(|name| object.get(name, self.body.duplicates()))
     }
 
-    /// A member that holds members of its own; anything else in its place is a fault.
+    /// Any other value than an object is an error.
     fn object(&mut self, object: &'a Object, names: &[&'static str]) -> Option<&'a Object> {
         match self.get(object, names)? {
             Node::Object(object) => return Some(object),
@@ -78,7 +76,7 @@ impl<'a> UserEditBuilder<'a> {
         None
     }
 
-    /// Every plain text of a record: what is not there is cleared, since a PUT replaces.
+    /// Missing texts are cleared, since PUT replaces.
     fn texts(&mut self, object_schema: &ObjectSchema, object: Option<&'a Object>) {
         for (property, field) in object_schema.text_properties().filter(|(m, _)| m.direction != Direction::Response) {
             if matches!(field, Field::Department | Field::Status) {
@@ -86,7 +84,7 @@ impl<'a> UserEditBuilder<'a> {
             }
             let node = object.and_then(|object| self.get(object, &[property.name]));
             match node.map_or(Ok(None), text_of) {
-                // Elsewhere this may be any text; here it is an e-mail.
+                // Other dialects accept any text here.
                 Ok(Some(text)) if field == Field::SecretaryEmail && !text.is_empty() && !is_email(&text) => {
                     self.errors.push(MemberError::new(property.name, FieldErrorKind::Malformed));
                 }
@@ -116,7 +114,7 @@ impl<'a> UserEditBuilder<'a> {
     }
 }
 
-/// The whole user that a POST or PUT sends. What is missing is cleared, but the password, which is not sent here.
+/// Missing fields are cleared, except the password, which this API does not have.
 pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
     let (object, body) = root_object(request, "user")?;
     request.count_ignored(object.count_unknown(&wire::USER, &[]));
@@ -144,7 +142,7 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEd
     }
     let organization = builder.object(object, &["organisation"]);
     match organization.map(|object| parse_organization_ref(object, body)).transpose() {
-        // A new user without one gets the one of the e-mail's domain.
+        // New users without an organization get the one of their email's domain.
         Ok(None) => builder.edit.organization = if is_new { FieldUpdate::Keep } else { FieldUpdate::Clear },
         Ok(Some(Some(organization))) => builder.edit.organization = FieldUpdate::Set(organization),
         Ok(Some(None)) => builder.edit.organization = FieldUpdate::Clear,
@@ -172,7 +170,6 @@ fn parse_organization_ref(object: &Object, body: &ParsedBody) -> Result<Option<O
     Ok((organization != OrganizationRef::default()).then_some(organization))
 }
 
-/// A user by number or e-mail, in a path or a list.
 fn parse_user_key(text: &str) -> Result<UserKey, RequestError> {
     let text = text.trim();
     if text.contains('@') {
@@ -181,22 +178,20 @@ fn parse_user_key(text: &str) -> Result<UserKey, RequestError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(RequestError::invalid_member("id", FieldErrorKind::Malformed));
     }
-    // A number too large to be anybody's is like one that is nobody's.
+    // Numbers that are too large match no user.
     Ok(UserKey::Number(text.parse().unwrap_or(0)))
 }
 
-/// The user a path names.
 pub(super) fn user_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
     parse_user_key(request.path_param(0))
 }
 
-/// The users a bulk call names.
 pub(super) fn bulk_user_keys(request: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
     let keys = root_texts(request, "users", "user")?;
     keys.iter().map(|text| parse_user_key(text)).collect()
 }
 
-/// Whom an invitation is for. What is to be sent later is refused, rather than sent now or never.
+/// Scheduled invitations are rejected, since they could only be sent now or never.
 pub(super) fn invited_users(request: &DialectRequest) -> Result<Vec<UserKey>, RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     let members = body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))?;
@@ -215,7 +210,7 @@ pub(super) fn invited_users(request: &DialectRequest) -> Result<Vec<UserKey>, Re
     if keys.is_empty() { Err(RequestError::BodyMissing) } else { Ok(keys) }
 }
 
-/// The texts of a bulk call: `{"users":{"user":[…]}}`, `<users><user>…</user>…</users>`.
+/// `{"users":{"user":[…]}}` or `<users><user>…</user>…</users>`.
 fn root_texts(request: &DialectRequest, root: &str, item: &str) -> Result<Vec<String>, RequestError> {
     let (node, _) = root_node(request, root)?;
     let mut texts = Vec::new();
@@ -225,12 +220,11 @@ fn root_texts(request: &DialectRequest, root: &str, item: &str) -> Result<Vec<St
     if texts.is_empty() { Err(RequestError::BodyMissing) } else { Ok(texts) }
 }
 
-/// The number a path names; what is no number is like one that does not exist.
+/// An invalid number matches no item.
 pub(super) fn item_key(request: &DialectRequest) -> ItemKey {
     ItemKey::Number(request.path_param(0).trim().parse().unwrap_or(0))
 }
 
-/// What a POST or PUT says of a group; it replaces name and members.
 pub(super) fn group_edit(request: &DialectRequest) -> Result<GroupEdit, RequestError> {
     let (object, body) = root_object(request, "group")?;
     request.count_ignored(object.count_unknown(&wire::GROUP, &[]));
@@ -244,7 +238,7 @@ pub(super) fn group_edit(request: &DialectRequest) -> Result<GroupEdit, RequestE
     Ok(GroupEdit { id: None, name: FieldUpdate::set_or_clear(name), external_id: FieldUpdate::Keep, members })
 }
 
-/// The active users that are to join a group.
+/// Only active users can be added.
 pub(super) fn add_members_edit(request: &DialectRequest) -> Result<GroupEdit, RequestError> {
     let (object, body) = root_object(request, "group")?;
     Ok(GroupEdit { members: Some(MemberEdit::Add(member_keys(object, body)?, true)), ..GroupEdit::default() })
@@ -262,7 +256,6 @@ fn member_keys(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, Reque
     Ok(keys)
 }
 
-/// The whole organisation that a POST or PUT sends.
 pub(super) fn organization_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = root_object(request, "organisation")?;
     request.count_ignored(object.count_unknown(&wire::ORGANIZATION, &[]));
@@ -319,7 +312,7 @@ fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, RequestE
     numbers.collect::<Result<_, FieldErrorKind>>().map_err(|rule| RequestError::invalid_member(item, rule))
 }
 
-/// Numbers of addresses, the default one first.
+/// The default address first.
 fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, RequestError> {
     let mut addresses = Vec::new();
     for node in node.map(|node| node.entries("address")).unwrap_or_default() {
@@ -336,7 +329,6 @@ fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, Request
     Ok(addresses)
 }
 
-/// The domain that is to be added to an organisation.
 pub(super) fn add_domain_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = root_object(request, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
@@ -345,19 +337,16 @@ pub(super) fn add_domain_edit(request: &DialectRequest) -> Result<OrganizationEd
     Ok(OrganizationEdit { add_domains: vec![url], ..OrganizationEdit::default() })
 }
 
-/// The organisations a bulk call names, by number or name.
 pub(super) fn bulk_organization_keys(request: &DialectRequest) -> Result<Vec<ItemKey>, RequestError> {
     let keys = root_texts(request, "organisations", "organisation")?;
     Ok(keys.into_iter().map(|text| parse_item_key(&text)).collect())
 }
 
-/// An item by number, or by name where it is none.
 pub(super) fn parse_item_key(text: &str) -> ItemKey {
     let text = text.trim();
     text.parse().map_or_else(|_| ItemKey::Name(text.to_owned()), ItemKey::Number)
 }
 
-/// `offset` and `limit` of a list.
 pub(super) fn page_parameters(request: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
     let number = |name: &'static str, default: u32| match request.query.get(name) {
         None => Ok(default),
@@ -367,10 +356,9 @@ pub(super) fn page_parameters(request: &DialectRequest, limit: u32) -> Result<(u
     Ok((number("offset", 0)?, number("limit", limit)?.min(MAX_LIMIT)))
 }
 
-/// The largest page; more is cut, and the answer's `total` says so.
+/// Larger limits are reduced; `total` in the response shows it.
 const MAX_LIMIT: u32 = 1000;
 
-/// A comma-separated parameter of so many entries at the most.
 pub(super) fn list_parameter(
     request: &DialectRequest,
     name: &'static str,
@@ -387,7 +375,7 @@ pub(super) fn list_parameter(
 
 const MAX_LIST_LENGTH: usize = 100;
 
-/// `sort` as field and direction. A plus sign arrives as a blank where the client did not escape it.
+/// Field and direction. An unescaped plus sign arrives as a space.
 pub(super) fn parse_sort_field(part: &str) -> Option<(String, bool)> {
     let descending = match part.chars().next()? {
         '+' | ' ' => false,
@@ -397,7 +385,6 @@ pub(super) fn parse_sort_field(part: &str) -> Option<(String, bool)> {
     Some((part[1..].trim().to_ascii_lowercase().replace(' ', ""), descending))
 }
 
-/// `createddate` or `modifieddate` of a list, under any of its spellings.
 pub(super) fn time_range_parameter(
     request: &DialectRequest,
     names: &[&'static str],

@@ -1,4 +1,4 @@
-//! The table of paths, each also behind one segment of context.
+//! The routes of the dialect, each also below one path segment, the context.
 
 use super::{groups, organizations, users, wire};
 use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
@@ -6,8 +6,8 @@ use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
 const PAGE_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("offset", ValueType::Integer, "How many to leave out, 0"),
-    ("limit", ValueType::Integer, "How many to return, 200"),
+    ("offset", ValueType::Integer, "Number of results to skip; default 0"),
+    ("limit", ValueType::Integer, "Page size; default 200, maximum 1,000"),
 ];
 const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("createddate", ValueType::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
@@ -15,39 +15,39 @@ const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
 ];
 const USER_LIST_PARAMETERS: Parameters = &[
     ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
-    ("organisationgroups", ValueType::Text, "Numbers; nobody, as there are none"),
+    ("organisationgroups", ValueType::Text, "Numbers; matches no users, since there are no organization groups"),
     ("usergroups", ValueType::Text, "Numbers or names, comma-separated"),
     ("departments", ValueType::Text, "Names, comma-separated"),
-    ("locations", ValueType::Text, "Parts of the address, comma-separated"),
-    ("search", ValueType::Text, "Part of any text of a user"),
+    ("locations", ValueType::Text, "Substrings of the address, comma-separated"),
+    ("search", ValueType::Text, "Substring of any text of a user"),
     ("status", ValueType::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
-    ("sort", ValueType::Text, "`+` or `-` and a field"),
-    ("fields", ValueType::Text, "`all`, or names, comma-separated; summaries when left out"),
+    ("sort", ValueType::Text, "`+` or `-`, then a field"),
+    ("fields", ValueType::Text, "`all`, or comma-separated names; omit for summaries"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],
     DATE_PARAMETERS[1],
 ];
 const GROUP_LIST_PARAMETERS: Parameters = &[
-    ("search", ValueType::Text, "Part of the name"),
-    ("sort", ValueType::Text, "`+` or `-` and `name`, `created` or `updated`; several, comma-separated"),
-    ("fields", ValueType::Text, "`all` for whole groups"),
+    ("search", ValueType::Text, "Substring of the name"),
+    ("sort", ValueType::Text, "`+` or `-`, then `name`, `created` or `updated`; several, comma-separated"),
+    ("fields", ValueType::Text, "`all` for complete groups"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],
     DATE_PARAMETERS[1],
 ];
 const ORGANIZATION_LIST_PARAMETERS: Parameters = &[
-    ("domain", ValueType::Text, "E-mail domains, comma-separated"),
-    ("autologin", ValueType::Boolean, "Only those with this setting"),
-    ("homepage", ValueType::Integer, "Only those with this number"),
-    ("industry", ValueType::Integer, "Only those with this number"),
-    ("category", ValueType::Integer, "Only those with this number"),
-    ("locations", ValueType::Text, "Part of an address of one of its users, comma-separated"),
-    ("search", ValueType::Text, "Part of the name, URL or a domain"),
+    ("domain", ValueType::Text, "Email domains, comma-separated"),
+    ("autologin", ValueType::Boolean, "Only organizations with this setting"),
+    ("homepage", ValueType::Integer, "Only organizations with this number"),
+    ("industry", ValueType::Integer, "Only organizations with this number"),
+    ("category", ValueType::Integer, "Only organizations with this number"),
+    ("locations", ValueType::Text, "Substrings of addresses of its users, comma-separated"),
+    ("search", ValueType::Text, "Substring of the name, URL or a domain"),
     ("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),
-    ("sort", ValueType::Text, "`+` or `-` and `id`, `name`, `status`, `url`, `created` or `updated`"),
-    ("fields", ValueType::Text, "`all` for whole organisations"),
+    ("sort", ValueType::Text, "`+` or `-`, then `id`, `name`, `status`, `url`, `created` or `updated`"),
+    ("fields", ValueType::Text, "`all` for complete organizations"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],
@@ -78,7 +78,7 @@ const ONE_USER: &[RouteMethod] = &[
     route_method!(
         "GET",
         Read,
-        MethodSpec::new("Get a user by number or e-mail", &[], None, &wire::USER_BODY),
+        MethodSpec::new("Get a user by number or email", &[], None, &wire::USER_BODY),
         users::get
     ),
     route_method!(
@@ -101,14 +101,14 @@ const ONE_ORGANIZATION: &[RouteMethod] = &[
     route_method!(
         "GET",
         Read,
-        MethodSpec::new("Get an organisation", &[], None, &wire::ORGANIZATION_BODY),
+        MethodSpec::new("Get an organization", &[], None, &wire::ORGANIZATION_BODY),
         organizations::get
     ),
     route_method!(
         "PUT",
         Write,
         MethodSpec::new(
-            "Replace an organisation",
+            "Replace an organization",
             &[],
             Some(&wire::ORGANIZATION_BODY),
             &wire::ORGANIZATION_SUMMARY_BODY
@@ -117,7 +117,7 @@ const ONE_ORGANIZATION: &[RouteMethod] = &[
     ),
 ];
 
-/// Every path. The bulk calls stand before those that name a user, since `activate` is no user.
+/// Bulk routes precede those with a user, so that `activate` is not taken for one.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/{context}/api/2/users",
@@ -150,13 +150,7 @@ pub(super) static ROUTES: &[Route] = &[
         &wire::USERS_BODY,
         users::disable_all
     ),
-    post!(
-        "/{context}/api/2/users/invite",
-        "Ask users in by mail",
-        Some(&wire::INVITATION),
-        &wire::USERS_BODY,
-        users::invite
-    ),
+    post!("/{context}/api/2/users/invite", "Invite users", Some(&wire::INVITATION), &wire::USERS_BODY, users::invite),
     Route { path: "/{context}/api/2/users/{user}", methods: ONE_USER },
     Route { path: "/{context}/api/2/user/{user}", methods: ONE_USER },
     post!("/{context}/api/2/users/{user}/activate", "Activate a user", None, &wire::USER_SUMMARY_BODY, users::activate),
@@ -202,14 +196,14 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List organisations", ORGANIZATION_LIST_PARAMETERS, None, &wire::ORGANIZATIONS_BODY),
+                MethodSpec::new("List organizations", ORGANIZATION_LIST_PARAMETERS, None, &wire::ORGANIZATIONS_BODY),
                 organizations::list
             ),
             route_method!(
                 "POST",
                 Write,
                 MethodSpec::new(
-                    "Add an organisation",
+                    "Add an organization",
                     &[],
                     Some(&wire::ORGANIZATION_BODY),
                     &wire::ORGANIZATION_SUMMARY_BODY
@@ -220,14 +214,14 @@ pub(super) static ROUTES: &[Route] = &[
     },
     post!(
         "/{context}/api/2/organisations/activate",
-        "Activate several organisations",
+        "Activate several organizations",
         Some(&wire::BULK_ORGANIZATIONS),
         &wire::ORGANIZATIONS_BODY,
         organizations::activate_all
     ),
     post!(
         "/{context}/api/2/organisations/disable",
-        "Disable several organisations",
+        "Disable several organizations",
         Some(&wire::BULK_ORGANIZATIONS),
         &wire::ORGANIZATIONS_BODY,
         organizations::disable_all
@@ -235,28 +229,28 @@ pub(super) static ROUTES: &[Route] = &[
     Route { path: "/{context}/api/2/organisations/{organisation}", methods: ONE_ORGANIZATION },
     post!(
         "/{context}/api/2/organisations/{organisation}/activate",
-        "Activate an organisation",
+        "Activate an organization",
         None,
         &wire::ORGANIZATION_SUMMARY_BODY,
         organizations::activate
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/disable",
-        "Disable an organisation",
+        "Disable an organization",
         None,
         &wire::ORGANIZATION_SUMMARY_BODY,
         organizations::disable
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/archive",
-        "Archive an organisation",
+        "Archive an organization",
         None,
         &wire::ORGANIZATION_SUMMARY_BODY,
         organizations::archive
     ),
     post!(
         "/{context}/api/2/organisations/{organisation}/domains",
-        "Add an e-mail domain to an organisation",
+        "Add an email domain to an organization",
         Some(&wire::DOMAIN_BODY),
         &wire::ORGANIZATION_SUMMARY_BODY,
         organizations::add_domain
@@ -266,12 +260,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new(
-                "List groups of organisations; there are none",
-                GROUP_LIST_PARAMETERS,
-                None,
-                &wire::ORGANIZATION_GROUPS_BODY
-            ),
+            MethodSpec::new("List organization groups", GROUP_LIST_PARAMETERS, None, &wire::ORGANIZATION_GROUPS_BODY),
             organizations::list_groups
         )],
     },
@@ -280,7 +269,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new("Get a group of organisations; there are none", &[], None, &wire::ORGANIZATION_GROUP_BODY),
+            MethodSpec::new("Get an organization group", &[], None, &wire::ORGANIZATION_GROUP_BODY),
             organizations::get_group
         )],
     },

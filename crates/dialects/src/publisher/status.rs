@@ -1,8 +1,8 @@
-//! The words for where users and organisations stand.
+//! Status names of users and organizations.
 
 use directory::{OrganizationStatus, Status};
 
-/// A user's status by word or digit, in any case, common variants included.
+/// By word or digit, in any case, including common variants.
 pub(super) fn parse_user_status(word: &str) -> Option<Status> {
     Some(match word.trim().to_ascii_lowercase().as_str() {
         "active" | "1" => Status::Active,
@@ -14,7 +14,6 @@ pub(super) fn parse_user_status(word: &str) -> Option<Status> {
     })
 }
 
-/// The word written for a user's status.
 pub(super) fn user_status_name(status: Status) -> &'static str {
     match status {
         Status::Invited => "pending",
@@ -25,7 +24,6 @@ pub(super) fn user_status_name(status: Status) -> &'static str {
     }
 }
 
-/// An organisation's status by word, in any case.
 pub(super) fn parse_organization_status(word: &str) -> Option<OrganizationStatus> {
     Some(match word.trim().to_ascii_lowercase().as_str() {
         "active" => OrganizationStatus::Active,
@@ -36,7 +34,6 @@ pub(super) fn parse_organization_status(word: &str) -> Option<OrganizationStatus
     })
 }
 
-/// The word written for an organisation's status.
 pub(super) fn organization_status_name(status: OrganizationStatus) -> &'static str {
     match status {
         OrganizationStatus::Active => "Active",

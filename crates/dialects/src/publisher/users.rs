@@ -1,4 +1,4 @@
-//! What the routes of users do.
+//! Handlers of users.
 
 use super::write::LinkStyle;
 use super::{read, status, write};
@@ -68,7 +68,7 @@ async fn change_status_of_all(
     let users = read::bulk_user_keys(request)?;
     let command = Command::ChangeStatus(StatusChange { users: users.clone(), to, required_status: None });
     let receipt = state.directory.run(request.caller()?, command).await?;
-    // Answered in the order they were named, each once.
+    // In the order of the request, each user once.
     let mut positions: HashMap<String, usize> = HashMap::new();
     for (position, key) in users.iter().enumerate() {
         let name = match key {
@@ -90,7 +90,7 @@ async fn change_status_of_all(
     Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
 
-/// Asks people in, all of them or none.
+/// Invites all users or none.
 pub(super) async fn invite(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::Invite(read::invited_users(request)?);
     let receipt = state.directory.run(request.caller()?, command).await?;
@@ -130,14 +130,13 @@ async fn load_organizations(
     Ok(organizations)
 }
 
-/// How deep a sorted list may be paged through.
 const MAX_SORTED_OFFSET: u32 = 100_000;
 
 pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
     let (offset, limit) = read::page_parameters(request, 200)?;
     let sort = parse_sort(state, request).await?;
-    // Sorted people are held in memory up to the end of the page.
+    // Sorted users are held in memory up to the end of the page.
     if !sort.is_by_number() && offset > MAX_SORTED_OFFSET {
         return Err(RequestError::invalid_member("offset", FieldErrorKind::TooLong(MAX_SORTED_OFFSET as usize)));
     }
@@ -198,7 +197,7 @@ async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<V
     if let Some(list) = read::list_parameter(request, "usergroups")? {
         tests.push(UserPredicate::Group(existing_item_ids(state, request, ItemKind::Group, &list).await?));
     }
-    // There are no groups of organisations, so nobody is in one.
+    // There are no organization groups, so no user matches.
     if read::list_parameter(request, "organisationgroups")?.is_some() {
         tests.push(UserPredicate::Organization(Vec::new()));
     }
@@ -227,7 +226,7 @@ async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<V
     Ok(tests)
 }
 
-/// The items that a filter names; those that do not exist are left out.
+/// Unknown items are ignored.
 async fn existing_item_ids(
     state: &AppState,
     request: &DialectRequest,

@@ -1,4 +1,4 @@
-//! What travels, as the API's own documents have it.
+//! Types and members, as in the API's own documents.
 
 use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
@@ -9,44 +9,42 @@ const fn complex(name: &'static str, object_schema: &'static ObjectSchema, descr
 const NUMBER: ValueType = ValueType::Integer;
 const TEXT: ValueType = ValueType::Text;
 
-/// The User Object.
 pub(super) static USER: ObjectSchema = ObjectSchema {
     name: "user",
-    description: "The User Object",
+    description: "A user",
     properties: &[
         Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number),
-        complex("name", &NAME, "Parts of the name"),
+        complex("name", &NAME, "Components of the name"),
         Property::text("externalid", Field::ExternalId, "Id in an external system"),
-        Property::text("email", Field::Email, "The user's unique key").required(),
+        Property::text("email", Field::Email, "Email, unique within the tenant").required(),
         Property::text("phone", Field::WorkPhone, "Phone"),
-        Property::text("mobile", Field::MobilePhone, "Mobile"),
+        Property::text("mobile", Field::MobilePhone, "Mobile phone"),
         Property::text("jobtitle", Field::Title, "Job title"),
         Property::new("department", ValueType::Text, "Name of the department").field(Field::Department),
-        Property::new("status", ValueType::Text, "`active`, `disable`, `suspended`, `archive`; `pending` in answers")
+        Property::new("status", ValueType::Text, "`active`, `disable`, `suspended`, `archive`; `pending` in responses")
             .field(Field::Status),
-        complex("organisation", &USER_ORGANIZATION, "Where the user belongs; created when it has a name and is new")
+        complex("organisation", &USER_ORGANIZATION, "Organization of the user; created if its name is new")
             .field(Field::Organization),
         complex("location", &LOCATION, "Work address"),
         Property::text("img", Field::Photo, "URL of a picture"),
         complex("sociallinks", &LINKS, "Social links").field(Field::SocialLinks),
         complex("customlinks", &LINKS, "Other links").field(Field::CustomLinks),
-        complex("messaginglinks", &LINKS, "Messaging handles").field(Field::MessagingLinks),
-        Property::text("secretaryname", Field::SecretaryName, "The secretary's name"),
-        Property::text("secretarymail", Field::SecretaryEmail, "The secretary's e-mail"),
-        Property::text("bio", Field::Bio, "A few words"),
-        Property::text("sourcetype", Field::Source, "Which system the user came from"),
-        Property::text("specialities", Field::Specialties, "One comma-separated text"),
-        Property::new("invited", ValueType::Timestamp, "When invited").response_only(),
-        Property::new("lastlogin", ValueType::Timestamp, "When last seen").response_only(),
-        Property::new("created", ValueType::Timestamp, "When created").response_only(),
-        Property::new("updated", ValueType::Timestamp, "When last changed").response_only(),
+        complex("messaginglinks", &LINKS, "Instant messaging addresses").field(Field::MessagingLinks),
+        Property::text("secretaryname", Field::SecretaryName, "Name of the secretary"),
+        Property::text("secretarymail", Field::SecretaryEmail, "Email of the secretary"),
+        Property::text("bio", Field::Bio, "Short biography"),
+        Property::text("sourcetype", Field::Source, "Source system"),
+        Property::text("specialities", Field::Specialties, "Specialties, comma-separated"),
+        Property::new("invited", ValueType::Timestamp, "Time of the last invitation").response_only(),
+        Property::new("lastlogin", ValueType::Timestamp, "Time of the last activity").response_only(),
+        Property::new("created", ValueType::Timestamp, "Time of creation").response_only(),
+        Property::new("updated", ValueType::Timestamp, "Time of the last change").response_only(),
     ],
 };
 
-/// `name` of a user.
 pub(super) static NAME: ObjectSchema = ObjectSchema {
     name: "name",
-    description: "Parts of a name",
+    description: "Components of a name",
     properties: &[
         Property::text("firstname", Field::GivenName, "First name").max_length(100).required(),
         Property::text("lastname", Field::FamilyName, "Last name"),
@@ -54,7 +52,6 @@ pub(super) static NAME: ObjectSchema = ObjectSchema {
     ],
 };
 
-/// `location` of a user.
 pub(super) static LOCATION: ObjectSchema = ObjectSchema {
     name: "location",
     description: "A work address",
@@ -67,13 +64,12 @@ pub(super) static LOCATION: ObjectSchema = ObjectSchema {
     ],
 };
 
-/// `organisation` of a user.
 pub(super) static USER_ORGANIZATION: ObjectSchema = ObjectSchema {
     name: "userorganisation",
-    description: "Where a user belongs",
+    description: "The organization of a user",
     properties: &[
-        Property::new("orgname", ValueType::Text, "Its name"),
-        Property::new("orgid", ValueType::Integer, "Its number"),
+        Property::new("orgname", ValueType::Text, "Name of the organization"),
+        Property::new("orgid", ValueType::Integer, "Number of the organization"),
         Property::new("orgaddressid", ValueType::Integer, "Number of one of its addresses").field(Field::Office),
     ],
 };
@@ -87,33 +83,30 @@ static LINK: ObjectSchema = ObjectSchema {
     name: "link",
     description: "A named link",
     properties: &[
-        Property::new("name", ValueType::Text, "What it is called"),
-        Property::new("value", ValueType::Text, "Where it leads"),
+        Property::new("name", ValueType::Text, "Name of the link"),
+        Property::new("value", ValueType::Text, "Target of the link"),
     ],
 };
 
-/// A user in short.
 static USER_SUMMARY: ObjectSchema = ObjectSchema {
     name: "usersummary",
-    description: "A user in short",
+    description: "Summary of a user",
     properties: &[
         Property::new("id", ValueType::Integer, "Number"),
-        Property::new("email", ValueType::Text, "E-mail"),
-        Property::new("link", ValueType::Text, "Where to get it (`atom:link` in XML)"),
+        Property::new("email", ValueType::Text, "Email"),
+        Property::new("link", ValueType::Text, "URL of the resource (`atom:link` in XML)"),
     ],
 };
-/// A group or organisation in short.
 static NAMED_SUMMARY: ObjectSchema = ObjectSchema {
     name: "summary",
-    description: "A group or organisation in short",
+    description: "Summary of a group or organization",
     properties: &[
         Property::new("id", ValueType::Integer, "Number"),
         Property::new("name", ValueType::Text, "Name"),
-        Property::new("link", ValueType::Text, "Where to get it (`atom:link` in XML)"),
+        Property::new("link", ValueType::Text, "URL of the resource (`atom:link` in XML)"),
     ],
 };
 
-/// A group.
 pub(super) static GROUP: ObjectSchema = ObjectSchema {
     name: "group",
     description: "A group of users",
@@ -124,35 +117,33 @@ pub(super) static GROUP: ObjectSchema = ObjectSchema {
         Property::new("users", ValueType::List("user", &TEXT), "Numbers and emails of the members")
             .field(Field::Members)
             .request_only(),
-        Property::new("createddate", ValueType::Timestamp, "When created").response_only(),
+        Property::new("createddate", ValueType::Timestamp, "Time of creation").response_only(),
     ],
 };
 
-/// Users to be added to a group.
 static GROUP_MEMBERS: ObjectSchema = ObjectSchema {
     name: "groupmembers",
-    description: "Users to be added to a group",
+    description: "Users to add to a group",
     properties: &[Property::new("users", ValueType::List("user", &TEXT), "Numbers and emails").required()],
 };
 
-/// An organisation.
 pub(super) static ORGANIZATION: ObjectSchema = ObjectSchema {
     name: "organisation",
-    description: "An organisation",
+    description: "An organization",
     properties: &[
-        Property::new("id", ValueType::Integer, "Number of the organisation"),
+        Property::new("id", ValueType::Integer, "Number of the organization"),
         Property::new("name", ValueType::Text, "Name, unique").field(Field::Name).required(),
         Property::new("status", ValueType::Text, "`Active`, `Disabled`, `Suspended`, `Archived`").field(Field::Status),
-        Property::new("autologin", ValueType::Boolean, "Kept as given"),
-        Property::new("domains", ValueType::List("domain", &TEXT), "E-mail domains").field(Field::Domains),
-        Property::new("homepage", ValueType::Integer, "Kept as given"),
-        Property::new("guid", ValueType::Integer, "Kept as given"),
-        Property::new("url", ValueType::Text, "Web site").field(Field::Url),
+        Property::new("autologin", ValueType::Boolean, "Stored as sent"),
+        Property::new("domains", ValueType::List("domain", &TEXT), "Email domains").field(Field::Domains),
+        Property::new("homepage", ValueType::Integer, "Stored as sent"),
+        Property::new("guid", ValueType::Integer, "Stored as sent"),
+        Property::new("url", ValueType::Text, "Website").field(Field::Url),
         Property::new("addresses", ValueType::List("address", &ValueType::Object(&ADDRESS)), "Office addresses")
             .field(Field::Addresses),
         Property::new("img", ValueType::Text, "URL of a picture").field(Field::Photo),
-        Property::new("industry", ValueType::Integer, "Kept as given"),
-        Property::new("category", ValueType::Integer, "Kept as given"),
+        Property::new("industry", ValueType::Integer, "Stored as sent"),
+        Property::new("category", ValueType::Integer, "Stored as sent"),
         Property::new("keycontacts", ValueType::List("keycontact", &NUMBER), "Numbers of users"),
         Property::new("users", ValueType::List("user", &NUMBER), "Numbers of its users").response_only(),
     ],
@@ -161,55 +152,54 @@ static ADDRESS: ObjectSchema = ObjectSchema {
     name: "address",
     description: "An office address",
     properties: &[
-        Property::new("addressid", ValueType::Integer, "Its number, unique over all organisations"),
-        Property::new("isDefault", ValueType::Boolean, "Whether it is the default one"),
+        Property::new("addressid", ValueType::Integer, "Number, unique across organizations"),
+        Property::new("isDefault", ValueType::Boolean, "Whether it is the default address"),
     ],
 };
-/// A domain to be added to an organisation.
 static DOMAIN: ObjectSchema = ObjectSchema {
     name: "domain",
-    description: "An e-mail domain",
-    properties: &[Property::new("url", ValueType::Text, "The domain").required()],
+    description: "An email domain",
+    properties: &[Property::new("url", ValueType::Text, "Name of the domain").required()],
 };
 
 const fn wrapped(name: &'static str, inner: &'static ObjectSchema) -> Property {
-    Property::new(name, ValueType::Object(inner), "The one meant").required()
+    Property::new(name, ValueType::Object(inner), "The content").required()
 }
 
 pub(super) static USER_BODY: ObjectSchema =
     ObjectSchema { name: "UserBody", description: "A user", properties: &[wrapped("user", &USER)] };
 pub(super) static USER_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "UserSummaryBody",
-    description: "A user in short",
+    description: "Summary of a user",
     properties: &[wrapped("user", &USER_SUMMARY)],
 };
 pub(super) static GROUP_BODY: ObjectSchema =
     ObjectSchema { name: "GroupBody", description: "A group", properties: &[wrapped("group", &GROUP)] };
 pub(super) static GROUP_MEMBERS_BODY: ObjectSchema = ObjectSchema {
     name: "GroupMembersBody",
-    description: "Users to be added to a group",
+    description: "Users to add to a group",
     properties: &[wrapped("group", &GROUP_MEMBERS)],
 };
 pub(super) static GROUP_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "GroupSummaryBody",
-    description: "A group in short",
+    description: "Summary of a group",
     properties: &[wrapped("group", &NAMED_SUMMARY)],
 };
 pub(super) static ORGANIZATION_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationBody",
-    description: "An organisation",
+    description: "An organization",
     properties: &[wrapped("organisation", &ORGANIZATION)],
 };
 pub(super) static ORGANIZATION_SUMMARY_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationSummaryBody",
-    description: "An organisation in short",
+    description: "Summary of an organization",
     properties: &[wrapped("organisation", &NAMED_SUMMARY)],
 };
 pub(super) static DOMAIN_BODY: ObjectSchema =
     ObjectSchema { name: "DomainBody", description: "A domain", properties: &[wrapped("domain", &DOMAIN)] };
 pub(super) static ORGANIZATION_GROUP_BODY: ObjectSchema = ObjectSchema {
     name: "OrganisationGroupBody",
-    description: "A group of organisations",
+    description: "An organization group",
     properties: &[wrapped("organisationgroup", &NAMED_SUMMARY)],
 };
 
@@ -217,12 +207,12 @@ macro_rules! list {
     ($name:ident, $list:ident, $wire:literal, $list_wire:literal, $plural:literal, $item:expr) => {
         static $list: ObjectSchema = ObjectSchema {
             name: $list_wire,
-            description: "Some of what was asked for, and how much there is",
+            description: "A page of results",
             properties: &[
-                Property::new("totalcount", ValueType::Integer, "All that match"),
-                Property::new("total", ValueType::Integer, "In this answer"),
+                Property::new("totalcount", ValueType::Integer, "Number of results in all pages"),
+                Property::new("total", ValueType::Integer, "Number of results in this page"),
                 Property::new("currentpage", ValueType::Integer, "`offset` divided by `limit`"),
-                Property::new($plural, ValueType::List($plural, &ValueType::Object($item)), "The page"),
+                Property::new($plural, ValueType::List($plural, &ValueType::Object($item)), "Results of this page"),
             ],
         };
         pub(super) static $name: ObjectSchema =
@@ -243,41 +233,38 @@ list!(
 
 static USER_KEYS: ObjectSchema = ObjectSchema {
     name: "userkeys",
-    description: "Users by number or e-mail",
-    properties: &[Property::new("user", ValueType::List("user", &TEXT), "Numbers and e-mails, mixed")],
+    description: "Users by number or email",
+    properties: &[Property::new("user", ValueType::List("user", &TEXT), "Numbers and emails")],
 };
-/// Whom a bulk call means.
 pub(super) static BULK_USERS: ObjectSchema =
     ObjectSchema { name: "BulkUsers", description: "Users", properties: &[wrapped("users", &USER_KEYS)] };
-/// Who is asked in.
 pub(super) static INVITATION: ObjectSchema = ObjectSchema {
     name: "Invitation",
-    description: "People to be asked in by mail",
+    description: "Users to invite by email",
     properties: &[
-        Property::new("emailAddress", ValueType::List("emailAddress", &TEXT), "Their e-mails").required(),
-        Property::new("sendInvitationNow", ValueType::Boolean, "`true`, or left out: mails are not kept for later"),
+        Property::new("emailAddress", ValueType::List("emailAddress", &TEXT), "Emails of the users").required(),
+        Property::new("sendInvitationNow", ValueType::Boolean, "`true` or omitted; invitations cannot be scheduled"),
     ],
 };
 static ORGANIZATION_KEYS: ObjectSchema = ObjectSchema {
     name: "organisationkeys",
-    description: "Organisations by number or name",
-    properties: &[Property::new("organisation", ValueType::List("organisation", &TEXT), "Numbers and names, mixed")],
+    description: "Organizations by number or name",
+    properties: &[Property::new("organisation", ValueType::List("organisation", &TEXT), "Numbers and names")],
 };
-/// Which organisations a bulk call means.
 pub(super) static BULK_ORGANIZATIONS: ObjectSchema = ObjectSchema {
     name: "BulkOrganisations",
-    description: "Organisations",
+    description: "Organizations",
     properties: &[wrapped("organisations", &ORGANIZATION_KEYS)],
 };
 
 pub(super) static ERROR: ObjectSchema =
-    ObjectSchema { name: "ErrorBody", description: "What went wrong", properties: &[wrapped("error", &ERROR_INNER)] };
+    ObjectSchema { name: "ErrorBody", description: "An error", properties: &[wrapped("error", &ERROR_INNER)] };
 static ERROR_INNER: ObjectSchema = ObjectSchema {
     name: "error",
-    description: "What went wrong",
+    description: "An error",
     properties: &[
-        Property::new("summary", ValueType::Text, "A sentence"),
-        Property::new("ref", ValueType::Integer, "A number for programs"),
-        Property::new("link", ValueType::Text, "Where this error is known under its own number"),
+        Property::new("summary", ValueType::Text, "Error message"),
+        Property::new("ref", ValueType::Integer, "Error number"),
+        Property::new("link", ValueType::Text, "URL that ends in the request id"),
     ],
 };

@@ -1,4 +1,4 @@
-//! From users, groups and organisations to bytes.
+//! Writes users, groups and organizations.
 
 use super::{status, wire};
 use crate::kit::{
@@ -14,12 +14,11 @@ const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: 
 const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>";
 const ATOM_NAMESPACE: &str = " xmlns:atom=\"http://www.w3.org/2005/Atom\"";
 
-/// How the answer is written.
 pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
     request.response_format(negotiate_format)
 }
 
-/// XML when `Accept` likes it better, else JSON.
+/// XML if `Accept` prefers it, else JSON.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let accepted = media_types::accepted_media_ranges(&request.headers);
     let best = |media: [&str; 2]| {
@@ -33,7 +32,7 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     if as_xml > as_json { XML } else { JSON }
 }
 
-/// An answer with one root, which is the outermost member in JSON.
+/// In JSON, the root is the outermost member.
 pub(super) fn response(
     request: &DialectRequest,
     status: StatusCode,
@@ -64,16 +63,15 @@ pub(super) fn ok_response(request: &DialectRequest, root: &'static str, out: Out
     response(request, StatusCode::OK, root, out)
 }
 
-/// Which of the two spellings a link has.
 #[derive(Clone, Copy)]
 pub(super) enum LinkStyle {
-    /// `/api/2/user/3`: add and the bulk calls.
+    /// `/api/2/user/3`: responses to add and bulk calls.
     Singular,
     /// `/api/2/users/3`: everything else.
     Plural,
 }
 
-/// A link to something under `/api/2/`, with the context the client came in by.
+/// With the context of the request.
 fn link(request: &DialectRequest, path: &str, number: u32) -> (Cow<'static, str>, OutputValue) {
     let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
     (Cow::Borrowed("link"), OutputValue::Link(format!("{}{context}/api/2/{path}/{number}", request.origin)))
@@ -86,7 +84,6 @@ fn number(name: &'static str, value: u32) -> (Cow<'static, str>, OutputValue) {
     (Cow::Borrowed(name), OutputValue::Integer(value.into()))
 }
 
-/// A user in short.
 pub(super) fn summary(request: &DialectRequest, user: &User, style: LinkStyle) -> OutputValue {
     let path = match style {
         LinkStyle::Singular => "user",
@@ -98,12 +95,10 @@ pub(super) fn summary(request: &DialectRequest, user: &User, style: LinkStyle) -
     OutputValue::Object(members)
 }
 
-/// A group or organisation in short.
 pub(super) fn named_summary(request: &DialectRequest, path: &str, id: u32, name: &str) -> OutputValue {
     OutputValue::Object(vec![number("id", id), text("name", name), link(request, path, id)])
 }
 
-/// A whole user; `organisation` is the one the user belongs to.
 pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputValue {
     let mut members = vec![number("id", user.number)];
     let texts = |object_schema: &'static crate::kit::ObjectSchema| -> Vec<(Cow<'static, str>, OutputValue)> {
@@ -149,7 +144,7 @@ pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputVa
     OutputValue::Object(members)
 }
 
-/// One link stands bare, several in an array; none is left out.
+/// One link is bare, several are an array.
 fn links(user: &User, kind: ProfileLinkKind) -> Option<OutputValue> {
     let links: Vec<OutputValue> = user
         .links_of(kind)
@@ -163,7 +158,6 @@ fn links(user: &User, kind: ProfileLinkKind) -> Option<OutputValue> {
     (!links.is_empty()).then(|| OutputValue::object(vec![("link", OutputValue::Repeated(links))]))
 }
 
-/// Only some members of a user, flat, as `fields` names them.
 pub(super) fn select_fields(full: &OutputValue, fields: &[String]) -> OutputValue {
     let OutputValue::Object(members) = full else { return OutputValue::Null };
     let mut flat: Vec<(Cow<'static, str>, OutputValue)> = Vec::new();
@@ -180,7 +174,7 @@ pub(super) fn select_fields(full: &OutputValue, fields: &[String]) -> OutputValu
     OutputValue::Object(flat)
 }
 
-/// A list with its counters. In XML the entries are `item` elements beside the counters.
+/// In XML, the entries are `item` elements beside the counters.
 pub(super) fn list_response(
     request: &DialectRequest,
     root: &'static str,
@@ -203,7 +197,7 @@ pub(super) fn list_response(
     ok_response(request, root, OutputValue::object(members))
 }
 
-/// A whole group; `is_full` and `organisations`, how many its members belong to, are what only some calls answer.
+/// Only some calls return the date (`is_full`) and the number of the members' organizations.
 pub(super) fn group(group: &Group, members: &[u32], is_full: bool, organizations: Option<u32>) -> OutputValue {
     let users = members.iter().map(|n| OutputValue::Integer((*n).into())).collect();
     let mut out = vec![
@@ -218,7 +212,6 @@ pub(super) fn group(group: &Group, members: &[u32], is_full: bool, organizations
     OutputValue::Object(out)
 }
 
-/// A whole organisation with the numbers of its users.
 pub(super) fn organization(organization: &Organization, users: &[u32]) -> OutputValue {
     let list = |item: &'static str, numbers: &[u32]| {
         OutputValue::List(item, numbers.iter().map(|n| OutputValue::Integer((*n).into())).collect())

@@ -1,8 +1,6 @@
-//! `/Bulk` (RFC 7644 section 3.7): many requests in one. Each is the very request it would be alone, sent through the
-//! same table of routes; only references to what is still to be made are put in between.
-//!
-//! Requests are done in an order in which every reference can be resolved. Where references go in a circle, one of the
-//! circle is made without them and gets them when all are there.
+//! `/Bulk` (RFC 7644 section 3.7). Each operation is dispatched like a single request, once its `bulkId:`
+//! references can be resolved. In a cycle, one resource is created without its references and gets them as soon
+//! as they are resolved.
 
 use super::schema::text_list;
 use super::{errors, read, write};
@@ -14,10 +12,8 @@ use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-/// How many requests one may hold.
 pub(super) const MAX_BULK_OPERATIONS: usize = 1_000;
 
-/// One request of many.
 struct BulkOperation {
     method: String,
     path: String,
@@ -26,7 +22,6 @@ struct BulkOperation {
     data: Option<Node>,
 }
 
-/// What came of one.
 struct BulkResult {
     status: StatusCode,
     location: Option<String>,
@@ -46,7 +41,7 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
         let Some((next, is_circular)) = pending.next(&operations) else { break };
         let operation = &mut operations[next];
         if is_circular && let Some(data) = &mut operation.data {
-            // Made without what is not there yet, and changed when it is.
+            // Created without unresolved references, which are added later.
             let original = data.clone();
             if remove_unresolved_references(data, &made) {
                 deferred.push((next, deferred_attributes(&original, data)));
@@ -68,7 +63,7 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
             apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
         }
     }
-    // Where too many failed, what was begun is still not left half done.
+    // Also after too many errors: created resources must not stay incomplete.
     for (index, attributes) in deferred {
         apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
     }
@@ -80,7 +75,6 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
     Ok(write::response(request, StatusCode::OK, &out))
 }
 
-/// The attributes that differ between what was sent and what was made of it at first.
 fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
     let mut attributes = Object::default();
     for (name, node) in original.as_object().map_or(&[][..], |original| &original.members) {
@@ -92,14 +86,12 @@ fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
     attributes
 }
 
-/// Whether all that was left out refers to is made by now, or never will be.
 fn references_are_resolved(attributes: &Object, pending: &PendingOperations, made: &HashMap<String, String>) -> bool {
     let mut references = Vec::new();
     attributes.members.iter().for_each(|(_, node)| collect_references(node, &mut references));
     references.iter().all(|id| made.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
 }
 
-/// Gives what was made without its references the attributes that were left out, and touches no other.
 async fn apply_deferred(
     state: &AppState,
     request: &DialectRequest,
@@ -129,7 +121,7 @@ async fn apply_deferred(
         first.version = outcome.version.or(first.version.take());
         return Ok(());
     }
-    // What cannot be made whole is not made: its answer says so, and nothing is left of it.
+    // An incomplete resource is deleted, and the result reports the error.
     execute(state, request, &step("DELETE", None), made).await?;
     *results = Some(BulkResult { location: None, ..outcome });
     Ok(())
@@ -148,12 +140,12 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
         return Err(invalid_syntax("Operations must be a list"));
     };
     if list.len() > MAX_BULK_OPERATIONS {
-        let text = format!("More than {MAX_BULK_OPERATIONS} operations");
+        let text = format!("At most {MAX_BULK_OPERATIONS} operations are allowed");
         return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "tooMany", text));
     }
     let fail_on_errors = match body.get("failOnErrors", Duplicates::LastWins) {
         Some(Node::Number(number) | Node::Text(number)) => {
-            let number: u64 = number.parse().map_err(|_| invalid_syntax("failOnErrors must be a whole number"))?;
+            let number: u64 = number.parse().map_err(|_| invalid_syntax("failOnErrors must be an integer"))?;
             if number == 0 { u64::MAX } else { number }
         }
         _ => u64::MAX,
@@ -165,7 +157,7 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
             Some(Node::Text(text)) => Some(text.clone()),
             _ => None,
         };
-        // A version that cannot be read must not leave the change unguarded.
+        // An invalid version must not make the change unconditional.
         let version = match object.get("version", Duplicates::LastWins) {
             None | Some(Node::Null) => None,
             Some(Node::Text(version)) => Some(HeaderValue::from_str(version).map_err(|_| invalid_version())?),
@@ -190,11 +182,9 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
     Ok((operations, fail_on_errors))
 }
 
-/// What is still to be done, and what waits for what.
 struct PendingOperations {
-    /// Operations in the order they came, with the bulkIds each refers to.
+    /// In the order of the request, with the bulkIds each refers to.
     queue: Vec<(usize, Vec<String>)>,
-    /// The ids by which others refer to what is still to be made.
     pending_bulk_ids: HashSet<String>,
 }
 
@@ -213,8 +203,8 @@ impl PendingOperations {
         pending
     }
 
-    /// The next operation to do: the first whose references are all made or never will be; where none is left but
-    /// those that wait for one another, the first of those that makes something, without its references.
+    /// The first operation whose references are all resolved or never will be. In a cycle: the first POST, to
+    /// run without its references (`true`).
     fn next(&mut self, operations: &[BulkOperation]) -> Option<(usize, bool)> {
         let is_ready =
             |(_, references): &(usize, Vec<String>)| !references.iter().any(|id| self.pending_bulk_ids.contains(id));
@@ -230,7 +220,6 @@ impl PendingOperations {
     }
 }
 
-/// The id in `bulkId:…`.
 fn bulk_id_reference(text: &str) -> Option<&str> {
     let (prefix, id) = text.split_once(':')?;
     prefix.eq_ignore_ascii_case("bulkId").then_some(id)
@@ -247,7 +236,6 @@ fn collect_references<'a>(node: &'a Node, references: &mut Vec<&'a str>) {
     }
 }
 
-/// Takes out every object and value that refers to something that is not made; whether there was any.
 fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
     let is_open = |node: &Node| {
         let mut references = Vec::new();
@@ -280,7 +268,6 @@ fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>)
     }
 }
 
-/// Puts the ids of what was made in the place of references; one to what was not made is a fault.
 fn resolve_references(node: &mut Node, made: &HashMap<String, String>) -> Result<(), RequestError> {
     match node {
         Node::Text(text) => {
@@ -296,10 +283,10 @@ fn resolve_references(node: &mut Node, made: &HashMap<String, String>) -> Result
 }
 
 fn unresolved_reference(bulk_id: &str) -> RequestError {
-    RequestError::dialect_specific(StatusCode::CONFLICT, "invalidValue", format!("bulkId:{bulk_id} was not made"))
+    RequestError::dialect_specific(StatusCode::CONFLICT, "invalidValue", format!("bulkId:{bulk_id} was not created"))
 }
 
-/// Does one operation as the request it is. Only what concerns the whole of the bulk is a fault.
+/// `Err` only for errors of the bulk request as a whole.
 async fn execute(
     state: &AppState,
     request: &DialectRequest,
@@ -330,12 +317,10 @@ async fn execute(
     })
 }
 
-/// Where the resource is that a path names.
 fn resource_location(sub_request: &DialectRequest) -> Option<String> {
     (!sub_request.path_params.is_empty()).then(|| format!("{}{}", sub_request.origin, sub_request.path))
 }
 
-/// The request that an operation stands for.
 fn to_sub_request(request: &DialectRequest, operation: &BulkOperation) -> DialectRequest {
     let mut sub_request = request.sub_request(operation.method.clone(), String::new());
     sub_request.headers.remove(header::IF_MATCH);
@@ -365,7 +350,7 @@ fn prepare_sub_request(
     let mut data = operation.data.clone();
     data.iter_mut().try_for_each(|data| resolve_references(data, made))?;
     let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
-    // Nobody has asked for the body yet, so this is the one that will be seen.
+    // The body is not parsed yet, so this becomes the parsed one.
     drop(sub_request.parsed_body.set(Ok(body)));
     let matched =
         state.routes.find(&sub_request.path).and_then(|references| references.matched).ok_or(RequestError::NoRoute)?;

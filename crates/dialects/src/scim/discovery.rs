@@ -1,4 +1,4 @@
-//! What this service can do (RFC 7644 section 4): open to everybody, the same for everybody.
+//! Discovery (RFC 7644 section 4): public, and the same for all clients.
 
 use super::bulk::MAX_BULK_OPERATIONS;
 use super::schema::text_list;
@@ -10,10 +10,10 @@ use http::StatusCode;
 
 const CORE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0";
 
-/// A filter is of no use here, and is refused lest somebody takes its silence for an answer (RFC 7644 section 4).
+/// An ignored filter would make clients mistake the list for a filtered one (RFC 7644 section 4).
 fn reject_filter(request: &DialectRequest) -> Result<(), RequestError> {
     if request.query.get("filter").is_some() {
-        return Err(RequestError::dialect_specific(StatusCode::FORBIDDEN, "", "These are not filtered"));
+        return Err(RequestError::dialect_specific(StatusCode::FORBIDDEN, "", "Filters are not supported here"));
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ pub(super) async fn service_provider_config(
     Ok(write::response(request, StatusCode::OK, &out))
 }
 
-/// How clients show who they are: type, name, what it is, and where it is specified; the usual one first.
+/// Type, name, description and specification; the preferred scheme first.
 const AUTHENTICATION_SCHEMES: [[&str; 4]; 2] = [
     [
         "oauthbearertoken",
@@ -109,7 +109,7 @@ fn complete_list(request: &DialectRequest, outs: Vec<OutputValue>) -> DialectRes
 }
 
 fn not_found() -> RequestError {
-    RequestError::dialect_specific(StatusCode::NOT_FOUND, "", "There is nothing of that name")
+    RequestError::dialect_specific(StatusCode::NOT_FOUND, "", "There is no such schema or resource type")
 }
 
 pub(super) async fn schemas(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {

@@ -1,5 +1,4 @@
-//! From refusals to the standard's error document (RFC 7644 section 3.12): a status, a `scimType` where there is one,
-//! and a sentence.
+//! Maps errors to the SCIM error document (RFC 7644 section 3.12).
 
 use super::schema::text_list;
 use super::wire::{self, Schema};
@@ -8,7 +7,6 @@ use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, Pro
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::{HeaderValue, StatusCode, header};
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let (status, code, text) = describe(error, request);
     let mut response = write::response(request, status, &document(status, code, text));
@@ -18,7 +16,6 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
     response
 }
 
-/// The error document.
 pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> OutputValue {
     let mut members = vec![
         ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
@@ -33,7 +30,6 @@ pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> 
 
 type ScimError = (StatusCode, &'static str, String);
 
-/// Status, `scimType` and sentence of a fault.
 pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimError {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, text): (StatusCode, &str, &str) = match error {
@@ -44,15 +40,11 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimEr
             return (bad, "invalidValue", text.unwrap_or_default());
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
-        RequestError::MethodNotAllowed(_) => {
-            (StatusCode::METHOD_NOT_ALLOWED, "", "The method is not allowed here; see Allow")
-        }
+        RequestError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "", "Method not allowed; see `Allow`"),
         RequestError::UnsupportedMediaType(_) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "", "The body must be application/scim+json or application/json")
         }
-        RequestError::NotAcceptable => {
-            (StatusCode::NOT_ACCEPTABLE, "", "Answers are application/scim+json or application/json")
-        }
+        RequestError::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "", "Responses are JSON; Accept must allow it"),
         RequestError::BodyTooLarge(limit) => {
             let text = format!("The body is larger than {limit} bytes");
             return (StatusCode::PAYLOAD_TOO_LARGE, "", text);
@@ -60,11 +52,11 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimEr
         RequestError::InvalidHost => (bad, "", "A request must have exactly one Host header"),
         RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
         RequestError::Unparsable(_) => (bad, "invalidSyntax", "The body is not a JSON object"),
-        RequestError::BodyMissing => (bad, "invalidSyntax", "A body is needed"),
-        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "", "A valid bearer token is needed"),
-        RequestError::Forbidden => (StatusCode::FORBIDDEN, "", "The token does not allow this"),
+        RequestError::BodyMissing => (bad, "invalidSyntax", "The request needs a body"),
+        RequestError::Unauthorized => (StatusCode::UNAUTHORIZED, "", "A valid bearer token is required"),
+        RequestError::Forbidden => (StatusCode::FORBIDDEN, "", "This connection is read-only or not enabled for SCIM"),
         RequestError::TooManyAttempts { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "", "Too many bad tokens came from this address; try again later")
+            (StatusCode::TOO_MANY_REQUESTS, "", "Too many invalid tokens from this address; try again later")
         }
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "", "Too many concurrent requests for this connection or tenant")
@@ -95,22 +87,18 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         )
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
-        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer good for this"),
+        DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer valid"),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
-            (StatusCode::FORBIDDEN, "", "The token allows nothing of a role this high")
+            (StatusCode::FORBIDDEN, "", "The role is above the connection's highest role (`--highest-role`)")
         }
-        DirectoryError::WrongStatus => {
-            (StatusCode::BAD_REQUEST, "invalidValue", "The user's status does not allow this")
-        }
-        DirectoryError::VersionMismatch => {
-            (StatusCode::PRECONDITION_FAILED, "", "The resource is not of the version in If-Match any more")
-        }
-        DirectoryError::Conflict => (StatusCode::CONFLICT, "", "The resource was changed at the same time; try again"),
+        DirectoryError::WrongStatus => (StatusCode::BAD_REQUEST, "invalidValue", "Not allowed in the user's status"),
+        DirectoryError::VersionMismatch => (StatusCode::PRECONDITION_FAILED, "", "The version in If-Match is outdated"),
+        DirectoryError::Conflict => (StatusCode::CONFLICT, "", "Another request changed the resource; try again"),
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "", "The service is busy; try again in a moment")
         }
         DirectoryError::Internal(_) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
+            let text = format!("Internal server error, logged under request {}", request.request_id);
             return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
         }
     };
@@ -122,19 +110,18 @@ fn rule_message(name: &str, rule: FieldErrorKind) -> String {
         FieldErrorKind::Missing => format!("{name} is required"),
         FieldErrorKind::TooLong(max) => format!("{name} is longer than {max}"),
         FieldErrorKind::TooShort(min) => format!("{name} is shorter than {min}"),
-        FieldErrorKind::Malformed => format!("{name} is not of the right form"),
-        FieldErrorKind::Taken => format!("{name} is taken"),
-        FieldErrorKind::NotFound => format!("{name} names something that does not exist"),
+        FieldErrorKind::Malformed => format!("{name} has an invalid value"),
+        FieldErrorKind::Taken => format!("{name} is already in use"),
+        FieldErrorKind::NotFound => format!("{name} refers to something that does not exist"),
         FieldErrorKind::NotAllowed | FieldErrorKind::CommonPassword | FieldErrorKind::PersonalPassword => {
-            format!("{name} cannot be set to this")
+            format!("{name} cannot have this value")
         }
     }
 }
 
-/// The attribute behind a canonical field.
 fn field_name(field: Field) -> String {
     let field = match field {
-        // The one that dialects with a single one know.
+        // Single-valued fields of other dialects are part of a multi-valued attribute here.
         Field::Email => Field::Emails,
         Field::WorkPhone | Field::MobilePhone => Field::Phones,
         Field::Photo => Field::Photos,

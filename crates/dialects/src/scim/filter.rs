@@ -1,42 +1,34 @@
-//! The filter language (RFC 7644 section 3.4.2.2), read into the core's conditions.
-//!
-//! A recursive descent over the text, tolerant in case and blanks and exact about where it went wrong. Attributes are
-//! looked up in the tables as they are read, so that a comparison an attribute does not have is an error and not
-//! an empty list.
+//! Parses filters (RFC 7644 section 3.4.2.2) to the core's [`Filter`]. Attributes are looked up during parsing,
+//! so that an operator an attribute does not support is an error, not an empty list.
 
 use super::schema::{Attribute, ResolvedName, find, find_lenient, find_property, object_schema_of};
 use super::wire::ResourceType;
 use crate::kit::{Direction, ObjectSchema, Property, ValueType, timestamps};
 use directory::{AttributeValue, CompareOp, Comparison, Field, Filter};
 
-/// The longest filter of a query, in characters.
+/// Characters, in a query.
 pub(super) const MAX_LENGTH: usize = 2_048;
-/// The longest one of a body.
+/// Characters, in a body.
 pub(super) const MAX_LENGTH_IN_BODY: usize = 16_384;
-/// How deep brackets may nest.
 const MAX_DEPTH: usize = 10;
 
-/// What is wrong with a filter or path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ParseError {
-    /// Where, counted in characters from 1.
+    /// In characters, from 1.
     pub(super) position: usize,
-    /// What.
     pub(super) reason: String,
-    /// Nothing but the name of an attribute that no table has.
+    /// The syntax is valid, but no schema has the attribute.
     pub(super) is_unknown_attribute: bool,
 }
 
 impl ParseError {
-    /// A sentence for the caller.
     pub(super) fn message(&self, of: &str) -> String {
-        format!("The {of} is wrong at character {}: {}", self.position, self.reason)
+        format!("Invalid {of} at character {}: {}", self.position, self.reason)
     }
 }
 
 pub(super) type ParseResult<T> = Result<T, ParseError>;
 
-/// Reads a filter over resources of a type. `longest` is in characters.
 pub(super) fn parse(
     text: &str,
     resource: &'static ResourceType,
@@ -49,33 +41,28 @@ pub(super) fn parse(
     Ok(filter)
 }
 
-/// What names in a filter mean.
 #[derive(Clone, Copy)]
 pub(super) enum Scope {
-    /// Attributes of a resource.
     Resource(&'static ResourceType),
-    /// Parts of one value of a plural.
+    /// Sub-attributes of one value of a multi-valued attribute.
     ValuePath(&'static ObjectSchema),
-    /// Parts of an attribute that no table has.
     Unknown,
 }
 
-/// A text that is being read.
 pub(super) struct Parser<'a> {
     text: &'a str,
     pub(super) offset: usize,
     pub(super) scope: Scope,
     is_strict: bool,
-    /// Whether it is a path, in which an unknown attribute is told only if there is nothing worse.
+    /// Paths report syntax errors before unknown attributes.
     pub(super) is_path: bool,
-    /// The first unknown attribute of a path.
     pub(super) first_unknown: Option<ParseError>,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str, scope: Scope, is_strict: bool, max_length: usize) -> ParseResult<Self> {
         if text.chars().count() > max_length {
-            let what = format!("it is longer than {max_length} characters");
+            let what = format!("longer than {max_length} characters");
             return Err(ParseError { position: max_length + 1, reason: what, is_unknown_attribute: false });
         }
         Ok(Self { text, offset: 0, scope, is_strict, is_path: false, first_unknown: None })
@@ -99,13 +86,12 @@ impl<'a> Parser<'a> {
 
     pub(super) fn unknown_attribute(&self, at: usize, name: &str) -> ParseError {
         if is_attribute_name(name) {
-            ParseError { is_unknown_attribute: true, ..self.error_at(at, format!("there is no attribute {name}")) }
+            ParseError { is_unknown_attribute: true, ..self.error_at(at, format!("unknown attribute '{name}'")) }
         } else {
-            self.error_at(at, "an attribute is expected")
+            self.error_at(at, "expected an attribute name")
         }
     }
 
-    /// Notes an unknown attribute of a path, and goes on to see whether its form is good.
     fn record_unknown(&mut self, at: usize, name: &str) -> ParseResult<()> {
         let unknown = self.unknown_attribute(at, name);
         if !(self.is_path && unknown.is_unknown_attribute) {
@@ -119,7 +105,6 @@ impl<'a> Parser<'a> {
         self.offset = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Takes `c` if it is next.
     pub(super) fn consume(&mut self, c: char) -> bool {
         let is_next = self.rest().starts_with(c);
         if is_next {
@@ -128,7 +113,7 @@ impl<'a> Parser<'a> {
         is_next
     }
 
-    /// A name, a dotted name, or a URN; empty when there is none.
+    /// A name, dotted name or URN; empty if there is none.
     pub(super) fn parse_name(&mut self) -> &'a str {
         let rest = self.rest();
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '$' | ':' | '.');
@@ -137,7 +122,6 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    /// Takes a word in any case if it is next and whole.
     fn consume_keyword(&mut self, word: &str) -> bool {
         let start = self.offset;
         self.skip_whitespace();
@@ -150,7 +134,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn expect_end(&mut self) -> ParseResult<()> {
         self.skip_whitespace();
-        if self.rest().is_empty() { Ok(()) } else { Err(self.error("`and`, `or` or the end is expected")) }
+        if self.rest().is_empty() { Ok(()) } else { Err(self.error("expected `and`, `or` or the end")) }
     }
 
     fn parse_or(&mut self, depth: usize) -> ParseResult<Filter> {
@@ -171,7 +155,7 @@ impl<'a> Parser<'a> {
 
     fn parse_term(&mut self, depth: usize) -> ParseResult<Filter> {
         if depth > MAX_DEPTH {
-            return Err(self.error(format!("it is nested deeper than {MAX_DEPTH}")));
+            return Err(self.error(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.skip_whitespace();
         let start = self.offset;
@@ -181,7 +165,7 @@ impl<'a> Parser<'a> {
             let inner = self.parse_or(depth + 1)?;
             self.skip_whitespace();
             if !self.consume(')') {
-                return Err(self.error("`)` is expected"));
+                return Err(self.error("expected `)`"));
             }
             return Ok(if is_not { Filter::Not(Box::new(inner)) } else { inner });
         }
@@ -201,7 +185,7 @@ impl<'a> Parser<'a> {
                 return match resolved {
                     ResolvedName::Extension(schema) => match self.parse_operator()? {
                         CompareOp::Present => Ok(extension_present(schema.object_schema)),
-                        _ => Err(self.error_at(start, "an extension can only be present")),
+                        _ => Err(self.error_at(start, "an extension supports only `pr`")),
                     },
                     ResolvedName::Attribute(attribute) if self.rest().starts_with('[') => {
                         self.parse_value_filter(start, attribute, depth)
@@ -214,12 +198,11 @@ impl<'a> Parser<'a> {
             return self.parse_unknown_comparison(start, name);
         };
         let field = property.field.filter(|_| !property.characteristics.not_filterable);
-        let field = field.ok_or_else(|| self.error_at(start, format!("{name} cannot be filtered by")))?;
+        let field = field.ok_or_else(|| self.error_at(start, format!("'{name}' is not filterable")))?;
         let op = self.parse_operator()?;
         self.parse_comparison_value(property, field, None, op)
     }
 
-    /// A comparison of an attribute that no table has.
     fn parse_unknown_comparison(&mut self, start: usize, name: &str) -> ParseResult<Filter> {
         self.record_unknown(start, name)?;
         if self.parse_operator()? != CompareOp::Present {
@@ -229,21 +212,20 @@ impl<'a> Parser<'a> {
         Ok(Filter::never())
     }
 
-    /// `emails[…]`, perhaps with `.value eq "x"` behind it, as Entra sends it.
+    /// `emails[…]`, optionally followed by `.value eq "x"`, as Entra ID sends it.
     fn parse_value_filter(&mut self, start: usize, attribute: Attribute, depth: usize) -> ParseResult<Filter> {
         let (filter, sub) = self.parse_value_path(&attribute, depth)?;
-        let field = attribute.property.field.ok_or_else(|| self.error_at(start, "it has no values"))?;
+        let field = attribute.property.field.ok_or_else(|| self.error_at(start, "the attribute is not filterable"))?;
         let Some(sub) = sub else { return Ok(Filter::ValuePath(field, Box::new(filter))) };
-        let part = sub.field.ok_or_else(|| self.error_at(start, "it cannot be filtered by"))?;
+        let part = sub.field.ok_or_else(|| self.error_at(start, "the sub-attribute is not filterable"))?;
         let op = self.parse_operator()?;
-        // As everywhere, `ne` is the opposite of `eq`: no value that meets the condition is this.
+        // `ne` is the negation of `eq`, as everywhere: no matching value is equal.
         let (op, is_opposite) = if op == CompareOp::NotEqual { (CompareOp::Equal, true) } else { (op, false) };
         let test = self.parse_comparison_value(sub, part, None, op)?;
         let resolved = Filter::ValuePath(field, Box::new(Filter::All(vec![filter, test])));
         Ok(if is_opposite { Filter::Not(Box::new(resolved)) } else { resolved })
     }
 
-    /// The condition in brackets and the name of a part behind them.
     pub(super) fn parse_value_path(
         &mut self,
         attribute: &Attribute,
@@ -251,7 +233,7 @@ impl<'a> Parser<'a> {
     ) -> ParseResult<(Filter, Option<&'static Property>)> {
         let object_schema = match attribute.object_schema() {
             Some(object_schema) if attribute.is_multi_valued() && attribute.sub.is_none() => object_schema,
-            _ => return Err(self.error("only an attribute with several values takes a condition")),
+            _ => return Err(self.error("only multi-valued attributes can have a filter in brackets")),
         };
         let outer = std::mem::replace(&mut self.scope, Scope::ValuePath(object_schema));
         let filter = self.parse_bracketed(depth);
@@ -270,12 +252,12 @@ impl<'a> Parser<'a> {
 
     pub(super) fn parse_bracketed(&mut self, depth: usize) -> ParseResult<Filter> {
         if !self.consume('[') {
-            return Err(self.error("`[` is expected"));
+            return Err(self.error("expected `[`"));
         }
         let filter = self.parse_or(depth + 1)?;
         self.skip_whitespace();
         if !self.consume(']') {
-            return Err(self.error("`]` is expected"));
+            return Err(self.error("expected `]`"));
         }
         Ok(filter)
     }
@@ -291,14 +273,14 @@ impl<'a> Parser<'a> {
         match (member.name, sub.map(|sub| sub.name)) {
             ("schemas", None) => return self.parse_schemas_comparison(resource, op),
             ("meta", Some("resourceType")) => {
-                // Known before anybody is looked at.
+                // The same for all resources of the type.
                 let parts = vec![(Field::Kind, AttributeValue::text(resource.name))];
                 let holds = self.parse_comparison_value(attribute.leaf(), Field::Kind, None, op)?.matches(&parts);
                 return Ok(if holds { Filter::always() } else { Filter::never() });
             }
             _ => {}
         }
-        let no_filter = || self.error_at(start, format!("{} cannot be filtered by", attribute.leaf().name));
+        let no_filter = || self.error_at(start, format!("'{}' is not filterable", attribute.leaf().name));
         if attribute.leaf().characteristics.not_filterable || attribute.leaf().direction == Direction::Request {
             return Err(no_filter());
         }
@@ -310,7 +292,7 @@ impl<'a> Parser<'a> {
         let multi_valued = member.field;
         match sub {
             None if op == CompareOp::Present => Ok(Filter::Any(presence_filters(object_schema, multi_valued))),
-            None => Err(self.error_at(start, format!("{} has parts; name one", member.name))),
+            None => Err(self.error_at(start, format!("'{}' is complex; specify a sub-attribute", member.name))),
             Some(sub) => {
                 let leaf = sub.field.ok_or_else(no_filter)?;
                 let (field, part) = multi_valued.map_or((leaf, None), |multi_valued| (multi_valued, Some(leaf)));
@@ -334,12 +316,11 @@ impl<'a> Parser<'a> {
             "le" => CompareOp::LessOrEqual,
             "pr" => CompareOp::Present,
             _ => {
-                return Err(self.error_at(start, "one of eq, ne, co, sw, ew, gt, ge, lt, le, pr is expected"));
+                return Err(self.error_at(start, "expected eq, ne, co, sw, ew, gt, ge, lt, le or pr"));
             }
         })
     }
 
-    /// The rest of a comparison: the value, of the attribute's type.
     fn parse_comparison_value(
         &mut self,
         property: &Property,
@@ -365,7 +346,7 @@ impl<'a> Parser<'a> {
             return match op {
                 CompareOp::Equal => Ok(Filter::Not(Box::new(present))),
                 CompareOp::NotEqual => Ok(present),
-                _ => Err(self.error_at(start, "null is only equal or not")),
+                _ => Err(self.error_at(start, "null supports only eq and ne")),
             };
         }
         let is_text_op = matches!(op, CompareOp::Contains | CompareOp::StartsWith | CompareOp::EndsWith);
@@ -374,34 +355,31 @@ impl<'a> Parser<'a> {
             (ValueType::Boolean, Literal::Bool(value)) => (AttributeValue::Bool(value), is_equality),
             (ValueType::Boolean, Literal::Text(text)) => {
                 let value = text.to_ascii_lowercase().parse();
-                (
-                    AttributeValue::Bool(value.map_err(|_| self.error_at(start, "true or false is expected"))?),
-                    is_equality,
-                )
+                (AttributeValue::Bool(value.map_err(|_| self.error_at(start, "expected true or false"))?), is_equality)
             }
             (ValueType::Integer, Literal::Number(number)) => {
-                let number = number.parse().map_err(|_| self.error_at(start, "a whole number is expected"))?;
+                let number = number.parse().map_err(|_| self.error_at(start, "expected an integer"))?;
                 (AttributeValue::Integer(number), !is_text_op)
             }
             (ValueType::Timestamp, Literal::Text(text)) => {
                 let time = timestamps::parse_timestamp(&text)
-                    .ok_or_else(|| self.error_at(start, "a date and time is expected"))?;
+                    .ok_or_else(|| self.error_at(start, "expected a date and time"))?;
                 (AttributeValue::Time(time), !is_text_op)
             }
             (ValueType::Binary, Literal::Text(text)) => (AttributeValue::text(text), is_equality),
-            (ValueType::Boolean, _) => return Err(self.error_at(start, "true or false is expected")),
-            (ValueType::Integer, _) => return Err(self.error_at(start, "a whole number is expected")),
-            (ValueType::Timestamp, _) => return Err(self.error_at(start, "a date and time is expected")),
+            (ValueType::Boolean, _) => return Err(self.error_at(start, "expected true or false")),
+            (ValueType::Integer, _) => return Err(self.error_at(start, "expected an integer")),
+            (ValueType::Timestamp, _) => return Err(self.error_at(start, "expected a date and time")),
             (_, Literal::Text(text) | Literal::Number(text)) => (AttributeValue::text(text), true),
-            (_, _) => return Err(self.error_at(start, "a text is expected")),
+            (_, _) => return Err(self.error_at(start, "expected a string")),
         };
         if !fits {
-            return Err(self.error_at(start, format!("{} cannot be compared like this", property.name)));
+            return Err(self.error_at(start, format!("'{}' does not support this operator", property.name)));
         }
         Ok(test(op, scalar))
     }
 
-    /// A value. Where `is_bare` a text needs no quotes unless the profile is strict.
+    /// With `allows_unquoted`, a string needs no quotes unless the profile is strict.
     fn parse_literal(&mut self, allows_unquoted: bool) -> ParseResult<Literal> {
         let (start, rest) = (self.offset, self.rest());
         if rest.starts_with('"') {
@@ -411,10 +389,10 @@ impl<'a> Parser<'a> {
                 escaped = *c == '\\' && !escaped;
                 is_end
             });
-            let end = end.map(|(end, _)| end + 1).ok_or_else(|| self.error("the text does not end"))?;
+            let end = end.map(|(end, _)| end + 1).ok_or_else(|| self.error("unterminated string"))?;
             let text = serde_json::from_str(&rest[..end]);
             self.offset += end;
-            return text.map(Literal::Text).map_err(|_| self.error_at(start, "the text is not as in JSON"));
+            return text.map(Literal::Text).map_err(|_| self.error_at(start, "invalid JSON string"));
         }
         let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ')' | ']')).unwrap_or(rest.len());
         self.offset += end;
@@ -427,11 +405,10 @@ impl<'a> Parser<'a> {
             _ if allows_unquoted && !self.is_strict && !word.is_empty() && !word.contains(['"', '(', '[']) => {
                 Ok(Literal::Text(word.into()))
             }
-            _ => Err(self.error_at(start, "a text in quotes, a number, true, false or null is expected")),
+            _ => Err(self.error_at(start, "expected a quoted string, a number, true, false or null")),
         }
     }
 
-    /// `schemas eq "urn:…"`: which extensions somebody uses.
     fn parse_schemas_comparison(&mut self, resource: &'static ResourceType, op: CompareOp) -> ParseResult<Filter> {
         if op == CompareOp::Present {
             return Ok(Filter::always());
@@ -439,7 +416,7 @@ impl<'a> Parser<'a> {
         self.skip_whitespace();
         let start = self.offset;
         let (Literal::Text(urn), CompareOp::Equal | CompareOp::NotEqual) = (self.parse_literal(true)?, op) else {
-            return Err(self.error_at(start, "schemas are only equal to a URN or not"));
+            return Err(self.error_at(start, "schemas supports only eq and ne with a URN"));
         };
         let is = |schema: &super::wire::Schema| schema.urn.eq_ignore_ascii_case(&urn);
         let used = match resource.extensions.iter().find(|schema| is(schema)) {
@@ -470,18 +447,16 @@ fn combine(mut filters: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter 
     }
 }
 
-/// Whether anything of an extension is set.
 pub(super) fn extension_present(object_schema: &'static ObjectSchema) -> Filter {
     let of_member = |property: &'static Property| match object_schema_of(property) {
         Some(object_schema) => presence_filters(object_schema, property.field),
         None => property.field.into_iter().map(|field| presence_filter(field, None)).collect(),
     };
-    // What is always there says nothing.
+    // Read-only attributes are always present.
     let settable = object_schema.properties.iter().filter(|property| property.direction != Direction::Response);
     Filter::Any(settable.flat_map(of_member).collect())
 }
 
-/// Tests for each part of a complex attribute.
 fn presence_filters(object_schema: &'static ObjectSchema, multi_valued: Option<Field>) -> Vec<Filter> {
     let parts =
         object_schema.properties.iter().filter(|sub| !sub.characteristics.not_filterable && sub.name != "primary");
@@ -495,10 +470,10 @@ fn presence_filter(field: Field, part: Option<Field>) -> Filter {
     Filter::Comparison(Comparison::new(field, part, CompareOp::Present, AttributeValue::Bool(true), true))
 }
 
-/// Whether a text is the name of an attribute or of a part of one (RFC 7644 section 3.10), perhaps behind a URN.
+/// An attribute name (RFC 7644 section 3.10), optionally with sub-attribute and URN.
 pub(super) fn is_attribute_name(text: &str) -> bool {
     let bare = text.rsplit_once(':').map_or(text, |(_, bare)| bare);
-    // An extension is named by its URN alone, which ends with `2.0:User`.
+    // The URN of an extension alone ends with `2.0:User`.
     let begins = |part: &str| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$');
     let parts: Vec<&str> = bare.split('.').collect();
     parts.len() <= 2 && parts.iter().all(|part| begins(part))

@@ -1,4 +1,4 @@
-//! What must hold of filters and PATCH whatever is sent (see `crate::fuzzing`).
+//! Properties of filters and PATCH that hold for any input (see `crate::fuzzing`).
 
 use super::filter::{MAX_LENGTH, Parser, extension_present, parse};
 use super::patch::{self, parse_operations};
@@ -11,7 +11,7 @@ use crate::kit::{Direction, Node, Object, ObjectSchema, Property};
 use directory::{AttributeValue, CompareOp, Comparison, Filter, MemberEdit, SubAttributes, UserId};
 use uuid::Uuid;
 
-/// A filter that was read, written down and read again is the same, and asking it of somebody does not fail.
+/// A parsed filter is the same after printing and parsing it again, and evaluating it does not fail.
 pub fn filter(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for (resource, is_strict) in [(&USER_TYPE, false), (&GROUP_TYPE, false), (&USER_TYPE, true), (&GROUP_TYPE, true)] {
@@ -31,7 +31,6 @@ pub fn filter(bytes: &[u8]) {
         let Some(written) = Printer::Resource(resource).print(&filter, Precedence::Or) else { continue };
         match parse(&written) {
             Ok(read) => assert_eq!(without_presence_case(read), without_presence_case(filter), "{written}"),
-            // With all its brackets written down it may be more than is taken.
             Err(error) => {
                 let is_limit = ["nested deeper", "longer than"].iter().any(|what| error.reason.contains(what));
                 assert!(is_limit, "{written}: {error:?}");
@@ -40,7 +39,6 @@ pub fn filter(bytes: &[u8]) {
     }
 }
 
-/// The same filter where it does not matter whether case counts: in a test for presence.
 fn without_presence_case(filter: Filter) -> Filter {
     let all = |filters: Vec<Filter>| filters.into_iter().map(without_presence_case).collect();
     match filter {
@@ -55,7 +53,6 @@ fn without_presence_case(filter: Filter) -> Filter {
     }
 }
 
-/// What binds how strongly.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Precedence {
     Or,
@@ -63,7 +60,6 @@ enum Precedence {
     Term,
 }
 
-/// Writes filters down, in the scope that the names in them have.
 #[derive(Clone, Copy)]
 enum Printer {
     Resource(&'static ResourceType),
@@ -71,7 +67,7 @@ enum Printer {
 }
 
 impl Printer {
-    /// A filter as a client would write it; `None` for what no client can.
+    /// `None` for filters that no client can write.
     fn print(self, filter: &Filter, level: Precedence) -> Option<String> {
         let bracketed = |own: Precedence, text: String| if own < level { format!("({text})") } else { text };
         let joined = |filters: &[Filter], own: Precedence, word: &str, inner: Precedence| {
@@ -147,7 +143,6 @@ impl Printer {
     }
 }
 
-/// Every attribute of a resource, with what stands in front of its name.
 fn members(resource: &'static ResourceType) -> impl Iterator<Item = (String, &'static Property)> {
     let own = [resource.schema.object_schema, &COMMON_ATTRIBUTES].map(|object_schema| (String::new(), object_schema));
     let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.object_schema));
@@ -156,7 +151,6 @@ fn members(resource: &'static ResourceType) -> impl Iterator<Item = (String, &'s
         .flat_map(|(prefix, record)| record.properties.iter().map(move |property| (prefix.clone(), property)))
 }
 
-/// A user that has some of everything.
 const USER: &str = r#"{"userName":"ann@example.com","externalId":"7","active":true,"displayName":"Ann",
     "name":{"givenName":"Ann","familyName":"Lee","honorificPrefix":"Dr"},
     "emails":[{"value":"ann@example.com","type":"work","primary":true},{"value":"a@x.y","type":"home"}],
@@ -166,7 +160,6 @@ const USER: &str = r#"{"userName":"ann@example.com","externalId":"7","active":tr
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"D","manager":{"value":"8"}},
     "urn:muster:params:scim:schemas:extension:2.0:User":{"bio":"B","office":3}}"#;
 
-/// A group.
 const GROUP: &str = r#"{"displayName":"G","externalId":"g"}"#;
 
 fn object(text: &str) -> Object {
@@ -176,7 +169,7 @@ fn object(text: &str) -> Object {
     }
 }
 
-/// A PATCH leaves a tree in form: every name and type as the tables have them, nothing empty.
+/// PATCH keeps the tree normalized: names and types as in the tables, nothing empty.
 pub fn patch(bytes: &[u8]) {
     let Some(Ok(node)) = std::str::from_utf8(bytes).ok().map(json::parse) else { return };
     let body = match node {
@@ -193,7 +186,7 @@ pub fn patch(bytes: &[u8]) {
 fn patch_user(body: &Object, is_strict: bool) {
     let former = Normalizer::new(&USER_TYPE, is_strict);
     let Ok(operations) = parse_operations(body, &former) else { return };
-    let before = Normalizer::new(&USER_TYPE, true).resource(&object(USER)).expect("in form");
+    let before = Normalizer::new(&USER_TYPE, true).resource(&object(USER)).expect("normalized");
     let check = |tree: &Object| Ok(directory::validate_user_edit(&user_edit(&before, tree)?)?);
     let Ok(after) = patch::apply(before.clone(), &operations, &former, check) else { return };
     assert_normalized(&after, &USER_TYPE);
@@ -203,18 +196,18 @@ fn patch_user(body: &Object, is_strict: bool) {
 fn patch_group(body: &Object, is_strict: bool) {
     let former = Normalizer::new(&GROUP_TYPE, is_strict);
     let Ok(operations) = parse_operations(body, &former) else { return };
-    let before = Normalizer::new(&GROUP_TYPE, true).resource(&object(GROUP)).expect("in form");
+    let before = Normalizer::new(&GROUP_TYPE, true).resource(&object(GROUP)).expect("normalized");
     let all_members = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
     if needs_all_members(&operations, &former).is_err() {
         return;
     }
     let Ok(edit) = group_patch(&before, &all_members, &operations, &former) else { return };
     if let Some(MemberEdit::Change { add: join, remove: leave }) = edit.members {
-        assert!(!join.iter().any(|user| leave.contains(user)), "somebody comes and goes: {join:?}");
+        assert!(!join.iter().any(|user| leave.contains(user)), "added and removed at once: {join:?}");
     }
 }
 
-/// What is in form is the same when it is brought into form once more, and no attribute in it is unknown.
+/// Normalizing again changes nothing and finds no unknown attributes.
 fn assert_normalized(tree: &Object, resource: &'static ResourceType) {
     let again = Normalizer::new(resource, true).resource(tree);
     let again = again.unwrap_or_else(|fault| panic!("{fault:?} in {tree:?}"));
@@ -225,7 +218,6 @@ fn assert_normalized(tree: &Object, resource: &'static ResourceType) {
     assert_eq!(again.members.len(), tree.members.len());
 }
 
-/// The members of all objects by their names: their order means nothing.
 fn sorted(object: &Object) -> Object {
     fn of(node: &Node) -> Node {
         match node {

@@ -1,5 +1,5 @@
-//! What the routes of `/Groups` do. Members are rows of their own: they are read only where they are shown, a piece at
-//! a time, and a change of some never looks at the others.
+//! Handlers of `/Groups`. Members are separate rows: they are read in chunks where they are returned, and
+//! changing some members never reads the others.
 
 use super::projection::Projection;
 use super::users::{check_if_match, no_content, not_modified};
@@ -14,9 +14,8 @@ use http::StatusCode;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Members per piece.
 const MEMBERS_PER_READ: u32 = 1_000;
-/// Up to how many bytes an answer is put together before any of it is sent.
+/// Longer responses are streamed.
 const MAX_BUFFERED_BYTES: usize = 65_536;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -44,8 +43,8 @@ pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Resul
     group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
-/// Answers 204 unless attributes were asked for (RFC 7644 section 3.5.2): what one member costs must not depend on how
-/// many there are.
+/// Answers 204 unless `attributes` is given (RFC 7644 section 3.5.2), so that the cost of adding a member does
+/// not depend on the size of the group.
 pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let former = read::normalizer(request, &GROUP_TYPE);
@@ -114,19 +113,17 @@ async fn group_response(
     Ok(write::with_resource_headers(response, Some(&location), &write::group_etag(item)))
 }
 
-/// JSON that is put together of text and of members that are read when their turn comes.
 pub(super) struct JsonStream {
     queue: VecDeque<Segment>,
     directory: Arc<Directory>,
     caller: Caller,
     base: String,
-    /// What is shown of a member.
     sub_attributes: Vec<&'static str>,
 }
 
 enum Segment {
     Text(String),
-    /// The members of a group behind a number; 0 begins with the first.
+    /// Members of a group after this number; 0 starts with the first.
     Members(ItemId, u32),
 }
 
@@ -153,7 +150,6 @@ impl JsonStream {
         }
     }
 
-    /// A whole group; its members are read when their turn comes.
     pub(super) fn push_group(&mut self, item: &Item, projection: &Projection) {
         let written = json::write(&write::group(&self.base, item, projection));
         if self.sub_attributes.is_empty() {
@@ -166,7 +162,6 @@ impl JsonStream {
         self.push_text("]}");
     }
 
-    /// The body: whole where it is short, and else in parts as somebody reads them.
     pub(super) async fn content(mut self) -> Result<ResponseBody, RequestError> {
         let mut buffer = String::new();
         while buffer.len() < MAX_BUFFERED_BYTES {

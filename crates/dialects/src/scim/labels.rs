@@ -1,4 +1,4 @@
-//! What references are called: groups, folders, organisations and a tenant's own roles are shown by name.
+//! Display names of referenced groups, folders, organizations and custom roles.
 
 use super::projection::Projection;
 use super::wire;
@@ -6,7 +6,7 @@ use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, User, UserId, UserKey};
 use uuid::Uuid;
 
-/// What references are called, for the people who are to be written; nothing is looked up that was not asked for.
+/// Loads only labels that the projection includes.
 pub(super) async fn load(
     state: &AppState,
     request: &DialectRequest,
@@ -29,7 +29,7 @@ pub(super) async fn load(
         .chain(folders.filter(|_| shows_folders))
         .chain(organizations.filter(|_| projection.includes(wire::ENTERPRISE_SCHEMA.urn)));
     for (kind, id) in references {
-        // Names of groups and folders are a courtesy, and have an end; an organisation's is the value itself.
+        // Labels of groups and folders are optional, so limited; an organization's name is the value itself.
         if labels.items.contains_key(&id) || (kind != ItemKind::Organization && labels.items.len() >= MAX_LABELS) {
             continue;
         }
@@ -53,5 +53,4 @@ pub(super) async fn load(
     Ok(labels)
 }
 
-/// How many groups and folders are named at the most in one answer.
 const MAX_LABELS: usize = 1_000;

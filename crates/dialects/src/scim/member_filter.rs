@@ -1,4 +1,4 @@
-//! Filters of groups by who is in them.
+//! Group filters that test members.
 
 use super::read;
 use crate::kit::{AppState, DialectRequest, RequestError};
@@ -9,7 +9,7 @@ fn invalid_filter(text: &str) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidFilter", text)
 }
 
-/// Turns conditions on members into conditions on the group itself: those a person is in are known from their side.
+/// Replaces tests of members by tests of the group's id, since a user's groups are stored with the user.
 pub(super) async fn resolve(
     state: &AppState,
     request: &DialectRequest,
@@ -31,16 +31,16 @@ pub(super) async fn resolve(
                 (test.field, test.sub_attribute) = (Field::Members, Some(Field::Value));
                 Box::pin(resolve(state, request, Filter::Comparison(test))).await?
             }
-            _ => return Err(invalid_filter("Of members, only one value can be asked for at a time")),
+            _ => return Err(invalid_filter("A filter in brackets on members can test only one value")),
         },
         Filter::Comparison(test) if test.field == Field::Members => {
             use directory::{CompareOp, Comparison};
             let AttributeValue::Text(id) = &test.value else {
-                return Err(invalid_filter("Of members, only a value can be asked for"));
+                return Err(invalid_filter("Of members, only value is filterable"));
             };
             let is_equality = matches!(test.op, CompareOp::Equal | CompareOp::NotEqual);
             if !is_equality {
-                return Err(invalid_filter("A member's value is only equal to an id or not"));
+                return Err(invalid_filter("members.value supports only eq and ne"));
             }
             let groups: Vec<ItemId> = match state.directory.user(request.caller()?, read::user_key(id)).await {
                 Ok(user) => user.groups,

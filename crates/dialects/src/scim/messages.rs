@@ -1,5 +1,4 @@
-//! What travels besides resources: errors, changes, questions, pages, many requests in one, and what the service says of
-//! itself. Only the OpenAPI document walks these rows; resources are in `wire.rs`.
+//! Messages other than resources, used only by the OpenAPI document; resources are in `wire.rs`.
 
 use super::wire::{self, GROUP, USER};
 use crate::kit::{ObjectSchema, Property, ValueType};
@@ -12,47 +11,43 @@ macro_rules! message {
 message!(
     ERROR,
     "Error",
-    "What went wrong (RFC 7644 section 3.12)",
+    "An error (RFC 7644 section 3.12)",
     [
         Property::new(
             "schemas",
             ValueType::List("schemas", &ValueType::Text),
             "`urn:ietf:params:scim:api:messages:2.0:Error`"
         ),
-        Property::new("status", ValueType::Text, "The HTTP status, as a text").always_returned(),
-        Property::new("scimType", ValueType::Text, "What is wrong, for programs"),
-        Property::new("detail", ValueType::Text, "What is wrong, for people"),
+        Property::new("status", ValueType::Text, "HTTP status code, as a string").always_returned(),
+        Property::new("scimType", ValueType::Text, "Error keyword"),
+        Property::new("detail", ValueType::Text, "Error message"),
     ]
 );
 message!(
     PATCH_OP,
     "PatchOp",
-    "Changes (RFC 7644 section 3.5.2)",
+    "A PATCH request (RFC 7644 section 3.5.2)",
     [
         Property::new(
             "schemas",
             ValueType::List("schemas", &ValueType::Text),
             "`urn:ietf:params:scim:api:messages:2.0:PatchOp`"
         ),
-        Property::new(
-            "Operations",
-            ValueType::List("Operations", &ValueType::Object(&PATCH_OPERATION)),
-            "What to do, in order"
-        )
-        .required(),
+        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&PATCH_OPERATION)), "Operations")
+            .required(),
     ]
 );
 message!(
     PATCH_OPERATION,
     "PatchOperation",
-    "One change",
+    "A PATCH operation",
     [
-        Property::new("op", ValueType::Text, "`add`, `replace` or `remove`, in any case").required(),
-        Property::new("path", ValueType::Text, "What to change"),
-        Property::new("value", ValueType::Any, "A text, a list, an object"),
+        Property::new("op", ValueType::Text, "`add`, `replace` or `remove`, case-insensitive").required(),
+        Property::new("path", ValueType::Text, "Path of the attribute"),
+        Property::new("value", ValueType::Any, "New value"),
     ]
 );
-/// A page of a collection (RFC 7644 section 3.4.2, RFC 9865).
+/// RFC 7644 section 3.4.2, RFC 9865.
 macro_rules! list {
     ($name:ident, $type:literal, $about:literal, $of:expr) => {
         message!(
@@ -66,12 +61,12 @@ macro_rules! list {
                     "`urn:ietf:params:scim:api:messages:2.0:ListResponse`"
                 )
                 .always_returned(),
-                Property::new("totalResults", ValueType::Integer, "All that match").always_returned(),
-                Property::new("itemsPerPage", ValueType::Integer, "In this answer"),
-                Property::new("startIndex", ValueType::Integer, "Where this page begins, from 1"),
-                Property::new("nextCursor", ValueType::Text, "Where the next page begins"),
-                Property::new("previousCursor", ValueType::Text, "Where the page before begins"),
-                Property::new("Resources", ValueType::List("Resources", &$of), "The page"),
+                Property::new("totalResults", ValueType::Integer, "Number of matching resources").always_returned(),
+                Property::new("itemsPerPage", ValueType::Integer, "Number of resources in this page"),
+                Property::new("startIndex", ValueType::Integer, "1-based index of the first resource"),
+                Property::new("nextCursor", ValueType::Text, "Cursor of the next page"),
+                Property::new("previousCursor", ValueType::Text, "Cursor of the previous page"),
+                Property::new("Resources", ValueType::List("Resources", &$of), "Resources in this page"),
             ]
         );
     };
@@ -79,55 +74,54 @@ macro_rules! list {
 list!(USER_LIST, "UserList", "A page of users (RFC 7644 section 3.4.2)", ValueType::Object(&USER));
 list!(GROUP_LIST, "GroupList", "A page of groups (RFC 7644 section 3.4.2)", ValueType::Object(&GROUP));
 list!(RESOURCE_LIST, "ResourceList", "A page of users and groups (RFC 7644 section 3.4.2)", ValueType::Any);
-list!(TYPE_LIST, "ResourceTypeList", "The types of resources", ValueType::Object(&RESOURCE_TYPE));
-list!(SCHEMA_LIST, "SchemaList", "The schemas", ValueType::Object(&SCHEMA));
-/// Orders of a sorted list.
+list!(TYPE_LIST, "ResourceTypeList", "A list of resource types", ValueType::Object(&RESOURCE_TYPE));
+list!(SCHEMA_LIST, "SchemaList", "A list of schemas", ValueType::Object(&SCHEMA));
 pub(super) const SORT_ORDERS: ValueType = ValueType::Enum(&["ascending", "descending"]);
 message!(
     SEARCH_REQUEST,
     "SearchRequest",
-    "A question (RFC 7644 section 3.4.3)",
+    "A search request (RFC 7644 section 3.4.3)",
     [
-        Property::new("filter", ValueType::Text, "What must hold"),
-        Property::new("sortBy", ValueType::Text, "An attribute"),
+        Property::new("filter", ValueType::Text, "Filter expression"),
+        Property::new("sortBy", ValueType::Text, "Attribute to sort by"),
         Property::new("sortOrder", SORT_ORDERS, "`ascending` or `descending`"),
-        Property::new("startIndex", ValueType::Integer, "Where to begin, from 1"),
-        Property::new("count", ValueType::Integer, "How many at the most"),
-        Property::new("cursor", ValueType::Text, "Where to begin, by cursor; empty for the first page"),
-        Property::new("attributes", ValueType::List("attributes", &ValueType::Text), "Only these attributes"),
+        Property::new("startIndex", ValueType::Integer, "1-based index of the first result"),
+        Property::new("count", ValueType::Integer, "Maximum page size"),
+        Property::new("cursor", ValueType::Text, "Cursor of the page; empty for the first page"),
+        Property::new("attributes", ValueType::List("attributes", &ValueType::Text), "Attributes to return"),
         Property::new(
             "excludedAttributes",
             ValueType::List("excludedAttributes", &ValueType::Text),
-            "Not these attributes"
+            "Attributes to omit"
         ),
     ]
 );
 message!(
     BULK_REQUEST,
     "BulkRequest",
-    "Many requests in one (RFC 7644 section 3.7)",
+    "A bulk request (RFC 7644 section 3.7)",
     [
-        Property::new("failOnErrors", ValueType::Integer, "After how many errors to stop"),
-        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_OPERATION)), "The requests")
+        Property::new("failOnErrors", ValueType::Integer, "Number of errors after which to stop"),
+        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_OPERATION)), "Operations")
             .required(),
     ]
 );
 message!(
     BULK_OPERATION,
     "BulkOperation",
-    "One request",
+    "A bulk operation",
     [
-        Property::new("method", ValueType::Enum(&["POST", "PUT", "PATCH", "DELETE"]), "What to do").required(),
-        Property::new("bulkId", ValueType::Text, "A name by which others may refer to what a POST creates"),
-        Property::new("version", ValueType::Text, "As in `If-Match`"),
-        Property::new("path", ValueType::Text, "Below the base path").required(),
-        Property::new("data", ValueType::Any, "The body: a JSON object"),
+        Property::new("method", ValueType::Enum(&["POST", "PUT", "PATCH", "DELETE"]), "HTTP method").required(),
+        Property::new("bulkId", ValueType::Text, "Temporary id for references to the created resource"),
+        Property::new("version", ValueType::Text, "Expected version, as in `If-Match`"),
+        Property::new("path", ValueType::Text, "Path below the base path").required(),
+        Property::new("data", ValueType::Any, "Request body, a JSON object"),
     ]
 );
 message!(
     BULK_RESPONSE,
     "BulkResponse",
-    "The answers to many requests (RFC 7644 section 3.7)",
+    "A bulk response (RFC 7644 section 3.7)",
     [
         Property::new(
             "schemas",
@@ -135,29 +129,29 @@ message!(
             "`urn:ietf:params:scim:api:messages:2.0:BulkResponse`"
         )
         .always_returned(),
-        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_RESULT)), "One each")
+        Property::new("Operations", ValueType::List("Operations", &ValueType::Object(&BULK_RESULT)), "Results")
             .always_returned(),
     ]
 );
 message!(
     BULK_RESULT,
     "BulkResult",
-    "The answer to one request",
+    "The result of a bulk operation",
     [
-        Property::new("method", ValueType::Text, "Of the request"),
-        Property::new("bulkId", ValueType::Text, "Of the request"),
-        Property::new("location", ValueType::Text, "Where the resource is"),
-        Property::new("version", ValueType::Text, "Its version, as an ETag"),
-        Property::new("status", ValueType::Text, "The HTTP status, as a text").always_returned(),
-        Property::new("response", ValueType::Any, "The body, if it failed"),
+        Property::new("method", ValueType::Text, "HTTP method of the operation"),
+        Property::new("bulkId", ValueType::Text, "`bulkId` of the operation"),
+        Property::new("location", ValueType::Text, "URL of the resource"),
+        Property::new("version", ValueType::Text, "Version of the resource (ETag)"),
+        Property::new("status", ValueType::Text, "HTTP status code, as a string").always_returned(),
+        Property::new("response", ValueType::Any, "Error, if the operation failed"),
     ]
 );
 
 message!(
     SUPPORTED,
     "Supported",
-    "Whether this service can do it",
-    [Property::new("supported", ValueType::Boolean, "Whether it can").always_returned()]
+    "Support for a feature",
+    [Property::new("supported", ValueType::Boolean, "Whether it is supported").always_returned()]
 );
 const fn supported(name: &'static str, description: &'static str) -> Property {
     Property::new(name, ValueType::Object(&SUPPORTED), description).always_returned()
@@ -172,29 +166,29 @@ const fn boolean(name: &'static str, description: &'static str) -> Property {
     Property::new(name, ValueType::Boolean, description).always_returned()
 }
 const SCHEMAS_PROPERTY: Property =
-    Property::new("schemas", ValueType::List("schemas", &ValueType::Text), "The schema of this document")
+    Property::new("schemas", ValueType::List("schemas", &ValueType::Text), "Schemas of this document")
         .always_returned();
-const META_PROPERTY: Property = Property::new("meta", ValueType::Object(&wire::META), "About the document itself");
+const META_PROPERTY: Property = Property::new("meta", ValueType::Object(&wire::META), "Metadata of this document");
 message!(
     SERVICE_PROVIDER_CONFIG,
     "ServiceProviderConfig",
-    "What this service can do (RFC 7643 section 5)",
+    "Service provider configuration (RFC 7643 section 5)",
     [
         SCHEMAS_PROPERTY,
-        text("documentationUri", "Where its documentation is"),
-        supported("patch", "PATCH"),
-        Property::new("bulk", ValueType::Object(&BULK_LIMITS), "Many requests in one").always_returned(),
-        Property::new("filter", ValueType::Object(&FILTER_LIMITS), "Filters").always_returned(),
-        supported("changePassword", "Passwords may be set"),
-        supported("sort", "Lists may be sorted"),
-        supported("etag", "Versions"),
+        text("documentationUri", "URL of the documentation"),
+        supported("patch", "Support for PATCH"),
+        Property::new("bulk", ValueType::Object(&BULK_LIMITS), "Support for bulk requests").always_returned(),
+        Property::new("filter", ValueType::Object(&FILTER_LIMITS), "Support for filters").always_returned(),
+        supported("changePassword", "Support for setting passwords"),
+        supported("sort", "Support for sorting"),
+        supported("etag", "Support for ETags"),
         Property::new(
             "authenticationSchemes",
             ValueType::List("authenticationSchemes", &ValueType::Object(&AUTHENTICATION_SCHEME)),
-            "How clients authenticate"
+            "Authentication schemes"
         )
         .always_returned(),
-        Property::new("pagination", ValueType::Object(&PAGINATION), "How pages are asked for (RFC 9865)")
+        Property::new("pagination", ValueType::Object(&PAGINATION), "Support for pagination (RFC 9865)")
             .always_returned(),
         META_PROPERTY,
     ]
@@ -202,59 +196,59 @@ message!(
 message!(
     BULK_LIMITS,
     "BulkLimits",
-    "Many requests in one",
+    "Support for bulk requests",
     [
-        boolean("supported", "Whether it can"),
-        number("maxOperations", "The most requests"),
-        number("maxPayloadSize", "The most bytes"),
+        boolean("supported", "Whether it is supported"),
+        number("maxOperations", "Maximum number of operations"),
+        number("maxPayloadSize", "Maximum size of the body in bytes"),
     ]
 );
 message!(
     FILTER_LIMITS,
     "FilterLimits",
-    "Filters",
-    [boolean("supported", "Whether it can"), number("maxResults", "The most resources of a page")]
+    "Support for filters",
+    [boolean("supported", "Whether it is supported"), number("maxResults", "Maximum page size")]
 );
 message!(
     AUTHENTICATION_SCHEME,
     "AuthenticationScheme",
-    "How clients authenticate",
+    "An authentication scheme",
     [
         text("type", "`oauthbearertoken` or `oauth2`"),
-        text("name", "Its name"),
-        text("description", "What it is"),
-        text("specUri", "Where it is specified"),
-        boolean("primary", "Whether it is the usual one"),
+        text("name", "Name"),
+        text("description", "Description"),
+        text("specUri", "URL of the specification"),
+        boolean("primary", "Whether it is the preferred scheme"),
     ]
 );
 message!(
     PAGINATION,
     "Pagination",
-    "How pages are asked for (RFC 9865)",
+    "Support for pagination (RFC 9865)",
     [
-        boolean("cursor", "By cursor"),
-        boolean("index", "By index"),
+        boolean("cursor", "Whether cursors are supported"),
+        boolean("index", "Whether indexes are supported"),
         text("defaultPaginationMethod", "`cursor` or `index`"),
-        number("defaultPageSize", "Resources of a page"),
-        number("maxPageSize", "The most resources of a page"),
-        number("cursorTimeout", "Seconds for which a cursor is good"),
+        number("defaultPageSize", "Default page size"),
+        number("maxPageSize", "Maximum page size"),
+        number("cursorTimeout", "Lifetime of a cursor in seconds"),
     ]
 );
 message!(
     RESOURCE_TYPE,
     "ResourceType",
-    "A type of resources (RFC 7643 section 6)",
+    "A resource type (RFC 7643 section 6)",
     [
         SCHEMAS_PROPERTY,
-        text("id", "Its name"),
-        text("name", "Its name"),
-        text("description", "What it is"),
-        text("endpoint", "Where its resources are, below the base path"),
-        text("schema", "The URN of its schema"),
+        text("id", "Name"),
+        text("name", "Name"),
+        text("description", "Description"),
+        text("endpoint", "Endpoint below the base path"),
+        text("schema", "URN of the schema"),
         Property::new(
             "schemaExtensions",
             ValueType::List("schemaExtensions", &ValueType::Object(&SCHEMA_EXTENSION)),
-            "Schemas whose attributes its resources may have"
+            "Schema extensions"
         ),
         META_PROPERTY,
     ]
@@ -262,8 +256,8 @@ message!(
 message!(
     SCHEMA_EXTENSION,
     "SchemaExtension",
-    "A schema whose attributes a resource may have",
-    [text("schema", "Its URN"), boolean("required", "Whether each resource has it")]
+    "A schema extension",
+    [text("schema", "URN"), boolean("required", "Whether it is required")]
 );
 message!(
     SCHEMA,
@@ -271,10 +265,10 @@ message!(
     "A schema (RFC 7643 section 7)",
     [
         SCHEMAS_PROPERTY,
-        text("id", "Its URN"),
-        text("name", "Its name"),
-        text("description", "What it is"),
-        Property::new("attributes", ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)), "Its attributes")
+        text("id", "URN"),
+        text("name", "Name"),
+        text("description", "Description"),
+        Property::new("attributes", ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)), "Attributes")
             .always_returned(),
         META_PROPERTY,
     ]
@@ -284,25 +278,17 @@ message!(
     "Attribute",
     "An attribute (RFC 7643 section 7)",
     [
-        text("name", "Its name"),
-        text("type", "Its type"),
-        boolean("multiValued", "Whether it holds a list"),
-        text("description", "What it holds"),
-        boolean("required", "Whether each resource has it"),
-        Property::new(
-            "subAttributes",
-            ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)),
-            "The parts of a complex one"
-        ),
-        Property::new("canonicalValues", ValueType::List("canonicalValues", &ValueType::Text), "Usual values"),
-        Property::new("caseExact", ValueType::Boolean, "Whether case counts"),
+        text("name", "Name"),
+        text("type", "Data type"),
+        boolean("multiValued", "Whether it is multi-valued"),
+        text("description", "Description"),
+        boolean("required", "Whether it is required"),
+        Property::new("subAttributes", ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)), "Attributes"),
+        Property::new("canonicalValues", ValueType::List("canonicalValues", &ValueType::Text), "Canonical values"),
+        Property::new("caseExact", ValueType::Boolean, "Whether it is case-sensitive"),
         text("mutability", "`readOnly`, `readWrite`, `immutable` or `writeOnly`"),
         text("returned", "`always`, `never`, `default` or `request`"),
         text("uniqueness", "`none`, `server` or `global`"),
-        Property::new(
-            "referenceTypes",
-            ValueType::List("referenceTypes", &ValueType::Text),
-            "What a reference leads to"
-        ),
+        Property::new("referenceTypes", ValueType::List("referenceTypes", &ValueType::Text), "Types it may refer to"),
     ]
 );

@@ -1,9 +1,9 @@
-//! `scim`: SCIM 2.0 (RFC 7643, 7644, 9865), the standard that identity providers speak; JSON, a bearer token.
+//! `scim`: SCIM 2.0 (RFC 7643, 7644, 9865) for identity providers; JSON, bearer tokens.
 //!
-//! Quirks worth knowing: one table of attributes (`wire.rs`) serves readers, writers, PATCH, filters and `/Schemas`; a
-//! PUT or PATCH is worked out on the whole resource and only what changed is said to the core; a PATCH of a group is
-//! answered 204 and never looks at the members it does not name; walks by index miss nobody (`kit/walks.rs`).
-//! What providers send and how it is taken: `docs/dialects/scim.md`.
+//! One attribute table (`wire.rs`) drives readers, writers, PATCH, filters and `/Schemas`. PUT and PATCH are
+//! computed on the whole resource, and only the differences reach the core. PATCH of a group answers 204 and
+//! never reads members it does not name. Paging by index misses no users (`kit/routing/page_positions.rs`).
+//! What providers send and how it is read: `docs/dialects/scim.md`.
 
 mod bulk;
 mod discovery;
@@ -61,13 +61,11 @@ pub(crate) static DIALECT: Dialect = Dialect {
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };
 
-/// Everything under `/scim`.
 fn claims_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     first.eq_ignore_ascii_case("scim")
 }
 
-/// An `Accept` that rules JSON out is a 406.
 fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
     let accepted = media_types::accepted_media_ranges(&request.headers);
     let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);

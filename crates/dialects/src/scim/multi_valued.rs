@@ -1,14 +1,13 @@
-//! Values of multi-valued attributes (RFC 7643 section 2.4): which two are the same, and which are none.
+//! Entries of multi-valued attributes (RFC 7643 section 2.4): which are equal, and which are empty.
 
 use super::object;
 use super::schema::{find_property, object_schema_of};
 use crate::kit::{Node, Object, ObjectSchema, Property, ValueType};
 use directory::fold;
 
-/// How many values of one attribute may be sent at a time: the core takes no more of any. More are not compared.
+/// Per attribute and request; the core accepts no more. More are not compared.
 pub(super) const MAX_VALUES: usize = 100;
 
-/// The values of an attribute in a tree.
 pub(super) fn values(container: &Object, property: &Property) -> Vec<Object> {
     match object::get(container, property.name) {
         Some(Node::List(nodes)) => nodes.iter().filter_map(Node::as_object).cloned().collect(),
@@ -16,13 +15,12 @@ pub(super) fn values(container: &Object, property: &Property) -> Vec<Object> {
     }
 }
 
-/// Puts values in the place of those that are there.
 pub(super) fn set_values(container: &mut Object, property: &Property, entries: Vec<Object>) {
     let nodes: Vec<Node> = entries.into_iter().filter(|e| !e.members.is_empty()).map(sort_members(property)).collect();
     object::set(container, property.name, (!nodes.is_empty()).then_some(Node::List(nodes)));
 }
 
-/// A value with its parts in the order of the table, so that equal ones look alike.
+/// In the order of the table, so that equal entries compare equal.
 fn sort_members(property: &Property) -> impl Fn(Object) -> Node {
     let object_schema = object_schema_of(property);
     move |mut entry| {
@@ -33,7 +31,7 @@ fn sort_members(property: &Property) -> impl Fn(Object) -> Node {
     }
 }
 
-/// Whether two texts of an attribute are equal: in any case, unless it is `caseExact`.
+/// Case-insensitive unless `caseExact`.
 fn is_equal(property: &Property, one: &Node, other: &Node) -> bool {
     match (one, other) {
         (Node::Text(one), Node::Text(other)) if !property.characteristics.case_exact => fold(one) == fold(other),
@@ -41,13 +39,12 @@ fn is_equal(property: &Property, one: &Node, other: &Node) -> bool {
     }
 }
 
-/// What makes two values the same, folded once: each is compared with many.
+/// Folded once, since each entry is compared with many.
 enum ComparisonKey {
-    /// A value and its type.
     Value(Node, Option<Node>),
-    /// All that is said of an entry without a value, in order.
+    /// Of an entry without `value`, sorted by name.
     SubAttributes(Vec<(String, Node)>),
-    /// Nothing is said, so that it is like no other.
+    /// Equal to no other.
     Empty,
 }
 
@@ -76,7 +73,7 @@ impl ComparisonKey {
         Self::SubAttributes(parts)
     }
 
-    /// Whether a value that was sent is one that is there; without a type it is of any.
+    /// An entry without a type matches any type.
     fn matches(&self, known: &Self) -> bool {
         match (self, known) {
             (Self::Value(sent, kind), Self::Value(known, of)) => sent == known && (kind.is_none() || kind == of),
@@ -86,7 +83,7 @@ impl ComparisonKey {
     }
 }
 
-/// Whether a value that was sent names one that is there: by its value, or by all that it says.
+/// Compares `value`, or all sub-attributes if there is none.
 pub(super) fn matches_value(object_schema: &'static ObjectSchema, sent: &Object, entry: &Object) -> bool {
     let is_equal_part = |name: &str, part: &Node| {
         let other = object::get(entry, name);
@@ -100,7 +97,6 @@ pub(super) fn matches_value(object_schema: &'static ObjectSchema, sent: &Object,
     }
 }
 
-/// Values of an attribute among which each is there once.
 struct DistinctValues {
     object_schema: Option<&'static ObjectSchema>,
     nodes: Vec<Node>,
@@ -114,8 +110,7 @@ impl DistinctValues {
         Self { object_schema, nodes, keys: identities }
     }
 
-    /// Adds a value unless it is there (RFC 7644 section 3.5.2.1); the parts that were sent of one that is there are set.
-    /// Returns its place.
+    /// Adds an entry, or sets the sub-attributes of an equal one (RFC 7644 section 3.5.2.1). Returns its index.
     fn add(&mut self, node: Node) -> usize {
         let identity = ComparisonKey::new(self.object_schema, &node);
         let compared = if self.nodes.len() > MAX_VALUES { &[] } else { self.keys.as_slice() };
@@ -136,7 +131,7 @@ impl DistinctValues {
     }
 }
 
-/// Adds values to an attribute. A new preference takes over, unless it is of nothing.
+/// A new primary entry replaces the old one, unless it is empty.
 pub(super) fn add(container: &mut Object, property: &Property, new: Vec<Node>) {
     let known = match object::remove(container, property.name) {
         Some(Node::List(nodes)) => nodes,
@@ -161,7 +156,6 @@ pub(super) fn add(container: &mut Object, property: &Property, new: Vec<Node>) {
     set_values(container, property, all);
 }
 
-/// The values of one body, the same ones as one.
 pub(super) fn deduplicate(property: &Property, sent: Vec<Node>) -> Vec<Node> {
     if sent.len() < 2 {
         return sent;
@@ -177,7 +171,7 @@ pub(super) fn is_primary(entry: &Object) -> bool {
     object::get(entry, "primary") == Some(&Node::Bool(true))
 }
 
-/// Whether an entry has a value, and not only a type and a preference.
+/// Whether an entry has more than a type and `primary`.
 pub(super) fn has_value(object_schema: &'static ObjectSchema, entry: &Object) -> bool {
     match find_property(object_schema, "value") {
         Some(_) => object::get(entry, "value").is_some(),
@@ -185,7 +179,6 @@ pub(super) fn has_value(object_schema: &'static ObjectSchema, entry: &Object) ->
     }
 }
 
-/// Takes out entries without a value, and returns the attributes that had them, one name for each entry.
 pub(super) fn drop_empty_values(container: &mut Object, object_schema: &'static ObjectSchema) -> Vec<&'static str> {
     let mut dropped = Vec::new();
     for property in object_schema.properties {

@@ -1,19 +1,16 @@
-//! Members of an object by their exact names.
+//! Access to members of an object by exact name.
 
 use crate::kit::{Node, Object};
 
-/// A member by its exact name.
 pub(super) fn get<'a>(parent: &'a Object, name: &str) -> Option<&'a Node> {
     parent.members.iter().find(|(n, _)| n == name).map(|(_, node)| node)
 }
 
-/// Takes a member out.
 pub(super) fn remove(parent: &mut Object, name: &str) -> Option<Node> {
     let index = parent.members.iter().position(|(n, _)| n == name)?;
     Some(parent.members.remove(index).1)
 }
 
-/// Puts a member in, or takes it out.
 pub(super) fn set(parent: &mut Object, name: &str, value: Option<Node>) {
     match (parent.members.iter_mut().find(|(n, _)| n == name), value) {
         (Some((_, slot)), Some(value)) => *slot = value,
@@ -22,7 +19,7 @@ pub(super) fn set(parent: &mut Object, name: &str, value: Option<Node>) {
     }
 }
 
-/// Changes the object under a name, which is made when it is not there and goes when nothing is left in it.
+/// Changes the object under a name. Creates it if it is missing, and removes it if it ends up empty.
 pub(super) fn update<T>(parent: &mut Object, name: &str, change: impl FnOnce(&mut Object) -> T) -> T {
     let mut object = match remove(parent, name) {
         Some(Node::Object(object)) => object,

@@ -1,9 +1,7 @@
-//! Named values as one text, a line each: `name=value`.
-//!
-//! Identity providers can map a text to an attribute of an extension, but no list of objects; so what other dialects
-//! have as lists of pairs is a text here. A backslash stands in front of what would be misread.
+//! Name-value pairs as one string, one `name=value` per line, with `\` as the escape character. Identity
+//! providers can map a string to an extension attribute, but no list of objects.
 
-/// Pairs as lines. A pair without a name is its value alone.
+/// A pair without a name is written as its value alone.
 pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (n, (name, value)) in pairs.enumerate() {
@@ -11,7 +9,7 @@ pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Stri
             text.push('\n');
         }
         if name.is_empty() {
-            // Nothing behind it may be taken for the end of a name, and an empty line is a pair as well.
+            // `=` is escaped, so that no part is read as a name; an empty pair is a line too.
             escape(&mut text, value, true);
             if value.is_empty() {
                 text.push('=');
@@ -36,7 +34,6 @@ fn escape(text: &mut String, part: &str, with_equals: bool) {
     }
 }
 
-/// Reads lines; every text is some pairs.
 pub(super) fn parse(text: &str) -> Vec<(String, String)> {
     if text.is_empty() { Vec::new() } else { text.split('\n').map(parse_pair).collect() }
 }

@@ -1,8 +1,8 @@
-//! PATCH (RFC 7644 section 3.5.2) as a pure function: a resource's tree and operations in, the changed tree or a fault
-//! out. Nothing is half done, because nothing is done here at all.
+//! PATCH (RFC 7644 section 3.5.2) as a pure function from tree and operations to the changed tree or an error,
+//! so that a failed request changes nothing.
 //!
-//! Tolerant where identity providers need it: operations in any case, names with dots or URNs as keys of a value
-//! without a path, booleans as texts, and a value for an entry that is not there yet makes it.
+//! Lenient where identity providers need it: `op` in any case, dotted names or URNs as keys of a value without
+//! a path, booleans as strings, and setting part of a missing value creates the value.
 
 use super::filter::Parser;
 use super::multi_valued::{self, MAX_VALUES, has_value, is_primary, matches_value, set_values, values};
@@ -13,7 +13,6 @@ use crate::kit::{Direction, Duplicates, Node, Object, ObjectSchema, Property, Re
 use directory::{AttributeValue, CompareOp, Field, Filter, SubAttributes};
 use http::StatusCode;
 
-/// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PatchOp {
     Add,
@@ -21,7 +20,6 @@ pub(super) enum PatchOp {
     Remove,
 }
 
-/// One operation as it was sent.
 #[derive(Clone, Debug)]
 pub(super) struct PatchOperation {
     pub(super) op: PatchOp,
@@ -29,35 +27,32 @@ pub(super) struct PatchOperation {
     pub(super) value: Option<Node>,
 }
 
-/// Where an operation points.
 pub(super) struct Target {
     pub(super) resolved: ResolvedName,
     pub(super) filter: Option<Filter>,
-    /// The part behind a condition.
     pub(super) sub_attribute: Option<&'static Property>,
 }
 
-/// How many operations one PATCH of a group may have, where each is small: a member comes or goes.
+/// Each operation on a group is cheap: it adds or removes members.
 const MAX_GROUP_OPERATIONS: usize = 10_000;
-/// How many one of a person may have, where what each leaves behind is checked as a whole.
+/// The result of each operation on a user is validated as a whole.
 const MAX_USER_OPERATIONS: usize = 500;
 
 fn bad_request(code: &'static str, text: impl Into<String>) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, code, text)
 }
 
-/// Reads the operations of a body.
 pub(super) fn parse_operations(body: &Object, normalizer: &Normalizer) -> Result<Vec<PatchOperation>, RequestError> {
     let syntax = |text: &str| bad_request("invalidSyntax", text);
     let list = match body.get("Operations", Duplicates::LastWins) {
         Some(Node::List(nodes)) if !nodes.is_empty() => nodes.as_slice(),
         Some(one @ Node::Object(_)) if !normalizer.is_strict => std::slice::from_ref(one),
-        _ => return Err(syntax("Operations must be a list of at least one")),
+        _ => return Err(syntax("Operations must be a list with at least one operation")),
     };
     let is_user = std::ptr::eq(normalizer.resource_type, &raw const super::wire::USER_TYPE);
     let max_operations = if is_user { MAX_USER_OPERATIONS } else { MAX_GROUP_OPERATIONS };
     if list.len() > max_operations {
-        return Err(bad_request("tooMany", format!("More than {max_operations} operations")));
+        return Err(bad_request("tooMany", format!("At most {max_operations} operations are allowed")));
     }
     let mut operations = Vec::with_capacity(list.len());
     for node in list {
@@ -74,7 +69,7 @@ pub(super) fn parse_operations(body: &Object, normalizer: &Normalizer) -> Result
             None | Some(Node::Null) => None,
             Some(Node::Text(path)) if path.trim().is_empty() => None,
             Some(Node::Text(path)) => Some(path.clone()),
-            Some(_) => return Err(bad_request("invalidPath", "path must be a text")),
+            Some(_) => return Err(bad_request("invalidPath", "path must be a string")),
         };
         let value = get("value").cloned();
         match (op, &path, &value) {
@@ -89,7 +84,7 @@ pub(super) fn parse_operations(body: &Object, normalizer: &Normalizer) -> Result
     Ok(operations)
 }
 
-/// Where a path points; `None` is an attribute that no table has. It is counted when the operation is carried out.
+/// `None` is an unknown attribute, which is counted when the operation is applied.
 pub(super) fn parse_target(path: &str, normalizer: &Normalizer) -> Result<Option<Target>, RequestError> {
     match Parser::parse_path(path, normalizer.resource_type, normalizer.is_strict) {
         Ok((named, filter, sub)) => Ok(Some(Target { resolved: named, filter, sub_attribute: sub })),
@@ -98,8 +93,8 @@ pub(super) fn parse_target(path: &str, normalizer: &Normalizer) -> Result<Option
     }
 }
 
-/// Carries out all operations, in order; `check` looks at what each but the last has made, lest a bad value hides
-/// behind a good one. A value may get its parts one by one, so one that ends without a value is dropped and counted.
+/// `check` validates every intermediate result, so that a later operation cannot hide an invalid value. Entries
+/// may get their sub-attributes one by one; those that end up without `value` are dropped and counted.
 pub(super) fn apply(
     mut tree: Object,
     operations: &[PatchOperation],
@@ -122,7 +117,6 @@ pub(super) fn apply(
     Ok(tree)
 }
 
-/// Carries out one operation.
 pub(super) fn apply_operation(
     tree: &mut Object,
     operation: &PatchOperation,
@@ -147,12 +141,12 @@ pub(super) fn apply_operation(
         ResolvedName::Attribute(attribute) => attribute,
     };
     if attribute.property.name == "schemas" {
-        return Ok(()); // what is used follows from what is set
+        return Ok(()); // derived from the attributes
     }
     if attribute.is_read_only()
         || target.sub_attribute.is_some_and(|sub_attribute| sub_attribute.direction == Direction::Response)
     {
-        return Err(bad_request("mutability", format!("{path} cannot be set")));
+        return Err(bad_request("mutability", format!("{path} is read-only")));
     }
     if operation.op == PatchOp::Remove {
         return apply_remove(tree, &attribute, &target, operation.value.as_ref(), normalizer);
@@ -164,8 +158,7 @@ pub(super) fn apply_operation(
     apply_to_attribute(tree, operation.op, &attribute, value, normalizer)
 }
 
-/// A value without a path: each of its members is set (RFC 7644 section 3.5.2.1). What clients may not set, such as
-/// the id they send along, is passed over.
+/// A value without a path (RFC 7644 section 3.5.2.1). Read-only members, such as `id`, are ignored.
 fn apply_object(tree: &mut Object, op: PatchOp, value: &Object, normalizer: &Normalizer) -> Result<(), RequestError> {
     for (name, node) in &value.members {
         match normalizer.find(name) {
@@ -211,7 +204,6 @@ fn merge_extension(
     Ok(())
 }
 
-/// Sets an attribute: a plural is added to or replaced, of a complex one the named parts change.
 fn apply_to_attribute(
     tree: &mut Object,
     op: PatchOp,
@@ -228,7 +220,7 @@ fn apply_to_attribute(
     }
     let property = attribute.property;
     if let (ValueType::List(..), Some(sub_attribute)) = (property.value_type, attribute.sub) {
-        // `emails.value`: of every entry there is, or of a new one.
+        // `emails.value`: of every existing value, or of a new one.
         let object_schema = object_schema_of(property);
         let parts = match object_schema {
             Some(object_schema) => normalizer.sub_attribute(object_schema, sub_attribute, node)?,
@@ -270,7 +262,7 @@ fn apply_to_attribute(
     Ok(())
 }
 
-/// `manager.$ref` is another way to say `manager.value`, which is what the tree keeps.
+/// `manager.$ref` stands for `manager.value`, which the tree stores.
 fn value_for_ref(attribute: &Attribute) -> Option<Attribute> {
     let object_schema = attribute
         .object_schema()
@@ -278,7 +270,6 @@ fn value_for_ref(attribute: &Attribute) -> Option<Attribute> {
     Some(Attribute { sub: Some(find_property(object_schema, "value")?), ..*attribute })
 }
 
-/// Sets the named parts of a complex attribute, and no other.
 fn set_sub_attributes(
     tree: &mut Object,
     attribute: &Attribute,
@@ -297,7 +288,7 @@ fn set_sub_attributes(
     Ok(())
 }
 
-/// The parts that were sent; `None` for one that was sent as unassigned and goes.
+/// `None` clears a sub-attribute that was sent as null or empty.
 fn sub_attribute_values(
     object_schema: &'static ObjectSchema,
     sent: &Object,
@@ -318,7 +309,6 @@ fn sub_attribute_values(
     Ok(set.chain(unset.into_iter().map(|name| (name, None))).collect())
 }
 
-/// Sets something of the entries that meet a condition; where none does, an entry that does is made.
 fn apply_to_matching(
     tree: &mut Object,
     op: PatchOp,
@@ -328,10 +318,10 @@ fn apply_to_matching(
     normalizer: &Normalizer,
 ) -> Result<(), RequestError> {
     let property = attribute.property;
-    let object_schema = attribute.object_schema().ok_or_else(|| bad_request("invalidPath", "it has no parts"))?;
-    // A whole value replaces whole values (RFC 7644 section 3.5.2.3), and there must be some.
+    let object_schema = attribute.object_schema().ok_or_else(|| bad_request("invalidPath", "path is not complex"))?;
+    // Replacing complete values needs a match (RFC 7644 section 3.5.2.3).
     let needs_target = op == PatchOp::Replace && sub.is_none();
-    // A bare value is the value alone: the entry keeps its type.
+    // A bare value sets only `value`, and the type stays.
     let sub_attribute =
         sub.or_else(|| find_property(object_schema, "value").filter(|_| normalizer.is_bare_value(node)));
     let parts = match sub_attribute {
@@ -347,7 +337,7 @@ fn apply_to_matching(
         let replaces = op == PatchOp::Replace && sub_attribute.is_none();
         if matching.is_empty() {
             let new_entry = value_from_filter(object_schema, filter).filter(|_| !needs_target);
-            all.push(new_entry.ok_or_else(|| bad_request("noTarget", "No value meets the condition"))?);
+            all.push(new_entry.ok_or_else(|| bad_request("noTarget", "No value matches the filter"))?);
             matching.push(all.len() - 1);
         }
         let mut sets_primary = false;
@@ -360,7 +350,7 @@ fn apply_to_matching(
             for (name, value) in &parts {
                 object::set(entry, name, value.clone());
             }
-            // An entry takes the preference over once it has a value.
+            // An entry becomes primary once it has a value.
             sets_primary |= !was_primary && is_primary(entry) && has_value(object_schema, entry);
         }
         for (n, entry) in all.iter_mut().enumerate() {
@@ -368,7 +358,7 @@ fn apply_to_matching(
                 object::set(entry, "primary", None);
             }
         }
-        // What has lost its value is no value any more.
+        // An entry without its value is removed.
         let lost_value =
             sub_attribute.is_some_and(|part| part.name == "value") && parts.iter().all(|(_, value)| value.is_none());
         for index in matching.into_iter().rev().filter(|_| lost_value) {
@@ -379,7 +369,6 @@ fn apply_to_matching(
     })
 }
 
-/// An entry of a tree as the core's conditions see one.
 pub(super) fn sub_attributes_of(object_schema: &'static ObjectSchema, entry: &Object) -> SubAttributes<'static> {
     let part = |(name, node): &(String, Node)| {
         let field = find_property(object_schema, name)?.field?;
@@ -394,7 +383,6 @@ pub(super) fn sub_attributes_of(object_schema: &'static ObjectSchema, entry: &Ob
     entry.members.iter().filter_map(part).collect()
 }
 
-/// The entry that a condition made of equalities describes.
 fn value_from_filter(object_schema: &'static ObjectSchema, filter: &Filter) -> Option<Object> {
     let mut new_entry = Object::default();
     let tests = match filter {
@@ -408,7 +396,7 @@ fn value_from_filter(object_schema: &'static ObjectSchema, filter: &Filter) -> O
         }
         let property = object_schema.properties.iter().find(|property| property.field == Some(test.field))?;
         let node = match &test.value {
-            // What is empty is not set, and so is nothing that would meet the condition.
+            // Empty means unset, so the entry would not match.
             AttributeValue::Text(text) if text.is_empty() => return None,
             AttributeValue::Text(text) => Node::Text(text.to_string()),
             AttributeValue::Bool(value) => Node::Bool(*value),
@@ -438,7 +426,7 @@ fn apply_remove(
     };
     let object_schema = attribute.object_schema();
     let sub_attribute = target.sub_attribute.or(attribute.sub);
-    // Where values are named, just those go. Otherwise all that meet the condition, or simply all.
+    // Removes the listed entries, else those that match the filter, else all.
     let listed = match value {
         Some(node) if *node != Node::Null && target.filter.is_none() && sub_attribute.is_none() => {
             Some(normalizer.value(property, node)?)
@@ -472,7 +460,6 @@ fn apply_remove(
                 let matching = all.iter_mut().filter(|entry| meets(entry));
                 matching.for_each(|entry| object::set(entry, sub_attribute.name, None));
             }
-            // Without its value an entry is none.
             _ => all.retain(|entry| !(meets(entry) && is_listed(entry))),
         }
         set_values(container, property, all);

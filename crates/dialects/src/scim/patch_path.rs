@@ -1,4 +1,4 @@
-//! Paths of a PATCH (RFC 7644 section 3.5.2): read as filters are, and an attribute that no table has is told apart from a bad form.
+//! Parses PATCH paths (RFC 7644 section 3.5.2), distinguishing unknown attributes from syntax errors.
 
 use super::filter::{MAX_LENGTH, ParseError, ParseResult, Parser, Scope};
 use super::schema::ResolvedName;
@@ -8,7 +8,6 @@ use crate::scim::filter::is_attribute_name;
 use directory::Filter;
 
 impl<'a> Parser<'a> {
-    /// A path of a PATCH: a name, perhaps a condition on one value in brackets, perhaps a part behind it.
     pub(super) fn parse_path(
         text: &'a str,
         resource_type: &'static ResourceType,
@@ -24,7 +23,7 @@ impl<'a> Parser<'a> {
             return Ok((resolved, None, None));
         }
         let ResolvedName::Attribute(attribute) = resolved else {
-            return Err(parser.error("an extension has no values"));
+            return Err(parser.error("an extension cannot have a filter"));
         };
         let (filter, sub) = parser.parse_value_path(&attribute, 0)?;
         parser.expect_end()?;
@@ -34,7 +33,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What is wrong with a path that begins with a name that no table has: its form, or else the name.
+    /// The syntax error of a path with an unknown attribute, else the unknown attribute.
     fn unknown_path_error(mut self, start: usize, name: &str) -> ParseError {
         let unknown = self.unknown_attribute(start, name);
         if !unknown.is_unknown_attribute || self.rest().is_empty() {

@@ -1,5 +1,5 @@
-//! Which attributes are returned (RFC 7644 section 3.9): all but some, or only some. What is never returned is not
-//! even written, and what always is cannot be left out.
+//! `attributes` and `excludedAttributes` (RFC 7644 section 3.9). Attributes that are never returned are not
+//! written at all; those always returned cannot be excluded.
 
 use super::schema::{ResolvedName, find};
 use super::wire::ResourceType;
@@ -7,10 +7,8 @@ use crate::kit::{DialectRequest, Object, OutputValue, RequestError};
 use http::StatusCode;
 use std::borrow::Cow;
 
-/// Members of a written object.
 type Members = Vec<(Cow<'static, str>, OutputValue)>;
 
-/// A choice of attributes, as paths in the resource: extension or attribute, and perhaps a part.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Projection {
     included: Option<Vec<AttributePath>>,
@@ -19,12 +17,11 @@ pub(super) struct Projection {
 
 #[derive(Clone, Debug, PartialEq)]
 struct AttributePath {
-    /// Names from the top of the resource downwards.
+    /// Extension URN if any, attribute, and sub-attribute if any.
     names: Vec<&'static str>,
 }
 
 impl Projection {
-    /// What a request's query asks for.
     pub(super) fn from_query(
         request: &DialectRequest,
         resource_type: &'static ResourceType,
@@ -33,19 +30,17 @@ impl Projection {
         Self::new(get("attributes").as_deref(), get("excludedAttributes").as_deref(), resource_type)
     }
 
-    /// What a request's body or query asks for.
     pub(super) fn new(
         attributes: Option<&str>,
         excluded_attributes: Option<&str>,
         resource_type: &'static ResourceType,
     ) -> Result<Self, RequestError> {
         if attributes.is_some() && excluded_attributes.is_some() {
-            let text = "attributes and excludedAttributes exclude one another";
+            let text = "attributes and excludedAttributes cannot be combined";
             return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidValue", text));
         }
         let paths = |text: &str| -> Vec<AttributePath> {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-            // A name that nothing has chooses nothing, and one that comes again nothing more.
             let mut paths = Vec::new();
             for path in names.filter_map(|name| attribute_path(name, resource_type)) {
                 if !paths.contains(&path) {
@@ -57,7 +52,7 @@ impl Projection {
         Ok(Self { included: attributes.map(paths), excluded: excluded_attributes.map(paths).unwrap_or_default() })
     }
 
-    /// The texts of `attributes` in a body: a list, or one text with commas.
+    /// In a body: a list of strings, or one comma-separated string.
     pub(super) fn attribute_list(object: &Object, name: &str) -> Option<String> {
         use crate::kit::{Duplicates, Node};
         match object.get(name, Duplicates::LastWins)? {
@@ -72,31 +67,28 @@ impl Projection {
         }
     }
 
-    /// Whether only some attributes were asked for by name.
     pub(super) fn is_explicit(&self) -> bool {
         self.included.is_some()
     }
 
-    /// Whether anything of an attribute or extension may be shown, so that what is not need not even be read.
+    /// Whether any part of an attribute or extension may be returned; if not, it need not be read.
     pub(super) fn includes(&self, name: &str) -> bool {
         let is_it = |path: &AttributePath| path.names.first().is_some_and(|first| *first == name);
         let is_wanted = self.included.as_ref().is_none_or(|only| only.iter().any(is_it));
         is_wanted && !self.excluded.iter().any(|path| path.names.len() == 1 && is_it(path))
     }
 
-    /// Whether one part of an attribute is shown.
     pub(super) fn includes_sub_attribute(&self, name: &str, part: &str) -> bool {
         let current_path = [name.to_owned(), part.to_owned()];
         self.includes(name) && !matches!(self.inclusion(&current_path), Inclusion::Excluded)
     }
 
-    /// Whether something deeper is shown.
     pub(super) fn includes_path(&self, names: &[&str]) -> bool {
         let current_path: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         !matches!(self.inclusion(&current_path), Inclusion::Excluded)
     }
 
-    /// What clients may set: without the names of what people belong to, which are looked up one by one.
+    /// Attributes that clients may set. Labels of references are omitted, since each needs a lookup.
     pub(super) fn settable() -> Self {
         let path = |names: &[&'static str]| AttributePath { names: names.to_vec() };
         let more = path(&[super::wire::MUSTER_SCHEMA.urn, "folders"]);
@@ -104,7 +96,6 @@ impl Projection {
         Self { included: None, excluded: vec![path(&["groups"]), more, manager] }
     }
 
-    /// Leaves of a written resource what was asked for.
     pub(super) fn apply(&self, members: Members) -> Members {
         if self.included.is_none() && self.excluded.is_empty() {
             return members;

@@ -1,4 +1,4 @@
-//! From bytes to commands: bodies, trees and what changed between two of them.
+//! Reads requests: bodies, resource trees, and edits as the difference between two trees.
 
 use super::object::{self, get};
 use super::pairs_text;
@@ -17,7 +17,6 @@ use directory::{
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// The body as JSON, whichever of the two types it is sent under.
 fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if request.body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
@@ -32,13 +31,11 @@ fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestErr
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
 
-/// The object that a body must be.
 pub(super) fn body_object(request: &DialectRequest) -> Result<&Object, RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
     body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))
 }
 
-/// Whether a client is taken by the letter of the standard.
 pub(super) fn is_strict(request: &DialectRequest) -> bool {
     request.caller.as_ref().map(|caller| caller.profile) == Some(ClientProfile::Strict)
 }
@@ -47,12 +44,11 @@ pub(super) fn normalizer(request: &DialectRequest, resource_type: &'static Resou
     Normalizer::new(resource_type, is_strict(request))
 }
 
-/// A resource as it is stored, brought into form. What was stored is taken as it is, also under a strict profile.
+/// Stored values are kept as they are, also under the `strict` profile.
 pub(super) fn normalize_stored(written: &Object, resource_type: &'static ResourceType) -> Result<Object, RequestError> {
     Normalizer::for_stored(resource_type).resource(written)
 }
 
-/// The whole resource that a POST or PUT sends.
 pub(super) fn parse_resource(
     request: &DialectRequest,
     resource_type: &'static ResourceType,
@@ -67,13 +63,12 @@ pub(super) fn parse_resource(
     }
 }
 
-/// The operations that a PATCH sends.
 pub(super) fn patch_operations(
     request: &DialectRequest,
     normalizer: &Normalizer,
 ) -> Result<Vec<PatchOperation>, RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
-    // In a bulk, the RFC prints the bare list (RFC 7644 section 3.7.3).
+    // Bulk operations may have the bare list, as in RFC 7644 section 3.7.3.
     if let Node::List(_) = &body.node {
         let body = Object { members: vec![("Operations".into(), body.node.clone())] };
         return patch::parse_operations(&body, normalizer);
@@ -81,12 +76,11 @@ pub(super) fn patch_operations(
     patch::parse_operations(body_object(request)?, normalizer)
 }
 
-/// The person a path names; what is no id is nobody's.
+/// A malformed id matches no user.
 pub(super) fn user_key(id: &str) -> UserKey {
     UserKey::Id(UserId(parse_uuid(id)))
 }
 
-/// The group a path names.
 pub(super) fn group_key(id: &str) -> ItemKey {
     ItemKey::Id(ItemId(parse_uuid(id)))
 }
@@ -95,7 +89,7 @@ fn parse_uuid(id: &str) -> Uuid {
     Uuid::try_parse(id).unwrap_or_default()
 }
 
-/// Whether a version is among those that a header such as `If-Match` names; `None` where there is no such header.
+/// `None` if the request has no such header.
 pub(super) fn matches_etag(request: &DialectRequest, name: &str, etag: &str) -> Option<bool> {
     let mut sent = request.headers.get_all(name).iter().peekable();
     sent.peek()?;
@@ -105,7 +99,6 @@ pub(super) fn matches_etag(request: &DialectRequest, name: &str, etag: &str) -> 
     Some(sent.any(|line| line.to_str().is_ok_and(names)))
 }
 
-/// What has to be said of a person so that `before` becomes `after`.
 pub(super) fn user_edit(before: &Object, after: &Object) -> Result<UserEdit, RequestError> {
     let mut diff = UserDiff { edit: UserEdit::default(), after };
     diff.diff_object(&wire::COMMON_ATTRIBUTES, before, after)?;
@@ -165,7 +158,7 @@ impl UserDiff<'_> {
                 edit.status = flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
             }
             Field::Password => {
-                let password = text().ok_or_else(|| invalid_value(property.name, "cannot be taken away"))?;
+                let password = text().ok_or_else(|| invalid_value(property.name, "cannot be removed"))?;
                 edit.password = Some(password.into());
             }
             Field::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
@@ -238,7 +231,7 @@ impl UserDiff<'_> {
                 };
                 edit.multi_valued.push((field, FieldUpdate::Set(objects().map(entry).collect())));
                 if field == Field::Emails {
-                    // Elsewhere the user name follows the e-mail; here it is what the client says.
+                    // In other dialects the user name follows the email; here clients set it.
                     let name = get(self.after, "userName").and_then(as_text);
                     edit.set_text(Field::UserName, FieldUpdate::set_or_keep(name));
                 }
@@ -258,7 +251,6 @@ fn as_u32(node: &Node) -> Option<u32> {
     as_text(node)?.parse().ok()
 }
 
-/// What a POST or PUT says of a group. Members are told apart from it, since they are rows of their own.
 pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, RequestError> {
     let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(as_text));
     let members = parse_members(get(tree, "members"))?;
@@ -266,22 +258,20 @@ pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, Reque
     Ok(GroupEdit { id: None, name: text("displayName"), external_id: text("externalId"), members })
 }
 
-/// The people in a list of members.
 fn parse_members(node: Option<&Node>) -> Result<Vec<UserKey>, RequestError> {
     let nodes: &[Node] = if let Some(Node::List(nodes)) = node { nodes } else { &[] };
     let mut keys = Vec::with_capacity(nodes.len());
     for object in nodes.iter().filter_map(Node::as_object) {
         if get(object, "type").and_then(as_text).is_some_and(|kind| !kind.eq_ignore_ascii_case("User")) {
-            return Err(invalid_value("members", "are people; a group holds no groups"));
+            return Err(invalid_value("members", "must be users; groups cannot be nested"));
         }
-        let id = get(object, "value").and_then(as_text).ok_or_else(|| invalid_value("members", "need a value"))?;
+        let id = get(object, "value").and_then(as_text).ok_or_else(|| invalid_value("members", "must have a value"))?;
         keys.push(user_key(&id));
     }
     Ok(keys)
 }
 
-/// What a PATCH says of a group: its own attributes by the same function as a person's, its members without looking at
-/// those who are in it.
+/// Attributes are patched like a user's; members without reading the current ones.
 pub(super) fn group_patch(
     before: &Object,
     all_members: &[UserId],
@@ -307,7 +297,6 @@ pub(super) fn group_patch(
     })
 }
 
-/// An operation without a path may name members among other attributes.
 fn extract_members(
     operation: &PatchOperation,
     members: &mut MemberChanges<'_>,
@@ -327,19 +316,17 @@ fn extract_members(
     Ok(rest)
 }
 
-/// What becomes of a group's members, one operation after the other.
 #[derive(Default)]
 struct MemberChanges<'a> {
-    /// Who is in it, where a condition asks more than a member's id.
+    /// Loaded only if a filter tests more than a member's id.
     all_members: &'a [UserId],
-    /// Exactly these instead of whoever was there.
     is_replacement: bool,
     added: HashSet<UserKey>,
     removed: HashSet<UserKey>,
 }
 
 impl MemberChanges<'_> {
-    /// Takes an operation on members; whether it was one.
+    /// Whether the operation was one on members.
     fn apply(&mut self, operation: &PatchOperation, normalizer: &Normalizer) -> Result<bool, RequestError> {
         let Some(path) = &operation.path else { return Ok(false) };
         let Some(target) = patch::parse_target(path, normalizer)? else { return Ok(false) };
@@ -354,7 +341,6 @@ impl MemberChanges<'_> {
                 let join = parse_members(value.as_ref())?.into_iter().collect();
                 (self.added, self.removed, self.is_replacement) = (join, HashSet::new(), true);
             }
-            // A list of nobody takes nobody out.
             (PatchOp::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) => {}
             (PatchOp::Remove, None) if value.is_some() => self.remove(parse_members(value.as_ref())?),
             (PatchOp::Remove, None) => {
@@ -370,7 +356,7 @@ impl MemberChanges<'_> {
                 });
                 self.remove(keys);
             }
-            // Who is in a group has nothing else that could be set.
+            // Members have no attributes that could be set.
             (PatchOp::Add | PatchOp::Replace, Some(filter)) => {
                 self.add(user_keys_in_filter(filter).unwrap_or_default());
             }
@@ -405,8 +391,7 @@ impl MemberChanges<'_> {
     }
 }
 
-/// Whether an operation picks members by more than their ids, so that all of them must be looked at; that is done once at
-/// the most.
+/// Whether an operation selects members by more than their ids, so that all must be read.
 pub(super) fn needs_all_members(operations: &[PatchOperation], normalizer: &Normalizer) -> Result<bool, RequestError> {
     let needs_scan = |operation: &&PatchOperation| {
         let target = operation.path.as_ref().and_then(|path| patch::parse_target(path, normalizer).ok().flatten());
@@ -415,16 +400,15 @@ pub(super) fn needs_all_members(operations: &[PatchOperation], normalizer: &Norm
     };
     let count = operations.iter().filter(needs_scan).count();
     if count > MAX_MEMBER_SCANS {
-        let text = format!("More than {MAX_MEMBER_SCANS} condition that all members must be looked at for");
+        let text = format!("At most {MAX_MEMBER_SCANS} filter on members may test more than ids");
         return Err(RequestError::dialect_specific(http::StatusCode::BAD_REQUEST, "tooMany", text));
     }
     Ok(count > 0)
 }
 
-/// How many conditions of one request all members are looked at for.
 const MAX_MEMBER_SCANS: usize = 1;
 
-/// The people a condition on members names.
+/// `None` if the filter tests more than members' ids.
 fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
     use directory::{AttributeValue, CompareOp, Filter};
     match filter {
@@ -440,7 +424,7 @@ fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
     }
 }
 
-/// A PUT keeps what our own extension holds when it does not speak of it: clients of the standard cannot know it.
+/// PUT keeps our extension unless the request has it, since standard clients do not know it.
 pub(super) fn keep_omitted(before: &Object, after: &mut Object, sent: &Object) {
     let urn = wire::MUSTER_SCHEMA.urn;
     let is_named =
@@ -450,7 +434,7 @@ pub(super) fn keep_omitted(before: &Object, after: &mut Object, sent: &Object) {
     if !is_listed && !sent.members.iter().any(is_named) {
         object::set(after, urn, get(before, urn).cloned());
     }
-    // Whether somebody is switched on is not an option that could be left out.
+    // PUT without `active` does not change it.
     if get(after, "active").is_none() {
         object::set(after, "active", get(before, "active").cloned());
     }

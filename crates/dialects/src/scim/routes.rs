@@ -1,4 +1,4 @@
-//! The table of paths.
+//! The routes of the dialect.
 
 use super::{bulk, discovery, groups, messages, search, users, wire};
 use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
@@ -7,17 +7,17 @@ use http::StatusCode;
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
 const PROJECTION_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("attributes", ValueType::Text, "Only these attributes, comma-separated"),
-    ("excludedAttributes", ValueType::Text, "Not these attributes, comma-separated"),
+    ("attributes", ValueType::Text, "Attributes to return, comma-separated"),
+    ("excludedAttributes", ValueType::Text, "Attributes to omit, comma-separated"),
 ];
 const RESOURCE_PARAMETERS: Parameters = &PROJECTION_PARAMETERS;
 const LIST_PARAMETERS: Parameters = &[
-    ("filter", ValueType::Text, "What must hold (RFC 7644 section 3.4.2.2)"),
-    ("sortBy", ValueType::Text, "An attribute"),
+    ("filter", ValueType::Text, "Filter expression (RFC 7644 section 3.4.2.2)"),
+    ("sortBy", ValueType::Text, "Attribute to sort by"),
     ("sortOrder", messages::SORT_ORDERS, "`ascending` or `descending`"),
-    ("startIndex", ValueType::Integer, "Where to begin, from 1"),
-    ("count", ValueType::Integer, "How many, 100 when not said, 1,000 at the most"),
-    ("cursor", ValueType::Text, "Where to begin, by cursor (RFC 9865); empty for the first page"),
+    ("startIndex", ValueType::Integer, "1-based index of the first result"),
+    ("count", ValueType::Integer, "Page size; default 100, maximum 1,000"),
+    ("cursor", ValueType::Text, "Cursor of the page (RFC 9865); empty for the first page"),
     PROJECTION_PARAMETERS[0],
     PROJECTION_PARAMETERS[1],
 ];
@@ -50,12 +50,11 @@ const USER: Option<&'static ObjectSchema> = Some(&wire::USER);
 const GROUP: Option<&'static ObjectSchema> = Some(&wire::GROUP);
 const PATCH: Option<&'static ObjectSchema> = Some(&messages::PATCH_OP);
 
-/// The connection is of no user.
+/// The connection belongs to no user.
 const ME_FAILURES: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
-/// A filter is rejected.
+/// Discovery endpoints reject filters (RFC 7644 section 4).
 const DISCOVERY_FAILURES: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
 
-/// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/scim/v2/Users",
@@ -85,7 +84,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "List users, asked in a body",
+            "Search users",
             &[],
             Some(&messages::SEARCH_REQUEST),
             SuccessResponse::Object(&messages::USER_LIST),
@@ -116,7 +115,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "PATCH",
                 Write,
-                "Change a user",
+                "Modify a user",
                 RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::Object(&wire::USER),
@@ -153,7 +152,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "List groups, asked in a body",
+            "Search groups",
             &[],
             Some(&messages::SEARCH_REQUEST),
             SuccessResponse::Object(&messages::GROUP_LIST),
@@ -184,7 +183,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "PATCH",
                 Write,
-                "Change a group; 204 unless attributes are asked for",
+                "Modify a group; 204 unless `attributes` is given",
                 RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::ObjectOrNoContent(&wire::GROUP),
@@ -198,7 +197,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "List users and groups",
+            "Search users and groups",
             &[],
             Some(&messages::SEARCH_REQUEST),
             SuccessResponse::Object(&messages::RESOURCE_LIST),
@@ -210,7 +209,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Write,
-            "Many requests in one",
+            "Run several operations in one request",
             &[],
             Some(&messages::BULK_REQUEST),
             SuccessResponse::Object(&messages::BULK_RESPONSE),
@@ -223,7 +222,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "Get the person whose own client it is",
+                "Get the user the connection belongs to",
                 RESOURCE_PARAMETERS,
                 None,
                 SuccessResponse::Versioned(&wire::USER),
@@ -233,7 +232,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "PUT",
                 Write,
-                "Replace that person",
+                "Replace the user the connection belongs to",
                 RESOURCE_PARAMETERS,
                 USER,
                 SuccessResponse::Object(&wire::USER),
@@ -243,7 +242,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "PATCH",
                 Write,
-                "Change that person",
+                "Modify the user the connection belongs to",
                 RESOURCE_PARAMETERS,
                 PATCH,
                 SuccessResponse::Object(&wire::USER),
@@ -253,7 +252,7 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "DELETE",
                 Write,
-                "Delete that person",
+                "Delete the user the connection belongs to",
                 &[],
                 None,
                 SuccessResponse::NoContent,
@@ -267,7 +266,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "What this service can do",
+            "Get the service provider configuration",
             &[],
             None,
             SuccessResponse::Object(&messages::SERVICE_PROVIDER_CONFIG),
@@ -280,7 +279,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "List the types of resources",
+            "List resource types",
             &[],
             None,
             SuccessResponse::Object(&messages::TYPE_LIST),
@@ -293,7 +292,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "Get a type of resources",
+            "Get a resource type",
             &[],
             None,
             SuccessResponse::Object(&messages::RESOURCE_TYPE),
@@ -306,7 +305,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "List the schemas",
+            "List schemas",
             &[],
             None,
             SuccessResponse::Object(&messages::SCHEMA_LIST),

@@ -1,29 +1,23 @@
-//! Finding attributes in the tables by the names that clients use, and publishing the tables as `/Schemas`.
+//! Resolves attribute names to rows of the tables, and writes the tables as `/Schemas`.
 
 use super::wire::{COMMON_ATTRIBUTES, ENTERPRISE_SCHEMA, ResourceType, Schema};
 use crate::kit::{Direction, ObjectSchema, OutputValue, Property, ValueType};
 
-/// An attribute that was found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attribute {
-    /// The extension it belongs to; `None` for the core schema and what all resources have.
+    /// `None` for core and common attributes.
     pub(super) extension: Option<&'static Schema>,
     pub(super) property: &'static Property,
-    /// A part of it, where one was named.
     pub(super) sub: Option<&'static Property>,
 }
 
-/// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ResolvedName {
-    /// An attribute or a part of one.
     Attribute(Attribute),
-    /// A whole extension.
     Extension(&'static Schema),
 }
 
 impl Attribute {
-    /// What its values are; the entries' for a plural.
     pub(super) fn object_schema(&self) -> Option<&'static ObjectSchema> {
         object_schema_of(self.property)
     }
@@ -32,19 +26,16 @@ impl Attribute {
         matches!(self.property.value_type, ValueType::List(..))
     }
 
-    /// Whether clients may not set it.
     pub(super) fn is_read_only(&self) -> bool {
         self.property.direction == Direction::Response
             || self.sub.is_some_and(|sub| sub.direction == Direction::Response)
     }
 
-    /// The last name of its path.
     pub(super) fn leaf(&self) -> &'static Property {
         self.sub.unwrap_or(self.property)
     }
 }
 
-/// The record of a complex attribute, or of the entries of a plural one.
 pub(super) fn object_schema_of(property: &Property) -> Option<&'static ObjectSchema> {
     match property.value_type {
         ValueType::Object(object_schema) => Some(object_schema),
@@ -53,12 +44,11 @@ pub(super) fn object_schema_of(property: &Property) -> Option<&'static ObjectSch
     }
 }
 
-/// The member of a record by its name in any case.
 pub(super) fn find_property(object_schema: &'static ObjectSchema, name: &str) -> Option<&'static Property> {
     object_schema.properties.iter().find(|property| property.name.eq_ignore_ascii_case(name))
 }
 
-/// What a dotted name stands for, with or without a schema's URN in front, in any case (RFC 7644 section 3.10).
+/// Resolves a dotted name, with or without URN, case-insensitively (RFC 7644 section 3.10).
 pub(super) fn find(resource_type: &'static ResourceType, name: &str) -> Option<ResolvedName> {
     for schema in std::iter::once(&resource_type.schema).chain(resource_type.extensions) {
         let Some(rest) = strip_prefix_ignore_case(name, schema.urn) else { continue };
@@ -74,8 +64,7 @@ pub(super) fn find(resource_type: &'static ResourceType, name: &str) -> Option<R
         .or_else(|| find_in_schema(&COMMON_ATTRIBUTES, None, name))
 }
 
-/// The same as clients write it who do not keep to the standard: with a dot behind the URN, or an attribute of the enterprise
-/// extension without its URN.
+/// Also accepts a dot after the URN, and enterprise attributes without their URN.
 pub(super) fn find_lenient(resource_type: &'static ResourceType, name: &str) -> Option<ResolvedName> {
     let with_dot = || {
         let schemas = std::iter::once(&resource_type.schema).chain(resource_type.extensions);
@@ -114,7 +103,7 @@ fn find_in_schema(
     Some(ResolvedName::Attribute(Attribute { extension, property, sub }))
 }
 
-/// A schema as `/Schemas` shows it (RFC 7643 section 7).
+/// RFC 7643 section 7.
 pub(super) fn describe(schema: &Schema, base: &str) -> OutputValue {
     OutputValue::object(vec![
         ("schemas", text_list(&["urn:ietf:params:scim:schemas:core:2.0:Schema"])),
@@ -138,7 +127,6 @@ pub(super) fn describe(schema: &Schema, base: &str) -> OutputValue {
     ])
 }
 
-/// A list of texts.
 pub(super) fn text_list(texts: &[&str]) -> OutputValue {
     OutputValue::List("", texts.iter().map(|text| OutputValue::text(*text)).collect())
 }
@@ -176,7 +164,7 @@ fn describe_attribute(property: &Property, parent: Option<&Property>) -> OutputV
             out.push(("caseExact", OutputValue::Bool(traits.case_exact)));
         }
     }
-    // What cannot be set as a whole cannot be set in part.
+    // Sub-attributes of a read-only attribute are read-only.
     let is_read_only = property.direction == Direction::Response
         || parent.is_some_and(|parent| parent.direction == Direction::Response);
     let mutability = match property.direction {

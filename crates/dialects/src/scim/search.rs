@@ -1,9 +1,8 @@
-//! Questions for many: `GET /Users`, `GET /Groups`, and their `.search`.
+//! Lists and searches: `GET /Users`, `GET /Groups` and their `.search`.
 //!
-//! Pages are by index or by cursor. A cursor is a sealed place in the order; an index is turned into the place where
-//! the page before it ended, where we know that ([`crate::kit::PagePositions`]), so that a walk misses nobody when others are
-//! deleted meanwhile. `totalResults` of such a page counts from there, so that a client which walks up to it comes
-//! to the end.
+//! Pages are requested by index or by encrypted cursor. An index is replaced by the position where the previous
+//! page ended, if known ([`crate::kit::PagePositions`]), so that clients miss no users when others are deleted
+//! meanwhile. `totalResults` of such a page counts from there, so that clients reach the end.
 
 use super::groups::JsonStream;
 use super::projection::Projection;
@@ -21,16 +20,11 @@ use directory::{
 use http::StatusCode;
 use std::sync::Arc;
 
-/// How many a page holds when nobody says.
 pub(super) const DEFAULT_PAGE_SIZE: u32 = 100;
-/// How many a page holds at the most.
 pub(super) const MAX_PAGE_SIZE: u32 = 1_000;
-/// How long a cursor is good, in seconds.
 pub(super) const CURSOR_LIFETIME_SECONDS: i64 = 3_600;
-/// How deep a sorted list may be counted into; behind that, cursors lead on.
 const MAX_SORTED_OFFSET: u64 = 10_000;
 
-/// What was asked.
 pub(super) struct SearchRequest {
     filter: Option<String>,
     sort_by: Option<String>,
@@ -42,7 +36,6 @@ pub(super) struct SearchRequest {
     attributes: Option<String>,
     excluded_attributes: Option<String>,
     is_strict: bool,
-    /// The longest filter, in characters.
     max_filter_length: usize,
 }
 
@@ -51,9 +44,8 @@ fn bad_request(code: &'static str, text: impl Into<String>) -> RequestError {
 }
 
 impl SearchRequest {
-    /// In the query of a GET.
     fn from_query(request: &DialectRequest) -> Result<Self, RequestError> {
-        // Several lists of attributes are one.
+        // Repeated lists of attributes are joined.
         let get = |name: &str| match name {
             "attributes" | "excludedAttributes" => request.query.get_joined(name),
             name => request.query.get(name).map(str::to_owned),
@@ -63,7 +55,6 @@ impl SearchRequest {
         Ok(Self { is_strict: read::is_strict(request), ..search })
     }
 
-    /// In the body of a POST.
     pub(super) fn from_body(request: &DialectRequest) -> Result<Self, RequestError> {
         let object = read::body_object(request)?;
         let get = |name: &str| match object.get(name, Duplicates::LastWins)? {
@@ -81,7 +72,7 @@ impl SearchRequest {
             let Some(text) = get(name) else { return Ok(None) };
             let code = if by_cursor && name == "count" { "invalidCount" } else { "invalidValue" };
             let number = text.trim().parse();
-            let number = number.map_err(|_| bad_request(code, format!("{name} must be a whole number")))?;
+            let number = number.map_err(|_| bad_request(code, format!("{name} must be an integer")))?;
             Ok(Some(number))
         };
         let descending = match get("sortOrder").map(|order| order.to_ascii_lowercase()).as_deref() {
@@ -93,7 +84,7 @@ impl SearchRequest {
         let count = number("count")?;
         if cursor.is_some() {
             if start.is_some() {
-                return Err(bad_request("invalidValue", "startIndex and cursor exclude one another"));
+                return Err(bad_request("invalidValue", "startIndex and cursor cannot be combined"));
             }
             if count.is_some_and(|count| count > i64::from(MAX_PAGE_SIZE)) {
                 return Err(bad_request("invalidCount", format!("count must be between 0 and {MAX_PAGE_SIZE}")));
@@ -131,7 +122,7 @@ impl SearchRequest {
             .map_err(|invalid| bad_request("invalidFilter", invalid.message("filter")))
     }
 
-    /// What a cursor or a walk is bound to: whose directory, and what was asked.
+    /// Cursors and remembered positions are valid only for the same tenant and query.
     fn query_key(&self, caller: &Caller, resource: &ResourceType) -> String {
         let Self { filter, sort_by, descending, .. } = self;
         format!("{}|{}|{filter:?}|{sort_by:?}|{descending}", caller.tenant, resource.name)
@@ -139,9 +130,9 @@ impl SearchRequest {
 
     fn sort(&self, resource: &'static ResourceType) -> Result<Sort, RequestError> {
         let Some(name) = &self.sort_by else { return Ok(Sort::default()) };
-        let invalid = || bad_request("invalidPath", format!("sortBy: there is no order by {name}"));
+        let invalid = || bad_request("invalidPath", format!("sortBy: cannot sort by {name}"));
         let Some(ResolvedName::Attribute(attribute)) = find(resource, name) else { return Err(invalid()) };
-        // A plural is sorted by its preferred value (RFC 7644 section 3.4.2.3).
+        // Multi-valued attributes sort by their primary value (RFC 7644 section 3.4.2.3).
         let key = match (attribute.property.field, attribute.leaf().field) {
             (Some(Field::Emails), _) => SortKey::Text(Field::Email),
             (Some(Field::Phones), _) => SortKey::Text(Field::WorkPhone),
@@ -151,14 +142,13 @@ impl SearchRequest {
             (_, Some(Field::Updated)) => SortKey::Updated,
             (_, Some(Field::Invited)) => SortKey::Invited,
             (_, Some(Field::LastActivity)) => SortKey::LastActivity,
-            // Identities rise with time, as numbers do.
             (_, Some(Field::Id | Field::Number)) => SortKey::Number,
             (_, Some(Field::Organization)) => SortKey::Organization(Arc::default()),
             (_, Some(Field::SocialLinks | Field::CustomLinks | Field::Metadata | Field::Password)) => {
                 return Err(invalid());
             }
             (Some(_), _) if attribute.is_multi_valued() => return Err(invalid()),
-            // A place in the order must fit into a cursor.
+            // Cursors contain the value, so it must be short.
             (_, Some(field))
                 if directory::max_chars(field) <= 2_048
                     && matches!(attribute.leaf().value_type, ValueType::Text | ValueType::Reference(_)) =>
@@ -167,7 +157,7 @@ impl SearchRequest {
             }
             _ => return Err(invalid()),
         };
-        // Who has no value comes last, and first from the end (RFC 7644 section 3.4.2.3).
+        // Missing values sort last, or first if descending (RFC 7644 section 3.4.2.3).
         Ok(Sort { key, descending: self.descending, nulls_last: true })
     }
 }
@@ -197,17 +187,13 @@ pub(super) async fn groups_by_body(
     search_groups(state, request, &SearchRequest::from_body(request)?).await
 }
 
-/// Where a page begins.
 struct PageStart {
     bound: Option<PageBoundary>,
     skip: u64,
-    /// The place an index page was found to begin behind.
     remembered: Option<SortPosition>,
-    /// How many the page holds at the most.
     count: u32,
 }
 
-/// Turns a cursor or an index into where the page begins.
 async fn page_start(
     state: &AppState,
     request: &DialectRequest,
@@ -220,17 +206,14 @@ async fn page_start(
         Some("") => Ok(PageStart { bound: None, skip: 0, remembered: None, count: search.count() }),
         Some(sealed) => {
             let keys = state.token_keys.get_or_derive(&state.directory).await?;
-            let invalid = || bad_request("invalidCursor", "The cursor is not one of this question's");
+            let invalid = || bad_request("invalidCursor", "The cursor is invalid or belongs to another query");
             let text = keys.decrypt_cursor(sealed, &query_key).ok_or_else(invalid)?;
             let cursor: Cursor = serde_json::from_str(&text).map_err(|_| invalid())?;
             if state.directory.now().0 / 1_000_000 >= cursor.expires_at {
-                return Err(bad_request(
-                    "expiredCursor",
-                    format!("A cursor is good for {CURSOR_LIFETIME_SECONDS} seconds"),
-                ));
+                return Err(bad_request("expiredCursor", format!("Expired after {CURSOR_LIFETIME_SECONDS} seconds")));
             }
             if search.count.is_some_and(|count| count != cursor.count) {
-                return Err(bad_request("invalidCount", format!("count must stay {} with this cursor", cursor.count)));
+                return Err(bad_request("invalidCount", format!("count must be {} with this cursor", cursor.count)));
             }
             let position =
                 SortPosition { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
@@ -258,7 +241,6 @@ fn list_key(request: &DialectRequest, query_key: &str) -> Result<Option<ListKey>
     Ok(request.caller()?.connection.map(|connection| ListKey::new(connection, query_key)))
 }
 
-/// What a cursor says, before it is sealed.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Cursor {
     text: Option<String>,
@@ -270,7 +252,6 @@ struct Cursor {
     expires_at: i64,
 }
 
-/// The heading of a page between two places, with cursors or an index.
 async fn page_info(
     state: &AppState,
     request: &DialectRequest,
@@ -290,7 +271,7 @@ async fn page_info(
         if let Some(list_key) = list_key(request, &query_key)? {
             state.page_positions.record_page(list_key, search.start_index, start.remembered.as_ref(), next, now);
         }
-        // What is behind this page is where it was when the walk began, whoever is gone in front of it.
+        // Later resources keep their indexes even if earlier ones were deleted meanwhile.
         let total = if start.remembered.is_some() { search.start_index - 1 + (total - before) } else { total };
         return Ok(PageInfo {
             total_results: total,
@@ -336,10 +317,7 @@ async fn search_users(
         boundary: start.bound.clone(),
     };
     if !query.sort.is_by_number() && query.offset > MAX_SORTED_OFFSET {
-        return Err(bad_request(
-            "tooMany",
-            format!("A sorted list is counted up to {MAX_SORTED_OFFSET}; use a cursor"),
-        ));
+        return Err(bad_request("tooMany", format!("Sorted lists end at index {MAX_SORTED_OFFSET}; use a cursor")));
     }
     let sort = query.sort.clone();
     let page: Page<User> = user_pages::load(state, request, query).await?;
@@ -361,7 +339,6 @@ async fn write_users(
     Ok(users.iter().map(|user| write::user(&base, user, &labels, projection)).collect())
 }
 
-/// A filter as conditions of the core, with what references are called where it asks by that.
 async fn user_predicates(
     state: &AppState,
     request: &DialectRequest,
@@ -387,7 +364,7 @@ async fn user_predicates(
     Ok(vec![UserPredicate::Filter(Arc::new(filter), Arc::new(labels))])
 }
 
-/// Whether a filter asks what a reference is called, and not just which it is.
+/// Whether a filter compares labels of references, not only their ids.
 fn filters_by_display(filter: &Filter, field: Field) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(|filter| filters_by_display(filter, field)),
@@ -437,7 +414,7 @@ fn sort_position(item: &Item, sort: &Sort) -> SortPosition {
     SortPosition { text, time, number: item.number() }
 }
 
-/// A page of groups. In order of arrival the engine cuts it; any other order is made here, of all that match.
+/// Engines page by number only; other orders are sorted here, from all matches.
 async fn group_page(
     state: &AppState,
     request: &DialectRequest,
@@ -477,16 +454,16 @@ async fn group_page(
     Ok(Page { rows, total: total as u64, offset: before as u64 })
 }
 
-/// `/.search`: people and then groups, as one list by index.
+/// `/.search`: users, then groups, as one list by index.
 pub(super) async fn resources_by_body(
     state: &AppState,
     request: &DialectRequest,
 ) -> Result<DialectResponse, RequestError> {
     let search = SearchRequest::from_body(request)?;
     if search.cursor.is_some() || search.sort_by.is_some() {
-        return Err(bad_request("invalidValue", "Over several types there are neither cursors nor an order"));
+        return Err(bad_request("invalidValue", "Searches over several types support neither cursor nor sortBy"));
     }
-    // What one type does not have, none of it meets; what no type has is wrong.
+    // A filter that is invalid for only one type matches none of its resources.
     let (user_filter, group_filter) = (search.filter(&USER_TYPE), search.filter(&GROUP_TYPE));
     if let (Err(error), Err(_)) = (&user_filter, &group_filter) {
         return Err(error.clone());
@@ -501,7 +478,6 @@ pub(super) async fn resources_by_body(
     let mut resources = write_users(state, request, &users.rows, &search.projection(&USER_TYPE)?).await?;
     let mut total = users.total;
     if let Ok(filter) = group_filter {
-        // Groups come behind the last user.
         let is_last = skip + users.rows.len() as u64 >= users.total;
         let count = if is_last { limit - u32::try_from(users.rows.len()).unwrap_or(limit) } else { 0 };
         let start = PageStart { bound: None, skip: skip.saturating_sub(users.total), remembered: None, count };

@@ -1,5 +1,5 @@
-//! A resource as a tree: every name and type as the tables have them, and nothing that is not set. What clients send is
-//! brought into this form once; PATCH works on it, and what changed is read off two such trees.
+//! A resource as a normalized tree: names and types as in the tables, and no unset attributes. Requests are
+//! normalized once; PATCH works on the tree, and edits are the difference of two trees.
 
 use super::multi_valued;
 use super::object;
@@ -10,18 +10,14 @@ use directory::Field;
 use http::StatusCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Brings what was sent into form.
 pub(super) struct Normalizer {
     pub(super) resource_type: &'static ResourceType,
-    /// Whether unknown attributes are a fault.
     pub(super) is_strict: bool,
-    /// Whether the resource is one that is stored, of which every text is taken as it is.
+    /// Strings are kept as they are.
     is_stored: bool,
-    /// How many were not.
     ignored: AtomicUsize,
 }
 
-/// A value that is not of its attribute's type, or breaks its rules.
 pub(super) fn invalid_value(name: &str, reason: &str) -> RequestError {
     RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidValue", format!("{name} {reason}"))
 }
@@ -31,43 +27,40 @@ impl Normalizer {
         Self { resource_type, is_strict, is_stored: false, ignored: AtomicUsize::new(0) }
     }
 
-    /// For what is stored. A text that was a role's name when it was stored must not become another role.
+    /// A stored role name that looks like an app role must not become another role.
     pub(super) fn for_stored(resource: &'static ResourceType) -> Self {
         Self { is_stored: true, ..Self::new(resource, false) }
     }
 
-    /// How many attributes no table has.
     pub(super) fn ignored_count(&self) -> usize {
         self.ignored.load(Ordering::Relaxed)
     }
 
-    /// An attribute that no table has: counted, or a fault.
     pub(super) fn handle_unknown(&self, name: &str) -> Result<(), RequestError> {
         if self.is_strict {
-            let text = format!("There is no attribute {name}");
+            let text = format!("Unknown attribute '{name}'");
             return Err(RequestError::dialect_specific(StatusCode::BAD_REQUEST, "invalidSyntax", text));
         }
         self.ignored.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// What a name stands for.
     pub(super) fn find(&self, name: &str) -> Option<ResolvedName> {
         if self.is_strict { find(self.resource_type, name) } else { find_lenient(self.resource_type, name) }
     }
 
-    /// Drops and counts values of multi-valued attributes that have a type or a preference, and no value.
+    /// Drops and counts entries of multi-valued attributes that have a type or `primary` but no value.
     pub(super) fn drop_empty_values(&self, tree: &mut Object) -> Result<(), RequestError> {
         for name in drop_empty_values(tree, self.resource_type) {
             if self.is_strict {
-                return Err(invalid_value(name, "need a value"));
+                return Err(invalid_value(name, "must have a value"));
             }
             self.ignored.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// A part of a value, and what else a role says of it in the same text.
+    /// A sub-attribute, and the `display` that an app role in the same string implies.
     pub(super) fn sub_attribute(
         &self,
         object_schema: &'static ObjectSchema,
@@ -85,7 +78,7 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// One value of a multi-valued attribute: an object, or leniently a list of one, the same as JSON text, or the bare value.
+    /// An object or, unless strict, a list of one, the same as JSON text, or a bare value.
     pub(super) fn value_object(
         &self,
         property: &Property,
@@ -118,7 +111,6 @@ impl Normalizer {
         Err(invalid_value(property.name, "must be an object"))
     }
 
-    /// Whether an entry is sent as its value alone.
     pub(super) fn is_bare_value(&self, node: &Node) -> bool {
         let is_bare = match node {
             Node::Text(text) => !text.trim_start().starts_with(['{', '[']),
@@ -128,7 +120,7 @@ impl Normalizer {
         is_bare && !self.is_strict
     }
 
-    /// The role in an object in a text, as Entra ID sends app roles.
+    /// Entra ID sends app roles as a JSON object in a string.
     fn expand_app_role(&self, entry: &mut Object) -> Result<(), RequestError> {
         let Some(Node::Text(text)) = object::get(entry, "value") else { return Ok(()) };
         if self.is_stored || !text.trim_start().starts_with('{') {
@@ -136,7 +128,7 @@ impl Normalizer {
         }
         let Ok(Node::Object(role)) = crate::kit::json::parse(text) else { return Ok(()) };
         if self.is_strict {
-            return Err(invalid_value("roles", "have plain texts as their values"));
+            return Err(invalid_value("roles", "must have plain strings as values"));
         }
         let text_of = |name: &str| match role.get(name, Duplicates::LastWins) {
             Some(Node::Text(text)) if !text.is_empty() => Some(Node::Text(text.clone())),
@@ -150,7 +142,7 @@ impl Normalizer {
         Ok(())
     }
 
-    /// A whole resource. Names may carry their schema's URN, or be dotted; what clients may not set is passed over.
+    /// Names may have a URN or dots; read-only attributes are ignored.
     pub(super) fn resource(&self, sent: &Object) -> Result<Object, RequestError> {
         let mut tree = Object::default();
         for (name, node) in &sent.members {
@@ -177,7 +169,6 @@ impl Normalizer {
         Ok(tree)
     }
 
-    /// The members of a record, in its order.
     pub(super) fn object(&self, object_schema: &'static ObjectSchema, sent: &Object) -> Result<Object, RequestError> {
         let mut tree = Object::default();
         for property in object_schema.properties.iter().filter(|property| property.direction != Direction::Response) {
@@ -191,7 +182,7 @@ impl Normalizer {
                 self.handle_unknown(name)?;
             }
         }
-        // Who says where something is says what it is.
+        // `$ref` alone implies `value`.
         if let Some(Node::Text(url)) = object::remove(&mut tree, "$ref")
             && object::get(&tree, "value").is_none()
         {
@@ -204,7 +195,7 @@ impl Normalizer {
         Ok(tree)
     }
 
-    /// A value of an attribute's type; `None` when it says "unassigned" (RFC 7643 section 2.5).
+    /// `None` means unassigned (RFC 7643 section 2.5).
     pub(super) fn value(&self, property: &'static Property, node: &Node) -> Result<Option<Node>, RequestError> {
         if let ValueType::List(_, kind) = property.value_type {
             let nodes = match node {
@@ -214,9 +205,9 @@ impl Normalizer {
             };
             let values = nodes.iter().map(|node| self.single_value(property, *kind, node));
             let values: Vec<Node> = values.filter_map(Result::transpose).collect::<Result<_, RequestError>>()?;
-            // A group is not emptied by members that nobody can read.
+            // Otherwise members that cannot be read would empty the group.
             if property.field == Some(Field::Members) && values.len() < nodes.len() {
-                return Err(invalid_value(property.name, "need a value"));
+                return Err(invalid_value(property.name, "must have a value"));
             }
             let values = if property.field == Some(Field::Members) {
                 values
@@ -241,7 +232,7 @@ impl Normalizer {
                 Node::List(nodes) if nodes.len() <= 1 => {
                     return nodes.first().map_or(Ok(None), |node| self.single_value(property, kind, node));
                 }
-                // A bare value stands for the object that has nothing else.
+                // A bare value stands for an object with only `value`.
                 bare => match find_property(object_schema, "value") {
                     Some(value) if !self.is_strict => {
                         let value = self.value(value, bare)?;
@@ -267,7 +258,7 @@ fn normalize_simple_value(property: &Property, kind: ValueType, node: &Node) -> 
             value.map_or(Ok(None), |value| normalize_simple_value(property, kind, value))
         }
         (ValueType::Boolean, Node::Bool(value)) => Ok(Some(Node::Bool(*value))),
-        // As Entra sends them.
+        // As Entra ID sends them.
         (ValueType::Boolean, Node::Text(text)) => match text.trim().to_ascii_lowercase().as_str() {
             "true" => Ok(Some(Node::Bool(true))),
             "false" => Ok(Some(Node::Bool(false))),
@@ -277,27 +268,25 @@ fn normalize_simple_value(property: &Property, kind: ValueType, node: &Node) -> 
         (ValueType::Boolean, _) => Err(invalid_value(property.name, "must be true or false")),
         (ValueType::Integer, Node::Number(text) | Node::Text(text)) => match text.trim().parse::<u32>() {
             Ok(number) if i32::try_from(number).is_ok() => Ok(Some(Node::Number(number.to_string()))),
-            _ => Err(invalid_value(property.name, "must be a whole number")),
+            _ => Err(invalid_value(property.name, "must be an integer")),
         },
-        (ValueType::Integer, _) => Err(invalid_value(property.name, "must be a whole number")),
+        (ValueType::Integer, _) => Err(invalid_value(property.name, "must be an integer")),
         (_, Node::Text(text) | Node::Number(text)) => Ok((!text.is_empty()).then(|| Node::Text(text.clone()))),
         (_, Node::Bool(value)) => Ok(Some(Node::Text(value.to_string()))),
         (_, Node::List(_) | Node::Object(_)) => Err(invalid_value(property.name, "must be a single value")),
     }
 }
 
-/// Takes values without a value out of a resource; the attributes that had them.
 pub(super) fn drop_empty_values(tree: &mut Object, resource: &'static ResourceType) -> Vec<&'static str> {
-    // Extensions have none that clients may set.
+    // Extensions have no writable multi-valued attributes.
     multi_valued::drop_empty_values(tree, resource.schema.object_schema)
 }
 
-/// The id at the end of where something is.
 pub(super) fn id_from_uri(url: &str) -> &str {
     url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
-/// Changes what an attribute is in: the resource itself, or its extension.
+/// Changes the object that contains an attribute: the resource or its extension.
 pub(super) fn update_container<T>(
     tree: &mut Object,
     attribute: &Attribute,
@@ -309,7 +298,7 @@ pub(super) fn update_container<T>(
     }
 }
 
-/// Puts the value of an attribute, or of a part of one that is no plural, in its place.
+/// Not for sub-attributes of multi-valued attributes.
 pub(super) fn set_attribute(tree: &mut Object, attribute: &Attribute, value: Option<Node>) {
     update_container(tree, attribute, |container| match attribute.sub {
         None => object::set(container, attribute.property.name, value),
@@ -319,7 +308,6 @@ pub(super) fn set_attribute(tree: &mut Object, attribute: &Attribute, value: Opt
     });
 }
 
-/// A written resource as a tree: what is there to be changed.
 pub(super) fn from_output(out: &OutputValue) -> Node {
     match out {
         OutputValue::Null => Node::Null,

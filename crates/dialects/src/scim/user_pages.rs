@@ -1,21 +1,17 @@
-//! Pages of users. A page ends early when it becomes large (RFC 7644 section 3.4.2.4 lets a server return fewer resources
-//! than asked for); clients go on behind its last user.
-//!
-//! Only forward pages in the order of arrival are read in parts, so that their memory is bounded; sorted and backward pages are
-//! read as a whole and then cut.
+//! Loads pages of users. A page ends early when it becomes large (RFC 7644 section 3.4.2.4 permits that);
+//! clients continue after its last user. Only forward pages by number are read in parts, with bounded memory;
+//! sorted and backward pages are read completely, then truncated.
 
 use crate::kit::{AppState, DialectRequest, RequestError};
 use directory::{Page, PageBoundary, User, UserQuery};
 
-/// A page ends with the user that makes it larger than this, in bytes.
 const MAX_PAGE_BYTES: usize = 8 << 20;
-/// Users of the first read. Their size tells how many the next one may take.
+/// Their average size determines the next read.
 const FIRST_READ_USERS: u32 = 100;
-/// What the representation of a user without lists takes, and of a membership, in bytes.
+/// Estimated size of a user without lists; `MEMBERSHIP_BYTES` of a group or folder.
 const USER_BYTES: usize = 1_000;
 const MEMBERSHIP_BYTES: usize = 160;
 
-/// The page that a query asks for, or a shorter one.
 pub(super) async fn load(
     state: &AppState,
     request: &DialectRequest,
@@ -45,7 +41,7 @@ pub(super) async fn load(
     Ok(page)
 }
 
-/// Drops the users behind the one that makes the page too large; of a page that is read backwards, those before it.
+/// Drops users after the one that exceeds the limit; in a backward page, those before it.
 fn truncate_page(page: &mut Page<User>, is_backward: bool) {
     let mut size = 0;
     let mut has_room = |user: &User| {
@@ -64,7 +60,6 @@ fn truncate_page(page: &mut Page<User>, is_backward: bool) {
     }
 }
 
-/// About how many bytes the representation takes.
 fn estimated_size(user: &User) -> usize {
     USER_BYTES + user.multi_valued_bytes() + MEMBERSHIP_BYTES * (user.groups.len() + user.folders.len())
 }

@@ -1,4 +1,4 @@
-//! What the routes of `/Users` and `/Me` do.
+//! Handlers of `/Users` and `/Me`.
 
 use super::object;
 use super::projection::Projection;
@@ -8,7 +8,7 @@ use crate::kit::{AppState, DialectRequest, DialectResponse, Node, Object, Reques
 use directory::{ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey};
 use http::{Response, StatusCode};
 
-/// How often a change without `If-Match` is worked out anew when others change the same person meanwhile.
+/// Without `If-Match`, while other requests change the same user.
 const MAX_UPDATE_ATTEMPTS: usize = 100;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -25,8 +25,8 @@ pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result
     user_response(state, request, StatusCode::CREATED, user, &projection).await
 }
 
-/// A user who has the external id of one that cannot be created. Okta creates users again whom it has deactivated: they are active
-/// again as after a deletion, as the request says they are, without the password and the groups they had.
+/// Okta recreates users it has deactivated: an inactive user with the same `externalId` becomes active as the
+/// request says, without the old password, groups and folders. Other conflicts are returned.
 async fn reactivate_by_external_id(
     state: &AppState,
     request: &DialectRequest,
@@ -43,7 +43,7 @@ async fn reactivate_by_external_id(
         return Err(error.into());
     };
     if caller.profile != ClientProfile::Okta || user.status != Status::Inactive {
-        let text = format!("externalId is taken by user {}", user.id);
+        let text = format!("externalId is already in use by user {}", user.id);
         return Err(RequestError::dialect_specific(StatusCode::CONFLICT, "uniqueness", text));
     }
     let change = |before: &Object| {
@@ -75,10 +75,10 @@ pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result
     delete_user(state, request, read::user_key(request.path_param(0))).await
 }
 
-/// The person whose own client it is (RFC 7644 section 3.11).
+/// The user the connection belongs to (RFC 7644 section 3.11).
 fn me_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
     let not_implemented = || {
-        let text = "This token belongs to no person, so there is no Me";
+        let text = "/Me needs a connection that belongs to a user (`muster connection add --user`)";
         RequestError::dialect_specific(StatusCode::NOT_IMPLEMENTED, "", text)
     };
     request.caller()?.user.map(UserKey::Id).ok_or_else(not_implemented)
@@ -160,8 +160,8 @@ async fn delete_user(
     Ok(no_content())
 }
 
-/// Changes a person by what `change` makes of their tree. It is bound to the version it was worked out from: without
-/// `If-Match` it is worked out anew when somebody else was faster, with it that is a 412.
+/// Applies `change` to the version it was computed from. If another request is faster, it is computed again, or
+/// fails with 412 if the request has `If-Match`.
 async fn change_user(
     state: &AppState,
     request: &DialectRequest,
@@ -188,7 +188,6 @@ async fn change_user(
     Err(DirectoryError::Conflict.into())
 }
 
-/// Refuses what was meant for another version.
 pub(super) fn check_if_match(request: &DialectRequest, etag: &str) -> Result<(), RequestError> {
     match read::matches_etag(request, "if-match", etag) {
         Some(false) => Err(DirectoryError::VersionMismatch.into()),

@@ -1,4 +1,4 @@
-//! From people and groups to bytes.
+//! Writes users, groups and lists.
 
 use super::pairs_text;
 use super::projection::Projection;
@@ -17,15 +17,13 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Under which path everything is.
 pub(super) const BASE_PATH: &str = "/scim/v2";
 
-/// Scheme, host and base path.
 pub(super) fn base_url(request: &DialectRequest) -> String {
     format!("{}{BASE_PATH}", request.origin)
 }
 
-/// `application/json` for who asks for that, and for that alone; else the standard's own type.
+/// `application/json` if the client accepts only that.
 fn response_media_type(request: &DialectRequest) -> &'static str {
     let accepted = media_types::accepted_media_ranges(&request.headers);
     let accepts = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.media == media);
@@ -33,19 +31,16 @@ fn response_media_type(request: &DialectRequest) -> &'static str {
     if is_json { "application/json" } else { "application/scim+json" }
 }
 
-/// An answer with a body.
 pub(super) fn response(request: &DialectRequest, status: StatusCode, out: &OutputValue) -> DialectResponse {
     text_response(status, response_media_type(request), json::write(out))
 }
 
-/// An answer whose body is text already.
 pub(super) fn raw_response(request: &DialectRequest, body: impl Into<crate::kit::ResponseBody>) -> DialectResponse {
     let mut response = text_response(StatusCode::OK, response_media_type(request), String::new());
     *response.body_mut() = body.into();
     response
 }
 
-/// Adds the headers of a resource.
 pub(super) fn with_resource_headers(
     mut response: DialectResponse,
     location: Option<&str>,
@@ -61,12 +56,11 @@ pub(super) fn with_resource_headers(
     response
 }
 
-/// Where a resource is.
 pub(super) fn location(base: &str, resource_type: &ResourceType, id: &str) -> String {
     format!("{base}{}/{id}", resource_type.endpoint)
 }
 
-/// A person's version: it changes with the person, and with the groups and folders they are in.
+/// Changes with the user, their groups and their folders.
 pub(super) fn user_etag(user: &User) -> String {
     let mut membership_hash = 0_u64;
     for id in user.groups.iter().chain(&user.folders) {
@@ -80,12 +74,10 @@ pub(super) fn user_etag(user: &User) -> String {
     }
 }
 
-/// A group's version.
 pub(super) fn group_etag(item: &Item) -> String {
     format!("W/\"{}\"", item.version())
 }
 
-/// A person as the standard sees one: pairs are lines.
 struct ScimUserView<'a>(UserView<'a>);
 
 impl AttributeSource for ScimUserView<'_> {
@@ -108,23 +100,19 @@ impl AttributeSource for ScimUserView<'_> {
     }
 }
 
-/// A person, with what a selection leaves of them.
 pub(super) fn user(base: &str, user: &User, labels: &Labels, projection: &Projection) -> OutputValue {
     let view = ScimUserView(UserView { user, labels });
     let context = WriteContext { base, projection, managers: Some(&labels.managers) };
     resource(context, &wire::USER_TYPE, &view, &user.id.to_string(), &user_etag(user))
 }
 
-/// What all of one answer share.
 #[derive(Clone, Copy)]
 struct WriteContext<'a> {
     base: &'a str,
     projection: &'a Projection,
-    /// Managers who are users.
     managers: Option<&'a HashSet<UserId>>,
 }
 
-/// A group without its members, with what a selection leaves of it.
 pub(super) fn group(base: &str, item: &Item, projection: &Projection) -> OutputValue {
     let context = WriteContext { base, projection, managers: None };
     resource(context, &wire::GROUP_TYPE, item, &item.id().to_string(), &group_etag(item))
@@ -163,7 +151,7 @@ fn resource(
     ]);
     out.push((Cow::Borrowed("meta"), meta));
     let mut out = context.projection.apply(out);
-    // Of the schemas, those that what is shown belongs to (RFC 7643 section 3).
+    // Only schemas with returned attributes (RFC 7643 section 3).
     let is_returned = |schema: &&&wire::Schema| out.iter().any(|(name, _)| name == schema.urn);
     let urns: Vec<&str> = std::iter::once(resource_type.schema.urn)
         .chain(resource_type.extensions.iter().filter(is_returned).map(|schema| schema.urn))
@@ -194,7 +182,7 @@ fn value(property: &'static Property, source: &dyn AttributeSource, context: Wri
             if members.is_empty() {
                 return None;
             }
-            // A manager's id may be that of another system.
+            // A manager's id may come from another system.
             let is_manager = std::ptr::eq(object_schema, &raw const wire::MANAGER);
             if !is_manager || context.managers.is_some_and(|known| references_user(&members, known)) {
                 add_reference(object_schema, &mut members, context.base);
@@ -206,7 +194,6 @@ fn value(property: &'static Property, source: &dyn AttributeSource, context: Wri
     }
 }
 
-/// Whether the value among members is the id of one of these users.
 fn references_user(members: &Members, known: &HashSet<UserId>) -> bool {
     let id = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out);
     matches!(id, Some(OutputValue::Text(id)) if Uuid::try_parse(id).is_ok_and(|id| known.contains(&UserId(id))))
@@ -222,7 +209,7 @@ fn write_typed_value(object_schema: &'static ObjectSchema, parts: &SubAttributes
     OutputValue::Object(members)
 }
 
-/// Says where the thing is that a value names, and of what sort it is where there is only one.
+/// Adds `$ref`, and `type` if it has only one possible value.
 fn add_reference(object_schema: &'static ObjectSchema, members: &mut Members, base: &str) {
     let Some(OutputValue::Text(id)) = members.iter().find(|(name, _)| name == "value").map(|(_, out)| out) else {
         return;
@@ -248,7 +235,6 @@ fn write_simple_value(value: AttributeValue<'_>) -> OutputValue {
     }
 }
 
-/// What stands in front of a list's resources.
 pub(super) struct PageInfo {
     pub(super) total_results: u64,
     pub(super) start_index: Option<u64>,
@@ -256,7 +242,7 @@ pub(super) struct PageInfo {
     pub(super) previous_cursor: Option<String>,
 }
 
-/// A list (RFC 7644 section 3.4.2), with its last member open for the resources.
+/// A list response (RFC 7644 section 3.4.2) without `Resources`.
 pub(super) fn list_members(page_info: PageInfo, items: usize) -> Vec<(&'static str, OutputValue)> {
     let count = |n: u64| OutputValue::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let mut members = vec![
@@ -270,14 +256,12 @@ pub(super) fn list_members(page_info: PageInfo, items: usize) -> Vec<(&'static s
     members
 }
 
-/// A list of things that are written already.
 pub(super) fn list(request: &DialectRequest, page_info: PageInfo, resources: Vec<OutputValue>) -> DialectResponse {
     let mut members = list_members(page_info, resources.len());
     members.push(("Resources", OutputValue::List("Resources", resources)));
     response(request, StatusCode::OK, &OutputValue::object(members))
 }
 
-/// A description of a schema.
 pub(super) fn schema(request: &DialectRequest, schema: &wire::Schema) -> OutputValue {
     schema::describe(schema, &base_url(request))
 }

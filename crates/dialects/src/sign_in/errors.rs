@@ -1,42 +1,43 @@
-//! From faults to an error for programs and a sentence for people.
+//! Renders errors as a code and a message.
 
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{DirectoryError, SignInError};
 use http::{HeaderValue, StatusCode, header};
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &'static str, &str) = match error {
         RequestError::DialectSpecific(own) => (own.status, own.code, own.message.as_str()),
         RequestError::Directory(DirectoryError::SignIn(SignInError::TooManyAttempts { .. })) => {
-            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many attempts have failed; try again later")
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many failed attempts; try again later")
         }
         RequestError::Directory(DirectoryError::SignIn(_) | DirectoryError::NoSuchUser) => {
-            (StatusCode::UNAUTHORIZED, "sign_in_refused", "The user or the password is wrong")
+            (StatusCode::UNAUTHORIZED, "sign_in_refused", "Incorrect user or password")
         }
         RequestError::Unauthorized | RequestError::Directory(DirectoryError::ConnectionEnded) => {
-            (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here")
+            (StatusCode::UNAUTHORIZED, "invalid_key", "The key is missing or invalid")
         }
         RequestError::Forbidden => {
-            (StatusCode::FORBIDDEN, "forbidden", "The connection was not told that it may sign people in")
+            (StatusCode::FORBIDDEN, "forbidden", "This connection is not enabled for this API (`--dialect sign-in`)")
         }
         RequestError::TooManyAttempts { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many invalid keys from this address; try again later")
         }
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many concurrent requests for this connection or tenant")
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         RequestError::MethodNotAllowed(_) => {
-            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")
+            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here; see Allow")
         }
         RequestError::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
         }
-        RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, "timeout", "The body did not arrive in time"),
+        RequestError::BodyIncomplete => {
+            (StatusCode::REQUEST_TIMEOUT, "timeout", "The body is incomplete or did not arrive in time")
+        }
         RequestError::TimedOut => (busy, "busy", "The request took too long"),
         RequestError::Directory(
             DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict,
@@ -51,15 +52,15 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             | DirectoryError::VersionMismatch
             | DirectoryError::Internal(_),
         ) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
+            let text = format!("Internal error; the server log has details under request id {}", request.request_id);
             return json_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
         RequestError::UnsupportedMediaType(_) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json")
         }
-        RequestError::InvalidMembers(faults) => {
-            let names: Vec<&str> = faults.iter().map(|error| error.name.as_str()).collect();
-            let text = format!("Missing or not of the right form: {}", names.join(", "));
+        RequestError::InvalidMembers(errors) => {
+            let names: Vec<&str> = errors.iter().map(|error| error.name.as_str()).collect();
+            let text = format!("Missing or malformed: {}", names.join(", "));
             return json_error(StatusCode::BAD_REQUEST, "invalid_request", &text);
         }
         RequestError::NotAcceptable | RequestError::Unparsable(_) | RequestError::BodyMissing => {

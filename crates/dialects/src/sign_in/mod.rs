@@ -1,8 +1,7 @@
-//! `sign-in`: where an application asks who signs in with an e-mail or user name and a password. It is no API over users
-//! and is not in [`crate::ALL`]; it is a door like the others, for connections that were told by name that they may use
-//! it.
+//! `sign-in`: applications check the email or user name and the password of a user. It manages no users, so it is
+//! not in [`crate::USER_APIS`]. Connections must be enabled for it by name.
 //!
-//! Whatever is wrong with what was shown, the refusal is the same and takes as long.
+//! Every rejected sign-in gets the same response after the same time, whatever is wrong.
 
 mod errors;
 mod examples;
@@ -16,7 +15,7 @@ use crate::kit::bearer_scheme;
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "sign-in",
-    description: "Sign-in for applications: who is behind an e-mail and a password",
+    description: "Sign-in for applications: check a user's email and password",
     routes: routes::ROUTES,
     claims_path: |path| path.starts_with("/v1/"),
     has_format_suffixes: false,

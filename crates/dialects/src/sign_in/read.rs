@@ -1,4 +1,4 @@
-//! From bytes to a guess.
+//! Parses sign-in requests to [`Credentials`].
 
 use super::wire;
 use crate::kit::{
@@ -15,8 +15,8 @@ fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
         return Err(RequestError::UnsupportedMediaType(media));
     }
     let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
-    // What the parser quotes of the body may be a password.
-    let node = json::parse(text).map_err(|_| RequestError::Unparsable("no JSON".into()))?;
+    // Drop the message of the parser: it may quote a password.
+    let node = json::parse(text).map_err(|_| RequestError::Unparsable("invalid JSON".into()))?;
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
 
@@ -26,7 +26,7 @@ fn text_member(body: &ParsedBody, object: &Object, name: &str) -> Result<Option<
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-/// The key, and the tenant that the body names: a key opens no other.
+/// The key, and the tenant that the body names, which must be that of the key.
 pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredential>, RequestError> {
     let Some(mut credential) = bearer(request) else { return Ok(None) };
     if let Some(body) = request.parsed_body(body)?
@@ -37,10 +37,9 @@ pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredentia
     Ok(Some(credential))
 }
 
-/// What was shown.
 pub(super) fn sign_in_credentials(request: &DialectRequest) -> Result<Credentials, RequestError> {
     let body = request.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
-    let object = body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))?;
+    let object = body.as_object().ok_or_else(|| RequestError::Unparsable("not an object".into()))?;
     request.count_ignored(object.count_unknown(&wire::REQUEST, &[]));
     let required = |name: &str| {
         text_member(body, object, name)?.ok_or(RequestError::invalid_member(name, FieldErrorKind::Missing))

@@ -1,18 +1,17 @@
-//! The table of paths.
+//! The route, and its handler.
 
 use super::{read, wire, write};
 use crate::kit::{
     AppState, DialectRequest, DialectResponse, MethodSpec, RequestError, RequiredAccess, Route, RouteMethod,
 };
 
-/// Every path.
 pub(super) static ROUTES: &[Route] = &[Route {
     path: "/v1/sign-in",
     methods: &[RouteMethod {
         name: "POST",
-        // It changes when somebody was last seen, and nothing that the caller could choose.
+        // It updates only the last sign-in and what follows from it, nothing that the caller chooses.
         access: RequiredAccess::Read,
-        spec: MethodSpec::new("Who signs in with this", &[], Some(&wire::REQUEST), &wire::RESPONSE),
+        spec: MethodSpec::new("Check a user's credentials", &[], Some(&wire::REQUEST), &wire::RESPONSE),
         handler: |state, request| Box::pin(sign_in(state, request)),
     }],
 }];

@@ -1,60 +1,60 @@
-//! What travels.
+//! Requests and responses as tables.
 
 use crate::kit::{ObjectSchema, Property, ValueType};
 
 pub(super) static REQUEST: ObjectSchema = ObjectSchema {
     name: "SignIn",
-    description: "What somebody has shown",
+    description: "The credentials of a user",
     properties: &[
-        Property::new("user", ValueType::Text, "Their e-mail or user name").required(),
-        Property::new("password", ValueType::Text, "Their password").required(),
-        Property::new("tenant", ValueType::Integer, "The number of the tenant; the key's own when left out"),
+        Property::new("user", ValueType::Text, "Email or user name, case-insensitive").required(),
+        Property::new("password", ValueType::Text, "The password").required(),
+        Property::new("tenant", ValueType::Integer, "The tenant's number; by default that of the key"),
         Property::new(
             "address",
             ValueType::Text,
-            "The IP address they come from, as the application sees it: guesses from there are slowed down",
+            "The user's IP address as the application sees it; failed attempts from one address are rate-limited",
         ),
     ],
 };
 
 pub(super) static RESPONSE: ObjectSchema = ObjectSchema {
     name: "SignedIn",
-    description: "Who has signed in",
+    description: "The user who signed in",
     properties: &[
-        Property::new("user", ValueType::Object(&USER), "The person"),
+        Property::new("user", ValueType::Object(&USER), "The user"),
         Property::new(
             "passwordChangeRequired",
             ValueType::Boolean,
-            "They must choose another password before they go on, on their account page",
+            "Whether the user must change the password on the account page before continuing",
         ),
     ],
 };
 
 static USER: ObjectSchema = ObjectSchema {
     name: "SignedInUser",
-    description: "A person",
+    description: "A user",
     properties: &[
-        Property::new("id", ValueType::Text, "Their identity, the same in every dialect"),
-        Property::new("number", ValueType::Integer, "Their number within the tenant"),
-        Property::new("userName", ValueType::Text, "Their user name"),
-        Property::new("email", ValueType::Text, "Their preferred e-mail"),
-        Property::new("externalId", ValueType::Text, "The client's own key for them"),
+        Property::new("id", ValueType::Text, "Id, the same in every API"),
+        Property::new("number", ValueType::Integer, "Number, unique in the tenant"),
+        Property::new("userName", ValueType::Text, "User name"),
+        Property::new("email", ValueType::Text, "Primary email"),
+        Property::new("externalId", ValueType::Text, "The client's own id of the user"),
         Property::new("givenName", ValueType::Text, "First name"),
         Property::new("familyName", ValueType::Text, "Last name"),
         Property::new("status", ValueType::Text, "`active`"),
-        Property::new("groups", ValueType::List("group", &ValueType::Text), "Ids of the groups they are in"),
+        Property::new("groups", ValueType::List("group", &ValueType::Text), "Ids of the user's groups"),
     ],
 };
 
 pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "SignInError",
-    description: "Why nobody has signed in",
+    description: "An error",
     properties: &[
         Property::new(
             "error",
             ValueType::Text,
-            "For programs; `sign_in_refused` whatever is wrong with what was shown",
+            "The error code; `sign_in_refused` for all rejected credentials, whatever the reason",
         ),
-        Property::new("message", ValueType::Text, "For people"),
+        Property::new("message", ValueType::Text, "The error message"),
     ],
 };

@@ -1,16 +1,14 @@
-//! From people to bytes.
+//! Writes users as JSON.
 
 use crate::kit::{DialectResponse, OutputValue, json};
 use crate::text_response;
 use directory::User;
 use http::StatusCode;
 
-/// An answer with a body.
 pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
     text_response(status, "application/json", json::write(out))
 }
 
-/// Who has signed in.
 pub(super) fn sign_in_response(user: &User) -> DialectResponse {
     let mut members = vec![
         ("id", OutputValue::Text(user.id.to_string())),

@@ -1,4 +1,4 @@
-//! From faults to an error for programs and a sentence for people.
+//! Renders errors as a code and a message.
 
 use crate::kit::{DialectRequest, DialectResponse, RequestError};
 use crate::text_response;
@@ -6,39 +6,40 @@ use directory::DirectoryError;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-/// Says a fault.
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     let busy = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, text): (StatusCode, &str, &str) = match error {
         RequestError::DialectSpecific(own) => (own.status, own.code, own.message.as_str()),
         RequestError::Unauthorized | RequestError::Directory(DirectoryError::ConnectionEnded) => {
-            (StatusCode::UNAUTHORIZED, "invalid_key", "The key opens nothing here")
+            (StatusCode::UNAUTHORIZED, "invalid_key", "The key is missing or invalid")
         }
-        RequestError::Forbidden => {
-            (StatusCode::FORBIDDEN, "forbidden", "The connection was not told that it may do this")
-        }
+        RequestError::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This connection is not enabled for this API (`--dialect transfer`), or is read-only",
+        ),
         RequestError::TooManyAttempts { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many bad keys came from this address")
+            (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many invalid keys from this address; try again later")
         }
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many concurrent requests for this connection or tenant")
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such import, file or endpoint"),
         RequestError::MethodNotAllowed(_) => {
-            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here")
+            (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here; see Allow")
         }
         RequestError::BodyTooLarge(limit) => {
             let text = format!("The file is larger than {limit} bytes");
             return json_error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &text);
         }
         RequestError::BodyMissing => {
-            (StatusCode::BAD_REQUEST, "invalid_request", "The body is to be a file, and is empty")
+            (StatusCode::BAD_REQUEST, "invalid_request", "The body is empty; it must be a file")
         }
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "invalid_request", "A request must have exactly one Host header")
         }
         RequestError::BodyIncomplete => {
-            (StatusCode::REQUEST_TIMEOUT, "timeout", "The file did not arrive whole or in time")
+            (StatusCode::REQUEST_TIMEOUT, "timeout", "The file is incomplete or did not arrive in time")
         }
         RequestError::TimedOut => (busy, "busy", "The request took too long"),
         RequestError::Directory(
@@ -56,17 +57,17 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             | DirectoryError::VersionMismatch
             | DirectoryError::Internal(_),
         ) => {
-            let text = format!("Something went wrong on our side; it is logged under {}", request.request_id);
+            let text = format!("Internal error; the server log has details under request id {}", request.request_id);
             return json_error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text);
         }
         RequestError::UnsupportedMediaType(_) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", "The Content-Encoding must be gzip or deflate")
         }
         RequestError::Unparsable(_) => {
-            (StatusCode::BAD_REQUEST, "invalid_request", "The body is not of its Content-Encoding")
+            (StatusCode::BAD_REQUEST, "invalid_request", "The body does not match its Content-Encoding")
         }
         RequestError::InvalidMembers(_) | RequestError::NotAcceptable => {
-            (StatusCode::BAD_REQUEST, "invalid_request", "The request makes no sense here")
+            (StatusCode::BAD_REQUEST, "invalid_request", "The request is not valid")
         }
     };
     json_error(status, code, text)

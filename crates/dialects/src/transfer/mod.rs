@@ -1,8 +1,8 @@
-//! `transfer`: files of people in and out, for integrators. A door like sign-in: no API over single users, and not in
-//! [`crate::ALL`]; for connections that were told by name that they may use it.
+//! `transfer`: imports and exports of files over HTTP. It has no operations on single users, so it is not in
+//! [`crate::USER_APIS`]. Connections must be enabled for it by name.
 //!
-//! What an import does and what a file looks like is the server's matter ([`Transfers`]); this says it over HTTP. The file
-//! itself is not read here: it is streamed to where imports are kept, once it is known whose it is.
+//! The server runs imports and knows the file formats ([`Transfers`](crate::kit::transfers::Transfers)). Uploaded
+//! files are not read here: after authentication, the server streams them to the folder of imports.
 
 mod errors;
 mod examples;
@@ -16,7 +16,7 @@ use crate::kit::{RouteMatch, bearer, bearer_scheme};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "transfer",
-    description: "Import and export: files of people in CSV, NDJSON, Excel and LDIF",
+    description: "Import and export of users as CSV, NDJSON, Excel and LDIF files",
     routes: routes::ROUTES,
     claims_path: |path| path.starts_with("/v1/imports") || path.starts_with("/v1/exports"),
     has_format_suffixes: false,
@@ -39,12 +39,12 @@ pub(crate) static DIALECT: Dialect = Dialect {
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-/// The 507 of an upload that reaches a storage limit.
+/// A 507: an upload reached a storage limit.
 pub fn insufficient_storage(what: &str) -> crate::kit::RequestError {
     read::insufficient_storage(what)
 }
 
-/// Whether a request brings a file that is not to be read into memory.
+/// Whether the body of a request is a file that must not be read into memory.
 pub fn is_file_upload(method: &http::Method, found: &RouteMatch) -> bool {
     method == http::Method::POST && found.matched.as_ref().is_some_and(|m| m.route.path == routes::IMPORTS_PATH)
 }

@@ -1,4 +1,4 @@
-//! The table of paths.
+//! The routes, and their handlers.
 
 use super::{read, wire, write};
 use crate::kit::transfers::{PendingUpload, Transfers};
@@ -8,21 +8,19 @@ use crate::kit::{
 };
 use http::StatusCode;
 
-/// Where imports are.
 pub(super) const IMPORTS_PATH: &str = "/v1/imports";
 
 const FORMAT_PARAM: (&str, ValueType, &str) = (
     "format",
     ValueType::Enum(&["csv", "ndjson", "xlsx", "ldif"]),
-    "The format of the file, where Content-Type does not say it",
+    "Format of the file, if Content-Type does not specify it",
 );
 
-/// What can be said of an import.
 const IMPORT_PARAMS: &[(&str, ValueType, &str)] = &[
     FORMAT_PARAM,
-    ("update", ValueType::Boolean, "Change those who are there, too; without it they are left as they are"),
-    ("dryRun", ValueType::Boolean, "Say what would happen, and do nothing"),
-    ("invite", ValueType::Boolean, "Ask new people in by mail; without it they are active at once"),
+    ("update", ValueType::Boolean, "Also change existing users; without it, they stay unchanged"),
+    ("dryRun", ValueType::Boolean, "Report what would happen without changing anything"),
+    ("invite", ValueType::Boolean, "Invite new users by email; without it, they are active at once"),
     (
         "deactivateMissing",
         ValueType::Boolean,
@@ -31,32 +29,30 @@ const IMPORT_PARAMS: &[(&str, ValueType, &str)] = &[
     (
         "deactivationLimit",
         ValueType::Integer,
-        "The most users to deactivate, in percent of the active ones: 0 to 100, 10 by default. If more are missing, nothing \
-         is done",
+        "Maximum share of active users to deactivate, in percent: 0 to 100, default 10. If more are missing, nothing \
+         is imported",
     ),
-    ("yesReally", ValueType::Boolean, "Deactivate missing users although rejected rows name no user who exists"),
-    ("match", ValueType::Text, "What people are known by, the surest first; `id,external-id,email` when not said"),
-    ("map", ValueType::Text, "What a header means, `HEADER=COLUMN`; may be repeated"),
-    ("delimiter", ValueType::Text, "What stands between the cells of CSV, where it is not seen; `tab` for a tab"),
-    ("encoding", ValueType::Text, "The encoding of a text file, where it is not seen"),
-    ("sheet", ValueType::Text, "The sheet of a workbook"),
-    ("emptyClears", ValueType::Boolean, "An empty cell clears what is stored; without it, it says nothing"),
+    ("yesReally", ValueType::Boolean, "Deactivate missing users even if rejected rows name no existing user"),
+    ("match", ValueType::Text, "Keys that identify users, most reliable first; default `id,external-id,email`"),
+    ("map", ValueType::Text, "Map a header to a column: `HEADER=COLUMN`; may be repeated"),
+    ("delimiter", ValueType::Text, "CSV delimiter, if it is not detected; `tab` for a tab"),
+    ("encoding", ValueType::Text, "Encoding of a text file, if it is not detected"),
+    ("sheet", ValueType::Text, "Sheet of a workbook; default: those named after kinds (`Users`, …), else the first"),
+    ("emptyClears", ValueType::Boolean, "Empty cells clear stored values; without it, they are ignored"),
 ];
 
 const EXPORT_PARAMS: &[(&str, ValueType, &str)] = &[
     (
         "kind",
         ValueType::Text,
-        "Only this: `user`, `group`, `folder`, `organisation`, `department` or `role`; may be repeated",
+        "Export only this kind: `user`, `group`, `folder`, `organisation`, `department` or `role`; may be repeated",
     ),
-    ("columns", ValueType::Text, "Only these columns, with commas between"),
-    ("excel", ValueType::Boolean, "CSV with a byte order mark and semicolons"),
+    ("columns", ValueType::Text, "Export only these columns, separated by commas"),
+    ("excel", ValueType::Boolean, "Write CSV with a byte order mark and semicolons, for Excel"),
 ];
 
-/// The media types of files.
 const FILE_MEDIA_TYPES: &[&str] = &["text/csv; charset=utf-8", "application/x-ndjson", super::XLSX, "text/ldif"];
 
-/// Every path.
 pub(super) static ROUTES: &[Route] = &[
     Route {
         path: IMPORTS_PATH,
@@ -65,7 +61,7 @@ pub(super) static ROUTES: &[Route] = &[
                 name: "POST",
                 access: RequiredAccess::Write,
                 spec: MethodSpec::new(
-                    "Bring people in from a file, which is the body",
+                    "Import users from a file, which is the body",
                     IMPORT_PARAMS,
                     Some(&FILE),
                     &wire::IMPORT,
@@ -92,13 +88,13 @@ pub(super) static ROUTES: &[Route] = &[
             RouteMethod {
                 name: "GET",
                 access: RequiredAccess::Read,
-                spec: MethodSpec::new("How far an import is, and what came of it", &[], None, &wire::IMPORT),
+                spec: MethodSpec::new("Get the progress and report of an import", &[], None, &wire::IMPORT),
                 handler: |state, request| Box::pin(async move { get_import(state, request) }),
             },
             RouteMethod {
                 name: "DELETE",
                 access: RequiredAccess::Write,
-                spec: MethodSpec::new("Call an import off; what it has done stays", &[], None, &wire::IMPORT),
+                spec: MethodSpec::new("Cancel an import; changes made so far remain", &[], None, &wire::IMPORT),
                 handler: |state, request| Box::pin(async move { cancel_import(state, request) }),
             },
         ],
@@ -107,10 +103,10 @@ pub(super) static ROUTES: &[Route] = &[
         path: "/v1/imports/{id}/refused",
         methods: &[RouteMethod {
             name: "GET",
-            // They are as they were sent, and may hold passwords in clear.
+            // The rows are as they were sent, and may contain passwords in clear text.
             access: RequiredAccess::Write,
             spec: MethodSpec::new(
-                "The rows that were refused, with the reasons, to be mended and sent again",
+                "Download the rejected rows with their reasons, to fix and import them again",
                 &[],
                 None,
                 &FILE,
@@ -125,7 +121,7 @@ pub(super) static ROUTES: &[Route] = &[
             name: "GET",
             access: RequiredAccess::Read,
             spec: MethodSpec::new(
-                "Everybody and everything as a file; its name ends with the format, such as `people.csv`",
+                "Export all users and items as a file; its name ends with the format, such as `people.csv`",
                 EXPORT_PARAMS,
                 None,
                 &FILE,

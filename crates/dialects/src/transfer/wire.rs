@@ -1,48 +1,48 @@
-//! What travels besides the files themselves.
+//! Responses as tables; the files are not described here.
 
 use crate::kit::{ObjectSchema, Property, ValueType};
 
 pub(super) static IMPORT: ObjectSchema = ObjectSchema {
     name: "Import",
-    description: "An import, how far it is, and what came of it",
+    description: "An import, its progress and its report",
     properties: &[
-        Property::new("id", ValueType::Text, "Its identity"),
+        Property::new("id", ValueType::Text, "Id of the import"),
         Property::new("format", ValueType::Text, "`csv`, `ndjson`, `xlsx` or `ldif`"),
         Property::new("status", ValueType::Text, "`queued`, `running`, `done`, `failed` or `calledOff`"),
-        Property::new("created", ValueType::Text, "When it was taken in (RFC 3339)"),
-        Property::new("ended", ValueType::Text, "When it ended").nullable(),
-        Property::new("dryRun", ValueType::Boolean, "Whether nothing is done"),
-        Property::new("rows", ValueType::Integer, "How many rows the file has, once it was read").nullable(),
-        Property::new("rowsDone", ValueType::Integer, "How many of them are done"),
-        Property::new("error", ValueType::Text, "Why it failed, with row and column where there are any").nullable(),
-        Property::new("report", ValueType::Object(&REPORT), "What came of it").nullable(),
+        Property::new("created", ValueType::Text, "When the import was created (RFC 3339)"),
+        Property::new("ended", ValueType::Text, "When it ended (RFC 3339)").nullable(),
+        Property::new("dryRun", ValueType::Boolean, "Whether nothing is changed"),
+        Property::new("rows", ValueType::Integer, "Number of rows, once the file was read").nullable(),
+        Property::new("rowsDone", ValueType::Integer, "Number of processed rows"),
+        Property::new("error", ValueType::Text, "Why it failed, with row and column if known").nullable(),
+        Property::new("report", ValueType::Object(&REPORT), "The report, once it is available").nullable(),
     ],
 };
 
 static REPORT: ObjectSchema = ObjectSchema {
     name: "ImportReport",
-    description: "What came of an import",
+    description: "The result of an import",
     properties: &[
-        Property::new("people", ValueType::Object(&ROW_COUNTS), "Rows of people"),
+        Property::new("people", ValueType::Object(&ROW_COUNTS), "Rows of users"),
         Property::new(
             "items",
             ValueType::Object(&ROW_COUNTS),
             "Rows of groups, folders, organisations, departments and roles",
         ),
-        Property::new("made", ValueType::Integer, "Groups and folders that nobody had"),
-        Property::new("deactivated", ValueType::Integer, "People who are not in the file and were switched off"),
-        Property::new("created", ValueType::Object(&ROW_NOTES), "The rows of those who are new"),
-        Property::new("changed", ValueType::Object(&ROW_NOTES), "The rows of those who were changed, and in what"),
-        Property::new("left", ValueType::Object(&ROW_NOTES), "The rows of those who were left as they are"),
-        Property::new("refusals", ValueType::Object(&ROW_NOTES), "The first rows that were refused, and why"),
+        Property::new("made", ValueType::Integer, "Groups and folders that were created because users are in them"),
+        Property::new("deactivated", ValueType::Integer, "Users deactivated because they are not in the file"),
+        Property::new("created", ValueType::Object(&ROW_NOTES), "Rows that created something"),
+        Property::new("changed", ValueType::Object(&ROW_NOTES), "Rows that changed something, with the columns"),
+        Property::new("left", ValueType::Object(&ROW_NOTES), "Rows that changed nothing"),
+        Property::new("refusals", ValueType::Object(&ROW_NOTES), "The first rejected rows, with the reasons"),
         Property::new("missing", ValueType::Object(&ROW_NOTES), "The first references to users who do not exist"),
         Property::new("missingReferences", ValueType::Integer, "The number of such references"),
         Property::new(
             "ignored",
             ValueType::List("part", &ValueType::Object(&IGNORED)),
-            "What the file contains and is not imported",
+            "Parts of the file that are not imported",
         ),
-        Property::new("notes", ValueType::List("note", &ValueType::Text), "What else there is to say"),
+        Property::new("notes", ValueType::List("note", &ValueType::Text), "Further notes"),
     ],
 };
 
@@ -51,7 +51,7 @@ static IGNORED: ObjectSchema = ObjectSchema {
     description: "A part of the file that is not imported",
     properties: &[
         Property::new("part", ValueType::Text, "`sheet`, `entry`, `column`, `attribute` or `user`"),
-        Property::new("name", ValueType::Text, "Its header, attribute, sheet or object class"),
+        Property::new("name", ValueType::Text, "The header, attribute, sheet or object class"),
         Property::new(
             "reason",
             ValueType::Text,
@@ -63,12 +63,12 @@ static IGNORED: ObjectSchema = ObjectSchema {
 
 static ROW_COUNTS: ObjectSchema = ObjectSchema {
     name: "ImportTally",
-    description: "How many rows came to what",
+    description: "Numbers of rows by result",
     properties: &[
-        Property::new("created", ValueType::Integer, "New"),
+        Property::new("created", ValueType::Integer, "Created"),
         Property::new("changed", ValueType::Integer, "Changed"),
-        Property::new("left", ValueType::Integer, "Left as they are"),
-        Property::new("refused", ValueType::Integer, "Refused"),
+        Property::new("left", ValueType::Integer, "Unchanged"),
+        Property::new("refused", ValueType::Integer, "Rejected"),
     ],
 };
 
@@ -76,38 +76,34 @@ static ROW_RANGE: ValueType = ValueType::List("row", &ValueType::Integer);
 
 static ROW_NOTES: ObjectSchema = ObjectSchema {
     name: "ImportLines",
-    description: "Rows and what is said of them",
+    description: "Rows with messages",
     properties: &[
-        Property::new(
-            "rows",
-            ValueType::List("stretch", &ROW_RANGE),
-            "Stretches of rows, the first and the last of each",
-        ),
-        Property::new("first", ValueType::List("line", &ValueType::Object(&ROW_NOTE)), "The first of them"),
-        Property::new("more", ValueType::Integer, "How many more there are"),
+        Property::new("rows", ValueType::List("stretch", &ROW_RANGE), "Ranges of rows, each as its first and last row"),
+        Property::new("first", ValueType::List("line", &ValueType::Object(&ROW_NOTE)), "The first rows, with messages"),
+        Property::new("more", ValueType::Integer, "Number of further messages"),
     ],
 };
 
 static ROW_NOTE: ObjectSchema = ObjectSchema {
     name: "ImportLine",
-    description: "A row",
+    description: "A row with a message",
     properties: &[
-        Property::new("row", ValueType::Integer, "The row, as people count it: the header is row 1"),
-        Property::new("what", ValueType::Text, "What is said of it"),
+        Property::new("row", ValueType::Integer, "Number of the row; the header is row 1"),
+        Property::new("what", ValueType::Text, "The message"),
     ],
 };
 
 pub(super) static IMPORTS: ObjectSchema = ObjectSchema {
     name: "Imports",
     description: "Imports, newest first",
-    properties: &[Property::new("imports", ValueType::List("import", &ValueType::Object(&IMPORT)), "All of them")],
+    properties: &[Property::new("imports", ValueType::List("import", &ValueType::Object(&IMPORT)), "The imports")],
 };
 
 pub(super) static ERROR: ObjectSchema = ObjectSchema {
     name: "TransferError",
-    description: "Why nothing was done",
+    description: "An error",
     properties: &[
-        Property::new("error", ValueType::Text, "For programs"),
-        Property::new("message", ValueType::Text, "For people"),
+        Property::new("error", ValueType::Text, "The error code"),
+        Property::new("message", ValueType::Text, "The error message"),
     ],
 };

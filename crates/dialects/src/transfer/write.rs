@@ -1,4 +1,4 @@
-//! From resources and files to answers.
+//! Writes resources and files as responses.
 
 use crate::kit::{DialectResponse, ResponseBody};
 use crate::text_response;
@@ -17,7 +17,7 @@ pub(super) fn import_list_response(all: &[Value]) -> DialectResponse {
     text_response(StatusCode::OK, "application/json", json!({ "imports": all }).to_string())
 }
 
-/// A file, to be saved under a name.
+/// A file for download.
 pub(super) fn file_response(media: &'static str, content: ResponseBody, name: &str) -> DialectResponse {
     let mut response = Response::new(content);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));

@@ -152,9 +152,9 @@ pub struct UserEdit {
 }
 
 impl UserEdit {
-    pub fn set_text(&mut self, field: Field, given: FieldUpdate<String>) {
-        if given.is_change() {
-            self.texts.push((field, given));
+    pub fn set_text(&mut self, field: Field, update: FieldUpdate<String>) {
+        if update.is_change() {
+            self.texts.push((field, update));
         }
     }
 

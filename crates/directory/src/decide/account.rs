@@ -26,55 +26,55 @@ pub(super) fn create_link(
     user: &mut User,
     sign_ins: &mut SignInState,
     purpose: LinkPurpose,
-    stamp: &DecisionContext<'_>,
+    context: &DecisionContext<'_>,
 ) -> Mail {
-    let id = stamp.ids.next_id();
-    sign_ins.add_link(id, purpose, stamp.now);
+    let id = context.ids.next_id();
+    sign_ins.add_link(id, purpose, context.now);
     if purpose == LinkPurpose::Invitation {
-        user.invited = Some(stamp.now);
+        user.invited = Some(context.now);
     }
-    Mail::new(id, stamp.tenant, user.id, purpose, stamp.now)
+    Mail::new(id, context.tenant, user.id, purpose, context.now)
 }
 
 /// Sends invitations to all users or to none, also repeatedly. The users must be allowed to sign in and have no
 /// password yet; a client may have activated them already. `do_not_email` does not apply, because the users are
 /// named explicitly.
-pub(super) fn invite(known: &DecisionInput, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
+pub(super) fn invite(input: &DecisionInput, context: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     let mut decision = Decision::default();
     let mut seen = HashSet::new();
-    for user in &known.users {
+    for user in &input.users {
         let before = user.as_ref().ok_or(DirectoryError::NoSuchUser)?;
         if !seen.insert(before.id) {
             continue;
         }
-        role_ceiling::check_user(before, known, stamp)?;
-        let has_signed_in = before.status != Status::Invited && account_of(known, before)?.password_hash.is_some();
+        role_ceiling::check_user(before, input, context)?;
+        let has_signed_in = before.status != Status::Invited && account_of(input, before)?.password_hash.is_some();
         if before.status.blocks_sign_in() || has_signed_in {
             return Err(DirectoryError::WrongStatus);
         }
         if before.email().is_none() {
             return Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Missing));
         }
-        send_link(before, known, LinkPurpose::Invitation, stamp, &mut decision)?;
+        send_link(before, input, LinkPurpose::Invitation, context, &mut decision)?;
     }
     Ok(decision)
 }
 
 fn send_link(
     before: &User,
-    known: &DecisionInput,
+    input: &DecisionInput,
     purpose: LinkPurpose,
-    stamp: &DecisionContext<'_>,
+    context: &DecisionContext<'_>,
     decision: &mut Decision,
 ) -> Result<(), DirectoryError> {
-    let mut sign_ins = account_of(known, before)?.sign_in_state.clone();
+    let mut sign_ins = account_of(input, before)?.sign_in_state.clone();
     let mut after = before.clone();
-    let mail = create_link(&mut after, &mut sign_ins, purpose, stamp);
+    let mail = create_link(&mut after, &mut sign_ins, purpose, context);
     let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
     decision.push_user_change(before, after, edit, vec![EventNote::LinkMade]);
     // The new mail replaces older ones.
     let is_older = |other: &&Mail| other.user == before.id && other.purpose == purpose && !other.is_claimed;
-    decision.mutations.extend(withdraw_mails(known.mails.iter().filter(is_older)));
+    decision.mutations.extend(withdraw_mails(input.mails.iter().filter(is_older)));
     decision.mutations.push(Mutation::AddMail(Box::new(mail)));
     Ok(())
 }
@@ -89,20 +89,20 @@ pub(super) fn withdraw_mails<'a>(mails: impl Iterator<Item = &'a Mail>) -> Vec<M
 }
 
 pub(super) fn apply_action(
-    step: &AccountAction,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    action: &AccountAction,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let before = known.users.first().and_then(Option::as_ref).ok_or(INVALID_CREDENTIALS)?;
-    let account = account_of(known, before)?;
+    let before = input.users.first().and_then(Option::as_ref).ok_or(INVALID_CREDENTIALS)?;
+    let account = account_of(input, before)?;
     let mut decision = Decision::default();
-    match step {
+    match action {
         AccountAction::SignIn { verified_hash: shown, session_key: session, rehashed, client_ip: address } => {
-            let edit = sign_in(before, account, (shown, *session, *address), stamp)?;
+            let edit = sign_in(before, account, (shown, *session, *address), context)?;
             let mut after = before.clone();
-            after.last_activity = Some(stamp.now);
+            after.last_activity = Some(context.now);
             if before.status == Status::Invited {
-                (after.status, after.updated) = (Status::Active, stamp.now);
+                (after.status, after.updated) = (Status::Active, context.now);
             }
             let edit = AccountEdit { password_hash: rehashed.clone(), is_rehash: true, ..edit };
             decision.push_user_change(before, after, edit, vec![EventNote::SignedIn]);
@@ -121,21 +121,21 @@ pub(super) fn apply_action(
             decision.push_user_change(
                 before,
                 before.clone(),
-                AccountEdit::sign_out_everywhere(stamp.now),
+                AccountEdit::sign_out_everywhere(context.now),
                 vec![EventNote::SignInsEnded],
             );
         }
         AccountAction::SetPassword { password, proof: by, keep_session: keep, address } => {
-            let mut sign_ins = SignInState::cleared(stamp.now);
+            let mut sign_ins = SignInState::cleared(context.now);
             sign_ins
                 .sessions
                 .extend(account.sign_in_state.sessions.iter().filter(|s| Some(s.key_hash) == *keep).cloned());
             if let Some(address) = address {
-                sign_ins.add_network(*address, stamp.now);
+                sign_ins.add_network(*address, context.now);
             }
-            set_password(before, known, (password, by, sign_ins), stamp, &mut decision)?;
+            set_password(before, input, (password, by, sign_ins), context, &mut decision)?;
         }
-        AccountAction::RequestPasswordReset => return request_password_reset(before, account, known, stamp),
+        AccountAction::RequestPasswordReset => return request_password_reset(before, account, input, context),
     }
     Ok(decision)
 }
@@ -145,15 +145,15 @@ fn sign_in(
     before: &User,
     account: &Account,
     (shown, session, address): (&PasswordHash, Option<KeyHash>, Option<IpAddr>),
-    stamp: &DecisionContext<'_>,
+    context: &DecisionContext<'_>,
 ) -> Result<AccountEdit, DirectoryError> {
     if before.status.blocks_sign_in() || !is_current_hash(account, shown) {
         return Err(INVALID_CREDENTIALS);
     }
     let mut sign_ins = account.sign_in_state.clone();
-    let is_new_network = address.is_some_and(|address| sign_ins.add_network(address, stamp.now));
+    let is_new_network = address.is_some_and(|address| sign_ins.add_network(address, context.now));
     if let Some(key) = session {
-        sign_ins.add_session(key, stamp.now);
+        sign_ins.add_session(key, context.now);
     }
     let sign_ins = (session.is_some() || is_new_network).then_some(sign_ins);
     Ok(AccountEdit { sign_in_state: sign_ins, ..AccountEdit::default() })
@@ -161,17 +161,17 @@ fn sign_in(
 
 fn set_password(
     before: &User,
-    known: &DecisionInput,
+    input: &DecisionInput,
     (password, by, sign_ins): (&SecretString, &PasswordProof, SignInState),
-    stamp: &DecisionContext<'_>,
+    context: &DecisionContext<'_>,
     decision: &mut Decision,
 ) -> Result<(), DirectoryError> {
-    let account = account_of(known, before)?;
-    let tenant = known.tenant.as_ref().ok_or(INVALID_CREDENTIALS)?;
+    let account = account_of(input, before)?;
+    let tenant = input.tenant.as_ref().ok_or(INVALID_CREDENTIALS)?;
     let mut notes = Vec::new();
     match by {
         PasswordProof::Link(link) => {
-            check_link(before, account, &tenant.settings, link, stamp.now)?;
+            check_link(before, account, &tenant.settings, link, context.now)?;
             notes.push(EventNote::LinkUsed);
         }
         PasswordProof::CurrentPassword(verified_hash)
@@ -181,8 +181,8 @@ fn set_password(
         }
         PasswordProof::CurrentPassword(_) => {}
     }
-    let faults = validation::check_chosen_password(password.expose_secret(), before, tenant);
-    if let Some(rule) = faults {
+    let errors = validation::check_chosen_password(password.expose_secret(), before, tenant);
+    if let Some(rule) = errors {
         return Err(DirectoryError::Invalid(vec![FieldError { field: Field::Password, kind: rule }]));
     }
     decision.password = Some(password.clone());
@@ -191,7 +191,7 @@ fn set_password(
     if after.force_password_change == Some(true) {
         after.force_password_change = Some(false);
     }
-    after.updated = stamp.now;
+    after.updated = context.now;
     let edit = AccountEdit { sign_in_state: Some(sign_ins), ..AccountEdit::default() };
     decision.push_user_change(before, after, edit, notes);
     Ok(())
@@ -217,8 +217,8 @@ pub(crate) fn check_link(
 fn request_password_reset(
     before: &User,
     account: &Account,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     let purpose = match before.status {
         // Users who have set a password but never signed in already used their invitation.
@@ -226,14 +226,14 @@ fn request_password_reset(
         Status::Invited | Status::Active => LinkPurpose::Reset,
         Status::Suspended | Status::Inactive | Status::Archived => return Ok(Decision::default()),
     };
-    let is_recent = |since: Time| stamp.now < since.plus_seconds(LINK_RESEND_SECONDS);
+    let is_recent = |since: Time| context.now < since.plus_seconds(LINK_RESEND_SECONDS);
     let was_sent_recently =
         account.sign_in_state.links.iter().any(|link| link.purpose == purpose && is_recent(link.created));
     if was_sent_recently || before.email().is_none() {
         return Ok(Decision::default());
     }
     let mut decision = Decision::default();
-    send_link(before, known, purpose, stamp, &mut decision)?;
+    send_link(before, input, purpose, context, &mut decision)?;
     Ok(decision)
 }
 
@@ -255,8 +255,8 @@ pub(super) fn update_mail(
     Decision { mutations: vec![edit], ..Decision::default() }
 }
 
-fn account_of<'a>(known: &'a DecisionInput, user: &User) -> Result<&'a Account, DirectoryError> {
-    known.accounts.get(&user.id).ok_or(DirectoryError::NoSuchUser)
+fn account_of<'a>(input: &'a DecisionInput, user: &User) -> Result<&'a Account, DirectoryError> {
+    input.accounts.get(&user.id).ok_or(DirectoryError::NoSuchUser)
 }
 
 /// The password may have been changed while it was verified.

@@ -11,7 +11,7 @@ use crate::{
 pub(super) fn add_tenant(
     name: &str,
     number: Option<TenantNumber>,
-    stamp: &DecisionContext<'_>,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     check_name(name)?;
     let is_usable = number.is_none_or(|number| (1..=i32::MAX.unsigned_abs()).contains(&number.0));
@@ -22,7 +22,7 @@ pub(super) fn add_tenant(
     let tenant = Tenant {
         number,
         name: name.to_owned(),
-        created: stamp.now,
+        created: context.now,
         version: 0,
         settings: TenantSettings::default(),
         removed: None,
@@ -32,20 +32,20 @@ pub(super) fn add_tenant(
 
 pub(super) fn update_tenant(
     edit: &TenantEdit,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let before = known.tenant.as_ref().ok_or(DirectoryError::NoSuchTenant)?;
+    let before = input.tenant.as_ref().ok_or(DirectoryError::NoSuchTenant)?;
     if before.removed.is_some() {
         return if edit.remove { Ok(Decision::default()) } else { Err(DirectoryError::NoSuchTenant) };
     }
     let mut after = before.clone();
-    after.removed = edit.remove.then_some(stamp.now);
+    after.removed = edit.remove.then_some(context.now);
     set_or_default(&mut after.name, &edit.name);
     check_name(&after.name)?;
     let (settings, defaults) = (&mut after.settings, TenantSettings::default());
     let set_in_range =
-        |slot: &mut u32, given: &FieldUpdate<u32>, defaults: u32, range: std::ops::RangeInclusive<u32>| match given {
+        |slot: &mut u32, update: &FieldUpdate<u32>, defaults: u32, range: std::ops::RangeInclusive<u32>| match update {
             FieldUpdate::Keep => Ok(()),
             FieldUpdate::Clear => {
                 *slot = defaults;
@@ -67,17 +67,17 @@ pub(super) fn update_tenant(
         defaults.min_password_chars,
         min_chars..=most,
     )?;
-    let mut faults = Vec::new();
-    super::set_text(&mut settings.sender_name, Field::Name, &edit.sender_name, &mut faults);
+    let mut errors = Vec::new();
+    super::set_text(&mut settings.sender_name, Field::Name, &edit.sender_name, &mut errors);
     settings.sender_name.as_deref().map_or(Ok(()), check_name)?;
-    super::set_text(&mut settings.redirect_mails_to, Field::Email, &edit.redirect_mails_to, &mut faults);
+    super::set_text(&mut settings.redirect_mails_to, Field::Email, &edit.redirect_mails_to, &mut errors);
     match edit.show_name_before_sign_in {
         FieldUpdate::Keep => {}
         FieldUpdate::Clear => settings.show_name_before_sign_in = defaults.show_name_before_sign_in,
         FieldUpdate::Set(is_public) => settings.show_name_before_sign_in = is_public,
     }
-    for (name, given) in &edit.templates {
-        match given {
+    for (name, update) in &edit.templates {
+        match update {
             FieldUpdate::Set(text) if text.len() > TenantSettings::MAX_TEMPLATE_BYTES => {
                 return Err(DirectoryError::for_field(
                     Field::Value,
@@ -88,7 +88,7 @@ pub(super) fn update_tenant(
             FieldUpdate::Clear | FieldUpdate::Keep => drop(settings.templates.remove(name)),
         }
     }
-    super::reject_if_any(faults)?;
+    super::reject_if_any(errors)?;
     if after == *before {
         return Ok(Decision::default());
     }
@@ -96,7 +96,7 @@ pub(super) fn update_tenant(
     Ok(single(Mutation::ChangeTenant { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 
-pub(super) fn add_role(name: &str, rank: u32, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
+pub(super) fn add_role(name: &str, rank: u32, context: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     check_name(name)?;
     if builtin_role_number(name).is_some() {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken));
@@ -105,38 +105,38 @@ pub(super) fn add_role(name: &str, rank: u32, stamp: &DecisionContext<'_>) -> Re
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
     // Users may list the name already; they get the role immediately.
-    if rank > stamp.highest_role {
+    if rank > context.highest_role {
         return Err(DirectoryError::RoleTooHigh);
     }
     let role = Role {
-        id: ItemId(stamp.ids.next_id()),
+        id: ItemId(context.ids.next_id()),
         number: 0,
         version: 1,
         name: name.to_owned(),
         rank,
-        created: stamp.now,
-        updated: stamp.now,
+        created: context.now,
+        updated: context.now,
     };
     Ok(single(Mutation::AddItem { item: Box::new(Item::Role(role)), members: Vec::new() }))
 }
 
 pub(super) fn add_connection(
     new: &NewConnection,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     check_name(&new.name)?;
-    let tenant = known.tenant.as_ref().filter(|tenant| tenant.removed.is_none()).ok_or(DirectoryError::NoSuchTenant)?;
+    let tenant = input.tenant.as_ref().filter(|tenant| tenant.removed.is_none()).ok_or(DirectoryError::NoSuchTenant)?;
     if builtin_role_name(new.highest_role).is_none() {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
-    let user = match (&new.user, known.users.first()) {
+    let user = match (&new.user, input.users.first()) {
         (None, _) => None,
         (Some(_), Some(Some(user))) => Some(user.id),
         (Some(_), _) => return Err(DirectoryError::NoSuchUser),
     };
     Ok(single(Mutation::AddConnection(Box::new(Connection {
-        id: ConnectionId(stamp.ids.next_id()),
+        id: ConnectionId(context.ids.next_id()),
         tenant: tenant.number,
         name: new.name.clone(),
         dialects: new.dialects.clone(),
@@ -145,16 +145,16 @@ pub(super) fn add_connection(
         profile: new.profile,
         user,
         public_keys: new.public_keys.clone(),
-        keys: vec![ApiKey::new(new.key_hash, stamp.now)],
+        keys: vec![ApiKey::new(new.key_hash, context.now)],
         expires: new.expires,
         revoked: false,
-        created: stamp.now,
+        created: context.now,
         last_use: None,
     }))))
 }
 
-pub(super) fn update_connection(edit: &ConnectionEdit, known: &DecisionInput) -> Result<Decision, DirectoryError> {
-    let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
+pub(super) fn update_connection(edit: &ConnectionEdit, input: &DecisionInput) -> Result<Decision, DirectoryError> {
+    let before = input.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
     if edit.highest_role.value().is_some_and(|role| builtin_role_name(*role).is_none()) {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
@@ -172,31 +172,31 @@ pub(super) fn update_connection(edit: &ConnectionEdit, known: &DecisionInput) ->
 }
 
 /// Ignores `Clear`, because these fields are required.
-fn set_if_present<T: Clone>(value: &mut T, given: &FieldUpdate<T>) {
-    if let FieldUpdate::Set(new) = given {
+fn set_if_present<T: Clone>(value: &mut T, update: &FieldUpdate<T>) {
+    if let FieldUpdate::Set(new) = update {
         value.clone_from(new);
     }
 }
 
 pub(super) fn add_key(
     (key, revokes_others): (KeyHash, bool),
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let before = known.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
+    let before = input.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
     let mut connection = before.clone();
     if revokes_others {
         connection.keys.clear();
     }
-    connection.keys.push(ApiKey::new(key, stamp.now));
+    connection.keys.push(ApiKey::new(key, context.now));
     if connection.keys.len() > Connection::MAX_KEYS {
         connection.keys.remove(0);
     }
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
 
-pub(super) fn revoke_connection(known: &DecisionInput) -> Result<Decision, DirectoryError> {
-    let before = known.connection.as_ref().ok_or(DirectoryError::NoSuchConnection)?;
+pub(super) fn revoke_connection(input: &DecisionInput) -> Result<Decision, DirectoryError> {
+    let before = input.connection.as_ref().ok_or(DirectoryError::NoSuchConnection)?;
     let mut connection = before.clone();
     // The keys stay stored, so that the log can say why they are rejected.
     connection.revoked = true;
@@ -214,9 +214,9 @@ fn check_name(name: &str) -> Result<(), DirectoryError> {
     if name.chars().any(char::is_control) {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Malformed));
     }
-    let mut faults = Vec::new();
-    validation::check_text(Field::Name, name, &mut faults);
-    super::reject_if_any(faults)
+    let mut errors = Vec::new();
+    validation::check_text(Field::Name, name, &mut errors);
+    super::reject_if_any(errors)
 }
 
 fn single(edit: Mutation) -> Decision {

@@ -12,44 +12,44 @@ use crate::{
 /// A department by number or name, which is added to the catalog on first use.
 pub(super) fn set_department(
     user: &mut User,
-    given: &FieldUpdate<DepartmentRef>,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    update: &FieldUpdate<DepartmentRef>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
     decision: &mut Decision,
-    faults: &mut Vec<FieldError>,
+    errors: &mut Vec<FieldError>,
 ) {
-    let (number, name) = match given {
+    let (number, name) = match update {
         FieldUpdate::Keep => return,
         FieldUpdate::Clear => {
             user.department = None;
             return;
         }
         FieldUpdate::Set(DepartmentRef::NoNumber) => {
-            let shown = |name: &String| known.departments.iter().any(|(_, n)| n == name);
+            let shown = |name: &String| input.departments.iter().any(|(_, n)| n == name);
             user.department = user.department.take().filter(|name| !shown(name));
             return;
         }
         FieldUpdate::Set(DepartmentRef::Number(number)) => {
             let number = u32::from(*number);
-            if let Some((_, name)) = known.departments.iter().find(|(n, _)| *n == number) {
+            if let Some((_, name)) = input.departments.iter().find(|(n, _)| *n == number) {
                 user.department = Some(name.clone());
                 return;
             }
-            (Some(number), unused_department_name(number, known))
+            (Some(number), unused_department_name(number, input))
         }
         FieldUpdate::Set(DepartmentRef::Name(name)) => {
-            validation::check_text(Field::Department, name, faults);
-            if name.trim().is_empty() || known.departments.iter().any(|(_, n)| n == name) {
+            validation::check_text(Field::Department, name, errors);
+            if name.trim().is_empty() || input.departments.iter().any(|(_, n)| n == name) {
                 user.department = Some(name.clone()).filter(|name| !name.trim().is_empty());
                 return;
             }
-            (free_department_number(known), name.clone())
+            (free_department_number(input), name.clone())
         }
     };
     user.department = Some(name.clone());
     // A full catalog gets no new entry, but the user still keeps the name.
     if let Some(number) = number {
-        decision.mutations.push(add_department_mutation(number, name, stamp));
+        decision.mutations.push(add_department_mutation(number, name, context));
     }
 }
 
@@ -57,43 +57,43 @@ pub(super) fn set_department(
 pub(super) fn add_department(
     name: &str,
     number: Option<u8>,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let mut faults = Vec::new();
-    validation::check_text(Field::Name, name, &mut faults);
+    let mut errors = Vec::new();
+    validation::check_text(Field::Name, name, &mut errors);
     if name.trim().is_empty() {
-        faults.push(FieldError { field: Field::Name, kind: FieldErrorKind::Missing });
+        errors.push(FieldError { field: Field::Name, kind: FieldErrorKind::Missing });
     }
     let number = number.map(u32::from);
     let taken = |(used, named): &(u32, String)| Some(*used) == number || named == name;
-    if known.departments.iter().any(taken) {
-        faults.push(FieldError { field: Field::Name, kind: FieldErrorKind::Taken });
+    if input.departments.iter().any(taken) {
+        errors.push(FieldError { field: Field::Name, kind: FieldErrorKind::Taken });
     }
-    super::reject_if_any(faults)?;
+    super::reject_if_any(errors)?;
     let full = DirectoryError::for_field(Field::Number, FieldErrorKind::TooLong(MAX_DEPARTMENTS));
-    let number = number.or_else(|| free_department_number(known)).ok_or(full)?;
-    Ok(Decision { mutations: vec![add_department_mutation(number, name.to_owned(), stamp)], ..Decision::default() })
+    let number = number.or_else(|| free_department_number(input)).ok_or(full)?;
+    Ok(Decision { mutations: vec![add_department_mutation(number, name.to_owned(), context)], ..Decision::default() })
 }
 
-fn add_department_mutation(number: u32, name: String, stamp: &DecisionContext<'_>) -> Mutation {
-    let id = ItemId(stamp.ids.next_id());
-    let new = Department { id, number, version: 1, name, created: stamp.now, updated: stamp.now };
+fn add_department_mutation(number: u32, name: String, context: &DecisionContext<'_>) -> Mutation {
+    let id = ItemId(context.ids.next_id());
+    let new = Department { id, number, version: 1, name, created: context.now, updated: context.now };
     Mutation::AddItem { item: Box::new(Item::Department(new)), members: Vec::new() }
 }
 
 const MAX_DEPARTMENTS: usize = 256;
 
-fn unused_department_name(number: u32, known: &DecisionInput) -> String {
+fn unused_department_name(number: u32, input: &DecisionInput) -> String {
     let mut name = format!("Department {number}");
-    while known.departments.iter().any(|(_, n)| *n == name) {
+    while input.departments.iter().any(|(_, n)| *n == name) {
         name.push('\'');
     }
     name
 }
 
-fn free_department_number(known: &DecisionInput) -> Option<u32> {
-    (1..=255).chain(std::iter::once(0)).find(|n| !known.departments.iter().any(|(used, _)| used == n))
+fn free_department_number(input: &DecisionInput) -> Option<u32> {
+    (1..=255).chain(std::iter::once(0)).find(|n| !input.departments.iter().any(|(used, _)| used == n))
 }
 
 /// An organization by number, else by name. A name without an organization creates one (decision 18). A new user
@@ -101,16 +101,16 @@ fn free_department_number(known: &DecisionInput) -> Option<u32> {
 pub(super) fn set_organization(
     user: &mut User,
     is_new: bool,
-    given: &FieldUpdate<OrganizationRef>,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    update: &FieldUpdate<OrganizationRef>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
     decision: &mut Decision,
-    faults: &mut Vec<FieldError>,
+    errors: &mut Vec<FieldError>,
 ) {
-    let reference = match given {
+    let reference = match update {
         FieldUpdate::Keep => {
             if is_new {
-                user.organization = known.organization_by_domain.as_ref().map(|o| o.id);
+                user.organization = input.organization_by_domain.as_ref().map(|o| o.id);
             }
             return;
         }
@@ -122,41 +122,41 @@ pub(super) fn set_organization(
     };
     let name = reference.name.as_deref().filter(|name| !name.trim().is_empty());
     let existing = match (reference.number, name) {
-        (Some(_), _) if known.organization_by_number.is_some() => known.organization_by_number.as_ref(),
-        (_, Some(_)) => known.organization_by_name.as_ref(),
+        (Some(_), _) if input.organization_by_number.is_some() => input.organization_by_number.as_ref(),
+        (_, Some(_)) => input.organization_by_name.as_ref(),
         (Some(_), None) => {
-            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
+            errors.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
             return;
         }
-        (None, None) => known.organization_by_office.as_ref(),
+        (None, None) => input.organization_by_office.as_ref(),
     };
     let mut organization = match (existing, name) {
         (Some(existing), _) => existing.clone(),
         // The store assigns numbers up to the same limit.
         (None, Some(_)) if reference.number.is_some_and(|number| i32::try_from(number).is_err()) => {
-            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::Malformed });
+            errors.push(FieldError { field: Field::Organization, kind: FieldErrorKind::Malformed });
             return;
         }
         (None, Some(name)) => {
-            validation::check_text(Field::Organization, name, faults);
-            new_organization(reference.number.unwrap_or(0), name, stamp)
+            validation::check_text(Field::Organization, name, errors);
+            new_organization(reference.number.unwrap_or(0), name, context)
         }
         (None, None) => {
-            faults.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
+            errors.push(FieldError { field: Field::Organization, kind: FieldErrorKind::NotFound });
             return;
         }
     };
     user.organization = Some(organization.id);
     user.office = reference.office_number;
-    let office_owner = known.organization_by_office.as_ref().map(|o| o.id);
+    let office_owner = input.organization_by_office.as_ref().map(|o| o.id);
     match reference.office_number {
         // A new organization gets the requested office number only if it is free (decision 18).
         Some(_) if office_owner.is_some() && existing.is_none() => user.office = None,
         Some(_) if office_owner.is_some_and(|other| other != organization.id) => {
-            faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });
+            errors.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });
         }
         Some(_) if office_owner.is_none() && organization.office_numbers.len() >= validation::MAX_BULK_ITEMS => {
-            faults.push(FieldError { field: Field::Office, kind: FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS) });
+            errors.push(FieldError { field: Field::Office, kind: FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS) });
         }
         Some(address) if office_owner.is_none() => organization.office_numbers.push(address),
         _ => {}
@@ -167,14 +167,14 @@ pub(super) fn set_organization(
             .push(Mutation::AddItem { item: Box::new(Item::Organization(organization)), members: Vec::new() }),
         Some(before) => {
             let (before, after) = (Item::Organization(before.clone()), Item::Organization(organization));
-            decision.change_related_item(&before, after, stamp);
+            decision.change_related_item(&before, after, context);
         }
     }
 }
 
-pub(super) fn new_organization(number: u32, name: &str, stamp: &DecisionContext<'_>) -> Organization {
+pub(super) fn new_organization(number: u32, name: &str, context: &DecisionContext<'_>) -> Organization {
     Organization {
-        id: ItemId(stamp.ids.next_id()),
+        id: ItemId(context.ids.next_id()),
         number,
         version: 1,
         name: name.to_owned(),
@@ -189,15 +189,15 @@ pub(super) fn new_organization(number: u32, name: &str, stamp: &DecisionContext<
         industry: None,
         category: None,
         key_contacts: Vec::new(),
-        created: stamp.now,
-        updated: stamp.now,
+        created: context.now,
+        updated: context.now,
     }
 }
 
 /// Sets the roles that a client lists: the primary one, else the first, of those that the tenant knows becomes the
 /// effective role. All others are stored as sent, and so is the effective one if its entry has details.
-pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, known: &DecisionInput) {
-    let number = |entry: &TypedValue| roles::role_number(&entry.value, &known.custom_roles);
+pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, input: &DecisionInput) {
+    let number = |entry: &TypedValue| roles::role_number(&entry.value, &input.custom_roles);
     let preferred = entries.iter().position(|entry| entry.is_primary() && number(entry).is_some());
     let index = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
     user.role = index.and_then(|index| number(&entries[index]));
@@ -215,17 +215,17 @@ pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, kn
 
 pub(super) fn set_role(
     user: &mut User,
-    given: &FieldUpdate<RoleRef>,
-    known: &DecisionInput,
-    faults: &mut Vec<FieldError>,
+    update: &FieldUpdate<RoleRef>,
+    input: &DecisionInput,
+    errors: &mut Vec<FieldError>,
 ) {
-    if given.is_change() {
+    if update.is_change() {
         // Details of the previous role do not apply to the new one.
         let previous = user.role;
         user.other_roles
-            .retain(|entry| previous.is_none() || roles::role_number(&entry.value, &known.custom_roles) != previous);
+            .retain(|entry| previous.is_none() || roles::role_number(&entry.value, &input.custom_roles) != previous);
     }
-    let existing = match given {
+    let existing = match update {
         FieldUpdate::Keep => return,
         FieldUpdate::Clear => {
             user.role = None;
@@ -233,11 +233,11 @@ pub(super) fn set_role(
         }
         FieldUpdate::Set(RoleRef::Number(number)) => builtin_role_name(*number)
             .map(|_| *number)
-            .or_else(|| known.custom_roles.iter().find(|role| role.number == *number).map(|role| role.number)),
-        FieldUpdate::Set(RoleRef::Name(name)) => roles::role_number(name, &known.custom_roles),
+            .or_else(|| input.custom_roles.iter().find(|role| role.number == *number).map(|role| role.number)),
+        FieldUpdate::Set(RoleRef::Name(name)) => roles::role_number(name, &input.custom_roles),
     };
     match existing {
         Some(number) => user.role = Some(number),
-        None => faults.push(FieldError { field: Field::Role, kind: FieldErrorKind::NotFound }),
+        None => errors.push(FieldError { field: Field::Role, kind: FieldErrorKind::NotFound }),
     }
 }

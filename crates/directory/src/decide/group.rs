@@ -9,21 +9,21 @@ use crate::{
 
 pub(super) fn create(
     edit: &GroupEdit,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     let mut group = Group {
-        id: edit.id.unwrap_or_else(|| ItemId(stamp.ids.next_id())),
+        id: edit.id.unwrap_or_else(|| ItemId(context.ids.next_id())),
         number: 0,
         version: 1,
         name: String::new(),
         external_id: None,
-        created: stamp.now,
-        updated: stamp.now,
+        created: context.now,
+        updated: context.now,
     };
     apply(&mut group, edit)?;
-    let members = requested_members(edit, known)?.unwrap_or_default();
-    role_ceiling::check_users(known.users.iter().flatten(), known, stamp)?;
+    let members = requested_members(edit, input)?.unwrap_or_default();
+    role_ceiling::check_users(input.users.iter().flatten(), input, context)?;
     Ok(Decision {
         mutations: vec![Mutation::AddItem { item: Box::new(Item::Group(group)), members }],
         ..Decision::default()
@@ -33,35 +33,35 @@ pub(super) fn create(
 pub(super) fn update(
     edit: &GroupEdit,
     has_version_precondition: bool,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let item = target_item(known, ItemKind::Group)?;
+    let item = target_item(input, ItemKind::Group)?;
     let Item::Group(before) = item else { return Err(DirectoryError::NoSuchItem(ItemKind::Group)) };
     let mut after = before.clone();
     apply(&mut after, edit)?;
     let (mut members_added, mut members_removed) = (Vec::new(), Vec::new());
     if let Some(MemberEdit::Change { add: join, .. }) = &edit.members {
-        return change_members(before, after, (join.len(), has_version_precondition), known, stamp);
+        return change_members(before, after, (join.len(), has_version_precondition), input, context);
     }
-    if let Some(wanted) = requested_members(edit, known)? {
-        members_added = wanted.iter().filter(|id| !known.members.contains_sorted(id)).copied().collect();
+    if let Some(wanted) = requested_members(edit, input)? {
+        members_added = wanted.iter().filter(|id| !input.members.contains_sorted(id)).copied().collect();
         if matches!(edit.members, Some(MemberEdit::Replace(_))) {
-            members_removed = known.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
-            role_ceiling::check_removed_members(known)?;
+            members_removed = input.members.iter().filter(|id| !wanted.contains_sorted(id)).copied().collect();
+            role_ceiling::check_removed_members(input)?;
         }
     }
-    role_ceiling::check_users(users_among(&members_added, known), known, stamp)?;
+    role_ceiling::check_users(users_among(&members_added, input), input, context)?;
     let mut decision = Decision::default();
-    decision.change_item(item, Item::Group(after), (members_added, members_removed), stamp);
+    decision.change_item(item, Item::Group(after), (members_added, members_removed), context);
     Ok(decision)
 }
 
 fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), DirectoryError> {
-    let mut faults = Vec::new();
-    set_name(&mut group.name, &edit.name, &mut faults);
-    set_text(&mut group.external_id, Field::ExternalId, &edit.external_id, &mut faults);
-    reject_if_any(faults)
+    let mut errors = Vec::new();
+    set_name(&mut group.name, &edit.name, &mut errors);
+    set_text(&mut group.external_id, Field::ExternalId, &edit.external_id, &mut errors);
+    reject_if_any(errors)
 }
 
 /// Adds and removes members by looking only at the users named, not at the other members. If nothing else changes
@@ -71,11 +71,11 @@ fn change_members(
     before: &Group,
     after: Group,
     (joining, is_bound): (usize, bool),
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let (join, leave) = known.users.split_at(joining.min(known.users.len()));
-    if known.users.len() > validation::MAX_REFERENCES {
+    let (join, leave) = input.users.split_at(joining.min(input.users.len()));
+    if input.users.len() > validation::MAX_REFERENCES {
         return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
     if join.iter().any(Option::is_none) {
@@ -88,35 +88,35 @@ fn change_members(
         list.sort_unstable();
         list.dedup();
     }
-    role_ceiling::check_users(users_among(&members_added, known), known, stamp)?;
-    role_ceiling::check_users(users_among(&members_removed, known), known, stamp)?;
+    role_ceiling::check_users(users_among(&members_added, input), input, context)?;
+    role_ceiling::check_users(users_among(&members_removed, input), input, context)?;
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
     if !is_bound && after == *before && !(members_added.is_empty() && members_removed.is_empty()) {
         decision.mutations.push(Mutation::ChangeMembers { item: Box::new(item), members_added, members_removed });
     } else {
-        decision.change_item(&item, Item::Group(after), (members_added, members_removed), stamp);
+        decision.change_item(&item, Item::Group(after), (members_added, members_removed), context);
     }
     Ok(decision)
 }
 
 /// Those of the named users whose ids are in a sorted list.
-fn users_among<'a>(ids: &'a [UserId], known: &'a DecisionInput) -> impl Iterator<Item = &'a User> {
-    known.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
+fn users_among<'a>(ids: &'a [UserId], input: &'a DecisionInput) -> impl Iterator<Item = &'a User> {
+    input.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
 }
 
 /// The users that the edit names, sorted and without duplicates; `None` if it names none.
-fn requested_members(edit: &GroupEdit, known: &DecisionInput) -> Result<Option<Vec<UserId>>, DirectoryError> {
+fn requested_members(edit: &GroupEdit, input: &DecisionInput) -> Result<Option<Vec<UserId>>, DirectoryError> {
     let only_active = match &edit.members {
         None => return Ok(None),
         Some(MemberEdit::Replace(_) | MemberEdit::Change { .. }) => false,
         Some(MemberEdit::Add(_, only_active)) => *only_active,
     };
-    if known.users.len() > validation::MAX_REFERENCES {
+    if input.users.len() > validation::MAX_REFERENCES {
         return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
-    let mut ids = Vec::with_capacity(known.users.len());
-    for user in &known.users {
+    let mut ids = Vec::with_capacity(input.users.len());
+    for user in &input.users {
         let unknown =
             DirectoryError::Invalid(vec![FieldError { field: Field::Members, kind: FieldErrorKind::NotFound }]);
         let user = user.as_ref().ok_or(unknown)?;

@@ -146,7 +146,7 @@ pub(crate) fn decide(
         Command::UpdateMail { mail, due, outcome, starts_attempt: is_attempt } => {
             Ok(account::update_mail(mail, *due, outcome.clone(), *is_attempt))
         }
-        Command::ChangeStatus(step) => user::change_status(step, input, context),
+        Command::ChangeStatus(action) => user::change_status(action, input, context),
         Command::CreateGroup(edit) => group::create(edit, input, context),
         Command::UpdateGroup { edit, .. } => group::update(edit, version.is_some(), input, context),
         Command::CreateFolder(edit) => folder::create(edit, input, context),
@@ -176,16 +176,16 @@ fn target_item(input: &DecisionInput, kind: ItemKind) -> Result<&Item, Directory
 }
 
 /// An empty text clears.
-fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String>, faults: &mut Vec<FieldError>) {
+fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String>, errors: &mut Vec<FieldError>) {
     match update {
         FieldUpdate::Keep => {}
         FieldUpdate::Clear => *slot = None,
         FieldUpdate::Set(text) if text.is_empty() => *slot = None,
         FieldUpdate::Set(text) => {
-            validation::check_text(field, text, faults);
+            validation::check_text(field, text, errors);
             let is_kept = slot.as_ref() == Some(text);
             if field == Field::ExternalId && !is_kept && !validation::is_visible_identifier(text) {
-                faults.push(FieldError { field, kind: crate::FieldErrorKind::Malformed });
+                errors.push(FieldError { field, kind: crate::FieldErrorKind::Malformed });
             }
             *slot = Some(text.clone());
         }
@@ -193,15 +193,15 @@ fn set_text(slot: &mut Option<String>, field: Field, update: &FieldUpdate<String
 }
 
 /// The name must not be empty.
-fn set_name(slot: &mut String, update: &FieldUpdate<String>, faults: &mut Vec<FieldError>) {
+fn set_name(slot: &mut String, update: &FieldUpdate<String>, errors: &mut Vec<FieldError>) {
     if let FieldUpdate::Set(name) = update {
-        validation::check_text(Field::Name, name, faults);
+        validation::check_text(Field::Name, name, errors);
         slot.clone_from(name);
     } else if update.is_change() {
         slot.clear();
     }
     if slot.trim().is_empty() {
-        faults.push(FieldError { field: Field::Name, kind: crate::FieldErrorKind::Missing });
+        errors.push(FieldError { field: Field::Name, kind: crate::FieldErrorKind::Missing });
     }
 }
 
@@ -214,6 +214,6 @@ fn set_or_default<T: Clone + Default>(slot: &mut T, update: &FieldUpdate<T>) {
     }
 }
 
-fn reject_if_any(faults: Vec<FieldError>) -> Result<(), DirectoryError> {
-    if faults.is_empty() { Ok(()) } else { Err(DirectoryError::Invalid(faults)) }
+fn reject_if_any(errors: Vec<FieldError>) -> Result<(), DirectoryError> {
+    if errors.is_empty() { Ok(()) } else { Err(DirectoryError::Invalid(errors)) }
 }

@@ -11,25 +11,25 @@ use crate::{
 };
 use std::collections::HashSet;
 
-pub(super) fn create(edit: &OrganizationEdit, stamp: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
+pub(super) fn create(edit: &OrganizationEdit, context: &DecisionContext<'_>) -> Result<Decision, DirectoryError> {
     if edit.number.is_some_and(|number| number == 0 || i32::try_from(number).is_err()) {
         return Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Malformed));
     }
-    let mut organisation = new_organization(edit.number.unwrap_or(0), "", stamp);
-    organisation.id = edit.id.unwrap_or(organisation.id);
-    apply(&mut organisation, edit)?;
-    let item = Box::new(Item::Organization(organisation));
+    let mut organization = new_organization(edit.number.unwrap_or(0), "", context);
+    organization.id = edit.id.unwrap_or(organization.id);
+    apply(&mut organization, edit)?;
+    let item = Box::new(Item::Organization(organization));
     Ok(Decision { mutations: vec![Mutation::AddItem { item, members: Vec::new() }], ..Decision::default() })
 }
 
 pub(super) fn update_all(
     edit: &OrganizationEdit,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     let mut decision = Decision::default();
     let mut seen = HashSet::new();
-    for item in &known.items {
+    for item in &input.items {
         let Some(item @ Item::Organization(before)) = item else {
             return Err(DirectoryError::NoSuchItem(ItemKind::Organization));
         };
@@ -38,38 +38,38 @@ pub(super) fn update_all(
         }
         let mut after = before.clone();
         apply(&mut after, edit)?;
-        decision.change_item(item, Item::Organization(after), (Vec::new(), Vec::new()), stamp);
+        decision.change_item(item, Item::Organization(after), (Vec::new(), Vec::new()), context);
     }
     Ok(decision)
 }
 
-fn apply(organisation: &mut Organization, edit: &OrganizationEdit) -> Result<(), DirectoryError> {
+fn apply(organization: &mut Organization, edit: &OrganizationEdit) -> Result<(), DirectoryError> {
     reject_if_any(oversized_lists(edit))?;
-    let mut faults = Vec::new();
-    set_name(&mut organisation.name, &edit.name, &mut faults);
+    let mut errors = Vec::new();
+    set_name(&mut organization.name, &edit.name, &mut errors);
     if let Some(status) = edit.status {
-        organisation.status = status;
+        organization.status = status;
     }
-    apply_domains(organisation, edit, &mut faults);
+    apply_domains(organization, edit, &mut errors);
     if let FieldUpdate::Set(addresses) = &edit.office_numbers {
-        organisation.office_numbers.clear();
+        organization.office_numbers.clear();
         for address in addresses {
-            if !organisation.office_numbers.contains(address) {
-                organisation.office_numbers.push(*address);
+            if !organization.office_numbers.contains(address) {
+                organization.office_numbers.push(*address);
             }
         }
     } else if edit.office_numbers.is_change() {
-        organisation.office_numbers.clear();
+        organization.office_numbers.clear();
     }
-    set_text(&mut organisation.url, Field::Url, &edit.url, &mut faults);
-    set_text(&mut organisation.photo, Field::Photo, &edit.photo, &mut faults);
-    set_or_default(&mut organisation.auto_login, &edit.auto_login);
-    set_optional(&mut organisation.homepage, &edit.homepage);
-    set_optional(&mut organisation.guid, &edit.guid);
-    set_optional(&mut organisation.industry, &edit.industry);
-    set_optional(&mut organisation.category, &edit.category);
-    set_or_default(&mut organisation.key_contacts, &edit.key_contacts);
-    reject_if_any(faults)
+    set_text(&mut organization.url, Field::Url, &edit.url, &mut errors);
+    set_text(&mut organization.photo, Field::Photo, &edit.photo, &mut errors);
+    set_or_default(&mut organization.auto_login, &edit.auto_login);
+    set_optional(&mut organization.homepage, &edit.homepage);
+    set_optional(&mut organization.guid, &edit.guid);
+    set_optional(&mut organization.industry, &edit.industry);
+    set_optional(&mut organization.category, &edit.category);
+    set_or_default(&mut organization.key_contacts, &edit.key_contacts);
+    reject_if_any(errors)
 }
 
 /// Lists that are too long, reported before any entries are compared.
@@ -89,11 +89,11 @@ fn oversized_lists(edit: &OrganizationEdit) -> Vec<FieldError> {
         .collect()
 }
 
-fn apply_domains(organisation: &mut Organization, edit: &OrganizationEdit, faults: &mut Vec<FieldError>) {
-    let before = organisation.domains.clone();
+fn apply_domains(organization: &mut Organization, edit: &OrganizationEdit, errors: &mut Vec<FieldError>) {
+    let before = organization.domains.clone();
     match &edit.domains {
         FieldUpdate::Keep => {}
-        FieldUpdate::Clear | FieldUpdate::Set(_) => organisation.domains.clear(),
+        FieldUpdate::Clear | FieldUpdate::Set(_) => organization.domains.clear(),
     }
     let wanted = edit.domains.value().into_iter().flatten().chain(&edit.add_domains);
     for domain in wanted {
@@ -105,16 +105,16 @@ fn apply_domains(organisation: &mut Organization, edit: &OrganizationEdit, fault
             || domain.len() > 253
             || domain.contains(|c: char| c == '@' || c.is_whitespace())
         {
-            faults.push(FieldError { field: Field::Domains, kind: FieldErrorKind::Malformed });
-        } else if !organisation.domains.iter().any(is_same) {
-            validation::check_text(Field::Domains, &domain, faults);
-            organisation.domains.push(domain);
+            errors.push(FieldError { field: Field::Domains, kind: FieldErrorKind::Malformed });
+        } else if !organization.domains.iter().any(is_same) {
+            validation::check_text(Field::Domains, &domain, errors);
+            organization.domains.push(domain);
         }
     }
 }
 
-fn set_optional(slot: &mut Option<u32>, given: &FieldUpdate<u32>) {
-    match given {
+fn set_optional(slot: &mut Option<u32>, update: &FieldUpdate<u32>) {
+    match update {
         FieldUpdate::Keep => {}
         FieldUpdate::Clear => *slot = None,
         FieldUpdate::Set(number) => *slot = Some(*number),

@@ -7,10 +7,10 @@ use crate::{DirectoryError, User};
 /// Rejects a change of a user who has a role above the caller's ceiling.
 pub(super) fn check_user(
     user: &User,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
-    if roles::has_role_above(user, &known.custom_roles, stamp.highest_role) {
+    if roles::has_role_above(user, &input.custom_roles, context.highest_role) {
         Err(DirectoryError::RoleTooHigh)
     } else {
         Ok(())
@@ -18,28 +18,28 @@ pub(super) fn check_user(
 }
 
 /// Rejects a change that removes a member above the caller's ceiling from a group.
-pub(super) fn check_removed_members(known: &DecisionInput) -> Result<(), DirectoryError> {
-    if known.removes_member_above_ceiling { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
+pub(super) fn check_removed_members(input: &DecisionInput) -> Result<(), DirectoryError> {
+    if input.removes_member_above_ceiling { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 
 pub(super) fn check_users<'a>(
     users: impl IntoIterator<Item = &'a User>,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
-    users.into_iter().try_for_each(|user| check_user(user, known, stamp))
+    users.into_iter().try_for_each(|user| check_user(user, input, context))
 }
 
 /// Rejects roles above the caller's ceiling that a user did not have before.
 pub(super) fn check_granted_roles(
     before: Option<&User>,
     after: &User,
-    known: &DecisionInput,
-    stamp: &DecisionContext<'_>,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
-    let had: Vec<u32> = before.into_iter().flat_map(|user| roles::role_numbers(user, &known.custom_roles)).collect();
-    let is_above = |role: u32| roles::role_rank(role, &known.custom_roles) > stamp.highest_role;
-    let grants = roles::role_numbers(after, &known.custom_roles).any(|role| !had.contains(&role) && is_above(role));
+    let had: Vec<u32> = before.into_iter().flat_map(|user| roles::role_numbers(user, &input.custom_roles)).collect();
+    let is_above = |role: u32| roles::role_rank(role, &input.custom_roles) > context.highest_role;
+    let grants = roles::role_numbers(after, &input.custom_roles).any(|role| !had.contains(&role) && is_above(role));
     if grants { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 

@@ -275,10 +275,10 @@ impl Item {
             keys.push(ItemKey::ExternalId(external_id.to_owned()));
         }
         match self {
-            Self::Organization(organisation) => {
-                keys.push(ItemKey::Name(organisation.name.clone()));
-                keys.extend(organisation.domains.iter().cloned().map(ItemKey::Domain));
-                keys.extend(organisation.office_numbers.iter().copied().map(ItemKey::OfficeNumber));
+            Self::Organization(organization) => {
+                keys.push(ItemKey::Name(organization.name.clone()));
+                keys.extend(organization.domains.iter().cloned().map(ItemKey::Domain));
+                keys.extend(organization.office_numbers.iter().copied().map(ItemKey::OfficeNumber));
             }
             Self::Role(role) => keys.push(ItemKey::Name(role.name.clone())),
             Self::Department(department) => keys.push(ItemKey::Name(department.name.clone())),

@@ -48,12 +48,18 @@ pub enum CompareOp {
 
 impl Comparison {
     /// Folds a text that is compared in any case, so that this happens only once.
-    pub fn new(field: Field, part: Option<Field>, op: CompareOp, value: AttributeValue<'static>, exact: bool) -> Self {
+    pub fn new(
+        field: Field,
+        sub_attribute: Option<Field>,
+        op: CompareOp,
+        value: AttributeValue<'static>,
+        exact: bool,
+    ) -> Self {
         let value = match value {
             AttributeValue::Text(text) => AttributeValue::text(op.normalize(&text, exact).into_owned()),
             other => other,
         };
-        Self { field, sub_attribute: part, op, value, case_exact: exact }
+        Self { field, sub_attribute, op, value, case_exact: exact }
     }
 
     fn matches(&self, subject: &dyn AttributeSource) -> bool {
@@ -66,7 +72,10 @@ impl Comparison {
         };
         let some = match self.sub_attribute {
             None => matches_or_default(subject.value(self.field), self.field),
-            Some(part) => subject.values(self.field).iter().any(|parts| matches_or_default(parts.value(part), part)),
+            Some(sub_attribute) => subject
+                .values(self.field)
+                .iter()
+                .any(|sub_attributes| matches_or_default(sub_attributes.value(sub_attribute), sub_attribute)),
         };
         some != negated
     }
@@ -127,8 +136,10 @@ impl Filter {
             Self::All(filters) => filters.iter().all(|filter| filter.matches(subject)),
             Self::Any(filters) => filters.iter().any(|filter| filter.matches(subject)),
             Self::Not(filter) => !filter.matches(subject),
-            Self::Comparison(test) => test.matches(subject),
-            Self::ValuePath(field, filter) => subject.values(*field).iter().any(|parts| filter.matches(parts)),
+            Self::Comparison(comparison) => comparison.matches(subject),
+            Self::ValuePath(field, filter) => {
+                subject.values(*field).iter().any(|sub_attributes| filter.matches(sub_attributes))
+            }
         }
     }
 
@@ -136,7 +147,7 @@ impl Filter {
         match self {
             Self::All(filters) | Self::Any(filters) => filters.iter().any(|filter| filter.references_field(field)),
             Self::Not(filter) => filter.references_field(field),
-            Self::Comparison(test) => test.field == field,
+            Self::Comparison(comparison) => comparison.field == field,
             Self::ValuePath(entry, _) => *entry == field,
         }
     }

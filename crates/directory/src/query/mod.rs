@@ -149,8 +149,8 @@ impl UserPredicate {
             Self::Department(names) => user.department.as_deref().is_some_and(|d| names.contains(&fold(d))),
             Self::Organization(ids) => user.organization.is_some_and(|id| ids.contains(&id)),
             Self::Group(ids) => user.groups.iter().any(|id| ids.contains(id)),
-            Self::Created(span) => span.contains(user.created),
-            Self::Updated(span) => span.contains(user.updated),
+            Self::Created(range) => range.contains(user.created),
+            Self::Updated(range) => range.contains(user.updated),
             Self::Filter(filter, labels) => filter.matches(&UserView { user, labels }),
         }
     }
@@ -197,7 +197,7 @@ impl Sort {
     }
 
     pub fn compare(&self, a: &SortPosition, b: &SortPosition) -> Ordering {
-        let unset = |place: &SortPosition| self.nulls_last && place.text.is_none() && place.time.is_none();
+        let unset = |position: &SortPosition| self.nulls_last && position.text.is_none() && position.time.is_none();
         let by_key = (unset(a), &a.text, a.time).cmp(&(unset(b), &b.text, b.time));
         let by_number = a.number.cmp(&b.number);
         match (&self.key, self.descending) {
@@ -230,12 +230,12 @@ impl Sort {
         SortPosition { text, time, number: user.number }
     }
 
-    pub fn is_within_boundary(&self, user: &User, bound: Option<&PageBoundary>) -> bool {
-        let order = |place: &SortPosition| self.compare(&self.position_of(user), place);
-        match bound {
+    pub fn is_within_boundary(&self, user: &User, boundary: Option<&PageBoundary>) -> bool {
+        let order = |position: &SortPosition| self.compare(&self.position_of(user), position);
+        match boundary {
             None => true,
-            Some(PageBoundary::After(place)) => order(place).is_gt(),
-            Some(PageBoundary::Before(place)) => order(place).is_lt(),
+            Some(PageBoundary::After(position)) => order(position).is_gt(),
+            Some(PageBoundary::Before(position)) => order(position).is_lt(),
         }
     }
 
@@ -267,8 +267,8 @@ pub enum ItemPageBoundary {
 impl ItemPageBoundary {
     pub fn contains(self, number: u32) -> bool {
         match self {
-            Self::After(bound) => number > bound,
-            Self::Before(bound) => number < bound,
+            Self::After(boundary) => number > boundary,
+            Self::Before(boundary) => number < boundary,
         }
     }
 }
@@ -295,8 +295,8 @@ impl ItemPredicate {
         match self {
             Self::NameContains(part) => fold(item.name()).contains(part),
             Self::ExternalId(id) => item.external_id().is_some_and(|e| identifier_key(e) == *id),
-            Self::Created(span) => span.contains(item.created()),
-            Self::Updated(span) => span.contains(item.updated()),
+            Self::Created(range) => range.contains(item.created()),
+            Self::Updated(range) => range.contains(item.updated()),
             Self::Filter(filter) => filter.matches(item),
         }
     }

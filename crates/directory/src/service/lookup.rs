@@ -24,105 +24,105 @@ impl Directory {
         is_retry: bool,
     ) -> Result<DecisionInput, DirectoryError> {
         let tenant = caller.tenant;
-        let mut known = DecisionInput::default();
+        let mut input = DecisionInput::default();
         match command.split_version().0 {
             Command::CreateUser(edit) => {
-                self.load_edit_references(tenant, edit, true, &mut known).await?;
-                self.load_deleted_match(tenant, edit, is_retry, &mut known).await?;
+                self.load_edit_references(tenant, edit, true, &mut input).await?;
+                self.load_deleted_match(tenant, edit, is_retry, &mut input).await?;
             }
-            Command::RestoreUser(user) => self.load_tombstone(tenant, user, &mut known).await?,
+            Command::RestoreUser(user) => self.load_tombstone(tenant, user, &mut input).await?,
             Command::PurgeUser(user) => {
-                known.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
-                self.load_tombstone(tenant, user, &mut known).await?;
+                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                self.load_tombstone(tenant, user, &mut input).await?;
             }
             Command::Invite(users) => {
                 check_count(users.len(), MAX_BULK_ITEMS)?;
-                self.load_users(tenant, users, &mut known).await?;
-                self.load_accounts(tenant, &mut known).await?;
-                for user in known.users.iter().flatten().map(|user| user.id).collect::<Vec<_>>() {
-                    self.load_mails(tenant, user, &mut known).await?;
+                self.load_users(tenant, users, &mut input).await?;
+                self.load_accounts(tenant, &mut input).await?;
+                for user in input.users.iter().flatten().map(|user| user.id).collect::<Vec<_>>() {
+                    self.load_mails(tenant, user, &mut input).await?;
                 }
             }
             Command::Account { user, action: step } => {
-                self.load_for_account_action(tenant, *user, step, &mut known).await?;
+                self.load_for_account_action(tenant, *user, step, &mut input).await?;
             }
             Command::UpdateTenant(_) => {
-                known.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
             }
             Command::UpdateUser { user, edit } => {
-                self.load_users(tenant, std::slice::from_ref(user), &mut known).await?;
-                self.load_edit_references(tenant, edit, false, &mut known).await?;
-                self.load_former_owner(tenant, edit, &mut known).await?;
+                self.load_users(tenant, std::slice::from_ref(user), &mut input).await?;
+                self.load_edit_references(tenant, edit, false, &mut input).await?;
+                self.load_former_owner(tenant, edit, &mut input).await?;
             }
             Command::DeleteUser(user) => {
-                self.load_users(tenant, std::slice::from_ref(user), &mut known).await?;
+                self.load_users(tenant, std::slice::from_ref(user), &mut input).await?;
             }
             Command::ChangeStatus(step) => {
                 check_count(step.users.len(), MAX_BULK_ITEMS)?;
-                self.load_users(tenant, &step.users, &mut known).await?;
+                self.load_users(tenant, &step.users, &mut input).await?;
             }
-            Command::CreateGroup(edit) => self.load_named_members(tenant, edit, &mut known).await?,
+            Command::CreateGroup(edit) => self.load_named_members(tenant, edit, &mut input).await?,
             Command::UpdateGroup { group, edit } => {
-                self.load_items(tenant, ItemKind::Group, std::slice::from_ref(group), &mut known).await?;
-                self.load_named_members(tenant, edit, &mut known).await?;
+                self.load_items(tenant, ItemKind::Group, std::slice::from_ref(group), &mut input).await?;
+                self.load_named_members(tenant, edit, &mut input).await?;
                 // Adding and removing members needs only the users named.
                 let needs_all_members = matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
-                if let (Some(Some(group)), true) = (known.items.first(), needs_all_members) {
+                if let (Some(Some(group)), true) = (input.items.first(), needs_all_members) {
                     let members = self.store.members(tenant, group.id()).await.map_err(read_error)?;
-                    known.members = members.into_iter().map(|(id, _)| id).collect();
-                    known.members.sort_unstable();
-                    let named_ids: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
-                    let removes_any = known.members.iter().any(|id| !named_ids.contains(id));
+                    input.members = members.into_iter().map(|(id, _)| id).collect();
+                    input.members.sort_unstable();
+                    let named_ids: HashSet<UserId> = input.users.iter().flatten().map(|user| user.id).collect();
+                    let removes_any = input.members.iter().any(|id| !named_ids.contains(id));
                     if removes_any && matches!(edit.members, Some(MemberEdit::Replace(_))) {
                         let group = group.id();
-                        self.check_removed_member_ranks(caller, group, &mut known).await?;
+                        self.check_removed_member_ranks(caller, group, &mut input).await?;
                     }
                 }
             }
             Command::CreateFolder(edit) => {
-                self.resolve_group(tenant, &edit.restricted_to, &mut known).await?;
+                self.resolve_group(tenant, &edit.restricted_to, &mut input).await?;
             }
             Command::UpdateFolder { folder, edit } => {
-                self.load_items(tenant, ItemKind::Folder, std::slice::from_ref(folder), &mut known).await?;
-                self.resolve_group(tenant, &edit.restricted_to, &mut known).await?;
+                self.load_items(tenant, ItemKind::Folder, std::slice::from_ref(folder), &mut input).await?;
+                self.resolve_group(tenant, &edit.restricted_to, &mut input).await?;
             }
             Command::UpdateOrganizations { organizations: organisations, .. } => {
                 check_count(organisations.len(), MAX_BULK_ITEMS)?;
-                self.load_items(tenant, ItemKind::Organization, organisations, &mut known).await?;
+                self.load_items(tenant, ItemKind::Organization, organisations, &mut input).await?;
             }
             Command::DeleteItem { kind, item } => {
-                self.load_items(tenant, *kind, std::slice::from_ref(item), &mut known).await?;
-                if let (ItemKind::Group, Some(Some(group))) = (kind, known.items.first()) {
+                self.load_items(tenant, *kind, std::slice::from_ref(item), &mut input).await?;
+                if let (ItemKind::Group, Some(Some(group))) = (kind, input.items.first()) {
                     let group = group.id();
-                    self.check_removed_member_ranks(caller, group, &mut known).await?;
+                    self.check_removed_member_ranks(caller, group, &mut input).await?;
                 }
             }
             Command::AddConnection(new) => {
-                known.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
-                self.load_users(tenant, new.user.as_slice(), &mut known).await?;
+                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                self.load_users(tenant, new.user.as_slice(), &mut input).await?;
             }
             Command::AddKey { connection, .. }
             | Command::UpdateConnection { connection, .. }
             | Command::RevokeConnection(connection) => {
                 let found = self.store.connection(*connection).await.map_err(read_error)?;
-                known.connection = found.filter(|c| c.tenant == tenant);
+                input.connection = found.filter(|c| c.tenant == tenant);
             }
-            Command::AddDepartment { .. } => self.load_departments(tenant, &mut known).await?,
+            Command::AddDepartment { .. } => self.load_departments(tenant, &mut input).await?,
             Command::CreateOrganization(_)
             | Command::AddRole { .. }
             | Command::AddTenant { .. }
             | Command::UpdateMail { .. }
             | Command::IfVersion(..) => {}
         }
-        Ok(known)
+        Ok(input)
     }
 
     /// Loads the accounts of the users named. The users were read before, so their versions guard decisions about
     /// the accounts.
-    async fn load_accounts(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
-        for user in known.users.iter().flatten() {
+    async fn load_accounts(&self, tenant: TenantNumber, input: &mut DecisionInput) -> Result<(), DirectoryError> {
+        for user in input.users.iter().flatten() {
             if let Some(account) = self.store.account(tenant, user.id).await.map_err(read_error)? {
-                known.accounts.insert(user.id, account);
+                input.accounts.insert(user.id, account);
             }
         }
         Ok(())
@@ -135,23 +135,23 @@ impl Directory {
         tenant: TenantNumber,
         edit: &UserEdit,
         is_retry: bool,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         // A user with an id from elsewhere may have been deleted here: always look it up.
         if let Some(id) = edit.id {
-            known.tombstone = self.store.tombstone(tenant, UserKey::Id(id)).await.map_err(read_error)?;
+            input.tombstone = self.store.tombstone(tenant, UserKey::Id(id)).await.map_err(read_error)?;
         }
         let Some(FieldUpdate::Set(id)) = edit.text_update(Field::ExternalId) else {
-            return self.load_roles_for_tombstone(tenant, known).await;
+            return self.load_roles_for_tombstone(tenant, input).await;
         };
-        if is_retry && known.tombstone.is_none() {
+        if is_retry && input.tombstone.is_none() {
             let by = UserKey::ExternalId(id.clone());
-            known.tombstone = self.store.tombstone(tenant, by).await.map_err(read_error)?;
+            input.tombstone = self.store.tombstone(tenant, by).await.map_err(read_error)?;
         }
-        if known.tombstone.is_none() {
-            known.assumed_not_deleted = Some(id.clone());
+        if input.tombstone.is_none() {
+            input.assumed_not_deleted = Some(id.clone());
         }
-        self.load_roles_for_tombstone(tenant, known).await
+        self.load_roles_for_tombstone(tenant, input).await
     }
 
     /// Loads the deleted user who had the external id that an edit gives to another.
@@ -159,25 +159,25 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         edit: &UserEdit,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         let Some(FieldUpdate::Set(id)) = edit.text_update(Field::ExternalId) else { return Ok(()) };
-        if known.users.iter().flatten().any(|user| user.external_id.as_ref() == Some(id)) {
+        if input.users.iter().flatten().any(|user| user.external_id.as_ref() == Some(id)) {
             return Ok(());
         }
         let by = UserKey::ExternalId(id.clone());
-        known.tombstone = self.store.tombstone(tenant, by).await.map_err(read_error)?;
-        self.load_roles_for_tombstone(tenant, known).await
+        input.tombstone = self.store.tombstone(tenant, by).await.map_err(read_error)?;
+        self.load_roles_for_tombstone(tenant, input).await
     }
 
     /// Loads the custom roles if the deleted user had one.
     async fn load_roles_for_tombstone(
         &self,
         tenant: TenantNumber,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        if known.tombstone.as_ref().is_some_and(|tombstone| has_custom_role(&tombstone.user)) {
-            self.load_custom_roles(tenant, known).await?;
+        if input.tombstone.as_ref().is_some_and(|tombstone| has_custom_role(&tombstone.user)) {
+            self.load_custom_roles(tenant, input).await?;
         }
         Ok(())
     }
@@ -187,15 +187,15 @@ impl Directory {
         tenant: TenantNumber,
         user: UserId,
         step: &AccountAction,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        self.load_users(tenant, &[UserKey::Id(user)], known).await?;
-        self.load_accounts(tenant, known).await?;
+        self.load_users(tenant, &[UserKey::Id(user)], input).await?;
+        self.load_accounts(tenant, input).await?;
         match step {
             AccountAction::SetPassword { .. } => {
-                known.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
             }
-            AccountAction::RequestPasswordReset => self.load_mails(tenant, user, known).await?,
+            AccountAction::RequestPasswordReset => self.load_mails(tenant, user, input).await?,
             _ => {}
         }
         Ok(())
@@ -205,9 +205,9 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         user: UserId,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        known.mails.extend(
+        input.mails.extend(
             self.store.mails(tenant, Some(user), super::retention::MAILS_START, 100).await.map_err(read_error)?,
         );
         Ok(())
@@ -218,19 +218,19 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         user: &UserKey,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        known.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(read_error)?;
-        let Some(user) = known.tombstone.as_ref().map(|tombstone| tombstone.user.clone()) else {
+        input.tombstone = self.store.tombstone(tenant, user.clone()).await.map_err(read_error)?;
+        let Some(user) = input.tombstone.as_ref().map(|tombstone| tombstone.user.clone()) else {
             return Ok(());
         };
         let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
-        self.load_mails(tenant, user.id, known).await?;
-        self.resolve_references(tenant, ItemKind::Group, &keys(&user.groups), known).await?;
-        self.resolve_references(tenant, ItemKind::Folder, &keys(&user.folders), known).await?;
-        self.resolve_references(tenant, ItemKind::Organization, &keys(user.organization.as_slice()), known).await?;
+        self.load_mails(tenant, user.id, input).await?;
+        self.resolve_references(tenant, ItemKind::Group, &keys(&user.groups), input).await?;
+        self.resolve_references(tenant, ItemKind::Folder, &keys(&user.folders), input).await?;
+        self.resolve_references(tenant, ItemKind::Organization, &keys(user.organization.as_slice()), input).await?;
         if has_custom_role(&user) {
-            self.load_custom_roles(tenant, known).await?;
+            self.load_custom_roles(tenant, input).await?;
         }
         Ok(())
     }
@@ -239,15 +239,15 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         keys: &[UserKey],
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         for (index, key) in keys.iter().enumerate() {
             yield_periodically(index).await;
-            known.users.push(self.store.user(tenant, key.clone()).await.map_err(read_error)?);
+            input.users.push(self.store.user(tenant, key.clone()).await.map_err(read_error)?);
         }
         // The rank of every role is compared with the caller's ceiling.
-        if known.users.iter().flatten().any(has_custom_role) {
-            self.load_custom_roles(tenant, known).await?;
+        if input.users.iter().flatten().any(has_custom_role) {
+            self.load_custom_roles(tenant, input).await?;
         }
         Ok(())
     }
@@ -257,10 +257,10 @@ impl Directory {
         tenant: TenantNumber,
         kind: ItemKind,
         keys: &[ItemKey],
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         for key in keys {
-            known.items.push(self.store.item(tenant, kind, key.clone()).await.map_err(read_error)?);
+            input.items.push(self.store.item(tenant, kind, key.clone()).await.map_err(read_error)?);
         }
         Ok(())
     }
@@ -269,17 +269,17 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         edit: &GroupEdit,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         match &edit.members {
             Some(MemberEdit::Replace(keys) | MemberEdit::Add(keys, _)) => {
                 check_count(keys.len(), MAX_REFERENCES)?;
-                self.load_users(tenant, keys, known).await
+                self.load_users(tenant, keys, input).await
             }
             Some(MemberEdit::Change { add: join, remove: leave }) => {
                 check_count(join.len() + leave.len(), MAX_REFERENCES)?;
-                self.load_users(tenant, join, known).await?;
-                self.load_users(tenant, leave, known).await
+                self.load_users(tenant, join, input).await?;
+                self.load_users(tenant, leave, input).await
             }
             None => Ok(()),
         }
@@ -290,13 +290,13 @@ impl Directory {
         &self,
         caller: &Caller,
         group: ItemId,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         if caller.highest_role >= roles::HIGHEST_RANK {
             return Ok(());
         }
-        self.load_custom_roles(caller.tenant, known).await?;
-        let remaining: HashSet<UserId> = known.users.iter().flatten().map(|user| user.id).collect();
+        self.load_custom_roles(caller.tenant, input).await?;
+        let remaining: HashSet<UserId> = input.users.iter().flatten().map(|user| user.id).collect();
         let mut bound = None;
         loop {
             let tests = vec![UserPredicate::Group(vec![group])];
@@ -304,9 +304,9 @@ impl Directory {
             let page = self.store.users(caller.tenant, query).await.map_err(read_error)?.rows;
             let Some(last) = page.last() else { return Ok(()) };
             bound = Some(PageBoundary::After(SortPosition { number: last.number, ..SortPosition::default() }));
-            let is_above = |user: &User| roles::has_role_above(user, &known.custom_roles, caller.highest_role);
+            let is_above = |user: &User| roles::has_role_above(user, &input.custom_roles, caller.highest_role);
             if page.iter().any(|user| !remaining.contains(&user.id) && is_above(user)) {
-                known.removes_member_above_ceiling = true;
+                input.removes_member_above_ceiling = true;
                 return Ok(());
             }
             yield_now().await;
@@ -317,10 +317,10 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         group: &FieldUpdate<crate::ItemId>,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         let keys: Vec<ItemKey> = group.value().into_iter().map(|id| ItemKey::Id(*id)).collect();
-        self.resolve_references(tenant, ItemKind::Group, &keys, known).await
+        self.resolve_references(tenant, ItemKind::Group, &keys, input).await
     }
 
     async fn resolve_references(
@@ -328,12 +328,12 @@ impl Directory {
         tenant: TenantNumber,
         kind: ItemKind,
         keys: &[ItemKey],
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         for (index, key) in keys.iter().enumerate() {
             yield_periodically(index).await;
             if let Some(item) = self.store.item(tenant, kind, key.clone()).await.map_err(read_error)? {
-                known.resolved_references.insert((kind, key.clone()), item.id());
+                input.resolved_references.insert((kind, key.clone()), item.id());
             }
         }
         Ok(())
@@ -344,20 +344,20 @@ impl Directory {
         tenant: TenantNumber,
         edit: &UserEdit,
         is_new: bool,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         for (kind, given) in [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)] {
             let keys = given.value().map_or(&[][..], Vec::as_slice);
             // Longer lists are rejected without reading them.
             if keys.len() <= MAX_REFERENCES {
-                self.resolve_references(tenant, kind, keys, known).await?;
+                self.resolve_references(tenant, kind, keys, input).await?;
             }
         }
         if names_custom_role(edit) {
-            self.load_custom_roles(tenant, known).await?;
+            self.load_custom_roles(tenant, input).await?;
         }
         if let FieldUpdate::Set(reference) = &edit.department {
-            self.load_department(tenant, reference, known).await?;
+            self.load_department(tenant, reference, input).await?;
         }
         let email = edit.text_update(Field::Email).and_then(FieldUpdate::value);
         let listed = edit.multi_valued.iter().find(|(field, _)| *field == Field::Emails);
@@ -365,22 +365,22 @@ impl Directory {
         let email = email.or_else(|| preferred_index(listed, "work").map(|place| &listed[place].value));
         match (&edit.organization, email) {
             (FieldUpdate::Set(reference), _) => {
-                known.organization_by_number =
+                input.organization_by_number =
                     self.find_organization(tenant, reference.number.map(ItemKey::Number)).await?;
-                known.organization_by_name =
+                input.organization_by_name =
                     self.find_organization(tenant, reference.name.clone().map(ItemKey::Name)).await?;
-                known.organization_by_office =
+                input.organization_by_office =
                     self.find_organization(tenant, reference.office_number.map(ItemKey::OfficeNumber)).await?;
             }
             (FieldUpdate::Keep, Some(email)) if is_new => {
                 let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
                 let (kind, domain) = (ItemKind::Organization, ItemKey::Domain(domain_key(domain)));
                 if self.negative_cache.contains(tenant, kind, &domain) {
-                    known.assumed_absent.push((kind, domain));
+                    input.assumed_absent.push((kind, domain));
                     return Ok(());
                 }
-                known.organization_by_domain = self.find_organization(tenant, Some(domain.clone())).await?;
-                if known.organization_by_domain.is_none() && self.store.reads_are_remote() {
+                input.organization_by_domain = self.find_organization(tenant, Some(domain.clone())).await?;
+                if input.organization_by_domain.is_none() && self.store.reads_are_remote() {
                     self.negative_cache.insert(tenant, kind, domain);
                 }
             }
@@ -394,33 +394,33 @@ impl Directory {
         &self,
         tenant: TenantNumber,
         reference: &DepartmentRef,
-        known: &mut DecisionInput,
+        input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         let key = match reference {
             DepartmentRef::Name(name) => ItemKey::Name(name.clone()),
             DepartmentRef::Number(number) => ItemKey::Number((*number).into()),
-            DepartmentRef::NoNumber => return self.load_departments(tenant, known).await,
+            DepartmentRef::NoNumber => return self.load_departments(tenant, input).await,
         };
         match self.store.item(tenant, ItemKind::Department, key).await.map_err(read_error)? {
             Some(found) => {
-                known.departments = vec![(found.number(), found.name().to_owned())];
+                input.departments = vec![(found.number(), found.name().to_owned())];
                 Ok(())
             }
-            None => self.load_departments(tenant, known).await,
+            None => self.load_departments(tenant, input).await,
         }
     }
 
-    async fn load_departments(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
+    async fn load_departments(&self, tenant: TenantNumber, input: &mut DecisionInput) -> Result<(), DirectoryError> {
         let all = self.all_items(tenant, ItemKind::Department).await?;
-        known.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
+        input.departments = all.into_iter().map(|d| (d.number(), d.name().to_owned())).collect();
         Ok(())
     }
 
-    async fn load_custom_roles(&self, tenant: TenantNumber, known: &mut DecisionInput) -> Result<(), DirectoryError> {
-        known.custom_roles.clear();
+    async fn load_custom_roles(&self, tenant: TenantNumber, input: &mut DecisionInput) -> Result<(), DirectoryError> {
+        input.custom_roles.clear();
         for item in self.all_items(tenant, ItemKind::Role).await? {
             if let Item::Role(role) = item {
-                known.custom_roles.push(role);
+                input.custom_roles.push(role);
             }
         }
         Ok(())
@@ -438,7 +438,7 @@ impl Directory {
         let Some(key) = key else { return Ok(None) };
         let found = self.store.item(tenant, ItemKind::Organization, key).await.map_err(read_error)?;
         Ok(found.and_then(|item| match item {
-            Item::Organization(organisation) => Some(organisation),
+            Item::Organization(organization) => Some(organization),
             _ => None,
         }))
     }

@@ -22,9 +22,9 @@ impl Directory {
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, DirectoryError> {
         self.check_password_hash(command)?;
         let highest_role = self.check_connection(caller, true).await?;
-        let known = self.load_input(caller, command, true).await?;
-        let stamp = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
-        let decision = decide(command, &known, &stamp)?;
+        let input = self.load_input(caller, command, true).await?;
+        let context = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
+        let decision = decide(command, &input, &context)?;
         let mut preview = if decision.mutations.is_empty() { Preview::Unchanged } else { Preview::Other };
         for edit in decision.mutations {
             if let Mutation::AddUser { user, .. }

@@ -78,9 +78,9 @@ impl Directory {
             }
             PasswordVerification::Success | PasswordVerification::Failed => None,
         };
-        let step =
+        let action =
             AccountAction::SignIn { verified_hash, session_key: session, rehashed, client_ip: credentials.client_ip };
-        let signed_in = self.run_account_action(caller, user.id, step).await;
+        let signed_in = self.run_account_action(caller, user.id, action).await;
         self.throttle.undo_attempt(&keys);
         if signed_in.is_ok() {
             self.throttle.reset(&keys[..1]);
@@ -107,9 +107,9 @@ impl Directory {
         password: SecretString,
         address: Option<IpAddr>,
     ) -> Result<User, DirectoryError> {
-        let step =
+        let action =
             AccountAction::SetPassword { password, proof: PasswordProof::Link(link), keep_session: None, address };
-        let user = self.run_account_action(caller, link.user, step).await?;
+        let user = self.run_account_action(caller, link.user, action).await?;
         for login in user.email().into_iter().chain([user.user_name.as_str()]) {
             let typed = login_key(caller.tenant, login);
             self.throttle.reset(&[ThrottleKey::LoginAndNetwork(&typed, address.map(rate_limit_network))]);
@@ -138,9 +138,9 @@ impl Directory {
         let verified_hash = stored.filter(|_| verdict != PasswordVerification::Failed);
         let verified_hash = verified_hash.ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))?;
         self.throttle.undo_attempt(&keys);
-        let by = PasswordProof::CurrentPassword(verified_hash);
-        let step = AccountAction::SetPassword { password: new, proof: by, keep_session: Some(keep_session), address };
-        self.run_account_action(caller, user, step).await
+        let proof = PasswordProof::CurrentPassword(verified_hash);
+        let action = AccountAction::SetPassword { password: new, proof, keep_session: Some(keep_session), address };
+        self.run_account_action(caller, user, action).await
     }
 
     /// The user who is signed in with this session key.
@@ -167,9 +167,9 @@ impl Directory {
         &self,
         caller: &Caller,
         user: UserId,
-        step: AccountAction,
+        action: AccountAction,
     ) -> Result<User, DirectoryError> {
-        let receipt = self.run(caller, Command::Account { user, action: step }).await?;
+        let receipt = self.run(caller, Command::Account { user, action }).await?;
         receipt.users.into_iter().next().ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))
     }
 

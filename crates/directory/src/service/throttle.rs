@@ -123,7 +123,7 @@ impl Counters {
 impl Throttle {
     /// Starts an attempt, or returns the seconds to wait.
     pub(super) fn start_attempt(&self, keys: &[ThrottleKey<'_>], now: Time) -> Result<(), u32> {
-        let hashes: Vec<u64> = keys.iter().map(|mark| self.hash_builder.hash_one(mark)).collect();
+        let hashes: Vec<u64> = keys.iter().map(|key| self.hash_builder.hash_one(key)).collect();
         let mut known = self.counters.lock();
         let until =
             hashes.iter().filter_map(|hash| known.attempts.get(hash)).map(|attempts| attempts.blocked_until).max();
@@ -135,9 +135,8 @@ impl Throttle {
         if known.attempts_since_sweep >= SWEEP_INTERVAL_ATTEMPTS || known.attempts.len() >= CAPACITY {
             known.sweep(now);
         }
-        for (mark, hash) in keys.iter().zip(hashes) {
-            let ThrottlePolicy { free_attempts: free, max_wait_seconds: longest, decay_seconds: forget } =
-                mark.policy();
+        for (key, hash) in keys.iter().zip(hashes) {
+            let ThrottlePolicy { free_attempts: free, max_wait_seconds: longest, decay_seconds: forget } = key.policy();
             let new = Attempts { count: 0, decayed_at: now, decay_seconds: forget, blocked_until: now };
             let attempts = known.attempts.entry(hash).or_insert(new);
             attempts.decay(now);
@@ -156,8 +155,8 @@ impl Throttle {
     /// For an attempt that was not checked or was successful.
     pub(super) fn undo_attempt(&self, keys: &[ThrottleKey<'_>]) {
         let mut known = self.counters.lock();
-        for mark in keys {
-            let hash = self.hash_builder.hash_one(mark);
+        for key in keys {
+            let hash = self.hash_builder.hash_one(key);
             let Some(attempts) = known.attempts.get_mut(&hash) else { continue };
             attempts.count = attempts.count.saturating_sub(1);
             attempts.blocked_until = Time(0);
@@ -170,8 +169,8 @@ impl Throttle {
     /// For a user who has proved their identity.
     pub(super) fn reset(&self, keys: &[ThrottleKey<'_>]) {
         let mut known = self.counters.lock();
-        for mark in keys {
-            known.attempts.remove(&self.hash_builder.hash_one(mark));
+        for key in keys {
+            known.attempts.remove(&self.hash_builder.hash_one(key));
         }
     }
 }

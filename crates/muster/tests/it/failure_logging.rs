@@ -8,7 +8,7 @@ use testkit::waiting::{wait_for, wait_until};
 fn answered_lines(server: &Server, status: u64) -> Vec<Value> {
     let log = server.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["message"] == "answered" && line["status"] == status).collect()
+    lines.filter(|line| line["message"] == "request completed" && line["status"] == status).collect()
 }
 
 #[test]

@@ -123,11 +123,11 @@ fn options_without_meaning_for_a_file_are_rejected() {
     let (csv, ndjson) = (file("u.csv", "email\na@x.y\n"), file("u.ndjson", "{\"email\":\"a@x.y\"}\n"));
     let export = place.folder.path().join("o.ldif").display().to_string();
     for (arguments, wanted) in [
-        (["import", &csv, "--sheet", "Users"].as_slice(), "sheet is for workbooks"),
-        (&["import", &ndjson, "--delimiter", ";"], "delimiter is for CSV files"),
-        (&["import", &csv, "--format", "xlsx", "--encoding", "utf-8"], "encoding is for text files"),
+        (["import", &csv, "--sheet", "Users"].as_slice(), "'sheet' applies to workbooks"),
+        (&["import", &ndjson, "--delimiter", ";"], "'delimiter' applies to CSV files only"),
+        (&["import", &csv, "--format", "xlsx", "--encoding", "utf-8"], "'encoding' applies to text files only"),
         (&["import", &csv, "--force"], "--deactivate-missing"),
-        (&["export", &export, "--excel"], "excel is for CSV files"),
+        (&["export", &export, "--excel"], "'excel' applies to CSV files only"),
     ] {
         let (code, text) = run_text(store, arguments);
         assert!(matches!(code, Some(1 | 2)) && text.contains(wanted), "{arguments:?}: {code:?} {text}");

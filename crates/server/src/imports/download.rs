@@ -1,4 +1,4 @@
-//! Files on their way out: made while they are sent, a part at a time.
+//! Streams exports and files of rejected rows: chunks are produced while they are sent.
 
 use super::options::parse_bool;
 use bytes::Bytes;
@@ -14,11 +14,11 @@ use transfer::column::{RecordKind, column_by_name};
 use transfer::export::{ExportOptions, run};
 use transfer::formats::{CellEscaping, Format, WriteOptions, create_writer};
 
-/// Bytes of a part, and how many may be on their way.
+/// Bytes per chunk, and how many chunks may be queued.
 const CHUNK_SIZE: usize = 64 * 1024;
 const CHUNK_QUEUE: usize = 8;
 
-/// Chunks as they come from whoever makes them. The last word is that all of it was made; without it, it is cut.
+/// Chunks from a producer thread. An empty chunk marks the end; without it, the response is incomplete.
 struct ChannelChunks(mpsc::Receiver<Result<Bytes, DirectoryError>>);
 
 impl ChunkSource for ChannelChunks {
@@ -28,13 +28,13 @@ impl ChunkSource for ChannelChunks {
                 Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
                 Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn ChunkSource>))),
                 Some(Err(refusal)) => Err(refusal),
-                None => Err(DirectoryError::Internal("a file was not made whole".into())),
+                None => Err(DirectoryError::Internal("a download ended before it was complete".into())),
             }
         })
     }
 }
 
-/// Takes what is written and hands it on in parts.
+/// Sends what is written in chunks.
 struct ChunkWriter {
     chunks: mpsc::Sender<Result<Bytes, DirectoryError>>,
     buffer: Vec<u8>,
@@ -46,8 +46,8 @@ impl ChunkWriter {
             return Ok(());
         }
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_SIZE));
-        let disconnected = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "nobody takes it any more");
-        // Whoever writes does so in between what it asks the directory, so this thread is the runtime's meanwhile.
+        let disconnected = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client has disconnected");
+        // Writes happen between queries to the directory, so this thread belongs to the runtime meanwhile.
         tokio::task::block_in_place(|| self.chunks.blocking_send(Ok(full.into()))).map_err(|_| disconnected())
     }
 }
@@ -66,7 +66,7 @@ impl Write for ChunkWriter {
     }
 }
 
-/// A file as it is.
+/// Streams a file unchanged.
 pub(super) fn file_content(mut file: File) -> ResponseBody {
     let (sender, receiver) = mpsc::channel(CHUNK_QUEUE);
     std::thread::spawn(move || {
@@ -80,7 +80,7 @@ pub(super) fn file_content(mut file: File) -> ResponseBody {
                 }
             };
             bytes.truncate(read);
-            // An empty part is the end.
+            // An empty chunk marks the end.
             if sender.blocking_send(Ok(bytes.into())).is_err() || read == 0 {
                 return;
             }
@@ -89,26 +89,24 @@ pub(super) fn file_content(mut file: File) -> ResponseBody {
     ResponseBody::streamed(Box::new(ChannelChunks(receiver)))
 }
 
-/// Everybody and everything, as a file of that name would have it.
+/// Streams an export in the format of the file name, with its media type.
 pub(super) fn export(
     directory: &Arc<Directory>,
     caller: &Caller,
     name: &str,
     params: &Params,
 ) -> Result<(&'static str, ResponseBody), String> {
-    let format = Format::from_path(Path::new(name))
-        .ok_or("the file's name ends with what it is to be: .csv, .ndjson, .xlsx or .ldif")?;
+    let format = Format::from_path(Path::new(name)).ok_or("The file name must end in .csv, .ndjson, .xlsx or .ldif")?;
     let mut options = ExportOptions { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
     let mut writing = WriteOptions { escaping: CellEscaping::Reversible, ..WriteOptions::default() };
     for (name, value) in params {
         match name.as_str() {
             "kind" => {
-                let kind =
-                    RecordKind::from_word(value).ok_or_else(|| format!("there is nothing of the kind {value}"))?;
+                let kind = RecordKind::from_word(value).ok_or_else(|| format!("Unknown kind '{value}'"))?;
                 options.kinds.push(kind);
             }
             "columns" => {
-                let column = |name: &str| column_by_name(name).ok_or_else(|| format!("there is no column {name}"));
+                let column = |name: &str| column_by_name(name).ok_or_else(|| format!("Unknown column '{name}'"));
                 options.columns = Some(value.split(',').map(column).collect::<Result<_, _>>()?);
             }
             _ => writing.excel_compatible = parse_bool(name, value)?,
@@ -120,12 +118,12 @@ pub(super) fn export(
     }
     let is_password = |column: &&transfer::Column| column.name.starts_with("password");
     if options.columns.as_ref().is_some_and(|columns| columns.iter().any(is_password)) {
-        return Err("passwords do not go over the network; `muster export --with-password-hashes` writes them".into());
+        return Err("Password columns cannot be exported over HTTP. Use `muster export --with-password-hashes`".into());
     }
     let (sender, receiver) = mpsc::channel(CHUNK_QUEUE);
     let (directory, caller) = (Arc::clone(directory), caller.clone());
     let handle = tokio::runtime::Handle::current();
-    // Writers are not made for waiting, so they have a thread; the directory is asked on the runtime.
+    // Writers block, so they have a thread of their own; it enters the runtime for queries.
     std::thread::spawn(move || {
         let pipe = ChunkWriter { chunks: sender.clone(), buffer: Vec::with_capacity(CHUNK_SIZE) };
         let result = create_writer(format, Box::new(pipe), writing).map_err(transfer::export::ExportError::from);
@@ -134,7 +132,7 @@ pub(super) fn export(
             Ok(_) => Ok(Bytes::new()),
             Err(error) => Err(DirectoryError::Internal(error.to_string())),
         };
-        // Whoever has gone hears nothing.
+        // Fails if the client has disconnected.
         let _ = sender.blocking_send(end);
     });
     Ok((format.media_type(), ResponseBody::streamed(Box::new(ChannelChunks(receiver)))))

@@ -1,4 +1,4 @@
-//! An import as it is kept beside its file.
+//! The state of an import, stored next to its file.
 
 use directory::{Caller, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,13 @@ use transfer::formats::{Format, create_private_file};
 use transfer::import::{ImportError, ImportReport};
 use uuid::Uuid;
 
-/// Where an import stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum JobStatus {
-    /// Its file is still on its way; nobody was told of it.
+    /// The upload is not complete; the import is not acknowledged yet.
     #[serde(rename = "arriving")]
     Uploading,
-    /// It waits.
     Queued,
-    /// It is being carried out.
     Running,
     Done,
     Failed,
@@ -28,7 +25,7 @@ pub(super) enum JobStatus {
     Canceled,
 }
 
-/// On whose behalf.
+/// The caller that an import runs as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct JobCaller {
     pub(super) tenant: u32,
@@ -42,7 +39,6 @@ pub(super) struct JobCaller {
     dialect: Option<String>,
 }
 
-/// An import.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) id: Uuid,
@@ -55,14 +51,13 @@ pub(super) struct Job {
     pub(super) ended: Option<Time>,
     pub(super) rows: Option<u64>,
     pub(super) rows_done: u64,
-    /// How often it was begun and not ended.
+    /// How often the process ended while it ran.
     #[serde(default)]
     #[serde(rename = "cut_off")]
     pub(super) interruptions: u32,
-    /// How often it has panicked.
     #[serde(default)]
     pub(super) panics: u32,
-    /// When it was first begun.
+    /// The first start.
     #[serde(default)]
     #[serde(rename = "begun")]
     pub(super) started: Option<Time>,
@@ -103,12 +98,12 @@ impl Job {
         Format::from_name(&self.format).unwrap_or(Format::Csv)
     }
 
-    /// What was written; nothing, where there is none or it is not whole.
+    /// Reads a state; `None` if there is none or it is incomplete.
     pub(super) fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
     }
 
-    /// Writes it as one: whoever reads sees it as it was or as it is.
+    /// Replaces the state atomically.
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
         let temp_path = path.with_extension("json.part");
         let mut file = create_private_file(&temp_path, true)?;
@@ -118,37 +113,35 @@ impl Job {
         sync_parent_dir(path)
     }
 
-    /// Reserves the room in which [`ImportContext::write_end`] writes, so that a full disk cannot keep the end of an import from being
-    /// recorded.
+    /// Reserves disk space for [`Job::write_end`], so that the result can be recorded even on a full disk.
     pub(super) fn reserve_end(path: &Path) -> std::io::Result<()> {
         let mut file = create_private_file(&path.with_extension(RESERVED_EXTENSION), true)?;
         file.write_all(&vec![b' '; RESERVED_SIZE])?;
         file.sync_all()
     }
 
-    /// The end of an import that was written but did not replace its state, because the process ended in between.
+    /// A result that was written but did not replace the state, because the process ended in between.
     pub(super) fn read_unrecorded_end(path: &Path) -> Option<Self> {
         Self::read(&path.with_extension(RESERVED_EXTENSION)).filter(|job| job.ended.is_some())
     }
 
-    /// Writes the end of an import into the room that was reserved.
+    /// Writes the result into the reserved space.
     pub(super) fn write_end(&self, path: &Path) -> std::io::Result<()> {
         let reserved = path.with_extension(RESERVED_EXTENSION);
         let Ok(file) = File::options().write(true).open(&reserved) else { return self.write(path) };
         let mut text = serde_json::to_vec(self)?;
         if text.len() > RESERVED_SIZE {
-            // The counts matter most.
+            // Keep the counts, which matter most.
             text = serde_json::to_vec(&Self { report: self.report.as_ref().map(without_lines), ..self.clone() })?;
         }
         file.write_all_at(&text, 0)?;
-        // Spaces behind it do no harm.
+        // Trailing spaces are harmless.
         drop(file.set_len(text.len() as u64));
         file.sync_all()?;
         std::fs::rename(&reserved, path)?;
         sync_parent_dir(path)
     }
 
-    /// Notes what came of it.
     pub(super) fn apply_result(&mut self, result: Result<ImportReport, ImportError>) {
         match result {
             Ok(report) => {
@@ -161,21 +154,21 @@ impl Job {
                 refusal: refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
-                tracing::warn!(detail = transfer::refusal_message(&refusal), "an import was held up");
+                tracing::warn!(detail = transfer::refusal_message(&refusal), "import paused: the store is unavailable");
                 self.status = JobStatus::Queued;
             }
             Err(ImportError::Canceled) => self.status = JobStatus::Canceled,
             Err(ImportError::Stopped { row, refusal: refusal @ DirectoryError::ConnectionEnded }) => {
                 let detail = transfer::refusal_message(&refusal);
-                tracing::warn!(detail, row, import = %self.id, "import stopped: its connection has ended");
+                tracing::warn!(detail, row, import = %self.id, "import stopped: its connection was revoked or has expired");
                 self.status = JobStatus::Failed;
-                self.error = Some(format!("{detail}; what was done before stays"));
+                self.error = Some(format!("{detail}; changes made before that are kept"));
             }
             Err(ImportError::Stopped { row, refusal }) => {
-                tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "an import has failed");
+                tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "import failed");
                 self.status = JobStatus::Failed;
                 self.error =
-                    Some(format!("something went wrong on our side at row {row}; it is logged under {}", self.id));
+                    Some(format!("internal server error at row {row} (see the server log for import {})", self.id));
             }
             Err(error) => {
                 self.status = JobStatus::Failed;
@@ -184,7 +177,7 @@ impl Job {
         }
     }
 
-    /// As clients see it.
+    /// The representation for clients.
     pub(super) fn to_json(&self) -> Value {
         let timestamp = |time: Time| dialects::kit::rfc3339(time);
         let is_preview = self
@@ -206,12 +199,12 @@ impl Job {
     }
 }
 
-/// The ending of the file that reserves room.
+/// The extension of the file that reserves disk space.
 pub(super) const RESERVED_EXTENSION: &str = "end";
-/// Its size, in bytes: a report with all the lines it may have takes less as a rule.
+/// In bytes. A report with the maximum number of lines is usually smaller.
 const RESERVED_SIZE: usize = 256 << 10;
 
-/// A report without its lines.
+/// A report with its counts only.
 fn without_lines(report: &Value) -> Value {
     let Value::Object(members) = report else { return Value::Null };
     let is_count = |value: &Value| {

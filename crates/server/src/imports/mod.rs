@@ -1,6 +1,6 @@
-//! Imports and exports over HTTP. What was taken in is a folder's matter: the file as it came, a state beside it, and the
-//! rows that were refused. An import that was acknowledged is carried out, also after a restart, and also by another process
-//! that shares the folder; one at a time in each.
+//! Imports and exports over HTTP. Each import is three files in a directory: the upload, its state, and the rejected
+//! rows. An acknowledged import is executed even after a restart, also by another process that shares the directory;
+//! each tenant's imports run one at a time.
 
 mod download;
 mod job;
@@ -36,51 +36,49 @@ use transfer::formats::{Format, create_private_file};
 use transfer::import::{ImportError, ImportOptions, Scan, is_small_file, run, scan};
 use uuid::Uuid;
 
-/// The largest file, in bytes.
+/// The largest upload, in bytes.
 const MAX_FILE_SIZE: u64 = 4 << 30;
-/// How long a file may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_hours(1);
-/// Imports of a tenant that have not ended.
 const MAX_PENDING_PER_TENANT: usize = 20;
-/// How long what came of an import is kept, in seconds.
+/// How long results of imports are kept, in seconds.
 const RETENTION_SECONDS: i64 = 7 * 24 * 60 * 60;
-/// How often it is noted how far an import is.
+/// How often progress is recorded.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-/// How often an import may be cut off by the end of the process that is at it.
+/// How often the process may end during an import before the import fails.
 const MAX_INTERRUPTIONS: u32 = 10;
-/// How often an import may panic before it is set aside.
+/// How often an import may panic before it fails.
 const MAX_PANICS: u32 = 2;
-/// Messages of a 507.
+/// Messages of 507 responses.
 const TENANT_STORAGE_FULL: &str =
     "The tenant's import files have reached their storage limit (see --imports-quota-mib)";
-const DISK_FULL: &str = "The server's disk is nearly full";
-/// The ending of the mark on an import that is called off.
+const DISK_FULL: &str = "The server's disk is almost full";
+/// The extension of the file that marks an import as canceled.
 const CANCEL_EXTENSION: &str = "off";
-/// How often others are looked for.
+/// How often imports of other processes are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// Tenants whose imports are carried out at the same time.
+/// Tenants whose imports run concurrently.
 const MAX_CONCURRENT_TENANTS: usize = 4;
 
-/// An import that has ended, and the lock on its file, which keeps other processes from executing it.
+/// A finished import, and the lock on its file that keeps other processes from executing it.
 struct FinishedJob {
     job: Job,
     _lock: Option<File>,
 }
 
-/// Imports, and where they are kept.
+/// Manages imports and their directory.
 pub struct Imports {
     dir: PathBuf,
     directory: Arc<Directory>,
     wake: Notify,
     storage: StorageLimits,
-    /// Imports whose files are still arriving.
+    /// Imports that are being uploaded.
     uploading: Mutex<HashSet<Uuid>>,
-    /// Imports that have ended and whose end could not be recorded yet. They are not to be executed again.
+    /// Finished imports whose result could not be recorded yet. They must not be executed again.
     unrecorded: Mutex<HashMap<Uuid, FinishedJob>>,
 }
 
 impl Imports {
-    /// In a folder, which is made when it is needed.
+    /// Creates the directory when it is needed.
     pub fn new(folder: impl Into<PathBuf>, storage: StorageLimits, directory: Arc<Directory>) -> Self {
         Self {
             dir: folder.into(),
@@ -92,7 +90,7 @@ impl Imports {
         }
     }
 
-    /// The tenant's quota that its other imports leave for this one, in bytes.
+    /// The part of the tenant's quota that its other imports leave for this one, in bytes.
     pub(crate) fn quota_for(&self, id: Uuid) -> u64 {
         let jobs = self.jobs();
         let tenant = jobs.iter().find(|job| job.id == id).map(|job| job.caller.tenant);
@@ -107,7 +105,6 @@ impl Imports {
         sizes.map(|file| file.len()).sum()
     }
 
-    /// Checks the free disk space.
     pub(crate) fn check_disk(&self) -> Result<(), String> {
         storage::check_disk(&self.dir, self.storage)
     }
@@ -116,14 +113,14 @@ impl Imports {
         self.dir.join(format!("{id}.{extension}"))
     }
 
-    /// The file that an import's content goes into as it arrives.
+    /// Creates the file for an upload.
     pub(crate) fn create_data_file(&self, id: Uuid) -> std::io::Result<File> {
         create_private_file(&self.path(id, "data"), true)
     }
 
-    /// All of an import's file is there: it is as good as done.
+    /// Makes an upload durable and queues the import.
     pub(crate) fn complete_upload(&self, id: Uuid) -> anyhow::Result<()> {
-        let mut job = Job::read(&self.path(id, "json")).context("an import is gone")?;
+        let mut job = Job::read(&self.path(id, "json")).context("the state of the import is missing")?;
         File::open(self.path(id, "data"))?.sync_all()?;
         job.status = JobStatus::Queued;
         job.write(&self.path(id, "json"))?;
@@ -132,7 +129,6 @@ impl Imports {
         Ok(())
     }
 
-    /// An import's file did not arrive: there never was one.
     pub(crate) fn remove_files(&self, id: Uuid) {
         for extension in ["json", "data", CANCEL_EXTENSION, job::RESERVED_EXTENSION] {
             drop(std::fs::remove_file(self.path(id, extension)));
@@ -153,12 +149,12 @@ impl Imports {
 
     fn find_job(&self, caller: &Caller, id: Uuid) -> Option<Job> {
         let job = Job::read(&self.path(id, "json"))?;
-        // Another tenant's import looks like none.
+        // An import of another tenant must look like a nonexistent one.
         (job.caller.tenant == caller.tenant.0 && job.status != JobStatus::Uploading).then_some(job)
     }
 
-    /// Carries imports out until it is told to stop: those of a tenant one after the other, tenants beside one another and in
-    /// turn.
+    /// Runs imports until `stop`. Imports of a tenant run one after the other, those of different tenants
+    /// concurrently and in turn.
     pub(crate) async fn run(self: Arc<Self>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let (mut tasks, mut busy) = (FuturesUnordered::new(), HashSet::new());
@@ -183,22 +179,22 @@ impl Imports {
         }
     }
 
-    /// The next import of each tenant; tenants that have waited longest come first. Deletes expired imports and abandoned
-    /// uploads.
+    /// The next import of each tenant; tenants that have waited longest come first. Deletes expired imports and
+    /// abandoned uploads.
     fn next_jobs(&self, last_turns: &HashMap<u32, u64>) -> Vec<Job> {
         let now = self.directory.now();
         let (mut ready, mut on_rows) = (Vec::new(), HashSet::new());
         for job in self.jobs() {
             match job.status {
                 JobStatus::Uploading => {
-                    // Whoever was sending it has gone with the process that took it in.
+                    // The process that received it has ended, and the client's connection with it.
                     let is_uploading_here = self.uploading.lock().contains(&job.id);
                     let is_abandoned = job.created.plus_seconds(2 * 3600) < now;
                     if !is_uploading_here && is_abandoned {
                         self.remove_files(job.id);
                     }
                 }
-                // What comes later is not to be undone by what came before it.
+                // Imports run in their order, so that an older one cannot undo a newer one.
                 JobStatus::Queued | JobStatus::Running => {
                     if self.unrecorded.lock().contains_key(&job.id) {
                         continue;
@@ -211,7 +207,7 @@ impl Imports {
                     if job.ended.is_some_and(|ended| ended.plus_seconds(RETENTION_SECONDS) < now) {
                         self.delete_expired(&job);
                     } else if self.path(job.id, "data").exists() && !self.unrecorded.lock().contains_key(&job.id) {
-                        // A process ended between recording the end and removing the files.
+                        // The process ended after it recorded the result and before it removed the files.
                         self.record_end(FinishedJob { job, _lock: None });
                     }
                 }
@@ -221,8 +217,8 @@ impl Imports {
         ready
     }
 
-    /// Runs an import and returns its tenant. If the import has not ended, because the store is unavailable or another process
-    /// runs it, waits before the tenant's next turn.
+    /// Runs an import and returns its tenant. If the import is unfinished, because the store is unavailable or another
+    /// process runs it, waits before the tenant's next turn.
     async fn run_job(&self, job: Job) -> u32 {
         self.execute(&job).await;
         let state = Job::read(&self.path(job.id, "json"));
@@ -237,18 +233,19 @@ impl Imports {
         self.remove_files(job.id);
     }
 
-    /// Locks the file of an import: the process that has the lock executes it. `None` if that is another one, or the file cannot be opened at the moment.
+    /// Locks the file of an import: the process that has the lock executes it. `None` if another process has it, or
+    /// the file cannot be opened at the moment.
     ///
     /// # Errors
-    /// It cannot ever be executed.
+    /// A reason why the import can never be executed.
     fn lock_data(&self, id: Uuid) -> Result<Option<File>, String> {
         let data = match File::open(self.path(id, "data")) {
             Ok(data) => data,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err("its file is lost: send it again".into());
+                return Err("the uploaded file was lost: upload it again".into());
             }
             Err(error) => {
-                tracing::warn!(%error, import = %id, "the file of an import cannot be opened");
+                tracing::warn!(%error, import = %id, "cannot open the file of an import");
                 return Ok(None);
             }
         };
@@ -256,7 +253,7 @@ impl Imports {
             Ok(()) => Ok(Some(data)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(format!(
-                "its file cannot be locked ({error}): keep imports in a folder on a local disk (--imports-dir)"
+                "cannot lock the uploaded file ({error}): set --imports-dir to a directory on a local disk"
             )),
         }
     }
@@ -268,7 +265,7 @@ impl Imports {
             Ok(None) => return,
             Err(reason) => Err(reason),
         };
-        // Whoever held it before may have ended it.
+        // The previous holder of the lock may have finished it.
         let Some(mut job) = Job::read(&state).filter(|job| job.ended.is_none()) else { return };
         if let Some(job) = Job::read_unrecorded_end(&state) {
             return self.record_end(FinishedJob { job, _lock: locked.ok() });
@@ -276,22 +273,22 @@ impl Imports {
         let data = match locked {
             Ok(data) => data,
             Err(reason) => {
-                tracing::error!(reason, import = %job.id, "an import has failed");
+                tracing::error!(reason, import = %job.id, "import failed");
                 job.status = JobStatus::Failed;
                 job.error = Some(reason);
                 return self.finish(job, None);
             }
         };
-        // It was cut off in the middle, perhaps by what is in it.
+        // It was interrupted, perhaps because of its content.
         job.interruptions += u32::from(job.status == JobStatus::Running);
         job.status = JobStatus::Running;
         job.started = job.started.or(Some(self.directory.now()));
-        // What cannot be recorded when it has ended is not begun.
+        // Do not start an import whose result could not be recorded.
         if let Err(error) = Job::reserve_end(&state).and_then(|()| job.write(&state)) {
-            return tracing::warn!(%error, "an import cannot be begun");
+            return tracing::warn!(%error, "cannot start an import");
         }
         let result = if job.interruptions > MAX_INTERRUPTIONS {
-            Err(import_error(format!("it was cut off {MAX_INTERRUPTIONS} times; the log may say by what")))
+            Err(import_error(format!("the server stopped {MAX_INTERRUPTIONS} times during this import; see its log")))
         } else {
             let import = AssertUnwindSafe(self.run_import(&mut job, &state)).catch_unwind().await;
             match import {
@@ -302,29 +299,29 @@ impl Imports {
         job.apply_result(result);
         if job.status == JobStatus::Queued {
             if let Err(error) = job.write(&state) {
-                tracing::warn!(%error, "what came of an import cannot be noted");
+                tracing::warn!(%error, "cannot record the state of an import");
             }
         } else {
             self.finish(job, Some(data));
         }
     }
 
-    /// An import has panicked. It is tried once more, and then set aside.
+    /// Retries an import that panicked, until it has panicked [`MAX_PANICS`] times.
     fn handle_panic(&self, mut job: Job, data: File) {
         job.panics += 1;
-        tracing::error!(import = %job.id, panics = job.panics, "an import has panicked");
+        tracing::error!(import = %job.id, panics = job.panics, "import panicked");
         if job.panics >= MAX_PANICS {
             job.status = JobStatus::Failed;
-            job.error = Some(format!("something went wrong on our side, twice; it is logged under {}", job.id));
+            job.error = Some(format!("internal server error, twice (see the server log for import {})", job.id));
             return self.finish(job, Some(data));
         }
         job.status = JobStatus::Queued;
         if let Err(error) = job.write(&self.path(job.id, "json")) {
-            tracing::warn!(%error, "what came of an import cannot be noted");
+            tracing::warn!(%error, "cannot record the state of an import");
         }
     }
 
-    /// Records the ends of imports that could not be recorded when they ended.
+    /// Retries to record the results of finished imports.
     fn record_unrecorded(&self) {
         let ended = std::mem::take(&mut *self.unrecorded.lock());
         for ended in ended.into_values() {
@@ -332,7 +329,7 @@ impl Imports {
         }
     }
 
-    /// Notes what came of an import. What was sent is nobody's business any more.
+    /// Records the result of an import and deletes the uploaded file, which can contain passwords.
     fn finish(&self, mut job: Job, data: Option<File>) {
         job.ended = Some(self.directory.now());
         self.record_end(FinishedJob { job, _lock: data });
@@ -341,7 +338,7 @@ impl Imports {
     fn record_end(&self, ended: FinishedJob) {
         let job = &ended.job;
         if let Err(error) = job.write_end(&self.path(job.id, "json")) {
-            tracing::warn!(%error, import = %job.id, "the end of an import cannot be recorded yet");
+            tracing::warn!(%error, import = %job.id, "cannot record the result of an import yet");
             self.unrecorded.lock().insert(job.id, ended);
             return;
         }
@@ -360,7 +357,7 @@ impl Imports {
         options.format = job.format();
         options.rejected_file = (!options.dry_run).then(|| self.path(job.id, &rejected_extension(job.format())));
         options.request = format!("import {}", job.id);
-        // Only what was begun before can find what it has created itself.
+        // Only an import that was started before can find users that it created itself.
         options.first_started = job.started.filter(|_| job.interruptions > 0 || job.panics > 0 || job.rows.is_some());
         let scan_result = scan_file(&options).await?;
         job.rows = Some(scan_result.rows);
@@ -372,7 +369,7 @@ impl Imports {
                 return true;
             }
             last_progress = Instant::now();
-            // Only how far it is; the next word of it comes soon.
+            // Failures do not matter: progress is written again soon.
             drop(progress.write(state));
             !cancel_marker.exists()
         };
@@ -391,13 +388,13 @@ async fn scan_file(options: &ImportOptions) -> Result<Scan, ImportError> {
     #[expect(clippy::disallowed_methods, reason = "a few imports at a time")]
     let scan_result = tokio::task::spawn_blocking(move || scan(&options)).await;
     let broken = |error: tokio::task::JoinError| {
-        tracing::error!(%error, "a file could not be looked at");
-        import_error("it cannot be read".into())
+        tracing::error!(%error, "scanning an uploaded file panicked");
+        import_error("the file cannot be read".into())
     };
     Ok(scan_result.map_err(broken)??)
 }
 
-/// Why an import failed, for those who sent it.
+/// An error with a message for the client.
 fn import_error(what: String) -> ImportError {
     transfer::FileError { row: None, column: None, message: what }.into()
 }
@@ -412,10 +409,12 @@ impl Transfers for Imports {
         parse_options(Path::new(""), params)?.read_options.check(format)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= MAX_PENDING_PER_TENANT {
-            return Err(Rejected::Temporary(format!("{MAX_PENDING_PER_TENANT} imports of the tenant have not ended")));
+            return Err(Rejected::Temporary(format!(
+                "The tenant already has {MAX_PENDING_PER_TENANT} unfinished imports"
+            )));
         }
         let unavailable =
-            |error: &dyn std::fmt::Display| Rejected::Temporary(format!("an import cannot be kept: {error}"));
+            |error: &dyn std::fmt::Display| Rejected::Temporary(format!("The import cannot be stored: {error}"));
         storage::create_dir(&self.dir).map_err(|error| unavailable(&error))?;
         let used = self
             .jobs()
@@ -427,7 +426,7 @@ impl Transfers for Imports {
             return Err(Rejected::InsufficientStorage(TENANT_STORAGE_FULL));
         }
         if let Err(reason) = self.check_disk() {
-            tracing::error!(reason, "import rejected: the disk is nearly full");
+            tracing::error!(reason, "import rejected: the disk is almost full");
             return Err(Rejected::InsufficientStorage(DISK_FULL));
         }
         let id = storage::new_id().map_err(|error| unavailable(&error))?;
@@ -453,11 +452,11 @@ impl Transfers for Imports {
         if job.ended.is_some() {
             return Ok(true);
         }
-        // Whoever is at it sees the mark, also another process, and also after a restart.
+        // The process that runs the import sees this file, even if it is another one or was restarted.
         create_private_file(&self.path(id, CANCEL_EXTENSION), true)
             .and_then(|mark| mark.sync_all())
-            .map_err(|error| Rejected::Temporary(format!("an import cannot be called off: {error}")))?;
-        // Nobody is at it yet: it is over at once.
+            .map_err(|error| Rejected::Temporary(format!("The import cannot be canceled: {error}")))?;
+        // If no process runs it, it ends at once.
         if let Ok(data) = File::open(self.path(id, "data"))
             && data.try_lock().is_ok()
             && let Some(mut job) = self.find_job(caller, id).filter(|job| job.ended.is_none())

@@ -1,4 +1,4 @@
-//! The parameters of a request for an import, as options.
+//! Parses the query parameters of an import.
 
 use dialects::kit::transfers::Params;
 use std::path::Path;
@@ -6,7 +6,7 @@ use transfer::formats::{Format, ReadOptions};
 use transfer::import::{ImportOptions, MatchKey};
 
 pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Format, String> {
-    let unknown = || "say what the file is: by Content-Type or with format=csv, ndjson, xlsx or ldif".to_owned();
+    let unknown = || "Unknown file format: set Content-Type, or 'format' to csv, ndjson, xlsx or ldif".to_owned();
     if let Some((_, name)) = params.iter().find(|(name, _)| name == "format") {
         return Format::from_name(name).ok_or_else(unknown);
     }
@@ -19,11 +19,10 @@ pub(super) fn parse_bool(name: &str, value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "" | "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
-        _ => Err(format!("{name} is true or false")),
+        _ => Err(format!("'{name}' must be true or false")),
     }
 }
 
-/// What was asked for as the options of an import.
 pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOptions, String> {
     let mut options =
         ImportOptions::new(path, Format::Csv, transfer::ColumnMapping::new(dialects::kit::field_aliases()));
@@ -36,23 +35,23 @@ pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOption
             "deactivateMissing" => options.deactivate_missing = parse_bool(name, value)?,
             "deactivationLimit" => {
                 let percent = value.parse().ok().filter(|percent| *percent <= 100);
-                options.deactivation_limit = percent.ok_or("deactivationLimit is a number from 0 to 100")?;
+                options.deactivation_limit = percent.ok_or("'deactivationLimit' must be a number from 0 to 100")?;
             }
             "yesReally" => options.yes_really = parse_bool(name, value)?,
             "emptyClears" => reading.empty_clears = parse_bool(name, value)?,
             "match" => {
                 let keys = value.split(',').map(MatchKey::from_name).collect::<Option<Vec<MatchKey>>>();
-                options.match_by = keys.ok_or("match is a list of id, external-id, email and user-name")?;
+                options.match_by = keys.ok_or("'match' must be a list of id, external-id, email and user-name")?;
             }
             "map" => {
-                let (header, column) = value.rsplit_once('=').ok_or("map takes HEADER=COLUMN")?;
+                let (header, column) = value.rsplit_once('=').ok_or("'map' must have the form HEADER=COLUMN")?;
                 options.column_mapping.map_header(header, column.trim())?;
             }
             "delimiter" => {
                 let byte = match value.as_bytes() {
                     b"tab" => b'\t',
                     [byte] if byte.is_ascii() => *byte,
-                    _ => return Err("delimiter is one character, or tab".into()),
+                    _ => return Err("'delimiter' must be one character, or tab".into()),
                 };
                 reading.delimiter = Some(byte);
             }

@@ -1,4 +1,4 @@
-//! A file on its way in: to the disk as it comes, whole or not at all.
+//! Receives an uploaded file and writes it to disk. Incomplete uploads are deleted.
 
 use super::storage::CHECK_INTERVAL;
 use super::{DISK_FULL, Imports, MAX_FILE_SIZE, TENANT_STORAGE_FULL, UPLOAD_TIMEOUT};
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The interval over which the data rate is measured; an upload without bytes ends after it.
+/// The interval over which the data rate is measured; an upload that stalls for so long is aborted.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
-/// A file that is arriving. Unless it is kept, it is gone, also when whoever sends it has hung up.
+/// An upload in progress. Its files are removed on drop unless it is complete, also if the client disconnects.
 struct PartialUpload<'a> {
     imports: &'a Imports,
     id: Uuid,
@@ -32,7 +32,6 @@ impl Drop for PartialUpload<'_> {
     }
 }
 
-/// Takes a file in. What does not arrive whole leaves nothing.
 pub(crate) async fn receive<B>(
     imports: &Arc<Imports>,
     id: Uuid,
@@ -56,7 +55,7 @@ where
     result
 }
 
-/// Why a file was rejected while it was decoded.
+/// Lets `?` turn decoding errors into request errors.
 struct ReceiveError(RequestError);
 
 impl From<RequestError> for ReceiveError {
@@ -67,7 +66,7 @@ impl From<RequestError> for ReceiveError {
 
 impl From<std::io::Error> for ReceiveError {
     fn from(error: std::io::Error) -> Self {
-        Self(RequestError::Unparsable(format!("the body is not of its Content-Encoding: {error}")))
+        Self(RequestError::Unparsable(format!("The body does not match its Content-Encoding: {error}")))
     }
 }
 
@@ -104,7 +103,7 @@ where
         if size >= next_check {
             next_check = size + CHECK_INTERVAL;
             imports.check_disk().map_err(|why| {
-                tracing::error!(why, "import rejected: the disk is nearly full");
+                tracing::error!(why, "import rejected: the disk is almost full");
                 insufficient_storage(DISK_FULL)
             })?;
         }
@@ -114,7 +113,7 @@ where
     let mut received = 0;
     while let Some(bytes) = body.next().await.map_err(|_| RequestError::BodyIncomplete)? {
         received += bytes.len() as u64;
-        // Encoded, it may be nothing but headers.
+        // Encoded data can consist only of headers.
         if received > MAX_FILE_SIZE {
             return Err(too_large());
         }

@@ -1,12 +1,11 @@
-//! Where import files are stored: their folder and ids, a quota per tenant, and free disk space that imports leave alone.
+//! The directory of import files: ids, the quota per tenant, and disk space that imports must leave free.
 
 use std::path::Path;
 use uuid::Uuid;
 
-/// How much storage import files may use.
 #[derive(Clone, Copy, Debug)]
 pub struct StorageLimits {
-    /// Bytes of a tenant's files, uploaded ones and those of rejected rows.
+    /// Bytes of a tenant's uploaded files and files of rejected rows.
     pub tenant_quota: u64,
     /// Bytes of the disk that must stay free; at least 5 % of its size. Zero turns the check off.
     pub min_free: u64,
@@ -18,10 +17,10 @@ impl Default for StorageLimits {
     }
 }
 
-/// Bytes of an upload between two checks of the free disk space.
+/// Bytes of an upload between two checks of the disk.
 pub(super) const CHECK_INTERVAL: u64 = 16 << 20;
 
-/// Checks the free disk space; the error says how much there is, for the log.
+/// Checks the free disk space. The error is for the log.
 pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), String> {
     if limits.min_free == 0 {
         return Ok(());
@@ -29,13 +28,12 @@ pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), Str
     let disk = rustix::fs::statvfs(folder).map_err(|error| format!("cannot read the free disk space: {error}"))?;
     let (free, total) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let min_free = limits.min_free.max(total / 20);
-    if free < min_free { Err(format!("the disk has {} MiB left of {} MiB", free >> 20, total >> 20)) } else { Ok(()) }
+    if free < min_free { Err(format!("{} MiB of {} MiB are free", free >> 20, total >> 20)) } else { Ok(()) }
 }
 
-/// A random id for an import.
 pub(super) fn new_id() -> anyhow::Result<Uuid> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
     Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 

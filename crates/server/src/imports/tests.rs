@@ -1,4 +1,4 @@
-//! What becomes of imports that panic, and of those whose end could not be recorded.
+//! Imports that panic, and imports whose result could not be recorded.
 
 use super::*;
 use directory::{
@@ -7,7 +7,7 @@ use directory::{
 };
 use testkit::fakes::{CountingIds, PlainHasher, StepClock};
 
-/// A hasher that panics at one password.
+/// A hasher that panics for one password.
 struct Panicking;
 
 impl PasswordHasher for Panicking {
@@ -45,7 +45,7 @@ impl House {
         Self { folder: tempfile::tempdir().expect("a folder"), directory, caller }
     }
 
-    /// Imports as they are after a start.
+    /// Imports as after a restart.
     fn imports(&self) -> Arc<Imports> {
         let storage = StorageLimits { min_free: 0, ..StorageLimits::default() };
         Arc::new(Imports::new(self.folder.path(), storage, Arc::clone(&self.directory)))
@@ -59,7 +59,7 @@ impl House {
         id
     }
 
-    /// Executes imports until these have ended; their states.
+    /// Runs imports until these have ended, and returns their states.
     async fn work(&self, imports: &Arc<Imports>, until_ended: &[Uuid]) -> Vec<Value> {
         let ended = async {
             loop {
@@ -94,8 +94,8 @@ async fn an_import_that_panics_twice_is_set_aside() {
     assert!(house.directory.user(&house.caller, UserKey::Email("ann@x.y".into())).await.is_err());
 }
 
-/// The end was written, but did not take the place of the state before the process ended: it is recorded, and nothing is
-/// executed again.
+/// The process ended after it wrote the result and before it replaced the state: the result is recorded, and
+/// nothing is executed again.
 #[tokio::test(start_paused = true)]
 async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     let house = House::new().await;
@@ -119,10 +119,10 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     let found = house.directory.user(&house.caller, user).await.expect("found");
     assert_eq!(found.text(Field::DisplayName), Some("Newer"));
     assert_eq!(std::fs::read(&state).expect("read"), ended);
-    assert_eq!(std::fs::read_dir(house.folder.path()).expect("read").count(), 1, "only its state is left");
+    assert_eq!(std::fs::read_dir(house.folder.path()).expect("read").count(), 1, "only the state is left");
 }
 
-/// The process ended after it had recorded the end and before it removed the uploaded file.
+/// The process ended after it recorded the result and before it removed the uploaded file.
 #[tokio::test(start_paused = true)]
 async fn the_file_of_an_import_that_has_ended_is_removed_after_a_restart() {
     let house = House::new().await;

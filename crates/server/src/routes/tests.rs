@@ -1,4 +1,4 @@
-//! The table finds what a walk through every dialect's routes, one by one, finds.
+//! The routing table finds what a linear search through every dialect's routes finds.
 
 use super::*;
 use dialects::kit::{MatchedRoute, Route};
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use std::collections::BTreeSet;
 use testkit::generators::Rng;
 
-/// A destination in words: who answers, which route, and what the path says besides.
+/// A destination as text: handler, route and path parameters.
 fn describe(destination: Option<Destination>) -> String {
     match destination {
         Some(Destination::Server(ServerPage::Docs(media, text))) => format!("docs {media} {}", text.len()),
@@ -22,7 +22,7 @@ fn describe(destination: Option<Destination>) -> String {
     }
 }
 
-/// The same by walking: the server's own pages, those for people, then the dialects in their order.
+/// The same by linear search: the server's own pages, those of the portal, then the dialects in their order.
 fn walk(path: &str) -> Option<Destination> {
     let own = server_pages::PATHS.into_iter().find(|(known, _)| *known == path);
     if own.is_some() || path.starts_with("/docs/") {
@@ -106,7 +106,7 @@ fn try_segments(route: &'static Route, wanted: &[&str], sent: &[&str], suffixes:
     Some(matched)
 }
 
-/// What may stand where a path has a parameter, or something else.
+/// Segments to put in place of parameters and literals.
 const SEGMENTS: [&str; 18] = [
     "1",
     "5",
@@ -137,7 +137,7 @@ fn patterns() -> Vec<&'static str> {
     own.chain(portal::ROUTES.map(|(path, _)| path)).chain(routes()).chain(without_context).collect()
 }
 
-/// A pattern with its parameters filled in, changed a little or not at all.
+/// A pattern with its parameters filled in, and sometimes small changes.
 fn path(dice: &mut Rng, patterns: &[&'static str]) -> String {
     let mut segments: Vec<String> = Vec::new();
     for segment in dice.choose(patterns).split('/').skip(1) {

@@ -1,11 +1,10 @@
-//! The links of a history on its way to another engine: proven, since they are made anew there.
+//! Verifies the event chains of a stream that goes to another engine, since the links are rebuilt there.
 
 use super::{ArchiveError, EventEntry};
 use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
 use std::collections::HashMap;
 
 impl EventEntry {
-    /// The digest of all of it.
     pub(crate) fn digest(&self) -> ChainHash {
         EventFields {
             tenant: self.tenant,
@@ -25,21 +24,20 @@ impl EventEntry {
     }
 }
 
-/// The chains of all tenants, followed as they go by.
+/// Follows the chains of all tenants through a stream.
 #[derive(Default)]
 pub(crate) struct StreamChainVerifier {
     chain_ends: HashMap<u32, ChainHash>,
-    /// Digests of the events that no links have followed yet, with the first position of each tenant.
+    /// Digests of events that no links cover yet, with the position of the first, by tenant.
     pending: HashMap<u32, (u64, Vec<ChainHash>)>,
 }
 
 impl StreamChainVerifier {
-    /// An event that is to be linked.
     pub(crate) fn add_event(&mut self, event: &EventEntry, digest: &ChainHash) {
         self.pending.entry(event.tenant).or_insert((event.position, Vec::new())).1.push(*digest);
     }
 
-    /// The links of the events since: they must be what those events make, and none must be without.
+    /// Checks the links of the events since the last call; every pending event must be covered.
     pub(crate) fn verify_links(&mut self, end: u64, links: &[(u32, ChainHash)]) -> Result<(), ArchiveError> {
         let mut open = std::mem::take(&mut self.pending);
         for (tenant, link) in links {
@@ -56,7 +54,7 @@ impl StreamChainVerifier {
         }
     }
 
-    /// Where a chain is said to end must be where it ended.
+    /// Checks that a chain ends where its end entry says.
     pub(crate) fn verify_end(&self, tenant: u32, position: u64, link: Option<ChainHash>) -> Result<(), ArchiveError> {
         if self.chain_ends.get(&tenant).copied() == link {
             Ok(())

@@ -1,33 +1,32 @@
-//! A stream cut into pieces that a store takes as one, with events beside the links they were linked by.
+//! Splits a stream into chunks that a store writes in one transaction, and groups events with their chain links.
 
 use super::{ArchiveError, Entry, EntrySource, EventEntry, Origin, StreamChainVerifier, Sums, SumsBuilder};
 use crate::event_chain::ChainHash;
 
-/// Entries that go into one transaction, and about how many bytes of them.
+/// Maximum number of entries in a chunk, and its approximate size in bytes.
 const MAX_CHUNK_ENTRIES: usize = 2_000;
 const MAX_CHUNK_BYTES: usize = 4 << 20;
 
-/// A piece of a stream.
 #[derive(Default)]
 pub(crate) struct Chunk {
-    /// What is not history, in order.
+    /// All entries except events and links, in stream order.
     pub(crate) entries: Vec<Entry>,
     pub(crate) history: Vec<LinkedEvents>,
     bytes: usize,
 }
 
-/// Events that were linked together, and the links, by tenant.
+/// Events that were linked together, and their links by tenant.
 pub(crate) struct LinkedEvents {
     pub(crate) events: Vec<(EventEntry, ChainHash)>,
     pub(crate) end: u64,
     pub(crate) links: Vec<(u32, ChainHash)>,
 }
 
-/// The pieces of a stream, from behind what has arrived already.
+/// The chunks of a stream, starting after the part that was restored before.
 pub(crate) struct Chunks<'a> {
     source: &'a mut EntrySource<'a>,
     sums: SumsBuilder,
-    /// Links are proven where they will not be kept.
+    /// Set if the links are rebuilt by this engine: they are verified first.
     verifier: Option<StreamChainVerifier>,
     pending: Vec<(EventEntry, ChainHash)>,
 }
@@ -38,12 +37,12 @@ impl<'a> Chunks<'a> {
         Self { source, sums: SumsBuilder::with_progress(), verifier: proof, pending: Vec::new() }
     }
 
-    /// Whether links are those of this engine already.
+    /// Whether links are stored as they are, since the stream comes from the same engine.
     pub(crate) fn reuses_links(&self) -> bool {
         self.verifier.is_none()
     }
 
-    /// The next piece; nothing at the end.
+    /// `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>, ArchiveError> {
         let mut chunk = Chunk::default();
         while chunk.entries.len() + chunk.history.len() < MAX_CHUNK_ENTRIES && chunk.bytes < MAX_CHUNK_BYTES
@@ -51,7 +50,7 @@ impl<'a> Chunks<'a> {
         {
             let Some(entry) = self.source.next().transpose()? else {
                 if !self.pending.is_empty() {
-                    return Err(ArchiveError::Corrupt("the history ends in the middle".into()));
+                    return Err(ArchiveError::Corrupt("the stream ends within the event history".into()));
                 }
                 break;
             };
@@ -88,7 +87,8 @@ impl<'a> Chunks<'a> {
         Ok(())
     }
 
-    /// Goes past what has arrived already; whether it is the beginning of this stream. `heed` sees what is passed over.
+    /// Skips what was restored before and passes it to `on_skipped`. Returns false if it is not the start of this
+    /// stream.
     pub(crate) fn skip(
         &mut self,
         done: u64,
@@ -106,7 +106,7 @@ impl<'a> Chunks<'a> {
         Ok(self.pending.is_empty() && self.sums.stream_digest()[..] == *digest)
     }
 
-    /// How many entries went by, and their digest.
+    /// The number of entries read so far, and their digest.
     pub(crate) fn progress(&self) -> (u64, [u8; 32]) {
         (self.sums.entries(), self.sums.stream_digest())
     }

@@ -1,12 +1,10 @@
-//! What a stream came to: how much of everything, and a digest, for each tenant.
+//! Counts and a digest for each tenant of a stream, to compare stores.
 
 use super::{ArchiveError, Entry};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// How much there is of everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub struct Counts {
     pub users: u64,
     pub items: u64,
@@ -17,41 +15,38 @@ pub struct Counts {
     pub events: u64,
 }
 
-/// What a tenant's part of a stream came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSums {
-    /// How much there is.
     pub counts: Counts,
-    /// SHA-256 over all of it but the links of its history, which each engine makes in its own way.
+    /// SHA-256 over all entries except chain links, which differ between engines.
     pub digest: [u8; 32],
 }
 
-/// What a stream came to, by tenant; 0 is what belongs to none.
+/// By tenant; 0 has the entries that belong to no tenant.
 pub type Sums = BTreeMap<u32, TenantSums>;
 
-/// The same while a stream goes by.
+/// Computes [`Sums`] while a stream passes.
 #[derive(Clone, Default)]
 pub struct SumsBuilder {
     tenants: BTreeMap<u32, (Counts, Sha256)>,
-    /// Everything, as it was written, where that is wanted.
+    /// Over all entries as encoded, if the progress of a restore is needed.
     stream_digest: Option<Sha256>,
     entries: u64,
 }
 
 impl SumsBuilder {
-    /// One that tells how far the stream is, too.
+    /// Also computes the digest of the stream so far, which identifies the progress of a restore.
     pub(crate) fn with_progress() -> Self {
         Self { stream_digest: Some(Sha256::new()), ..Self::default() }
     }
 
-    /// Notes the next entry.
     pub fn add(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         let bytes = entry.encode()?;
         self.add_encoded(entry, &bytes);
         Ok(())
     }
 
-    /// The same where it is written already.
+    /// Adds an entry that is encoded already.
     pub fn add_encoded(&mut self, entry: &Entry, bytes: &[u8]) {
         if let Some(all) = &mut self.stream_digest {
             all.update((bytes.len() as u64).to_be_bytes());
@@ -86,17 +81,15 @@ impl SumsBuilder {
         }
     }
 
-    /// How many entries went by.
     pub fn entries(&self) -> u64 {
         self.entries
     }
 
-    /// SHA-256 over everything that went by so far, links too.
+    /// SHA-256 over all entries so far, including chain links.
     pub(crate) fn stream_digest(&self) -> [u8; 32] {
         self.stream_digest.clone().unwrap_or_default().finalize().into()
     }
 
-    /// What it came to.
     pub fn sums(&self) -> Sums {
         let sums = self.tenants.iter().map(|(tenant, (counts, digest))| {
             (*tenant, TenantSums { counts: *counts, digest: digest.clone().finalize().into() })

@@ -1,4 +1,4 @@
-//! What is stored, held against what an edit needs.
+//! Evaluates the guards of a mutation against the stored data.
 
 use super::{State, TenantData};
 use crate::guards::{Guard, guards_of};
@@ -6,7 +6,7 @@ use crate::memberships;
 use directory::{CommitError, Field, Mutation, TenantNumber, fold};
 
 impl State {
-    /// The first conflict of an edit, in the order that all engines share.
+    /// Returns the first conflict, in the order that all engines share.
     pub(super) fn check_guards(&self, tenant: TenantNumber, edit: &Mutation) -> Result<(), CommitError> {
         let needs_no_tenant = matches!(
             edit,
@@ -20,25 +20,25 @@ impl State {
             return Err(CommitError::MissingReference(Field::Number));
         }
         let empty = TenantData::default();
-        let shelf = self.tenant_data.get(&tenant).map_or(&empty, |shelf| shelf);
-        match guards_of(edit).into_iter().find(|guard| !self.holds(tenant, shelf, guard)) {
+        let data = self.tenant_data.get(&tenant).map_or(&empty, |data| data);
+        match guards_of(edit).into_iter().find(|guard| !self.holds(tenant, data, guard)) {
             Some(guard) => Err(guard.error()),
             None => Ok(()),
         }
     }
 
-    fn holds(&self, tenant: TenantNumber, shelf: &TenantData, guard: &Guard<'_>) -> bool {
+    fn holds(&self, tenant: TenantNumber, data: &TenantData, guard: &Guard<'_>) -> bool {
         match guard {
             Guard::UserVersion(user) => {
-                let stored = shelf.users.get(&user.number);
+                let stored = data.users.get(&user.number);
                 stored.is_some_and(|stored| memberships::eq_ignoring_memberships(stored, user))
             }
             Guard::TombstoneExists(tombstone) => {
-                let stored = shelf.tombstones.get(&tombstone.user.number);
+                let stored = data.tombstones.get(&tombstone.user.number);
                 stored.is_some_and(|(stored, _)| stored.deleted == tombstone.deleted)
             }
             Guard::ItemVersion(item) => {
-                let stored = shelf.items.get(&(item.kind(), item.number()));
+                let stored = data.items.get(&(item.kind(), item.number()));
                 stored == Some(*item)
             }
             Guard::TenantVersion(tenant) => {
@@ -49,24 +49,24 @@ impl State {
                 stored.is_some_and(|stored| stored.is_unchanged_since(connection))
             }
             Guard::MailVersion(mail) => self.mails.get(&mail.id).is_some_and(|stored| stored.version == mail.version),
-            Guard::UserIdFree(id) => shelf.users.values().all(|user| user.id != *id),
-            Guard::TombstoneIdFree(id) => shelf.tombstones.values().all(|(tombstone, _)| tombstone.user.id != *id),
-            Guard::ItemNumberFree(kind, number) => !shelf.items.contains_key(&(*kind, *number)),
-            Guard::ItemIdFree(id) => shelf.items.values().all(|item| item.id() != *id),
+            Guard::UserIdFree(id) => data.users.values().all(|user| user.id != *id),
+            Guard::TombstoneIdFree(id) => data.tombstones.values().all(|(tombstone, _)| tombstone.user.id != *id),
+            Guard::ItemNumberFree(kind, number) => !data.items.contains_key(&(*kind, *number)),
+            Guard::ItemIdFree(id) => data.items.values().all(|item| item.id() != *id),
             Guard::TenantNumberFree(number) => !self.tenants.contains_key(number),
             Guard::ConnectionIdFree(id) => self.connections.iter().all(|connection| connection.id != *id),
             Guard::ConnectionNameFree(name) => {
-                // A revoked connection gives its name to a new one.
+                // The name of a revoked connection is free.
                 let is_own = |connection: &&directory::Connection| connection.tenant == tenant && !connection.revoked;
                 let mut own = self.connections.iter().filter(is_own);
                 own.all(|connection| fold(&connection.name) != *name)
             }
             Guard::MailIdFree(id) => !self.mails.contains_key(id),
             Guard::SecretFree(name) => !self.secrets.contains_key(name),
-            Guard::KeyFree(claim) => !shelf.unique_keys.contains_key(&(claim.namespace, claim.text.clone())),
+            Guard::KeyFree(claim) => !data.unique_keys.contains_key(&(claim.namespace, claim.text.clone())),
             Guard::DuplicateKey(_) => false,
-            Guard::UserExists(id) => shelf.users.values().any(|user| user.id == *id),
-            Guard::ItemExists(id) => shelf.items.values().any(|item| item.id() == *id),
+            Guard::UserExists(id) => data.users.values().any(|user| user.id == *id),
+            Guard::ItemExists(id) => data.items.values().any(|item| item.id() == *id),
         }
     }
 }

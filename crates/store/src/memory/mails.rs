@@ -1,10 +1,10 @@
-//! Mails in the reference engine.
+//! Mail mutations of the reference engine.
 
 use super::State;
 use directory::{Action, EntitySnapshot, EventData, Mutation};
 
 impl State {
-    /// Carries out an edit of a mail; whether there is anything to tell of it.
+    /// Returns whether the mutation produces an event.
     pub(super) fn apply_mail_mutation(&mut self, edit: Mutation, event: &mut EventData) -> bool {
         match edit {
             Mutation::AddMail(mail) => {

@@ -1,6 +1,6 @@
-//! The reference engine: everything in memory, each change applied to a copy that takes the original's place.
+//! The reference engine: everything in memory; each change is applied to a copy, which then replaces the state.
 //!
-//! Slow on purpose and easy to believe. The other engines must agree with it on every change and question.
+//! It is slow and simple on purpose. The other engines must agree with it on every change and query.
 
 mod guard_checks;
 mod mails;
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The engine. It forgets everything when it is dropped.
+/// Its data is lost on drop.
 #[derive(Default)]
 pub struct Memory {
     state: Mutex<Arc<State>>,
@@ -36,12 +36,11 @@ struct State {
     commits: u64,
 }
 
-/// What one tenant has.
 #[derive(Clone, Default)]
 struct TenantData {
     users: BTreeMap<u32, User>,
     accounts: HashMap<UserId, Account>,
-    /// Those who were deleted, by number, with the passwords they had.
+    /// Deleted users by number, with the passwords they had.
     tombstones: BTreeMap<u32, (Tombstone, Option<PasswordHash>)>,
     items: BTreeMap<(ItemKind, u32), Item>,
     members: BTreeSet<(ItemId, UserId)>,
@@ -57,7 +56,6 @@ enum KeyOwner {
 }
 
 impl Memory {
-    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -197,8 +195,8 @@ impl State {
 }
 
 impl TenantData {
-    #[expect(clippy::too_many_lines, reason = "one arm an edit, to be compared side by side")]
-    /// Carries out an edit; whether there is anything to tell of it.
+    #[expect(clippy::too_many_lines, reason = "one arm for each mutation")]
+    /// Returns whether the mutation produces an event.
     fn apply_mutation(
         &mut self,
         edit: Mutation,
@@ -269,7 +267,7 @@ impl TenantData {
                 let last = self.last_item.entry(kind).or_insert(unique_keys::first_item_number(kind) - 1);
                 if item.number() == 0 && kind != ItemKind::Department {
                     *last += 1;
-                    // Numbers that were wished for are passed over.
+                    // Skip numbers that were set explicitly.
                     while self.items.contains_key(&(kind, *last)) {
                         *last += 1;
                     }
@@ -334,7 +332,7 @@ impl TenantData {
         Ok(true)
     }
 
-    /// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
+    /// A group includes its members: joining and leaving from the user's side changes its version, too.
     fn bump_group_versions(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
         let affected = unique_keys::symmetric_difference(old, new);
         for item in self.items.values_mut().filter(|item| affected.contains(&item.id())) {
@@ -377,7 +375,6 @@ impl TenantData {
         }
     }
 
-    /// The user with what they belong to.
     fn with_memberships(&self, user: &User) -> User {
         let mut user = user.clone();
         for item in self.items.values() {
@@ -431,7 +428,6 @@ impl TenantData {
     }
 }
 
-/// Everything a person belongs to.
 fn memberships_of(user: &User) -> Vec<ItemId> {
     memberships::item_ids(user).collect()
 }

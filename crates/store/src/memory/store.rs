@@ -1,4 +1,4 @@
-//! The reference engine as a store: questions answered by looking at everything.
+//! Implements [`directory::Store`] for the reference engine, with full scans.
 
 use super::Memory;
 use directory::{
@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The side of a bound that a page is on.
 enum PageSide<T> {
     After(T),
     Before(T),
 }
 
-/// A page of rows in order; `is_within` says which of them are on the right side of a bound.
+/// Cuts a page from sorted rows; `is_within` returns whether a row is on the requested side of the boundary.
 fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: PageSide<impl Fn(&T) -> bool>) -> Page<T> {
     let (total, limit) = (all.len() as u64, limit as usize);
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
@@ -35,14 +34,14 @@ fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: PageSide<impl Fn(&T) ->
 
 impl Store for Memory {
     fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
-        self.read(|state| state.tenant_data.get(&tenant).and_then(|shelf| shelf.user(&by)))
+        self.read(|state| state.tenant_data.get(&tenant).and_then(|data| data.user(&by)))
     }
 
     fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         self.read(|state| {
             let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return empty() };
-            let all = shelf.users.values().map(|user| shelf.with_memberships(user));
+            let Some(data) = state.tenant_data.get(&tenant) else { return empty() };
+            let all = data.users.values().map(|user| data.with_memberships(user));
             let mut all: Vec<User> = all.filter(|user| query.predicates.iter().all(|t| t.matches(user))).collect();
             query.sort.apply(&mut all);
             let is_within = |user: &User| query.sort.is_within_boundary(user, query.boundary.as_ref());
@@ -62,14 +61,14 @@ impl Store for Memory {
         kind: ItemKind,
         by: ItemKey,
     ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(|state| state.tenant_data.get(&tenant).and_then(|shelf| shelf.item(kind, &by)))
+        self.read(|state| state.tenant_data.get(&tenant).and_then(|data| data.item(kind, &by)))
     }
 
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(|state| {
             let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return empty() };
-            let all = shelf.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
+            let Some(data) = state.tenant_data.get(&tenant) else { return empty() };
+            let all = data.items.range((query.kind, 0)..=(query.kind, u32::MAX)).map(|(_, item)| item);
             let all = all.filter(|item| query.predicates.iter().all(|t| t.matches(item))).cloned().collect();
             let is_within = |item: &Item| query.boundary.is_none_or(|bound| bound.contains(item.number()));
             let is_backward = matches!(query.boundary, Some(ItemPageBoundary::Before(_)));
@@ -84,8 +83,8 @@ impl Store for Memory {
 
     fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
-            let members = shelf.users.values().filter(|user| shelf.members.contains(&(item, user.id)));
+            let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
+            let members = data.users.values().filter(|user| data.members.contains(&(item, user.id)));
             members.map(|user| (user.id, user.number)).collect()
         })
     }
@@ -98,9 +97,9 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
-            let later = shelf.users.values().filter(|user| user.number > after);
-            let members = later.filter(|user| shelf.members.contains(&(item, user.id)));
+            let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
+            let later = data.users.values().filter(|user| user.number > after);
+            let members = later.filter(|user| data.members.contains(&(item, user.id)));
             members.take(limit as usize).map(|user| (user.id, user.number)).collect()
         })
     }
@@ -149,9 +148,9 @@ impl Store for Memory {
 
     fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
         self.read(|state| {
-            let shelf = state.tenant_data.get(&tenant)?;
-            shelf.users.values().find(|known| known.id == user)?;
-            Some(shelf.accounts.get(&user).cloned().unwrap_or_default())
+            let data = state.tenant_data.get(&tenant)?;
+            data.users.values().find(|known| known.id == user)?;
+            Some(data.accounts.get(&user).cloned().unwrap_or_default())
         })
     }
 
@@ -174,9 +173,9 @@ impl Store for Memory {
         (first, last): (u32, u32),
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
-            let password = |user: &User| shelf.accounts.get(&user.id)?.password_hash.clone();
-            let among = shelf.users.values().filter(|user| (first..=last).contains(&user.number));
+            let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
+            let password = |user: &User| data.accounts.get(&user.id)?.password_hash.clone();
+            let among = data.users.values().filter(|user| (first..=last).contains(&user.number));
             among.filter_map(|user| Some((user.number, password(user)?))).collect()
         })
     }
@@ -188,8 +187,8 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         self.read(|state| {
-            let Some(shelf) = state.tenant_data.get(&tenant) else { return Vec::new() };
-            let later = shelf.tombstones.iter().filter(|(number, _)| **number > after);
+            let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
+            let later = data.tombstones.iter().filter(|(number, _)| **number > after);
             later.map(|(_, (stone, _))| stone.clone()).take(limit as usize).collect()
         })
     }
@@ -264,7 +263,7 @@ impl Store for Memory {
         tenant: TenantNumber,
         at: EventPosition,
     ) -> BoxFuture<'_, Result<Option<[u8; 32]>, StoreError>> {
-        // It chains nothing.
+        // This engine has no chain.
         let _ = (tenant, at);
         Box::pin(std::future::ready(Ok(None)))
     }
@@ -274,7 +273,7 @@ impl Store for Memory {
         tenant: Option<TenantNumber>,
     ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>> {
         self.read(|state| {
-            // What is in this memory cannot be changed by anybody else.
+            // No other process can change this memory.
             let mut found = BTreeMap::<TenantNumber, ChainReport>::new();
             for event in state.events.iter().filter(|event| tenant.is_none_or(|of| of == event.data.tenant)) {
                 let chain = found.entry(event.data.tenant).or_default();

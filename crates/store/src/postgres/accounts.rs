@@ -1,4 +1,4 @@
-//! Reading how people sign in, the mails that go to them, and what is left of those who were deleted.
+//! Reads sign-in data, mails and deleted users.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, tenant_code, unsigned};
@@ -24,7 +24,7 @@ pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> 
     })
 }
 
-/// The passwords of those who have one, from one number to another.
+/// Password hashes of the users with numbers in an inclusive range.
 pub(super) fn password_hashes(
     session: &Session,
     tenant: TenantNumber,
@@ -39,11 +39,10 @@ pub(super) fn password_hashes(
 }
 
 fn tombstone_from_row(row: &Row) -> Result<(TenantNumber, Tombstone), PgError> {
-    let stone = Tombstone { user: decode(row.try_get(2)?)?, deleted: Time(row.try_get(1)?) };
-    Ok((TenantNumber(unsigned(row.try_get(0)?)), stone))
+    let tombstone = Tombstone { user: decode(row.try_get(2)?)?, deleted: Time(row.try_get(1)?) };
+    Ok((TenantNumber(unsigned(row.try_get(0)?)), tombstone))
 }
 
-/// What is left of somebody.
 pub(super) fn tombstone(session: &Session, tenant: TenantNumber, by: UserKey) -> ReadFuture<'_, Option<Tombstone>> {
     Box::pin(async move {
         let code = tenant_code(tenant);
@@ -62,7 +61,7 @@ pub(super) fn tombstone(session: &Session, tenant: TenantNumber, by: UserKey) ->
     })
 }
 
-/// The deleted of a tenant, from behind a number on.
+/// Deleted users with a number above `after`.
 pub(super) fn tombstones(
     session: &Session,
     tenant: TenantNumber,
@@ -75,7 +74,7 @@ pub(super) fn tombstones(
     })
 }
 
-/// Those of all tenants who were deleted between two times.
+/// Users of all tenants who were deleted between two times.
 pub(super) fn tombstones_between(
     session: &Session,
     (from, to): (Time, Time),
@@ -87,7 +86,6 @@ pub(super) fn tombstones_between(
     })
 }
 
-/// Mails to be tried by now.
 pub(super) fn mails_due(session: &Session, now: Time, limit: u32) -> ReadFuture<'_, Vec<Mail>> {
     Box::pin(async move {
         let rows = session.query(sql::MAILS_DUE.postgres, &[&now.0, &i64::from(limit)]).await?;
@@ -95,7 +93,7 @@ pub(super) fn mails_due(session: &Session, now: Time, limit: u32) -> ReadFuture<
     })
 }
 
-/// Mails of a tenant, or of one of its people.
+/// Mails of a tenant or of one of its users.
 pub(super) fn mails(
     session: &Session,
     tenant: TenantNumber,

@@ -1,4 +1,4 @@
-//! Tenants, connections and mails as rows of a batch.
+//! Plans changes of tenants, connections and mails.
 
 use super::batch_plan::{ApplyResult, BatchPlan};
 use super::param::{Param, int};
@@ -19,9 +19,9 @@ impl BatchPlan {
             vec![Box::new(int(tenant.number.0)), Box::new(to_json(&tenant)?), Box::new(int(tenant.version))];
         self.push_late(sql::ADD_TENANT, add, Some(1));
         let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
-        let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
+        let event_row = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
         self.receipt().tenant = Some(tenant);
-        Ok(told)
+        Ok(event_row)
     }
 
     pub(super) fn change_tenant(&mut self, before: &Tenant, after: &Tenant) -> ApplyResult<EncodedEvent> {
@@ -32,16 +32,16 @@ impl BatchPlan {
             Box::new(int(before.version)),
         ];
         self.push_late(sql::CHANGE_TENANT, change, Some(1));
-        let told = EncodedEvent {
+        let event_row = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::Tenant(before.clone()))?),
             after: Some(to_json(&EntitySnapshot::Tenant(after.clone()))?),
             ..EncodedEvent::new(Action::Updated)
         };
         self.receipt().tenant = Some(after.clone());
-        Ok(told)
+        Ok(event_row)
     }
 
-    /// A mail as it shall be, or its end.
+    /// Updates a mail, or deletes it if `after` is `None`.
     pub(super) fn change_mail(&mut self, before: &Mail, after: Option<&Mail>) -> ApplyResult<Option<EncodedEvent>> {
         let version = int(before.version);
         match after {
@@ -93,7 +93,7 @@ impl BatchPlan {
             return Ok(EncodedEvent::new(Action::Updated));
         };
         let change: Vec<Box<dyn Param>> = vec![Box::new(to_json(new)?), Box::new(new.id.0), Box::new(text.clone())];
-        let told = EncodedEvent {
+        let event_row = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::redacted_connection(old))?),
             after: Some(to_json(&EntitySnapshot::redacted_connection(new))?),
             ..EncodedEvent::new(Action::Updated)
@@ -101,7 +101,7 @@ impl BatchPlan {
         self.push_late(sql::CHANGE_CONNECTION, change, Some(1));
         self.push_late(sql::REMOVE_KEYS, vec![Box::new(new.id.0)], None);
         self.insert_keys(new);
-        Ok(told)
+        Ok(event_row)
     }
 
     fn insert_keys(&mut self, connection: &Connection) {

@@ -1,4 +1,4 @@
-//! Checks and dumps of a database, while others work with it.
+//! Checks and dumps a database while others use it.
 
 use super::managed_connection::{Connector, Session, first_session};
 use super::migrations::{self, MigrationMode};
@@ -9,14 +9,14 @@ use crate::{CheckReport, sql};
 use std::sync::Arc;
 
 impl Postgres {
-    /// What is wrong in a database: it is read whole, and nothing is changed.
+    /// Checks a whole database. Changes nothing.
     pub fn check(address: &DatabaseUrl, options: &PostgresOptions) -> Result<CheckReport, PostgresOpenError> {
         let checked = with_session(address, options, MigrationMode::ReadOnly, async |session| {
             ensure_complete(session, address).await?;
             let mut tries = 0;
             loop {
                 match check::check(session).await {
-                    // A view of everything can meet writers, and is then taken anew.
+                    // A serializable snapshot can conflict with writers.
                     Err(PgError::Conflict(_)) if tries < 20 => {
                         tries += 1;
                         session.batch_execute(sql::ROLLBACK.postgres).await?;
@@ -31,7 +31,7 @@ impl Postgres {
         })
     }
 
-    /// Gives everything a database holds to `to`, as it is now, also while others work with it. Nothing is written.
+    /// Sends everything a database holds to `to`, from one snapshot. Changes nothing.
     pub fn dump(address: &DatabaseUrl, options: &PostgresOptions, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         with_session(address, options, MigrationMode::ReadOnly, async |session| {
             ensure_complete(session, address).await?;
@@ -40,7 +40,7 @@ impl Postgres {
     }
 }
 
-/// Refuses a database that holds only a part of what it is to hold.
+/// Rejects a database whose restore is not complete.
 pub(super) async fn ensure_complete(session: &Session, address: &DatabaseUrl) -> Result<(), ArchiveError> {
     match restore::restore_in_progress(session).await? {
         Some(filling) => Err(PostgresOpenError::IncompleteRestore(address.to_string(), filling.origin).into()),
@@ -48,7 +48,7 @@ pub(super) async fn ensure_complete(session: &Session, address: &DatabaseUrl) ->
     }
 }
 
-/// Does something over one connection to a database that is up to date, and waits for it.
+/// Opens one connection, runs a task on it, and blocks until it ends.
 fn with_session<T>(
     address: &DatabaseUrl,
     options: &PostgresOptions,

@@ -1,6 +1,5 @@
-//! Changes as rows: what each edit of a batch writes, what must be so for it, and what its caller is told.
-//!
-//! Nothing here waits. What has to be read beforehand is in [`Known`].
+//! Plans a batch without I/O: the rows that each mutation writes, its preconditions, and the receipts. What
+//! must be read beforehand is in [`Prefetched`].
 
 use super::batch_rows::{BatchRows, OwnedStatement};
 use super::param::{Param, int, kind_code, tenant_code};
@@ -20,27 +19,25 @@ use directory::{
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// A batch, planned.
 #[derive(Default)]
 pub(super) struct BatchPlan {
     pub(super) rows: BatchRows,
-    /// What must be so, in the order in which it is looked at, and for which change.
+    /// In the order of evaluation, with the index of the change.
     pub(super) preconditions: Vec<(usize, Precondition)>,
     pub(super) receipts: Vec<Receipt>,
-    /// The change that is being planned.
+    /// The change being planned.
     change_index: usize,
-    /// What the batch itself makes and gives up; nobody needs to have that there or free beforehand.
+    /// What the batch itself creates and releases; it need not exist or be free beforehand.
     pub(super) created: HashSet<Uuid>,
     released: HashSet<(i32, u8, String)>,
-    /// What the change that is being planned has taken so far.
+    /// Keys that the change being planned has claimed.
     claimed: HashSet<(i32, u8, String)>,
-    /// What it would take twice.
+    /// Keys that it would claim twice.
     duplicates: HashSet<(i32, u8, String)>,
 }
 
 pub(super) type ApplyResult<T = ()> = Result<T, serde_json::Error>;
 
-/// Plans the changes of a batch, in order.
 pub(super) fn plan_batch<'a>(
     changes: impl Iterator<Item = &'a Change>,
     known: &mut Prefetched,
@@ -88,8 +85,8 @@ impl BatchPlan {
             for check in guards::guards_of(edit) {
                 self.check(tenant_code(*tenant), check, known);
             }
-            if let Some(told) = self.edit(*tenant, *at, edit, known)? {
-                self.rows.push_event(&author, told)?;
+            if let Some(event_row) = self.edit(*tenant, *at, edit, known)? {
+                self.rows.push_event(&author, event_row)?;
             }
         }
         Ok(())
@@ -105,13 +102,13 @@ impl BatchPlan {
         Ok(match edit {
             Mutation::AddUser { user, account } => Some(self.add_user(tenant, at, user, account, known)?),
             Mutation::ChangeUser { before, after, account, notes } => {
-                let told = self.change_user(tenant, at, (before, after), account, known)?;
-                Some(EncodedEvent { notes: notes.clone(), ..told })
+                let event_row = self.change_user(tenant, at, (before, after), account, known)?;
+                Some(EncodedEvent { notes: notes.clone(), ..event_row })
             }
             Mutation::RestoreUser { before, user, account, keeps_password } => {
                 Some(self.restore_user(tenant, at, (before, user), (account, *keeps_password))?)
             }
-            Mutation::PurgeUser(stone) => Some(self.purge_user(tenant, stone)?),
+            Mutation::PurgeUser(tombstone) => Some(self.purge_user(tenant, tombstone)?),
             Mutation::RemoveUser(user) => Some(self.remove_user(tenant, at, user, known)?),
             Mutation::AddItem { item, members } => Some(self.add_item(tenant, item, members, known)?),
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
@@ -141,7 +138,7 @@ impl BatchPlan {
         })
     }
 
-    /// Needs what an edit needs, in the order that all engines share.
+    /// Adds the precondition of a guard. All engines check guards in the same order.
     fn check(&mut self, code: i32, check: Guard<'_>, known: &Prefetched) {
         if let Guard::ConnectionUnchanged(before) = check
             && known.connection(before.id).is_none_or(|(_, stored)| !stored.is_unchanged_since(before))
@@ -152,7 +149,7 @@ impl BatchPlan {
         if let Guard::KeyFree(claim) | Guard::DuplicateKey(claim) = &check {
             let key = (code, claim.namespace, claim.text.clone());
             if self.claimed.contains(&key) {
-                // Two of what one change makes would have the same; nobody else is to blame.
+                // The change itself uses the key twice.
                 self.rows.has_failed_precondition = true;
                 self.require(Precondition::DuplicateKey(claim.field));
                 self.duplicates.insert(key);
@@ -215,7 +212,7 @@ impl BatchPlan {
         Ok(EncodedEvent { after: Some(after), password_set, ..EncodedEvent::new(Action::Created) })
     }
 
-    /// What a person's row has around it from when it is there.
+    /// Unique keys, secondary emails and memberships of a created or restored user.
     pub(super) fn add_user_relations(&mut self, code: i32, at: Time, user: &User) {
         for claim in unique_keys::of_user(user) {
             self.claim_key(code, &claim, user.number);
@@ -263,7 +260,7 @@ impl BatchPlan {
         for group in unique_keys::symmetric_difference(&before.groups, &after.groups) {
             self.rows.bump_item_version(code, group, at);
         }
-        let told = EncodedEvent {
+        let event_row = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::User(Box::new(before.clone())))?),
             after: Some(to_json(&EntitySnapshot::User(Box::new(after.clone())))?),
             password_set: account.sets_password(),
@@ -274,7 +271,7 @@ impl BatchPlan {
         let doc = to_json(&after)?;
         let columns = EncodedUser::new(active_code(&after), account, doc)?;
         self.rows.change_user(code, before.version, &after, columns);
-        Ok(told)
+        Ok(event_row)
     }
 
     fn add_item(
@@ -328,7 +325,6 @@ impl BatchPlan {
         self.item_changed(before, after, members_added.to_vec(), members_removed.to_vec())
     }
 
-    /// An item over what it was.
     fn save_item(&mut self, code: i32, before: &Item, after: &Item) -> ApplyResult {
         let change: Vec<Box<dyn Param>> = vec![
             Box::new(int(after.version())),
@@ -350,7 +346,7 @@ impl BatchPlan {
         members_added: Vec<UserId>,
         members_removed: Vec<UserId>,
     ) -> ApplyResult<EncodedEvent> {
-        let told = EncodedEvent {
+        let event_row = EncodedEvent {
             before: Some(to_json(&EntitySnapshot::Item(Box::new(before.clone())))?),
             after: Some(to_json(&EntitySnapshot::Item(Box::new(after.clone())))?),
             members_added,
@@ -358,10 +354,10 @@ impl BatchPlan {
             ..EncodedEvent::new(Action::Updated)
         };
         self.receipt().items.push(after.clone());
-        Ok(told)
+        Ok(event_row)
     }
 
-    /// Nothing to tell when all was so already.
+    /// Returns no event if nothing changes.
     fn change_members(
         &mut self,
         tenant: TenantNumber,
@@ -381,10 +377,10 @@ impl BatchPlan {
         }
         let mut after = before.clone();
         after.mark_updated(at);
-        // Others may have touched it meanwhile; then all of this is read again.
+        // If the item has changed meanwhile, the batch is read and planned again.
         self.save_item(code, before, &after)?;
         let kind = kind_code(after.kind());
-        // What was looked up beforehand must still be so, to the last member.
+        // The prefetched memberships must still be exact, so the row counts are expected.
         let numbers = |people: &[(UserId, u32)]| people.iter().map(|(_, number)| int(*number)).collect::<Vec<i32>>();
         let (come, go) = (numbers(&group.members_added), numbers(&group.members_removed));
         group
@@ -416,13 +412,13 @@ impl BatchPlan {
         self.replace_unique_keys(code, &unique_keys::of_item(item), Vec::new(), item.number());
         self.push_early(sql::LOCK_MEMBERS, vec![Box::new(code), Box::new(item.id().0)], None);
         self.push_early(sql::REMOVE_MEMBERSHIPS_OF_ITEM, vec![Box::new(code), Box::new(item.id().0)], None);
-        let gone: Vec<Box<dyn Param>> = vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
-        self.push_early(sql::REMOVE_ITEM, gone, Some(1));
+        let removed: Vec<Box<dyn Param>> = vec![Box::new(code), Box::new(item.id().0), Box::new(int(item.version()))];
+        self.push_early(sql::REMOVE_ITEM, removed, Some(1));
         let before = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
         Ok(EncodedEvent { before, ..EncodedEvent::new(Action::Deleted) })
     }
 
-    /// Puts people into an item and takes others out, whoever of them is there already.
+    /// Adds and removes members, whether or not they are members already.
     fn update_members(
         &mut self,
         code: i32,
@@ -448,11 +444,11 @@ impl BatchPlan {
         }
     }
 
-    /// Gives up the claims that are only in `old` and takes those that are only in `new`.
+    /// Releases keys that are only in `old` and claims those that are only in `new`.
     pub(super) fn replace_unique_keys(&mut self, code: i32, old: &[UniqueKey], new: Vec<UniqueKey>, owner: u32) {
-        for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
-            self.rows.release_key(code, gone, owner);
-            self.released.insert((code, gone.namespace, gone.text.clone()));
+        for removed in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
+            self.rows.release_key(code, removed, owner);
+            self.released.insert((code, removed.namespace, removed.text.clone()));
         }
         for claim in new.into_iter().filter(|new| !old.iter().any(|old| old.has_same_key(new))) {
             self.claim_key(code, &claim, owner);
@@ -460,14 +456,14 @@ impl BatchPlan {
     }
 
     fn claim_key(&mut self, code: i32, claim: &UniqueKey, owner: u32) {
-        // What is taken twice would end the transaction before the batch has its row.
+        // A duplicate would abort the transaction before the row of the batch is inserted.
         if self.duplicates.is_empty() || !self.duplicates.contains(&(code, claim.namespace, claim.text.clone())) {
             self.rows.claim_key(code, claim, owner);
         }
     }
 }
 
-/// Everything a person belongs to, and what kind it is, each once.
+/// All memberships of a user, sorted and without duplicates.
 pub(super) fn memberships_of(user: &User) -> Vec<(ItemId, ItemKind)> {
     let of = |ids: &[ItemId], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
     let mut all = of(&user.groups, ItemKind::Group);

@@ -1,5 +1,4 @@
-//! The rows of a batch, table by table and column by column, and how they are sent: each table's in one statement,
-//! all statements on their way before the first is answered.
+//! The rows of a batch by table and column. Each table takes one statement, and all statements are pipelined.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
@@ -16,7 +15,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use uuid::Uuid;
 
-/// Everything a batch writes.
 #[derive(Default)]
 pub(super) struct BatchRows {
     new_users: UserRows,
@@ -28,36 +26,34 @@ pub(super) struct BatchRows {
     removed_emails: SecondaryEmailRows,
     members_added: MembershipRows,
     members_removed: MembershipRows,
-    /// What users who are changed or removed belong to and leave, which must be exactly so.
+    /// Memberships that changed or deleted users leave. All of them must exist.
     removed_expected: MembershipRows,
-    /// Users who are changed, and what they must belong to.
+    /// Changed users, and in `expected` the exact memberships they must have.
     checked_members: MemberRows,
     expected: MembershipRows,
-    /// Users whose memberships change from the side of items, in an order of their own, so that two batches wait for one
-    /// another and not in a circle.
+    /// Users whose memberships change through items. Sorted, so that two batches cannot deadlock.
     locked: BTreeSet<(i32, i32)>,
     item_versions: HashMap<(i32, Uuid), (i32, i64)>,
-    /// Statements for one row, with how many rows they must change.
+    /// Other statements, sent before, between and after those by table.
     pub(super) early: Vec<OwnedStatement>,
     pub(super) middle: Vec<OwnedStatement>,
     pub(super) late: Vec<OwnedStatement>,
     events: EventRows,
     block_counts: HashMap<(i32, i32), i64>,
-    /// Something that must be there was not when the batch was planned: it cannot go in, and the needs say why. It is
-    /// sent all the same, for what it waits for settles what is in doubt.
+    /// A precondition failed during planning, so the batch cannot commit. It is sent anyway: waiting for its
+    /// row resolves a commit in doubt.
     pub(super) has_failed_precondition: bool,
-    /// What must not be there.
+    /// Keys that must not exist.
     required_absent: HashSet<(i32, i16, Vec<u8>)>,
-    /// External ids that nobody must have had who was deleted.
+    /// External ids that no deleted user may have.
     required_not_deleted: (Vec<i32>, Vec<Vec<u8>>),
     mails: MailRows,
 }
 
-/// A statement of its own.
 pub(super) struct OwnedStatement {
     pub(super) sql: Sql,
     pub(super) params: Vec<Box<dyn Param>>,
-    /// How many rows it must change; `None` where any number will do.
+    /// Rows that it must change; `None` for any number.
     pub(super) expected_rows: Option<u64>,
 }
 
@@ -109,7 +105,7 @@ impl BatchRows {
         self.mails.push(mail)
     }
 
-    /// The change goes in only if nobody who was deleted had this external id.
+    /// The batch commits only if no deleted user has this external id.
     pub(super) fn require_not_deleted(&mut self, tenant: i32, key: &str) {
         self.required_not_deleted.0.push(tenant);
         self.required_not_deleted.1.push(key.as_bytes().to_vec());
@@ -123,7 +119,7 @@ impl BatchRows {
         self.claimed.push((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes(), int(owner)));
     }
 
-    /// The change goes in only if nobody claims this.
+    /// The batch commits only if nobody holds this key.
     pub(super) fn require_absent(&mut self, tenant: i32, claim: &UniqueKey) {
         self.required_absent.insert((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes()));
     }
@@ -148,14 +144,13 @@ impl BatchRows {
         self.members_removed.push(tenant, item, member, kind);
     }
 
-    /// Takes a user out of what they must belong to.
     pub(super) fn remove_expected_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
         for (item, kind) in items {
             self.removed_expected.push(tenant, *item, member, *kind);
         }
     }
 
-    /// The batch goes in only if the user belongs to these, and to nothing else.
+    /// The batch commits only if the user has exactly these memberships.
     pub(super) fn expect_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
         self.checked_members.tenant.push(tenant);
         self.checked_members.member.push(int(member));
@@ -164,23 +159,23 @@ impl BatchRows {
         }
     }
 
-    /// Nobody else changes the user until this batch has ended.
+    /// Blocks other changes of the user until this batch has ended.
     pub(super) fn lock_user(&mut self, tenant: i32, member: u32) {
         self.locked.insert((tenant, int(member)));
     }
 
-    /// An item whose members changed has a new version.
+    /// An item whose members change gets a new version.
     pub(super) fn bump_item_version(&mut self, tenant: i32, item: ItemId, at: Time) {
         let (times, last) = self.item_versions.entry((tenant, item.0)).or_insert((0, at.0));
         *times += 1;
         *last = at.0.max(*last);
     }
 
-    pub(super) fn push_event(&mut self, author: &ChangeContext, told: EncodedEvent) -> Result<(), serde_json::Error> {
-        self.events.push(author, told)
+    pub(super) fn push_event(&mut self, author: &ChangeContext, event_row: EncodedEvent) -> Result<(), serde_json::Error> {
+        self.events.push(author, event_row)
     }
 
-    /// How many rows it is, roughly.
+    /// The approximate number of rows.
     pub(super) fn len(&self) -> usize {
         let singles = self.early.iter().chain(&self.middle).chain(&self.late);
         let singles: u64 = singles.map(|single| single.expected_rows.unwrap_or(1)).sum();
@@ -188,8 +183,9 @@ impl BatchRows {
         lists + self.members_removed.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
     }
 
-    /// Begins a transaction, sends everything and waits for all of it; whether every statement changed what it must. The last one is the
-    /// batch itself, which nobody sees before the commit. Who is wary expects clashes of what is unique.
+    /// Begins a transaction and pipelines all statements. Returns whether each changed the expected number of
+    /// rows. The last one inserts the row of the batch, which is invisible before the commit. If
+    /// `is_contended`, conflicting unique keys are skipped and counted instead of aborting the transaction.
     pub(super) async fn send(&self, session: &Session, batch: Uuid, is_contended: bool) -> Result<bool, PgError> {
         let claimed = UniqueKeyRows::sorted(&self.claimed);
         let mut without = UniqueKeyRows::default();
@@ -234,7 +230,7 @@ impl BatchRows {
             self.events.push_insert(&batch, &mut all);
         }
         counted.add(&batch, &mut all);
-        // Also a batch without events has a row: it tells whether the commit was carried out.
+        // A batch without events has a row, too: it shows whether the commit succeeded.
         all.push(BatchStatement { sql: sql::ADD_BATCH, params: vec![&batch, &events], expected_rows: Some(1) });
         for statement in &all {
             session.prepare(statement.sql.postgres, &statement.params).await?;
@@ -255,10 +251,10 @@ impl BatchRows {
     }
 }
 
-/// A statement that is sent when it is first looked at.
+/// A query that is sent when it is first polled.
 pub(super) type PipelinedQuery<'a, T> = Pin<Box<dyn Future<Output = Result<T, PgError>> + Send + 'a>>;
 
-/// What comes of all of them, each sent when it is first looked at, and they are looked at in order.
+/// Polls all queries in order, so that they are sent together, and returns their results.
 pub(super) async fn run_pipelined<T>(mut all: Vec<MaybeDone<PipelinedQuery<'_, T>>>) -> Vec<Result<T, PgError>> {
     std::future::poll_fn(|context| {
         let mut is_done = true;
@@ -281,11 +277,11 @@ impl OwnedStatement {
     }
 }
 
-/// A claim taken: tenant, space, text, owner.
+/// Tenant, namespace, text, owner.
 type UniqueKeyRow = (i32, i16, Vec<u8>, i32);
 
 impl UniqueKeyRows {
-    /// In an order of their own, so that two batches wait for one another and not in a circle.
+    /// Sorted, so that two batches cannot deadlock.
     fn sorted(claimed: &[UniqueKeyRow]) -> Self {
         let mut sorted: Vec<&UniqueKeyRow> = claimed.iter().collect();
         sorted.sort_unstable();
@@ -318,7 +314,6 @@ impl UniqueKeyRows {
 }
 
 impl UniqueKeyRows {
-    /// That none of these is there.
     fn push_absence_check<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
         if !self.tenant.is_empty() {
             let params: Vec<&dyn Param> = vec![&self.tenant, &self.space, &self.text];
@@ -372,7 +367,7 @@ impl MemberRows {
         }
     }
 
-    /// That these users belong to what is expected, and to nothing else.
+    /// Requires that these users have exactly the expected memberships.
     fn expect<'a>(&'a self, expected: &'a MembershipRows, all: &mut Vec<BatchStatement<'a>>) {
         if self.tenant.is_empty() {
             return;
@@ -391,7 +386,7 @@ impl MemberRows {
     }
 }
 
-/// Items in an order of their own, so that two batches wait for one another and not in a circle.
+/// Sorted, so that two batches cannot deadlock.
 struct ItemVersionRows(Vec<i32>, Vec<Uuid>, Vec<i32>, Vec<i64>);
 
 impl ItemVersionRows {

@@ -1,12 +1,12 @@
-//! The lanes on which batches of changes go into the database, each over a connection of its own.
+//! Writer tasks, each with its own connection, that commit batches of changes.
 //!
-//! A batch is one transaction: its statements are sent together, and when each of them has changed what it must, the
-//! commit follows. Where one has not, what stands in the way is looked up, the changes concerned are refused, and the
-//! others go again. A conflict with another process, or a lost connection, and the whole batch goes again.
+//! A batch is one transaction. Its statements are pipelined, and it commits if each changed the expected number
+//! of rows. If not, the violated preconditions are looked up, the changes concerned are rejected, and the
+//! others are retried. After a conflict with another process or a lost connection, the whole batch is retried.
 //!
-//! A commit whose answer was lost is *in doubt*. The batch's own row tells: trying again under the same identity, either
-//! it is there (then the commit was carried out and its results stand), or ours goes in (then it never will be), and
-//! while the lost one is still under way the database makes us wait for it.
+//! A commit whose answer was lost is *in doubt*. The row of the batch decides. The retry uses the same batch
+//! id: if the row exists, the commit succeeded and its results stand; if the retry can insert it, the lost
+//! commit never takes effect. While the lost commit is in progress, the database makes the retry wait.
 
 use super::batch_plan::{self, BatchPlan};
 use super::change_queue::{ChangeQueue, QueuedChange};
@@ -29,29 +29,27 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-/// How long the database may take for one step.
+/// Limit for one step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(4);
-/// How much longer for each row.
 const TIMEOUT_PER_ROW: Duration = Duration::from_millis(1);
-/// How often a batch goes again though nothing is found to stand in its way.
+/// Retries of a batch although no violated precondition was found.
 const MAX_EMPTY_RETRIES: u32 = 20;
-/// How often a batch meets others before its callers are told to come again.
+/// Conflicts of a batch before its callers get [`CommitError::Busy`].
 const MAX_CONFLICT_RETRIES: u32 = 40;
 
-/// For how many batches a lane expects clashes after it has met one.
+/// For how many batches a writer expects conflicts after it had one.
 const CONTENDED_BATCHES: u32 = 64;
 
-/// What all lanes share.
+/// Shared by all writer tasks.
 pub(super) struct BatchWriter {
     pub(super) queue: ChangeQueue,
     pub(super) numbers: NumberAllocator,
     pub(super) tenants: TenantCache,
     pub(super) ids: Arc<dyn IdGenerator>,
-    /// Something new is there to be sealed.
+    /// Tells the event sequencer about new commits.
     pub(super) commit_notify: Notify,
     pub(super) commits: AtomicU64,
     pub(super) changes: AtomicU64,
-    /// Batches that went again.
     pub(super) retries: AtomicU64,
     pub(super) tasks: TaskMonitor,
 }
@@ -71,15 +69,15 @@ impl BatchWriter {
         }
     }
 
-    /// Runs one lane until the queue is closed and empty.
+    /// Runs one writer until the queue is closed and empty.
     pub(super) async fn run(&self, connection: &ManagedConnection) {
         let mut contended = 0;
         while let Some(jobs) = self.queue.next_batch().await {
             let taken = jobs.len();
-            // The callers of this batch get an error: their changes may or may not be stored.
+            // After a panic, the callers of this batch get an error: their changes may or may not be stored.
             let written = AssertUnwindSafe(self.write(connection, jobs, &mut contended)).catch_unwind().await;
             if written.is_err() {
-                // The connection may stand in the middle of a transaction.
+                // The connection may be in a transaction.
                 connection.abort().await;
                 self.tasks.record_panic("batch writer");
             }
@@ -88,7 +86,7 @@ impl BatchWriter {
         }
     }
 
-    /// Writes a batch and answers everybody in it.
+    /// Writes a batch and answers all its callers.
     async fn write(&self, connection: &ManagedConnection, jobs: Vec<QueuedChange>, contended: &mut u32) {
         let mut batch = InFlightBatch {
             id: self.ids.next_id(),
@@ -105,14 +103,17 @@ impl BatchWriter {
                 Ok(AttemptOutcome::Rejected(refused)) => {
                     empty_retries = if refused.is_empty() { empty_retries + 1 } else { 0 };
                     batch.reject(refused);
-                    // Nothing stands in the way any more, or something does that is not understood.
+                    // Nothing is violated any more, or the cause is unknown.
                     (empty_retries > MAX_EMPTY_RETRIES).then_some(CommitError::Stale)
                 }
                 Ok(AttemptOutcome::NumbersTaken) => None,
                 Err(trouble) => {
                     tries += 1;
                     self.retries.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(%trouble, tries, changes = batch.jobs.len(), in_doubt = batch.in_doubt_receipts.is_some(), "a batch goes again");
+                    tracing::debug!(
+                        %trouble, tries, changes = batch.jobs.len(), in_doubt = batch.in_doubt_receipts.is_some(),
+                        "retrying a batch"
+                    );
                     sleep_for_next(&mut delays).await;
                     batch.is_full = matches!(trouble, PgError::InsufficientResources(_));
                     batch.give_up_error(&trouble, tries)
@@ -120,7 +121,7 @@ impl BatchWriter {
             };
             let Some(error) = ended else { continue };
             if error == CommitError::Stale {
-                // Perhaps it was the numbers; they are not given again.
+                // The numbers may be the cause; do not assign them again.
                 batch.prefetched = Prefetched::default();
             }
             batch.prefetched.return_numbers(&self.numbers, false);
@@ -130,7 +131,7 @@ impl BatchWriter {
                 batch.jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
                 return;
             }
-            // One of them spoils it; alone, it spoils no other.
+            // One change makes the batch fail: write each on its own.
             for job in std::mem::take(&mut batch.jobs) {
                 Box::pin(self.write(connection, vec![job], contended)).await;
             }
@@ -158,7 +159,7 @@ impl BatchWriter {
         let outcome = self.attempt_on(&session, batch, contended).await;
         match &outcome {
             Ok(_) => {}
-            // The transaction has ended, and the connection is as good as before.
+            // The transaction has ended; the connection stays usable.
             Err(PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))
                 if !session.is_closed() =>
             {
@@ -182,10 +183,10 @@ impl BatchWriter {
         }
         batch.jobs.iter_mut().for_each(QueuedChange::advance_time);
         let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
-        let gone =
+        let removed =
             with_step_timeout(batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants)).await?;
-        if !gone.is_empty() {
-            return Ok(AttemptOutcome::Rejected(gone));
+        if !removed.is_empty() {
+            return Ok(AttemptOutcome::Rejected(removed));
         }
         let BatchPlan { rows, preconditions: needs, receipts, .. } =
             batch_plan::plan_batch(changes.into_iter(), &mut batch.prefetched)
@@ -194,7 +195,7 @@ impl BatchWriter {
         let sent = tokio::time::timeout(time, rows.send(session, batch.id, *contended > 0)).await;
         match sent.unwrap_or_else(|_| Err(PgError::Unavailable("the database does not answer".into()))) {
             Ok(true) => {}
-            // In doubt, this may be the row of the batch itself; it is looked for first in either case.
+            // For a batch in doubt, the conflict may be its own row, so that is checked first.
             Ok(false) | Err(PgError::ForeignKeyViolation(_) | PgError::UniqueViolation(_)) => {
                 *contended = CONTENDED_BATCHES;
                 with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await?;
@@ -204,9 +205,9 @@ impl BatchWriter {
                 if let Some(receipts) = batch.confirmed_receipts(session).await? {
                     return Ok(AttemptOutcome::Committed(receipts));
                 }
-                // The lost commit has ended without effect.
+                // The lost commit had no effect.
                 batch.in_doubt_receipts = None;
-                // Memberships may have changed since it was decided.
+                // Memberships may have changed since the decision.
                 batch.prefetched.refresh_memberships = true;
                 let refused = with_step_timeout(diagnose(session, &needs)).await?;
                 if refused.is_empty() && self.exclude_taken_numbers(session, batch, &needs).await? {
@@ -221,22 +222,22 @@ impl BatchWriter {
             }
             Err(trouble) => return Err(trouble),
         }
-        // The row of the batch went in, so the lost commit before this one was never carried out.
+        // The row of the batch was inserted, so an earlier lost commit never takes effect.
         batch.in_doubt_receipts = Some(receipts);
         match with_step_timeout(session.batch_execute(sql::COMMIT.postgres)).await {
             Ok(()) => Ok(AttemptOutcome::Committed(batch.in_doubt_receipts.take().unwrap_or_default())),
             Err(trouble @ (PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))) => {
-                // The database has answered: it was not carried out.
+                // The database has answered: the commit failed.
                 batch.in_doubt_receipts = None;
                 Err(trouble)
             }
-            // Whatever else it says, nobody knows.
+            // After any other error, the result is unknown.
             Err(trouble) => Err(PgError::Unavailable(trouble.message().to_owned())),
         }
     }
 
-    /// Numbers that were given here and that somebody else has wished for are not given again, nor are those behind them
-    /// that were wished for, too. Whether there were any.
+    /// Excludes assigned numbers that other callers have requested explicitly, and the requested numbers after
+    /// them. Returns whether there were any.
     async fn exclude_taken_numbers(
         &self,
         session: &Session,
@@ -261,27 +262,26 @@ impl BatchWriter {
 }
 
 enum AttemptOutcome {
-    /// It is in, and this is what came of each change.
+    /// The receipt of each change.
     Committed(Vec<Receipt>),
-    /// These cannot be carried out; the others may go again.
+    /// These changes cannot be carried out; the others can be retried.
     Rejected(Vec<(usize, CommitError)>),
-    /// Numbers that were given are taken; it goes again with others.
+    /// Assigned numbers are taken; retry with other ones.
     NumbersTaken,
 }
 
-/// Changes on their way.
 struct InFlightBatch {
     id: Uuid,
     jobs: Vec<QueuedChange>,
     prefetched: Prefetched,
-    /// What comes of each change if the commit whose answer was lost was carried out.
+    /// The receipts in case the commit whose answer was lost has succeeded.
     in_doubt_receipts: Option<Vec<Receipt>>,
-    /// The database had no room for it, which may be one tenant's matter.
+    /// Resources were insufficient, perhaps only for one tenant.
     is_full: bool,
 }
 
 impl InFlightBatch {
-    /// What came of a batch that was in doubt, if its commit was carried out.
+    /// The receipts of a batch in doubt, if its commit has succeeded.
     async fn confirmed_receipts(&mut self, session: &Session) -> Result<Option<Vec<Receipt>>, PgError> {
         if self.in_doubt_receipts.is_none()
             || with_step_timeout(session.execute(sql::CONFIRM_BATCH_COMMIT.postgres, &[&self.id])).await? == 0
@@ -291,19 +291,19 @@ impl InFlightBatch {
         Ok(self.in_doubt_receipts.take())
     }
 
-    /// Waits until a lost commit has ended one way or the other: as long as it is under way, its row keeps ours out.
+    /// Waits until a lost commit has ended: while it is in progress, its row blocks ours.
     async fn await_in_doubt(&self, session: &Session) -> Result<(), PgError> {
         session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
         let ours = session.execute(sql::WAIT_FOR_BATCH.postgres, &[&self.id]).await;
         session.batch_execute(sql::ROLLBACK.postgres).await?;
         match ours {
-            // Either it never was, or it is there.
+            // Either way, the lost commit has ended.
             Ok(_) | Err(PgError::UniqueViolation(_)) => Ok(()),
             Err(trouble) => Err(trouble),
         }
     }
 
-    /// Answers those that cannot be carried out and goes on without them.
+    /// Answers changes that cannot be carried out and removes them from the batch.
     fn reject(&mut self, refused: Vec<(usize, CommitError)>) {
         for (place, error) in refused.into_iter().rev() {
             if place < self.jobs.len() {
@@ -312,8 +312,8 @@ impl InFlightBatch {
         }
     }
 
-    /// Whether to give up, and what to say. A batch in doubt never does: its callers would be told something that may
-    /// not be so.
+    /// The error to give up with; `None` to retry. A batch in doubt is always retried, because an error could
+    /// be wrong.
     fn give_up_error(&self, trouble: &PgError, tries: u32) -> Option<CommitError> {
         if self.in_doubt_receipts.is_some() {
             return None;
@@ -330,7 +330,7 @@ impl InFlightBatch {
     }
 }
 
-/// A step within its time. One that takes longer has lost its connection, for all we know.
+/// A step that times out counts as a lost connection.
 async fn with_step_timeout<T>(step: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {
     match tokio::time::timeout(STEP_TIMEOUT, step).await {
         Ok(done) => done,

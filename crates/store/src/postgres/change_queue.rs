@@ -1,4 +1,4 @@
-//! Changes that wait, and which of them may go together into one transaction.
+//! Queued changes, and which of them can share a transaction.
 
 use super::param::tenant_code;
 use crate::unique_keys;
@@ -11,20 +11,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// How many changes may wait; more are refused as busy.
+/// Queued changes; more are rejected with [`CommitError::Busy`].
 const CAPACITY: usize = 8192;
-/// How many changes go into one transaction at the most.
+/// Changes per transaction.
 const MAX_BATCH: usize = 256;
 
-/// How long a change waits for the batches of other lanes.
+/// How long a change waits for the batches of other writers.
 const MAX_BATCH_DELAY: Duration = Duration::from_millis(20);
 
-/// From when on the time of a change that waits is moved on.
+/// After this wait, a change gets a later time.
 const RESTAMP_AGE: Duration = Duration::from_secs(1);
 
 pub(super) type CommitResult = Result<Receipt, CommitError>;
 
-/// A change and who waits for it.
 pub(super) struct QueuedChange {
     pub(super) change: Change,
     conflict_keys: Vec<ConflictKey>,
@@ -35,11 +34,11 @@ pub(super) struct QueuedChange {
 
 impl QueuedChange {
     pub(super) fn answer(self, answer: CommitResult) {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         drop(self.answer.send(answer));
     }
 
-    /// Moves the time of a change that has waited on: what it modifies was not to be read until now.
+    /// Advances the time of a change that has waited long: readers have not seen it until now.
     pub(super) fn advance_time(&mut self) {
         let age = self.age();
         if age >= RESTAMP_AGE {
@@ -48,18 +47,17 @@ impl QueuedChange {
         }
     }
 
-    /// How long it has waited.
     pub(super) fn age(&self) -> Duration {
         self.queued_at.elapsed()
     }
 }
 
-/// The changes that wait, oldest first.
+/// Oldest first.
 #[derive(Default)]
 pub(super) struct ChangeQueue {
     jobs: Mutex<QueueState>,
     wake: Notify,
-    /// Jobs a lane has taken and not answered yet.
+    /// Changes that a writer has taken and not answered yet.
     in_flight: AtomicU64,
 }
 
@@ -94,9 +92,9 @@ impl ChangeQueue {
         Ok(answered)
     }
 
-    /// The next batch: changes that do not touch the same, in order. One that must wait for another of them makes
-    /// those wait that must wait for it. Nothing, as long as less than half again as much waits
-    /// here as other lanes have under way: few large batches cost much less than many small ones.
+    /// Takes the next batch: changes without common conflict keys, in order. A change that must wait holds back
+    /// later changes that conflict with it. Takes nothing while less than 1.5 times as many changes wait as
+    /// other writers have in flight: few large batches cost much less than many small ones.
     fn take_batch(&self) -> Vec<QueuedChange> {
         let mut waiting = self.jobs.lock();
         let enough = self.in_flight.load(Ordering::Relaxed).saturating_mul(3) / 2;
@@ -124,7 +122,7 @@ impl ChangeQueue {
         batch
     }
 
-    /// So many changes of a batch have been answered.
+    /// Changes of a batch have been answered.
     pub(super) fn complete(&self, many: usize) {
         self.in_flight.fetch_sub(many as u64, Ordering::Relaxed);
         self.wake.notify_one();
@@ -138,25 +136,25 @@ impl ChangeQueue {
                 return Some(batch);
             }
             if self.jobs.lock().is_drained() {
-                // The other lanes wait for the same word.
+                // The other writers wait for the same signal.
                 self.wake.notify_one();
                 return None;
             }
             if self.is_empty() {
                 self.wake.notified().await;
             } else {
-                // Whatever holds the other lanes up, it does not hold up this one.
+                // Other writers may be stuck; do not wait for them forever.
                 drop(tokio::time::timeout(MAX_BATCH_DELAY, self.wake.notified()).await);
             }
         }
     }
 
-    /// Answers those that have waited for too long: the database does not take them.
+    /// Answers changes that have waited too long with an error.
     pub(super) fn expire(&self, patience: Duration) {
         let mut waiting = self.jobs.lock();
         while waiting.jobs.front().is_some_and(|job| job.age() > patience) {
             if let Some(job) = waiting.jobs.pop_front() {
-                job.answer(Err(CommitError::Unavailable("the database takes no changes".into())));
+                job.answer(Err(CommitError::Unavailable("the database does not accept changes".into())));
             }
         }
     }
@@ -170,17 +168,16 @@ impl ChangeQueue {
         waiting + self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Takes no more.
     pub(super) fn close(&self) {
         self.jobs.lock().is_closed = true;
         self.wake.notify_one();
     }
 }
 
-/// Something a change touches, as a hash: two that look the same by chance only wait for one another.
+/// A hash of something that a change uses. After a hash collision, two changes only wait for each other.
 struct ConflictKey {
     hash: u64,
-    /// Others may touch it too, as long as they share as well.
+    /// Compatible with other shared uses.
     is_shared: bool,
 }
 
@@ -196,7 +193,7 @@ impl ConflictKey {
     }
 }
 
-/// Everything a change touches. What it takes for itself alone must be named by whoever takes it, too.
+/// Everything a change uses. Exclusive use works only if all changes that use the same thing list it.
 #[expect(clippy::too_many_lines, reason = "one case for each kind of mutation")]
 fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
     let tenant = tenant_code(change.tenant);
@@ -223,9 +220,9 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
                 all.extend(deleted_external_id_key(tenant, &before.user));
                 user_keys(tenant, user, &mut all);
             }
-            Mutation::PurgeUser(stone) => {
-                all.push(ConflictKey::new(("user", stone.user.id), false));
-                all.extend(deleted_external_id_key(tenant, &stone.user));
+            Mutation::PurgeUser(tombstone) => {
+                all.push(ConflictKey::new(("user", tombstone.user.id), false));
+                all.extend(deleted_external_id_key(tenant, &tombstone.user));
             }
             Mutation::RemoveUser(user) => {
                 all.extend(deleted_external_id_key(tenant, user));
@@ -270,13 +267,13 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
             Mutation::AddSecret(name, _) => all.push(ConflictKey::new(("secret", name), false)),
         }
     }
-    // A change is never in its own way.
+    // A change does not conflict with itself.
     all.sort_unstable_by_key(|touch| (touch.hash, touch.is_shared));
     all.dedup_by_key(|touch| touch.hash);
     all
 }
 
-/// The external id that somebody had who goes or is gone.
+/// The external id of a user who is being deleted or was deleted.
 fn deleted_external_id_key(tenant: i32, user: &directory::User) -> Option<ConflictKey> {
     user.external_id.as_ref().map(|id| ConflictKey::new(("deleted", tenant, id), false))
 }

@@ -1,4 +1,4 @@
-//! A check of a whole database: whether what is stored twice agrees, and whether the history is without gaps.
+//! Checks a whole database: redundant data must agree, and the event history must have no gaps.
 
 use super::managed_connection::Session;
 use super::param::{int, kind_code, unsigned};
@@ -11,12 +11,10 @@ use crate::unique_keys::{self, UniqueKey};
 use directory::{ItemId, ItemKind, Tenant, User, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows per step.
 const STEP: i64 = 2000;
 
-/// What is wrong.
 pub(super) async fn check(session: &Session) -> Result<CheckReport, PgError> {
-    // One view of everything, or what is written meanwhile would look wrong.
+    // One snapshot: changes made meanwhile would look like errors.
     session.batch_execute(sql::BEGIN_SERIALIZABLE_READ.postgres).await?;
     let mut checked = CheckReport::default();
     for row in session.query(sql::ROWS_OF_TENANTS.postgres, &[]).await? {
@@ -75,18 +73,18 @@ async fn of_tenant(session: &Session, code: i32, checked: &mut CheckReport) -> R
     }
     let stored = query_count(session, sql::COUNT_UNIQUE_KEYS.postgres, &[&code]).await?;
     if stored != claims {
-        checked.errors.push(format!("tenant {code}: {stored} claims are stored where people and items make {claims}"));
+        checked.errors.push(format!("tenant {code}: {stored} unique keys are stored, users and items need {claims}"));
     }
     check_user_rows(session, code, &mut documents, checked).await?;
     let mut counted = super::user_pages::block_counts(session, code).await?;
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        checked.errors.push(format!("tenant {code}: people are counted wrongly"));
+        checked.errors.push(format!("tenant {code}: the stored user counts are wrong"));
     }
     Ok(())
 }
 
-/// Deleted users, and the rows that belong to documents of users.
+/// Checks deleted users, and the rows that belong to documents of users.
 async fn check_user_rows(
     session: &Session,
     code: i32,
@@ -114,7 +112,7 @@ async fn check_user_rows(
     Ok(())
 }
 
-/// How many of these claims are stored with their owners.
+/// How many of these keys are stored with their owners.
 async fn count_held_keys(
     session: &Session,
     code: i32,
@@ -144,18 +142,18 @@ async fn count_held_keys(
     Ok(count)
 }
 
-/// Positions without gaps, and every event in its batch.
+/// Checks that positions have no gaps and that every event belongs to a batch.
 async fn history(session: &Session, found: &mut Vec<String>) -> Result<(), PgError> {
     let Some(row) = session.query_opt(sql::COUNT_BATCHES_AND_LAST_POSITION.postgres, &[]).await? else {
         return Ok(());
     };
     let (events, last): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
     if events != last {
-        found.push(format!("the history ends at {last} and has {events} positions"));
+        found.push(format!("the event history ends at position {last}, but has {events} positions"));
     }
     let there = query_count(session, sql::COUNT_EVENTS.postgres, &[]).await?;
     if there != events {
-        found.push(format!("the history has {events} positions and {there} events"));
+        found.push(format!("the event history has {events} positions and {there} events"));
     }
     let strays = query_count(session, sql::COUNT_ORPHANED_EVENTS.postgres, &[]).await?;
     if strays != 0 {

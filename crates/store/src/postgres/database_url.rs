@@ -1,4 +1,4 @@
-//! Where the database is and how it is spoken to: a URL as libpq knows them, with certificates always checked.
+//! Database URLs as in libpq, but with certificates always verified.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,24 +11,23 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-/// How long a connection may take to come about, all of it.
+/// Limit for connecting, including TLS and authentication.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is wrong with an address. It never repeats what was given: that holds a password.
+/// Messages never repeat the URL, which may contain a password.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// Not `postgres://USER@HOST:PORT/DATABASE`, or a parameter that is not known.
-    #[error("the store's URL cannot be read; it is like postgres://muster@db.example.com:5432/muster")]
+    #[error("invalid store URL or unknown parameter; the form is postgres://muster@db.example.com:5432/muster")]
     Malformed,
-    /// `sslmode` is none of those that are spoken.
-    #[error("sslmode is disable, prefer, require, verify-ca or verify-full; all but the first two mean the last")]
+    #[error(
+        "'sslmode' must be disable, prefer, require, verify-ca or verify-full (require and verify-ca mean verify-full)"
+    )]
     InvalidSslMode,
-    /// `sslrootcert` names no readable certificates, or the machine trusts none.
-    #[error("the certificates to trust for the store cannot be read: {0}")]
+    #[error("cannot read the trusted certificates for the store ('sslrootcert' or those of the system): {0}")]
     RootCertificates(String),
 }
 
-/// A database's address. Printed, it shows neither password nor parameters.
+/// A database URL. `Display` and `Debug` show neither the password nor the parameters.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     config: Config,
@@ -64,19 +63,20 @@ impl fmt::Display for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Whether a text means a database and not a file.
+    /// Whether a store is named by a database URL and not by a file.
     pub fn is_database_url(text: &str) -> bool {
         text.starts_with("postgres://") || text.starts_with("postgresql://")
     }
 
-    /// Reads a URL. Beyond what `tokio-postgres` knows (several hosts, `target_session_attrs`, `connect_timeout`,
-    /// `application_name`, `options`, …) it takes `sslmode` and `sslrootcert`, a file in PEM. TLS is spoken unless the
-    /// database is on this machine or `sslmode` says otherwise. A password may come apart from the URL.
+    /// Parses a URL. Besides the parameters of `tokio-postgres` (several hosts, `target_session_attrs`,
+    /// `connect_timeout`, `application_name`, `options`, …) it supports `sslmode` and `sslrootcert`, a PEM
+    /// file. TLS is used unless all hosts are local or `sslmode` disables it. `password` applies if the URL has
+    /// none.
     pub fn parse(url: &str, password: Option<&str>) -> Result<Self, DatabaseUrlError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut roots) = (None, None);
         let mut rest = form_urlencoded::Serializer::new(String::new());
-        // A plus is a plus here, as libpq has it.
+        // As in libpq, a plus is not a space.
         let query = query.replace('+', "%2B");
         let has_session_attrs = query.contains("target_session_attrs");
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -88,7 +88,7 @@ impl DatabaseUrl {
                 }
             }
         }
-        // The driver decodes percent signs and leaves a plus as it is.
+        // The driver decodes percent encoding, but not a plus.
         let rest = rest.finish().replace('+', "%20");
         let mut config: Config =
             format!("{base}?{rest}").trim_end_matches('?').parse().map_err(|_| DatabaseUrlError::Malformed)?;
@@ -99,7 +99,7 @@ impl DatabaseUrl {
             config.password(password);
         }
         if config.get_hosts().len() > 1 && !has_session_attrs {
-            // Of several, the one that takes writes; a standby shows what was.
+            // Of several hosts, use the writable one; a standby may lag behind.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         if config.get_application_name().is_none() {
@@ -108,7 +108,7 @@ impl DatabaseUrl {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
-        // A peer that vanished without a word is noticed in seconds, not hours.
+        // Detect a vanished peer within seconds instead of hours.
         config.keepalives_idle(Duration::from_secs(5)).keepalives_interval(Duration::from_secs(2));
         config.keepalives_retries(3).tcp_user_timeout(Duration::from_secs(10));
         let mode = match mode.as_deref() {
@@ -123,7 +123,7 @@ impl DatabaseUrl {
         Ok(Self { config, tls })
     }
 
-    /// A new connection, and what keeps it going, on this runtime.
+    /// Opens a connection, which a task on the current runtime drives.
     pub(super) async fn connect(&self) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
         if let Some(tls) = &self.tls {
             let (client, connection) = self.config.connect(tls.clone()).await?;
@@ -135,7 +135,6 @@ impl DatabaseUrl {
     }
 }
 
-/// Whether every host is this machine.
 fn is_local(config: &Config) -> bool {
     config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => matches!(name.as_str(), "localhost" | "::1") || name.starts_with("127."),
@@ -156,7 +155,7 @@ fn tls(roots: Option<&str>) -> Result<MakeRustlsConnect, DatabaseUrlError> {
         trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if trusted.is_empty() {
-        return Err(DatabaseUrlError::RootCertificates("there are none".into()));
+        return Err(DatabaseUrlError::RootCertificates("no certificates found".into()));
     }
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! Those who go, those who come back, and those who are gone for good, as rows of a batch.
+//! Plans deletions, restores and permanent deletions of users.
 
 use super::batch_plan::{ApplyResult, BatchPlan, memberships_of};
 use super::param::{Param, int, tenant_code};
@@ -19,7 +19,7 @@ impl BatchPlan {
     ) -> ApplyResult<EncodedEvent> {
         let code = tenant_code(tenant);
         let user = &known.with_memberships(code, user);
-        // A membership that is added meanwhile prevents the removal (foreign key).
+        // A membership that is added meanwhile prevents the deletion (foreign key).
         self.rows.remove_expected_memberships(code, user.number, &memberships_of(user));
         self.replace_unique_keys(code, &unique_keys::of_user(user), Vec::new(), user.number);
         for text in unique_keys::secondary_emails(user) {
@@ -78,16 +78,16 @@ impl BatchPlan {
         Ok(EncodedEvent { after, password_set, notes: vec![EventNote::Restored], ..EncodedEvent::new(Action::Created) })
     }
 
-    pub(super) fn purge_user(&mut self, tenant: TenantNumber, stone: &Tombstone) -> ApplyResult<EncodedEvent> {
+    pub(super) fn purge_user(&mut self, tenant: TenantNumber, tombstone: &Tombstone) -> ApplyResult<EncodedEvent> {
         let code = tenant_code(tenant);
-        self.delete_tombstone(code, stone);
-        let before = Some(to_json(&EntitySnapshot::User(Box::new(stone.user.clone())))?);
+        self.delete_tombstone(code, tombstone);
+        let before = Some(to_json(&EntitySnapshot::User(Box::new(tombstone.user.clone())))?);
         Ok(EncodedEvent { before, notes: vec![EventNote::Purged], ..EncodedEvent::new(Action::Deleted) })
     }
 
-    fn delete_tombstone(&mut self, code: i32, stone: &Tombstone) {
-        let gone: Vec<Box<dyn Param>> =
-            vec![Box::new(code), Box::new(int(stone.user.number)), Box::new(stone.deleted.0)];
-        self.push_early(sql::REMOVE_TOMBSTONE, gone, Some(1));
+    fn delete_tombstone(&mut self, code: i32, tombstone: &Tombstone) {
+        let removed: Vec<Box<dyn Param>> =
+            vec![Box::new(code), Box::new(int(tombstone.user.number)), Box::new(tombstone.deleted.0)];
+        self.push_early(sql::REMOVE_TOMBSTONE, removed, Some(1));
     }
 }

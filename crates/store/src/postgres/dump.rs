@@ -1,4 +1,4 @@
-//! The whole database as a stream of entries, seen at one moment, also while others write.
+//! The whole database as a stream of entries, from one snapshot, while others may write.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code, unsigned};
@@ -15,7 +15,7 @@ use std::pin::Pin;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Rows of a step: of people and events, which may be long, and of members.
+/// Rows per query: users and events, which may be long, and members.
 const STEP: i64 = 2_000;
 const MEMBERS_STEP: i64 = 20_000;
 
@@ -31,7 +31,6 @@ impl From<tokio_postgres::Error> for ArchiveError {
     }
 }
 
-/// Gives everything to `to`.
 pub(super) async fn all(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     session.batch_execute(sql::BEGIN_SNAPSHOT.postgres).await?;
     let tenants = read::tenants(session, None).await?;
@@ -90,9 +89,9 @@ async fn of_tenant(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Resu
     }
 }
 
-/// Rows of a question that is asked again from where the last answer ended: the next are on their way while those that have
-/// come are looked at, so that the database and we work at the same time. Only one at a time: answers to one that nobody
-/// takes hold up all others of the session.
+/// Pages of a query, each continuing after the last row of the previous one. The next page is queried while the
+/// current one is processed, so that the database and this process work in parallel. Only one query is ahead:
+/// unread rows block all other queries of the session.
 struct ReadAhead<'a, K> {
     ask: Box<dyn Fn(K) -> RowsFuture<'a> + 'a>,
     key: fn(&Row) -> Result<K, ArchiveError>,
@@ -102,7 +101,7 @@ struct ReadAhead<'a, K> {
 type RowsFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Row>, PgError>> + 'a>>;
 
 impl<'a, K: 'a> ReadAhead<'a, K> {
-    /// `key` is where a row stands; `ask` gives what comes behind that.
+    /// `key` is the position of a row; `ask` queries the rows after a position.
     fn new<A: Future<Output = Result<Vec<Row>, PgError>> + 'a>(
         first: K,
         ask: impl Fn(K) -> A + 'a,
@@ -112,14 +111,14 @@ impl<'a, K: 'a> ReadAhead<'a, K> {
         Self { coming: Some(maybe_done(ask(first))), ask: Box::new(ask), key }
     }
 
-    /// The next rows; none when there are no more.
+    /// The next rows; empty at the end.
     async fn next(&mut self) -> Result<Vec<Row>, ArchiveError> {
         let Some(mut coming) = self.coming.take() else { return Ok(Vec::new()) };
         (&mut coming).await;
         let rows = Pin::new(&mut coming).take_output().transpose()?.unwrap_or_default();
         if let Some(last) = rows.last() {
             let mut coming = maybe_done((self.ask)((self.key)(last)?));
-            // Said now and sent as soon as somebody else may do something.
+            // Polling starts the query; yielding lets the connection's task send it.
             let _ = poll_immediate(&mut coming).await;
             tokio::task::yield_now().await;
             self.coming = Some(coming);
@@ -128,7 +127,7 @@ impl<'a, K: 'a> ReadAhead<'a, K> {
     }
 }
 
-/// Those who are there and those who are gone, in the order of their numbers.
+/// Users and deleted users, in order of numbers.
 async fn users(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let tenant = unsigned(code);
     let ask = move |after: i32| async move { session.query(sql::ALL_USERS.postgres, &[&code, &after, &STEP]).await };
@@ -177,7 +176,7 @@ async fn members(session: &Session, code: i32, to: &mut EntrySink<'_>) -> Result
     open.map_or(Ok(()), |(of, numbers)| to(Entry::Members { tenant, item: of.into_bytes(), numbers }))
 }
 
-/// Where the chains of all tenants end: what is older, the position, the link.
+/// The ends of the chains by tenant: number of events from before the chain, position, hash.
 type ChainEnds = BTreeMap<u32, (u32, u64, Option<ChainHash>)>;
 
 async fn history(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
@@ -228,7 +227,7 @@ fn emit_links(end: i64, links: &mut BTreeMap<u32, ChainHash>, to: &mut EntrySink
     to(Entry::ChainLinks { end: end.unsigned_abs(), links })
 }
 
-/// What was committed a moment ago has no position yet: it is given the one that it will get, and linked likewise.
+/// Recent commits have no position yet. They get the position and chain hash that the sequencer will assign.
 async fn unsequenced_events(
     session: &Session,
     last: u64,
@@ -288,5 +287,5 @@ fn event(row: &Row, position: u64) -> Result<EventEntry, ArchiveError> {
 }
 
 fn sum(bytes: Vec<u8>) -> Result<ChainHash, ArchiveError> {
-    bytes.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))
+    bytes.try_into().map_err(|_| ArchiveError::Corrupt("a chain hash has the wrong length".into()))
 }

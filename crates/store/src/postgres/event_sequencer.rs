@@ -1,8 +1,9 @@
-//! Gives batches their positions, after they were committed: one process at a time, which holds a lease.
+//! Assigns event positions to committed batches, in the one process that holds the sequencer lease.
 //!
-//! Writers never queue for a position, and a reader that follows positions never passes by a batch that commits late:
-//! a batch gets the next position when it is seen, whenever it began. A holder that was away for too long cannot do
-//! harm: the count of positions moves on only for the holder, in the transaction that gives them.
+//! Writers never queue for a position, and a reader that follows positions never misses a batch that commits
+//! late: a batch gets the next position when it becomes visible, whenever it began. A holder that was stopped
+//! for too long does no harm: the position counter advances only for the lease holder, in the transaction that
+//! assigns the positions.
 
 use super::batch_writer::BatchWriter;
 use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, renew_process_lease};
@@ -20,26 +21,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-/// How often the holder looks for what other processes have committed.
+/// How often the holder looks for commits of other processes.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long the holder lets news of this process gather.
+/// How long the holder collects commits of its own process.
 const COALESCE_DELAY: Duration = Duration::from_millis(20);
-/// How often what was counted since goes into the blocks.
+/// How often pending counts are added to the block counts.
 const COMPACT_INTERVAL: Duration = Duration::from_secs(2);
-/// How many batches get their positions at a time.
+/// Batches per transaction.
 const MAX_BATCHES: i64 = 2_000;
-/// How long whoever asks waits for it.
+/// How long a caller waits for [`SequencerHandle::sequence_now`].
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one round may take.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the sealer of this process to seal what is there now.
+/// Asks the sequencer of this process to run now.
 #[derive(Clone)]
 pub(super) struct SequencerHandle(mpsc::Sender<oneshot::Sender<()>>);
 
 impl SequencerHandle {
-    /// Waits until everything committed before has its position, if this process is the one that gives them; others
-    /// have to wait until that one has looked.
+    /// Waits until everything committed before has its position, if this process holds the lease. Otherwise the
+    /// holder assigns it within [`POLL_INTERVAL`], which this does not wait for.
     pub(super) async fn sequence_now(&self) {
         let (done, heard) = oneshot::channel();
         let asked = async {
@@ -56,7 +56,7 @@ pub(super) struct EventSequencer {
     batch_writer: Arc<BatchWriter>,
     me: Uuid,
     held_until: Option<Instant>,
-    /// When the lease of this process was kept last.
+    /// When the process lease was last renewed.
     lease_renewed: Option<Instant>,
     compacted: Instant,
     requests: mpsc::Receiver<oneshot::Sender<()>>,
@@ -65,14 +65,14 @@ pub(super) struct EventSequencer {
 impl EventSequencer {
     pub(super) fn new(
         line: ManagedConnection,
-        lanes: Arc<BatchWriter>,
+        batch_writer: Arc<BatchWriter>,
         (me, held_until): (Uuid, Option<Instant>),
     ) -> (Self, SequencerHandle) {
         let (seals, asked) = mpsc::channel(64);
         (
             Self {
                 line,
-                batch_writer: lanes,
+                batch_writer: batch_writer,
                 me,
                 held_until,
                 lease_renewed: None,
@@ -83,11 +83,11 @@ impl EventSequencer {
         )
     }
 
-    /// Seals until it is told to stop; then what is left, and gives the lease back.
+    /// Runs until `stop`; then assigns the remaining positions and releases the leases.
     pub(super) async fn run(mut self, stop: Arc<Notify>) {
         let tasks = self.batch_writer.tasks.clone();
         while AssertUnwindSafe(self.sequence_until(&stop)).catch_unwind().await.is_err() {
-            // It may stand in the middle of something.
+            // The connection may be in a transaction.
             self.held_until = None;
             self.line.abort().await;
             tasks.back_off_after_panic("sequencer").await;
@@ -103,7 +103,7 @@ impl EventSequencer {
             tokio::select! {
                 () = stop.notified() => is_over = true,
                 () = self.batch_writer.commit_notify.notified() => {
-                    // More comes right behind; whoever waits for it asks.
+                    // More commits usually follow at once; a caller that waits sends a request.
                     let more = tokio::time::timeout(COALESCE_DELAY, self.requests.recv()).await;
                     waiting.extend(more.ok().flatten());
                 }
@@ -120,13 +120,13 @@ impl EventSequencer {
             match tokio::time::timeout(ROUND_TIMEOUT, self.round(keep, is_over)).await {
                 Ok(Ok(())) => delays = BACKOFF.build(),
                 Ok(Err(trouble)) => {
-                    tracing::debug!(%trouble, "giving events their positions is tried again");
+                    tracing::debug!(%trouble, "retrying to assign event positions");
                     if !is_over {
                         sleep_for_next(&mut delays).await;
                     }
                 }
                 Err(_) => {
-                    // It stands in the middle of something that is not to be gone on with.
+                    // The connection may be in a transaction that must not continue.
                     self.held_until = None;
                     self.line.abort().await;
                 }
@@ -148,7 +148,7 @@ impl EventSequencer {
         let session = self.line.session().await?;
         let done = self.round_on(&session, keep, is_last).await;
         if let Err(trouble) = &done {
-            // It may stand in a transaction; a new one is simpler than asking.
+            // The connection may be in a transaction; opening a new one is simpler than checking.
             self.line.discard(&session, trouble).await;
         }
         done
@@ -188,7 +188,7 @@ impl EventSequencer {
         Ok(())
     }
 
-    /// Gives positions to what has none; whether there may be more.
+    /// Assigns positions to batches that have none. Returns whether there may be more.
     async fn sequence_batches(&mut self, session: &Session) -> Result<bool, PgError> {
         if session.query(sql::UNSEQUENCED_BATCHES.postgres, &[&1_i64]).await?.is_empty() {
             return Ok(false);
@@ -214,7 +214,7 @@ impl EventSequencer {
         }
         let sealed = session.execute(sql::SET_BATCH_POSITIONS.postgres, &[&ids, &ends]).await?;
         if sealed != ids.len() as u64 {
-            return Err(PgError::Conflict("somebody else has sealed".into()));
+            return Err(PgError::Conflict("another process has assigned positions".into()));
         }
         link_batches(session, &ids, &ends).await?;
         session.batch_execute(sql::COMMIT.postgres).await?;
@@ -222,11 +222,11 @@ impl EventSequencer {
     }
 }
 
-/// Links batches to the chains of their tenants, in the order of their positions.
+/// Appends batches to the hash chains of their tenants, in order of position.
 async fn link_batches(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(), PgError> {
     let mut digests: HashMap<(Uuid, i32), Vec<ChainHash>> = HashMap::new();
     for row in session.query(sql::EVENT_DIGESTS.postgres, &[&ids.to_vec()]).await? {
-        // A batch of a version that knew of no chain has none.
+        // Batches of versions without chains have none.
         let Some(digest) = row.try_get::<_, Option<&[u8]>>(2)? else { continue };
         digests.entry((row.try_get(0)?, row.try_get(1)?)).or_default().push(sum(digest)?);
     }
@@ -260,10 +260,10 @@ async fn link_batches(session: &Session, ids: &[Uuid], ends: &[i64]) -> Result<(
 }
 
 fn sum(bytes: &[u8]) -> Result<ChainHash, PgError> {
-    bytes.try_into().map_err(|_| PgError::Other("a digest is not of its length".into()))
+    bytes.try_into().map_err(|_| PgError::Other("a digest has the wrong length".into()))
 }
 
-/// Counts what has come since into the blocks.
+/// Adds pending counts to the block counts.
 async fn compact_counts(session: &Session) -> Result<(), PgError> {
     session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
     let mut sums = BTreeMap::<(i32, i32), i64>::new();

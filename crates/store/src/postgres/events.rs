@@ -1,4 +1,4 @@
-//! The history as readers see it: events of batches that have their positions.
+//! Reads the event history: events of batches that have positions.
 
 use super::managed_connection::Session;
 use super::param::{Param, tenant_code, unsigned};
@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
 
-/// What happened after a position, oldest first.
 pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
         let from = i64::try_from(position.0).unwrap_or(i64::MAX);
@@ -20,7 +19,7 @@ pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> R
     })
 }
 
-/// What may be about a person after a position, oldest first.
+/// Events that may concern a user, oldest first.
 pub(super) fn user_history(
     session: &Session,
     (tenant, user): (TenantNumber, UserId),
@@ -35,7 +34,6 @@ pub(super) fn user_history(
     })
 }
 
-/// The link of a chain at a position.
 pub(super) fn chain_hash_at(
     session: &Session,
     tenant: TenantNumber,
@@ -49,14 +47,14 @@ pub(super) fn chain_hash_at(
     })
 }
 
-/// Goes through the chain of a tenant's events, or once through all, batch by batch.
+/// Verifies the chain of a tenant, or all chains in one pass, batch by batch.
 pub(super) fn verify_chain(
     session: &Session,
     tenant: Option<TenantNumber>,
 ) -> ReadFuture<'_, BTreeMap<TenantNumber, ChainReport>> {
     Box::pin(async move {
         let code = tenant.map(tenant_code);
-        // Where chains end is read first: what comes behind it meanwhile is none of this look's business.
+        // Read first: events that are added meanwhile are beyond these ends.
         let ends = session.query(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
         let mut walks: BTreeMap<i32, ChainVerifier> = BTreeMap::new();
         for row in &ends {
@@ -84,12 +82,12 @@ pub(super) fn verify_chain(
     })
 }
 
-/// Events per step of a look at a chain.
+/// Events per query.
 const STEP: i64 = 10_000;
 
 /// One tenant's events of a batch.
 struct BatchEvents {
-    /// Where the batch ends.
+    /// The position of its last event.
     end: i64,
     link: Vec<u8>,
     digests: Vec<ChainHash>,
@@ -97,21 +95,20 @@ struct BatchEvents {
     first: u64,
 }
 
-/// A look at a chain under way.
 #[derive(Default)]
 struct ChainVerifier {
     chain: ChainReport,
-    /// So many events are to be older than the chain.
+    /// The number of events from before the chain.
     older: u64,
     last: ChainHash,
-    /// The batch that is being gone through.
+    /// The batch being read.
     batch: Option<BatchEvents>,
-    /// Where it is to end, until it comes there; what was written since goes on behind it.
+    /// The stored end, until it is reached; newer events may follow it.
     end: Option<(i64, Vec<u8>)>,
 }
 
 impl ChainVerifier {
-    /// The next event; nothing is looked at any more once the chain is broken.
+    /// Adds an event. Does nothing once the chain is broken.
     fn step(&mut self, row: &Row) -> Result<(), PgError> {
         let position = row.try_get::<_, i64>(0)?.unsigned_abs();
         let (digest, link): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(13)?, row.try_get(14)?);
@@ -142,7 +139,6 @@ impl ChainVerifier {
         Ok(())
     }
 
-    /// Ends the batch that is being gone through.
     fn finish_batch(&mut self) {
         let Some(batch) = self.batch.take().filter(|_| self.chain.broken_at.is_none()) else { return };
         let link = event_chain::next_chain_hash(&self.last, batch.end.unsigned_abs(), &batch.digests);
@@ -159,7 +155,7 @@ impl ChainVerifier {
         }
     }
 
-    /// Whether it came to where it is to end, with as many older events as there are to be.
+    /// Checks that the stored end was reached, and the number of events from before the chain.
     fn check_end(&mut self) {
         if self.chain.broken_at.is_some() || (self.end.is_none() && self.chain.unchained_events == self.older) {
             return;

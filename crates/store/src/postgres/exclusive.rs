@@ -1,10 +1,10 @@
-//! A database that is locked by one process: a restore fills it, or it is moved.
+//! A database locked by one process for a restore or move.
 //!
-//! Every process that opens a database writes a lease of its own first, and then looks whether the database is held. A
-//! process that holds it writes that first, and then looks for leases of other processes. So one of two that begin at once
-//! sees the other. A process that was stopped for so long that its lease ran out commits nothing while the database is
-//! held: each batch looks for that ([`sql::ADD_BATCH`]), and one that was under way was given up by the database before
-//! the lease ended ([`sql::BEGIN_BATCH`]).
+//! A process that opens a database first writes its lease and then checks for the exclusive lock. A process
+//! that locks it first writes the lock and then checks for leases of others. So of two that start at once, one
+//! sees the other. A process that was stopped until its lease expired commits nothing while the database is
+//! locked: each batch checks the lock ([`sql::ADD_BATCH`]), and the server has aborted a batch in progress
+//! before the lease expires ([`sql::BEGIN_BATCH`]).
 
 use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, lease_duration, release_exclusive};
 use super::managed_connection::{Connector, Session, first_session};
@@ -21,13 +21,13 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How long to wait for the lease of a process that has just ended without giving it back.
+/// How long to wait for the lease of a killed process to expire.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// When the hold was last renewed; nothing once it was lost.
+/// When the lock was last renewed; `None` once it was lost.
 type LastRenewal = Mutex<Option<Instant>>;
 
-/// A database that nobody else can use until this is dropped.
+/// A database that no other process can use until this is dropped.
 pub struct ExclusivePostgres {
     runtime: Runtime,
     address: DatabaseUrl,
@@ -39,10 +39,10 @@ pub struct ExclusivePostgres {
 }
 
 impl ExclusivePostgres {
-    /// Takes a database. One that is empty gets its tables if `may_make` is set in the options.
+    /// Locks a database. Creates the tables in an empty one if `create_schema` is set.
     ///
     /// # Errors
-    /// Another process has it open, or it cannot be used.
+    /// [`PostgresOpenError::InUse`] if another process has it open, and the other errors of opening.
     pub fn acquire(address: &DatabaseUrl, options: &PostgresOptions) -> Result<Self, ArchiveError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -66,7 +66,6 @@ impl ExclusivePostgres {
         Ok(Self { runtime, address, target, ids, me, last_renewal: kept, renewal_task: keeper })
     }
 
-    /// Gives everything the database holds to `to`.
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         self.run(async |session| {
             super::archive_api::ensure_complete(session, &self.address).await?;
@@ -74,8 +73,8 @@ impl ExclusivePostgres {
         })
     }
 
-    /// Fills an empty database from a stream. One that was cut off goes on where it stood. Until [`ExclusivePostgres::finish`]
-    /// nobody can open it.
+    /// Fills an empty database, or continues an interrupted restore. Nobody can open it before
+    /// [`ExclusivePostgres::finish`].
     pub fn restore(&self, origin: &Origin, from: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let place = format!("the store at {}", self.address);
@@ -83,7 +82,7 @@ impl ExclusivePostgres {
         })
     }
 
-    /// What is in a database that was filled, read back from it.
+    /// Reads the restored database back, to compare with the sums of `restore`.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let mut running = SumsBuilder::default();
@@ -92,12 +91,12 @@ impl ExclusivePostgres {
         })
     }
 
-    /// Marks a filled database as complete, so that it can be used.
+    /// Marks a restored database as complete, so that it can be opened.
     pub fn finish(&self) -> Result<(), ArchiveError> {
         self.run(async |session| Ok(restore::finish(session).await?))
     }
 
-    /// Runs a task over a connection of its own, and fails if the database was not held all the time.
+    /// Runs a task on its own connection. Fails if the lock was lost meanwhile.
     fn run<T>(&self, task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         let done = self.runtime.block_on(async {
             let session = first_session(&self.target)
@@ -105,7 +104,8 @@ impl ExclusivePostgres {
                 .map_err(|trouble| PostgresOpenError::from_pg(&self.address, &trouble))?;
             task(&session).await
         })?;
-        // After a lease has run out, another process may have had the database, even if the keeper did not notice.
+        // After the lease expired, another process may have used the database, even if the renewal did not
+        // notice.
         if self.last_renewal.lock().is_none_or(|kept| kept.elapsed() > lease_duration()) {
             return Err(PostgresOpenError::InUse(self.address.to_string()).into());
         }
@@ -120,20 +120,21 @@ impl Drop for ExclusivePostgres {
             let session = self.target.connect().await?;
             release_exclusive(&session, self.me).await
         };
-        // Otherwise the lease ends by itself.
+        // If this fails, the lock expires by itself.
         let within = async { tokio::time::timeout(Duration::from_secs(2), given_back).await };
         drop(self.runtime.block_on(within));
     }
 }
 
-/// Waits until no other process has the database open, and takes it; when that was. Others can write until then.
+/// Waits until no other process has the database open, and locks it. Returns when; others may have written
+/// until then.
 async fn acquire(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
     loop {
         let now = Instant::now();
         let taken = try_acquire(session, me).await;
         if !matches!(taken, Ok(true)) {
-            // Otherwise it ends by itself.
+            // If this fails, it expires by itself.
             drop(release_exclusive(session, me).await);
         }
         match taken {
@@ -146,16 +147,16 @@ async fn acquire(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<I
     }
 }
 
-/// Takes the database if no other process has it open or holds it.
+/// Locks the database if no other process has it open or locked.
 async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, PgError> {
     let is_alone = async || -> Result<bool, PgError> {
         Ok(session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await?.is_none())
     };
-    // The second look finds a process that registered between the first look and the hold.
+    // The second check finds a process that registered between the first one and the lock.
     Ok(is_alone().await? && renew(session, me).await? && is_alone().await?)
 }
 
-/// Takes or keeps the database and the lease of its sequencer; false if another process has one of them.
+/// Takes or renews the lock and the sequencer lease. Returns `false` if another process has one of them.
 async fn renew(session: &Session, me: Uuid) -> Result<bool, PgError> {
     Ok(session.query_opt(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &LEASE_DURATION_MILLIS]).await?.is_some()
         && session
@@ -164,7 +165,6 @@ async fn renew(session: &Session, me: Uuid) -> Result<bool, PgError> {
             .is_some())
 }
 
-/// Keeps the database, and notes when it was kept or lost.
 async fn renew_until_lost(target: Arc<Connector>, me: Uuid, kept: Arc<LastRenewal>) {
     while kept.lock().is_some() {
         tokio::time::sleep(RENEW_INTERVAL).await;
@@ -176,7 +176,7 @@ async fn renew_until_lost(target: Arc<Connector>, me: Uuid, kept: Arc<LastRenewa
         let taken = tokio::time::timeout(RENEW_INTERVAL, taken).await;
         let mut kept = kept.lock();
         match taken {
-            // If it was renewed too late, another process may have had it in between.
+            // After a late renewal, another process may have had it in between.
             Ok(Ok(true)) => *kept = kept.filter(|last| last.elapsed() < lease_duration()).map(|_| begun),
             Ok(Ok(false)) => *kept = None,
             Ok(Err(_)) | Err(_) => {}

@@ -1,7 +1,8 @@
-//! The program's part of the migration `identifiers`: claims, mentions and name keys by the keys of now. It may run twice.
+//! The part of the migration `identifiers` that SQL cannot do: recomputes unique keys, secondary emails and
+//! name keys. It may run twice.
 //!
-//! Only documents beyond ASCII are concerned. Where two users or items come to have the same key, the older one has it, and
-//! `muster check` names both.
+//! Only documents with non-ASCII characters are affected. If two users or items get the same key, the older one
+//! keeps it, and `muster check` reports both.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
@@ -12,10 +13,10 @@ use crate::unique_keys::{self, FORMER_LOGINS, LEGACY_NORMALIZERS, LOGINS, Unique
 use directory::{Connection, Item, ItemKind, Tenant, User, fold};
 use uuid::Uuid;
 
-/// Users read at a time.
+/// Rows per query.
 const PAGE: i64 = 200;
 
-/// Runs the step. `stay` renews the lease of the migration and fails when another process holds it.
+/// Runs the step. `renew_lease` renews the migration lease and fails if another process holds it.
 pub(super) async fn migrate_identifiers<F>(session: &Session, renew_lease: impl Fn() -> F) -> Result<(), PgError>
 where
     F: Future<Output = Result<(), PgError>>,
@@ -109,7 +110,7 @@ where
     }
 }
 
-/// Whether an older owner has a handle already.
+/// Returns whether an older owner holds one of the new logins.
 async fn replace_unique_keys(
     session: &Session,
     tenant: i32,
@@ -131,14 +132,14 @@ async fn replace_unique_keys(
     Ok(is_lost)
 }
 
-/// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
-/// keeps it as a former one.
+/// Assigns a key unless an older owner holds it. Returns whether `owner` holds it then. A younger user who
+/// loses a login keeps it as a former one.
 async fn claim_unless_older(session: &Session, tenant: i32, claim: &UniqueKey, owner: i32) -> Result<bool, PgError> {
     let (space, text) = (i16::from(claim.namespace), claim.text.clone().into_bytes());
     let holder = session.query_opt(sql::UNIQUE_KEY_OWNER.postgres, &[&tenant, &space, &text]).await?;
     match holder.map(|row| row.try_get::<_, i32>(0)).transpose()? {
         Some(holder) if holder <= owner => return Ok(holder == owner),
-        // It is the other's key from before, too.
+        // The holder had this key before the migration, too.
         Some(holder) if claim.namespace == LOGINS => former(session, tenant, &claim.text, holder).await?,
         _ => {}
     }
@@ -146,7 +147,7 @@ async fn claim_unless_older(session: &Session, tenant: i32, claim: &UniqueKey, o
     Ok(true)
 }
 
-/// Lets a user sign in as before, if an older one holds the user name or email.
+/// Lets a user sign in as before if an older user holds the user name or email.
 pub(super) async fn keep_lost_logins(session: &Session, tenant: i32, user: &User) -> Result<(), PgError> {
     for claim in unique_keys::of_user(user).into_iter().filter(|claim| claim.namespace == LOGINS) {
         let (space, text) = (i16::from(LOGINS), claim.text.into_bytes());
@@ -158,7 +159,6 @@ pub(super) async fn keep_lost_logins(session: &Session, tenant: i32, user: &User
     Ok(())
 }
 
-/// Lets a user who has lost a handle sign in as before.
 async fn keep_former_logins(session: &Session, tenant: i32, user: &User) -> Result<(), PgError> {
     for text in unique_keys::former_logins(user) {
         former(session, tenant, &text, int(user.number)).await?;

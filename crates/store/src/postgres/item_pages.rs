@@ -1,4 +1,4 @@
-//! Lists of items, in order of number.
+//! Pages of items in order of numbers.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code, tenant_code};
@@ -9,7 +9,6 @@ use crate::query_plan::{ItemIndexLookup, plan_items};
 use crate::sql;
 use directory::{Item, ItemPageBoundary, ItemQuery, Page, TenantNumber};
 
-/// Many items.
 pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -> ReadFuture<'_, Page<Item>> {
     Box::pin(async move {
         let (code, kind) = (tenant_code(tenant), kind_code(query.kind));
@@ -39,7 +38,7 @@ pub(super) fn items(session: &Session, tenant: TenantNumber, query: ItemQuery) -
     })
 }
 
-/// A page of all items of a kind: counted in the index, and no more of them read than it holds.
+/// A page of all items of a kind. The index counts it, so only the page itself is read.
 async fn plain_page(session: &Session, code: i32, kind: i16, query: &ItemQuery) -> Result<Page<Item>, PgError> {
     let (sql, place) = match query.boundary {
         Some(ItemPageBoundary::Before(place)) => (sql::ITEMS_BEFORE, int(place)),

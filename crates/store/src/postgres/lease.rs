@@ -1,4 +1,4 @@
-//! Leases: that of the one process that gives events their positions, and those of all processes that have the database open.
+//! Leases of all processes that have the database open, and of the one that assigns event positions.
 
 use super::managed_connection::Session;
 use super::pg_error::PgError;
@@ -11,33 +11,29 @@ use uuid::Uuid;
 
 pub(super) const SEQUENCER_LEASE: &str = "sealer";
 
-/// How long the lease is good for without being kept.
 pub(super) const LEASE_DURATION_MILLIS: i64 = 5_000;
 
-/// How often it is kept, and how often others look whether it is free.
+/// How often a holder renews a lease, and how often others try to take it.
 pub(super) const RENEW_INTERVAL: Duration = Duration::from_millis(1_500);
 
 pub(super) fn lease_duration() -> Duration {
     Duration::from_millis(LEASE_DURATION_MILLIS.unsigned_abs())
 }
 
-/// Gives the database back.
 pub(super) async fn release_exclusive(session: &Session, me: Uuid) -> Result<(), PgError> {
     session.execute(sql::RELEASE_LEASE.postgres, &[&SEQUENCER_LEASE, &me]).await?;
     session.execute(sql::RELEASE_EXCLUSIVE_LOCK.postgres, &[&me]).await.map(|_| ())
 }
 
-/// Takes or keeps the lease of a process that has the database open.
 pub(super) async fn renew_process_lease(session: &Session, me: Uuid) -> Result<(), PgError> {
     let name = format!("process {me}");
     session.query_opt(sql::ACQUIRE_LEASE.postgres, &[&name, &me, &LEASE_DURATION_MILLIS]).await.map(|_| ())
 }
 
-/// Takes the leases of a process that opens a database; until when it has that of the sequencer, unless another process
-/// has it.
+/// Takes the process lease, and the sequencer lease if it is free. Returns when the latter expires.
 ///
 /// # Errors
-/// Another process holds the database.
+/// [`PostgresOpenError::InUse`] if a process holds the database exclusively.
 pub(super) async fn register_process(
     session: &Session,
     address: &DatabaseUrl,

@@ -1,6 +1,6 @@
-//! Looking up one person or item at a time, for many who ask at once: what waits is asked in one statement per sort of
-//! question, as changes are written. A question never joins one that was sent before it came, so whoever asks sees
-//! everything that was committed before they did.
+//! Lookups of single users and items. Waiting lookups share one statement per kind of key, as changes share a
+//! batch. A lookup never joins a statement that was sent before it arrived, so it sees everything committed
+//! before.
 
 use super::batch_rows::{PipelinedQuery, run_pipelined};
 use super::managed_connection::{ManagedConnection, Session};
@@ -19,12 +19,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// How many questions go along together.
 const MAX_LOOKUP_BATCH: usize = 512;
-/// How many may wait.
+/// Waiting lookups; more fail.
 const CAPACITY: usize = 16_384;
 
-/// How something is found.
 #[derive(Clone)]
 enum LookupKey {
     Id(i32, Uuid),
@@ -40,7 +38,6 @@ struct Lookup {
     since: Instant,
 }
 
-/// The questions that wait.
 #[derive(Default)]
 pub(super) struct LookupQueue {
     waiting: Mutex<Vec<Lookup>>,
@@ -48,7 +45,6 @@ pub(super) struct LookupQueue {
 }
 
 impl LookupQueue {
-    /// One person.
     pub(super) async fn user(&self, tenant: TenantNumber, by: UserKey) -> Result<Option<User>, StoreError> {
         let code = tenant_code(tenant);
         if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
@@ -56,7 +52,7 @@ impl LookupQueue {
         }
         if let UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) = &by {
             let found = self.by_login(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
-            // A user name is a handle, and no e-mail.
+            // A user name is a login, but not an email.
             let has_email = |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
             return Ok(found.filter(|user| !matches!(by, UserKey::Email(_)) || has_email(user)));
         }
@@ -72,8 +68,9 @@ impl LookupQueue {
         Ok(Some(user_from_row(&row)?))
     }
 
-    /// The user with this user name or email: who holds its key, unless it is spelled otherwise and is the former handle of
-    /// another. For a sign-in both are asked for at once, so that its time does not tell which users exist.
+    /// The user with this user name or email: the holder of its key, unless the spelling differs and is the
+    /// former login of another user. A sign-in looks up both at once, so that its duration does not reveal
+    /// which users exist.
     async fn by_login(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
         let ask = async |space, text: String| {
             let row = self.lookup(LookupKey::Claim(code, i16::from(space), text.into_bytes())).await?;
@@ -96,7 +93,7 @@ impl LookupQueue {
         Ok(former.filter(is_spelled).or(holder))
     }
 
-    /// One item, where it is asked for by something that is its own alone; `None` where it is not.
+    /// An item by a unique key. `None` if `by` is not one.
     pub(super) async fn item(
         &self,
         tenant: TenantNumber,
@@ -122,7 +119,7 @@ impl LookupQueue {
         {
             let mut waiting = self.waiting.lock();
             if waiting.len() >= CAPACITY {
-                return Err(StoreError::Unavailable("too many questions are waiting".into()));
+                return Err(StoreError::Unavailable("too many lookups are waiting".into()));
             }
             waiting.push(Lookup { key, answer, since: Instant::now() });
         }
@@ -130,7 +127,7 @@ impl LookupQueue {
         answered.await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?
     }
 
-    /// Answers what waits, for ever.
+    /// Answers lookups; never returns.
     pub(super) async fn run(&self, line: &ManagedConnection) {
         loop {
             let questions = self.take();
@@ -152,7 +149,7 @@ impl LookupQueue {
         taken
     }
 
-    /// Answers those that have waited for too long.
+    /// Answers lookups that have waited too long with an error.
     pub(super) fn expire(&self) {
         let mut waiting = self.waiting.lock();
         let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > RETRY_TIMEOUT);
@@ -168,14 +165,13 @@ fn fail_all(questions: Vec<Lookup>, error: &StoreError) {
     }
 }
 
-/// Answers some questions, trying again while the database is out of reach, for a bounded time.
 async fn run_lookups(line: &ManagedConnection, questions: Vec<Lookup>) {
     let keys: Arc<[LookupKey]> = questions.iter().map(|question| question.key.clone()).collect();
     let found = with_retry(line, SHORT_READ_TIMEOUT, |session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
     match found {
         Ok(rows) => {
             for (question, row) in questions.into_iter().zip(rows) {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 drop(question.answer.send(Ok(row)));
             }
         }
@@ -183,7 +179,7 @@ async fn run_lookups(line: &ManagedConnection, questions: Vec<Lookup>) {
     }
 }
 
-/// The questions of one sort as columns.
+/// The lookups by one kind of key, as columns.
 #[derive(Default)]
 struct KeyColumns {
     place: Vec<i32>,

@@ -1,7 +1,7 @@
-//! A connection to the database: made anew when it was lost, with statements that are prepared once.
+//! A connection that reopens when it is lost and prepares each statement once.
 //!
-//! Futures that are polled together on one connection are sent together and answered in order, so one connection
-//! serves many requests at a time.
+//! Futures that are polled together on one connection are sent together and answered in order, so one
+//! connection serves many requests at a time (pipelining).
 
 use super::database_url::{CONNECT_TIMEOUT, DatabaseUrl};
 use super::param::Param;
@@ -21,26 +21,25 @@ use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
-/// How long an idle connection is kept for the next line that needs one. It serves the first requests of a store; later,
-/// its server may have failed over.
+/// Lifetime of a spare connection. It serves the first requests of a store; later, its server may have failed
+/// over.
 const SPARE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How often a new session is asked where its reads go.
 const LOAD_BALANCING_PROBES: usize = 2;
 
-/// How connections are made, and whether statements may be kept on them.
+/// Opens connections, and holds what all of them share.
 pub(super) struct Connector {
     address: DatabaseUrl,
-    /// What keeps connections going runs here, whoever asked for them.
+    /// Drives the connections, independently of the runtimes of callers.
     runtime: Handle,
-    /// Prepared statements have names on the server. Behind a pooler that hands out another server with each
-    /// transaction the names mean nothing; then each statement goes along unnamed.
+    /// Whether prepared statements have names on the server. A pooler that assigns a server process per
+    /// transaction makes names useless; then statements are sent unnamed.
     named_statements: Arc<AtomicBool>,
-    /// Whether a pooler in front sends reads to a standby, which may be behind. Then they are marked to go to the primary.
+    /// Whether a pooler sends reads to a standby, which may lag behind. Then reads are marked to go to the
+    /// primary.
     is_load_balanced: Arc<AtomicBool>,
-    /// Whether a standby will do.
     allow_standby: bool,
-    /// Open connections that no line has taken yet: those that opening the store took.
+    /// Open connections not in use yet: those that opening the store needed.
     spare: Mutex<Vec<Arc<Session>>>,
 }
 
@@ -57,7 +56,6 @@ impl Connector {
         }
     }
 
-    /// Keeps an idle connection for the next line that needs one.
     pub(super) fn keep_spare(self: &Arc<Self>, session: Arc<Session>) {
         self.spare.lock().push(session);
         let target = Arc::downgrade(self);
@@ -69,19 +67,17 @@ impl Connector {
         });
     }
 
-    /// Closes the connections that no line has taken.
     pub(super) fn close_spare(&self) {
         self.spare.lock().clear();
     }
 
-    /// Uses no named statements from here on.
     pub(super) fn disable_named_statements(&self) {
         if self.named_statements.swap(false, Ordering::Relaxed) {
-            tracing::warn!("the database forgets prepared statements; from here on they are sent each time");
+            tracing::warn!("the database or a pooler loses prepared statements; statements are now sent unnamed");
         }
     }
 
-    /// A spare connection, or else a new one.
+    /// Returns a spare connection or opens one.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Arc<Session>, PgError> {
         let spare = {
             let mut spare = self.spare.lock();
@@ -98,13 +94,12 @@ impl Connector {
         Ok(session)
     }
 
-    /// Whether reads would go to a standby without a mark.
     pub(super) fn is_load_balanced(&self) -> bool {
         self.is_load_balanced.load(Ordering::Relaxed)
     }
 
-    /// Finds out where reads of a session that is in no transaction go: some poolers choose a server for each session, others
-    /// for each statement. Pgpool-II would send volatile functions to the primary, but no `SHOW`.
+    /// Detects where reads outside a transaction go: some poolers choose a server per session, others per
+    /// statement. Uses `SHOW`, because Pgpool-II sends volatile functions to the primary.
     pub(super) async fn detect_load_balancing(&self, session: &Session) -> Result<(), PgError> {
         if self.is_load_balanced() {
             return Ok(());
@@ -119,7 +114,7 @@ impl Connector {
                 }
                 if !self.is_load_balanced.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
-                        "a pooler sends reads to a standby, which may be behind; from here on they are marked to go to the primary"
+                        "a pooler sends reads to a standby, which may lag; reads are now marked to go to the primary"
                     );
                 }
                 return Ok(());
@@ -128,14 +123,14 @@ impl Connector {
         Ok(())
     }
 
-    /// A new connection with the server's own settings.
+    /// Opens a connection and leaves the server's settings as they are.
     async fn open(self: &Arc<Self>) -> Result<Arc<Session>, PgError> {
         let target = Arc::clone(self);
         let connecting =
             self.runtime.spawn(async move { tokio::time::timeout(CONNECT_TIMEOUT, target.address.connect()).await });
         let (client, task) = match connecting.await {
             Ok(Ok(client)) => client?,
-            Ok(Err(_)) => return Err(PgError::Unavailable("connecting took too long".into())),
+            Ok(Err(_)) => return Err(PgError::Unavailable("connecting to the database timed out".into())),
             Err(_) => return Err(PgError::Unavailable("the store is closed".into())),
         };
         let (names, is_balanced) = (Arc::clone(&self.named_statements), Arc::clone(&self.is_load_balanced));
@@ -151,7 +146,7 @@ impl Connector {
     }
 }
 
-/// A place for one connection.
+/// At most one open connection, replaced when it is lost.
 pub(super) struct ManagedConnection {
     connector: Arc<Connector>,
     current: tokio::sync::Mutex<Option<Arc<Session>>>,
@@ -162,7 +157,6 @@ impl ManagedConnection {
         Self { connector: target, current: tokio::sync::Mutex::default() }
     }
 
-    /// The connection, a new one where there is none.
     pub(super) async fn session(&self) -> Result<Arc<Session>, PgError> {
         let mut current = self.current.lock().await;
         if let Some(session) = current.as_ref().filter(|session| !session.is_closed()) {
@@ -173,14 +167,13 @@ impl ManagedConnection {
         Ok(session)
     }
 
-    /// Lets a connection go that is of no use any more, unless another has taken its place. It ends when the last
-    /// one who uses it has done so.
+    /// Drops an unusable connection unless it was replaced already. It closes when its last user is done.
     pub(super) async fn discard(&self, session: &Arc<Session>, trouble: &PgError) {
         if matches!(trouble, PgError::StaleStatement(_)) {
             self.connector.disable_named_statements();
         }
         if matches!(trouble, PgError::Unavailable(_)) {
-            // What is not answered would keep the connection, and the server's side of it, for as long as it takes.
+            // An unanswered query would keep the connection and its server process until it ends.
             session.task.abort();
         }
         let mut current = self.current.lock().await;
@@ -189,7 +182,8 @@ impl ManagedConnection {
         }
     }
 
-    /// Whether the database answers, within two seconds, and where its reads go; whether it is being filled or moved.
+    /// Checks that the database answers within 2 s, and where its reads go. Returns whether a restore or move
+    /// blocks writes.
     pub(super) async fn check_health(&self) -> Result<bool, StoreError> {
         let asked = async {
             let session = self.session().await?;
@@ -211,12 +205,11 @@ impl ManagedConnection {
         Err(StoreError::Unavailable("the database does not answer".into()))
     }
 
-    /// Whether reads would go to a standby without a mark.
     pub(super) fn is_load_balanced(&self) -> bool {
         self.connector.is_load_balanced()
     }
 
-    /// Lets the connection go, whatever it is at.
+    /// Closes the connection, even during a query.
     pub(super) async fn abort(&self) {
         if let Some(session) = self.current.lock().await.take() {
             session.task.abort();
@@ -224,13 +217,14 @@ impl ManagedConnection {
     }
 }
 
-/// The first session of a store that opens; the database may be starting. Detects a pooler that assigns a server process
-/// per transaction: its prepared statements would be those of other clients too, so names are given up before any is used.
+/// Opens the first session of a store, retrying while the database starts. Detects a pooler that assigns a
+/// server process per transaction: prepared statements would collide with those of other clients, so names are
+/// disabled before any is used.
 pub(super) async fn first_session(target: &Arc<Connector>) -> Result<Arc<Session>, PgError> {
     let begun = Instant::now();
     let delays = ConstantBuilder::new().with_delay(Duration::from_millis(200)).without_max_times();
     let may_pass = |trouble: &PgError| {
-        // Wrong passwords and names do not get better by waiting.
+        // A wrong password or database name stays wrong.
         begun.elapsed() < RETRY_TIMEOUT && !["28", "3D"].iter().any(|code| trouble.message().starts_with(code))
     };
     let first = (|| target.open()).retry(delays).when(may_pass).await?;
@@ -252,17 +246,17 @@ pub(super) async fn first_session(target: &Arc<Connector>) -> Result<Arc<Session
             target.keep_spare(second);
             return Ok(first);
         }
-        // Only a pooler keeps the second of two transactions waiting.
+        // Only a pooler makes the second of two transactions wait.
         Err(_) => target.disable_named_statements(),
-        Ok(Err(trouble)) => tracing::debug!(%trouble, "whether there is a pooler was not found out"),
+        Ok(Err(trouble)) => tracing::debug!(%trouble, "cannot detect whether there is a pooler"),
     }
-    // The first session may be within a transaction, which would occupy the only connection of a small pool.
+    // The first session may be in a transaction and occupy the only connection of a small pool.
     drop(first);
     target.connect().await
 }
 
-/// Two connections in transactions at once end them in one order and the other: behind a pooler, one of them then goes
-/// on with another server process.
+/// Ends overlapping transactions of two connections in both orders. Behind a pooler, one of them then continues
+/// on another server process.
 async fn is_pooled(a: &Session, b: &Session) -> Result<bool, PgError> {
     for is_swapped in [false, true, false] {
         let (first, second) = if is_swapped { (b, a) } else { (a, b) };
@@ -281,12 +275,11 @@ async fn is_pooled(a: &Session, b: &Session) -> Result<bool, PgError> {
     Ok(false)
 }
 
-/// One connection.
 pub(super) struct Session {
     client: Client,
-    /// What keeps it going.
+    /// Drives the connection.
     task: AbortHandle,
-    /// Whether prepared statements are kept by name; all sessions of a store share this.
+    /// Shared by all sessions of a store.
     named_statements: Arc<AtomicBool>,
     is_load_balanced: Arc<AtomicBool>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
@@ -301,23 +294,23 @@ impl Session {
         self.named_statements.load(Ordering::Relaxed)
     }
 
-    /// A prepared statement keeps the plan that was best when it was planned: on a new store, whose tables are small and were
-    /// never analyzed, a sequential scan, which is then used for a million users. Every look-up here has an index.
-    /// The price that the server then puts on a scan without an alternative would have it compile the plan, so that is off, too.
-    /// Without names a statement is planned each time it is sent, by the size its tables have then; behind a pooler,
-    /// a setting would stay with the server process for other clients.
+    /// Disables sequential scans. A prepared statement keeps its plan: on a new store with small, never
+    /// analyzed tables a sequential scan, which would then be used for a million users. Every lookup here has
+    /// an index. JIT is off, too: the cost penalty of an unavoidable scan would trigger it.
+    ///
+    /// Unnamed statements do not need this, as they are planned each time. Behind a pooler, the settings would
+    /// stay on the server process for other clients.
     async fn prefer_indexes(&self) -> Result<(), PgError> {
         match self.batch_execute(sql::PREFER_INDEXES.postgres).await {
             // Other engines that speak the protocol may not have the setting.
             Err(PgError::Other(text)) => {
-                tracing::debug!(text, "plans are the engine's own");
+                tracing::debug!(text, "the database has no setting to avoid sequential scans");
                 Ok(())
             }
             done => done,
         }
     }
 
-    /// Whether the answer is yes.
     async fn query_bool(&self, sql: &str) -> Result<bool, PgError> {
         match self.client.simple_query(sql).await.map_err(PgError::from) {
             Ok(messages) => Ok(messages.iter().any(
@@ -325,20 +318,19 @@ impl Session {
             )),
             // Other engines that speak the protocol may not have the setting.
             Err(PgError::Other(text)) => {
-                tracing::debug!(text, "whether there is a standby was not found out");
+                tracing::debug!(text, "cannot detect whether reads go to a standby");
                 Ok(false)
             }
             Err(trouble) => Err(trouble),
         }
     }
 
-    /// The statement, marked where a pooler might send it to a standby: also what is read within a transaction before it
-    /// has written anything.
+    /// Marks a statement that a pooler might send to a standby, including reads in a transaction that has not
+    /// written yet.
     fn route_to_primary<'a>(&self, sql: &'a str) -> Cow<'a, str> {
         if self.is_load_balanced.load(Ordering::Relaxed) { Cow::Owned(no_load_balance(sql)) } else { sql.into() }
     }
 
-    /// Asks for rows.
     pub(super) async fn query(&self, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, PgError> {
         let sql = &*self.route_to_primary(sql);
         if self.uses_named_statements() {
@@ -349,18 +341,17 @@ impl Session {
         }
     }
 
-    /// The server's process behind this connection, asked without a name.
+    /// The server process behind this connection, queried without a named statement.
     async fn backend_pid(&self) -> Result<i32, PgError> {
         let rows = self.client.query_typed(sql::BACKEND_PID.postgres, &[]).await?;
         Ok(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
     }
 
-    /// Asks for one row at the most.
     pub(super) async fn query_opt(&self, sql: &str, params: &[&dyn Param]) -> Result<Option<Row>, PgError> {
         Ok(self.query(sql, params).await?.into_iter().next())
     }
 
-    /// Changes rows; how many.
+    /// Returns the number of changed rows.
     pub(super) async fn execute(&self, sql: &str, params: &[&dyn Param]) -> Result<u64, PgError> {
         let sql = &*self.route_to_primary(sql);
         if self.uses_named_statements() {
@@ -371,12 +362,11 @@ impl Session {
         }
     }
 
-    /// Says something that has neither parameters nor rows.
     pub(super) async fn batch_execute(&self, sql: &str) -> Result<(), PgError> {
         Ok(self.client.batch_execute(sql).await?)
     }
 
-    /// Prepares a statement now, so that it is sent at once when its turn comes.
+    /// Prepares a statement in advance, so that a pipeline does not wait for it.
     pub(super) async fn prepare(&self, sql: &str, params: &[&dyn Param]) -> Result<(), PgError> {
         let sql = &*self.route_to_primary(sql);
         if self.uses_named_statements() { self.prepared(sql, params).await.map(|_| ()) } else { Ok(()) }
@@ -394,8 +384,8 @@ impl Session {
     }
 }
 
-/// A read that poolers send to the primary: Pgpool-II does so with every statement that begins with a comment, and with this
-/// one where comments are allowed (its documentation, `allow_sql_comments`).
+/// Marks a read for the primary. Pgpool-II sends every statement there that begins with a comment; where it
+/// allows comments, only with this one (`allow_sql_comments` in its manual).
 fn no_load_balance(sql: &str) -> String {
     format!("/*NO LOAD BALANCE*/ {sql}")
 }

@@ -1,7 +1,8 @@
-//! The schema's history on engines that speak PostgreSQL's protocol: ordered, embedded, checksummed, forward only.
+//! Schema migrations for engines that speak the PostgreSQL protocol: ordered, embedded, checksummed, forward
+//! only.
 //!
-//! Each statement runs on its own and may run twice, so a step that was cut short is simply run again. Whoever migrates
-//! holds a lease row; processes that start meanwhile wait for it. A database that is up to date is only read.
+//! Each statement runs on its own and may run twice, so an interrupted step simply runs again. The migrating
+//! process holds a lease row, and processes that start meanwhile wait for it. A current database is only read.
 
 use super::PostgresOpenError;
 use super::database_url::DatabaseUrl;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Every step, in order: its name and its statements. `identifiers` goes on in [`super::rekey`].
+/// All steps in order: name and SQL. [`super::identifier_migration`] completes `identifiers`.
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
@@ -32,20 +33,16 @@ const IDENTIFIERS: &str = "identifiers";
 const MIGRATION_LEASE: &str = "migrations";
 const MIGRATION_LEASE_MILLIS: i64 = 60_000;
 
-/// What may be done to the tables of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MigrationMode {
-    /// Make them, and bring them up to date.
     CreateAndUpgrade,
-    /// Bring them up to date.
     Upgrade,
-    /// Make them, and bring them up to date while they hold nothing.
+    /// Creates the tables, or upgrades them if they hold no tenants.
     CreateOrUpgradeEmpty,
-    /// Nothing.
     ReadOnly,
 }
 
-/// Brings the database up to date, as far as that may be.
+/// Migrates the database as far as `mode` allows, and fails if it is not current then.
 pub(super) async fn run(
     session: &Session,
     address: &DatabaseUrl,
@@ -53,10 +50,10 @@ pub(super) async fn run(
     mode: MigrationMode,
 ) -> Result<(), PostgresOpenError> {
     let troubled = |trouble: PgError| PostgresOpenError::from_pg(address, &trouble);
-    // Whoever may not make tables may still use those that are there.
+    // Checked first: a role that may not create tables can use a current database.
     match applied(session).await {
         Ok(done) if is_current(&done, address)? => return Ok(()),
-        // There is no such table.
+        // Undefined table.
         Err(PgError::Other(text))
             if text.starts_with("42P01") && matches!(mode, MigrationMode::Upgrade | MigrationMode::ReadOnly) =>
         {
@@ -83,10 +80,9 @@ pub(super) async fn run(
     done
 }
 
-/// Whether there are tenants.
 async fn has_tenants(session: &Session) -> bool {
     let found = session.query_opt(sql::COUNT_TENANTS.postgres, &[]).await;
-    // Where there is no such table yet, there is nothing in it.
+    // A missing table counts as empty.
     found.is_ok_and(|row| row.is_some_and(|row| row.try_get::<_, i64>(0).is_ok_and(|many| many > 0)))
 }
 
@@ -109,7 +105,7 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
                 {
                     return Ok(());
                 }
-                Err(PgError::Unavailable("another process migrates the store".into()))
+                Err(PgError::Unavailable("another process is migrating the store".into()))
             };
             super::identifier_migration::migrate_identifiers(session, stay).await.map_err(troubled)?;
         }
@@ -124,7 +120,7 @@ async fn applied(session: &Session) -> Result<HashMap<i32, String>, PgError> {
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-/// Whether nothing is left to be done; an error where it was done by a newer version or another text.
+/// Whether all steps are applied. Fails if a newer or a different step was applied.
 fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool, PostgresOpenError> {
     let latest = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
     if let Some(newest) = done.keys().max().filter(|newest| **newest > latest) {
@@ -142,27 +138,27 @@ fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool
     Ok(true)
 }
 
-/// Whether a statement has changed a row, again where other processes were just doing the same.
+/// Whether a statement changed a row. Retries after conflicts with other processes.
 async fn execute_with_retry(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, PgError> {
     let change = || session.execute(sql.postgres, params);
     let is_conflict = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));
     Ok(change.retry(BACKOFF.with_max_times(200)).when(is_conflict).await? > 0)
 }
 
-/// One statement, again where another process was just making the same: two that make a table at once can meet in
-/// the catalogue, whatever `IF NOT EXISTS` says.
+/// Retries if another process creates the same object: despite `IF NOT EXISTS`, concurrent creates can conflict
+/// in the catalog.
 async fn execute_ddl(session: &Session, statement: &str) -> Result<(), PgError> {
     let delays = ConstantBuilder::new().with_delay(Duration::from_millis(25)).with_max_times(20);
     let is_collision = |trouble: &PgError| match trouble {
         PgError::UniqueViolation(_) | PgError::Conflict(_) => true,
-        // "Already exists", said in spite of it.
+        // "Already exists", despite `IF NOT EXISTS`.
         PgError::Other(text) => ["42P07", "42710"].iter().any(|code| text.starts_with(code)),
         _ => false,
     };
     (|| session.batch_execute(statement)).retry(delays).when(is_collision).await
 }
 
-/// The statements of a step; none of ours has a semicolon inside.
+/// The statements of a step. None of ours contains a semicolon.
 pub(crate) fn split_statements(step: &str) -> Vec<String> {
     let plain: Vec<&str> = step.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let plain = plain.join("\n");
@@ -171,7 +167,7 @@ pub(crate) fn split_statements(step: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    /// A released step is history. When this fails, add a step instead of editing one.
+    /// If this fails, add a step instead of editing a released one.
     #[test]
     fn released_steps_are_never_edited() {
         let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| crate::sql::checksum(sql)).collect();

@@ -1,8 +1,9 @@
-//! The server engine: any database that speaks PostgreSQL's protocol, shared by as many processes as one likes.
+//! The server engine: any database that speaks the PostgreSQL protocol, shared by any number of processes.
 //!
-//! Changes go in over lanes, many in a transaction (`lanes`); reads are sent together over a few connections (`read`);
-//! positions are given after the commit by one process (`sealer`). What was queued goes on whatever becomes of its
-//! caller, until the store is closed. How to run it, and what was shown where: `docs/scaling.md`.
+//! Writer tasks commit many changes per transaction (`batch_writer`), reads are pipelined over a few
+//! connections (`read`), and one process assigns event positions after the commit (`event_sequencer`). A queued
+//! change is committed even if its caller is gone, until the store is closed. Operation and tested setups:
+//! `docs/scaling.md`.
 
 mod accounts;
 mod admin;
@@ -68,7 +69,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// The engine over one database.
 pub struct Postgres {
     batch_writer: Arc<BatchWriter>,
     lookups: Arc<LookupQueue>,
@@ -78,9 +78,8 @@ pub struct Postgres {
     background: Mutex<Option<BackgroundTasks>>,
 }
 
-/// What runs in the background, until it is closed.
 struct BackgroundTasks {
-    /// Where opening and closing are waited for.
+    /// Runs opening and closing, which block their caller.
     runtime: Runtime,
     writers: Vec<JoinHandle<()>>,
     sequencer: JoinHandle<()>,
@@ -88,10 +87,10 @@ struct BackgroundTasks {
     connector: Arc<Connector>,
 }
 
-/// How long closing may take. What is still in doubt then is settled by nobody; its callers were never answered.
+/// Limit for closing. Batches still in doubt then stay in doubt; their callers never get an answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Brings the schema up to date and takes the lease of a process; until when it has that of the event sequencer, if it has.
+/// Migrates the schema and takes the process lease. Returns when the sequencer lease expires, if it was free.
 async fn register(
     connector: &Arc<Connector>,
     url: &DatabaseUrl,
@@ -110,7 +109,7 @@ async fn register(
 }
 
 impl Postgres {
-    /// Opens the database, making its tables where they are missing. Waits a few seconds for one that is starting.
+    /// Opens and migrates the database. Waits a few seconds for a server that is starting.
     pub fn open(address: &DatabaseUrl, options: &PostgresOptions) -> Result<Self, PostgresOpenError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -133,16 +132,16 @@ impl Postgres {
                 return Err(error);
             }
         };
-        let lanes = Arc::new(BatchWriter::new(Arc::clone(&options.ids)));
+        let batch_writer = Arc::new(BatchWriter::new(Arc::clone(&options.ids)));
         let mut tasks = Vec::new();
         for _ in 0..options.writers.max(1) {
-            let (lanes, line) = (Arc::clone(&lanes), ManagedConnection::new(Arc::clone(&target)));
-            tasks.push(runtime_handle.spawn(async move { lanes.run(&line).await }));
+            let (batch_writer, line) = (Arc::clone(&batch_writer), ManagedConnection::new(Arc::clone(&target)));
+            tasks.push(runtime_handle.spawn(async move { batch_writer.run(&line).await }));
         }
         let lookups = Arc::new(LookupQueue::default());
         for _ in 0..options.readers.max(1) {
             let (lookups, line) = (Arc::clone(&lookups), ManagedConnection::new(Arc::clone(&target)));
-            let tasks = lanes.tasks.clone();
+            let tasks = batch_writer.tasks.clone();
             runtime_handle.spawn(async move {
                 while AssertUnwindSafe(lookups.run(&line)).catch_unwind().await.is_err() {
                     line.abort().await;
@@ -153,11 +152,11 @@ impl Postgres {
         let stop = Arc::new(Notify::new());
         let (sealer, seals) = EventSequencer::new(
             ManagedConnection::new(Arc::clone(&target)),
-            Arc::clone(&lanes),
+            Arc::clone(&batch_writer),
             (process_id, lease_until),
         );
         let sealer = runtime_handle.spawn(sealer.run(Arc::clone(&stop)));
-        let (changes, questions) = (Arc::clone(&lanes), Arc::clone(&lookups));
+        let (changes, questions) = (Arc::clone(&batch_writer), Arc::clone(&lookups));
         runtime_handle.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(250)).await;
@@ -166,7 +165,7 @@ impl Postgres {
             }
         });
         Ok(Self {
-            batch_writer: lanes,
+            batch_writer: batch_writer,
             lookups,
             readers: ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)),
             health_connection: ManagedConnection::new(Arc::clone(&target)),
@@ -181,22 +180,22 @@ impl Postgres {
         })
     }
 
-    /// Waits until everything queued is in the database, a bounded time, and lets go. Later writes are refused.
+    /// Commits all queued changes (within 10 s) and closes the store. Later changes are rejected.
     pub fn close(&self) {
         let Some(ending) = self.background.lock().take() else { return };
         self.batch_writer.queue.close();
-        let (lanes, end) = (Arc::clone(&self.batch_writer), Instant::now() + CLOSE_TIMEOUT);
+        let (batch_writer, end) = (Arc::clone(&self.batch_writer), Instant::now() + CLOSE_TIMEOUT);
         let BackgroundTasks { runtime, writers: tasks, sequencer: sealer, stop, connector: target } = ending;
         block_on(&runtime, async move {
             let left = || end.saturating_duration_since(Instant::now());
             for task in tasks {
                 if tokio::time::timeout(left(), task).await.is_err() {
-                    tracing::warn!("the database did not answer in time; what was under way may or may not be in it");
+                    tracing::warn!("the database did not answer in time; changes in progress may or may not be stored");
                 }
             }
             let returned = async {
                 let session = target.connect().await?;
-                lanes.numbers.return_unused(&session).await
+                batch_writer.numbers.return_unused(&session).await
             };
             drop(tokio::time::timeout(left().min(Duration::from_secs(2)), returned).await);
             target.close_spare();
@@ -207,7 +206,7 @@ impl Postgres {
     }
 }
 
-/// Waits for something on our own runtime, also from within another one.
+/// Blocks on a task of our runtime, in a thread of its own: blocking within a runtime would panic.
 fn block_on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> + Send + 'static) -> T {
     std::thread::scope(|scope| {
         let handle = runtime.handle().clone();
@@ -216,7 +215,7 @@ fn block_on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> 
     })
 }
 
-/// Time after which a break of the history is read again before it is reported.
+/// Delay before a broken chain is verified again.
 const LINK_DELAY: Duration = Duration::from_millis(50);
 
 impl Store for Postgres {
@@ -299,7 +298,7 @@ impl Store for Postgres {
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
-        // Queued at once: what follows is only the waiting.
+        // Queued before the first poll: dropping the future does not cancel the change.
         let queued = self.batch_writer.queue.push(change);
         Box::pin(async move {
             let closed = |_| CommitError::Unavailable("the store is closed".into());
@@ -309,7 +308,7 @@ impl Store for Postgres {
 
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
-            // Whoever reads their own writes over this process finds them in the history, too.
+            // Callers of this process must see their own changes in the history.
             self.sequencer.sequence_now().await;
             self.readers.long(move |session| events::after(session, after, limit)).await
         })
@@ -394,7 +393,7 @@ impl Store for Postgres {
             self.sequencer.sequence_now().await;
             let look = || self.readers.long(move |session| events::verify_chain(session, tenant));
             let mut chains = look().await?;
-            // An engine without one view across its nodes can show an event before its link.
+            // Without one snapshot for all nodes, an engine can show an event before its chain hash.
             if chains.values().any(|chain| chain.broken_at.is_some()) {
                 tokio::time::sleep(LINK_DELAY).await;
                 chains = look().await?;

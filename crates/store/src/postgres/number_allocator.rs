@@ -1,5 +1,5 @@
-//! Numbers of people and items: a process lets them from the database in blocks and gives them out by itself, so that
-//! creates do not queue for one row. What is not used goes back; what a killed process had is never given.
+//! Numbers of users and items. A process reserves blocks of them in the database, so that creates do not queue
+//! for one row. Unused numbers are returned on close; those of a killed process are never assigned.
 
 use super::managed_connection::Session;
 use super::pg_error::PgError;
@@ -7,13 +7,13 @@ use crate::sql;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 
-/// The largest block. Small ones come first, so that a command at the terminal leaves no gap.
+/// The largest block. Blocks start at 1 and double, so that a command in the terminal leaves no gap.
 const MAX_BLOCK: i32 = 1024;
 
-/// A tenant, and 0 for users or the code of a kind of item.
+/// A tenant, and 0 for users or the code of an item kind.
 pub(super) type SequenceKey = (i32, i16);
 
-/// What this process has let and not given yet.
+/// Reserved numbers that are not assigned yet.
 #[derive(Default)]
 pub(super) struct NumberAllocator {
     pools: Mutex<HashMap<SequenceKey, NumberPool>>,
@@ -22,13 +22,13 @@ pub(super) struct NumberAllocator {
 #[derive(Default)]
 struct NumberPool {
     free: BTreeSet<u32>,
-    /// The end of the newest block.
+    /// The last number of the newest block.
     last: i32,
     block: i32,
 }
 
 impl NumberAllocator {
-    /// So many numbers, lowest first; a new block where there are too few.
+    /// Takes the lowest numbers, and reserves a block if there are too few.
     pub(super) async fn allocate(
         &self,
         session: &Session,
@@ -69,19 +69,19 @@ impl NumberAllocator {
         Ok(taken)
     }
 
-    /// Never gives a number that somebody has wished for.
+    /// Never assigns a number that a caller has requested explicitly.
     pub(super) fn exclude(&self, sort: SequenceKey, number: u32) {
         let mut sorts = self.pools.lock();
         sorts.entry(sort).or_default().free.remove(&number);
     }
 
-    /// Takes back what was taken and never seen by anybody.
+    /// Puts back numbers that were not used.
     pub(super) fn release(&self, sort: SequenceKey, numbers: impl IntoIterator<Item = u32>) {
         let mut sorts = self.pools.lock();
         sorts.entry(sort).or_default().free.extend(numbers);
     }
 
-    /// Gives the ends of blocks back to the database, so that the next process goes on where this one stopped.
+    /// Returns the unused ends of blocks to the database, so that the next process continues there.
     pub(super) async fn return_unused(&self, session: &Session) -> Result<(), PgError> {
         let held = std::mem::take(&mut *self.pools.lock());
         for ((tenant, sort), held) in held {
@@ -107,7 +107,7 @@ async fn allocate_block(session: &Session, (tenant, sort): SequenceKey, block: i
     let params: [&dyn super::param::Param; 4] = [&tenant, &sort, &super::param::int(before_first), &block];
     match session.query_opt(sql::ALLOCATE_NUMBERS.postgres, &params).await {
         Ok(Some(row)) => Ok(row.try_get(0)?),
-        Ok(None) => Err(PgError::Other("no numbers were let".into())),
+        Ok(None) => Err(PgError::Other("no numbers were reserved".into())),
         Err(PgError::Other(text)) if text.starts_with("22003") => {
             Err(PgError::InsufficientResources(format!("tenant {tenant} has used up its numbers")))
         }

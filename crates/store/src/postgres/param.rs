@@ -1,13 +1,11 @@
-//! Values that go to the database with their types, so that no statement has to say them.
+//! Statement parameters that carry their type, so that statements need no casts.
 
 use crate::unique_keys::kind_index;
 use directory::{ItemKind, TenantNumber};
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-/// A value for a statement.
 pub(super) trait Param: ToSql + Sync + Send {
-    /// Its type there.
     fn sql_type(&self) -> Type;
 }
 
@@ -47,22 +45,20 @@ impl_param! {
     &[u8]: BYTEA, BYTEA_ARRAY;
 }
 
-/// Numbers are stored as signed ones; ours never come near the end.
+/// PostgreSQL has no unsigned integers. Our numbers stay far below `i32::MAX`.
 pub(super) fn int(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The same for what was stored.
 pub(super) fn unsigned(number: i32) -> u32 {
     number.unsigned_abs()
 }
 
-/// How a kind of item is stored.
+/// The stored code of an item kind, from 1.
 pub(super) fn kind_code(kind: ItemKind) -> i16 {
     i16::from(1 + kind_index(kind))
 }
 
-/// Whose directory, as stored.
 pub(super) fn tenant_code(tenant: TenantNumber) -> i32 {
     int(tenant.0)
 }

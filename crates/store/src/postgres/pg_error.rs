@@ -1,28 +1,26 @@
-//! What can go wrong between here and the database, sorted by what is to be done about it.
+//! Database errors, grouped by what the caller can do about them.
 //!
-//! Texts are for the log: codes and messages of the server, never the details it may add, which hold values.
+//! Messages are for the log: codes and messages of the server, never its details, which contain values.
 
 use directory::{CommitError, StoreError};
 use std::fmt;
 
-/// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PgError {
-    /// The connection is gone or cannot be made, or the server is going down or takes no writes: try another one.
+    /// The connection is lost or fails, or the server is shutting down or read-only: try another connection.
     Unavailable(String),
-    /// The database could not carry this out beside what others did: try again.
+    /// A concurrent transaction is in the way: try again.
     Conflict(String),
-    /// The server does not know a statement that was prepared, or knows another by that name.
+    /// The server does not know a prepared statement, or knows another one by its name.
     StaleStatement(String),
-    /// Something unique is there already.
     UniqueViolation(String),
-    /// Something that was referred to is not there, or is still referred to.
+    /// A referenced row is missing, or a row is still referenced.
     ForeignKeyViolation(String),
-    /// The database has no room.
+    /// No disk space, memory or numbers are left.
     InsufficientResources(String),
-    /// The store is being filled.
+    /// A restore or move holds the store.
     Restoring,
-    /// Anything else: it will not get better.
+    /// Permanent.
     Other(String),
 }
 
@@ -40,7 +38,6 @@ impl PgError {
         }
     }
 
-    /// Whether the same may work a moment later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Conflict(_) | Self::StaleStatement(_))
     }
@@ -55,7 +52,7 @@ impl fmt::Display for PgError {
 impl From<tokio_postgres::Error> for PgError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            // Without an answer of the server it is the connection, unless a value could not be read or written.
+            // Without a server response, the connection failed, unless a value could not be converted.
             let is_value = std::error::Error::source(&error)
                 .is_some_and(|source| !source.is::<std::io::Error>() && !source.is::<tokio_rustls::rustls::Error>());
             let text = error.to_string();
@@ -67,25 +64,24 @@ impl From<tokio_postgres::Error> for PgError {
 }
 
 impl PgError {
-    /// What a server's code and message mean.
     fn from_sqlstate(code: &str, message: &str) -> Self {
         let text = format!("{code} {message}");
         match code {
-            // Some servers name values here.
+            // Only the code: some servers put values into this message.
             "40001" | "40P01" | "55P03" => Self::Conflict(code.to_owned()),
             "23505" => Self::UniqueViolation(text),
             "23503" => Self::ForeignKeyViolation(text),
             "26000" | "42P05" | "22P03" => Self::StaleStatement(text),
-            // A prepared statement whose result has changed with the schema.
+            // A migration has changed the result type of a prepared statement.
             "0A000" if text.contains("cached plan") => Self::StaleStatement(text),
             "53100" | "53200" | "53400" => Self::InsufficientResources(text),
-            // Going down, read-only (a standby), too many connections, cut off for being idle, unknown result.
+            // Shutting down, read-only (a standby), too many connections, idle timeout, unknown result.
             "25006" | "53300" | "25P03" | "40003" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => {
                 Self::Unavailable(text)
             }
-            // Not let in or not there: an administrator is at work.
+            // Connection, authentication or database name: an administrator may be at work.
             _ if ["08", "28", "3D"].iter().any(|class| code.starts_with(class)) => Self::Unavailable(text),
-            // Citus reports what its workers say under XX000.
+            // Citus reports errors of its workers as XX000.
             _ if message.contains("duplicate key value violates unique constraint") => Self::UniqueViolation(text),
             _ => Self::Other(text),
         }

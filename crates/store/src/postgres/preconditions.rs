@@ -1,4 +1,4 @@
-//! What must be so for a change to be carried out, and what is found to stand in its way when a batch did not go in.
+//! Preconditions of changes, and which of them are violated when a batch did not commit.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
@@ -11,55 +11,50 @@ use directory::{CommitError, Field, Tenant};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// One thing that must be so. Tenants come first where there are several.
 #[derive(Clone, Debug)]
 pub(super) enum Precondition {
-    /// A person of that number is of that version.
+    /// Tenant, number, version.
     UserVersion(i32, i32, i32),
-    /// A person of that identity is there.
     UserExists(i32, Uuid),
-    /// Nobody has that identity.
     UserIdFree(i32, Uuid),
-    /// An item is of that version.
+    /// Tenant, id, version.
     ItemVersion(i32, Uuid, i32),
-    /// An item is there.
     ItemExists(i32, Uuid),
-    /// No item has that identity.
     ItemIdFree(i32, Uuid),
-    /// No item of that kind has that number; one that was given here is passed over instead.
-    ItemNumberFree { tenant: i32, kind: i16, number: i32, is_given: bool },
-    /// Nobody claims this.
+    /// If this process assigned the number (`is_given`), a taken one is skipped instead of rejected.
+    ItemNumberFree {
+        tenant: i32,
+        kind: i16,
+        number: i32,
+        is_given: bool,
+    },
     KeyFree(i32, UniqueKey),
-    /// The change takes the same thing twice, which is never so.
+    /// Always violated: the change itself uses the key twice.
     DuplicateKey(Field),
-    /// Nobody claims this, as was taken for granted.
+    /// The change was decided on the assumption that nobody holds the key.
     KeyAbsent(i32, UniqueKey),
-    /// No tenant has that number; one that was given here is passed over instead.
-    TenantNumberFree { number: i32, is_given: bool },
-    /// No deleted user has that id.
+    /// As for [`Precondition::ItemNumberFree`].
+    TenantNumberFree {
+        number: i32,
+        is_given: bool,
+    },
     TombstoneIdFree(i32, Uuid),
-    /// No connection has that id.
     ConnectionIdFree(Uuid),
-    /// No connection of the tenant has that name.
     ConnectionNameFree(i32, Vec<u8>),
-    /// No secret has that name.
     SecretFree(&'static str),
-    /// Nobody who was deleted had that external id, as was taken for granted.
+    /// The change was decided on the assumption that no deleted user has the external id.
     ExternalIdNotDeleted(i32, Vec<u8>),
-    /// What was left of somebody of that number, deleted at that moment, is there.
+    /// Tenant, number, time of deletion.
     TombstoneExists(i32, i32, i64),
-    /// No mail has that id.
     MailIdFree(Uuid),
-    /// A mail is of that version.
     MailVersion(Uuid, i32),
-    /// A tenant is of that version.
     TenantVersion(i32, u32),
-    /// What was decided from is not so any more, as was seen beforehand.
+    /// Always violated: the prefetched data differs from that of the decision.
     KnownStale,
 }
 
 impl Precondition {
-    /// What a check asks of the database; nothing where it was made beforehand.
+    /// The precondition of a guard; `None` if planning has checked it.
     pub(super) fn from_check(code: i32, check: Guard<'_>) -> Option<Self> {
         Some(match check {
             Guard::UserVersion(user) => Self::UserVersion(code, int(user.number), int(user.version)),
@@ -90,8 +85,8 @@ impl Precondition {
     }
 }
 
-/// What stands in the way of each change; its place in the batch. Where nothing does any more, the batch may be tried
-/// again.
+/// The first violated precondition of each change, with the index of the change. If there is none, the batch
+/// can be retried.
 pub(super) async fn diagnose(
     session: &Session,
     needs: &[(usize, Precondition)],
@@ -109,7 +104,7 @@ pub(super) async fn diagnose(
     Ok(unmet)
 }
 
-/// What is stored of all that was needed.
+/// The stored data that preconditions are about.
 #[derive(Default)]
 struct StoredState {
     claims: HashSet<(i32, i16, Vec<u8>)>,
@@ -179,9 +174,9 @@ impl StoredState {
     #[expect(clippy::too_many_lines, reason = "one list of rows for each kind of precondition")]
     async fn read(session: &Session, needs: &[(usize, Precondition)]) -> Result<Self, PgError> {
         let mut state = Self::default();
-        let (mut users, mut people, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
+        let (mut users, mut user_ids, mut items) = ((vec![], vec![]), (vec![], vec![]), (vec![], vec![]));
         let (mut claims, mut numbers) = ((vec![], vec![], vec![]), (vec![], vec![], vec![]));
-        let (mut buried, mut tombstones, mut mails) = ((vec![], vec![]), (vec![], vec![]), vec![]);
+        let (mut deleted_ids, mut tombstones, mut mails) = ((vec![], vec![]), (vec![], vec![]), vec![]);
         for (_, need) in needs {
             match need {
                 Precondition::UserVersion(tenant, number, _) => {
@@ -189,8 +184,8 @@ impl StoredState {
                     users.1.push(*number);
                 }
                 Precondition::UserExists(tenant, id) | Precondition::UserIdFree(tenant, id) => {
-                    people.0.push(*tenant);
-                    people.1.push(*id);
+                    user_ids.0.push(*tenant);
+                    user_ids.1.push(*id);
                 }
                 Precondition::ItemVersion(tenant, id, _)
                 | Precondition::ItemExists(tenant, id)
@@ -209,8 +204,8 @@ impl StoredState {
                     claims.2.push(claim.text.clone().into_bytes());
                 }
                 Precondition::ExternalIdNotDeleted(tenant, key) => {
-                    buried.0.push(*tenant);
-                    buried.1.push(key.clone());
+                    deleted_ids.0.push(*tenant);
+                    deleted_ids.1.push(key.clone());
                 }
                 Precondition::TombstoneIdFree(tenant, id) => {
                     tombstones.0.push(*tenant);
@@ -220,7 +215,7 @@ impl StoredState {
                 single => state.read_single(session, single).await?,
             }
         }
-        for row in query_if_any(session, sql::DELETED_EXTERNAL_IDS, buried.0.len(), &[&buried.0, &buried.1]).await? {
+        for row in query_if_any(session, sql::DELETED_EXTERNAL_IDS, deleted_ids.0.len(), &[&deleted_ids.0, &deleted_ids.1]).await? {
             state.deleted_external_ids.insert((row.try_get(0)?, row.try_get(1)?));
         }
         let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];
@@ -233,7 +228,7 @@ impl StoredState {
         for row in query_if_any(session, sql::USER_VERSIONS, users.0.len(), &[&users.0, &users.1]).await? {
             state.users.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
         }
-        for row in query_if_any(session, sql::EXISTING_USERS, people.0.len(), &[&people.0, &people.1]).await? {
+        for row in query_if_any(session, sql::EXISTING_USERS, user_ids.0.len(), &[&user_ids.0, &user_ids.1]).await? {
             state.user_ids.insert((row.try_get(0)?, row.try_get(1)?));
         }
         for row in query_if_any(session, sql::ITEM_VERSIONS, items.0.len(), &[&items.0, &items.1]).await? {
@@ -252,7 +247,7 @@ impl StoredState {
 }
 
 impl StoredState {
-    /// What is rare enough to be asked for by itself.
+    /// Preconditions that are rare enough for a query each.
     async fn read_single(&mut self, session: &Session, need: &Precondition) -> Result<(), PgError> {
         match need {
             Precondition::TenantNumberFree { number, .. } => {

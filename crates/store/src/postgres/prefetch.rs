@@ -1,5 +1,5 @@
-//! What must be read before a batch can be planned, and the numbers it will give. What is read here is guarded when it
-//! is written: a batch that was planned from something that has changed does not go in.
+//! What must be read before a batch can be planned, and the numbers it will assign. Writing checks what was
+//! read: a batch that was planned from outdated data does not commit.
 
 use super::managed_connection::Session;
 use super::number_allocator::{NumberAllocator, SequenceKey};
@@ -14,33 +14,30 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Tenants that are there; they never go.
+/// Existing tenants. Tenants are never deleted.
 #[derive(Default)]
 pub(super) struct TenantCache(Mutex<HashSet<i32>>);
 
-/// What is known for one batch.
 #[derive(Default)]
 pub(super) struct Prefetched {
     numbers: HashMap<SequenceKey, ReservedNumbers>,
     users: HashMap<(i32, Uuid), u32>,
     membership_changes: HashMap<(TenantNumber, ItemId), MembershipChange>,
     connections: HashMap<ConnectionId, (String, Connection)>,
-    /// What users belong to, where it is not what their changes were decided from.
+    /// Stored memberships of users; they may differ from those that the changes were decided from.
     memberships: HashMap<(i32, u32), (Vec<ItemId>, Vec<ItemId>)>,
-    /// Whether the memberships of users are read, too: a batch did not go in, perhaps because of them.
+    /// Whether to read memberships, too: a batch did not commit, perhaps because of them.
     pub(super) refresh_memberships: bool,
-    /// The number of the next tenant.
     pub(super) next_tenant: u32,
 }
 
-/// Numbers for this batch, and how many of them were used.
 #[derive(Default)]
 struct ReservedNumbers {
     all: Vec<u32>,
     used: usize,
 }
 
-/// An item, and who really comes to it and leaves it.
+/// An item, and the members that really change.
 pub(super) struct MembershipChange {
     pub(super) item: Item,
     pub(super) members_added: Vec<(UserId, u32)>,
@@ -48,7 +45,7 @@ pub(super) struct MembershipChange {
 }
 
 impl Prefetched {
-    /// The next number; there are as many as the batch asked for.
+    /// The next number; enough for the batch are reserved.
     pub(super) fn next_number(&mut self, tenant: TenantNumber, sort: i16) -> u32 {
         let reserved = self.numbers.entry((tenant_code(tenant), sort)).or_default();
         reserved.used += 1;
@@ -59,7 +56,7 @@ impl Prefetched {
         self.users.get(&(tenant, user.0)).copied()
     }
 
-    /// A user as decided from, with the memberships that are stored as far as they are known.
+    /// The user with the stored memberships, as far as they were read.
     pub(super) fn with_memberships(&self, tenant: i32, user: &User) -> User {
         let mut user = user.clone();
         if let Some((groups, folders)) = self.memberships.get(&(tenant, user.number)) {
@@ -76,14 +73,14 @@ impl Prefetched {
         self.connections.get(&id)
     }
 
-    /// Never gives these numbers: somebody has wished for them.
+    /// Does not assign a number that a caller has requested explicitly.
     pub(super) fn exclude_number(&mut self, tenant: i32, kind: i16, number: u32) {
         if let Some(reserved) = self.numbers.get_mut(&(tenant, kind)) {
             reserved.all.retain(|one| *one != number);
         }
     }
 
-    /// Gives back the numbers that were not used, or all of them when nothing of the batch went in.
+    /// Releases the unused numbers, or all of them if the batch did not commit.
     pub(super) fn return_numbers(&mut self, numbers: &NumberAllocator, went_in: bool) {
         for (sort, reserved) in self.numbers.drain() {
             let used = if went_in { reserved.used } else { 0 };
@@ -91,7 +88,8 @@ impl Prefetched {
         }
     }
 
-    /// Reads what the changes need, anew where that may have changed. Gives those that cannot be carried out.
+    /// Reads what the changes need, again where it may have changed. Returns the changes that cannot be carried
+    /// out.
     pub(super) async fn prefetch(
         &mut self,
         session: &Session,
@@ -99,7 +97,7 @@ impl Prefetched {
         numbers: &NumberAllocator,
         tenants: &TenantCache,
     ) -> Result<Vec<(usize, CommitError)>, PgError> {
-        let gone = tenants.missing_tenants(session, changes).await?;
+        let removed = tenants.missing_tenants(session, changes).await?;
         self.reserve(session, changes, numbers).await?;
         (self.users, self.membership_changes) = (HashMap::new(), HashMap::new());
         self.load_user_numbers(session, changes).await?;
@@ -124,7 +122,7 @@ impl Prefetched {
                 }
             }
         }
-        Ok(gone)
+        Ok(removed)
     }
 
     async fn reserve(
@@ -159,7 +157,7 @@ impl Prefetched {
         Ok(())
     }
 
-    /// The numbers of people who are named by identity.
+    /// Numbers of the users that changes name by id.
     async fn load_user_numbers(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
         let (mut tenants, mut ids) = (Vec::new(), Vec::new());
         for change in changes {
@@ -185,7 +183,7 @@ impl Prefetched {
         Ok(())
     }
 
-    /// What the users belong to that are changed or removed.
+    /// Memberships of the users that are changed or deleted.
     async fn load_memberships(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
         self.memberships.clear();
         for change in changes {
@@ -215,7 +213,7 @@ impl Prefetched {
         Ok(())
     }
 
-    /// The items that people come to and leave, and who of these is there already.
+    /// Items whose members change, and which of the users are members already.
     async fn load_membership_changes(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
         let edits = changes.iter().flat_map(|change| change.mutations.iter().map(|edit| (change.tenant, edit)));
         let asked: Vec<(TenantNumber, &Item, &[UserId], &[UserId])> = edits
@@ -255,7 +253,6 @@ impl Prefetched {
         Ok(())
     }
 
-    /// Who of all these is a member already.
     async fn existing_members(
         &self,
         session: &Session,
@@ -276,20 +273,19 @@ impl Prefetched {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?)))).collect()
     }
 
-    /// With their numbers; one who is not there has none, and the batch will find that out.
-    fn with_numbers(&self, code: i32, people: &[UserId]) -> Vec<(UserId, u32)> {
-        people.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
+    /// A missing user gets number 0, which fails in the batch.
+    fn with_numbers(&self, code: i32, users: &[UserId]) -> Vec<(UserId, u32)> {
+        users.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
     }
 }
 
 impl TenantCache {
-    /// Changes in tenants that do not exist.
     async fn missing_tenants(
         &self,
         session: &Session,
         changes: &[&Change],
     ) -> Result<Vec<(usize, CommitError)>, PgError> {
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         for (place, change) in changes.iter().enumerate() {
             let is_inside = change.mutations.iter().any(|edit| {
                 !matches!(
@@ -306,11 +302,11 @@ impl TenantCache {
                 if session.query_opt(sql::TENANT.postgres, &[&code]).await?.is_some() {
                     self.0.lock().insert(code);
                 } else {
-                    gone.push((place, CommitError::MissingReference(Field::Number)));
+                    removed.push((place, CommitError::MissingReference(Field::Number)));
                 }
             }
         }
-        Ok(gone)
+        Ok(removed)
     }
 
     fn is_known(&self, code: i32) -> bool {

@@ -1,4 +1,4 @@
-//! Short reads, sent together over a few shared connections, and long ones over connections of their own.
+//! Short reads, pipelined over a few shared connections, and long reads on connections of their own.
 
 use super::managed_connection::{Connector, ManagedConnection, Session};
 use super::param::{Param, int, kind_code, tenant_code, unsigned};
@@ -21,20 +21,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_postgres::Row;
 
-/// How long one short read may take.
 pub(super) const SHORT_READ_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long one long read may take. Whoever asked has been told to come again by then.
+/// Longer than the response timeout of the server.
 const LONG_READ_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// A read under way.
 pub(super) type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, PgError>> + Send + 'a>>;
 
-/// The connections that reads go over.
 pub(super) struct ReadPool {
     shared: Vec<ManagedConnection>,
     next: AtomicUsize,
     long: Vec<ManagedConnection>,
-    /// Which of the long ones are free.
+    /// Indexes of the unused connections in `long`.
     free: Mutex<Vec<usize>>,
     permits: Semaphore,
 }
@@ -51,7 +48,6 @@ impl ReadPool {
         }
     }
 
-    /// A short read, tried again while the database is out of reach or in conflict, for a bounded time.
     pub(super) async fn short<T>(
         &self,
         read: impl for<'a> Fn(&'a Session) -> ReadFuture<'a, T>,
@@ -60,19 +56,19 @@ impl ReadPool {
         with_retry(&self.shared[place], SHORT_READ_TIMEOUT, read).await
     }
 
-    /// A long read. There are so many places for them; more wait.
+    /// Waits while all connections for long reads are in use.
     pub(super) async fn long<T>(
         &self,
         read: impl for<'a> Fn(&'a Session) -> ReadFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let gone = |error: tokio::sync::AcquireError| StoreError::Unavailable(error.to_string());
-        let _permit = self.permits.acquire().await.map_err(gone)?;
+        let unavailable = |error: tokio::sync::AcquireError| StoreError::Unavailable(error.to_string());
+        let _permit = self.permits.acquire().await.map_err(unavailable)?;
         let place = ReadSlot::take(self);
         with_retry(&self.long[place.index], LONG_READ_TIMEOUT, read).await
     }
 }
 
-/// A long line that goes back when this is dropped, also when the caller has gone.
+/// A connection for a long read. Returned on drop, also when the caller is gone.
 struct ReadSlot<'a> {
     readers: &'a ReadPool,
     index: usize,
@@ -91,7 +87,7 @@ impl Drop for ReadSlot<'_> {
     }
 }
 
-/// A read on a line, tried again while the database is out of reach or in conflict.
+/// Retries a read for [`RETRY_TIMEOUT`] while the database is unreachable or in conflict.
 pub(super) async fn with_retry<T>(
     line: &ManagedConnection,
     time: Duration,
@@ -103,7 +99,7 @@ pub(super) async fn with_retry<T>(
     Ok(attempt.retry(BACKOFF).when(may_pass).await?)
 }
 
-/// A read on a line, which is let go if it is of no use any more.
+/// Discards the connection if it has become unusable.
 async fn read_once<T>(
     line: &ManagedConnection,
     connect_time: Duration,
@@ -123,12 +119,11 @@ async fn read_once<T>(
     found
 }
 
-/// A document.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, PgError> {
-    serde_json::from_str(text).map_err(|error| PgError::Other(format!("a document cannot be read: {error}")))
+    serde_json::from_str(text).map_err(|error| PgError::Other(format!("cannot decode a document: {error}")))
 }
 
-/// A row with a person: the document, and what they belong to.
+/// Columns: the document, the memberships.
 pub(super) fn user_from_row(row: &Row) -> Result<User, PgError> {
     let mut user: User = decode(row.try_get(0)?)?;
     let Some(memberships) = row.try_get::<_, Option<&str>>(1)? else { return Ok(user) };
@@ -136,7 +131,7 @@ pub(super) fn user_from_row(row: &Row) -> Result<User, PgError> {
     Ok(user)
 }
 
-/// One item by its name or number; for others see [`super::lookups`].
+/// An item by name or number; [`super::lookups`] finds items by unique keys.
 pub(super) fn item(
     session: &Session,
     tenant: TenantNumber,
@@ -160,14 +155,14 @@ pub(super) fn item(
     })
 }
 
-/// A row with an item: the document, and what stands beside it.
+/// Columns: the document, the version, the update time.
 pub(super) fn item_from_row(row: &Row) -> Result<Item, PgError> {
     let mut item: Item = decode(row.try_get(0)?)?;
     item.set_version(unsigned(row.try_get(1)?), Time(row.try_get(2)?));
     Ok(item)
 }
 
-/// Who belongs to an item, in order of number; from behind a number on, where one is given.
+/// Members in order of number. `after` is a number to continue after, and a limit.
 pub(super) fn members(
     session: &Session,
     tenant: TenantNumber,
@@ -191,7 +186,7 @@ pub(super) fn server_secret<'a>(session: &'a Session, name: &'static str) -> Rea
     Box::pin(async move {
         let Some(row) = session.query_opt(sql::SECRET.postgres, &[&name]).await? else { return Ok(None) };
         let bytes: &[u8] = row.try_get(0)?;
-        let bytes = bytes.try_into().map_err(|_| PgError::Other("a secret is not of its length".into()))?;
+        let bytes = bytes.try_into().map_err(|_| PgError::Other("a secret has the wrong length".into()))?;
         Ok(Some(ServerSecret(bytes)))
     })
 }
@@ -206,7 +201,7 @@ pub(super) fn tenants(session: &Session, number: Option<TenantNumber>) -> ReadFu
     })
 }
 
-/// A row with a connection: the document, and when it was last used.
+/// Columns: the document, the last use, the uses of its keys.
 pub(super) fn connection_from_row(row: &Row) -> Result<Connection, PgError> {
     let mut connection: Connection = decode(row.try_get(0)?)?;
     connection.last_use = row.try_get::<_, Option<i64>>(1)?.map(Time);
@@ -216,7 +211,6 @@ pub(super) fn connection_from_row(row: &Row) -> Result<Connection, PgError> {
     Ok(connection)
 }
 
-/// Which connections are meant.
 #[derive(Clone, Copy)]
 pub(super) enum ConnectionFilter {
     KeyPrefix([u8; 4]),
@@ -240,7 +234,6 @@ pub(super) fn connections(session: &Session, which: ConnectionFilter) -> ReadFut
     })
 }
 
-/// A read that a request waits for.
 pub(super) fn pending<'a, T: Send + 'a>(
     read: impl Future<Output = Result<T, StoreError>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T, StoreError>> {

@@ -1,4 +1,5 @@
-//! An empty database filled from a stream, piece by piece. It says how far it is, and that it is not to be used yet.
+//! Restores a stream into an empty database, chunk by chunk. The database records the progress, and nobody can
+//! open it before the end.
 
 use super::identifier_migration;
 use super::lease::SEQUENCER_LEASE;
@@ -15,21 +16,20 @@ use directory::{Connection, IdGenerator, Item, ItemKind, Mail, Tenant, User, fol
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
-/// What a part that has arrived is known by.
+/// An unfinished restore: `done` counts the restored entries, `sum` is their digest.
 pub(super) struct RestoreProgress {
     pub(super) origin: String,
     done: u64,
     sum: Vec<u8>,
 }
 
-/// Whether a store is being filled.
 pub(super) async fn restore_in_progress(session: &Session) -> Result<Option<RestoreProgress>, PgError> {
     let Some(row) = session.query_opt(sql::RESTORE_PROGRESS.postgres, &[]).await? else { return Ok(None) };
     let done = row.try_get::<_, i64>(1)?.unsigned_abs();
     Ok(Some(RestoreProgress { origin: row.try_get(0)?, done, sum: row.try_get(2)? }))
 }
 
-/// Fills a store from a stream, from where an earlier try was cut off if it was the same stream.
+/// Restores a stream, and continues an interrupted restore if the stream is the same.
 pub(super) async fn restore(
     session: &Session,
     place: String,
@@ -65,14 +65,14 @@ pub(super) async fn restore(
         let (done, sum) = chunks.progress();
         let params: [&dyn Param; 3] = [&signed(done), &sum.to_vec(), &before];
         if session.execute(sql::UPDATE_RESTORE_PROGRESS.postgres, &params).await? != 1 {
-            return Err(ArchiveError::Store("another process is filling this store".into()));
+            return Err(ArchiveError::Store("another process is restoring into this store".into()));
         }
         session.batch_execute(sql::COMMIT.postgres).await?;
     }
     Ok(chunks.sums())
 }
 
-/// An empty store that says what is to come.
+/// Empties the store and records the origin.
 async fn begin(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
     session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
     for table in sql::RESTORED_TABLES.iter().chain(&sql::POSTGRES_EVENT_TABLES) {
@@ -84,7 +84,7 @@ async fn begin(session: &Session, origin: &Origin) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// All of it is there, and may be used.
+/// Marks the store as complete.
 pub(super) async fn finish(session: &Session) -> Result<(), PgError> {
     session.execute(sql::END_RESTORE.postgres, &[]).await.map(|_| ())
 }
@@ -95,16 +95,16 @@ fn signed(number: u64) -> i64 {
 
 struct Restorer<'a> {
     ids: &'a dyn IdGenerator,
-    /// Chains as they are made anew.
+    /// Recomputed chains: position and hash by tenant.
     chains: HashMap<u32, (u64, ChainHash)>,
-    /// Groups and folders, which of the two.
+    /// The kinds of items.
     kinds: HashMap<Uuid, i16>,
     /// The last position.
     last: u64,
 }
 
 impl Restorer<'_> {
-    /// Notes what has arrived already.
+    /// Collects what later chunks need from a chunk that was restored before.
     fn note_restored(&mut self, chunk: &Chunk) {
         for entry in &chunk.entries {
             match entry {
@@ -122,14 +122,15 @@ impl Restorer<'_> {
         self.last = chunk.history.last().map_or(self.last, |linked| linked.end);
     }
 
-    /// Where the chains stand of which a part has arrived.
+    /// Reads the ends of partially restored chains.
     async fn find_chains(&mut self, session: &Session) -> Result<(), ArchiveError> {
         for tenant in std::mem::take(&mut self.chains).into_keys() {
             let Some(row) = session.query_opt(sql::NEWEST_LINK.postgres, &[&int(tenant)]).await? else {
                 continue;
             };
             let link: Vec<u8> = row.try_get(1)?;
-            let link = link.try_into().map_err(|_| ArchiveError::Corrupt("a link is not of its length".into()))?;
+            let link =
+                link.try_into().map_err(|_| ArchiveError::Corrupt("a chain hash has the wrong length".into()))?;
             self.chains.insert(tenant, (row.try_get::<_, i64>(0)?.unsigned_abs(), link));
         }
         Ok(())
@@ -158,7 +159,7 @@ impl Restorer<'_> {
         rows.send(session).await
     }
 
-    /// Events of another engine make batches here; those from before there was a chain have their own.
+    /// Groups events of another engine into batches. Events from before the chain get batches of their own.
     fn batches(history: &[LinkedEvents]) -> Vec<EventBatch<'_>> {
         const MANY: usize = 256;
         let mut all: Vec<EventBatch<'_>> = Vec::new();
@@ -275,7 +276,6 @@ struct EventBatch<'e> {
     end: u64,
 }
 
-/// Sends a table's columns in one statement, if there are any.
 async fn execute_if_any(session: &Session, sql: Sql, many: usize, params: &[&dyn Param]) -> Result<(), ArchiveError> {
     if many > 0 {
         session.execute(sql.postgres, params).await?;
@@ -283,7 +283,7 @@ async fn execute_if_any(session: &Session, sql: Sql, many: usize, params: &[&dyn
     Ok(())
 }
 
-/// The rows of a piece by column; a table each.
+/// The rows of a chunk by table and column.
 #[derive(Default)]
 struct RestoreRows {
     users: RestoredUserRows,
@@ -350,20 +350,20 @@ impl RestoreRows {
             self.secondary_emails.1.push(text.into_bytes());
             self.secondary_emails.2.push(int(user.number));
         }
-        if let Some(organisation) = user.organization {
-            self.push_member(tenant, organisation.0, user.number, kind_code(ItemKind::Organization));
+        if let Some(organization) = user.organization {
+            self.push_member(tenant, organization.0, user.number, kind_code(ItemKind::Organization));
         }
         *self.blocks.entry((int(tenant), int(block_of(user.number)))).or_default() += 1;
-        let people = &mut self.users;
-        people.tenant.push(int(tenant));
-        people.number.push(int(user.number));
-        people.id.push(user.id.0);
-        people.version.push(int(user.version));
-        people.active.push(i16::from(active_code(&user)));
-        people.updated.push(user.updated.0);
-        people.password.push(password);
-        people.account.push(account);
-        people.doc.push(doc);
+        let users = &mut self.users;
+        users.tenant.push(int(tenant));
+        users.number.push(int(user.number));
+        users.id.push(user.id.0);
+        users.version.push(int(user.version));
+        users.active.push(i16::from(active_code(&user)));
+        users.updated.push(user.updated.0);
+        users.password.push(password);
+        users.account.push(account);
+        users.doc.push(doc);
         Ok(())
     }
 
@@ -375,14 +375,14 @@ impl RestoreRows {
         password: Option<String>,
     ) -> Result<(), ArchiveError> {
         let user: User = serde_json::from_str(&doc)?;
-        let gone = &mut self.tombstones;
-        gone.tenant.push(int(tenant));
-        gone.number.push(int(user.number));
-        gone.id.push(user.id.0);
-        gone.deleted.push(deleted);
-        gone.external_key.push(user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes()));
-        gone.password.push(password);
-        gone.doc.push(doc);
+        let removed = &mut self.tombstones;
+        removed.tenant.push(int(tenant));
+        removed.number.push(int(user.number));
+        removed.id.push(user.id.0);
+        removed.deleted.push(deleted);
+        removed.external_key.push(user.external_id.as_deref().map(|id| unique_keys::external_id_key(id).into_bytes()));
+        removed.password.push(password);
+        removed.doc.push(doc);
         Ok(())
     }
 
@@ -391,7 +391,7 @@ impl RestoreRows {
         Ok(self.mails.push(&mail)?)
     }
 
-    /// Of two owners with one key, the older, which comes first, has it.
+    /// Of two owners with the same key, the older one, which comes first, keeps it.
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let RestoredUserRows { tenant, number, id, version, active, updated, password, account, doc } = &self.users;
         let params: [&dyn Param; 9] = [tenant, number, id, version, active, updated, password, account, doc];
@@ -425,7 +425,6 @@ impl RestoreRows {
     }
 }
 
-/// Batches with their events and links, by column.
 #[derive(Default)]
 struct HistoryRows {
     batches: (Vec<Uuid>, Vec<i32>, Vec<i64>),
@@ -435,7 +434,7 @@ struct HistoryRows {
     tenant: Vec<i32>,
     at: Vec<i64>,
     connection: Vec<Option<Uuid>>,
-    who: Vec<String>,
+    actor: Vec<String>,
     request: Vec<String>,
     action: Vec<i16>,
     texts: [Vec<Option<String>>; 4],
@@ -460,7 +459,7 @@ impl HistoryRows {
             self.tenant.push(int(event.tenant));
             self.at.push(event.at);
             self.connection.push(event.connection.map(Uuid::from_bytes));
-            self.who.push(event.actor.clone());
+            self.actor.push(event.actor.clone());
             self.request.push(event.request_id.clone());
             self.action.push(event.action);
             let texts = [&event.before, &event.after, &event.members_added, &event.members_removed];
@@ -481,7 +480,7 @@ impl HistoryRows {
             &self.tenant,
             &self.at,
             &self.connection,
-            &self.who,
+            &self.actor,
             &self.request,
             &self.action,
             before,

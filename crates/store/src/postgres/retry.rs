@@ -1,24 +1,23 @@
-//! Delays before another attempt, where the database was busy with others or out of reach.
+//! Delays between attempts while the database is busy or unreachable.
 
 use backon::ExponentialBuilder;
 use std::time::Duration;
 
-/// From 3 ms to 96 ms, doubling, and up to as much again at random, so that processes that were in one another's way
-/// come again at different moments. They do not end by themselves; callers have limits of their own.
+/// Doubles from 3 ms to 96 ms, with up to 100 % jitter so that conflicting processes retry at different times.
+/// Endless; callers have their own limits.
 pub(super) const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(3))
     .with_max_delay(Duration::from_millis(96))
     .with_jitter()
     .without_max_times();
 
-/// Waits for the next delay.
 pub(super) async fn sleep_for_next(delays: &mut impl Iterator<Item = Duration>) {
     if let Some(delay) = delays.next() {
         tokio::time::sleep(delay).await;
     }
 }
 
-/// How long a change waits for a database that does not take it, before its caller is told so.
+/// How long a change or read is retried before its caller gets an error.
 pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
@@ -40,6 +39,6 @@ mod tests {
         }
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 50, "two are never the same");
+        assert_eq!(seen.len(), 50, "all sequences differ");
     }
 }

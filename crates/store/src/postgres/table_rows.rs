@@ -1,4 +1,4 @@
-//! The two widest tables as columns, people and events, and the statement that a table's columns make.
+//! Rows of users, mails and events as columns, and the statements that send them.
 
 use super::param::{Param, int};
 use crate::event_chain::EventFields;
@@ -7,7 +7,6 @@ use crate::sql::{self, Sql};
 use directory::{AccountEdit, ExposeSecret, Mail, User};
 use uuid::Uuid;
 
-/// One statement of a batch.
 pub(super) struct BatchStatement<'a> {
     pub(super) sql: Sql,
     pub(super) params: Vec<&'a dyn Param>,
@@ -28,7 +27,6 @@ pub(super) struct UserRows {
     doc: Vec<String>,
 }
 
-/// New mails.
 #[derive(Default)]
 pub(super) struct MailRows {
     id: Vec<Uuid>,
@@ -40,7 +38,7 @@ pub(super) struct MailRows {
     doc: Vec<String>,
 }
 
-/// A person's documents and how they sign in, as they are stored.
+/// The encoded columns of a user.
 pub(super) struct EncodedUser {
     pub(super) active: u8,
     pub(super) password: Option<String>,
@@ -65,7 +63,7 @@ pub(super) struct EventRows {
     pub(super) tenant: Vec<i32>,
     at: Vec<i64>,
     connection: Vec<Option<Uuid>>,
-    who: Vec<String>,
+    actor: Vec<String>,
     request: Vec<String>,
     action: Vec<i16>,
     before: Vec<Option<String>>,
@@ -91,7 +89,7 @@ impl UserRows {
         self.doc.push(columns.doc);
     }
 
-    /// Somebody who goes: of them, only where they are counts.
+    /// A deletion needs only the key and the expected version.
     pub(super) fn push_removed(&mut self, tenant: i32, user: &User) {
         self.tenant.push(tenant);
         self.number.push(int(user.number));
@@ -149,25 +147,25 @@ impl MailRows {
 }
 
 impl EventRows {
-    pub(super) fn push(&mut self, author: &ChangeContext, told: EncodedEvent) -> Result<(), serde_json::Error> {
+    pub(super) fn push(&mut self, author: &ChangeContext, event_row: EncodedEvent) -> Result<(), serde_json::Error> {
         let (members_added, members_removed, notes) =
-            (list_to_json(&told.members_added)?, list_to_json(&told.members_removed)?, list_to_json(&told.notes)?);
+            (list_to_json(&event_row.members_added)?, list_to_json(&event_row.members_removed)?, list_to_json(&event_row.notes)?);
         let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
-        let stored = EventFields::from_encoded(author, &told, lists);
+        let stored = EventFields::from_encoded(author, &event_row, lists);
         self.digest.push(stored.digest().to_vec());
         self.place.push(i32::try_from(self.place.len()).unwrap_or(i32::MAX));
-        self.tenant.push(int(told.tenant.unwrap_or(author.tenant).0));
+        self.tenant.push(int(event_row.tenant.unwrap_or(author.tenant).0));
         self.at.push(author.at.0);
         self.connection.push(author.connection.map(|connection| connection.0));
-        self.who.push(author.actor.clone());
+        self.actor.push(author.actor.clone());
         self.request.push(author.request_id.clone());
-        self.action.push(told.action_code());
+        self.action.push(event_row.action_code());
         self.members_added.push(members_added);
         self.members_removed.push(members_removed);
         self.notes.push(notes);
-        self.password_set.push(told.password_set);
-        self.before.push(told.before);
-        self.after.push(told.after);
+        self.password_set.push(event_row.password_set);
+        self.before.push(event_row.before);
+        self.after.push(event_row.after);
         Ok(())
     }
 
@@ -178,7 +176,7 @@ impl EventRows {
             &self.tenant,
             &self.at,
             &self.connection,
-            &self.who,
+            &self.actor,
             &self.request,
             &self.action,
             &self.before,

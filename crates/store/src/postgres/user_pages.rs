@@ -1,5 +1,5 @@
-//! Reads of many people. As on the embedded engine: an index narrows where there is one, what it finds is checked
-//! against the whole question, and a page in order of arrival costs the same however deep it lies.
+//! Pages of users. As in the embedded engine, an index narrows the search where there is one, its results are
+//! checked against the whole query, and a page in order of numbers costs the same at any depth.
 
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code, tenant_code, unsigned};
@@ -11,13 +11,11 @@ use crate::sql;
 use directory::{Page, PageBoundary, TenantNumber, User, UserQuery};
 use std::collections::BTreeMap;
 
-/// Rows per step of a walk.
+/// Rows per query of a full scan.
 const SCAN_STEP: i64 = 2000;
 
-/// People read by their numbers at a time.
 const USERS_PER_QUERY: usize = 2000;
 
-/// Many people.
 pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -> ReadFuture<'_, Page<User>> {
     Box::pin(async move {
         let code = tenant_code(tenant);
@@ -36,7 +34,6 @@ pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -
     })
 }
 
-/// Everybody, one after the other.
 async fn scan_all(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, PgError> {
     let mut found = UserPageBuilder::new(query);
     let mut next = 0;
@@ -53,7 +50,7 @@ async fn scan_all(session: &Session, code: i32, query: &UserQuery) -> Result<Pag
     }
 }
 
-/// Those an index finds, each checked against the whole question.
+/// Checks the users that an index finds against the whole query.
 async fn indexed_page(
     session: &Session,
     code: i32,
@@ -77,7 +74,7 @@ async fn indexed_page(
     Ok(found.build())
 }
 
-/// The people of some numbers, in their order; those who have gone meanwhile are left out.
+/// Users by number, in order. Users deleted meanwhile are omitted.
 async fn numbered(session: &Session, code: i32, numbers: Vec<i32>) -> Result<Vec<User>, PgError> {
     if let [number] = numbers.as_slice() {
         let row = session.query_opt(sql::USER_BY_NUMBER.postgres, &[&code, number]).await?;
@@ -90,7 +87,7 @@ async fn numbered(session: &Session, code: i32, numbers: Vec<i32>) -> Result<Vec
     rows.iter().map(user_from_row).collect()
 }
 
-/// A statement that gives numbers, with what is bound to it behind the tenant.
+/// A query for user numbers, and its parameters after the tenant.
 struct IndexQuery {
     sql: &'static str,
     bound: Vec<Box<dyn Param>>,
@@ -107,7 +104,6 @@ impl IndexQuery {
     }
 }
 
-/// How a source is looked into.
 fn index_queries(source: &IndexLookup) -> Vec<IndexQuery> {
     let (sql, bound): (_, Vec<Box<dyn Param>>) = match source {
         IndexLookup::UniqueKeys(space, from, to) => (
@@ -129,7 +125,8 @@ fn index_queries(source: &IndexLookup) -> Vec<IndexQuery> {
     vec![IndexQuery { sql: sql.postgres, bound }]
 }
 
-/// A page of exactly those an index finds: counted and cut in the index, so that only the page itself is read.
+/// A page of exactly the users that an index finds. The index counts and cuts it, so only the page itself is
+/// read.
 async fn exact_page(
     session: &Session,
     code: i32,
@@ -169,7 +166,7 @@ async fn count(session: &Session, sql: &str, params: &[&dyn Param]) -> Result<u6
     Ok(row.map_or(Ok(0), |row| row.try_get::<_, i64>(0))?.unsigned_abs())
 }
 
-/// A page of everybody: the blocks say in which one it begins, and how many there are in all.
+/// A page of all users. The block counts give its start and the total.
 async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, PgError> {
     let blocks = blocks(session, code).await?;
     let total = blocks.iter().map(|(_, live)| live).sum();
@@ -199,7 +196,7 @@ async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result
     Ok(Page { rows, total, offset: skip.min(total) })
 }
 
-/// The number of the person that so many are in front of.
+/// The number of the user at an offset.
 async fn number_at(session: &Session, code: i32, blocks: &[(u32, u64)], skip: u64) -> Result<Option<i32>, PgError> {
     let mut counted = 0;
     for (block, live) in blocks {
@@ -216,13 +213,13 @@ async fn number_at(session: &Session, code: i32, blocks: &[(u32, u64)], skip: u6
     Ok(None)
 }
 
-/// How many live in each block of numbers.
+/// The users in each block of numbers.
 async fn blocks(session: &Session, code: i32) -> Result<Vec<(u32, u64)>, PgError> {
     let sums = block_counts(session, code).await?.into_iter();
     Ok(sums.map(|(block, live)| (block, live.max(0).unsigned_abs())).collect())
 }
 
-/// What was counted, and what has come to it since.
+/// The block counts including pending ones.
 pub(super) async fn block_counts(session: &Session, code: i32) -> Result<BTreeMap<u32, i64>, PgError> {
     let mut sums = BTreeMap::new();
     for row in session.query(sql::BLOCK_COUNTS.postgres, &[&code]).await? {
@@ -231,7 +228,7 @@ pub(super) async fn block_counts(session: &Session, code: i32) -> Result<BTreeMa
     Ok(sums)
 }
 
-/// How many people have a lower number.
+/// How many users have a lower number.
 async fn rank(session: &Session, code: i32, blocks: &[(u32, u64)], number: u32) -> Result<u64, PgError> {
     let block = block_of(number);
     let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();

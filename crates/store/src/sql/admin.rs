@@ -1,4 +1,4 @@
-//! Tenants, connections, secrets, and what processes agree on among themselves.
+//! Tenants, connections, secrets, migrations, leases and locks.
 
 use super::{Sql, per_engine, portable, statements};
 
@@ -24,7 +24,7 @@ statements! {
         "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
         "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
     );
-    /// A revoked connection gives its name to a new one.
+    /// The name of a revoked connection can be reused.
     RELEASE_REVOKED_NAME = portable(
         "UPDATE connections SET name_key = $1
         WHERE tenant = $2 AND name_key = $3 AND doc LIKE '%\"revoked\":true%'",
@@ -34,7 +34,7 @@ statements! {
         "INSERT INTO connections (id, tenant, name_key, created, doc) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT DO NOTHING",
     );
-    /// The server engine compares what it had read; the embedded one has compared already, in the same transaction.
+    /// PostgreSQL compares with the document that was read. SQLite has compared already, in the same transaction.
     CHANGE_CONNECTION = per_engine(
         "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq",
         "UPDATE connections SET doc = $1 WHERE id = $2 AND doc = $3",
@@ -45,7 +45,6 @@ statements! {
         "INSERT INTO keys (prefix, connection) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     );
     REMOVE_KEYS = portable("DELETE FROM keys WHERE connection = $1");
-    /// Which of these names another connection of the tenant has.
     CONNECTION_BY_NAME = per_engine("", "SELECT id FROM connections WHERE tenant = $1 AND name_key = $2
         AND doc NOT LIKE '%\"revoked\":true%'");
 
@@ -55,12 +54,11 @@ statements! {
         "INSERT INTO secrets (name, bytes) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
     );
 
-    /// Which of the server's processes answers; those that have none say always the same.
+    /// The server process of this connection. Databases without processes always return the same value.
     BACKEND_PID = per_engine("", "SELECT pg_backend_pid()");
     PREFER_INDEXES = per_engine("", "SET enable_seqscan = off; SET jit = off");
     SHOW_READ_ONLY = per_engine("", "SHOW transaction_read_only");
     IN_RECOVERY = per_engine("", "SELECT pg_is_in_recovery()");
-    /// Whether it answers.
     PING = portable("SELECT count(*) FROM secrets");
 
     RANDOM = per_engine("SELECT random()", "");
@@ -78,7 +76,7 @@ statements! {
     );
     NEWEST_MIGRATION = per_engine("SELECT max(number) FROM migrations", "");
     MIGRATION_CHECKSUM = per_engine("SELECT checksum FROM migrations WHERE number = ?1", "");
-    /// How many tables and the like a file has, ours or not.
+    /// Also counts the objects of other programs.
     COUNT_SCHEMA_OBJECTS = per_engine("SELECT count(*) FROM sqlite_schema", "");
     APPLIED_MIGRATIONS = portable("SELECT number, checksum FROM migrations ORDER BY number");
     ADD_MIGRATION = per_engine(
@@ -86,7 +84,7 @@ statements! {
         "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
     );
 
-    /// Takes or keeps a lease for some milliseconds, unless somebody else holds it.
+    /// Acquires or renews a lease for some milliseconds, unless another process holds it.
     ACQUIRE_LEASE = per_engine(
         "",
         "INSERT INTO leases (name, holder, until, value)
@@ -100,12 +98,12 @@ statements! {
         "",
         "SELECT name FROM leases WHERE name LIKE 'process %' AND holder <> $1 AND until > clock_timestamp()",
     );
-    /// Removes the lease of a process that ends, and those of processes that ended without doing so.
+    /// Removes the lease of this process, and those of processes that ended without removing theirs.
     REMOVE_PROCESS_LEASES = per_engine(
         "",
         "DELETE FROM leases WHERE name LIKE 'process %' AND (holder = $1 OR until < clock_timestamp())",
     );
-    /// Takes or keeps the whole database for some milliseconds, unless another process holds it.
+    /// Locks the whole database for some milliseconds or renews the lock, unless another process holds it.
     ACQUIRE_EXCLUSIVE_LOCK = per_engine(
         "",
         "INSERT INTO holds (name, holder, until)
@@ -114,14 +112,14 @@ statements! {
         WHERE holds.holder = excluded.holder OR holds.until < clock_timestamp()
         RETURNING name",
     );
-    /// Whether a process holds the database. One of an earlier version has a lease.
+    /// Whether a process has locked the database. Earlier versions use a lease for it.
     EXCLUSIVE_LOCK_HOLDER = per_engine(
         "",
         "SELECT holder FROM holds WHERE until > clock_timestamp()
         UNION ALL SELECT holder FROM leases WHERE name = 'hold' AND until > clock_timestamp()",
     );
     RELEASE_EXCLUSIVE_LOCK = per_engine("", "UPDATE holds SET until = clock_timestamp() WHERE holder = $1");
-    /// Moves the value of a lease on, for its holder alone.
+    /// Only the holder can advance the value.
     ADVANCE_LEASE_VALUE = per_engine(
         "",
         "UPDATE leases SET value = value + $3 WHERE name = $1 AND holder = $2 RETURNING value",
@@ -131,13 +129,13 @@ statements! {
         "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND holder = $2",
     );
 
-    /// Lets the next numbers of a sort to whoever asks.
+    /// Allocates the next numbers of a sequence to this process.
     ALLOCATE_NUMBERS = per_engine(
         "",
         "INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3 + $4)
         ON CONFLICT (tenant, sort) DO UPDATE SET last = counters.last + $4 RETURNING last",
     );
-    /// Takes numbers back that were let last and never given.
+    /// Returns unused numbers, if they were the last ones allocated.
     RETURN_UNUSED_NUMBERS = per_engine(
         "",
         "UPDATE counters SET last = $3 WHERE tenant = $1 AND sort = $2 AND last = $4",

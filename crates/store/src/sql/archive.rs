@@ -1,14 +1,14 @@
-//! A whole store read in order, and filled: what backups and moves ask.
+//! Reading and filling a whole store: statements of backup, restore and move.
 
 use super::{Sql, per_engine, portable, statements};
 
 statements! {
-    /// Another view of everything, which no writer disturbs and which disturbs none.
+    /// A snapshot of everything, which neither blocks writers nor sees their changes.
     BEGIN_SNAPSHOT = per_engine("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
     ALL_SECRETS = portable("SELECT name, bytes FROM secrets ORDER BY name");
-    /// People by number; on the server engine those who were deleted are among them. Either part has its own limit, since
-    /// otherwise all of both might be sorted for each page.
+    /// Users by number; on PostgreSQL, with deleted users among them. Each part has its own limit, otherwise both
+    /// could be sorted completely for every page.
     ALL_USERS = per_engine(
         "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "(SELECT number, doc, password, account, CAST(NULL AS bigint) AS deleted FROM users
@@ -21,7 +21,7 @@ statements! {
         "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "",
     );
-    /// Members of groups and folders, by the identity of these; the server engine's come in pages.
+    /// Members of groups and folders, by item id; in pages on PostgreSQL.
     ALL_MEMBERSHIPS = per_engine(
         "SELECT i.id, m.user FROM items i JOIN memberships m ON m.item = i.pk
         WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
@@ -33,7 +33,7 @@ statements! {
         "SELECT m.doc, m.id FROM mails m WHERE m.tenant = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
     );
     ALL_COUNTERS = portable("SELECT tenant, sort, last FROM counters ORDER BY tenant, sort");
-    /// Events that have no position yet, in the order in which they will get theirs.
+    /// Events without a position, in the order in which they will get one.
     UNSEQUENCED_EVENTS = per_engine(
         "",
         "SELECT e.batch, e.tenant, e.at, e.connection, e.who, e.request, e.action, e.before, e.after, e.joined, e.departed,
@@ -42,7 +42,7 @@ statements! {
     );
 
     RESTORE_PROGRESS = portable("SELECT origin, done, sum FROM filling");
-    /// Whether nothing may be written: a store is being filled, or another process holds it.
+    /// Whether writes are blocked: a restore is in progress, or another process has locked the store.
     WRITE_BLOCKERS = per_engine(
         "",
         "SELECT 'filling' FROM filling UNION ALL SELECT 'hold' FROM holds WHERE until > clock_timestamp()",
@@ -51,7 +51,7 @@ statements! {
     UPDATE_RESTORE_PROGRESS = portable("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
     END_RESTORE = portable("DELETE FROM filling");
     COUNT_TENANTS = portable("SELECT count(*) FROM tenants");
-    /// The newest link of a tenant that has arrived.
+    /// The newest restored link of a tenant.
     NEWEST_LINK = per_engine(
         "",
         "SELECT b.position, l.link FROM batches b JOIN links l ON l.batch = b.id WHERE l.tenant = $1
@@ -70,13 +70,12 @@ statements! {
         SELECT n.tenant, n.number, n.id, n.deleted, n.external_key, n.password, n.doc
         FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (tenant, number, id, deleted, external_key, password, doc)",
     );
-    /// The row of a person by number.
     USER_PK_BY_NUMBER = per_engine("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2", "");
     MAX_USER_PK = per_engine(
         "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
         "",
     );
-    /// With another key where an earlier version let two connections have names that are the same now.
+    /// Uses another key if an earlier version allowed two names that are equal now.
     BULK_INSERT_CONNECTION = per_engine(
         "INSERT INTO connections (id, tenant, name_key, doc, last_use)
         VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = ?2 AND c.name_key = ?3) = 0
@@ -103,7 +102,7 @@ statements! {
         "INSERT INTO batches (id, at, events, position)
         SELECT n.id, clock_timestamp(), n.events, n.position FROM unnest($1, $2, $3) AS n (id, events, position)",
     );
-    /// Where the sealer goes on.
+    /// Where the event sequencer continues.
     SET_LEASE_VALUE = per_engine(
         "",
         "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, clock_timestamp(), $3)
@@ -111,7 +110,7 @@ statements! {
     );
 }
 
-/// Every table that a stream fills, those first that refer to others; and how each is emptied.
+/// The tables that a restore fills, referencing tables first: they are emptied in this order.
 pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "memberships",
     "mentions",
@@ -128,11 +127,10 @@ pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "secrets",
     "tenants",
 ];
-/// Those of the history, and what an engine has besides.
+/// The tables of the event history.
 pub(crate) const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
 pub(crate) const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
 
-/// Takes everything out of a table.
 pub(crate) fn delete_all_sql(table: &str) -> String {
     format!("DELETE FROM {table}")
 }

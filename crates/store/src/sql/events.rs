@@ -1,8 +1,7 @@
-//! The history: events as they are written and read, and how they get their positions.
+//! The event history: writing, reading and positions.
 
 use super::{Sql, per_engine, portable, statements};
 
-/// An event's columns.
 macro_rules! sqlite_event_columns {
     () => {
         "position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes"
@@ -16,7 +15,7 @@ macro_rules! postgres_event_columns {
 }
 
 statements! {
-    /// The embedded engine's one writer gives positions as it writes, and links each event to the one before.
+    /// SQLite's single writer assigns positions as it writes, and links each event to the previous one.
     ADD_EVENT = per_engine(
         "INSERT INTO events
         (position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes, link)
@@ -36,7 +35,7 @@ statements! {
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
         ORDER BY b.position, e.place LIMIT $2"),
     );
-    /// What may be about somebody: their id is somewhere in it.
+    /// Events that may concern a user: the id appears in them.
     USER_HISTORY = per_engine(
         concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND tenant = ?2
         AND (before LIKE ?3 OR after LIKE ?3 OR joined LIKE ?3 OR left LIKE ?3) ORDER BY position LIMIT ?4"),
@@ -45,7 +44,7 @@ statements! {
         AND (e.before LIKE $3 OR e.after LIKE $3 OR e.joined LIKE $3 OR e.departed LIKE $3)
         ORDER BY b.position, e.place LIMIT $4"),
     );
-    /// Events with what chains them, of one tenant or of all.
+    /// Events with their digests and links, of one tenant or all.
     EVENTS_WITH_LINKS = per_engine(
         concat!("SELECT ", sqlite_event_columns!(), ", link FROM events WHERE ?1 IS NULL OR tenant = ?1 ORDER BY position"),
         concat!("SELECT ", postgres_event_columns!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
@@ -53,22 +52,19 @@ statements! {
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
         AND ($2 IS NULL OR e.tenant = $2) ORDER BY b.position, e.place LIMIT $3"),
     );
-    /// The link of a chain at a position.
     CHAIN_HASH_AT = per_engine(
         "SELECT link FROM events WHERE position = ?1 AND tenant = ?2",
         "SELECT l.link FROM batches b JOIN links l ON l.batch = b.id WHERE b.position = $1 AND l.tenant = $2",
     );
-    /// The last position there is.
     LAST_POSITION = per_engine("SELECT coalesce(max(position), 0) FROM events", "");
-    /// Where a tenant's chain ends.
     CHAIN_END = per_engine("SELECT position, link FROM chains WHERE tenant = ?1", "");
-    /// The newest time of a tenant that can be read: of its last event, and of its users.
+    /// The newest readable time of a tenant: of its last event and of its users.
     NEWEST_TIME = per_engine(
         "SELECT max(coalesce((SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1), 0),
         coalesce((SELECT max(u.updated) FROM users u WHERE u.tenant = ?1), 0))",
         "",
     );
-    /// And how many events are older than each.
+    /// `older` is the number of events from before the chain.
     ALL_CHAIN_ENDS = portable("SELECT tenant, position, link, older FROM chains WHERE $1 IS NULL OR tenant = $1");
     CHAIN_ENDS = per_engine("", "SELECT tenant, position, link FROM chains WHERE tenant = ANY($1)");
     SET_CHAIN_END = per_engine(
@@ -78,7 +74,7 @@ statements! {
         SELECT n.tenant, n.position, n.link, 0 FROM unnest($1, $2, $3) AS n (tenant, position, link)
         ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, link = excluded.link",
     );
-    /// The digests of batches that are being linked.
+    /// The event digests of batches that are being linked.
     EVENT_DIGESTS = per_engine("", "SELECT batch, tenant, digest FROM events WHERE batch = ANY($1) ORDER BY batch, place");
     ADD_LINKS = per_engine(
         "",
@@ -86,9 +82,9 @@ statements! {
         SELECT n.batch, n.tenant, n.link FROM unnest($1, $2, $3) AS n (batch, tenant, link)",
     );
 
-    /// The last statement of a batch before its commit: what it waited for has happened, so that of two batches that
-    /// touch the same, the later one has the later time.
-    /// None while the store is being filled or held.
+    /// The last statement of a batch before its commit. All its locks are held by then, so of two batches that
+    /// change the same rows, the later one has the later time. Inserts nothing while the store is being restored or
+    /// is locked.
     ADD_BATCH = per_engine(
         "",
         "INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2
@@ -97,7 +93,8 @@ statements! {
     );
     /// Waits for a transaction that adds the same batch.
     WAIT_FOR_BATCH = per_engine("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
-    /// Whether a batch went in. As a change of its own it is answered when it is as safe as that, and so is all before it.
+    /// Whether a batch was committed. The update is acknowledged only when it is as durable as a change, and so is
+    /// all before it.
     CONFIRM_BATCH_COMMIT = per_engine("", "UPDATE batches SET events = events WHERE id = $1");
     UNSEQUENCED_BATCHES = per_engine("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");
     SET_BATCH_POSITIONS = per_engine(
@@ -111,7 +108,7 @@ statements! {
         "INSERT INTO counted (tenant, block, batch, live)
         SELECT n.tenant, n.block, $1, n.live FROM unnest($2, $3, $4) AS n (tenant, block, live)",
     );
-    /// Counts what has come since.
+    /// Takes the pending counts, to add them to the block counts.
     DRAIN_PENDING_COUNTS = per_engine("", "DELETE FROM counted WHERE batch IS NOT NULL RETURNING tenant, block, live");
     ADD_TO_BLOCK_COUNTS = per_engine(
         "INSERT INTO blocks (tenant, block, live) VALUES (?1, ?2, ?3)

@@ -1,4 +1,4 @@
-//! What the migration `identifiers` asks: claims by the keys of now instead of those of before.
+//! The migration `identifiers`: replaces unique keys by those of the current normalization.
 
 use super::{Sql, per_engine, portable, statements};
 
@@ -12,7 +12,7 @@ statements! {
         "SELECT number, doc FROM tombstones WHERE tenant = $1 AND number > $2 AND external_key IS NOT NULL
         ORDER BY number LIMIT $3",
     );
-    /// Of two with one key, the older has it.
+    /// Of two owners with the same key, the older one has it.
     ADD_UNIQUE_KEY_OLDEST_WINS = per_engine(
         "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (tenant, space, text) DO UPDATE SET owner = excluded.owner WHERE excluded.owner < claims.owner",
@@ -28,7 +28,7 @@ statements! {
         "UPDATE tombstones SET external_key = ?1 WHERE pk = ?2",
         "UPDATE tombstones SET external_key = $1 WHERE tenant = $2 AND number = $3",
     );
-    /// The name of a connection, where no other has the same.
+    /// Only if no other connection has the new key.
     SET_CONNECTION_NAME_KEY = portable(
         "UPDATE connections SET name_key = $1 WHERE tenant = $2 AND name_key = $3
         AND (SELECT count(*) FROM connections c WHERE c.tenant = $2 AND c.name_key = $1) = 0",

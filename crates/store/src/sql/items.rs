@@ -1,4 +1,4 @@
-//! Reading items and who belongs to them. The server engine keeps version and time beside the document.
+//! Reading items and their members. PostgreSQL stores version and time beside the document.
 
 use super::{Sql, per_engine, portable, statements};
 
@@ -14,7 +14,7 @@ statements! {
     ITEM_BY_NAME = select_item!(
         "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
     );
-    /// Numbers in use, from one on.
+    /// Used numbers, from a given one upward.
     ITEM_NUMBERS_FROM = per_engine("", "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000");
     ITEM_BY_UNIQUE_KEY = per_engine(
         "SELECT i.doc FROM claims c JOIN items i ON i.pk = c.owner
@@ -22,8 +22,9 @@ statements! {
         "",
     );
 
-    // The same for many who ask at once: who asked comes along as a place in their list.
-    /// Whoever asks looks at the kind: with it, a planner that knows nothing of a new database yet takes another index.
+    // Batched lookups: `place` is the index of the lookup in the batch.
+    /// The caller checks the kind: with it in the statement, a planner without statistics (new database) takes
+    /// another index.
     ITEMS_BY_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3) AS n (place, tenant, id)
@@ -45,7 +46,7 @@ statements! {
         "SELECT i.doc, i.version, i.updated FROM claims c JOIN items i ON i.tenant = c.tenant AND i.number = c.owner
         WHERE c.tenant = $1 AND i.kind = $2 AND c.space = $3 AND c.text >= $4 AND c.text < $5 ORDER BY i.number",
     );
-    /// The embedded engine binds each id by itself, see [`with_ids`].
+    /// SQLite binds each id separately, see [`items_with_ids_sql`].
     ITEMS_WITH_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.kind = $2 AND i.id = ANY($3)
@@ -65,7 +66,7 @@ statements! {
         "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
         WHERE m.tenant = $1 AND m.item = $2 ORDER BY m.member",
     );
-    /// People are numbered in the order of their rows, which is what the embedded engine's memberships are in.
+    /// SQLite sorts memberships by user row, which is the order of numbers.
     MEMBERS_AFTER = per_engine(
         "SELECT u.id, u.number FROM memberships m JOIN users u ON u.pk = m.user
         WHERE m.item = (SELECT pk FROM items WHERE tenant = ?1 AND id = ?2) AND m.user > coalesce(
@@ -76,7 +77,7 @@ statements! {
     );
 }
 
-/// For the embedded engine: items of so many ids, `?3` and so on.
+/// For SQLite: the ids are `?3` and following.
 pub(crate) fn items_with_ids_sql(count: usize) -> String {
     let placeholders: Vec<String> = (0..count).map(|n| format!("?{}", n + 3)).collect();
     let placeholders = placeholders.join(",");

@@ -1,8 +1,8 @@
-//! Every statement of both engines, side by side: one text where they say the same, two where they do not.
+//! Every SQL statement of both engines, side by side: one text if it is the same, two if not.
 //!
-//! Parameters are `$1`, `$2`, … in the order in which they first appear, which both engines understand; statements of
-//! the embedded engine alone may say `?1`. What engines behind PostgreSQL's protocol may be asked is a small subset
-//! that they all understand (`docs/scaling.md`); a test here reads every statement for it.
+//! Parameters are `$1`, `$2`, … in the order of first appearance, which both engines understand; statements for
+//! SQLite alone may use `?1`. Statements for PostgreSQL use a small subset that all databases with its protocol
+//! understand (`docs/scaling.md`); a test here checks them.
 
 mod admin;
 mod archive;
@@ -24,16 +24,14 @@ pub(crate) use items::*;
 pub(crate) use users::*;
 pub(crate) use writes::*;
 
-/// One statement as each engine takes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sql {
-    /// For SQLite; empty where that engine has no use for it.
+    /// Empty if SQLite does not use it.
     pub(crate) sqlite: &'static str,
-    /// For everything that speaks PostgreSQL's protocol; empty likewise.
+    /// For every database with PostgreSQL's protocol; empty if they do not use it.
     pub(crate) postgres: &'static str,
 }
 
-/// Both engines take the same text.
 const fn portable(text: &'static str) -> Sql {
     Sql { sqlite: text, postgres: text }
 }
@@ -42,12 +40,12 @@ const fn per_engine(sqlite: &'static str, postgres: &'static str) -> Sql {
     Sql { sqlite, postgres }
 }
 
-/// What a step of the schema's history is known by.
+/// Identifies the text of a migration.
 pub(crate) fn checksum(sql: &str) -> String {
     crate::hex(&Sha256::digest(sql.as_bytes()))
 }
 
-/// Names statements, and keeps the list of them all for the tests that read them.
+/// Defines statements, and a list of them for tests.
 macro_rules! statements {
     ($($(#[$about:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$about])* pub(crate) const $name: Sql = $sql;)*
@@ -61,7 +59,6 @@ use statements;
 mod tests {
     use super::*;
 
-    /// Every statement.
     pub(super) fn all_statements() -> impl Iterator<Item = (&'static str, Sql)> {
         let lists = [
             admin::STATEMENTS,
@@ -75,7 +72,7 @@ mod tests {
         lists.into_iter().flatten().copied()
     }
 
-    /// SQLite numbers `$1` and `$2` by where they first appear; PostgreSQL by what they say.
+    /// SQLite numbers `$1` and `$2` by first appearance, PostgreSQL by the digits.
     #[test]
     fn parameters_are_numbered_in_order_of_appearance() {
         let folder = tempfile::tempdir().expect("a folder");

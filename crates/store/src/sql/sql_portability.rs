@@ -1,5 +1,5 @@
-//! Every word that engines behind PostgreSQL's protocol are asked must be on a short list: what PostgreSQL,
-//! CockroachDB and YugabyteDB all understand. A new construct fails here until somebody has looked it up for all three.
+//! Every word of a PostgreSQL statement must be on a short list of what PostgreSQL, CockroachDB and YugabyteDB
+//! understand. A new construct fails here until it was verified for all three.
 
 use super::tests::all_statements;
 use std::collections::BTreeSet;
@@ -24,21 +24,21 @@ const KEYWORDS: &str =
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
 const FUNCTIONS: &str =
     "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
-/// Names that statements give themselves, and the one setting that is set.
+/// Aliases of the statements, and names of settings.
 const ALIASES: &str =
     "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations
     checksum";
 
-/// Words of the schema that are no words of the language: its tables, columns and indexes.
+/// Names of the schema: tables, columns and indexes.
 fn schema_identifiers() -> BTreeSet<String> {
     let language: BTreeSet<String> =
         [KEYWORDS, TYPES].iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect();
     let ddl = tokens(SCHEMA);
-    // `text` is a column of ours and a type.
+    // `text` is a column and a type.
     ddl.into_iter().filter(|word| !language.contains(word)).collect()
 }
 
-/// The words of a statement in lower case, without what stands in quotes or behind `--`.
+/// The words of a statement in lower case, without quoted texts and comments.
 fn tokens(sql: &str) -> Vec<String> {
     let uncommented: String =
         sql.lines().map(|line| line.split("--").next().unwrap_or_default()).fold(String::new(), |mut text, line| {
@@ -54,13 +54,13 @@ fn tokens(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// What in a statement is not allowed; nothing, where all is.
+/// The words and operators that are not allowed.
 fn unsupported_tokens(sql: &str) -> Vec<String> {
     let mut allowed = schema_identifiers();
     let lists = [KEYWORDS, TYPES, FUNCTIONS, ALIASES];
     allowed.extend(lists.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned));
     let mut found: Vec<String> = tokens(sql).into_iter().filter(|word| !allowed.contains(word)).collect();
-    // What is not a word: casts by colons, JSON and pattern operators, named parameters.
+    // Operators that are no words: casts with colons, JSON and patterns, named parameters.
     let operators = ["::", "->", "~", "@", "#", "?", "%", "&", "!"];
     let unquoted: String = sql.split('\'').step_by(2).collect();
     found.extend(operators.iter().filter(|sign| unquoted.contains(*sign)).map(|sign| (*sign).to_owned()));
@@ -77,7 +77,7 @@ fn statements_are_portable() {
         assert_eq!(unsupported_tokens(sql.postgres), Vec::<String>::new(), "{name}: {}", sql.postgres);
         checked += 1;
     }
-    assert!(checked > 60, "{checked} statements were read");
+    assert!(checked > 60, "only {checked} statements were checked");
     for numbers in [super::USER_NUMBERS_BY_ACTIVE, super::USER_NUMBERS_BY_MEMBERSHIP] {
         for sql in [
             super::count_below_sql(numbers.postgres, 3),
@@ -89,8 +89,8 @@ fn statements_are_portable() {
     }
 }
 
-/// The schema is made of single statements that may run twice, in the same words; `SCHEMA`'s own names are held to a
-/// pattern, so that a word of the language that is not on the list cannot pass as a name.
+/// The schema consists of single statements that can run twice, in the same words. `SCHEMA`'s own names are checked
+/// by a pattern, so that a SQL word that is not on the list cannot pass as a name.
 #[test]
 fn schema_is_portable() {
     for statement in crate::postgres::split_statements(SCHEMA) {
@@ -100,7 +100,7 @@ fn schema_is_portable() {
                 || head.starts_with("create index if not exists")
                 || tokens(&statement).join(" ").contains(" add column if not exists")
                 || (head.starts_with("insert into") && statement.ends_with("DO NOTHING"))
-                // What was replaced once is not found again.
+                // Idempotent: replaced text is not found again.
                 || head.starts_with("update connections set doc replace"),
             "{statement}"
         );
@@ -126,7 +126,6 @@ fn schema_is_portable() {
     }
 }
 
-/// The check can fail.
 #[test]
 fn unportable_sql_is_detected() {
     for (sql, what) in [

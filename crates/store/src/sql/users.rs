@@ -1,9 +1,8 @@
-//! Reading people: one by a key, pages by number, and the numbers that an index finds.
+//! Reading users: by key, pages by number, and the numbers that an index finds.
 
 use super::{Sql, per_engine, portable, statements};
 
-/// A person's document, and what they belong to as `<kind>:<id>` with commas between, so that one statement reads it
-/// all.
+/// A user's document, and the memberships as `<kind>:<id>,…`, so that one statement reads both.
 macro_rules! select_sqlite_user {
     ($from:literal) => {
         select_sqlite_user!(" FROM ", $from)
@@ -30,7 +29,7 @@ macro_rules! select_postgres_user {
         )
     };
 }
-/// With the place of who asked.
+/// With the index of the lookup in the batch.
 macro_rules! select_postgres_users_batched {
     ($from:literal) => {
         select_postgres_user!("), n.place FROM ", $from)
@@ -43,16 +42,16 @@ macro_rules! select_user {
 }
 
 statements! {
-    // One at a time; the server engine asks for many, below.
+    // Single lookups; PostgreSQL uses the batched ones below.
     USER_BY_ID = per_engine(select_sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
     USER_BY_NUMBER = select_user!("users u WHERE u.tenant = $1 AND u.number = $2");
-    /// A person who is still of that version, and their row.
+    /// A user in a given version, with the row id.
     USER_AT_VERSION = per_engine(select_sqlite_user!(", u.pk FROM ", "users u WHERE u.tenant = ?1 AND u.number = ?2 AND u.version = ?3"), "");
     USER_BY_UNIQUE_KEY = per_engine(
         select_sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         "",
     );
-    // The same for many who ask at once: who asked comes along as a place in their list.
+    // Batched lookups: `place` is the index of the lookup in the batch.
     USERS_BY_IDS = per_engine(
         "",
         select_postgres_users_batched!("unnest($1, $2, $3) AS n (place, tenant, id) JOIN users u ON u.tenant = n.tenant AND u.id = n.id"),
@@ -64,8 +63,8 @@ statements! {
             JOIN users u ON u.tenant = n.tenant AND u.number = n.number"
         ),
     );
-    /// What is not there has an empty row: outer joins leave a planner that knows nothing of a new database yet no choice but
-    /// to look for the claims first. It would join people with what is asked for by tenant alone.
+    /// Users that are not found have an empty row: with outer joins, a planner without statistics (new database)
+    /// must look up the unique keys first. Otherwise it would join users with the lookups by tenant alone.
     USERS_BY_UNIQUE_KEYS = per_engine(
         "",
         select_postgres_users_batched!(
@@ -80,7 +79,7 @@ statements! {
         AND password IS NOT NULL ORDER BY number",
     );
 
-    // Those who were deleted.
+    // Deleted users.
     TOMBSTONE_BY_ID = portable("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND id = $2");
     TOMBSTONE_BY_NUMBER = portable("SELECT tenant, deleted, doc FROM tombstones WHERE tenant = $1 AND number = $2");
     TOMBSTONE_BY_EXTERNAL_ID = portable(
@@ -96,17 +95,16 @@ statements! {
 
     USERS_FROM = select_user!("users u WHERE u.tenant = $1 AND u.number >= $2 ORDER BY u.number LIMIT $3");
     USERS_BELOW = select_user!("users u WHERE u.tenant = $1 AND u.number < $2 ORDER BY u.number DESC LIMIT $3");
-    /// The people of some numbers.
     USERS_WITH_NUMBERS = per_engine("", select_postgres_user!("users u WHERE u.tenant = $1 AND u.number = ANY($2) ORDER BY u.number"));
     USER_NUMBER_AT_OFFSET = portable("SELECT number FROM users WHERE tenant = $1 AND number >= $2 ORDER BY number LIMIT 1 OFFSET $3");
     COUNT_USERS_IN_RANGE = portable("SELECT count(*) FROM users WHERE tenant = $1 AND number >= $2 AND number < $3");
-    /// In order on the embedded engine; to be summed up on the other.
+    /// Sorted on SQLite; on PostgreSQL, a block can have several rows, to be added up.
     BLOCK_COUNTS = per_engine(
         "SELECT block, live FROM blocks WHERE tenant = ?1 ORDER BY block",
         "SELECT block, live FROM blocks WHERE tenant = $1 UNION ALL SELECT block, live FROM counted WHERE tenant = $1",
     );
 
-    // The numbers of those an index finds; the tenant comes first.
+    // Numbers of the users that an index finds; the first parameter is the tenant.
     USER_NUMBERS_BY_UNIQUE_KEY = per_engine(
         "SELECT u.number FROM claims c JOIN users u ON u.pk = c.owner
         WHERE c.tenant = ?1 AND c.space = ?2 AND c.text >= ?3 AND c.text < ?4",
@@ -133,13 +131,12 @@ statements! {
     );
 }
 
-/// How many of the numbers that a statement gives are below the parameter after its last one, `$last`.
+/// How many of these numbers are below an additional last parameter.
 pub(crate) fn count_below_sql(numbers_sql: &str, param_count: usize) -> String {
     format!("SELECT count(*) FROM ({numbers_sql}) AS n WHERE n.number < ${}", param_count + 1)
 }
 
-/// Some of those numbers, in order: above a place (below it, from there down), so many, so many of them left out. These
-/// are the three parameters after the last one.
+/// A sorted page of these numbers. Three additional parameters: boundary (exclusive), limit, offset.
 pub(crate) fn number_page_sql(numbers_sql: &str, param_count: usize, is_backward: bool) -> String {
     let (comparison, order) = if is_backward { ("<", "DESC") } else { (">", "ASC") };
     let [place, limit, offset] = [param_count + 1, param_count + 2, param_count + 3];

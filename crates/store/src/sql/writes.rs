@@ -1,19 +1,19 @@
-//! Changing people, items and what hangs on them. The embedded engine writes row by row in its one thread; the server
-//! engine writes a batch's rows of a table with one statement.
+//! Changing users, items and their related rows. SQLite writes row by row in one thread; PostgreSQL writes all rows
+//! of a batch in one table with one statement.
 
 use super::{Sql, per_engine, portable, statements};
 
 statements! {
-    /// A transaction of a process that was stopped, or that vanished with its machine, is given up before the others give up
-    /// waiting for its locks; and one that nobody waits for any more does not go on waiting itself.
+    /// The timeouts abort the transaction of a process that was stopped or lost, before others give up waiting for
+    /// its locks. They also end a transaction that no caller waits for any more.
     BEGIN_BATCH = per_engine("", "BEGIN; SET LOCAL lock_timeout = 4000; SET LOCAL idle_in_transaction_session_timeout = 3000");
-    /// One view of everything, for a reader alone.
+    /// A consistent snapshot for reading.
     BEGIN_SERIALIZABLE_READ = per_engine("BEGIN", "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
     COMMIT = portable("COMMIT");
     ROLLBACK = portable("ROLLBACK");
 
     ADD_USERS = per_engine(
-        // Rows are in the order of numbers, so the row of somebody who may come back is not given to another.
+        // Rows are in the order of numbers, so the row id of a deleted user, who may be restored, is not reused.
         "INSERT INTO users (tenant, number, id, version, password, account, doc, active, updated, pk)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, max(coalesce((SELECT max(pk) FROM users), 0),
         coalesce((SELECT max(pk) FROM tombstones), 0)) + 1)",
@@ -36,7 +36,7 @@ statements! {
         "DELETE FROM users WHERE (tenant, number, version) IN (SELECT n.tenant, n.number, n.version
         FROM unnest($1, $2, $3) AS n (tenant, number, version))",
     );
-    /// What is left of somebody who goes; their password goes with it, should they come back.
+    /// Keeps the password, in case the user is restored.
     ADD_TOMBSTONE = per_engine(
         "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
         SELECT pk, tenant, number, id, ?2, ?3, password, ?4 FROM users WHERE pk = ?1",
@@ -44,7 +44,7 @@ statements! {
         SELECT u.tenant, u.number, u.id, $4, $5, u.password, $6 FROM users u
         WHERE u.tenant = $1 AND u.number = $2 AND u.version = $3",
     );
-    /// Somebody is back in their old place, with the password they had if they keep it.
+    /// Restores the user in the old row, with the old password if it is kept.
     ADD_USER_FROM_TOMBSTONE = per_engine(
         "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
         SELECT pk, tenant, number, id, ?4, CASE WHEN ?5 THEN password ELSE ?6 END, ?7, ?8, ?9, ?10
@@ -54,7 +54,7 @@ statements! {
         FROM tombstones t WHERE t.tenant = $1 AND t.number = $2 AND t.deleted = $3",
     );
     REMOVE_TOMBSTONE = portable("DELETE FROM tombstones WHERE tenant = $1 AND number = $2 AND deleted = $3");
-    /// Which of these external ids somebody had who was deleted.
+    /// Which of these external ids belong to deleted users.
     DELETED_EXTERNAL_IDS = per_engine(
         "SELECT EXISTS (SELECT 1 FROM tombstones WHERE tenant = ?1 AND external_key = ?2)",
         "SELECT t.tenant, t.external_key FROM tombstones t JOIN unnest($1, $2) AS n (tenant, external_key)
@@ -93,7 +93,7 @@ statements! {
         "UPDATE items SET version = $1, name_key = $2, doc = $3, updated = $4
         WHERE tenant = $5 AND id = $6 AND version = $7",
     );
-    /// The name stays. The server engine moves on what stands beside the document, and reads nothing for it.
+    /// Keeps the name. PostgreSQL updates the columns beside the document, without reading it.
     BUMP_ITEM_VERSIONS = per_engine(
         "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3",
         "UPDATE items SET version = items.version + n.times, updated = n.at
@@ -107,13 +107,13 @@ statements! {
     ITEM_PK = per_engine("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2", "");
     ITEM_NUMBER_EXISTS = per_engine("SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)", "");
 
-    /// One that is taken ends the transaction, which costs less than asking first, as long as it is rare.
+    /// A taken key aborts the transaction, which costs less than checking first as long as conflicts are rare.
     ADD_UNIQUE_KEYS = per_engine(
         "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)",
         "INSERT INTO claims (tenant, space, text, owner)
         SELECT n.tenant, n.space, n.text, n.owner FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner)",
     );
-    /// The same where clashes are common: those that are taken are passed over, and fewer rows change than must.
+    /// For frequent conflicts: taken keys are skipped, and fewer rows change than expected.
     ADD_FREE_UNIQUE_KEYS = per_engine(
         "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         "INSERT INTO claims (tenant, space, text, owner)
@@ -136,9 +136,9 @@ statements! {
         FROM unnest($1, $2, $3) AS n (tenant, text, owner))",
     );
 
-    /// Locks users whose memberships change from the item's side, so that a change of the same user comes before or after: a
-    /// transaction that is not serializable would not see these memberships, and its event would lack them. An update, since
-    /// distributed engines lock no rows of several shards otherwise.
+    /// Locks users whose memberships change from the item's side, so that a concurrent change of the same user
+    /// comes before or after: a transaction that is not serializable would not see these memberships, and its event
+    /// would lack them. It is an update because distributed databases lock rows of several shards in no other way.
     LOCK_USERS = per_engine(
         "",
         "UPDATE users SET number = users.number FROM unnest($1, $2) AS n (tenant, number)
@@ -149,13 +149,13 @@ statements! {
         "UPDATE users SET number = users.number FROM memberships m
         WHERE m.tenant = $1 AND m.item = $2 AND users.tenant = m.tenant AND users.number = m.member",
     );
-    /// From the person's side.
+    /// From the user's side.
     ADD_MEMBERSHIP_BY_ITEM_ID = per_engine(
         "INSERT OR IGNORE INTO memberships (item, user)
         SELECT pk, ?1 FROM items WHERE tenant = ?2 AND id = ?3 RETURNING 1",
         "",
     );
-    /// From either side, on the server engine.
+    /// On PostgreSQL, from either side.
     ADD_MEMBERSHIPS = per_engine(
         "INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)",
         "INSERT INTO memberships (tenant, item, member, kind)
@@ -181,7 +181,7 @@ statements! {
         "",
     );
 
-    // What stands in the way of changes that were not carried out, or what they must know beforehand.
+    // Diagnosis of failed changes, and what changes must know beforehand.
     EXISTING_UNIQUE_KEYS = per_engine(
         "",
         "SELECT c.tenant, c.space, c.text FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
@@ -213,7 +213,7 @@ statements! {
         "SELECT i.tenant, i.kind, i.number FROM items i JOIN unnest($1, $2, $3) AS n (tenant, kind, number)
         ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
     );
-    // What a check of the whole database reads.
+    // For the check of the whole database.
     UNIQUE_KEY_OWNERS = per_engine(
         "SELECT owner FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3",
         "SELECT c.tenant, c.space, c.text, c.owner FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
@@ -221,7 +221,7 @@ statements! {
     );
     NUMBER_OF_USER = per_engine("SELECT number FROM users WHERE pk = ?1", "");
     NUMBER_OF_ITEM = per_engine("SELECT number FROM items WHERE pk = ?1", "");
-    /// All but former handles.
+    /// Without former logins.
     COUNT_UNIQUE_KEYS = portable("SELECT count(*) FROM claims WHERE tenant = $1 AND (space < 2 OR space > 2)");
     ROWS_OF_USERS = per_engine(
         "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",
@@ -234,7 +234,7 @@ statements! {
     );
     ROWS_OF_TOMBSTONES = portable("SELECT number, id, external_key, doc FROM tombstones WHERE tenant = $1 ORDER BY number");
     ROWS_OF_TENANTS = portable("SELECT number, coalesce(version, 0), doc FROM tenants ORDER BY number");
-    /// An owner who does not exist is number 0.
+    /// An owner that does not exist is number 0.
     ROWS_OF_SECONDARY_EMAILS = per_engine(
         "SELECT coalesce(u.number, 0), m.text FROM mentions m LEFT JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1",
         "SELECT m.owner, m.text FROM mentions m WHERE m.tenant = $1",
@@ -244,7 +244,7 @@ statements! {
         WHERE i.tenant = ?1 AND i.kind = ?2",
         "SELECT m.member, m.item FROM memberships m WHERE m.tenant = $1 AND m.kind = $2",
     );
-    /// Memberships whose two ends are not of one tenant, or whose kind is not that of the item.
+    /// Memberships between two tenants, or with another kind than the item's.
     COUNT_INVALID_MEMBERSHIPS = per_engine(
         "SELECT count(*) FROM memberships m JOIN items i ON i.pk = m.item JOIN users u ON u.pk = m.user
         WHERE i.tenant <> u.tenant",
@@ -262,13 +262,12 @@ statements! {
     );
     COUNT_ORPHANED_EVENTS = per_engine("", "SELECT count(*) FROM events e WHERE e.batch NOT IN (SELECT b.id FROM batches b)");
 
-    /// What these people belong to.
     MEMBERSHIPS_OF_USERS = per_engine(
         "",
         "SELECT m.tenant, m.member, m.item, m.kind FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
         ON m.tenant = n.tenant AND m.member = n.member",
     );
-    /// What these people belong to besides what is expected.
+    /// Memberships of these users other than the expected ones.
     UNEXPECTED_MEMBERSHIPS = per_engine(
         "",
         "SELECT m.item FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
@@ -276,7 +275,7 @@ statements! {
         LEFT JOIN unnest($3, $4, $5) AS e (tenant, item, member)
         ON e.tenant = m.tenant AND e.item = m.item AND e.member = m.member WHERE e.item IS NULL",
     );
-    /// Which of these people belong to an item already.
+    /// Which of these users are members of the items already.
     EXISTING_MEMBERSHIPS = per_engine(
         "",
         "SELECT m.tenant, m.item, m.member FROM memberships m JOIN unnest($1, $2, $3) AS n (tenant, item, member)

@@ -16,9 +16,9 @@ pub(super) fn add_tenant(db: &Db, mut tenant: Tenant, receipt: &mut Receipt) -> 
         db.prepare_cached(sql::ADD_TENANT.sqlite)?.insert(params![tenant.number.0, to_json(&tenant)?, tenant.version]);
     map_constraint_error(inserted, Field::Number)?;
     let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
-    let told = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
+    let event_row = EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) };
     receipt.tenant = Some(tenant);
-    Ok(told)
+    Ok(event_row)
 }
 
 pub(super) fn change_tenant(
@@ -31,13 +31,13 @@ pub(super) fn change_tenant(
     if db.prepare_cached(sql::CHANGE_TENANT.sqlite)?.execute(old)? == 0 {
         return Err(STALE);
     }
-    let told = EncodedEvent {
+    let event_row = EncodedEvent {
         before: Some(to_json(&EntitySnapshot::Tenant(before.clone()))?),
         after: Some(to_json(&EntitySnapshot::Tenant(after.clone()))?),
         ..EncodedEvent::new(Action::Updated)
     };
     receipt.tenant = Some(after);
-    Ok(told)
+    Ok(event_row)
 }
 
 pub(super) fn add_connection(db: &Db, new: &Connection) -> ApplyResult<EncodedEvent> {
@@ -49,7 +49,7 @@ pub(super) fn add_connection(db: &Db, new: &Connection) -> ApplyResult<EncodedEv
         fold(&new.name),
         to_json(new)?
     ]);
-    // Either may be taken; the id is reported first.
+    // Both may be taken; the id is reported first.
     let field = match &inserted {
         Err(_) if super::read::connection(db, new.id)?.is_some() => Field::Id,
         _ => Field::Name,

@@ -1,7 +1,7 @@
-//! One change as rows: guards, rows and events, in the caller's transaction.
+//! Applies one change in the caller's transaction: guards, rows and events.
 //!
-//! The first write that fails says why a change is refused, so the rows of an edit are written in the order of
-//! [`crate::guards::checks`].
+//! The first write that fails determines which conflict is reported, so the rows of a mutation are written in the
+//! order of [`crate::guards::guards_of`].
 
 use super::apply_error::{ApplyError, ApplyResult, STALE, expect_one_row, map_constraint_error};
 use super::related_rows::{
@@ -21,7 +21,6 @@ use directory::{
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
 
-/// Carries out one change.
 #[expect(clippy::too_many_lines, reason = "one case for each kind of mutation")]
 pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> ApplyResult<Receipt> {
     let mut receipt = Receipt::default();
@@ -59,7 +58,7 @@ pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> 
                 let raised = (*before, *user, at);
                 deleted_users::restore_user(db, counters, tenant, raised, (&account, keeps_password), &mut receipt)?
             }
-            Mutation::PurgeUser(stone) => deleted_users::purge_user(db, tenant, &stone)?,
+            Mutation::PurgeUser(tombstone) => deleted_users::purge_user(db, tenant, &tombstone)?,
             Mutation::RemoveUser(user) => remove_user(db, counters, tenant, &user, at)?,
             Mutation::AddItem { item, members } => add_item(db, counters, tenant, *item, members, &mut receipt)?,
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
@@ -197,7 +196,6 @@ fn change_user(
     Ok(event)
 }
 
-/// Everything a person belongs to.
 fn memberships_of(user: &User) -> BTreeSet<ItemId> {
     memberships::item_ids(user).collect()
 }
@@ -215,8 +213,8 @@ fn remove_user(
     bump_group_versions(db, tenant, &user.groups, &[], at)?;
     replace_secondary_emails(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
     let key = user.external_id.as_deref().map(unique_keys::external_id_key);
-    let buried = db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
-    map_constraint_error(buried.map(|_| 0), Field::Id)?;
+    let deleted_ids = db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
+    map_constraint_error(deleted_ids.map(|_| 0), Field::Id)?;
     expect_one_row(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
     counters.add_to_block(tenant, crate::page_builder::block_of(user.number), -1);
     let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);
@@ -235,7 +233,7 @@ fn add_item(
     let sequence = 1 + unique_keys::kind_index(kind);
     if item.number() == 0 && kind != ItemKind::Department {
         let mut number = next_number(db, counters, tenant, sequence, unique_keys::first_item_number(kind))?;
-        // Numbers that were wished for are passed over.
+        // Skip numbers that were set explicitly.
         while item_numbered(db, tenant, sequence, number)? {
             number = next_number(db, counters, tenant, sequence, 1)?;
         }
@@ -287,7 +285,6 @@ fn change_item(
     item_changed(before, after, (members_added, members_removed), receipt)
 }
 
-/// What is told of an item that changed.
 fn item_changed(
     before: Item,
     after: Item,
@@ -305,7 +302,7 @@ fn item_changed(
     Ok(event)
 }
 
-/// Lets people join and leave, whatever else became of the item meanwhile; nothing to tell when all was so already.
+/// Adds and removes members, whatever else has changed in the item. Returns `None` if nothing changed.
 fn change_members(
     db: &Db,
     tenant: TenantNumber,
@@ -340,34 +337,34 @@ fn remove_item(db: &Db, tenant: TenantNumber, item: Item) -> ApplyResult<Encoded
     })
 }
 
-/// The row of a person who must still be as `user` was, and the person with the memberships of now.
+/// The row of a user that must still be as in `user`, and the stored user with the current memberships.
 fn user_at(db: &Db, tenant: TenantNumber, user: &User) -> ApplyResult<(i64, User)> {
     let key = params![tenant.0, user.number, user.version];
     let found = db
         .prepare_cached(sql::USER_AT_VERSION.sqlite)?
         .query_row(key, |row| Ok((row.get(2)?, super::read::user_from_row(row)?)));
     let (pk, stored) = super::row_decode::optional(found)?.ok_or(STALE)?;
-    // What was decided from something else would give up other keys than it has.
+    // A change decided from another state would release other keys than the user has.
     if memberships::eq_ignoring_memberships(&stored, user) { Ok((pk, stored)) } else { Err(STALE) }
 }
 
 fn next_number(db: &Db, counters: &mut TxCounters, tenant: TenantNumber, sequence: u8, first: u32) -> ApplyResult<u32> {
     let next = counters.next_number(db, tenant, sequence, first)?;
     if next > i32::MAX.unsigned_abs() {
-        let text = format!("tenant {tenant} has used up its numbers");
+        let text = format!("tenant {tenant} has no free numbers left");
         return Err(ApplyError::Rejected(CommitError::Unavailable(text)));
     }
     Ok(next)
 }
 
-/// Gives up the claims that are only in `old` and takes those that are only in `new`.
+/// Releases the keys that are only in `old` and claims those that are only in `new`.
 fn replace_unique_keys(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[UniqueKey], owner: i64) -> ApplyResult {
-    for gone in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
-        // None where an older owner of the same key has it, in a store of 0.1.0.
+    for removed in old.iter().filter(|old| !new.iter().any(|new| new.has_same_key(old))) {
+        // In a store of 0.1.0, an older owner may have the same key.
         db.prepare_cached(sql::REMOVE_UNIQUE_KEYS.sqlite)?.execute(params![
             tenant.0,
-            gone.namespace,
-            gone.text,
+            removed.namespace,
+            removed.text,
             owner
         ])?;
     }
@@ -377,7 +374,7 @@ fn replace_unique_keys(db: &Db, tenant: TenantNumber, old: &[UniqueKey], new: &[
     Ok(())
 }
 
-/// Puts people into an item and takes others out; who really came and who really went.
+/// Returns the users that were really added and removed.
 fn update_members(
     db: &Db,
     tenant: TenantNumber,

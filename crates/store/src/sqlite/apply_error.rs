@@ -1,13 +1,12 @@
-//! Why a change was not carried out, and errors of SQLite turned into that.
+//! Why a change was not applied, and the mapping of SQLite errors.
 
 use directory::{CommitError, Field};
 use rusqlite::ErrorCode;
 
-/// Why a change did not go in.
 pub(super) enum ApplyError {
-    /// The change's own fault: its neighbors are not concerned.
+    /// The change is at fault; others in the transaction are not affected.
     Rejected(CommitError),
-    /// The engine's: the whole transaction is in doubt.
+    /// The engine failed; the whole transaction is in doubt.
     Sqlite(rusqlite::Error),
 }
 
@@ -27,7 +26,7 @@ pub(super) type ApplyResult<T = ()> = Result<T, ApplyError>;
 
 pub(super) const STALE: ApplyError = ApplyError::Rejected(CommitError::Stale);
 
-/// Rejects a change whose statement did not change the one row that it is about: what is stored contradicts itself.
+/// Rejects a change whose statement did not change exactly one row: the stored data is inconsistent.
 pub(super) fn expect_one_row(changed: usize) -> ApplyResult {
     if changed == 1 {
         return Ok(());
@@ -36,7 +35,7 @@ pub(super) fn expect_one_row(changed: usize) -> ApplyResult {
     Err(ApplyError::Rejected(CommitError::Internal(text)))
 }
 
-/// Turns a clash of unique rows into the refusal it is.
+/// Maps a violated constraint to the conflict it stands for.
 pub(super) fn map_constraint_error(inserted: rusqlite::Result<i64>, field: Field) -> ApplyResult<i64> {
     use rusqlite::ffi;
     match inserted {

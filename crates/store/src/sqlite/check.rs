@@ -1,4 +1,4 @@
-//! A check of a whole file: what SQLite says of it, and whether what is stored twice agrees.
+//! Checks a whole file: SQLite's own integrity checks, and whether redundant data agrees.
 
 use super::read;
 use crate::check_report::{CheckReport, TenantChecker, filter_roles};
@@ -9,9 +9,8 @@ use directory::{Item, ItemId, ItemKind, Tenant, User, UserId};
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::collections::BTreeMap;
 
-/// What is wrong.
 pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
-    // One view of everything, or what is written meanwhile would look wrong.
+    // One snapshot: concurrent writes would look like errors.
     let view = db.unchecked_transaction()?;
     let mut checked = CheckReport::default();
     for pragma in ["PRAGMA integrity_check", "PRAGMA foreign_key_check"] {
@@ -21,7 +20,7 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
         }
     }
     checked.errors.retain(|line| line != "ok");
-    // In a file that is not whole, nothing else is worth a look.
+    // In a corrupt file, further checks are pointless.
     if !checked.errors.is_empty() {
         return Ok(checked);
     }
@@ -37,7 +36,7 @@ pub(super) fn check(db: &Db) -> rusqlite::Result<CheckReport> {
         view.query_row(sql::COUNT_EVENTS_AND_LAST_POSITION.sqlite, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let found = &mut checked.errors;
     if events != last {
-        found.push(format!("the history ends at {last} and has {events} events"));
+        found.push(format!("the event history ends at position {last}, but has {events} events"));
     }
     checked.truncate_errors();
     Ok(checked)
@@ -47,8 +46,8 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     let roles = filter_roles(items_of(db, tenant, ItemKind::Role)?.into_iter().map(|(_, role, _)| role));
     let (mut claims, mut blocks, mut last) = (0_i64, BTreeMap::<u32, i64>::new(), (0_u32, 0_i64));
     let mut documents = TenantChecker::new(tenant);
-    let mut people = db.prepare_cached(sql::ROWS_OF_USERS.sqlite)?;
-    let mut rows = people.query([tenant])?;
+    let mut users = db.prepare_cached(sql::ROWS_OF_USERS.sqlite)?;
+    let mut rows = users.query([tenant])?;
     while let Some(row) = rows.next()? {
         let pk: i64 = row.get(0)?;
         let user: User = super::row_decode::decode(6, row.get_ref(6)?.as_str()?)?;
@@ -61,9 +60,9 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
         );
         checked.warn_about_user(tenant, &user, &roles);
         documents.check_user(&user, columns, checked);
-        // Pages and members come in the order of rows.
+        // Pages and members rely on the order of rows.
         if (user.number, pk) <= last || pk <= last.1 {
-            checked.errors.push(format!("tenant {tenant}: person {} is not in the order of numbers", user.number));
+            checked.errors.push(format!("tenant {tenant}: user {} is not in the order of numbers", user.number));
         }
         last = (user.number, pk);
         *blocks.entry(block_of(user.number)).or_default() += 1;
@@ -79,7 +78,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     if stored != claims {
         checked
             .errors
-            .push(format!("tenant {tenant}: {stored} claims are stored where people and items make {claims}"));
+            .push(format!("tenant {tenant}: {stored} unique keys are stored, users and items need {claims}"));
     }
     check_user_rows(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();
@@ -90,12 +89,12 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     }
     counted.retain(|_, live| *live != 0);
     if counted != blocks {
-        checked.errors.push(format!("tenant {tenant}: people are counted wrongly"));
+        checked.errors.push(format!("tenant {tenant}: the stored user counts are wrong"));
     }
     Ok(())
 }
 
-/// Deleted users, and the rows that belong to documents of users.
+/// Checks deleted users and the rows derived from user documents.
 fn check_user_rows(
     db: &Db,
     tenant: u32,
@@ -122,10 +121,10 @@ fn check_user_rows(
     Ok(())
 }
 
-/// The number, id and name key of an item, in columns.
+/// Number, id and name key.
 type ItemColumns = (u32, ItemId, String);
 
-/// The items of a kind, with their rows.
+/// With their row ids.
 fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, Item, ItemColumns)>> {
     let mut items = db.prepare_cached(sql::ROWS_OF_ITEMS.sqlite)?;
     let rows = items.query_map(params![tenant, 1 + kind_index(kind)], |row| {
@@ -135,7 +134,7 @@ fn items_of(db: &Db, tenant: u32, kind: ItemKind) -> rusqlite::Result<Vec<(i64, 
     rows.collect()
 }
 
-/// How many of these claims are stored with their owner.
+/// How many of these keys are stored with this owner; reports the others.
 fn count_held_keys(
     db: &Db,
     tenant: u32,

@@ -1,4 +1,4 @@
-//! Those who were deleted: back in their old row, or gone for good.
+//! Deleted users: restored to their old row, or purged.
 
 use super::apply_error::{ApplyResult, STALE, map_constraint_error};
 use super::related_rows::{account_columns, add_user_relations, bump_group_versions, claim_unique_keys};
@@ -9,10 +9,10 @@ use crate::sql;
 use directory::{AccountEdit, Action, EntitySnapshot, EventNote, Field, Receipt, TenantNumber, Time, Tombstone, User};
 use rusqlite::{Connection as Db, params};
 
-/// Somebody is back, in the row and under the number they had.
+/// Restores a user with the old row and number.
 pub(super) fn restore_user(
     db: &Db,
-    tally: &mut TxCounters,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     (before, mut user, at): (Tombstone, User, Time),
     (account, keeps_password): (&AccountEdit, bool),
@@ -42,14 +42,13 @@ pub(super) fn restore_user(
     delete_tombstone(db, tenant, &before)?;
     let belongs = groups.iter().chain(&folders).chain(&user.organization).copied().collect();
     claim_unique_keys(db, tenant, &user, pk)?;
-    add_user_relations(db, tally, tenant, (&user, pk), &belongs)?;
+    add_user_relations(db, counters, tenant, (&user, pk), &belongs)?;
     bump_group_versions(db, tenant, &[], &groups, at)?;
     receipt.users.push(with_memberships);
     let password_set = account.sets_password();
     Ok(EncodedEvent { after, password_set, notes: vec![EventNote::Restored], ..EncodedEvent::new(Action::Created) })
 }
 
-/// What was left of somebody is gone.
 pub(super) fn purge_user(db: &Db, tenant: TenantNumber, tombstone: &Tombstone) -> ApplyResult<EncodedEvent> {
     delete_tombstone(db, tenant, tombstone)?;
     let before = Some(to_json(&EntitySnapshot::User(Box::new(tombstone.user.clone())))?);

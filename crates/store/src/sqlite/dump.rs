@@ -1,4 +1,4 @@
-//! The whole file as a stream of entries, seen at one moment, also while others write.
+//! Streams a snapshot of the whole file, while other processes can write.
 
 use super::read;
 use crate::archive::{ArchiveError, Entry, EntrySink, EventEntry, MAX_MEMBERS_PER_ENTRY};
@@ -8,7 +8,6 @@ use crate::sql;
 use directory::{Item, Tenant};
 use rusqlite::{Connection as Db, Row, params};
 
-/// Gives everything to `to`.
 pub(super) fn all(db: &Db, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     let view = db.unchecked_transaction()?;
     let tenants = read::tenants(&view)?;
@@ -65,7 +64,7 @@ fn of_tenant(db: &Db, tenant: &Tenant, to: &mut EntrySink<'_>) -> Result<(), Arc
     for_each(db, sql::ALL_MAILS.sqlite, [tenant], |row| to(Entry::Mail { tenant, doc: row.get(0)? }))
 }
 
-/// The numbers of people by their rows. Both rise together, and mostly by one, so stretches of them are kept.
+/// User numbers by row id. Both ascend, mostly by one, so only the start of each run is kept.
 #[derive(Default)]
 struct RowNumbers(Vec<(i64, u32)>);
 
@@ -77,7 +76,6 @@ impl RowNumbers {
         }
     }
 
-    /// The number of a row that was noted.
     fn of(&self, row: i64) -> Option<u32> {
         let place = self.0.partition_point(|(first, _)| *first <= row).checked_sub(1)?;
         let (first, number) = self.0[place];
@@ -85,7 +83,7 @@ impl RowNumbers {
     }
 }
 
-/// Those who are there and those who are gone, in the order of their numbers.
+/// Users and deleted users, sorted by number.
 fn users(db: &Db, tenant: u32, to: &mut EntrySink<'_>) -> Result<RowNumbers, ArchiveError> {
     let mut numbers = RowNumbers::default();
     let (mut live_rows, mut deleted_rows) =
@@ -119,7 +117,7 @@ fn members(db: &Db, tenant: u32, numbers: &RowNumbers, to: &mut EntrySink<'_>) -
     let mut open: Option<([u8; 16], Vec<u32>)> = None;
     for_each(db, sql::ALL_MEMBERSHIPS.sqlite, [tenant], |row| {
         let (item, member): ([u8; 16], i64) = (row.get(0)?, row.get(1)?);
-        let nobody = || ArchiveError::Corrupt("somebody who is not there belongs to something".into());
+        let nobody = || ArchiveError::Corrupt("a membership refers to a user that does not exist".into());
         let number = numbers.of(member).ok_or_else(nobody)?;
         match &mut open {
             Some((of, numbers)) if *of == item && numbers.len() < MAX_MEMBERS_PER_ENTRY => {

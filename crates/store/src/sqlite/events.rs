@@ -1,4 +1,4 @@
-//! Events as rows: written with the change that made them, read in order.
+//! Events as rows: written with their change, read in order, verified as a chain.
 
 use super::apply_error::ApplyError;
 use super::row_decode::{decode, id, optional};
@@ -10,18 +10,18 @@ use directory::{ChainReport, ConnectionId, Event, EventData, EventNote, EventPos
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
-/// Writes one event. The one writer gives positions, so they follow the commits.
+/// Writes one event. The only writer assigns positions, so they are in commit order.
 pub(super) fn write(
     db: &Connection,
-    tally: &mut TxCounters,
+    counters: &mut TxCounters,
     author: &ChangeContext,
-    told: &EncodedEvent,
+    event_row: &EncodedEvent,
 ) -> Result<(), ApplyError> {
     let (members_added, members_removed, notes) =
-        (list_to_json(&told.members_added)?, list_to_json(&told.members_removed)?, list_to_json(&told.notes)?);
+        (list_to_json(&event_row.members_added)?, list_to_json(&event_row.members_removed)?, list_to_json(&event_row.notes)?);
     let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
-    let stored = EventFields::from_encoded(author, told, lists);
-    let (position, link) = tally.link_event(db, stored.tenant, &stored.digest())?;
+    let stored = EventFields::from_encoded(author, event_row, lists);
+    let (position, link) = counters.link_event(db, stored.tenant, &stored.digest())?;
     db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
         position,
         stored.tenant,
@@ -41,7 +41,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// What may be about a person after a position, oldest first.
+/// Events after a position that may concern a user, oldest first.
 pub(super) fn user_history(
     db: &Connection,
     (tenant, user): (TenantNumber, UserId),
@@ -54,7 +54,6 @@ pub(super) fn user_history(
     rows.collect()
 }
 
-/// The link of a chain at a position.
 pub(super) fn chain_hash_at(
     db: &Connection,
     tenant: TenantNumber,
@@ -63,18 +62,17 @@ pub(super) fn chain_hash_at(
     find_chain_hash(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
 }
 
-/// The same, by the number of a tenant.
 pub(super) fn find_chain_hash(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
     let found = db.query_row(sql::CHAIN_HASH_AT.sqlite, params![position, tenant], |row| row.get(0));
     Ok(optional(found)?.flatten())
 }
 
-/// Goes through the chain of a tenant's events, or once through all.
+/// Verifies the chain of one tenant, or of all in one pass.
 pub(super) fn verify_chain(
     db: &Connection,
     tenant: Option<TenantNumber>,
 ) -> rusqlite::Result<BTreeMap<TenantNumber, ChainReport>> {
-    // One view of everything, or what is written meanwhile would look wrong.
+    // One snapshot: concurrent writes would look like errors.
     let view = db.unchecked_transaction()?;
     let asked = tenant.map(|tenant| tenant.0);
     let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
@@ -105,14 +103,14 @@ pub(super) fn verify_chain(
     Ok(chains)
 }
 
-/// Where a chain is to end, and how many events are to be older than it.
+/// Where a chain must end, and how many events must be older than it.
 struct ExpectedChainEnd {
     position: u64,
     link: Option<ChainHash>,
     older: u32,
 }
 
-/// The next event of a chain that is whole so far. Only so many may come before it that belong to none.
+/// Verifies the next event of an intact chain. At most `older` events may come before the chain.
 fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlite::Result<()> {
     let position = row.get::<_, i64>(0)?.unsigned_abs();
     let Some(stored) = row.get_ref(13)?.as_blob_or_null()? else {
@@ -124,7 +122,7 @@ fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlit
         return Ok(());
     };
     let last = found.head_hash.unwrap_or(GENESIS_HASH);
-    // What does not even read as what it should be was changed.
+    // A row that cannot be decoded was changed.
     match digest_of(row).map(|digest| event_chain::next_chain_hash(&last, position, [&digest])) {
         Ok(link) if link[..] == *stored => {
             found.verified_events += 1;
@@ -155,7 +153,7 @@ fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainHash> {
     .digest())
 }
 
-/// What happened after a position, oldest first.
+/// Events after a position, oldest first.
 pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
     let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
     let from = i64::try_from(position.0).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! A store that one process has alone: it is filled by a restore, or moved.
+//! A store that one process has open alone, for restore and move.
 
 use super::lock::{LockMode, StoreLock, checkpoint};
 use super::open::{self, SqliteOptions};
@@ -7,14 +7,14 @@ use super::restore;
 use crate::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
 use std::path::{Path, PathBuf};
 
-/// A store that nobody else can open until this is dropped.
+/// No other process can open the store until this is dropped.
 pub struct ExclusiveSqlite {
     path: PathBuf,
     lock: Option<StoreLock>,
 }
 
 impl ExclusiveSqlite {
-    /// Takes the store at `path`.
+    /// Acquires the store at `path`.
     ///
     /// # Errors
     /// Another process has it open.
@@ -22,13 +22,12 @@ impl ExclusiveSqlite {
         Ok(Self { path: path.into(), lock: StoreLock::acquire(path, LockMode::Exclusive)? })
     }
 
-    /// Gives everything the store holds to `to`.
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         super::dump::all(&open::connect_complete(&self.path, self.lock.as_ref())?, to)
     }
 
-    /// Fills an empty or new store from a stream. One that was cut off goes on where it stood. Until
-    /// [`ExclusiveSqlite::finish`] nobody can open it.
+    /// Fills an empty or new store from a stream; an interrupted restore resumes. The store cannot be opened until
+    /// [`ExclusiveSqlite::finish`].
     pub fn restore(&self, origin: &Origin, from: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         open::ensure_restorable(&self.path)?;
         open::create_private_file(&self.path)?;
@@ -36,14 +35,14 @@ impl ExclusiveSqlite {
         restore::restore(&mut db, &self.path.display().to_string(), origin, from)
     }
 
-    /// What is in a store that was filled, read back from it.
+    /// Reads a restored store back and computes its sums.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         let mut running = SumsBuilder::default();
         super::dump::all(&open::connect_read_only(&self.path, false)?, &mut |entry| running.add(&entry))?;
         Ok(running.sums())
     }
 
-    /// Marks a filled store as complete, so that it can be used.
+    /// Marks a restored store as complete, so that it can be opened.
     pub fn finish(&self) -> Result<(), ArchiveError> {
         let db = open::connect_and_migrate(&self.path, &SqliteOptions::default(), self.lock.as_ref())?;
         restore::finish(&db)?;

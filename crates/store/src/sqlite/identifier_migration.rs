@@ -1,7 +1,8 @@
-//! The program's part of the migration `identifiers`: claims, mentions and name keys by the keys of now.
+//! The Rust part of the migration `identifiers`: computes unique keys, secondary emails and name keys with the
+//! current normalization.
 //!
-//! Only documents beyond ASCII are concerned. Where two users or items come to have the same key, the older one has it, and
-//! `muster check` names both.
+//! Only documents with non-ASCII text are affected. If two users or items get the same key, the older one has it,
+//! and `muster check` reports both.
 
 use super::row_decode::{decode, optional};
 use crate::sql;
@@ -70,7 +71,6 @@ fn users(db: &Db) -> rusqlite::Result<()> {
     }
 }
 
-/// Rows whose documents are not all ASCII.
 fn non_ascii_rows(db: &Db, sql: &str, params: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<Vec<(i64, u32, String)>> {
     let mut statement = db.prepare(sql)?;
     let rows = statement.query_map(params, read)?;
@@ -81,7 +81,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, u32, String)> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-/// Whether an older owner has a handle already.
+/// Returns whether an older owner has a login already.
 fn replace_unique_keys(
     db: &Db,
     tenant: u32,
@@ -104,15 +104,15 @@ fn replace_unique_keys(
     Ok(is_lost)
 }
 
-/// Gives a key to this owner, unless an older one has it; whether this one has it then. A younger user who loses a handle
-/// keeps it as a former one.
+/// Gives a key to this owner, unless an older one has it. Returns whether this owner has it now. A younger user who
+/// loses a login keeps it as a former one.
 fn claim_unless_older(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> rusqlite::Result<bool> {
     let key = params![tenant, claim.namespace, claim.text];
     let holder: Option<i64> =
         optional(db.prepare_cached(sql::UNIQUE_KEY_OWNER.sqlite)?.query_row(key, |row| row.get(0)))?;
     match holder {
         Some(holder) if holder <= owner => return Ok(holder == owner),
-        // It is the other's key from before, too.
+        // The younger holder keeps it as a former login.
         Some(holder) if claim.namespace == LOGINS => former(db, tenant, &claim.text, holder)?,
         _ => {}
     }
@@ -125,7 +125,7 @@ fn claim_unless_older(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> ru
     Ok(true)
 }
 
-/// Lets a user who has lost a handle sign in as before.
+/// Lets a user who has lost a login sign in as before.
 pub(super) fn keep_former_logins(db: &Db, tenant: u32, owner: i64, user: &User) -> rusqlite::Result<()> {
     unique_keys::former_logins(user).iter().try_for_each(|text| former(db, tenant, text, owner))
 }

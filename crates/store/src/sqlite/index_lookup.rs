@@ -1,11 +1,11 @@
-//! How the embedded engine looks into an index: the statements of a [`ChunkSource`] and what is bound to them.
+//! The SQLite statements of an [`IndexLookup`].
 
 use crate::query_plan::IndexLookup;
 use crate::{sql, unique_keys};
 use rusqlite::types::Value;
 use uuid::Uuid;
 
-/// The statements that give the numbers of those it finds, `?1` being the tenant, with what is bound from `?2` on.
+/// The statements that return the matching user numbers, with the values from `?2` on; `?1` is the tenant.
 pub(super) fn lookup_statements(source: &IndexLookup) -> Vec<(&'static str, Vec<Value>)> {
     let id = |id: &Uuid| Value::Blob(id.as_bytes().to_vec());
     let one = match source {
@@ -52,7 +52,7 @@ mod tests {
         Filter::Comparison(Comparison::new(Field::Updated, None, op, AttributeValue::Time(directory::Time(7)), true))
     }
 
-    /// What the engine says it will do for each filter that must use an index: searches, and never a scan.
+    /// The query plan of each filter that must use an index has searches, never a scan.
     #[test]
     fn filters_that_must_use_an_index_never_scan() {
         let folder = tempfile::tempdir().unwrap();
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(planned(Filter::Comparison(contains)), None);
         assert_eq!(planned(Filter::Not(Box::new(since(CompareOp::Equal)))), None);
         let either = vec![since(CompareOp::Equal), equal(Field::UserName, None, AttributeValue::text("a"))];
-        assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a walk");
-        // What is no identity is nobody's, and takes no look at all.
+        assert_eq!(planned(Filter::Any(either)), None, "a union of long lists is a scan");
+        // A malformed id matches nothing and needs no lookup.
         assert_eq!(
             planned(equal(Field::Id, None, AttributeValue::text("nobody"))),
             Some(IndexLookup::Union(Vec::new()))

@@ -1,4 +1,4 @@
-//! Lists of items, in order of number.
+//! Pages of items, sorted by number.
 
 use super::read::item_from_row;
 use crate::page_builder::ItemPageBuilder;
@@ -10,7 +10,6 @@ use rusqlite::types::Value;
 use rusqlite::{Connection as Db, params, params_from_iter};
 use std::borrow::Cow;
 
-/// Many items.
 pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
     if query.predicates.is_empty() {
         return plain_page(db, tenant, query);
@@ -39,7 +38,7 @@ pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlit
     Ok(found.build())
 }
 
-/// A page of all items of a kind: counted in the index, and no more of them read than it holds.
+/// A page of all items of a kind: counted in the index; only the rows of the page are read.
 fn plain_page(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
     let _view = db.unchecked_transaction()?;
     let kind = 1 + kind_index(query.kind);

@@ -1,12 +1,14 @@
 //! The lock on a store, and whether the write-ahead log beside a store belongs to it.
 //!
-//! Every process that has a store open holds a lock on the file `NAME-lock` beside it: a shared one to use the store, an
-//! exclusive one to fill or move it. SQLite's own locks do not show this: they are held only during a transaction.
+//! Every process that has a store open holds a lock on the file `NAME-lock` beside it: a shared one to use the
+//! store, an exclusive one to restore or move it. SQLite's own locks do not show this, since they are held only
+//! during a transaction.
 //!
-//! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA user_version`). A process
-//! that is alone with the store begins a new session. SQLite applies any log it finds to any file of that name. A log that was
-//! left behind by a crash is used only if the ids agree and the store is the same file (device and inode) as in that session:
-//! otherwise it was replaced by another store or by an older copy of itself.
+//! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA
+//! user_version`). A process that is alone with the store begins a new session. SQLite applies any log it finds to
+//! any file of that name. The log of a crashed process is therefore used only if the ids agree and the store is the
+//! same file (device and inode) as in that session. Otherwise the store was replaced by another one or by an older
+//! copy of itself.
 
 use super::open_error::{APPLICATION_ID, SqliteOpenError};
 use crate::sql;
@@ -17,20 +19,18 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How a store is locked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockMode {
-    /// Beside others that use it.
     Shared,
-    /// Alone.
     Exclusive,
 }
 
-/// Time between two tries to get a lock.
+/// Time between two attempts to get a lock.
 const RETRY: Duration = Duration::from_millis(20);
-/// Tries to get a shared lock: five seconds. A process that opens the store alone holds the exclusive one meanwhile.
+/// Attempts to get a shared lock: five seconds. A process that opens the store alone holds the exclusive one
+/// meanwhile.
 const SHARED_TRIES: u32 = 250;
-/// Tries to get an exclusive lock: half a second, for a command that is just ending.
+/// Attempts to get an exclusive lock: half a second, for a command that is just ending.
 const EXCLUSIVE_TRIES: u32 = 25;
 
 /// A lock on a store, held until it is dropped.
@@ -42,13 +42,13 @@ pub(super) struct StoreLock {
 }
 
 impl StoreLock {
-    /// Locks the store at `path`. `None` where that cannot be done: the folder is read-only, or it is on a file system
-    /// without locks; nor is a file of another program locked.
+    /// Locks the store at `path`. Returns `None` if that is impossible: the folder is read-only, the file system
+    /// has no locks, or the file belongs to another program.
     ///
     /// # Errors
     /// Another process has a lock that excludes this one, or the lock file cannot be opened.
     pub(super) fn acquire(path: &Path, access: LockMode) -> Result<Option<Self>, SqliteOpenError> {
-        // Two names of one store share its lock, as they share its log.
+        // Two paths of one store share its lock, as they share its log.
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let name = sibling_path(&store, "-lock");
         let tries = if access == LockMode::Shared { SHARED_TRIES } else { EXCLUSIVE_TRIES };
@@ -65,7 +65,7 @@ impl StoreLock {
                     return Ok(None);
                 }
             };
-            // Somebody may have removed the file in between: then it locks nobody out.
+            // The file may have been removed in between: then it locks nothing.
             let is_named = || file.metadata().is_ok_and(|file| Some((file.dev(), file.ino())) == identity(&name));
             if let Some(is_alone) = is_alone.filter(|_| is_named()) {
                 return Ok(Some(Self { file, store, is_exclusive: is_alone }));
@@ -79,13 +79,12 @@ impl StoreLock {
         self.is_exclusive
     }
 
-    /// Lets others use the store, too.
+    /// Downgrades the lock to a shared one.
     pub(super) fn downgrade(&mut self) -> Result<(), SqliteOpenError> {
         if !std::mem::replace(&mut self.is_exclusive, false) {
             return Ok(());
         }
-        // The change of an exclusive lock into a shared one is not atomic: another process that opens the store can acquire
-        // it in between.
+        // Downgrading is not atomic: another process that opens the store can get the lock in between.
         for _ in 0..SHARED_TRIES {
             if self.file.try_lock_shared().is_ok() {
                 return Ok(());
@@ -95,14 +94,14 @@ impl StoreLock {
         Err(SqliteOpenError::InUse(self.store.clone()))
     }
 
-    /// Whether a log is left, from a process that has not closed the store.
+    /// Whether there is a log of a process that did not close the store.
     pub(super) fn has_wal(&self) -> bool {
         std::fs::metadata(sibling_path(&self.store, "-wal")).is_ok_and(|log| log.len() > 0)
     }
 
-    /// Rejects a store that is not the one that this lock was about: a log that belongs to another file, or a file that was
-    /// replaced while another process has it open. To be called before SQLite opens the store, since that alone can write the
-    /// log of one file into another.
+    /// Rejects a store that this lock does not belong to: one whose log belongs to another file, or a file that was
+    /// replaced while another process has it open. Must be called before SQLite opens the store, since opening
+    /// alone can write the log of one file into another.
     pub(super) fn check_store(&self) -> Result<(), SqliteOpenError> {
         let known = self.read();
         if !self.is_exclusive {
@@ -116,26 +115,26 @@ impl StoreLock {
             return Err(SqliteOpenError::ForeignWal(self.store.clone()));
         }
         if stored != SessionId::default() && !self.has_wal() {
-            // The store was closed, and may have been replaced since. Who comes next compares with this; if it cannot be
-            // written, they cannot open the store either.
+            // The store was closed and may have been replaced since; the next process compares with this. If the
+            // write fails, that process cannot open the store either.
             drop(self.write(stored, stored));
         }
         Ok(())
     }
 
-    /// Begins a new session. For a process that is alone, after it has written the log back.
+    /// Begins a new session. Only for a process that is alone, after it has written the log back.
     pub(super) fn begin_session(&self, db: &Connection) -> rusqlite::Result<()> {
         let random: i64 = db.query_row(sql::RANDOM.sqlite, [], |row| row.get(0))?;
         let new = SessionId(u32::try_from(random & 0x7fff_ffff).unwrap_or_default().max(1));
         let old = session_of(db);
         let failed = |error: std::io::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
-        // Both count until the new one is in the file itself and no longer in its log.
+        // Both ids are valid until the new one is in the file itself and no longer in its log.
         self.write(old, new).map_err(failed)?;
         db.pragma_update(None, "user_version", new.0)?;
         if checkpoint(db)? { self.write(new, new).map_err(failed) } else { Ok(()) }
     }
 
-    /// The sessions that the store can be in: two, if a new one could not be written everywhere.
+    /// The sessions that the store can be in: two if a new one was not written completely.
     fn sessions(&self) -> Vec<SessionId> {
         self.read().map_or_else(Vec::new, |known| known.sessions.to_vec())
     }
@@ -160,9 +159,8 @@ impl StoreLock {
     }
 }
 
-/// What is in the lock file.
 struct LockFileContent {
-    /// The session; two while a new one begins.
+    /// Two while a new session begins.
     sessions: [SessionId; 2],
     /// Device and inode of the store.
     file: (u64, u64),
@@ -175,15 +173,15 @@ const LENGTH: usize = 2 * 9 + 2 * 17;
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct SessionId(u32);
 
-/// Opens the lock file of a store, creating it with the owner and the mode of the store, so that every process that can open the
-/// store can lock it. `None` where it cannot be created, and for files of other programs.
+/// Opens the lock file. Creates it with the owner and the mode of the store, so that every process that can open
+/// the store can lock it. Returns `None` if it cannot be created, and for files of other programs.
 fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, SqliteOpenError> {
     let mut options = File::options();
     options.read(true).write(true);
     match options.open(name) {
         Ok(file) => return Ok(Some(file)),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // A lock does not need to be written; only the session stays as it is.
+        // Locking needs no write access; only the session cannot be updated.
         Err(error) => {
             let failed = |_| SqliteOpenError::Other(name.into(), error.to_string());
             return File::open(name).map(Some).map_err(failed);
@@ -194,14 +192,14 @@ fn open_lock(store: &Path, name: &Path) -> Result<Option<File>, SqliteOpenError>
     }
     let Ok(file) = options.clone().create_new(true).mode(0o600).open(name) else { return Ok(None) };
     if let Ok(store) = std::fs::metadata(store) {
-        // Both work, or the owner is the same anyway.
+        // Either both calls work, or the owner is the same anyway.
         drop(std::os::unix::fs::fchown(&file, Some(store.uid()), Some(store.gid())));
         drop(file.set_permissions(Permissions::from_mode(store.mode() & 0o666)));
     }
     Ok(Some(file))
 }
 
-/// Whether a file with content does not say in its header that it is a store.
+/// Whether a file that is not empty lacks the application id of a store in its header.
 fn is_foreign(store: &Path) -> bool {
     let Ok(file) = File::open(store) else { return false };
     let mut id = [0; 4];
@@ -209,7 +207,7 @@ fn is_foreign(store: &Path) -> bool {
     !is_empty && (file.read_exact_at(&mut id, 68).is_err() || i32::from_be_bytes(id) != APPLICATION_ID)
 }
 
-/// A file beside the store, as SQLite names its own.
+/// A file beside the store, named as SQLite names its own.
 fn sibling_path(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(ending);
@@ -222,12 +220,12 @@ pub(super) fn wal_size(store: &Path) -> u64 {
     std::fs::metadata(sibling_path(&store, "-wal")).map_or(0, |log| log.len())
 }
 
-/// Writes the log back into the file and empties it; whether all of it was.
+/// Writes the log back into the file and empties it. Returns whether that is complete.
 pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).map(|busy| busy == 0)
 }
 
-/// Writes something that changes nothing, in the caller's transaction.
+/// Writes in the caller's transaction without changing anything.
 pub(super) fn probe_write(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "user_version", session_of(db).0)
 }
@@ -237,8 +235,8 @@ fn session_of(db: &Connection) -> SessionId {
     id.map(SessionId).unwrap_or_default()
 }
 
-/// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>, 1.3): a file
-/// whose log was not written back completely cannot be opened without it.
+/// The session in the file itself, without its log. Read from the header (<https://sqlite.org/fileformat.html>,
+/// 1.3): a file whose log was not written back completely cannot be opened without it.
 fn session_without_wal(store: &Path) -> SessionId {
     File::open(store).map(|store| session_in(&store)).unwrap_or_default()
 }
@@ -248,21 +246,20 @@ fn session_in(store: &File) -> SessionId {
     store.read_exact_at(&mut id, 60).map(|()| SessionId(u32::from_be_bytes(id))).unwrap_or_default()
 }
 
-/// The files of an open store, as the file system knows them.
+/// The files of an open store, by device and inode.
 pub(super) struct StoreFiles {
     names: Vec<(PathBuf, Option<(u64, u64)>)>,
-    /// The store, whose content can be replaced, too. It must not be closed before SQLite has closed it: that would end
-    /// SQLite's locks.
+    /// The store, whose content can be replaced, too. Must not be closed before SQLite has closed it: closing it
+    /// would release SQLite's locks.
     store: Option<File>,
-    /// What its header may say; a session that has just begun can reach it later, with the log.
+    /// Sessions that the header may show; a session that has just begun can reach it later, with the log.
     sessions: Vec<SessionId>,
 }
 
 impl StoreFiles {
-    /// As they are now.
     pub(super) fn of(path: &Path, lock: Option<&StoreLock>) -> Self {
         let store = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        // The name as it was given: a symbolic link can be replaced, too.
+        // The path as given: a symbolic link can be replaced, too.
         let names = [path.into(), sibling_path(&store, "-wal"), sibling_path(&store, "-shm")];
         let seen = names.into_iter().map(|name| {
             let identity = identity(&name);
@@ -275,9 +272,9 @@ impl StoreFiles {
         Self { names, store, sessions }
     }
 
-    /// Whether each name still stands for the same file, and the store is the same.
+    /// Whether each path still leads to the same file, and the session of the store is the same.
     pub(super) fn are_unchanged(&self) -> bool {
-        // What cannot be read at the moment says nothing about who replaced it.
+        // A failed read does not mean that the store was replaced.
         let is_same_session = self.store.as_ref().is_none_or(|store| {
             let mut header = [0; 4];
             match store.read_exact_at(&mut header, 60) {
@@ -302,7 +299,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    /// A new store whose first session could not be written back to the file: its log is its own, as long as the file is.
+    /// The first session of a new store may be only in the log: the log is accepted as long as the file is the
+    /// same.
     #[test]
     fn the_log_of_a_first_session_is_used() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Mails as rows: made, tried, done with.
+//! Mails as rows.
 
 use super::apply_error::{ApplyResult, STALE, map_constraint_error};
 use crate::event_row::{EncodedEvent, mail_event, to_json};

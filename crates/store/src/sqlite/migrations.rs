@@ -1,13 +1,13 @@
-//! The schema's history: ordered, embedded, checksummed, forward only.
+//! Schema migrations: ordered, embedded, checksummed, forward only.
 //!
-//! A step that was released is never edited; a store that was migrated by another text is refused.
+//! A released migration is never edited; a store that was migrated with another text is rejected.
 
 use super::open_error::{SqliteOpenError, to_open_error};
 use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-/// Every step, in order: its name and its statements. `identifiers` goes on in [`super::rekey`].
+/// Name and statements of each migration. `identifiers` continues in [`super::identifier_migration`].
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
     ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
@@ -21,7 +21,7 @@ const STEPS: &[(&str, &str)] = &[
 
 const IDENTIFIERS: &str = "identifiers";
 
-/// Brings the store up to date, each step in a transaction of its own.
+/// Upgrades the store, each migration in its own transaction.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let broken = |error: rusqlite::Error| to_open_error(path, &error);
     if is_up_to_date(db) {
@@ -55,7 +55,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenErro
     Ok(())
 }
 
-/// Whether all steps are applied. Then nothing needs to be written, and no lock of another process delays opening.
+/// Whether all migrations are applied. Then nothing is written, and no lock of another process delays opening.
 fn is_up_to_date(db: &Connection) -> bool {
     let is_applied = |(number, (_, sql)): (u32, &(&str, &str))| {
         let applied = db.query_row(sql::MIGRATION_CHECKSUM.sqlite, [number], |row| row.get::<_, String>(0));
@@ -66,7 +66,7 @@ fn is_up_to_date(db: &Connection) -> bool {
     is_latest && (1_u32..).zip(STEPS).all(is_applied)
 }
 
-/// Whether a store is of this version, which is not brought about.
+/// Fails unless the store has the current schema. Upgrades nothing.
 pub(super) fn ensure_current(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let latest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
     let newest: Option<u32> = db
@@ -81,7 +81,7 @@ pub(super) fn ensure_current(db: &Connection, path: &Path) -> Result<(), SqliteO
 
 #[cfg(test)]
 mod tests {
-    /// A released step is history. When this fails, add a step instead of editing one.
+    /// Released migrations are immutable. If this fails, add a migration instead of editing one.
     #[test]
     fn released_steps_are_never_edited() {
         let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::sql::checksum(sql)).collect();

@@ -1,8 +1,8 @@
 //! The embedded engine: SQLite in WAL mode with full durability.
 //!
-//! One thread owns the only writing connection and commits whatever is waiting as one transaction, each change
-//! in its own savepoint; every caller is answered after that commit is on disk. Readers have read-only
-//! connections of their own. Why so, and what it gives: `docs/performance.md`.
+//! One thread owns the only writing connection. It commits all waiting changes as one transaction, each in its own
+//! savepoint, and answers every caller after that commit is on disk. Readers have their own read-only connections.
+//! Reasons and measurements: `docs/performance.md`.
 
 mod admin;
 mod apply;
@@ -55,27 +55,26 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 use writer::Writer;
 
-/// How many questions that walk all people may run at a time. They take a thread each.
+/// Concurrent scans of all users. Each takes a thread.
 const MAX_CONCURRENT_SCANS: usize = 2;
-/// The same for lists of other things, which end sooner and must not wait for walks.
+/// Concurrent lists of other things, which are shorter and must not wait for scans.
 const MAX_CONCURRENT_LISTS: usize = 4;
 
-/// How long a health check waits for the writer.
+/// Time that a health check waits for the writer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The engine over one file.
 pub struct Sqlite {
     shared: Arc<SharedState>,
     readers: Arc<Readers>,
-    /// `None` in a store that was opened to be read only.
+    /// `None` if the store was opened for reading only.
     writer: Option<Writer>,
     scan_permits: Arc<Semaphore>,
     list_permits: Arc<Semaphore>,
 }
 
 impl Sqlite {
-    /// Opens the store at `path`, making it when it is not there. A file of another program, a damaged one and
-    /// one that cannot be written are refused untouched.
+    /// Opens the store at `path` and creates it if it does not exist. Rejects files of other programs, damaged
+    /// files and files that cannot be written, and leaves them unchanged.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
         let (connection, lock) = open::open_writer(path, options)?;
         let opened = Arc::new(SharedState::new(path, options, lock));
@@ -83,12 +82,12 @@ impl Sqlite {
         Ok(Self::from_parts(opened, Some(writer)))
     }
 
-    /// Opens the store at `path` to read it only. It does not block writers and is not blocked by them.
+    /// Opens the store at `path` for reading only. It does not block writers and is not blocked by them.
     pub fn open_read_only(path: &Path, options: &SqliteOptions) -> Result<Self, SqliteOpenError> {
         let (connection, lock) = open::open_reader(path)?;
         let opened = Arc::new(SharedState::new(path, options, lock));
         let store = Self::from_parts(opened, None);
-        // As long as a connection is open, the log stays the same file.
+        // While a connection is open, the log stays the same file.
         store.readers.keep(connection);
         Ok(store)
     }
@@ -103,7 +102,7 @@ impl Sqlite {
         }
     }
 
-    /// Waits until everything queued is on disk and closes the file. Later writes are refused.
+    /// Waits until all queued changes are on disk, then closes the file. Later writes fail.
     pub fn close(&self) {
         if let Some(writer) = &self.writer {
             writer.stop();
@@ -112,10 +111,10 @@ impl Sqlite {
         self.shared.unlock();
     }
 
-    /// Gives everything a store holds to `to`, as it is now, also while others work with it. Nothing is written.
+    /// Sends every entry of a snapshot to `to`, while other processes can write. Writes nothing.
     ///
     /// # Errors
-    /// It cannot be read, or takes longer than `longest`.
+    /// The store cannot be read, or the dump takes longer than `longest`.
     pub fn dump(path: &Path, longest: Option<Duration>, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         let (mut db, _lock) = open::open_reader(path)?;
         if let Some(longest) = longest {
@@ -124,13 +123,14 @@ impl Sqlite {
         dump::all(&db, to)
     }
 
-    /// What is wrong in a file: it is read whole, and nothing is changed.
+    /// Checks the whole file. Changes nothing.
     pub fn check(path: &Path) -> Result<CheckReport, SqliteOpenError> {
         let (db, _lock) = open::open_reader(path)?;
         check::check(&db).map_err(|error| open_error::to_open_error(path, &error))
     }
 
-    /// A short read on the calling thread: tens of microseconds, less than handing it to another would cost.
+    /// Runs a short read on the calling thread: it takes tens of microseconds, less than handing it to another
+    /// thread.
     fn read<'a, T: Send + 'a>(
         &self,
         f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
@@ -139,8 +139,8 @@ impl Sqlite {
         Box::pin(std::future::ready(found))
     }
 
-    /// A long read on a thread of its own; the permit goes with it, so that a caller who hangs up frees nothing
-    /// that is still in use.
+    /// Runs a long read on its own thread. The permit moves with it, so that a canceled request frees nothing that
+    /// is still in use.
     fn scan<T: Send + 'static>(
         &self,
         places: &Arc<Semaphore>,
@@ -148,14 +148,14 @@ impl Sqlite {
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
-            let gone = |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read was lost: {error}"));
-            let permit = scans.acquire_owned().await.map_err(|e| gone(&e))?;
+            let unavailable = |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read task failed: {error}"));
+            let permit = scans.acquire_owned().await.map_err(|e| unavailable(&e))?;
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 readers.with_time(f)
             });
-            task.await.map_err(|e| gone(&e))?
+            task.await.map_err(|e| unavailable(&e))?
         })
     }
 }
@@ -231,7 +231,7 @@ impl Store for Sqlite {
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         match &self.writer {
             Some(writer) => writer.commit(change),
-            None => Box::pin(std::future::ready(Err(CommitError::Internal("opened to be read only".into())))),
+            None => Box::pin(std::future::ready(Err(CommitError::Internal("the store is open read-only".into())))),
         }
     }
 

@@ -10,12 +10,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Time between two looks.
+/// Time between two checks.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// A log beyond this size, in bytes, is written back although changes are coming in.
+/// A log above this size, in bytes, is written back even while changes arrive.
 const CHECKPOINT_SIZE: u64 = 64 << 20;
 
-/// The thread, until it is stopped.
 pub(super) struct StoreMonitor {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -31,13 +30,13 @@ impl StoreMonitor {
         let thread = std::thread::Builder::new().name("muster-watch".into()).spawn(move || {
             let mut seen = 0;
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                // It notes by itself what it finds.
+                // Records by itself that files were replaced.
                 let is_in_place = opened.verify_files();
                 let (commits, size) = (figures.commits.load(Ordering::Relaxed), opened.wal_size());
                 let is_idle = std::mem::replace(&mut seen, commits) == commits;
                 if is_in_place && size > 0 && (is_idle || size > CHECKPOINT_SIZE) {
                     let queue = queue.lock();
-                    // A full queue is one that is not idle; the log can wait.
+                    // A full queue means that the writer is not idle; the log can wait.
                     let _ = queue.as_ref().map(|queue| queue.try_send(WriterJob::Checkpoint).is_ok());
                 }
             }
@@ -48,7 +47,7 @@ impl StoreMonitor {
     pub(super) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
-            tracing::error!("the watch over the store ended in a panic");
+            tracing::error!("the store monitor panicked");
         }
     }
 }

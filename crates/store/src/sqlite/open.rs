@@ -1,4 +1,4 @@
-//! Opening a file: ours and sound, or refused untouched.
+//! Opens a store file. Files that are not a valid store are rejected and left unchanged.
 
 use super::lock::{LockMode, StoreLock, checkpoint};
 use super::migrations;
@@ -9,23 +9,22 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How to open a store.
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
-    /// The most memory the writer's page cache may take, in MiB.
+    /// Maximum size of the writer's page cache, in MiB.
     pub cache_mib: u32,
-    /// The most pages of 4 KiB the file may have; `None` is no limit but the disk's.
+    /// Maximum size of the file, in pages of 4 KiB; `None` means no limit.
     pub max_pages: Option<u32>,
-    /// Whether reads go through mapped memory: faster where the same is read again and again, and what is mapped counts
-    /// as this process's.
+    /// Whether reads use memory-mapped I/O: faster for repeated reads, but mapped memory counts as memory of this
+    /// process.
     pub memory_mapped: bool,
-    /// How long one read may take, since the log grows meanwhile; `None` is no limit.
+    /// Time limit of one read, since the log grows meanwhile; `None` means no limit.
     pub read_timeout: Option<Duration>,
-    /// Whether a store of up to [`QUICK_CHECK_LIMIT`] bytes is checked although it was closed.
+    /// Whether a store of up to 1 GiB is checked even if it was closed properly.
     pub check_on_open: bool,
 }
 
-/// The size of a store that is checked in about a second.
+/// A store of this size is checked in about a second.
 const QUICK_CHECK_LIMIT: u64 = 1 << 30;
 
 impl Default for SqliteOptions {
@@ -34,7 +33,7 @@ impl Default for SqliteOptions {
     }
 }
 
-/// The one connection that writes, on a store that is ours and up to date, and the lock that is shared with others.
+/// The writing connection to an upgraded, complete store, and the shared lock.
 pub(super) fn open_writer(
     path: &Path,
     options: &SqliteOptions,
@@ -46,14 +45,13 @@ pub(super) fn open_writer(
     downgrade_lock(opened, lock)
 }
 
-/// A connection that can only read, on a store of ours that is there, complete and of this version, and the shared lock.
+/// A read-only connection to an existing, complete store of this version, and the shared lock.
 pub(super) fn open_reader(path: &Path) -> Result<(Connection, Option<StoreLock>), SqliteOpenError> {
     let lock = StoreLock::acquire(path, LockMode::Shared)?;
     let opened = connect_complete(path, lock.as_ref());
     downgrade_lock(opened, lock)
 }
 
-/// Lets others open a store that was opened, too.
 fn downgrade_lock(
     opened: Result<Connection, SqliteOpenError>,
     mut lock: Option<StoreLock>,
@@ -67,7 +65,7 @@ fn downgrade_lock(
     }
 }
 
-/// A connection that writes, on a store that is brought up to date. One of a process that is alone begins a new session.
+/// A writing connection to a store, which is upgraded. A process that is alone begins a new session.
 pub(super) fn connect_and_migrate(
     path: &Path,
     options: &SqliteOptions,
@@ -83,19 +81,18 @@ pub(super) fn connect_and_migrate(
         quick_check(&db, path)?;
     }
     migrations::run(&mut db, path)?;
-    // What was left in the log goes into the file first, so that the log begins anew with the session.
+    // Write the log back first, so that it starts empty with the new session.
     if let Some(lock) = alone
         && checkpoint(&db).map_err(broken)?
     {
-        // Without it, for want of room or rights, the session before goes on.
+        // On failure (no space, no permission), the previous session continues.
         if let Err(error) = lock.begin_session(&db) {
-            tracing::warn!(%error, "no new session of the store can begin");
+            tracing::warn!(%error, "cannot begin a new session; the previous one continues");
         }
     }
     Ok(db)
 }
 
-/// A connection that can write.
 pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {
     let broken = |error: rusqlite::Error| to_open_error(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -116,7 +113,7 @@ pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result
     if id != APPLICATION_ID {
         db.pragma_update(None, "application_id", APPLICATION_ID).map_err(broken)?;
     }
-    // Every acknowledged change survives the loss of power; grouped commits make that cheap.
+    // Every acknowledged change survives a power loss; grouped commits make that cheap.
     db.pragma_update(None, "synchronous", "FULL").map_err(broken)?;
     // On macOS, fsync alone leaves data in the drive's cache; elsewhere these do nothing.
     db.pragma_update(None, "fullfsync", true).map_err(broken)?;
@@ -133,10 +130,10 @@ pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result
     Ok(db)
 }
 
-/// The size that a log is cut to when it begins anew, in bytes: four times what is written back at a time.
+/// Size in bytes to which the log is truncated when it restarts: four times what is written back at a time.
 const WAL_SIZE_LIMIT: i64 = 64 << 20;
 
-/// Looks for damage in a store that was not closed.
+/// Looks for damage in a store that was not closed properly.
 fn quick_check(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
     let found: rusqlite::Result<String> = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match found {
@@ -146,13 +143,13 @@ fn quick_check(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
     }
 }
 
-/// Interval at which a locked store is tried again. SQLite's own busy handler backs off to 100 ms and misses the pauses of a
-/// process that writes constantly.
+/// Interval between attempts on a locked store. SQLite's own busy handler backs off to 100 ms and misses the pauses
+/// of a process that writes constantly.
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(1);
-/// Number of tries: four seconds, as long as a change waits for a PostgreSQL database.
+/// Number of attempts: four seconds, as long as a change waits for a PostgreSQL database.
 const BUSY_RETRIES: i32 = 4_000;
 
-/// Lets a connection wait for the locks of others.
+/// Lets a connection wait for locks of other processes.
 pub(super) fn set_busy_handler(db: &mut Connection) -> rusqlite::Result<()> {
     db.busy_handler(Some(|tries| {
         std::thread::sleep(BUSY_RETRY_INTERVAL);
@@ -160,7 +157,7 @@ pub(super) fn set_busy_handler(db: &mut Connection) -> rusqlite::Result<()> {
     }))
 }
 
-/// Refuses a store that holds only a part of what it is to hold.
+/// Rejects a store whose restore is incomplete.
 pub(super) fn ensure_complete(db: &Connection, path: &Path) -> Result<(), SqliteOpenError> {
     match super::restore::restore_in_progress(db).map_err(|error| to_open_error(path, &error))? {
         Some(filling) => Err(SqliteOpenError::IncompleteRestore(path.into(), filling.origin)),
@@ -168,17 +165,17 @@ pub(super) fn ensure_complete(db: &Connection, path: &Path) -> Result<(), Sqlite
     }
 }
 
-/// Refuses to fill a store of an older version that holds something, before it is brought up to date.
+/// Rejects a non-empty store of an older version as a target, before it is upgraded.
 pub(super) fn ensure_restorable(path: &Path) -> Result<(), SqliteOpenError> {
     let is_there = std::fs::metadata(path).is_ok_and(|file| file.len() > 0);
     let Some(db) = is_there.then(|| connect_read_only(path, false)) else { return Ok(()) };
     let db = db.map_err(|error| to_open_error(path, &error))?;
-    // Where there is no such table, there is nothing in it.
+    // Without the table, the store is empty.
     let many: i64 = db.query_row(sql::COUNT_TENANTS.sqlite, [], |row| row.get(0)).unwrap_or(0);
     if many > 0 { migrations::ensure_current(&db, path) } else { Ok(()) }
 }
 
-/// A connection that can only read, on a store of ours that is there, complete and of this version.
+/// A read-only connection to an existing, complete store of this version.
 pub(super) fn connect_complete(path: &Path, lock: Option<&StoreLock>) -> Result<Connection, SqliteOpenError> {
     let broken = |error: rusqlite::Error| to_open_error(path, &error);
     lock.map_or(Ok(()), StoreLock::check_store)?;
@@ -192,8 +189,8 @@ pub(super) fn connect_complete(path: &Path, lock: Option<&StoreLock>) -> Result<
     Ok(db)
 }
 
-/// Makes a new store's file readable by its owner alone; the files that SQLite puts beside it follow suit. Where this
-/// fails, opening says why.
+/// Creates the file of a new store, readable by its owner only; SQLite gives the files beside it the same mode.
+/// Other failures are reported when the store is opened.
 pub(super) fn create_private_file(path: &Path) -> Result<(), SqliteOpenError> {
     if path.is_file() && std::fs::metadata(path).is_ok_and(|file| file.permissions().readonly()) {
         return Err(SqliteOpenError::ReadOnly(path.into(), "the file is read-only".into()));
@@ -206,7 +203,6 @@ pub(super) fn create_private_file(path: &Path) -> Result<(), SqliteOpenError> {
     Ok(())
 }
 
-/// A connection that can only read.
 pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags)?;
@@ -220,17 +216,17 @@ pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Resul
     Ok(db)
 }
 
-/// Ends what a connection reads after a time; until the next call of this.
+/// Interrupts everything the connection reads after `time`, until the next call replaces the limit.
 pub(super) fn set_read_timeout(db: &mut Connection, time: Duration) -> rusqlite::Result<()> {
     let begun = Instant::now();
     db.progress_handler(PROGRESS_HANDLER_STEPS, Some(move || begun.elapsed() > time))
 }
 
-/// Steps of SQLite's virtual machine, less than a millisecond as a rule.
+/// Steps of SQLite's virtual machine between two checks, usually less than a millisecond.
 const PROGRESS_HANDLER_STEPS: i32 = 10_000;
 
-/// Keeps prepared statements, and their plans with them: without the guarantee of stable plans, a statement whose
-/// parameters could matter to its plan is parsed anew with every binding, which doubled the cost of a read.
+/// Caches prepared statements with their plans. Without the stability guarantee (QPSG), a statement whose
+/// parameters could affect its plan is parsed again for every binding, which doubled the cost of a read.
 fn cache_statements(db: &Connection) -> rusqlite::Result<()> {
     db.set_prepared_statement_cache_capacity(64);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())

@@ -1,4 +1,4 @@
-//! Short reads: one person, one item, one connection, by an index.
+//! Short reads by an index: one user, item, connection and so on.
 
 use super::row_decode::{decode, id, optional};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
@@ -11,7 +11,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
 use uuid::Uuid;
 
-/// One person.
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;
     let found = match by {
@@ -43,7 +42,7 @@ fn user_by_unique_key(db: &Db, tenant: u32, space: u8, text: &str) -> rusqlite::
     db.prepare_cached(sql::USER_BY_UNIQUE_KEY.sqlite)?.query_row(params![tenant, space, text], user_from_row)
 }
 
-/// A row with a person: the document, and what they belong to.
+/// Columns: the document, and the memberships or NULL.
 pub(super) fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     let mut user: User = decode(0, row.get_ref(0)?.as_str()?)?;
     let Some(memberships) = row.get_ref(1)?.as_str_or_null()? else { return Ok(user) };
@@ -51,7 +50,6 @@ pub(super) fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     Ok(user)
 }
 
-/// One item.
 pub(super) fn item(db: &Db, tenant: TenantNumber, kind: ItemKind, by: &ItemKey) -> rusqlite::Result<Option<Item>> {
     let (tenant, sort) = (tenant.0, 1 + kind_index(kind));
     let found = match by {
@@ -73,12 +71,11 @@ pub(super) fn item(db: &Db, tenant: TenantNumber, kind: ItemKind, by: &ItemKey) 
     optional(found)
 }
 
-/// A row of `doc`.
 pub(super) fn item_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
     decode(0, row.get_ref(0)?.as_str()?)
 }
 
-/// Who belongs to an item, in order of number.
+/// Sorted by number.
 pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
     let sql = sql::MEMBERS.sqlite;
     let mut statement = db.prepare_cached(sql)?;
@@ -87,7 +84,7 @@ pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::
     rows.collect()
 }
 
-/// Some of those who belong to an item, from behind a number on. People are numbered in the order of their rows.
+/// Members with a number above `after`, sorted by number.
 pub(super) fn members_after(
     db: &Db,
     tenant: TenantNumber,
@@ -154,7 +151,7 @@ fn tombstone_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TenantNumber
     Ok((TenantNumber(row.get(0)?), Tombstone { user, deleted: Time(row.get(1)?) }))
 }
 
-/// What is left of somebody.
+/// Deleted users are not found by email or login, since other users can have these.
 pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<Tombstone>> {
     let found = match by {
         UserKey::Id(id) => db
@@ -171,8 +168,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
     Ok(optional(found)?.map(|(_, stone)| stone))
 }
 
-/// The deleted of a tenant, from behind a number on.
-/// The passwords of those who have one, from one number to another.
+/// Both numbers are inclusive.
 pub(super) fn password_hashes(
     db: &Db,
     tenant: TenantNumber,
@@ -191,7 +187,7 @@ pub(super) fn tombstones(db: &Db, tenant: TenantNumber, after: u32, limit: u32) 
     rows.map(|row| row.map(|(_, stone)| stone)).collect()
 }
 
-/// Those of all tenants who were deleted between two times.
+/// Of all tenants.
 pub(super) fn tombstones_between(
     db: &Db,
     (from, to): (Time, Time),
@@ -205,12 +201,11 @@ fn mail_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
     decode(0, row.get_ref(0)?.as_str()?)
 }
 
-/// Mails to be tried by now.
 pub(super) fn mails_due(db: &Db, now: Time, limit: u32) -> rusqlite::Result<Vec<Mail>> {
     db.prepare_cached(sql::MAILS_DUE.sqlite)?.query_map(params![now.0, limit], mail_from_row)?.collect()
 }
 
-/// Mails of a tenant, or of one of its people.
+/// The mails of a user, or of the tenant after a position.
 pub(super) fn mails(
     db: &Db,
     tenant: TenantNumber,

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use rusqlite::{Connection as Db, ErrorCode};
 use std::sync::Arc;
 
-/// Read-only connections. One is taken for the length of a read and always comes back.
+/// Read-only connections. A read takes one and always returns it.
 pub(super) struct Readers {
-    // Before the files: see `lock::StoreFiles`.
+    // Dropped before the files: see `lock::StoreFiles`.
     idle: Mutex<Vec<Db>>,
     opened: Arc<SharedState>,
 }
@@ -19,12 +19,11 @@ impl Readers {
         Self { idle: Mutex::new(Vec::new()), opened }
     }
 
-    /// Keeps a connection for reads.
     pub(super) fn keep(&self, connection: Db) {
         self.idle.lock().push(connection);
     }
 
-    /// Runs a read. It never waits for the caller inside, so a caller who hangs up can keep nothing.
+    /// Runs a read. It never waits for the caller inside, so that a canceled request keeps no connection.
     pub(super) fn with<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.run(|db| f(db))
     }
@@ -48,7 +47,7 @@ impl Readers {
         found
     }
 
-    /// Runs a long read within the time that the store's options allow.
+    /// Runs a long read within the store's time limit.
     pub(super) fn with_time<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let Some(time) = self.opened.options().read_timeout else { return self.with(f) };
         self.run(|db| {
@@ -67,7 +66,7 @@ impl Readers {
             }
             Some(obstacle) => StoreError::Unavailable(format!("{obstacle} ({error})")),
             None if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-                StoreError::Unavailable("a read took too long".into())
+                StoreError::Unavailable("a read exceeded the time limit".into())
             }
             None => StoreError::Internal(error.to_string()),
         }

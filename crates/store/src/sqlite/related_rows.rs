@@ -1,4 +1,4 @@
-//! The rows around a user or item: unique keys, secondary e-mails, memberships.
+//! The rows around a user or item: unique keys, secondary emails, memberships.
 
 use super::apply_error::{ApplyResult, STALE, expect_one_row, map_constraint_error};
 use super::tx_counters::TxCounters;
@@ -9,15 +9,14 @@ use directory::{AccountEdit, ExposeSecret, Item, ItemId, ItemKey, ItemKind, Tena
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
 
-/// Claims what only this user may have.
 pub(super) fn claim_unique_keys(db: &Db, tenant: TenantNumber, user: &User, pk: i64) -> ApplyResult {
     unique_keys::of_user(user).iter().try_for_each(|claim| claim_key(db, tenant, claim, pk))
 }
 
-/// What a person's row has around it from when it is there, besides claims.
+/// Adds the rows around a new user, except unique keys.
 pub(super) fn add_user_relations(
     db: &Db,
-    tally: &mut TxCounters,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     (user, pk): (&User, i64),
     belongs: &BTreeSet<ItemId>,
@@ -26,17 +25,17 @@ pub(super) fn add_user_relations(
     for item in belongs {
         add_membership(db, tenant, *item, pk)?;
     }
-    tally.add_to_block(tenant, crate::page_builder::block_of(user.number), 1);
+    counters.add_to_block(tenant, crate::page_builder::block_of(user.number), 1);
     Ok(())
 }
 
-/// The columns of an account; nothing where it stays as it is.
+/// `None` for columns that do not change.
 pub(super) fn account_columns(account: &AccountEdit) -> ApplyResult<(Option<&str>, Option<String>)> {
     let phc = account.password_hash.as_ref().map(|password| password.0.expose_secret());
     Ok((phc, account.sign_in_state.as_ref().map(to_json).transpose()?))
 }
 
-/// Who is in a group is part of it: one that somebody came to or left, seen from their side, has a new version.
+/// A group includes its members: joining and leaving from the user's side changes its version, too.
 pub(super) fn bump_group_versions(
     db: &Db,
     tenant: TenantNumber,
@@ -54,7 +53,7 @@ pub(super) fn bump_group_versions(
     Ok(())
 }
 
-/// Writes an item over what it was; its name stays.
+/// Writes a new version of an item whose name has not changed.
 pub(super) fn save_item(db: &Db, item: &Item, pk: i64) -> ApplyResult {
     expect_one_row(db.prepare_cached(sql::BUMP_ITEM_VERSIONS.sqlite)?.execute(params![
         item.version(),
@@ -63,7 +62,7 @@ pub(super) fn save_item(db: &Db, item: &Item, pk: i64) -> ApplyResult {
     ])?)
 }
 
-/// Notes e-mails that are only in `new` and forgets those that are only in `old`.
+/// Adds emails that are only in `new` and removes those that are only in `old`.
 pub(super) fn replace_secondary_emails(
     db: &Db,
     tenant: TenantNumber,
@@ -71,9 +70,9 @@ pub(super) fn replace_secondary_emails(
     old: &[String],
     new: &[String],
 ) -> ApplyResult {
-    for gone in old.iter().filter(|text| !new.contains(text)) {
+    for removed in old.iter().filter(|text| !new.contains(text)) {
         expect_one_row(
-            db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?.execute(params![tenant.0, gone, owner])?,
+            db.prepare_cached(sql::REMOVE_SECONDARY_EMAILS.sqlite)?.execute(params![tenant.0, removed, owner])?,
         )?;
     }
     for text in new.iter().filter(|text| !old.contains(text)) {
@@ -82,7 +81,7 @@ pub(super) fn replace_secondary_emails(
     Ok(())
 }
 
-/// The row of an item that must still be as `item` was.
+/// The row of an item that must still be as in `item`.
 pub(super) fn item_at(db: &Db, tenant: TenantNumber, item: &Item) -> ApplyResult<i64> {
     let id = item.id();
     let key = params![tenant.0, id.0.as_bytes(), item.version()];
@@ -103,7 +102,7 @@ pub(super) fn claim_key(db: &Db, tenant: TenantNumber, claim: &UniqueKey, owner:
     map_constraint_error(taken.map(|_| 0), claim.field).map(|_| ())
 }
 
-/// Puts a person into a group or folder; one that is gone makes the change stale.
+/// Adds a user to an item; the change is stale if the item does not exist.
 pub(super) fn add_membership(db: &Db, tenant: TenantNumber, item: ItemId, user: i64) -> ApplyResult {
     let bound = params![user, tenant.0, item.0.as_bytes()];
     let added = super::row_decode::optional(

@@ -1,4 +1,4 @@
-//! An empty file filled from a stream, piece by piece. The file says how far it is, and that it is not to be used yet.
+//! Fills an empty file from a stream, chunk by chunk. The file stores the progress and cannot be opened meanwhile.
 
 use super::apply_error::ApplyError;
 use super::related_rows::add_user_relations;
@@ -13,14 +13,14 @@ use directory::{Connection, Item, Mail, Tenant, TenantNumber, User, fold};
 use rusqlite::{Connection as Db, OptionalExtension, params};
 use std::collections::{BTreeSet, HashMap};
 
-/// What a part that has arrived is known by.
+/// Identifies the part that was restored already.
 pub(super) struct RestoreProgress {
     pub(super) origin: String,
     done: u64,
     sum: Vec<u8>,
 }
 
-/// Whether a store is being filled.
+/// `None` if no restore is in progress.
 pub(super) fn restore_in_progress(db: &Db) -> rusqlite::Result<Option<RestoreProgress>> {
     db.query_row(sql::RESTORE_PROGRESS.sqlite, [], |row| {
         Ok(RestoreProgress { origin: row.get(0)?, done: row.get::<_, i64>(1)?.unsigned_abs(), sum: row.get(2)? })
@@ -28,7 +28,7 @@ pub(super) fn restore_in_progress(db: &Db) -> rusqlite::Result<Option<RestorePro
     .optional()
 }
 
-/// Fills a store from a stream, from where an earlier try was cut off if it was the same stream.
+/// Fills a store from a stream. Resumes an interrupted restore if it is the same stream.
 pub(super) fn restore(
     db: &mut Db,
     place: &str,
@@ -50,7 +50,7 @@ pub(super) fn restore(
                 }
             })?;
             if !is_same {
-                // What it came from has changed meanwhile; whoever asks again gets all of it anew.
+                // The source has changed meanwhile; the next attempt starts over.
                 begin(db, origin)?;
                 return Err(ArchiveError::OriginChanged);
             }
@@ -71,14 +71,14 @@ pub(super) fn restore(
             signed(before)
         ])?;
         if gone_on != 1 {
-            return Err(ArchiveError::Store("another process is filling this store".into()));
+            return Err(ArchiveError::Store("another process is restoring into this store".into()));
         }
         step.commit()?;
     }
     Ok(chunks.sums())
 }
 
-/// An empty store that says what is to come.
+/// Empties the store and marks it as being restored.
 fn begin(db: &mut Db, origin: &Origin) -> Result<(), ArchiveError> {
     let step = db.transaction()?;
     for table in sql::RESTORED_TABLES.iter().chain(&sql::SQLITE_EVENT_TABLES) {
@@ -90,12 +90,11 @@ fn begin(db: &mut Db, origin: &Origin) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// All of it is there, and may be used.
 pub(super) fn finish(db: &Db) -> rusqlite::Result<()> {
     db.execute(sql::END_RESTORE.sqlite, []).map(|_| ())
 }
 
-/// Chains as they are made anew.
+/// The chains as rebuilt by this engine.
 #[derive(Default)]
 struct RebuiltChains(HashMap<u32, (u64, ChainHash)>);
 
@@ -113,19 +112,19 @@ fn restore_chunk(db: &Db, chunk: Chunk, keeps_links: bool, chains: &mut RebuiltC
     for linked in chunk.history {
         events(db, linked, keeps_links, chains)?;
     }
-    let mut tally = TxCounters::default();
+    let mut counters = TxCounters::default();
     for entry in chunk.entries {
-        restore_entry(db, &mut tally, entry, keeps_links, chains)?;
-        // Nothing of it is taken back.
-        tally.savepoint();
+        restore_entry(db, &mut counters, entry, keeps_links, chains)?;
+        // Entries are never rolled back one by one.
+        counters.savepoint();
     }
-    tally.write(db)?;
+    counters.write(db)?;
     Ok(())
 }
 
 fn restore_entry(
     db: &Db,
-    tally: &mut TxCounters,
+    counters: &mut TxCounters,
     entry: Entry,
     keeps_links: bool,
     chains: &RebuiltChains,
@@ -150,7 +149,7 @@ fn restore_entry(
         }
         Entry::Item { tenant, doc } => item(db, tenant, &doc)?,
         Entry::User { tenant, doc, password, account } => {
-            restore_user(db, tally, TenantNumber(tenant), &doc, (password, account))?;
+            restore_user(db, counters, TenantNumber(tenant), &doc, (password, account))?;
         }
         Entry::Tombstone { tenant, doc, deleted, password } => {
             let user: User = serde_json::from_str(&doc)?;
@@ -193,7 +192,7 @@ fn restore_entry(
     Ok(())
 }
 
-/// Rows are in the order of numbers, so they are given in the order in which people come.
+/// Rows are in the order of numbers, so row ids are assigned in stream order.
 fn next_row(db: &Db) -> rusqlite::Result<i64> {
     db.prepare_cached(sql::MAX_USER_PK.sqlite)?.query_row([], |row| row.get::<_, i64>(0)).map(|last| last + 1)
 }
@@ -215,7 +214,7 @@ fn item(db: &Db, tenant: u32, doc: &str) -> Result<(), ArchiveError> {
     Ok(())
 }
 
-/// Claims for an owner; whether no older one, which came first, has it.
+/// Returns whether the key was claimed: an older owner, which came first in the stream, may have it.
 fn claim_if_absent(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> rusqlite::Result<bool> {
     let bound = params![tenant, claim.namespace, claim.text, owner];
     Ok(db.prepare_cached(sql::ADD_FREE_UNIQUE_KEYS.sqlite)?.execute(bound)? > 0)
@@ -223,7 +222,7 @@ fn claim_if_absent(db: &Db, tenant: u32, claim: &UniqueKey, owner: i64) -> rusql
 
 fn restore_user(
     db: &Db,
-    tally: &mut TxCounters,
+    counters: &mut TxCounters,
     tenant: TenantNumber,
     doc: &str,
     (password, account): (Option<String>, Option<String>),
@@ -249,10 +248,10 @@ fn restore_user(
     if is_lost {
         super::identifier_migration::keep_former_logins(db, tenant.0, row, &user)?;
     }
-    // Members of groups and folders come behind; what somebody belongs to is on themselves.
+    // Members of groups and folders follow as entries of their own; the organization is in the document.
     let belongs: BTreeSet<_> = user.organization.into_iter().collect();
-    add_user_relations(db, tally, tenant, (&user, row), &belongs).map_err(|failure| match failure {
-        ApplyError::Rejected(refusal) => ArchiveError::Corrupt(format!("person {}: {refusal}", user.number)),
+    add_user_relations(db, counters, tenant, (&user, row), &belongs).map_err(|failure| match failure {
+        ApplyError::Rejected(refusal) => ArchiveError::Corrupt(format!("user {}: {refusal}", user.number)),
         ApplyError::Sqlite(error) => error.into(),
     })
 }

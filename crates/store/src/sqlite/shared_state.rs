@@ -1,4 +1,4 @@
-//! What the parts of an open store share: its files, its lock, and why it takes no changes if it takes none.
+//! State shared by the parts of an open store: its files, its lock, and why it cannot be written.
 
 use super::lock::{StoreFiles, StoreLock, wal_size};
 use super::open::{self, SqliteOptions};
@@ -9,7 +9,6 @@ use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An open store.
 pub(super) struct SharedState {
     path: PathBuf,
     options: SqliteOptions,
@@ -36,12 +35,12 @@ impl SharedState {
         &self.options
     }
 
-    /// Why the store takes no changes, as far as it is known.
+    /// Why the store cannot be written, as far as known.
     pub(super) fn obstacle(&self) -> Option<UnwritableReason> {
         *self.obstacle.lock()
     }
 
-    /// Notes an obstacle. One that only a restart ends stays.
+    /// Records an obstacle. One that only a restart removes is kept.
     pub(super) fn set_obstacle(&self, obstacle: UnwritableReason) {
         let mut known = self.obstacle.lock();
         if *known == Some(obstacle) || known.is_some_and(is_final) {
@@ -52,7 +51,7 @@ impl SharedState {
         self.is_replaced.store(obstacle == UnwritableReason::FileReplaced, Ordering::Release);
     }
 
-    /// Notes that a change was written.
+    /// Called after a change was written.
     pub(super) fn clear_obstacle(&self) {
         let mut known = self.obstacle.lock();
         if known.is_some_and(|known| !is_final(known)) {
@@ -60,13 +59,13 @@ impl SharedState {
         }
     }
 
-    /// The obstacle that only a restart ends.
+    /// The obstacle that only a restart removes.
     pub(super) fn final_obstacle(&self) -> Option<UnwritableReason> {
         self.obstacle().filter(|known| is_final(*known))
     }
 
-    /// Whether the files are those that were opened. Otherwise nothing is read or written any more: some connections would
-    /// work with one store and some with the other.
+    /// Whether the files are those that were opened. If not, nothing is read or written any more: some connections
+    /// would use one store and some the other.
     pub(super) fn verify_files(&self) -> bool {
         if self.is_replaced.load(Ordering::Acquire) {
             return false;
@@ -78,27 +77,25 @@ impl SharedState {
         is_same
     }
 
-    /// Whether the files were found replaced. Costs nothing.
+    /// Whether the files were found replaced. Makes no system call.
     pub(super) fn is_replaced(&self) -> bool {
         self.is_replaced.load(Ordering::Acquire)
     }
 
-    /// A connection that can only read.
     pub(super) fn connect_reader(&self) -> rusqlite::Result<Connection> {
         open::connect_read_only(&self.path, self.options.memory_mapped)
     }
 
-    /// Another connection for the writer.
     pub(super) fn connect_writer(&self) -> Result<Connection, SqliteOpenError> {
         open::connect_read_write(&self.path, &self.options)
     }
 
-    /// The size of the write-ahead log, in bytes.
+    /// In bytes.
     pub(super) fn wal_size(&self) -> u64 {
         wal_size(&self.path)
     }
 
-    /// Lets others fill or move the store.
+    /// Releases the lock, so that others can restore or move the store.
     pub(super) fn unlock(&self) {
         drop(self.lock.lock().take());
     }
@@ -108,7 +105,7 @@ fn is_final(obstacle: UnwritableReason) -> bool {
     matches!(obstacle, UnwritableReason::FileReplaced | UnwritableReason::Corrupt)
 }
 
-/// What an error of SQLite says about the store; nothing where it is about one statement.
+/// What an error of SQLite means for the store; `None` if it concerns only one statement.
 pub(super) fn obstacle_of(error: &rusqlite::Error) -> Option<UnwritableReason> {
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some(UnwritableReason::DiskFull),

@@ -1,7 +1,7 @@
-//! Numbers given, people counted and events chained within one transaction, written once at its end.
+//! Allocated numbers, user counts and chain ends of one transaction, written once at its end.
 //!
-//! Every create takes a number and adds to a count; a row each per create would be two writes of the same two rows
-//! over and over.
+//! Every create allocates a number and changes a count. Writing both each time would update the same two rows over
+//! and over.
 
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::sql;
@@ -9,16 +9,15 @@ use directory::{TenantNumber, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
-/// The counters of one transaction.
 #[derive(Default)]
 pub(super) struct TxCounters {
     numbers: HashMap<(u32, u8), u32>,
     block_counts: HashMap<(u32, u32), i64>,
-    /// The last position given, once it was looked up.
+    /// The last assigned position, once it was read.
     position: Option<i64>,
-    /// Where the chains of tenants end, and whether that is news.
+    /// By tenant.
     chain_ends: HashMap<u32, ChainEnd>,
-    /// When the newest event of a tenant before this transaction happened.
+    /// Time of the newest event, by tenant.
     newest_event_times: HashMap<u32, Option<i64>>,
     undo: Vec<UndoStep>,
 }
@@ -37,12 +36,11 @@ enum UndoStep {
 }
 
 impl TxCounters {
-    /// From here on, [`TxCounters::undo`] takes back.
+    /// Starts what [`TxCounters::rollback_to_savepoint`] undoes.
     pub(super) fn savepoint(&mut self) {
         self.undo.clear();
     }
 
-    /// Takes back what was noted since [`TxCounters::begin`].
     pub(super) fn rollback_to_savepoint(&mut self) {
         while let Some(step) = self.undo.pop() {
             match step {
@@ -61,7 +59,7 @@ impl TxCounters {
         }
     }
 
-    /// The next number of a sort, `first` at the least.
+    /// The next number of a sequence, at least `first`.
     pub(super) fn next_number(
         &mut self,
         db: &Connection,
@@ -74,13 +72,13 @@ impl TxCounters {
         Ok(next)
     }
 
-    /// One person more or less among the numbers of a block.
+    /// Changes the number of users in a block of numbers.
     pub(super) fn add_to_block(&mut self, tenant: TenantNumber, block: u32, by: i64) {
         *self.block_counts.entry((tenant.0, block)).or_default() += by;
         self.undo.push(UndoStep::Live((tenant.0, block), by));
     }
 
-    /// Links the next event of a tenant to the one before; its position and link.
+    /// Links the next event of a tenant to the previous one. Returns its position and link.
     pub(super) fn link_event(
         &mut self,
         db: &Connection,
@@ -110,8 +108,8 @@ impl TxCounters {
         Ok((position, link))
     }
 
-    /// The time of a change that is carried out now: as it was decided, or later than everything that can be read already, so
-    /// that nobody who reads what was modified since then misses it.
+    /// The time of a change that is applied now: as decided, or later than everything that can be read already, so
+    /// that clients that poll for modifications do not miss it.
     pub(super) fn effective_time(&mut self, db: &Connection, tenant: u32, decided: Time) -> rusqlite::Result<Time> {
         let newest = match self.newest_event_times.get(&tenant) {
             Some(newest) => *newest,
@@ -122,13 +120,12 @@ impl TxCounters {
         Ok(time)
     }
 
-    /// The tenant, position and link of an event of this transaction, if it has any.
+    /// Tenant, position and link of any event of this transaction.
     pub(super) fn any_new_hash(&self) -> Option<(u32, i64, ChainHash)> {
         let mut new = self.chain_ends.iter().filter(|(_, end)| end.is_new);
         new.next().map(|(tenant, end)| (*tenant, end.position, end.link))
     }
 
-    /// Writes what has changed.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         for ((tenant, sort), last) in &self.numbers {
             db.prepare_cached(sql::SET_COUNTER.sqlite)?.execute(params![tenant, sort, last])?;

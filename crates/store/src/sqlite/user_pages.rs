@@ -1,8 +1,8 @@
-//! Reads of many rows: pages of people and items.
+//! Pages of users.
 //!
-//! An index narrows the candidates where there is one; what remains is checked by [`directory::UserPredicate`], so
-//! that every engine means the same. A page in order of arrival without conditions goes by the counted blocks
-//! of numbers: its cost does not grow with its depth.
+//! An index narrows the candidates if there is one; the rest is checked by [`directory::UserPredicate`], so that
+//! every engine returns the same. An unfiltered page in number order uses the user counts per block of numbers: its
+//! cost does not grow with its depth.
 
 use super::index_lookup::lookup_statements;
 use super::read::user_from_row;
@@ -15,12 +15,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection as Db, ffi, params, params_from_iter};
 use std::time::{Duration, Instant};
 
-/// Rows per step of a walk.
+/// Rows per step of a scan.
 const SCAN_STEP: u32 = 2000;
-/// How long one walk may take. Whoever asked has been told to come again by then; the thread is for others.
+/// Time limit of a scan. The client was already asked to try again by then, and others need the thread.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Many people.
 pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
     let plan = plan_users(query);
     if let Some((source, _)) = plan.as_ref().filter(|(source, _)| source.is_selective()) {
@@ -36,7 +35,6 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
     }
 }
 
-/// Everybody, one after the other.
 fn scan_all(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
     let mut found = UserPageBuilder::new(query);
     let mut statement = db.prepare_cached(sql::USERS_FROM.sqlite)?;
@@ -62,7 +60,7 @@ fn check_time(begun: Instant) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Those an index finds, each checked against the whole question.
+/// A page of the users that an index finds, each checked against the whole query.
 fn indexed_page(
     db: &Db,
     tenant: TenantNumber,
@@ -84,7 +82,7 @@ fn indexed_page(
     let begun = Instant::now();
     for number in numbers {
         check_time(begun)?;
-        // Somebody may have gone since the index was read.
+        // The user may have been deleted since the index was read.
         if let Some(user) = optional(statement.query_row(params![tenant.0, number], user_from_row))? {
             found.push(user);
         }
@@ -96,7 +94,7 @@ fn with_tenant(tenant: TenantNumber, bound: Vec<Value>) -> Vec<Value> {
     std::iter::once(Value::Integer(tenant.0.into())).chain(bound).collect()
 }
 
-/// A page of exactly those an index finds: counted and cut in the index, so that only the page itself is read.
+/// A page of an exact index: counted and cut in the index; only the rows of the page are read.
 fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLookup) -> rusqlite::Result<Page<User>> {
     let _view = db.unchecked_transaction()?;
     let statements = lookup_statements(source);
@@ -136,9 +134,9 @@ fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLo
     Ok(Page { rows, total, offset: before })
 }
 
-/// A page of everybody: the blocks say in which one it begins, and how many there are in all.
+/// A page of all users: the block counts give the total and the block where the page starts.
 fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
-    // One view for the count and the rows; it ends when it is dropped.
+    // One snapshot for the count and the rows, until it is dropped.
     let _view = db.unchecked_transaction()?;
     if let Some(PageBoundary::Before(place)) = &query.boundary {
         return page_backward(db, tenant, place.number, query.limit);
@@ -171,7 +169,7 @@ fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::R
     Ok(Page { rows, total, offset: skip })
 }
 
-/// The last page in front of a number.
+/// The last page before a number.
 fn page_backward(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusqlite::Result<Page<User>> {
     let blocks = blocks(db, tenant)?;
     let mut statement = db.prepare_cached(sql::USERS_BELOW.sqlite)?;
@@ -182,14 +180,14 @@ fn page_backward(db: &Db, tenant: TenantNumber, number: u32, limit: u32) -> rusq
     Ok(Page { rows, total: blocks.iter().map(|(_, live)| live).sum(), offset: before })
 }
 
-/// How many live in each block of numbers.
+/// Number of users in each block of numbers.
 fn blocks(db: &Db, tenant: TenantNumber) -> rusqlite::Result<Vec<(u32, u64)>> {
     let mut statement = db.prepare_cached(sql::BLOCK_COUNTS.sqlite)?;
     let rows = statement.query_map([tenant.0], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     rows.collect()
 }
 
-/// How many people have a lower number.
+/// How many users have a lower number.
 fn rank(db: &Db, tenant: TenantNumber, blocks: &[(u32, u64)], number: u32) -> rusqlite::Result<u64> {
     let block = block_of(number);
     let below: u64 = blocks.iter().filter(|(b, _)| *b < block).map(|(_, live)| live).sum();

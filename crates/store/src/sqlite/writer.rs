@@ -1,6 +1,6 @@
-//! The one writer: takes what is waiting, commits it as one transaction, answers everybody.
+//! The writer: takes all waiting changes, commits them as one transaction, answers each.
 //!
-//! A change that is queued is carried out whether or not its caller still waits; the answer is then dropped.
+//! A queued change is applied even if its caller is gone.
 
 use super::apply;
 use super::apply_error::ApplyError;
@@ -20,12 +20,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many changes may wait; more are refused as busy.
+/// Maximum number of waiting changes; more are rejected as busy.
 const QUEUE: usize = 8192;
-/// How many changes go into one transaction at the most.
+/// Maximum number of changes in one transaction.
 const BATCH: usize = 256;
 
-/// The way to the writer's thread.
+/// Handle of the writer thread.
 pub(super) struct Writer {
     queue: Arc<Mutex<Option<mpsc::Sender<WriterJob>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -53,11 +53,11 @@ impl Writer {
         }
     }
 
-    /// Whether a change could be written now. It waits behind those that are queued.
+    /// Whether a change could be written now; queued behind other jobs.
     pub(super) fn probe(&self) -> BoxFuture<'static, Option<UnwritableReason>> {
         let (answer, answered) = oneshot::channel();
         match self.send(WriterJob::Probe(answer)) {
-            // So many changes wait that more are rejected.
+            // The queue is full.
             Err(_) => Box::pin(std::future::ready(Some(UnwritableReason::Stalled))),
             Ok(()) => Box::pin(async move { answered.await.unwrap_or(Some(UnwritableReason::WriteFailed)) }),
         }
@@ -84,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// Lets everything queued be committed, and waits for it.
+    /// Waits until all queued changes are committed.
     pub(super) fn stop(&self) {
         drop(self.queue.lock().take());
         if let Some(watch) = self.monitor.lock().take() {
@@ -92,7 +92,7 @@ impl Writer {
         }
         let thread = self.thread.lock().take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the writer ended in a panic");
+            tracing::error!("the writer thread panicked");
         }
     }
 }
@@ -105,14 +105,13 @@ fn unavailable(obstacle: UnwritableReason) -> CommitError {
     CommitError::Unavailable(obstacle.to_string())
 }
 
-/// The writer's thread.
 struct WriterThread {
     db: Connection,
     opened: Arc<SharedState>,
     figures: Arc<WriterMetrics>,
 }
 
-/// Changes of one transaction, and who waits for them.
+/// The changes of one transaction, and their callers.
 #[derive(Default)]
 struct WriteBatch {
     answers: Vec<oneshot::Sender<CommitResult>>,
@@ -125,7 +124,7 @@ struct WriteBatch {
 }
 
 impl WriteBatch {
-    /// Takes whatever waits, to answer it.
+    /// Takes all waiting jobs, to answer them.
     fn take_all(&mut self, queue: &mut mpsc::Receiver<WriterJob>) {
         while let Ok(job) = queue.try_recv() {
             match job {
@@ -137,11 +136,9 @@ impl WriteBatch {
     }
 }
 
-/// Why a transaction was not committed.
 enum BatchError {
-    /// It was rolled back.
     RolledBack(CommitError, Option<UnwritableReason>),
-    /// The commit failed, which leaves open what is on the disk.
+    /// The commit failed: what is on disk is unknown.
     InDoubt(rusqlite::Error),
 }
 
@@ -164,19 +161,19 @@ impl WriterThread {
         let mut pauses = WritePauses::default();
         while let Some(first) = pauses.around(|| queue.blocking_recv()) {
             let mut batch = WriteBatch::default();
-            // A panic in one batch is a refusal of that batch and never the end of the writer.
+            // A panic fails its batch, but does not end the writer.
             let caught = AssertUnwindSafe(|| self.write(first, &mut queue, &mut batch));
             let panicked = |_| Err(BatchError::RolledBack(CommitError::Internal("a write panicked".into()), None));
             let written = std::panic::catch_unwind(caught).unwrap_or_else(panicked);
             if written.is_err() && !batch.has_begun {
-                // No transaction can begin: the others that wait get the same error now.
+                // No transaction can begin: all waiting jobs get the same error now.
                 batch.take_all(&mut queue);
             }
             self.answer(batch, written);
         }
-        // Leaves one tidy file behind; what this does not manage, the next start does.
+        // Leave one compact file; if this fails, the next start does it.
         let is_sound = self.opened.final_obstacle().is_none() && self.opened.verify_files();
-        // The log of one file must not go into another, nor what is damaged into what is not.
+        // The log must not go into another file, nor damaged pages into an intact one.
         drop(self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_sound));
         if is_sound {
             drop(self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
@@ -199,7 +196,7 @@ impl WriterThread {
             }
             Ok(()) => Ok(()),
         };
-        // What went into a file that is not at its name any more is not found by anybody later.
+        // What was written to a file that was replaced cannot be found later.
         let written = written.and_then(|()| self.check_files());
         let obstacle = match written {
             Ok(()) => {
@@ -235,10 +232,10 @@ impl WriterThread {
         }
     }
 
-    /// Finds out what became of a batch whose commit failed: with a new connection, since the old one may remember what
-    /// never reached the disk.
+    /// Finds out whether a batch whose commit failed is stored: with a new connection, since the old one may have
+    /// cached what never reached the disk.
     fn resolve_in_doubt(&mut self, batch: &WriteBatch, error: rusqlite::Error) -> Result<(), BatchError> {
-        tracing::error!(%error, changes = batch.answers.len(), "a commit failed; the store is opened again");
+        tracing::error!(%error, changes = batch.answers.len(), "a commit failed; reopening the store");
         let is_reopened = self.reopen();
         if !is_reopened {
             self.roll_back();
@@ -255,20 +252,20 @@ impl WriterThread {
 
     fn roll_back(&self) {
         if !self.db.is_autocommit() && self.db.execute_batch("ROLLBACK").is_err() {
-            tracing::error!("a batch was not rolled back");
+            tracing::error!("cannot roll back a batch");
         }
     }
 
-    /// Opens a new connection in the place of the old one; whether that worked.
+    /// Replaces the connection. Returns whether that worked.
     fn reopen(&mut self) -> bool {
-        // The new one comes first: the last connection that is closed removes the log.
+        // Open first: closing the last connection removes the log.
         match self.opened.connect_writer() {
             Ok(db) => {
                 self.db = db;
                 true
             }
             Err(error) => {
-                tracing::error!(%error, "the store cannot be opened again");
+                tracing::error!(%error, "cannot reopen the store");
                 false
             }
         }
@@ -286,7 +283,7 @@ impl WriterThread {
         self.db.prepare_cached(sql)?.execute([])
     }
 
-    /// One transaction: the first job, and whatever else arrives until nothing is waiting.
+    /// Writes one transaction: the first job, and whatever else arrives until nothing is waiting.
     fn write(
         &self,
         first: WriterJob,
@@ -300,7 +297,7 @@ impl WriterThread {
                 WriterJob::Probe(probe) => {
                     batch.probes.push(probe);
                     self.begin_once(&mut batch.has_begun)?;
-                    // That a transaction can begin does not prove that a write works again.
+                    // That a transaction can begin does not prove that writes work again.
                     if self.opened.obstacle().is_some() {
                         probe_write(&self.db)?;
                     }
@@ -332,12 +329,12 @@ impl WriterThread {
         if is_filling { Err(UnwritableReason::Restoring.into()) } else { Ok(()) }
     }
 
-    /// Carries out a change in a savepoint of its own: an error of it does not affect other changes of the batch. Only an error
-    /// that concerns the store ends the transaction.
-    fn apply_change(&self, tally: &mut TxCounters, change: Change) -> Result<CommitResult, BatchError> {
+    /// Applies a change in its own savepoint, so that its errors do not affect other changes of the batch. Only an
+    /// error that concerns the store ends the transaction.
+    fn apply_change(&self, counters: &mut TxCounters, change: Change) -> Result<CommitResult, BatchError> {
         self.execute("SAVEPOINT change")?;
-        tally.savepoint();
-        let caught = AssertUnwindSafe(|| apply::change(&self.db, tally, change));
+        counters.savepoint();
+        let caught = AssertUnwindSafe(|| apply::change(&self.db, counters, change));
         let applied = std::panic::catch_unwind(caught)
             .unwrap_or_else(|_| Err(ApplyError::Rejected(CommitError::Internal("a change panicked".into()))));
         let refusal = match applied {
@@ -346,7 +343,7 @@ impl WriterThread {
                 return Ok(Ok(receipt));
             }
             Err(ApplyError::Rejected(refusal)) => refusal,
-            // Some errors end the transaction by themselves.
+            // SQLite itself ends the transaction on some errors.
             Err(ApplyError::Sqlite(error)) if obstacle_of(&error).is_some() || self.db.is_autocommit() => {
                 return Err(error.into());
             }
@@ -357,11 +354,11 @@ impl WriterThread {
         };
         self.execute("ROLLBACK TO change")?;
         self.execute("RELEASE change")?;
-        tally.rollback_to_savepoint();
+        counters.rollback_to_savepoint();
         Ok(Err(refusal))
     }
 
-    /// Empties the log. Readers that still need it are not waited for: nobody could write meanwhile.
+    /// Empties the log. Does not wait for readers that still need it: writes would be blocked meanwhile.
     fn checkpoint(&mut self) {
         if self.opened.final_obstacle().is_some() {
             return;
@@ -370,17 +367,17 @@ impl WriterThread {
         if let Err(error) = emptied
             && let Some(obstacle) = obstacle_of(&error).filter(|obstacle| *obstacle != UnwritableReason::Locked)
         {
-            tracing::error!(%error, "the log was not written back");
+            tracing::error!(%error, "cannot write the log back");
             self.opened.set_obstacle(obstacle);
         }
         if let Err(error) = super::open::set_busy_handler(&mut self.db) {
-            tracing::error!(%error, "the writer does not wait for locks");
+            tracing::error!(%error, "cannot set the busy handler; writes do not wait for locks");
         }
     }
 }
 
-/// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a connection
-/// during an import.
+/// Pauses that let another process write, however long the queue is: an administrator must be able to revoke a
+/// connection during an import.
 struct WritePauses {
     last: Instant,
 }
@@ -394,10 +391,10 @@ impl Default for WritePauses {
 impl WritePauses {
     /// Time between two pauses.
     const EVERY: Duration = Duration::from_millis(250);
-    /// Length of a pause: several times the interval at which other processes try (`open::WAIT`).
+    /// Several times the interval at which other processes try (`open::BUSY_RETRY_INTERVAL`).
     const PAUSE: Duration = Duration::from_millis(3);
 
-    /// Waits for the next job; pauses first if the queue has not been empty for a while.
+    /// Waits for the next job. Pauses first if the queue has not been empty for a while.
     fn around<T>(&mut self, wait: impl FnOnce() -> T) -> T {
         if self.last.elapsed() >= Self::EVERY {
             std::thread::sleep(Self::PAUSE);
@@ -412,8 +409,8 @@ impl WritePauses {
     }
 }
 
-/// What is waiting now. Before it says nothing, others get the processor once: requests that are nearly here are
-/// cheaper in this commit than in the next.
+/// The next waiting job. Yields once before giving up: requests that are about to arrive are cheaper in this commit
+/// than in the next.
 fn next_waiting(queue: &mut mpsc::Receiver<WriterJob>) -> Option<WriterJob> {
     queue.try_recv().ok().or_else(|| {
         std::thread::yield_now();

@@ -1,4 +1,4 @@
-//! What is sent to the writer thread, and what it counts.
+//! Jobs of the writer thread, and its metrics.
 
 use directory::{Change, CommitError, Receipt, UnwritableReason};
 use std::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ pub(super) enum WriterJob {
     Change(Change, oneshot::Sender<CommitResult>),
     /// Asks whether a change could be written now.
     Probe(oneshot::Sender<Option<UnwritableReason>>),
-    /// Writes the log back into the file and empties it, if no reader needs it.
+    /// Writes the log back and empties it, if no reader needs it.
     Checkpoint,
 }
 

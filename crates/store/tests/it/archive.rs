@@ -1,4 +1,4 @@
-//! Everything a store holds goes to any engine and back, whole, or cut off and gone on with.
+//! A complete store is copied to any engine and back, at once or with interruptions.
 
 use crate::test_stores;
 use directory::{Command, Directory, Store, TenantNumber};
@@ -11,7 +11,6 @@ use store::{DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, Sqlite, S
 use testkit::generators::{Rng, random_command};
 use testkit::{assert_eq_diff, conformance, fakes};
 
-/// A place for a store.
 enum StoreLocation {
     File(PathBuf),
     Database(Box<DatabaseUrl>),
@@ -68,7 +67,7 @@ impl StoreLocation {
         }
     }
 
-    /// Fills it, sees that what is in it is what was sent, and lets it be used.
+    /// Copies a store and compares the sums of what was sent and what is stored. Returns the entries.
     fn copy_from(&self, from: &Self) -> Vec<Entry> {
         let entries = from.dump();
         let sent = self.fill(&from.origin(), entries.iter().cloned().map(Ok)).expect("filled");
@@ -77,7 +76,7 @@ impl StoreLocation {
     }
 
     fn finish_and_check(&self, sent: &Sums) {
-        assert!(self.is_closed(), "a store that is not settled can be used");
+        assert!(self.is_closed(), "an incomplete store can be opened");
         match self {
             Self::File(path) => {
                 let hold = ExclusiveSqlite::acquire(path).expect("held");
@@ -106,7 +105,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// A directory as chance makes it, with two tenants; gone from the store's memory when this returns.
+/// Makes random changes in two tenants, and closes the store.
 fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
     let runtime = runtime();
     let store = place.open();
@@ -124,7 +123,7 @@ fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
     drop(store);
 }
 
-/// The same with so many people that it takes several pieces to send it.
+/// The same with so many users that the archive has several chunks.
 fn fill_large(place: &StoreLocation, seed: u64) {
     fill_random(place, seed, 200);
     let store = place.open();
@@ -143,7 +142,7 @@ fn fill_large(place: &StoreLocation, seed: u64) {
     });
 }
 
-/// A backup that takes too long ends with an error that says so.
+/// The error names the option that sets the limit.
 #[test]
 fn a_dump_times_out() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -159,7 +158,7 @@ fn a_dump_times_out() {
     assert!(error.to_string().contains("--max-minutes"), "{error} of {many}");
 }
 
-/// What readers see of a directory, and what becomes of it next.
+/// What readers see of a store, and the results of further changes.
 fn visible_state(place: &StoreLocation) -> String {
     let runtime = runtime();
     let store = place.open();
@@ -191,7 +190,7 @@ fn visible_state(place: &StoreLocation) -> String {
     seen
 }
 
-/// Numbers go on where they were, and those who were deleted come back.
+/// Numbers continue, and deleted users can be restored.
 async fn next_changes(directory: &Directory) -> String {
     let caller = directory::Caller::operator(TenantNumber(1));
     let mut text = String::new();
@@ -212,14 +211,15 @@ fn file_location(folder: &Path, name: &str) -> StoreLocation {
 proptest! {
     #![proptest_config(testkit::seeds::proptest_config(8, file!()))]
 
-    /// From the embedded engine to the server engine, on to another database, and back: the same all the way.
+    /// From the embedded engine to the server engine, on to another database, and back, without any difference.
     #[test]
     fn round_trip_preserves_everything(seed: u64) {
         round_trip(seed);
     }
 }
 
-/// A user's id and another key were taken by two others when they were restored; engines reported different ones.
+/// Regression: the id and another key of a restored user belonged to two other users, and the engines reported
+/// different ones.
 #[test]
 fn round_trip_with_a_doubly_conflicting_restore() {
     round_trip(13_492_007_177_615_683_262);
@@ -238,7 +238,7 @@ fn round_trip(seed: u64) {
     for place in [&database, &other, &back, &copy] {
         assert_eq!(place.sums(), first);
     }
-    // The same engine keeps the links of the history, too.
+    // A copy on the same engine keeps the chain hashes, too.
     assert_eq_diff!(source.dump(), copy.dump());
     let wanted = visible_state(&source);
     for place in [database, back, copy] {
@@ -254,7 +254,7 @@ impl StoreLocation {
     }
 }
 
-/// Cut off at any place, what fills a store goes on there, and the end is the same.
+/// A restore that is interrupted anywhere continues there, with the same result.
 #[test]
 fn an_interrupted_fill_resumes() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -267,11 +267,11 @@ fn an_interrupted_fill_resumes() {
         let mut end = 0;
         while end < entries.len() {
             end += 1 + usize::try_from(dice.below(3000)).expect("small");
-            // The stream breaks off as if the source had died.
+            // The stream ends as if the source had died.
             let some = entries.iter().take(end).cloned().map(Ok);
             let broken = some.chain(std::iter::once(Err(ArchiveError::Disconnected)));
             if end < entries.len() {
-                target.fill(&source.origin(), broken).expect_err("it was cut off");
+                target.fill(&source.origin(), broken).expect_err("interrupted");
                 assert!(target.is_closed());
             }
         }
@@ -281,7 +281,7 @@ fn an_interrupted_fill_resumes() {
     }
 }
 
-/// A source that has changed meanwhile is not mixed with what came from it before.
+/// A changed source is not mixed with what was restored from its earlier state.
 #[test]
 fn a_changed_source_restarts_the_fill() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -294,7 +294,7 @@ fn a_changed_source_restarts_the_fill() {
     for target in [file_location(folder.path(), "target"), StoreLocation::database()] {
         let part = before.iter().take(before.len() / 2).cloned().map(Ok);
         let cut = part.chain(std::iter::once(Err(ArchiveError::Disconnected)));
-        target.fill(&source.origin(), cut).expect_err("it was cut off");
+        target.fill(&source.origin(), cut).expect_err("interrupted");
         let whole = |entries: &[Entry]| target.fill(&source.origin(), entries.iter().cloned().map(Ok));
         assert!(matches!(whole(&after), Err(ArchiveError::OriginChanged)));
         let sent = whole(&after).expect("filled");
@@ -303,7 +303,6 @@ fn a_changed_source_restarts_the_fill() {
     }
 }
 
-/// A store that holds something is never filled.
 #[test]
 fn non_empty_stores_are_not_filled() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -318,8 +317,7 @@ fn non_empty_stores_are_not_filled() {
     }
 }
 
-/// A store of an older version is neither read as if it were of this one, nor brought up to date by whoever only reads it or
-/// would fill it.
+/// Commands that read or restore reject a store of an older version and do not migrate it.
 #[test]
 fn older_stores_are_not_modified() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -347,18 +345,19 @@ fn older_stores_are_not_modified() {
             StoreLocation::Database(address) => {
                 let options = test_stores::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();
-                assert!(checked.contains("an older Muster (schema 1 of 8)"), "{checked}");
+                assert!(checked.contains("an older version of Muster (schema 1 of 8)"), "{checked}");
                 Postgres::dump(address, &options, &mut nothing).expect_err("older").to_string()
             }
         };
-        assert!(said.contains("older Muster (schema 1"), "{said}");
+        assert!(said.contains("older version of Muster (schema 1"), "{said}");
         let filled = place.fill(&source.origin(), entries.iter().cloned().map(Ok));
-        assert!(filled.expect_err("older").to_string().contains("older Muster"));
+        assert!(filled.expect_err("older").to_string().contains("older version of Muster"));
     }
-    assert_eq!((steps().0, steps().1.trim()), (1, "1"), "nothing was brought up to date");
+    assert_eq!((steps().0, steps().1.trim()), (1, "1"), "nothing was migrated");
 }
 
-/// A history that somebody has changed does not come out sound on another engine; on the same one it stays as broken.
+/// A manipulated history must not look valid on another engine, which recomputes the chain hashes. On the same
+/// engine it stays broken.
 #[test]
 fn a_broken_history_is_not_fixed() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -379,7 +378,7 @@ fn a_broken_history_is_not_fixed() {
     assert!(chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))), "{chains:?}");
 }
 
-/// Only whole entries are read.
+/// Truncated and extended entries are rejected.
 #[test]
 fn entries_are_read_as_they_were_written() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! `check` finds each invariant that was violated by hand, on both engines.
+//! `check` finds each invariant that a test violates, on both engines.
 
 use crate::test_stores::{options, postgres};
 use directory::{Caller, Command, Field, FieldUpdate, OrganizationRef, Store, TenantNumber, TypedValue, UserKey};
@@ -9,8 +9,8 @@ use testkit::conformance::{create_tenant, new_user};
 use testkit::fakes;
 use testkit::postgres::{create_database, query};
 
-/// What is done to the rows, on SQLite and on PostgreSQL, and what the check says of it. Where one engine's constraints make it
-/// impossible, that engine has none.
+/// SQL for SQLite, SQL for PostgreSQL, and a part of the reported error. The SQL is empty where constraints of
+/// the engine prevent the violation.
 const VIOLATIONS: [(&str, &str, &str); 16] = [
     (
         "UPDATE users SET version = version + 1 WHERE number = 1",
@@ -32,7 +32,7 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
         "UPDATE users SET active = 1 - active WHERE number = 3",
         "columns of user 3",
     ),
-    // Pages come in the order of rows, where there are rows.
+    // SQLite reads pages in the order of `pk`.
     ("UPDATE users SET pk = pk + 1000 WHERE number = 1", "", "not in the order of numbers"),
     (
         "DELETE FROM claims WHERE owner = (SELECT pk FROM users WHERE number = 1) AND space = 0",
@@ -42,7 +42,7 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
     (
         "INSERT INTO claims (tenant, space, text, owner) VALUES (1, 0, 'leaked@x.y', 1)",
         "INSERT INTO claims (tenant, space, text, owner) VALUES (1, 0, 'leaked@x.y', 1)",
-        "claims are stored where",
+        "unique keys are stored",
     ),
     ("DELETE FROM mentions", "DELETE FROM mentions", "secondary emails of user 2"),
     (
@@ -60,17 +60,17 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
         "UPDATE tombstones SET external_key = 'other'",
         "columns of deleted user 4",
     ),
-    ("UPDATE tombstones SET number = 1", "UPDATE tombstones SET number = 1", "number 1 is a user and a deleted user"),
+    ("UPDATE tombstones SET number = 1", "UPDATE tombstones SET number = 1", "to a user and to a deleted user"),
     (
         "UPDATE items SET number = 77 WHERE kind = 3",
         "UPDATE items SET number = 77 WHERE kind = 3",
         "columns of organization 77",
     ),
-    ("UPDATE counters SET last = 1 WHERE sort = 0", "UPDATE counters SET last = 1 WHERE sort = 0", "was not given yet"),
+    ("UPDATE counters SET last = 1 WHERE sort = 0", "UPDATE counters SET last = 1 WHERE sort = 0", "above the last"),
     (
         "UPDATE blocks SET live = live + 1",
         "UPDATE counted SET live = live + 1; UPDATE blocks SET live = live + 1",
-        "counted wrongly",
+        "user counts are wrong",
     ),
     ("UPDATE tenants SET version = 9", "UPDATE tenants SET version = 9", "tenant 1: the columns"),
 ];
@@ -115,7 +115,7 @@ fn a_check_finds_each_violation_on_sqlite() {
         drop(db);
         let damage = check(&path);
         assert!(damage.contains(found), "{statement}: {damage}");
-        assert!(!damage.contains("x.y"), "nobody's data: {damage}");
+        assert!(!damage.contains("x.y"), "errors must not contain user data: {damage}");
     }
 }
 
@@ -128,7 +128,7 @@ fn a_check_finds_each_violation_on_postgres() {
     let address = DatabaseUrl::parse(&url, None).expect("an address");
     let check = || Postgres::check(&address, &options()).expect("checked").errors.join("\n");
     assert_eq!(check(), "");
-    // Each is done in turn, and what it has changed is put back.
+    // The tables are restored after each violation.
     let tables = [
         "users",
         "claims",
@@ -152,7 +152,7 @@ fn a_check_finds_each_violation_on_postgres() {
             let put_back = format!("TRUNCATE {table} CASCADE; INSERT INTO {table} SELECT * FROM kept_{table}");
             query(&url, &format!("SET session_replication_role = replica; {put_back}"));
         }
-        // TRUNCATE CASCADE reaches tables that come earlier.
+        // TRUNCATE CASCADE also empties tables that were restored before.
         for table in tables {
             let put_back = format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept_{table}");
             query(&url, &format!("SET session_replication_role = replica; {put_back}"));

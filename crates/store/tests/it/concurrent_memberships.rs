@@ -1,4 +1,4 @@
-//! Two processes on one database that change the same at the same time.
+//! Two processes on one database change the same data at the same time.
 
 use crate::test_stores::postgres;
 use directory::{
@@ -13,8 +13,8 @@ use testkit::postgres::create_database;
 
 const ROUNDS: u32 = 300;
 
-/// A user is changed by one process while another adds them to a group and removes them: each event has the memberships that
-/// the events before it have made.
+/// One process changes a user while another adds the user to a group and removes them again. Each event must
+/// show the memberships that the events before it produced.
 #[test]
 fn events_agree_about_memberships() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

@@ -1,4 +1,4 @@
-//! Every engine passes the same suite.
+//! Every engine passes the shared conformance suite.
 
 use crate::test_stores::{self, FreshStores};
 use directory::Store;
@@ -41,11 +41,11 @@ fn postgres_passes_the_suite_where_transactions_are_serializable() {
     run_suite(|| Arc::new(test_stores::postgres(&cluster.create_database())));
 }
 
-/// Prepared statements mean nothing behind a pooler that gives another server with each transaction.
+/// A transaction pooler loses prepared statements.
 #[test]
 fn postgres_passes_the_suite_behind_a_pooler() {
     let cluster = testkit::postgres::Cluster::start(&[]);
-    // Each bouncer holds connections to the server as long as it is there.
+    // A running bouncer holds connections to the server, so only the current one is kept.
     let current = std::cell::RefCell::new(None);
     run_suite(|| {
         let bouncer = testkit::postgres::PgBouncer::start(&cluster, &cluster.create_database());

@@ -1,4 +1,4 @@
-//! What only the embedded engine must withstand: callers who hang up, full disks, files that are not ours.
+//! What only the embedded engine must withstand: full disks, damaged, read-only and foreign files, old schemas.
 
 use directory::{
     AccountEdit, AttributeValue, Caller, Change, Command, CommitError, CompareOp, Comparison, DirectoryError, Field,
@@ -45,13 +45,13 @@ fn a_full_disk_is_reported_and_damages_nothing() {
                 break;
             }
         }
-        assert!(refusals > 5, "the disk is full at last");
-        assert!(directory.user(&caller, UserKey::Number(1)).await.is_ok(), "reading goes on");
+        assert!(refusals > 5, "the disk did not become full");
+        assert!(directory.user(&caller, UserKey::Number(1)).await.is_ok(), "reads continue");
     });
     drop(directory);
     store.close();
     assert_eq!(Sqlite::check(&path).expect("checked").errors, Vec::<String>::new());
-    // With room again, everything acknowledged is there and writing goes on.
+    // With free space again, all acknowledged changes are stored and writes continue.
     let directory = fakes::directory_with_ids_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
         let caller = Caller::operator(directory::TenantNumber(1));
@@ -76,12 +76,12 @@ fn foreign_files_are_rejected_untouched() {
     drop(db);
     for path in [&text, &other] {
         let before = fs::read(path).expect("read");
-        let error = Sqlite::open(path, &SqliteOptions::default()).err().expect("refused");
+        let error = Sqlite::open(path, &SqliteOptions::default()).err().expect("rejected");
         assert!(matches!(error, SqliteOpenError::Foreign(_)), "{error}");
         assert!(error.to_string().contains("is not a Muster store"), "{error}");
         assert_eq!(fs::read(path).expect("read"), before);
     }
-    assert!(fs::read_dir(folder.path()).expect("listed").count() <= 2, "nothing was left beside them");
+    assert!(fs::read_dir(folder.path()).expect("listed").count() <= 2, "no other files were created");
 }
 
 #[test]
@@ -90,14 +90,14 @@ fn read_only_and_newer_files_are_reported() {
     let path = folder.path().join("s.db");
     open(&path).close();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).expect("set");
-    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("refused");
+    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("rejected");
     assert!(matches!(error, SqliteOpenError::ReadOnly(..)), "{error}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
     let db = rusqlite::Connection::open(&path).expect("opened");
     db.execute("INSERT INTO migrations VALUES (99, 'later', 'x')", []).expect("written");
     drop(db);
-    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("refused");
-    assert!(error.to_string().contains("newer Muster"), "{error}");
+    let error = Sqlite::open(&path, &SqliteOptions::default()).err().expect("rejected");
+    assert!(error.to_string().contains("newer version of Muster"), "{error}");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_new_store_is_private_to_its_owner() {
 fn a_store_of_the_first_schema_is_migrated() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
-    // As the first schema left it: bare e-mails, phones by kind, one address.
+    // A document of the first schema: plain emails, phones by kind, one address.
     let first = include_str!("../../migrations/sqlite/0001_first.sql");
     let checksum = include_str!("../../migrations/sqlite/checksums.txt").lines().next().expect("a checksum");
     let db = rusqlite::Connection::open(&path).expect("made");
@@ -158,7 +158,7 @@ fn a_store_of_the_first_schema_is_migrated() {
     .expect("filled");
     db.execute("INSERT INTO migrations VALUES (1, 'first', ?1)", [checksum]).expect("noted");
     let insert = "INSERT INTO users (pk, tenant, number, id, version, doc) VALUES (1, 1, 1, ?1, 3, ?2)";
-    db.execute(insert, (id.as_bytes(), doc)).expect("a person");
+    db.execute(insert, (id.as_bytes(), doc)).expect("a user");
     drop(db);
     let directory = fakes::directory_with_ids_from(open(&path) as _, 100);
     runtime().block_on(async {
@@ -185,11 +185,11 @@ fn a_store_of_the_first_schema_is_migrated() {
         }
         let edit = new_user("b@x.y");
         directory.run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit }).await.expect("changed");
-        directory.run(&caller, Command::CreateUser(new_user("a@x.y"))).await.expect("the e-mail is free");
+        directory.run(&caller, Command::CreateUser(new_user("a@x.y"))).await.expect("the email is free");
     });
 }
 
-/// A change that meets a row that cannot be read is rejected by itself; the others of its transaction are carried out.
+/// Only the change of an unreadable row is rejected; the others of its transaction are committed.
 #[test]
 fn a_failing_change_does_not_affect_others() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -198,12 +198,12 @@ fn a_failing_change_does_not_affect_others() {
     runtime().block_on(async {
         let caller = create_tenant(&directory, "One").await;
         let bad = directory.run(&caller, Command::CreateUser(new_user("bad@x.y"))).await.expect("created");
-        // As a decision had it before: the row changes between that and the commit.
+        // The change was decided from this state, before the row was damaged.
         let before = bad.users[0].clone();
         rusqlite::Connection::open(&path)
             .expect("opened")
             .execute("UPDATE users SET doc = '{' WHERE number = 1", [])
-            .expect("spoiled");
+            .expect("damaged");
         let store = open(&path);
         let change = |edits| Change {
             tenant: caller.tenant,
@@ -220,7 +220,7 @@ fn a_failing_change_does_not_affect_others() {
             let user = Box::new(User { user_name: format!("good{n}"), ..User::new(id, Time(1)) });
             change(vec![Mutation::AddUser { user, account: AccountEdit::default() }])
         };
-        // All are queued before the first is carried out.
+        // Queue all changes before the first is committed.
         let mut waiting: Vec<_> = (0..50).map(|n| store.commit(good(n))).collect();
         waiting.insert(25, store.commit(change(vec![Mutation::RemoveUser(Box::new(before))])));
         let mut outcomes = Vec::new();
@@ -234,7 +234,7 @@ fn a_failing_change_does_not_affect_others() {
     });
 }
 
-/// What a later version has added to the settings of a tenant is no change by somebody else.
+/// Members that a later version has added do not count as a concurrent change.
 #[test]
 fn a_tenant_document_with_unknown_members_can_be_changed() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The same changes by chance give the same results, the same directory and the same history on every engine.
+//! The same random changes give the same results, directory and history on every engine.
 
 use crate::test_stores::{self, FreshStores};
 use directory::{
@@ -74,8 +74,9 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
         }
     }
     compare_accounts((&a, &b), (&*one, &*other), &caller, &people).await;
-    // Both engines delete the users with the same results. A user can only be kept by a deleted one with the same id: ids are
-    // counted here, so one that a create specified and a delete released can be assigned again.
+    // Both engines delete the users with the same results. A delete can only fail if a deleted user has the
+    // same id: ids are sequential here, so one that a create specified and a delete released can be assigned
+    // again.
     let mut kept = 0;
     for user in people {
         let delete = Command::DeleteUser(UserKey::Number(user.number));
@@ -92,7 +93,7 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
     assert_eq!(b.users(&caller, everybody).await.expect("read").total, kept);
 }
 
-/// How people sign in, their mails, their history, and those who were deleted.
+/// Compares sign-in data, mails, histories and deleted users.
 async fn compare_accounts(
     (a, b): (&Directory, &Directory),
     (one, other): (&dyn Store, &dyn Store),
@@ -127,7 +128,7 @@ async fn all_items(directory: &Directory, caller: &Caller, kind: ItemKind) -> Ve
     directory.items(caller, ItemQuery::all(kind)).await.expect("read").rows
 }
 
-/// A moment in the middle of what the stepping clock gives.
+/// A time in the middle of the test, by the stepping clock.
 const MIDDLE: Time = Time(1_600_000_080_000_000);
 
 fn test(field: Field, part: Option<Field>, op: CompareOp, value: AttributeValue<'static>) -> Comparison {
@@ -139,7 +140,7 @@ fn filter_query(filter: Filter) -> UserQuery {
     UserQuery { predicates: tests, limit: 50, ..UserQuery::default() }
 }
 
-/// Every question once more from in between: behind and in front of somebody, by their place in its order.
+/// The query with a boundary after and before each user.
 fn with_boundaries(query: &UserQuery, people: &[User]) -> Vec<UserQuery> {
     let places = people.iter().map(|user| query.sort.position_of(user));
     let bounds = places.flat_map(|place| [PageBoundary::After(place.clone()), PageBoundary::Before(place)]);

@@ -1,4 +1,5 @@
-//! What every real engine must withstand: callers who hang up, the same thing made by many at once, wished numbers.
+//! What both persistent engines must withstand: callers that disconnect, concurrent creates of the same item,
+//! requested numbers.
 
 use crate::test_stores::{self, FreshStores};
 use directory::{
@@ -16,7 +17,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-/// Each of these on each engine.
+/// Runs each check on each engine.
 macro_rules! on_each_engine {
     ($($name:ident: $check:ident;)*) => {$(
         mod $name {
@@ -44,30 +45,30 @@ fn check_hang_up(store: Arc<dyn Store>) {
     let directory = Arc::new(fakes::directory(store));
     runtime().block_on(async {
         let caller = create_tenant(&directory, "One").await;
-        // What is looked up once and remembered.
+        // Fills the caches.
         directory.run(&caller, Command::CreateUser(new_user("first@x.y"))).await.expect("written");
         for n in 0..300_u64 {
             let command = Command::CreateUser(new_user(&format!("{n}@x.y")));
             let mut task = Box::pin(directory.run(&caller, command));
-            // Polled once, so the change is queued; then its caller is gone.
+            // One poll queues the change; then the caller disconnects.
             std::future::poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_ready())).await;
             tokio::time::sleep(Duration::from_micros((n % 7) * 50)).await;
             drop(task);
         }
         tokio::time::timeout(TIMEOUT, async {
-            // Everything queued is written sooner or later, reads and writes go on as ever.
+            // Reads and writes continue, and queued changes are written.
             directory.run(&caller, Command::CreateUser(new_user("last@x.y"))).await.expect("written");
             for _ in 0..100 {
                 directory.user(&caller, UserKey::Email("last@x.y".into())).await.expect("read");
             }
         })
         .await
-        .expect("nothing stands still");
+        .expect("reads and writes continue");
         let total = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
-        assert!(total > 250, "{total} of 302 were queued before their callers left");
+        assert!(total > 250, "only {total} of 302 users were created");
         let begun = std::time::Instant::now();
         while directory.health().await.expect("healthy").queued_changes > 0 {
-            assert!(begun.elapsed() < TIMEOUT, "something still waits");
+            assert!(begun.elapsed() < TIMEOUT, "changes are still queued");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -83,7 +84,7 @@ fn check_parallel_creates(store: Arc<dyn Store>) {
                 tokio::spawn(async move {
                     let mut edit = new_user(&format!("{n}@x.y"));
                     edit.department = FieldUpdate::Set(DepartmentRef::Name(format!("New {}", n % 20)));
-                    let name = Some(format!("Organisation {}", n % 20));
+                    let name = Some(format!("Organization {}", n % 20));
                     let wanted = OrganizationRef { name, ..OrganizationRef::default() };
                     edit.organization = FieldUpdate::Set(wanted);
                     directory.run(&caller, Command::CreateUser(edit)).await
@@ -95,11 +96,11 @@ fn check_parallel_creates(store: Arc<dyn Store>) {
         }
         for kind in [ItemKind::Department, ItemKind::Organization] {
             let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
-            assert_eq!(made.total, 20, "each place once");
+            assert_eq!(made.total, 20, "each item is created once");
         }
-        let first = directory.item(&caller, ItemKind::Organization, ItemKey::Name("organisation 3".into())).await;
+        let first = directory.item(&caller, ItemKind::Organization, ItemKey::Name("organization 3".into())).await;
         let members = directory.members(&caller, first.expect("there").id()).await.expect("read");
-        assert_eq!(members.len(), 3, "an organisation knows its people");
+        assert_eq!(members.len(), 3, "the organization has its members");
     });
 }
 
@@ -118,7 +119,7 @@ fn check_requested_numbers(store: Arc<dyn Store>) {
         assert_eq!(make(Some(i32::MAX.unsigned_abs()), "Last", "a@x.y").await, i32::MAX.unsigned_abs());
         assert_eq!(make(Some(2), "Two", "b@x.y").await, 2);
         assert_eq!(make(None, "One", "c@x.y").await, 1);
-        assert_eq!(make(None, "Three", "d@x.y").await, 3, "what was wished for is passed over");
+        assert_eq!(make(None, "Three", "d@x.y").await, 3, "requested numbers are skipped");
         let users = vec![UserKey::Number(1); 1_001];
         let many = Command::ChangeStatus(StatusChange { users, to: Status::Active, required_status: None });
         assert!(matches!(directory.run(&caller, many).await, Err(DirectoryError::Invalid(_))));

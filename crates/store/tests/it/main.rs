@@ -1,4 +1,4 @@
-//! The engines: the suite they share, changes made by chance, and what each of them must
+//! Tests of the engines: the shared conformance suite, random changes, and faults that each engine must
 //! withstand.
 
 mod archive;

@@ -1,5 +1,4 @@
-//! What only the server engine must withstand: several processes at once, the ends of blocks of numbers, TLS, databases
-//! that are not ours.
+//! What only the server engine must withstand: several processes, blocks of numbers, TLS, foreign databases.
 
 use crate::test_stores::{options, postgres};
 use directory::{
@@ -18,7 +17,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-/// A directory as one of several processes has it.
+/// A directory as in a process of its own.
 fn new_process_directory(store: Postgres) -> Directory {
     Directory::new(Arc::new(store), Arc::new(StepClock::default()), Arc::new(UniqueIds), Arc::new(PlainHasher))
 }
@@ -61,17 +60,17 @@ fn foreign_databases_are_not_modified() {
     let url = create_database();
     let address = DatabaseUrl::parse(&url, None).expect("an address");
     let careful = PostgresOptions { create_schema: false, ..options() };
-    let error = Postgres::open(&address, &careful).err().expect("refused");
+    let error = Postgres::open(&address, &careful).err().expect("rejected");
     assert!(error.to_string().contains("there is no Muster store at postgres://"), "{error}");
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(query(&url, tables), "0");
     drop(postgres(&url));
     query(&url, "INSERT INTO migrations VALUES (99, 'later', 'x')");
-    let error = Postgres::open(&address, &options()).err().expect("refused");
-    assert!(error.to_string().contains("newer Muster"), "{error}");
+    let error = Postgres::open(&address, &options()).err().expect("rejected");
+    assert!(error.to_string().contains("newer version of Muster"), "{error}");
     query(&url, "DELETE FROM migrations WHERE number = 99");
     query(&url, "UPDATE migrations SET checksum = 'y'");
-    let error = Postgres::open(&address, &options()).err().expect("refused");
+    let error = Postgres::open(&address, &options()).err().expect("rejected");
     assert!(error.to_string().contains("migrated differently"), "{error}");
 }
 
@@ -79,7 +78,7 @@ fn foreign_databases_are_not_modified() {
 fn connection_errors_hide_the_password() {
     let url = create_database().replace("muster@", "muster:s3cret@").replace("/muster_", "/nowhere_");
     let address = DatabaseUrl::parse(&url, None).expect("an address");
-    let error = Postgres::open(&address, &options()).err().expect("refused").to_string();
+    let error = Postgres::open(&address, &options()).err().expect("rejected").to_string();
     assert!(error.contains("does not exist") && !error.contains("s3cret"), "{error}");
 }
 
@@ -94,11 +93,11 @@ fn numbers_continue_after_a_restart_without_duplicates() {
         }
         drop(first);
         let (second, third) = (new_process_directory(postgres(&url)), new_process_directory(postgres(&url)));
-        assert_eq!(create_user(&second, &caller, "b@x.y").await, 6, "what the first one had and did not give");
+        assert_eq!(create_user(&second, &caller, "b@x.y").await, 6, "unused numbers were returned");
         let mut given = BTreeSet::new();
         for n in 0..200 {
             let by = if n % 3 == 0 { &third } else { &second };
-            assert!(given.insert(create_user(by, &caller, &format!("c{n}@x.y")).await), "given twice");
+            assert!(given.insert(create_user(by, &caller, &format!("c{n}@x.y")).await), "assigned twice");
         }
         let all = UserQuery { limit: 1, ..UserQuery::default() };
         assert_eq!(third.users(&caller, all).await.expect("read").total, 206);
@@ -148,7 +147,7 @@ fn competing_creates_of_one_login_produce_one_event() {
                 won += usize::from(task.await.expect("ran"));
             }
         }
-        assert_eq!(won, 100, "one each time");
+        assert_eq!(won, 100, "one create succeeds each time");
         let mut positions = Vec::new();
         let begun = std::time::Instant::now();
         while begun.elapsed() < testkit::waiting::TIMEOUT {
@@ -161,7 +160,7 @@ fn competing_creates_of_one_login_produce_one_event() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         let wanted: Vec<EventPosition> = (1..=101).map(EventPosition).collect();
-        assert_eq!(positions, wanted, "the tenant and a hundred people");
+        assert_eq!(positions, wanted, "the tenant and 100 users");
     });
     assert_eq!(
         Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options()).expect("read").errors,
@@ -179,7 +178,7 @@ fn a_check_finds_inconsistencies() {
         for n in 0..3 {
             create_user(&directory, &caller, &format!("{n}@x.y")).await;
         }
-        // Whoever asks for the history has everything sealed.
+        // Reading the history assigns all positions first.
         assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
     });
     let check =
@@ -190,13 +189,13 @@ fn a_check_finds_inconsistencies() {
     query(&url, "UPDATE counted SET live = live + 1");
     query(&url, "DELETE FROM events WHERE place = 0 AND after LIKE '%1@x.y%'");
     let found = check().join("\n");
-    for part in ["number 2 does not hold", "counted wrongly", "positions and"] {
+    for part in ["number 2 does not hold", "user counts are wrong", "positions and"] {
         assert!(found.contains(part), "{part}: {found}");
     }
-    assert!(!found.contains("x.y"), "nobody's data: {found}");
+    assert!(!found.contains("x.y"), "errors must not contain user data: {found}");
 }
 
-/// Plans are made while the store is empty and kept when it is large; nothing analyzes the tables in between.
+/// Plans are made while the store is empty and kept as it grows; nothing analyzes the tables in between.
 #[test]
 fn lookups_use_indexes_as_the_store_grows() {
     let url = create_database();
@@ -223,7 +222,7 @@ fn lookups_use_indexes_as_the_store_grows() {
             }
             assert!(directory.user(&caller, UserKey::ExternalId("none".into())).await.is_err());
         };
-        // The server takes a generic plan after five times.
+        // The server switches to a generic plan after five executions.
         for _ in 0..10 {
             ask().await;
         }
@@ -231,7 +230,7 @@ fn lookups_use_indexes_as_the_store_grows() {
             create_user(&directory, &caller, &format!("b{n}@x.y")).await;
         }
         let seen = async |at_least: u64| {
-            // Counts arrive a second after the transaction.
+            // Statistics arrive a second after the transaction.
             tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
             ask().await;
             tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
@@ -243,7 +242,7 @@ fn lookups_use_indexes_as_the_store_grows() {
         for _ in 0..50 {
             ask().await;
         }
-        assert_eq!(seen(before).await, before, "tables were read from end to end");
+        assert_eq!(seen(before).await, before, "tables were scanned sequentially");
     });
 }
 
@@ -264,7 +263,7 @@ fn tls_works_and_verifies_certificates() {
         "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'muster'";
     assert_eq!(query(&cluster.url("postgres"), seen), "t");
     drop(directory);
-    // A name that is not in it, and nobody who vouches for it.
+    // A host name that the certificate does not have, and an untrusted certificate.
     let elsewhere = url.replace("localhost", "127.0.0.1");
     let wrong =
         DatabaseUrl::parse(&format!("{elsewhere}?sslmode=require&sslrootcert={roots}"), None).expect("an address");
@@ -272,7 +271,7 @@ fn tls_works_and_verifies_certificates() {
     assert!(Postgres::open(&at("sslmode=require"), &options()).is_err());
 }
 
-/// A person whose texts hold what a database might choke on.
+/// Quotes, SQL and non-ASCII characters.
 #[test]
 fn unusual_texts_round_trip() {
     runtime().block_on(async {
@@ -289,7 +288,7 @@ fn unusual_texts_round_trip() {
     });
 }
 
-/// A database that is filled or moved is not open elsewhere, and nothing is written into one that is being filled.
+/// A restore or move requires that no process has the database open, and blocks all other changes.
 #[test]
 fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     let url = create_database();
@@ -302,7 +301,7 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     assert!(is_in_use(hold()), "a process has it open");
     let directory = fakes::directory(Arc::clone(&store) as _);
     runtime().block_on(async {
-        // Somebody fills it all the same, say with an earlier version.
+        // A restore by an earlier version does not check for other processes.
         query(&url, "INSERT INTO filling (origin, done, sum) VALUES ('b', 0, '') RETURNING done");
         let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await;
         assert!(
@@ -320,13 +319,13 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     let until = "SELECT until > clock_timestamp() FROM holds";
     assert_eq!(query(&url, until), "t");
     assert!(Postgres::open(&address, &options()).is_err_and(|error| error.to_string().contains("in use")));
-    assert!(is_in_use(hold()), "another process fills it");
+    assert!(is_in_use(hold()), "another process holds it");
     drop(first);
-    drop(hold().expect("it was given back"));
+    drop(hold().expect("the lock was released"));
 }
 
-/// A process that does not have the lease of the sequencer is seen as well, and one whose lease has run out, say since it was
-/// stopped, commits nothing once the database is held.
+/// A process without the sequencer lease counts as well. A process whose lease has expired, for example because
+/// it was stopped, commits nothing once the database is locked.
 #[test]
 fn a_database_is_held_only_when_no_process_writes_to_it() {
     let url = create_database();
@@ -350,7 +349,7 @@ fn a_database_is_held_only_when_no_process_writes_to_it() {
         directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await.expect("written");
     });
     second.close();
-    drop(hold().expect("nobody has it open"));
+    drop(hold().expect("no process has it open"));
     assert_eq!(query(&url, "SELECT count(*) FROM leases WHERE name LIKE 'process %'"), "0");
 }
 

@@ -1,4 +1,4 @@
-//! `FreshStores` stores of every engine.
+//! Creates empty stores of every engine.
 
 use directory::Store;
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use store::{DatabaseUrl, Postgres, PostgresOptions, Sqlite, SqliteOptions};
 use testkit::fakes::UniqueIds;
 
-/// A folder with as many embedded stores as wanted.
+/// A temporary folder with embedded stores.
 pub(crate) struct FreshStores {
     folder: tempfile::TempDir,
     count: Cell<u32>,
@@ -26,13 +26,11 @@ impl FreshStores {
     }
 }
 
-/// The server engine on a database.
 pub(crate) fn postgres(url: &str) -> Postgres {
     let address = DatabaseUrl::parse(url, None).expect("an address");
     Postgres::open(&address, &options()).expect("a store")
 }
 
-/// How tests use a database.
 pub(crate) fn options() -> PostgresOptions {
     PostgresOptions::new(Arc::new(UniqueIds))
 }

@@ -1,12 +1,12 @@
-//! One PostgreSQL server for a whole run of tests: prints its URL, and ends it when standard input closes.
+//! Runs one PostgreSQL server for a complete test run: prints its URL and stops it when standard input closes.
 
 use std::io::Read;
 use testkit::postgres::Cluster;
 
 #[expect(clippy::print_stdout, reason = "the caller reads the URL there")]
 fn main() {
-    // Hundreds of short-lived databases: autovacuum would start a process for each in turn, and nothing needs checkpoints
-    // and page images in the log.
+    // Tests create hundreds of short-lived databases. Autovacuum would start a process for each, and checkpoints and
+    // full page images are not needed.
     let cluster = Cluster::start(&[
         ("autovacuum", "off"),
         ("jit", "off"),

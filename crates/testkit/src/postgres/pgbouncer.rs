@@ -1,19 +1,18 @@
-//! A `PgBouncer` in transaction mode, as hosters put it in front of a database: statements of one client meet
-//! another server process with every transaction.
+//! A `PgBouncer` in transaction mode, as hosting providers run it in front of a database: each transaction of a client
+//! may run on another server connection.
 
 use super::process_guard::ProcessGuard;
 use super::{Cluster, free_port, query};
 use std::net::TcpStream;
 use std::path::Path;
 
-/// A `PgBouncer` in transaction mode in front of one database of a cluster. It ends as a [`Cluster`] does.
+/// A `PgBouncer` in front of one database of a cluster. It stops as a [`Cluster`] does.
 pub struct PgBouncer {
     _keeper: ProcessGuard,
     url: String,
 }
 
 impl PgBouncer {
-    /// Starts one in front of a database.
     pub fn start(cluster: &Cluster, database_url: &str) -> Self {
         let name = database_url.rsplit('/').next().expect("a URL ends in a name");
         let name = name.split('?').next().unwrap_or(name);
@@ -28,14 +27,14 @@ impl PgBouncer {
             let answers = || TcpStream::connect(("127.0.0.1", port)).is_ok();
             if keeper.start(Path::new("pgbouncer"), &[file], answers) {
                 let url = format!("postgres://muster@127.0.0.1:{port}/{name}");
-                assert_eq!(query(&url, "SELECT 1"), "1", "it lets us through");
+                assert_eq!(query(&url, "SELECT 1"), "1", "PgBouncer forwards queries");
                 return Self { _keeper: keeper, url };
             }
         }
         panic!("PgBouncer does not start: {}", keeper.log());
     }
 
-    /// The URL of the database through it.
+    /// The URL of the database through `PgBouncer`.
     pub fn url(&self) -> String {
         self.url.clone()
     }

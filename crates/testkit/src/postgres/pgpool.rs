@@ -1,19 +1,17 @@
-//! A Pgpool-II with load balancing, as administrators put it in front of a primary and a standby: reads outside a transaction
-//! go to the standby.
+//! A Pgpool-II load balancer in front of a primary and a standby: reads outside a transaction go to the standby.
 
 use super::process_guard::ProcessGuard;
 use super::{Cluster, free_port, query};
 use std::net::TcpStream;
 use std::path::Path;
 
-/// A Pgpool-II that sends every read to the standby. It ends as a [`Cluster`] does.
+/// A Pgpool-II that sends every read to the standby. It stops as a [`Cluster`] does.
 pub struct Pgpool {
     guard: ProcessGuard,
     port: u16,
 }
 
 impl Pgpool {
-    /// Starts one in front of a primary and its standby.
     pub fn start(primary: &Cluster, standby: &Cluster) -> Self {
         let keeper = ProcessGuard::new();
         for _ in 0..5 {
@@ -29,17 +27,16 @@ impl Pgpool {
         panic!("Pgpool-II does not start: {}", keeper.log());
     }
 
-    /// The URL of a database through it.
+    /// The URL of a database through Pgpool-II.
     pub fn url(&self, name: &str) -> String {
         format!("postgres://muster@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Whether a read of this database goes to a server that is in recovery.
+    /// Whether reads of this database go to a server in recovery.
     pub fn reads_from_standby(&self, name: &str) -> bool {
         query(&self.url(name), "SHOW transaction_read_only") == "on"
     }
 
-    /// What it has said.
     pub fn log(&self) -> String {
         self.guard.log()
     }

@@ -1,5 +1,5 @@
-//! Runs one server in a throw-away folder so that nothing is left of either, however the test ends: a shell holds the
-//! server, and we hold the shell's standard input. When that closes, the shell ends the server and removes the folder.
+//! Runs one server in a temporary folder and removes both however the test ends: a shell owns the server, and this
+//! process holds the shell's standard input. When that closes, the shell stops the server and deletes the folder.
 
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const SCRIPT: &str = include_str!("process_guard.sh");
 
-/// How long a server may take to be there.
+/// The time limit for a server to start.
 pub(super) const STARTUP_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) struct ProcessGuard {
@@ -22,7 +22,7 @@ pub(super) struct ProcessGuard {
 
 struct Shell {
     child: Child,
-    /// `None` once it has been closed.
+    /// `None` after it was closed.
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -31,12 +31,12 @@ impl ProcessGuard {
     pub(super) fn new() -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT]).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Nobody else's output may be held open by it, and Ctrl-C is for the test alone: the rest follows from that.
+        // The shell must not keep the test's stderr open. Ctrl-C reaches only the test, whose end stops the shell.
         command.stderr(Stdio::null()).process_group(0);
         if run_id(&["-u"]) == Some(0) {
             // PostgreSQL and PgBouncer refuse to run as root.
             let ids = (run_id(&["-u", "postgres"]), run_id(&["-g", "postgres"]));
-            let (Some(user), Some(group)) = ids else { panic!("there is no user postgres") };
+            let (Some(user), Some(group)) = ids else { panic!("the user postgres does not exist") };
             command.uid(user).gid(group);
         }
         let mut child = command.spawn().expect("a shell");
@@ -51,7 +51,7 @@ impl ProcessGuard {
         &self.folder
     }
 
-    /// Gives a file to the user the server runs as, for nobody else to read.
+    /// Makes a file readable only by the user that the server runs as.
     pub(super) fn give_to_server_user(&self, file: &Path) {
         std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
         let owner = std::fs::metadata(&self.folder).expect("a folder");
@@ -59,18 +59,18 @@ impl ProcessGuard {
         std::os::unix::fs::chown(file, Some(user), Some(group)).expect("given");
     }
 
-    /// What the server and the commands have said.
+    /// The output of the server and of commands.
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// Runs a command in the folder, as the user the server runs as.
+    /// Runs a command in the folder, as the user that the server runs as.
     pub(super) fn run(&self, program: &Path, arguments: &[&str]) {
         let is_done = self.send_command(&format!("run {}", shell_command(program, arguments)));
         assert!(is_done, "{} failed: {}", program.display(), self.log());
     }
 
-    /// Starts the server and waits until it `answers`; whether it does.
+    /// Starts the server and waits until `answers` returns true. Returns false if the server exits before.
     pub(super) fn start(&self, program: &Path, arguments: &[&str], answers: impl Fn() -> bool) -> bool {
         self.send_command(&format!("start {}", shell_command(program, arguments)));
         let begun = Instant::now();
@@ -78,31 +78,31 @@ impl ProcessGuard {
             if answers() {
                 return true;
             }
-            assert!(begun.elapsed() < STARTUP_TIMEOUT, "{} does not come: {}", program.display(), self.log());
+            assert!(begun.elapsed() < STARTUP_TIMEOUT, "{} does not start: {}", program.display(), self.log());
         }
         false
     }
 
-    /// Sends the server a signal and waits until it has ended.
+    /// Sends the server a signal and waits until it has exited.
     pub(super) fn stop(&self, signal: &str) {
         self.send_command(&format!("stop {signal}"));
     }
 
     /// Sends a signal to the server and then to all its children.
     pub(super) fn signal(&self, name: &str) {
-        assert!(self.send_command(&format!("signal {name}")), "the server has got the signal {name}");
+        assert!(self.send_command(&format!("signal {name}")), "sending SIG{name} failed");
     }
 
-    /// Kills the server and all its children at once.
+    /// Kills the server and all its children with SIGKILL.
     pub(super) fn kill_all(&self) {
-        assert!(self.send_command("cut"), "all of it was killed");
+        assert!(self.send_command("cut"), "killing the server failed");
     }
 
     fn send_command(&self, words: &str) -> bool {
         let mut shell = self.shell.lock();
         let input = shell.input.as_mut().expect("open until the end");
-        // In one piece, so that no part of it is ever taken for the whole.
-        input.write_all(format!("{words}\n").as_bytes()).expect("the shell listens");
+        // One write, so that the shell never reads an incomplete command.
+        input.write_all(format!("{words}\n").as_bytes()).expect("the shell runs");
         read_line(&mut shell.output) == "0"
     }
 }
@@ -121,7 +121,7 @@ fn read_line(output: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// A command as the shell reads it.
+/// A command line with shell quoting.
 fn shell_command(program: &Path, arguments: &[&str]) -> String {
     let program = program.to_str().expect("a path in UTF-8");
     let mut text = String::new();
@@ -136,8 +136,8 @@ fn run_id(arguments: &[&str]) -> Option<u32> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// A free port below those that systems hand out by themselves: a server that is away for a while must find its own
-/// free again, and clients that knock meanwhile must not get it as theirs and so meet themselves.
+/// A free port below the ephemeral range: a stopped server must find its port free again, and a client that connects
+/// meanwhile must not be assigned that port as its own and so connect to itself.
 pub(crate) fn free_port() -> u16 {
     let chance = RandomState::new();
     let ports = (0_u32..).map(|n| 12_000 + u16::try_from(chance.hash_one(n) % 20_000).expect("small"));

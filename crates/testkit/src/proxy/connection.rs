@@ -1,4 +1,4 @@
-//! One client's connection through the proxy: two streams, and what is to be done with each answer that is due.
+//! One client connection through the proxy: the streams to both sides and the actions for pending replies.
 
 use super::wire;
 use super::{Fault, Shared};
@@ -9,11 +9,11 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What to do with an answer, up to its `ReadyForQuery`.
+/// The action for a reply, up to its `ReadyForQuery`.
 enum ReplyAction {
     Pass,
     Delay(Duration),
-    /// This failure instead.
+    /// Replace the reply with an error of this SQLSTATE.
     Fail(&'static str),
     Disconnect,
 }
@@ -21,9 +21,9 @@ enum ReplyAction {
 pub(super) struct ProxiedConnection {
     client: TcpStream,
     server: TcpStream,
-    /// The answers that are due, in the order in which they were asked for.
+    /// In request order.
     pending_replies: Mutex<VecDeque<ReplyAction>>,
-    /// The client was cut, and the server is not to notice yet.
+    /// The client was disconnected, and the server must not notice yet.
     is_client_gone: AtomicBool,
 }
 
@@ -32,21 +32,21 @@ impl ProxiedConnection {
         Self { client, server, pending_replies: Mutex::default(), is_client_gone: AtomicBool::new(false) }
     }
 
-    /// Ends it for both sides.
+    /// Closes both sides.
     pub(super) fn disconnect(&self) {
         for stream in [&self.client, &self.server] {
             drop(stream.shutdown(Shutdown::Both));
         }
     }
 
-    /// Everything the client says, from its first message on, until it ends.
+    /// Forwards client messages, starting with `startup`, until the connection ends.
     pub(super) fn forward_requests(&self, shared: &Shared, startup: &[u8]) {
         if self.try_forward_requests(shared, startup).is_err() && !self.is_client_gone.load(Ordering::SeqCst) {
             self.disconnect();
         }
     }
 
-    /// Everything the server says, until it ends.
+    /// Forwards server messages until the connection ends.
     pub(super) fn forward_replies(&self, shared: &Shared) {
         drop(self.try_forward_replies(shared));
         self.disconnect();
@@ -69,7 +69,7 @@ impl ProxiedConnection {
                 self.expect_reply(ReplyAction::Pass);
             }
             waiting.extend(message);
-            // What came together goes on together.
+            // Forward messages that arrived together in one write.
             if client.buffer().is_empty() {
                 (&self.server).write_all(&waiting)?;
                 waiting.clear();

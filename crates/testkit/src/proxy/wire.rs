@@ -1,13 +1,13 @@
-//! As much of PostgreSQL's protocol (version 3) as it takes to see a commit go by and to answer in the server's place.
+//! The part of PostgreSQL's protocol (version 3) needed to recognize commits and to reply in place of the server.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 
-/// Longer is no message of a test, so the framing must have been lost.
+/// Test messages are smaller, so a greater length means that framing was lost.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 const GSS_REQUEST: [u8; 4] = 80_877_104_u32.to_be_bytes();
 
-/// The first message of a client, which has no type. Wishes for encryption in front of it are declined.
+/// Reads the startup message, which has no type byte. Encryption requests before it are declined.
 pub(super) fn read_startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
     loop {
         let message = read_body(&mut client, Vec::new())?;
@@ -18,7 +18,7 @@ pub(super) fn read_startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
     }
 }
 
-/// The next message of either side, from its type on.
+/// Reads the next message of either side, including the type byte.
 pub(super) fn read_message(mut from: impl Read) -> Result<Vec<u8>> {
     let mut kind = [0];
     from.read_exact(&mut kind)?;
@@ -29,7 +29,7 @@ fn read_body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
     head.extend(length);
-    // The length counts itself.
+    // The length includes itself.
     let rest = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX).checked_sub(4);
     let rest = rest.filter(|rest| *rest <= MAX_MESSAGE_BYTES).ok_or(ErrorKind::InvalidData)?;
     let begin = head.len();
@@ -38,12 +38,11 @@ fn read_body(mut from: impl Read, mut head: Vec<u8>) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Whether the server will say `ReadyForQuery` once for this message of a client's.
+/// Whether the server sends a `ReadyForQuery` for this client message.
 pub(super) fn expects_ready_for_query(message: &[u8]) -> bool {
     matches!(message[0], b'Q' | b'S' | b'F')
 }
 
-/// Whether this is the server's `ReadyForQuery`.
 pub(super) fn is_ready_for_query(message: &[u8]) -> bool {
     message[0] == b'Z'
 }
@@ -55,14 +54,13 @@ pub(super) fn is_commit(message: &[u8]) -> bool {
     message[0] == b'Q' && text.is_some_and(|text| text.eq_ignore_ascii_case("COMMIT"))
 }
 
-/// The simple query that rolls back.
 pub(super) fn rollback_query() -> Vec<u8> {
     frame(b'Q', b"ROLLBACK\0")
 }
 
-/// What a server says that has failed a transaction with this SQLSTATE, and is ready for another.
+/// An `ErrorResponse` with this SQLSTATE, followed by `ReadyForQuery`.
 pub(super) fn error_response(sqlstate: &str) -> Vec<u8> {
-    let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mthe proxy made this commit fail\0\0");
+    let fields = format!("SERROR\0VERROR\0C{sqlstate}\0Mcommit failed by fault injection\0\0");
     [frame(b'E', fields.as_bytes()), frame(b'Z', b"I")].concat()
 }
 
@@ -71,7 +69,6 @@ fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes(), body].concat()
 }
 
-/// The connection was cut on purpose.
 pub(super) fn connection_aborted() -> Error {
     ErrorKind::ConnectionAborted.into()
 }

@@ -1,9 +1,9 @@
-//! As much of MIME (RFC 2045 to 2047) as it takes to read a message in a test. Text is UTF-8, and only that.
+//! The part of MIME (RFC 2045 to 2047) that tests need to read messages. Text must be UTF-8.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The headers of a message or part, and its body.
+/// Splits a message or part into headers and body.
 pub(super) fn split_head(raw: &str) -> (&str, &str) {
     match raw.strip_prefix("\r\n") {
         Some(body) => ("", body),
@@ -11,7 +11,7 @@ pub(super) fn split_head(raw: &str) -> (&str, &str) {
     }
 }
 
-/// The first header of this name, on one line.
+/// The first header of this name, unfolded.
 pub(super) fn header_value(head: &str, name: &str) -> Option<String> {
     let mut lines = head.split("\r\n");
     let first = lines.find_map(|line| {
@@ -23,13 +23,13 @@ pub(super) fn header_value(head: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The first part of this type in a message or part, decoded, its lines ending with LF. Attachments do not count.
+/// The first part of this type, decoded, with LF line ends. Attachments are skipped.
 pub(super) fn find_part(raw: &str, wanted: &str) -> Option<String> {
     let (head, body) = split_head(raw);
     let of_type = header_value(head, "Content-Type").unwrap_or_else(|| "text/plain".to_owned());
     let kind = of_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind.starts_with("multipart/") {
-        let boundary = parameter(&of_type, "boundary").expect("parts have a boundary");
+        let boundary = parameter(&of_type, "boundary").expect("multipart types have a boundary");
         return parts(body, &boundary).iter().find_map(|raw| find_part(raw, wanted));
     }
     let disposition = header_value(head, "Content-Disposition").unwrap_or_default().to_ascii_lowercase();
@@ -40,11 +40,11 @@ pub(super) fn find_part(raw: &str, wanted: &str) -> Option<String> {
     let text = match encoding.as_str() {
         "base64" => {
             let text: String = body.split_ascii_whitespace().collect();
-            let bytes = STANDARD.decode(text).expect("the part is in base64 as it says");
-            String::from_utf8(bytes).expect("the part is text in UTF-8")
+            let bytes = STANDARD.decode(text).expect("valid base64");
+            String::from_utf8(bytes).expect("valid UTF-8")
         }
         "quoted-printable" => {
-            String::from_utf8(decode_quoted_printable(&remove_soft_breaks(body))).expect("the part is text in UTF-8")
+            String::from_utf8(decode_quoted_printable(&remove_soft_breaks(body))).expect("valid UTF-8")
         }
         _ => body.to_owned(),
     };
@@ -58,7 +58,7 @@ fn parameter(value: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What stands between the lines of the boundary. The line's end before each belongs to the boundary.
+/// The parts between boundary lines. The line break before a boundary line belongs to the boundary.
 fn parts(body: &str, boundary: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for line in body.split_inclusive("\r\n") {
@@ -74,13 +74,12 @@ fn parts(body: &str, boundary: &str) -> Vec<String> {
     parts
 }
 
-/// Takes blanks from the ends of lines, and then the ends that are there only to keep lines short.
+/// Removes trailing white space and soft line breaks.
 fn remove_soft_breaks(body: &str) -> String {
     let lines: Vec<&str> = body.split("\r\n").map(|line| line.trim_end_matches([' ', '\t'])).collect();
     lines.join("\r\n").replace("=\r\n", "")
 }
 
-/// Takes `=XX` for the byte it stands for.
 fn decode_quoted_printable(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -93,7 +92,7 @@ fn decode_quoted_printable(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A header with its encoded words decoded. Those that are not right stay as they are.
+/// Decodes the encoded words of a header; malformed ones stay as they are.
 pub(super) fn decode_encoded_words(value: &str) -> String {
     let mut text = String::new();
     let mut rest = value;
@@ -101,7 +100,7 @@ pub(super) fn decode_encoded_words(value: &str) -> String {
     while let Some(start) = rest.find("=?") {
         let before = &rest[..start];
         let found = decode_encoded_word(&rest[start..]);
-        // Blanks between two of them only keep them apart.
+        // White space between two encoded words is ignored (RFC 2047 §6.2).
         if !(is_behind_word && found.is_some() && before.trim().is_empty()) {
             text.push_str(before);
         }
@@ -113,12 +112,12 @@ pub(super) fn decode_encoded_words(value: &str) -> String {
     text + rest
 }
 
-/// The encoded word a text begins with, decoded, and its length.
+/// Decodes the encoded word at the start of a text; also returns its length.
 fn decode_encoded_word(text: &str) -> Option<(String, usize)> {
     let mut pieces = text.strip_prefix("=?")?.splitn(4, '?');
     let (charset, encoding, content, rest) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
     let rest = rest.strip_prefix('=')?;
-    // A language may stand behind it.
+    // A language tag may follow the charset (RFC 2231 §5).
     let charset = charset.split('*').next().unwrap_or_default().to_ascii_lowercase();
     let bytes = match (charset.as_str(), encoding) {
         ("utf-8" | "us-ascii", "B" | "b") => STANDARD.decode(content).ok()?,

@@ -1,35 +1,34 @@
-//! A message that was taken in, and how a test looks into it.
+//! An accepted message, with accessors for tests.
 
 use super::mime;
 
-/// A message that was taken in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedMail {
-    /// Whom the envelope is from; empty for nobody.
+    /// The envelope sender; empty for the null reverse-path.
     pub from: String,
-    /// Whom the envelope is for.
+    /// The envelope recipients.
     pub to: Vec<String>,
-    /// The message with its headers, as it was before it was sent. What is not UTF-8 is replaced.
+    /// Headers and body without dot-stuffing. Invalid UTF-8 is replaced.
     pub raw: String,
 }
 
 impl ReceivedMail {
-    /// The first header of this name, on one line and decoded.
+    /// The first header of this name, unfolded and decoded.
     pub fn header(&self, name: &str) -> Option<String> {
         mime::header_value(mime::split_head(&self.raw).0, name).map(|value| mime::decode_encoded_words(&value))
     }
 
-    /// The plain text, decoded, its lines ending with LF; empty if there is none.
+    /// The plain text part, decoded, with LF line ends; empty if there is none.
     pub fn text(&self) -> String {
         mime::find_part(&self.raw, "text/plain").unwrap_or_default()
     }
 
-    /// The HTML, decoded, its lines ending with LF; empty if there is none.
+    /// The HTML part, decoded, with LF line ends; empty if there is none.
     pub fn html(&self) -> String {
         mime::find_part(&self.raw, "text/html").unwrap_or_default()
     }
 
-    /// The links in the plain text, without the punctuation of the sentence around them.
+    /// The links in the plain text, without trailing punctuation.
     pub fn links(&self) -> Vec<String> {
         let text = self.text();
         let mut links = Vec::new();

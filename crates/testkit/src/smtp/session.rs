@@ -1,14 +1,14 @@
-//! One client's session: commands, the answers to them, and what goes wrong on the way.
+//! One SMTP session: commands, replies, and injected faults.
 
 use super::{Behavior, ReceivedMail, Shared, Stage};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Result, Write};
 use std::net::{Shutdown, TcpStream};
 
-const BAD_SEQUENCE: &str = "503 not now";
-const BAD_ARGUMENT: &str = "501 what is that";
+const BAD_SEQUENCE: &str = "503 bad sequence of commands";
+const BAD_ARGUMENT: &str = "501 syntax error in parameters";
 const CRLF: &[u8] = b"\r\n";
 
-/// Octets of a line of a message, its end included (RFC 5321, 4.5.3.1.6).
+/// The limit for a line of a message, including CR LF (RFC 5321 §4.5.3.1.6).
 const MAX_LINE_OCTETS: usize = 1000;
 
 pub(super) struct Session<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Session<'a> {
     stream: &'a TcpStream,
     reader: BufReader<&'a TcpStream>,
     generation: u64,
-    /// What this one does whatever the others do.
+    /// Takes precedence over the server's behavior.
     behavior_override: Option<Behavior>,
     greeting: Option<Greeting>,
     envelope: Option<Envelope>,
@@ -37,7 +37,7 @@ struct Envelope {
 }
 
 impl<'a> Session<'a> {
-    /// Talks to a client until either has enough.
+    /// Serves a client until either side disconnects.
     pub(super) fn run(shared: &'a Shared, stream: &'a TcpStream, era: u64, own: Option<Behavior>) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
@@ -47,14 +47,14 @@ impl<'a> Session<'a> {
 
     fn serve(&mut self) -> Result<()> {
         let refusal = self.injected_failure(Stage::Greeting)?;
-        self.reply(refusal.unwrap_or("220 127.0.0.1 here"))?;
+        self.reply(refusal.unwrap_or("220 127.0.0.1 ready"))?;
         if refusal.is_some_and(|refusal| refusal.starts_with('4')) {
             return self.close_after_reply();
         }
         loop {
             let line = self.read_line()?;
             let Some(line) = line.strip_suffix(CRLF).and_then(|line| str::from_utf8(line).ok()) else {
-                self.reply("500 a line is UTF-8 and ends with CR LF")?;
+                self.reply("500 lines must be UTF-8 and end with CR LF")?;
                 continue;
             };
             let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
                 self.reply("221 bye")?;
                 return Ok(());
             }
-            // Who was refused in the greeting may only leave (RFC 5321, 3.1).
+            // After a rejected greeting only QUIT is allowed (RFC 5321 §3.1).
             let answer = if refusal.is_some() { BAD_SEQUENCE } else { self.handle_command(&verb, argument)? };
             self.reply(answer)?;
         }
@@ -86,11 +86,11 @@ impl<'a> Session<'a> {
             "DATA" => BAD_ARGUMENT,
             "RSET" => {
                 self.envelope = None;
-                "250 forgotten"
+                "250 reset"
             }
-            "NOOP" => "250 yes",
-            "VRFY" => "252 try and see",
-            _ => "500 no such command",
+            "NOOP" => "250 OK",
+            "VRFY" => "252 cannot verify user",
+            _ => "500 unknown command",
         })
     }
 
@@ -98,51 +98,51 @@ impl<'a> Session<'a> {
         let (Some(hello), None) = (self.greeting, &self.envelope) else { return Ok(BAD_SEQUENCE) };
         let Some((path, parameters)) = parse_path(argument, "FROM:") else { return Ok(BAD_ARGUMENT) };
         if !path.is_empty() && !is_address(path) {
-            return Ok("553 no such address");
+            return Ok("553 invalid address");
         }
         let mut envelope = Envelope { from: path.to_owned(), ..Envelope::default() };
         for parameter in parameters.split_ascii_whitespace() {
             match parameter.to_ascii_uppercase().as_str() {
-                // Those were not offered.
-                _ if hello == Greeting::Helo => return Ok("555 no such parameter"),
+                // HELO offers no extensions.
+                _ if hello == Greeting::Helo => return Ok("555 unknown parameter"),
                 "BODY=7BIT" => {}
                 "BODY=8BITMIME" => envelope.is_8bit = true,
                 "SMTPUTF8" => envelope.is_utf8 = true,
-                _ => return Ok("555 no such parameter"),
+                _ => return Ok("555 unknown parameter"),
             }
         }
         if !path.is_ascii() && !envelope.is_utf8 {
-            return Ok("553 that takes SMTPUTF8");
+            return Ok("553 this address requires SMTPUTF8");
         }
         if let Some(refusal) = self.injected_failure(Stage::MailFrom)? {
             return Ok(refusal);
         }
         self.envelope = Some(envelope);
-        Ok("250 fine")
+        Ok("250 OK")
     }
 
     fn rcpt(&mut self, argument: &str) -> Result<&'static str> {
         let Some(envelope) = &self.envelope else { return Ok(BAD_SEQUENCE) };
         let Some((path, parameters)) = parse_path(argument, "TO:") else { return Ok(BAD_ARGUMENT) };
         if !parameters.is_empty() {
-            return Ok("555 no such parameter");
+            return Ok("555 unknown parameter");
         }
         if !is_address(path) && !path.eq_ignore_ascii_case("postmaster") {
-            return Ok("553 no such address");
+            return Ok("553 invalid address");
         }
         if !path.is_ascii() && !envelope.is_utf8 {
-            return Ok("553 that takes SMTPUTF8");
+            return Ok("553 this address requires SMTPUTF8");
         }
         if let Some(refusal) = self.injected_failure(Stage::RcptTo)? {
             return Ok(refusal);
         }
         if self.shared.is_unknown_recipient(path) {
-            return Ok("550 nobody of that name");
+            return Ok("550 no such mailbox");
         }
         if let Some(envelope) = &mut self.envelope {
             envelope.to.push(path.to_owned());
         }
-        Ok("250 fine")
+        Ok("250 OK")
     }
 
     fn data(&mut self) -> Result<&'static str> {
@@ -152,8 +152,8 @@ impl<'a> Session<'a> {
         if let Some(refusal) = self.injected_failure(Stage::Data)? {
             return Ok(refusal);
         }
-        self.reply("354 go on")?;
-        // From here on it is answered once, and over either way.
+        self.reply("354 start mail input")?;
+        // The transaction ends with the reply, whether the message is accepted or not.
         let envelope = self.envelope.take().unwrap_or_default();
         let lines = self.message()?;
         if let Some(refusal) = self.injected_failure(Stage::EndOfData)? {
@@ -163,18 +163,18 @@ impl<'a> Session<'a> {
             return Ok(flaw);
         }
         let raw = String::from_utf8_lossy(&lines.concat()).into_owned();
-        // Asked before: a test that sees the message may say at once what comes next.
+        // Read before the message is stored: a test that sees it may set the next behavior at once.
         let is_cut = self.behavior() == Behavior::DisconnectAfterAccept;
         let is_taken =
             self.shared.store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
         if is_cut || !is_taken {
             return Err(self.disconnect());
         }
-        Ok("250 taken")
+        Ok("250 accepted")
     }
 
-    /// The lines of a message up to the final dot, without the dots that were put before others. Only CR LF ends one:
-    /// who takes a lone LF for an end sees two messages where others see one.
+    /// The lines of a message up to the final dot, without dot-stuffing. Only CR LF ends a line: a server that also
+    /// accepts a lone LF is vulnerable to SMTP smuggling.
     fn message(&mut self) -> Result<Vec<Vec<u8>>> {
         let mut lines = Vec::new();
         loop {
@@ -203,17 +203,17 @@ impl<'a> Session<'a> {
         self.behavior_override.unwrap_or_else(|| self.shared.state().behavior)
     }
 
-    /// What is to go wrong here: the refusal to say, or an error when there is nothing more to be said.
+    /// The rejection to send at this stage, if any; an error if the connection is closed without a reply.
     fn injected_failure(&mut self, stage: Stage) -> Result<Option<&'static str>> {
         match self.behavior() {
             Behavior::Reject4xx { at } if at == stage => Ok(Some(match stage {
                 Stage::Greeting | Stage::Body => "421 closing",
-                Stage::RcptTo => "450 not at present",
-                _ => "451 not at present",
+                Stage::RcptTo => "450 try again later",
+                _ => "451 try again later",
             })),
             Behavior::Reject5xx { at } if at == stage => Ok(Some(match stage {
-                Stage::MailFrom | Stage::RcptTo => "550 never",
-                _ => "554 never",
+                Stage::MailFrom | Stage::RcptTo => "550 rejected",
+                _ => "554 rejected",
             })),
             Behavior::Hang { at } if at == stage => {
                 self.drain()?;
@@ -229,20 +229,20 @@ impl<'a> Session<'a> {
         stream.write_all(format!("{answer}\r\n").as_bytes())
     }
 
-    /// What the client says up to the next LF.
+    /// Reads up to the next LF.
     fn read_line(&mut self) -> Result<Vec<u8>> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line)?;
         if line.ends_with(b"\n") { Ok(line) } else { Err(connection_aborted()) }
     }
 
-    /// Ends a session that was told why. Closing before all was read would take the answer from the client.
+    /// Closes after the client has read the reply: closing with unread input would discard the reply.
     fn close_after_reply(&mut self) -> Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         self.drain()
     }
 
-    /// Waits until the client leaves.
+    /// Waits until the client disconnects.
     fn drain(&mut self) -> Result<()> {
         std::io::copy(&mut self.reader, &mut std::io::sink()).map(drop)
     }
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The address in angle brackets behind `FROM:` or `TO:`, and the parameters behind it.
+/// The address in angle brackets after `FROM:` or `TO:`, and the parameters after it.
 fn parse_path<'a>(argument: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let (start, rest) = argument.split_at_checked(word.len())?;
     let (path, parameters) = rest.strip_prefix('<')?.rsplit_once('>')?;
@@ -268,19 +268,18 @@ fn is_address(path: &str) -> bool {
     halves.is_some_and(|(local, domain)| is_local(local) && is_domain(domain)) && !path.contains(char::is_control)
 }
 
-/// What is wrong with a message as it came over.
 fn message_error(envelope: &Envelope, lines: &[Vec<u8>]) -> Option<&'static str> {
     let head = lines.iter().take_while(|line| *line != CRLF);
     let is_ascii = lines.iter().all(|line| line.is_ascii());
     let is_alone = |line: &Vec<u8>| line[..line.len() - CRLF.len()].iter().any(|byte| CRLF.contains(byte));
     if lines.iter().any(is_alone) {
-        Some("554 CR or LF stands alone")
+        Some("554 bare CR or LF")
     } else if lines.iter().any(|line| line.len() > MAX_LINE_OCTETS) {
-        Some("554 a line is too long")
+        Some("554 line too long")
     } else if !is_ascii && !envelope.is_8bit && !envelope.is_utf8 {
-        Some("554 8-bit content was not announced")
+        Some("554 8-bit content requires BODY=8BITMIME")
     } else if !envelope.is_utf8 && !head.flatten().all(u8::is_ascii) {
-        Some("554 such a header takes SMTPUTF8")
+        Some("554 this header requires SMTPUTF8")
     } else {
         None
     }

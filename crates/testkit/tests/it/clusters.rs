@@ -1,11 +1,11 @@
-//! Clusters start, come back, hand over and leave nothing behind.
+//! Clusters start, restart, fail over and clean up.
 
 use std::path::Path;
 use std::process::Command;
 use testkit::postgres::{Cluster, PgBouncer, query, shared_cluster};
 use testkit::waiting::{TIMEOUT, wait_until};
 
-/// How many processes run that were started with this path.
+/// The number of processes with this path in their command line.
 fn processes(folder: &Path) -> usize {
     let output = Command::new("pgrep").arg("-f").arg(folder).output().expect("pgrep");
     String::from_utf8_lossy(&output.stdout).lines().count()
@@ -39,7 +39,7 @@ fn data_survives_kill_and_stop() {
     let url = cluster.create_database();
     query(&url, "CREATE TABLE t AS SELECT 7 AS n");
     cluster.kill();
-    assert_eq!(processes(cluster.folder()), 0, "all of it is gone");
+    assert_eq!(processes(cluster.folder()), 0, "no process is left");
     cluster.restart();
     assert_eq!(query(&url, "SELECT n FROM t"), "7");
     cluster.stop();
@@ -74,7 +74,7 @@ fn drop_removes_processes_and_folder() {
 
 #[test]
 fn a_killed_test_leaves_nothing_behind() {
-    // This program once more, as a test that only waits.
+    // Run this program again, with only the test that waits.
     let this = std::env::current_exe().expect("a path");
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut child = Command::new(this)
@@ -90,7 +90,7 @@ fn a_killed_test_leaves_nothing_behind() {
     assert!(folder.exists() && processes(&folder) > 0);
     child.kill().expect("killed");
     child.wait().expect("ended");
-    wait_until("all of it to be gone", || !folder.exists() && processes(&folder) == 0);
+    wait_until("the processes and the folder to be removed", || !folder.exists() && processes(&folder) == 0);
 }
 
 /// Does nothing unless the test above has started it.

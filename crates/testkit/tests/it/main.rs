@@ -1,4 +1,4 @@
-//! The tools of the tests are true to their word.
+//! Tests of the test tools: PostgreSQL clusters, the proxy and the mail server.
 
 mod clusters;
 mod proxy_faults;

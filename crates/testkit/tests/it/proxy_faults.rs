@@ -1,4 +1,4 @@
-//! Each meddling of the proxy does what it says, to the client and to the database.
+//! Each fault of the proxy has the documented effect on the client and the database.
 
 use std::time::{Duration, Instant};
 use testkit::postgres::{query, shared_cluster};
@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Error, NoTls};
 
 const TIMEOUT: Duration = testkit::waiting::TIMEOUT;
 
-/// A database with one table, and a proxy in front of it that does the same to all commits.
+/// A database with one table behind a proxy that injects the same fault into all commits.
 struct Fixture {
     direct: String,
     proxy: Proxy,
@@ -34,7 +34,7 @@ impl Fixture {
     }
 }
 
-/// Inserts a row as the engine would: simple queries around an extended one.
+/// Inserts a row as the engine does: simple queries around an extended query.
 async fn insert(client: &Client) -> Result<(), Error> {
     client.batch_execute("BEGIN").await?;
     let changed = client.execute("INSERT INTO t VALUES ($1)", &[&7]).await?;
@@ -47,7 +47,7 @@ async fn commits_pass_unchanged() {
     let world = Fixture::new(Fault::Pass);
     let client = world.client().await.expect("connected");
     insert(&client).await.expect("committed");
-    // Many in flight on one connection keep their order.
+    // Pipelined queries keep their order.
     let both = tokio::join!(client.query_one("SELECT 1", &[]), client.query_one("SELECT 2", &[]));
     assert_eq!((both.0.expect("a row").get::<_, i32>(0), both.1.expect("a row").get::<_, i32>(0)), (1, 2));
     let long = "x".repeat(3_000_000);
@@ -70,7 +70,7 @@ async fn server_failures_roll_back() {
             let error = insert(&client).await.expect_err("not committed");
             assert_eq!(error.code(), Some(&state), "{meddling:?}");
         }
-        assert_eq!(client.query_one("SELECT 3", &[]).await.expect("goes on").get::<_, i32>(0), 3);
+        assert_eq!(client.query_one("SELECT 3", &[]).await.expect("the connection still works").get::<_, i32>(0), 3);
         assert_eq!((world.rows(), world.proxy.commits()), ("0".to_owned(), 2));
         assert_eq!(world.proxy.counts().get(meddling.name()), Some(&2));
     }
@@ -81,22 +81,22 @@ async fn disconnect_before_loses_the_commit_and_after_only_the_reply() {
     for (meddling, rows) in [(Fault::DisconnectBefore, "0"), (Fault::DisconnectAfter, "1")] {
         let world = Fixture::new(meddling);
         let client = world.client().await.expect("connected");
-        let error = insert(&client).await.expect_err("nobody answers");
+        let error = insert(&client).await.expect_err("no reply");
         assert!(error.code().is_none() && error.is_closed(), "{meddling:?}: {error}");
         assert_eq!(world.rows(), rows, "{meddling:?}");
-        world.client().await.expect("another connection is fine");
+        world.client().await.expect("a new connection works");
     }
 }
 
 #[tokio::test]
 async fn a_commit_can_complete_after_its_client_disconnects() {
-    // Long enough for somebody to look before it.
+    // Long enough to query before it.
     let later = Duration::from_secs(2);
     let world = Fixture::new(Fault::DisconnectThenCommit(later));
     let client = world.client().await.expect("connected");
     let begun = Instant::now();
-    insert(&client).await.expect_err("nobody answers");
-    assert_eq!(world.rows(), "0", "the client was cut at once, and it is not committed yet");
+    insert(&client).await.expect_err("no reply");
+    assert_eq!(world.rows(), "0", "the client was disconnected before the commit");
     while world.rows() == "0" {
         assert!(begun.elapsed() < TIMEOUT);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -138,16 +138,16 @@ async fn stall_blocks_all_connections_until_resumed() {
     let frozen = client.query_one("SELECT 4", &[]);
     tokio::pin!(frozen);
     assert!(timeout(shortly, &mut frozen).await.is_err(), "no answer");
-    assert!(timeout(shortly, world.client()).await.is_err(), "no new ones either");
+    assert!(timeout(shortly, world.client()).await.is_err(), "new connections also wait");
     world.proxy.resume();
     let row = timeout(TIMEOUT, frozen).await.expect("at once").expect("a row");
     assert_eq!(row.get::<_, i32>(0), 4);
     timeout(TIMEOUT, world.client()).await.expect("at once").expect("connected");
-    // Hanging and then cutting leaves nobody waiting.
+    // Disconnecting after a stall ends all waiting clients.
     world.proxy.stall();
     let frozen = client.query_one("SELECT 4", &[]);
     tokio::pin!(frozen);
     assert!(timeout(shortly, &mut frozen).await.is_err(), "no answer");
     world.proxy.disconnect_all();
-    timeout(TIMEOUT, frozen).await.expect("at once").expect_err("cut");
+    timeout(TIMEOUT, frozen).await.expect("at once").expect_err("disconnected");
 }

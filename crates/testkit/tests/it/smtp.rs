@@ -1,4 +1,4 @@
-//! The mail server keeps what it says it took in, fails as it is told, and bends no rule of SMTP.
+//! The mail server stores accepted messages, fails as configured, and enforces SMTP.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,17 +10,17 @@ const TIMEOUT: Duration = testkit::waiting::TIMEOUT;
 const SHORT_WAIT: Duration = Duration::from_millis(150);
 const HELLO: &str = "Subject: hello\r\n\r\none\r\ntwo\r\nthree\r\n";
 
-/// A client that says lines and hears answers.
+/// A minimal SMTP client.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
     fn connect(receiver: &SmtpServer) -> Self {
-        let stream = TcpStream::connect(receiver.address()).expect("somebody listens");
+        let stream = TcpStream::connect(receiver.address()).expect("the server listens");
         stream.set_read_timeout(Some(TIMEOUT)).expect("set");
         Self(BufReader::new(stream))
     }
 
-    /// A client that was greeted, and has greeted.
+    /// Connects and completes EHLO.
     fn connect_and_greet(receiver: &SmtpServer) -> Self {
         let mut client = Self::connect(receiver);
         assert_eq!(client.read_reply(), 220);
@@ -29,7 +29,7 @@ impl Client {
     }
 
     fn send_raw(&mut self, text: &str) {
-        // The other side may be gone already.
+        // The server may have closed the connection already.
         drop(self.0.get_mut().write_all(text.as_bytes()));
     }
 
@@ -38,7 +38,7 @@ impl Client {
         self.read_reply()
     }
 
-    /// The code of the next answer; 0 if the connection is closed instead.
+    /// The code of the next reply; 0 if the connection is closed instead.
     fn read_reply(&mut self) -> u16 {
         loop {
             let mut line = String::new();
@@ -59,7 +59,7 @@ impl Client {
         heard.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
-    /// Sends a message from `a@test` to `b@test`, whose dots are doubled already; the code it ended with, and where.
+    /// Sends a dot-stuffed message from `a@test` to `b@test`; returns the final reply code and its stage.
     fn send_mail(&mut self, message: &str) -> (u16, Stage) {
         let steps = [
             ("MAIL FROM:<a@test> BODY=8BITMIME", 250, Stage::MailFrom),
@@ -77,7 +77,7 @@ impl Client {
     }
 }
 
-/// What a client meets that connects and sends a message.
+/// Connects and sends a message; returns the final reply code and its stage.
 fn send_one_mail(receiver: &SmtpServer) -> (u16, Stage) {
     let mut client = Client::connect(receiver);
     match client.read_reply() {
@@ -169,7 +169,7 @@ fn rejects_malformed_messages() {
     assert_eq!(client.send_mail(&long(999)).0, 554);
     assert_eq!(client.send_mail("Subject: a\n\r\n\r\n").0, 554);
     assert_eq!(client.send_mail("Subject: a\r\n\r\nb\rc\r\n").0, 554);
-    // The dot behind a lone LF ends nothing.
+    // A dot after a lone LF does not end the message.
     assert_eq!(client.send_mail("Subject: a\r\n\r\nb\n.\r\nMAIL FROM:<evil@test>\r\n").0, 554);
     assert_eq!(client.send_mail("Subject: ä\r\n\r\nb\r\n").0, 554);
     assert_eq!(client.send_mail("Subject: a\r\n\r\nä\r\n").0, 250);
@@ -189,7 +189,7 @@ fn rejects_at_every_stage() {
         (Stage::MailFrom, Stage::MailFrom, 451, 550),
         (Stage::RcptTo, Stage::RcptTo, 450, 550),
         (Stage::Data, Stage::Data, 451, 554),
-        // A client that sends it all before it looks.
+        // The client reads the reply only after it has sent the complete message.
         (Stage::Body, Stage::EndOfData, 421, 554),
         (Stage::EndOfData, Stage::EndOfData, 451, 554),
     ];
@@ -219,7 +219,7 @@ fn closes_sessions_rejected_in_greeting_or_body() {
     );
     receiver.set_behavior(Behavior::Reject5xx { at: Stage::Body });
     let mut client = Client::connect_and_greet(&receiver);
-    // Also if the message is short, and however much of a long one still comes.
+    // Also for short messages, and for the rest of long ones.
     for message in ["a: b\r\n".to_owned(), HELLO.repeat(100_000)] {
         let mut other = Client::connect_and_greet(&receiver);
         assert_eq!(other.send_mail(&message), (554, Stage::EndOfData));
@@ -273,7 +273,7 @@ fn hangs_until_the_client_gives_up() {
         assert!(client.is_silent(), "{at:?}");
         hung.push(client);
     }
-    // Others are served meanwhile, and none of those comes back to life.
+    // Other sessions are served meanwhile, and hung sessions stay silent.
     assert_eq!(send_one_mail(&receiver), (250, Stage::EndOfData));
     assert!(hung.iter_mut().all(Client::is_silent));
     assert_eq!(receiver.mails().len(), 1);
@@ -293,7 +293,7 @@ fn queued_behaviors_apply_to_that_many_sessions() {
         send_one_mail(&receiver).0,
     ];
     assert_eq!(first, [450, 450, 0, 250]);
-    // What is said of all is heard by open sessions too, and ends what was said of the next.
+    // `set_behavior` applies to open sessions and clears the queue.
     let mut open = Client::connect_and_greet(&receiver);
     receiver.queue_behavior(1, Behavior::Disconnect { at: Stage::Greeting });
     receiver.set_behavior(Behavior::Reject5xx { at: Stage::Data });
@@ -312,7 +312,7 @@ fn can_stop_and_resume_listening() {
     }
     for _ in 0..3 {
         receiver.stop_listening();
-        let refused = TcpStream::connect(receiver.address()).expect_err("nobody listens");
+        let refused = TcpStream::connect(receiver.address()).expect_err("nothing listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         receiver.resume_listening();
         receiver.resume_listening();
@@ -359,11 +359,11 @@ fn waits_for_mail() {
     });
     let begun = Instant::now();
     let waiting = std::panic::AssertUnwindSafe(|| receiver.wait_for_mails(2, SHORT_WAIT));
-    let failure = std::panic::catch_unwind(waiting).expect_err("there is one only");
+    let failure = std::panic::catch_unwind(waiting).expect_err("only one mail arrived");
     let words = failure.downcast_ref::<String>().expect("words");
     assert!(words.starts_with("1 of 2 mails") && words.contains("Subject: hello"), "{words}");
     assert!(begun.elapsed() >= SHORT_WAIT);
-    // It goes on after that.
+    // The server still works after that.
     assert_eq!((send_one_mail(&receiver).0, receiver.mails().len()), (250, 2));
 }
 

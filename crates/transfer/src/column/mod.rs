@@ -1,7 +1,5 @@
-//! The names of everything a file can say: one table, which readers, writers and the documentation walk.
-//!
-//! Names are those of RFC 7643 where it has one. What else a file may call a column is found by its letters and digits
-//! alone: in this table, in the tables of the dialects, and in what the caller maps.
+//! The table of columns, named as in RFC 7643 where possible, and the mapping of headers to them: by the aliases of
+//! the table, those of the dialects, and the caller's mappings. Headers are compared by letters and digits only.
 
 mod state_headers;
 mod table;
@@ -16,17 +14,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordKind {
-    /// A person.
     User,
-    /// A group, folder, organisation, role or department.
     Item(ItemKind),
 }
 
 impl RecordKind {
-    /// Every kind, in the order in which they are written: what is referred to comes first.
+    /// In export order: referenced kinds first.
     pub const ALL: [Self; 6] = [
         Self::Item(ItemKind::Role),
         Self::Item(ItemKind::Department),
@@ -36,7 +31,6 @@ impl RecordKind {
         Self::User,
     ];
 
-    /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -44,7 +38,7 @@ impl RecordKind {
         }
     }
 
-    /// The kind that a word in a file means.
+    /// The kind that a word in a file means, in singular or plural.
     pub fn from_word(word: &str) -> Option<Self> {
         let word = normalize_header(word);
         let singular = word.strip_suffix('s').unwrap_or(&word);
@@ -56,9 +50,8 @@ impl RecordKind {
     }
 }
 
-/// What a column holds and where it belongs.
+/// What a column holds. The descriptions are in [`COLUMNS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is explained by its row in the table")]
 pub enum ColumnKind {
     RecordKind,
     Id,
@@ -76,15 +69,15 @@ pub enum ColumnKind {
     Groups,
     Folders,
     Status,
-    /// Another statement about whether the account may be used.
+    /// Another mark of the account's state.
     AccountState(StateRule),
     DoNotEmail,
     ForcePasswordChange,
     Password,
     PasswordHash,
-    /// The kind of hash that the password is, if it is one.
+    /// Google's function of the hash in `password`.
     PasswordHashFunction,
-    /// LDAP's `userPassword`: a hash behind its scheme, or clear text.
+    /// LDAP's `userPassword`: a hash after its scheme, or clear text.
     LdapPassword,
     Timestamp(Field),
     Name,
@@ -98,15 +91,14 @@ pub enum ColumnKind {
     KeyContacts,
     Rank,
     Members,
-    /// The distinguished name of a directory's entry.
+    /// The distinguished name of a directory entry.
     Dn,
     ObjectClass,
     Ignored,
 }
 
-/// Numbers that an organisation keeps for client systems.
+/// Numbers that an organization keeps for client systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum ClientNumber {
     Homepage,
     Guid,
@@ -114,23 +106,19 @@ pub enum ClientNumber {
     Category,
 }
 
-/// One column.
 #[derive(Debug)]
 pub struct Column {
-    /// Its name in what is written.
+    /// The name in exported files.
     pub name: &'static str,
-    /// What it holds.
     pub kind: ColumnKind,
-    /// What else it is called, as letters and digits.
+    /// Other headers, normalized to letters and digits.
     aliases: &'static [&'static str],
-    /// The kinds that have it, as letters: `u` person, `g` group, `f` folder, `o` organisation, `r` role, `d` department.
+    /// The kinds that have it: `u` user, `g` group, `f` folder, `o` organization, `r` role, `d` department.
     record_kinds: &'static str,
-    /// What it means.
     pub description: &'static str,
 }
 
 impl Column {
-    /// Whether things of that kind have it.
     pub fn applies_to(&self, kind: RecordKind) -> bool {
         let letter = match kind {
             RecordKind::User => 'u',
@@ -143,7 +131,7 @@ impl Column {
         self.record_kinds.contains(letter)
     }
 
-    /// Whether it is written when nothing else was asked for: not what the store gives, nor secrets.
+    /// Whether an export includes it by default: no secrets, and nothing that an import ignores.
     pub fn is_exported_by_default(&self) -> bool {
         let is_importable = !matches!(
             self.kind,
@@ -161,7 +149,7 @@ impl Column {
         is_importable && (self.kind != ColumnKind::Number || self.record_kinds != "u")
     }
 
-    /// Whether it says who somebody is.
+    /// Whether its value identifies a user.
     pub fn is_identifier(&self) -> bool {
         matches!(
             self.kind,
@@ -172,22 +160,19 @@ impl Column {
     }
 }
 
-/// The column of that name.
 pub fn column_by_name(name: &str) -> Option<&'static Column> {
     static NAMES: LazyLock<HashMap<String, &'static Column>> =
         LazyLock::new(|| COLUMNS.iter().map(|column| (normalize_header(column.name), column)).collect());
     NAMES.get(&normalize_header(name)).copied()
 }
 
-/// What a header means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderMeaning {
-    /// No column has this name.
+    /// No column has this name or alias.
     Unknown,
-    /// This column.
     Column(&'static Column),
-    /// A status, if each value below it is a known word for one; else this, or nothing. The state of an account instead, if
-    /// each value can be read as one; else nothing.
+    /// Depends on the values below the header. If the column is a state of accounts, it applies if each value can
+    /// be read as one. Otherwise the header is a status if each value is a status word, else this column.
     DependsOnValues(Option<&'static Column>),
 }
 
@@ -201,19 +186,19 @@ impl Eq for Column {}
 
 /// Headers that some systems use for a status and others for a region.
 const STATUS_OR_REGION: [&str; 6] = ["state", "userstate", "estado", "stato", "etat", "état"];
-/// `WordPress` has numbers under it that mean nothing.
+/// In `WordPress`, it has meaningless numbers.
 const STATUS_OR_NOTHING: [&str; 1] = ["userstatus"];
 
-/// The meaning of headers: in the table, in dialects, and as the caller maps them.
+/// Maps headers to columns: by name, by alias, by the aliases of dialects, and by the caller's mappings.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnMapping {
     columns_by_alias: HashMap<String, usize>,
-    /// Headers as the caller maps them, to a column or to nothing.
+    /// The caller's mappings; `None` ignores the header.
     custom_mappings: HashMap<String, Option<usize>>,
 }
 
 impl ColumnMapping {
-    /// With what dialects call things; this table's own names come first.
+    /// `field_aliases` are the names in dialects. The names and aliases of the table take precedence.
     pub fn new<S: AsRef<str>>(field_aliases: impl IntoIterator<Item = (S, Field)>) -> Self {
         let mut known = HashMap::new();
         for (index, column) in COLUMNS.iter().enumerate() {
@@ -232,22 +217,22 @@ impl ColumnMapping {
         Self { columns_by_alias: known, custom_mappings: HashMap::new() }
     }
 
-    /// Maps a header to the column of that name; to none, when it is empty.
+    /// Maps a header to a column; an empty column name ignores the header.
+    ///
+    /// # Errors
+    /// The column is unknown.
     pub fn map_header(&mut self, header: &str, column: &str) -> Result<(), String> {
         let index = if column.is_empty() {
             None
         } else {
             let index = COLUMNS.iter().position(|known| normalize_header(known.name) == normalize_header(column));
-            Some(
-                index
-                    .ok_or_else(|| format!("there is no column {column}; `muster import --list-columns` tells them"))?,
-            )
+            Some(index.ok_or_else(|| format!("unknown column '{column}' (see `muster import --list-columns`)"))?)
         };
         self.custom_mappings.insert(header.trim().to_owned(), index);
         Ok(())
     }
 
-    /// The column a header means, whatever is below it; `None` when it means none.
+    /// The column of a header regardless of the values below it.
     pub fn find(&self, header: &str) -> Option<&'static Column> {
         match self.meaning(header) {
             HeaderMeaning::Column(column) => Some(column),
@@ -256,7 +241,6 @@ impl ColumnMapping {
         }
     }
 
-    /// What a header means.
     pub fn meaning(&self, header: &str) -> HeaderMeaning {
         let header = header.trim();
         if let Some(mapped) = self.custom_mappings.get(header) {
@@ -275,8 +259,8 @@ impl ColumnMapping {
         }
     }
 
-    /// What counts of a header of a template. Entra ID has its property in brackets behind the text (`First name [givenName]
-    /// Required`), Google a remark (`Email Address [Required]`).
+    /// The significant part of a header of a template. Entra ID puts the property in brackets (`First name
+    /// [givenName] Required`), Google a remark (`Email Address [Required]`).
     fn strip_template_text<'a>(&self, header: &'a str) -> &'a str {
         let Some((text, behind)) = header.split_once('[') else { return header };
         let Some((property, _)) = behind.split_once(']') else { return header };
@@ -285,16 +269,16 @@ impl ColumnMapping {
             |text| self.find_by_alias(text).is_some_and(|column| matches!(column.kind, ColumnKind::AccountState(_)));
         let is_property = property.starts_with(|c: char| c.is_ascii_lowercase())
             && property.chars().all(|c| c.is_ascii_alphanumeric());
-        // "Block sign in [accountEnabled]" says the opposite of its property.
+        // "Block sign in [accountEnabled]" means the opposite of its property.
         if text.is_empty() || is_property && !is_state_column(text) { property } else { text }
     }
 
     fn find_by_alias(&self, header: &str) -> Option<&'static Column> {
-        // SCIM's long names: what comes behind the last colon counts.
+        // In a SCIM URN, the attribute follows the last colon.
         let local_name = header.rsplit(':').next().unwrap_or(header);
         let local_name =
             if header.starts_with("urn:") { local_name.strip_prefix("User.").unwrap_or(local_name) } else { header };
-        // What our own LDIF calls things that LDAP has no name for.
+        // LDIF exports prefix columns that have no LDAP name.
         let local_name = normalize_header(local_name);
         let key = local_name.strip_prefix("muster").unwrap_or(&local_name);
         let without_prefix = |outer: &str| self.columns_by_alias.get(key.strip_prefix(outer)?);
@@ -311,7 +295,7 @@ impl ColumnMapping {
     }
 }
 
-/// Whether a column is where a field of a person belongs.
+/// Whether a column holds a field of users.
 fn stores_field(column: &Column, field: Field) -> bool {
     let what = match field {
         Field::Groups => ColumnKind::Groups,
@@ -340,7 +324,6 @@ fn stores_field(column: &Column, field: Field) -> bool {
     column.kind == what && column.applies_to(RecordKind::User)
 }
 
-/// A cell whose column is known.
 pub(crate) type ColumnCell<'a> = (&'static Column, Cow<'a, Value>);
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Headers that say in one of many languages and forms that an account may or may not be used.
+//! Headers for the state of an account, in several languages and forms.
 
 use super::{Column, column_by_name};
 use crate::account_state::AccountState;
 
-/// What may stand beside the word for a state: what it is the state of. The longer ones come first.
+/// Words for an account beside the word for its state. A word that contains another one comes first.
 const ACCOUNT_WORDS: [&str; 19] = [
     "mitarbeiter",
     "utilisateur",
@@ -25,14 +25,14 @@ const ACCOUNT_WORDS: [&str; 19] = [
     "ist",
     "is",
 ];
-/// Words for a state that are about something else in a header: an address, a password, a recovery.
+/// State words that mean something else as a header: an address, a password, a recovery.
 const AMBIGUOUS_WORDS: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
-/// How headers end below which a status stands, or something else.
+/// Endings of headers that may be a status, depending on the values.
 const STATUS_SUFFIXES: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];
-/// What the status is of. That of something else, such as "MFA Status" or "License Status", is not the account's.
+/// What the status is of. "MFA Status", "License Status" and the like are not the status of the account.
 const STATUS_PREFIXES: [&str; 6] = ["lifecycle", "employment", "beschäftigungs", "mitglieds", "member", "person"];
 
-/// The column that a header means, of which only letters and digits are left, if its word for a state is known.
+/// The column of a normalized header that contains a known state word.
 pub(super) fn state_column(header: &str) -> Option<&'static Column> {
     let word = ACCOUNT_WORDS.iter().find_map(|account| header.strip_prefix(account)).unwrap_or(header);
     let word = ACCOUNT_WORDS.iter().find_map(|account| word.strip_suffix(account)).unwrap_or(word);
@@ -52,7 +52,7 @@ pub(super) fn state_column(header: &str) -> Option<&'static Column> {
     })
 }
 
-/// Whether a status may stand below a header, of which only letters and digits are left.
+/// Whether a normalized header may be a status, depending on its values.
 pub(super) fn may_be_status(header: &str) -> bool {
     let prefix = STATUS_SUFFIXES.iter().find_map(|ending| header.strip_suffix(ending));
     prefix

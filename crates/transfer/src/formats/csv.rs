@@ -1,4 +1,4 @@
-//! CSV (RFC 4180) and its relatives: with semicolons, tabs or bars between.
+//! CSV (RFC 4180), with commas, semicolons, tabs or bars as delimiters.
 
 use super::text_reader::{ROW_TOO_LONG, TextReader};
 use super::{
@@ -11,9 +11,8 @@ use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 use serde_json::Value;
 use std::io::{Cursor, Read, Write};
 
-/// What may stand between cells.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// How much of a file is looked at for its delimiter.
+/// How much of a file is used to detect the delimiter.
 const SNIFF_BYTES: usize = 64 * 1024;
 
 pub(super) fn read(
@@ -44,7 +43,7 @@ pub(super) fn read(
         if !read_record(&mut csv, &mut record, number)? {
             break;
         }
-        // A row with nothing in it is none, however many cells it has.
+        // Blank rows are ignored. With one column, an empty row may clear it.
         if record.iter().all(|cell| trim_invisible(cell).is_empty()) && (headers.len() > 1 || !options.empty_clears) {
             continue;
         }
@@ -52,7 +51,11 @@ pub(super) fn read(
             let line = record.position().map_or(number, csv::Position::line);
             return Err(FileError::at(
                 number,
-                format!("it has {} cells where the header has {} (line {line})", record.len(), headers.len()),
+                format!(
+                    "the row has {} cells, but the header has {} (line {line}; check delimiters and quotes)",
+                    record.len(),
+                    headers.len()
+                ),
             ));
         }
         if text.is_lossy
@@ -60,24 +63,27 @@ pub(super) fn read(
         {
             return Err(FileError::at(
                 number,
-                "it holds bytes that are no text in the file's encoding; say which it is with --encoding",
+                "the cell has bytes that are invalid in the file's encoding (set the encoding with --encoding)",
             )
             .in_column(&*headers[index]));
         }
         on_row(&headers, to_row(number, &record, options))?;
     }
     if text.state.odd_quotes.get() && text.state.last_byte.get() != b'\n' {
-        return Err(FileError::at(number.saturating_sub(1), "the file ends inside quotes: a part of it is missing"));
+        return Err(FileError::at(
+            number.saturating_sub(1),
+            "the file ends inside a quoted cell: it is truncated, or a closing quote is missing",
+        ));
     }
     Ok(FileSummary { headers, delimiter: Some(delimiter), ..FileSummary::default() })
 }
 
-/// The next record; the csv crate's own words for what is wrong are for programmers.
+/// Reads the next record. Messages of the csv crate are replaced, since they are for programmers.
 fn read_record(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, number: u64) -> Result<bool, FileError> {
     csv.read_record(record).map_err(|error| match error.kind() {
         csv::ErrorKind::Io(error) if error.to_string() == ROW_TOO_LONG => FileError::at(number, ROW_TOO_LONG),
         csv::ErrorKind::Io(error) => FileError::at(number, error.to_string()),
-        csv::ErrorKind::Utf8 { .. } => FileError::at(number, "it is no text"),
+        csv::ErrorKind::Utf8 { .. } => FileError::at(number, "invalid UTF-8"),
         _ => FileError::at(number, error.to_string()),
     })
 }
@@ -99,7 +105,7 @@ fn to_row(number: u64, record: &StringRecord, options: &ReadOptions) -> Row {
     Row { number, kind: None, cells, raw }
 }
 
-/// Headers that are empty or twice there would leave it open what a cell means.
+/// Rejects empty header rows and duplicate headers.
 pub(super) fn check_headers(headers: &[String], row: u64) -> Result<(), FileError> {
     for (index, header) in headers.iter().enumerate() {
         if header.is_empty() {
@@ -108,19 +114,18 @@ pub(super) fn check_headers(headers: &[String], row: u64) -> Result<(), FileErro
         if let Some(before) = headers[..index].iter().position(|other| other.eq_ignore_ascii_case(header)) {
             return Err(FileError::at(
                 row,
-                format!("{header} is the header of column {} already", column_letters(before)),
+                format!("duplicate header '{header}' (also in column {})", column_letters(before)),
             )
             .in_column(column_letters(index)));
         }
     }
     if headers.iter().all(String::is_empty) {
-        return Err(FileError::at(row, "there are no headers"));
+        return Err(FileError::at(row, "the header row is empty"));
     }
     Ok(())
 }
 
-/// A first line that is not the header, and its length: Excel's, which says what stands between cells, or the version of Entra
-/// ID's templates.
+/// The length of a line before the header, and its delimiter: Excel's `sep=`, or the version of Entra ID's templates.
 fn parse_preamble(head: &[u8]) -> (usize, Option<u8>) {
     let line = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.starts_with(b"version:v") {
@@ -132,7 +137,7 @@ fn parse_preamble(head: &[u8]) -> (usize, Option<u8>) {
     }
 }
 
-/// What stands most often outside quotes on the first line.
+/// The delimiter that is most frequent outside of quotes in the first line.
 fn detect_delimiter(head: &[u8]) -> u8 {
     let mut counts = [0_u32; DELIMITERS.len()];
     let mut is_quoted = false;
@@ -197,7 +202,7 @@ fn to_file_error(error: csv::Error) -> FileError {
 }
 
 impl super::RowWriter for CsvWriter {
-    /// All kinds share one header, so that it is one table.
+    /// All kinds share one table with one header.
     fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError> {
         self.kind = kind;
         self.column_count = headers.len();
@@ -212,7 +217,7 @@ impl super::RowWriter for CsvWriter {
     }
 
     fn write_raw(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
-        Err(FileError::new("a row of CSV consists of cells"))
+        Err(FileError::new("CSV rows consist of cells"))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), FileError> {

@@ -1,4 +1,4 @@
-//! LDIF (RFC 2849): entries of attributes, lines that continue behind a space, values in Base64.
+//! LDIF (RFC 2849): entries with folded lines and Base64 values.
 
 use super::ndjson::{MAX_NAMES, NameIndex};
 use super::text_reader::{ROW_TOO_LONG, TextReader};
@@ -15,10 +15,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
-/// How long lines are that we write.
+/// The maximum length of lines in exports.
 const MAX_LINE_LENGTH: usize = 76;
 
-const TOO_MANY_NAMES: &str = "there are too many names";
+const TOO_MANY_NAMES: &str = "more than 10,000 attribute names";
 
 pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<FileSummary, FileError> {
     let mut entries = EntryReader { lines: BufReader::new(text.reader), line_number: 0, peeked: None };
@@ -38,7 +38,7 @@ pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<File
     }
 }
 
-/// The values of an attribute. What is empty clears.
+/// The values of an attribute. Empty ones clear.
 fn to_cell(mut values: Vec<String>) -> Value {
     let value = |text: String| if text.is_empty() { Value::Null } else { Value::String(text) };
     match values.pop() {
@@ -48,14 +48,12 @@ fn to_cell(mut values: Vec<String>) -> Value {
     }
 }
 
-/// One entry: attributes in the order in which they first come, with all their values.
+/// One entry. Attributes are in the order of their first occurrence.
 struct LdifEntry {
     number: u64,
     attributes: Vec<(String, Vec<String>)>,
-    /// The index of each attribute by its name in lower case: looking through all of them for each line of an entry of
-    /// 1 MB takes seconds.
+    /// Indexes of attributes by lower-case name: a linear search per line takes seconds for an entry of 1 MB.
     indexes: HashMap<String, usize>,
-    /// Its lines, as they are in the file.
     text: String,
 }
 
@@ -80,19 +78,17 @@ impl LdifEntry {
     }
 }
 
-/// A line with those that continue it.
+/// A line with its continuation lines.
 struct UnfoldedLine {
     number: u64,
-    /// What it says.
     text: String,
-    /// How it stands in the file.
     raw: String,
 }
 
 struct EntryReader<R> {
     lines: BufReader<R>,
     line_number: u64,
-    /// A line that was read already.
+    /// A line that was read ahead.
     peeked: Option<UnfoldedLine>,
 }
 
@@ -110,7 +106,7 @@ impl<R: std::io::Read> EntryReader<R> {
         while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
             line.pop();
         }
-        String::from_utf8(line).map(Some).map_err(|_| FileError::at(self.line_number, "it is no text"))
+        String::from_utf8(line).map(Some).map_err(|_| FileError::at(self.line_number, "invalid UTF-8"))
     }
 
     fn read_unfolded_line(&mut self) -> Result<Option<UnfoldedLine>, FileError> {
@@ -138,7 +134,7 @@ impl<R: std::io::Read> EntryReader<R> {
         Ok(Some(line))
     }
 
-    /// The next entry. Lines behind an empty one that do not begin an entry are skipped if they are of a search.
+    /// The next entry. After an empty line, the lines of a search result are skipped.
     fn next_entry(&mut self, ignored: &mut IgnoredCounts) -> Result<Option<LdifEntry>, FileError> {
         let mut entry: Option<LdifEntry> = None;
         let mut is_search = false;
@@ -157,10 +153,10 @@ impl<R: std::io::Read> EntryReader<R> {
                 continue;
             }
             let Some((name, value)) = text.split_once(':') else {
-                return Err(FileError::at(number, "it is not an attribute with a value"));
+                return Err(FileError::at(number, "not an attribute line (`name: value`)"));
             };
             if name.chars().any(char::is_control) {
-                return Err(FileError::at(number, "the name of the attribute holds a control character"));
+                return Err(FileError::at(number, "the attribute name contains a control character"));
             }
             let is_dn = name.eq_ignore_ascii_case("dn");
             let Some(entry) = &mut entry else {
@@ -169,13 +165,13 @@ impl<R: std::io::Read> EntryReader<R> {
                     let value =
                         decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
                     let LdifValue::Text(dn) = value else {
-                        return Err(FileError::at(number, "the dn is not text"));
+                        return Err(FileError::at(number, "the dn is not valid UTF-8"));
                     };
                     let mut new_entry = LdifEntry::new(number, name, dn);
                     new_entry.text = raw;
                     entry = Some(new_entry);
                 } else if !is_search {
-                    return Err(FileError::at(number, "an entry begins with its dn"));
+                    return Err(FileError::at(number, "an entry must begin with its dn"));
                 }
                 continue;
             };
@@ -189,7 +185,7 @@ impl<R: std::io::Read> EntryReader<R> {
                 LdifValue::Text(text) if name.eq_ignore_ascii_case("changetype") => {
                     require_add(number, &text)?;
                 }
-                // What the server is to do with a change (RFC 2849).
+                // Instructions for the server that applies a change (RFC 2849).
                 LdifValue::Text(_) if name.eq_ignore_ascii_case("control") => {}
                 LdifValue::Text(text) => entry.push(name, text)?,
                 LdifValue::Url => ignored.add(IgnoredPart::Attribute, name, IgnoredReason::Url, 1),
@@ -199,36 +195,34 @@ impl<R: std::io::Read> EntryReader<R> {
     }
 }
 
-/// What may stand before an entry, and what a search says at its end.
+/// Lines before an entry, and those at the end of a search result.
 const NON_ENTRY_ATTRIBUTES: [&str; 5] = ["version", "search", "result", "ref", "control"];
-const SECOND_DN: &str = "a second dn in one entry; entries are separated by an empty line";
+const SECOND_DN: &str = "a second dn in one entry; separate entries by an empty line";
 
 fn require_add(number: u64, change: &str) -> Result<(), FileError> {
-    let message = format!("'changetype: {change}' changes an entry that exists; only complete entries can be imported");
+    let message = format!("'changetype: {change}' modifies an existing entry; only complete entries can be imported");
     if change.eq_ignore_ascii_case("add") { Ok(()) } else { Err(FileError::at(number, message)) }
 }
 
-/// The value behind an attribute's colon.
 enum LdifValue {
     Text(String),
     Binary,
-    /// It is elsewhere. It is never opened: the file could name any file of this machine.
+    /// A URL. It is never opened, because it could name any file of this machine.
     Url,
 }
 
 fn decode_value(value: &str) -> Result<LdifValue, String> {
     if let Some(encoded) = value.strip_prefix(':') {
-        let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is no whole Base64".to_owned())?;
+        let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "the value is not valid Base64".to_owned())?;
         return Ok(String::from_utf8(bytes).map_or(LdifValue::Binary, LdifValue::Text));
     }
     if value.starts_with('<') {
         return Ok(LdifValue::Url);
     }
-    // RFC 2849: spaces behind the colon (FILL) are not part of the value.
+    // Spaces after the colon (FILL) are not part of the value (RFC 2849).
     Ok(LdifValue::Text(value.trim_start_matches(' ').to_owned()))
 }
 
-/// A text, or an empty one.
 fn is_text_or_null(value: &Value) -> bool {
     value.is_string() || value.is_null()
 }
@@ -248,13 +242,13 @@ impl LdifWriter {
     }
 
     fn write_attribute(&mut self, name: &str, text: &str) -> std::io::Result<()> {
-        // RFC 2849: safe characters, none of them at the beginning that means something.
+        // SAFE-STRING (RFC 2849); trailing spaces are encoded, too.
         let is_safe = text.bytes().all(|byte| (0x20..0x7F).contains(&byte))
             && !text.starts_with([' ', ':', '<'])
             && !text.ends_with(' ');
         let line = if is_safe { format!("{name}: {text}") } else { format!("{name}:: {}", STANDARD.encode(text)) };
         let mut rest = line.as_str();
-        // Names may be of any letters, which are not cut in two.
+        // Names may contain characters of several bytes, which must not be split.
         while let (part, tail) = rest.split_at(rest.floor_char_boundary(MAX_LINE_LENGTH - 1))
             && !tail.is_empty()
         {
@@ -266,7 +260,7 @@ impl LdifWriter {
         self.output.write_all(b"\n")
     }
 
-    /// Rows that were read from LDIF and are written back come with their own names.
+    /// Rows copied from LDIF keep their attribute names.
     fn attribute_name(&self, index: usize) -> Option<String> {
         let header = self.headers.get(index)?;
         match column_by_name(header) {
@@ -275,9 +269,8 @@ impl LdifWriter {
         }
     }
 
-    /// The attributes of a row, without its kind. Cells of one attribute of our own, such as those of `member` and
-    /// `uniqueMember`, are merged into one list, because a single value is read as a quoted list and several values are
-    /// read literally.
+    /// The attributes of a row, without its kind. Columns of the same Muster attribute, such as `member` and
+    /// `uniqueMember`, are merged into one list: a single value is read as a quoted list, several values literally.
     fn attributes<'a>(&self, cells: &'a [(usize, Value)]) -> Vec<(String, Cow<'a, Value>)> {
         let mut attributes: Vec<(String, Cow<Value>)> = Vec::new();
         for (index, value) in cells {
@@ -302,7 +295,7 @@ impl LdifWriter {
     }
 }
 
-/// The entries of a list, which may be in one text. A text that is not a list is a single entry.
+/// The entries of a list. A text that is not a list is a single entry.
 fn list_items(value: Value) -> Vec<Value> {
     match value {
         Value::Array(list) => list,
@@ -339,13 +332,13 @@ impl super::RowWriter for LdifWriter {
             RecordKind::Item(directory::ItemKind::Group) => ("groups", "groupOfNames"),
             RecordKind::Item(_) => ("others", "extensibleObject"),
         };
-        // The number only makes the name unlike all others of the file.
+        // The number makes the name unique in the file.
         self.write_attribute("dn", &format!("muster-entry={count},ou={unit},o=muster"))?;
         self.write_attribute("objectClass", "top")?;
         self.write_attribute("objectClass", class)?;
         self.write_attribute("muster-kind", kind.as_str())?;
         if kind == RecordKind::User {
-            // LDAP wants it; what is read is the name's parts.
+            // LDAP requires a common name. Imports read the parts of the name.
             let name_columns = ["displayName", "familyName", "userName", "email"];
             let header = |index: usize| self.headers.get(index).map(String::as_str);
             let common_name =
@@ -366,7 +359,7 @@ impl super::RowWriter for LdifWriter {
         Ok(())
     }
 
-    /// An entry with further attributes, instead of those of these names.
+    /// Writes an entry with additional attributes, which replace those of the same names.
     fn write_raw(&mut self, text: &str, extra: &[(&str, Value)]) -> Result<(), FileError> {
         self.output.write_all(b"\n")?;
         let mut is_kept = true;

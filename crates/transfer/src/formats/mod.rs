@@ -1,5 +1,4 @@
-//! Files as streams of rows, and rows as files. What a file must be is checked while it is read; the caller reads it once
-//! to the end before anything is done with it.
+//! File formats: reading files as rows, and writing rows. Files are validated while they are read.
 
 mod csv;
 mod ldif;
@@ -17,27 +16,23 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// The longest row, in bytes.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
 
-/// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values (RFC 4180), or with semicolons or tabs between.
+    /// Comma-separated values (RFC 4180), also with other delimiters.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
-    /// An Excel workbook.
     Xlsx,
     /// LDAP Data Interchange Format (RFC 2849).
     Ldif,
 }
 
 impl Format {
-    /// Every format.
     pub const ALL: [Self; 4] = [Self::Csv, Self::Ndjson, Self::Xlsx, Self::Ldif];
 
-    /// Its name, which is how its files end.
+    /// The name, which is also the file name extension.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -47,7 +42,6 @@ impl Format {
         }
     }
 
-    /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
@@ -57,7 +51,7 @@ impl Format {
         }
     }
 
-    /// The format of that name.
+    /// The format of a name or file name extension.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "csv" | "txt" | "tsv" => Self::Csv,
@@ -68,20 +62,18 @@ impl Format {
         })
     }
 
-    /// The format that a file's name ends with.
     pub fn from_path(path: &Path) -> Option<Self> {
         Self::from_name(path.extension()?.to_str()?)
     }
 }
 
-/// What is wrong with a file, and where.
+/// An invalid part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
-    /// The row as people count it: the header is row 1 of a sheet; lines of other files.
+    /// Rows of a sheet or CSV file start at 1 with the header; in other files, the row is the line.
     pub row: Option<u64>,
-    /// The column, by its header or its letter.
+    /// A header, or the letters of the column.
     pub column: Option<String>,
-    /// What is wrong.
     pub message: String,
 }
 
@@ -119,32 +111,31 @@ impl From<std::io::Error> for FileError {
     }
 }
 
-/// One row: what it says, by the place of each cell's header. Cells that say nothing are left out.
+/// One row, by the indexes of the headers. Cells without a value are absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The row as people count it.
+    /// As in [`FileError`].
     pub number: u64,
-    /// What it is about, where the file says so apart from its cells.
+    /// What the row is about, if known from outside of its cells, as from the name of its sheet.
     pub kind: Option<RecordKind>,
-    /// Its cells.
     pub cells: Vec<(usize, Value)>,
-    /// How it stands in the file, to be written again if it is rejected.
+    /// The source of the row, to be written if it is rejected.
     pub raw: RawRow,
 }
 
-/// How a row stands in its file.
+/// The source of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RawRow {
-    /// As its cells say.
+    /// The cells as they are.
     SameAsCells,
-    /// With these cells, from which its cells were trimmed.
+    /// The cells before they were trimmed.
     Cells(Vec<(usize, Value)>),
-    /// As this text.
+    /// The text of a line or entry.
     Text(String),
 }
 
 impl Row {
-    /// How much it says, roughly in bytes.
+    /// The approximate size, in bytes.
     pub(crate) fn approximate_size(&self) -> usize {
         fn of(value: &Value) -> usize {
             match value {
@@ -164,65 +155,65 @@ impl Row {
     }
 }
 
-/// How a file is to be read, where that is not seen from the file itself.
+/// Reading options that the file does not determine.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
-    /// The delimiter of CSV.
+    /// For CSV.
     pub delimiter: Option<u8>,
-    /// The encoding of texts, by its label in the WHATWG standard.
+    /// A label of the WHATWG Encoding Standard.
     pub encoding: Option<String>,
-    /// The sheet of a workbook.
+    /// For workbooks.
     pub sheet: Option<String>,
-    /// Whether an empty cell clears instead of saying nothing.
+    /// Whether an empty cell clears the field instead of keeping it.
     pub empty_clears: bool,
 }
 
 impl ReadOptions {
-    /// Checks that each setting means something for a format.
+    /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// A sentence that names the first one that does not.
+    /// A sentence about the first one that does not.
     pub fn check(&self, format: Format) -> Result<(), String> {
         let settings = [
-            (self.delimiter.is_some() && format != Format::Csv, "delimiter is for CSV files"),
-            (self.encoding.is_some() && format == Format::Xlsx, "encoding is for text files"),
-            (self.sheet.is_some() && format != Format::Xlsx, "sheet is for workbooks (.xlsx)"),
+            (self.delimiter.is_some() && format != Format::Csv, "'delimiter' applies to CSV files only"),
+            (self.encoding.is_some() && format == Format::Xlsx, "'encoding' applies to text files only"),
+            (self.sheet.is_some() && format != Format::Xlsx, "'sheet' applies to workbooks (.xlsx) only"),
         ];
         match settings.into_iter().find(|(is_wrong, _)| *is_wrong) {
-            Some((_, what)) => Err(format!("{what}, and this file is {}: leave it out", format.as_str())),
+            Some((_, what)) => Err(format!("{what}, but this file is {}; omit the option", format.as_str())),
             None => Ok(()),
         }
     }
 }
 
 impl WriteOptions {
-    /// Checks that each setting means something for a format.
+    /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// A sentence that names the first one that does not.
+    /// A sentence about the first one that does not.
     pub fn check(&self, format: Format) -> Result<(), String> {
         if self.excel_compatible && format != Format::Csv {
-            return Err(format!("excel is for CSV files, and this file is {}: leave it out", format.as_str()));
+            return Err(format!(
+                "'excel' applies to CSV files only, but this file is {}; omit the option",
+                format.as_str()
+            ));
         }
         Ok(())
     }
 }
 
-/// Takes rows, with the headers there are so far.
+/// Gets a row and the headers read so far.
 pub type RowHandler<'a> = dyn FnMut(&[String], Row) -> Result<(), FileError> + 'a;
 
-/// What there is to say of a file that was read to its end.
+/// The result of reading a file to its end.
 #[derive(Debug, Default)]
 pub struct FileSummary {
-    /// All its headers.
     pub headers: Vec<String>,
-    /// The delimiter of CSV.
+    /// The delimiter of a CSV file.
     pub delimiter: Option<u8>,
-    /// What was not read.
     pub(crate) ignored: IgnoredCounts,
 }
 
-/// Reads a file to its end.
 pub fn read(
     path: &Path,
     format: Format,
@@ -238,7 +229,6 @@ pub fn read(
     read_text(&|| Ok(Box::new(File::open(path)?)), format, options, on_row)
 }
 
-/// Reads a file of text to its end.
 pub(crate) fn read_text(
     file: &text_reader::Opener<'_>,
     format: Format,
@@ -250,46 +240,41 @@ pub(crate) fn read_text(
         Format::Csv => csv::read(text, options, on_row),
         Format::Ndjson => ndjson::read(text, on_row),
         Format::Ldif => ldif::read(text, on_row),
-        Format::Xlsx => Err(FileError::new("a workbook is no text")),
+        Format::Xlsx => Err(FileError::new("a workbook is not a text file")),
     }
 }
 
-/// How rows are to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WriteOptions {
-    /// CSV as Excel takes it where commas are decimal: with a byte order mark and semicolons.
+    /// CSV for Excel in locales with a decimal comma: with a byte order mark and semicolons.
     pub excel_compatible: bool,
-    /// How texts of CSV are written.
+    /// Escaping of cells in CSV and workbooks.
     pub escaping: CellEscaping,
-    /// The delimiter of CSV; a comma if there is none.
+    /// The delimiter of CSV; a comma by default.
     pub delimiter: Option<u8>,
 }
 
-/// How texts are written that a spreadsheet would run, or an import would trim.
+/// Escaping of texts that a spreadsheet would run, or an import would trim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CellEscaping {
-    /// As they are.
     #[default]
     None,
-    /// With an apostrophe in front, which an import takes off.
+    /// With a leading apostrophe, which an import removes.
     Reversible,
-    /// The same, but not before blanks: cells as they were in another file.
+    /// Formulas only, for cells copied from another file.
     FormulasOnly,
 }
 
-/// A file that is being written. Rows come kind by kind, each kind with its headers first.
+/// Writes rows kind by kind. Each kind begins with its headers.
 pub trait RowWriter: Send {
-    /// What follows is about this, with these headers.
     fn begin(&mut self, kind: Option<RecordKind>, headers: &[&str]) -> Result<(), FileError>;
-    /// A row of it; cells by the places of the headers.
+    /// Writes a row by the indexes of the headers.
     fn write_row(&mut self, cells: &[(usize, Value)]) -> Result<(), FileError>;
-    /// A row as it was in a file of the same format, with further cells.
+    /// Writes a row copied from a file of the same format, with additional cells.
     fn write_raw(&mut self, text: &str, extra: &[(&str, Value)]) -> Result<(), FileError>;
-    /// All of it is written.
     fn finish(self: Box<Self>) -> Result<(), FileError>;
 }
 
-/// A writer of a format.
 pub fn create_writer(
     format: Format,
     output: Box<dyn Write + Send>,
@@ -303,7 +288,7 @@ pub fn create_writer(
     })
 }
 
-/// A new file that its owner alone can read: what is in it concerns people.
+/// Creates a file that only its owner can read, since it contains personal data.
 pub fn create_private_file(path: &Path, replace_existing: bool) -> std::io::Result<File> {
     if replace_existing {
         drop(std::fs::remove_file(path));
@@ -315,7 +300,7 @@ pub fn create_private_file(path: &Path, replace_existing: bool) -> std::io::Resu
     options.open(path)
 }
 
-/// A spreadsheet's name for a column: `A`, `Z`, `AA`.
+/// The letters of a spreadsheet column: `A`, `Z`, `AA`.
 pub(crate) fn column_letters(index: usize) -> String {
     let mut text = String::new();
     let mut rest = index + 1;

@@ -1,4 +1,4 @@
-//! One JSON object a line. Objects within it are flattened (`name.givenName`), lists stay lists.
+//! NDJSON: one JSON object per line. Nested objects are flattened (`name.givenName`), lists are kept.
 
 use super::text_reader::{ROW_TOO_LONG, TextReader};
 use super::{FileError, FileSummary, MAX_ROW_BYTES, RawRow, Row, RowHandler};
@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
-/// How deep objects may lie in one another.
+/// The maximum nesting of flattened objects.
 const MAX_DEPTH: usize = 8;
-/// How many different names a file may have.
+/// The maximum number of different names in a file.
 pub(super) const MAX_NAMES: usize = 10_000;
 
 pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<FileSummary, FileError> {
@@ -33,24 +33,24 @@ pub(super) fn read(text: TextReader, on_row: &mut RowHandler<'_>) -> Result<File
         }
         let value: Value = serde_json::from_slice(&line).map_err(|error| {
             let column = error.column();
-            // What stands there may be a password.
-            FileError::at(number, format!("it is not one whole JSON object (at its character {column})"))
+            // No excerpt in the message: it may contain a password.
+            FileError::at(number, format!("not a complete JSON object on one line (error at character {column})"))
         })?;
         let Value::Object(object) = value else {
-            return Err(FileError::at(number, "it is JSON and no object"));
+            return Err(FileError::at(number, "each line must be a JSON object"));
         };
         let mut cells = Vec::new();
         flatten(unwrap_envelope(object), "", MAX_DEPTH, &mut |name, value| {
-            cells.push((names.index_of(name).ok_or_else(|| FileError::at(number, "there are too many names"))?, value));
+            cells.push((names.index_of(name).ok_or_else(|| FileError::at(number, "more than 10,000 names"))?, value));
             Ok(())
         })?;
-        // It was read as JSON, so it is UTF-8.
+        // Lossless: valid JSON is valid UTF-8.
         let raw = RawRow::Text(String::from_utf8_lossy(line.trim_ascii()).into_owned());
         on_row(&names.names, Row { number, kind: None, cells, raw })?;
     }
 }
 
-/// The names that were seen.
+/// The different names in a file.
 #[derive(Default)]
 pub(super) struct NameIndex {
     pub(super) names: Vec<String>,
@@ -58,7 +58,7 @@ pub(super) struct NameIndex {
 }
 
 impl NameIndex {
-    /// The place of a name; none, when there are too many.
+    /// `None` if there are too many names.
     pub(super) fn index_of(&mut self, name: &str) -> Option<usize> {
         if let Some(index) = self.indexes.get(name) {
             return Some(*index);
@@ -72,7 +72,7 @@ impl NameIndex {
     }
 }
 
-/// What APIs wrap in one more object, such as `{"user": {…}}`.
+/// Unwraps objects such as `{"user": {…}}`, which some APIs return.
 fn unwrap_envelope(mut object: Map<String, Value>) -> Map<String, Value> {
     if object.len() == 1
         && let Some(name) = object.keys().next().cloned()
@@ -93,7 +93,7 @@ fn flatten(
     for (name, value) in object {
         let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match value {
-            // Free pairs are an object that is meant.
+            // Metadata is an object of arbitrary keys, not nested fields.
             Value::Object(inner) if depth > 0 && !crate::cell_value::normalize_header(&name).ends_with("metadata") => {
                 flatten(inner, &name, depth - 1, emit)?;
             }
@@ -139,7 +139,7 @@ impl super::RowWriter for NdjsonWriter {
         Ok(self.output.write_all(b"}\n")?)
     }
 
-    /// An object with further members. Those of an earlier rejection are at its end, where they were put by this function.
+    /// Appends members to an object. Those of an earlier rejection are at its end and are replaced.
     fn write_raw(&mut self, text: &str, extra: &[(&str, Value)]) -> Result<(), FileError> {
         let last = extra.first().and_then(|(name, _)| text.rfind(&format!(",\"{name}\":")));
         let is_own = |at: &usize| {

@@ -1,4 +1,4 @@
-//! Texts in whatever encoding they come, as UTF-8, and no row of them longer than a row may be.
+//! Decoding of text files of any encoding to UTF-8, with a limit for the length of a row.
 
 use super::{FileError, MAX_ROW_BYTES, ReadOptions};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
@@ -7,37 +7,33 @@ use std::cell::Cell;
 use std::io::{BufReader, Read};
 use std::rc::Rc;
 
-/// How much is read at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Opens a file at its beginning, each time anew: its encoding is known only after a look at all of it.
+/// Opens a file at its beginning. Detecting the encoding reads the whole file, so files are opened several times.
 pub(crate) type Opener<'a> = dyn Fn() -> std::io::Result<Box<dyn Read>> + 'a;
 
-/// A text file, decoded.
 pub(super) struct TextReader {
     pub(super) reader: RowLimitReader,
-    /// What is left of the row that is being read; whoever reads fills it up with each row.
+    /// The bytes that the current row may still have. The reader of rows resets it for each row.
     pub(super) row_budget: Rc<Cell<usize>>,
     pub(super) state: Rc<StreamState>,
-    /// Whether what could not be decoded is marked by U+FFFD.
+    /// Whether undecodable bytes were replaced by U+FFFD.
     pub(super) is_lossy: bool,
 }
 
-/// What has gone by.
 #[derive(Default)]
 pub(super) struct StreamState {
-    /// Quotes so far, whether an odd number.
+    /// Whether the number of quotes is odd.
     pub(super) odd_quotes: Cell<bool>,
-    /// The last byte.
     pub(super) last_byte: Cell<u8>,
 }
 
-/// Opens a text file. The encoding is what is said, what its first bytes say, or UTF-8 where all of it is; everything else
-/// is Windows-1252, which has a meaning for almost every byte.
+/// Opens a text file. The encoding is the given one, that of the byte order mark, UTF-8 if the whole file is
+/// valid, or else Windows-1252, which has a character for almost every byte.
 pub(super) fn open(file: &Opener<'_>, options: &ReadOptions) -> Result<TextReader, FileError> {
     let encoding = match &options.encoding {
         Some(label) => Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-            FileError::new(format!("there is no encoding {label}; say utf-8, utf-16le or windows-1252"))
+            FileError::new(format!("unknown encoding '{label}' (use utf-8, utf-16le or windows-1252, for example)"))
         })?,
         None => detect_encoding(file)?,
     };
@@ -46,7 +42,7 @@ pub(super) fn open(file: &Opener<'_>, options: &ReadOptions) -> Result<TextReade
     }
     let decoded = DecodeReaderBytesBuilder::new()
         .encoding(Some(encoding))
-        // What the first bytes say beats what was guessed, and nothing that was said.
+        // A byte order mark overrides a detected encoding, but not a given one.
         .bom_override(options.encoding.is_none())
         .strip_bom(true)
         .build(file()?);
@@ -60,7 +56,6 @@ pub(super) fn open(file: &Opener<'_>, options: &ReadOptions) -> Result<TextReade
     Ok(TextReader { reader, row_budget: allowance, state: seen, is_lossy: encoding != UTF_8 })
 }
 
-/// What the bytes look like.
 fn detect_encoding(file: &Opener<'_>) -> Result<&'static Encoding, FileError> {
     let mut head = vec![0; 64];
     let read = file()?.read(&mut head)?;
@@ -75,7 +70,7 @@ fn detect_encoding(file: &Opener<'_>) -> Result<&'static Encoding, FileError> {
     }
     match find_invalid_utf8(file)? {
         None => Ok(UTF_8),
-        // What has letters of UTF-8 up to there was UTF-8, and is damaged.
+        // A file with UTF-8 characters before this line is damaged UTF-8.
         Some(InvalidUtf8 { line, follows_non_ascii: true }) => Err(invalid_utf8_error(line)),
         Some(_) => Ok(WINDOWS_1252),
     }
@@ -86,13 +81,13 @@ fn require_utf8(file: &Opener<'_>) -> Result<(), FileError> {
 }
 
 fn invalid_utf8_error(line: u64) -> FileError {
-    FileError::at(line, "it is not UTF-8 as the rest is, and may be damaged; say with --encoding what it is")
+    FileError::at(line, "invalid UTF-8: the file may be damaged, or in another encoding (set it with --encoding)")
 }
 
-/// Where a file ceases to be UTF-8.
+/// The first invalid UTF-8 of a file.
 struct InvalidUtf8 {
     line: u64,
-    /// There were letters before that only UTF-8 writes so.
+    /// Whether non-ASCII UTF-8 characters precede it.
     follows_non_ascii: bool,
 }
 
@@ -105,7 +100,7 @@ fn find_invalid_utf8(file: &Opener<'_>) -> Result<Option<InvalidUtf8>, FileError
         let end = leftover + read;
         let (good, is_invalid) = match std::str::from_utf8(&bytes[..end]) {
             Ok(_) => (end, false),
-            // A character may go on in what is read next.
+            // The next read may complete a character.
             Err(error) => (error.valid_up_to(), error.error_len().is_some() || read == 0),
         };
         is_after_letters |= !bytes[..good].is_ascii();
@@ -121,7 +116,7 @@ fn find_invalid_utf8(file: &Opener<'_>) -> Result<Option<InvalidUtf8>, FileError
     }
 }
 
-/// UTF-16 without a mark: every other byte of its first letters is zero.
+/// UTF-16 without a byte order mark: every other byte of the first characters is zero.
 fn detect_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
     let pairs = bytes.get(..bytes.len().min(64) & !1).filter(|head| head.len() >= 8)?;
     let zeros = |odd: usize| pairs.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
@@ -136,19 +131,18 @@ fn detect_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Lets no more through than a row may have.
+/// Fails if a row is longer than its budget.
 pub(super) struct RowLimitReader {
     inner: Box<dyn Read>,
     row_budget: Rc<Cell<usize>>,
     state: Rc<StreamState>,
 }
 
-/// What a guard says.
-pub(super) const ROW_TOO_LONG: &str = "a row is longer than 1 MiB";
+pub(super) const ROW_TOO_LONG: &str = "the row is longer than 1 MiB";
 
 impl Read for RowLimitReader {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        // Readers read ahead, so a row may take a little more before it is noticed.
+        // Parsers read ahead, so the row may exceed the limit a little before this fails.
         if self.row_budget.get() == 0 {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, ROW_TOO_LONG));
         }

@@ -1,5 +1,5 @@
-//! How large a workbook is inside, looked at before anything of it is taken into memory: a small file can hold gigabytes
-//! of zeros, or a single cell of them.
+//! Limits for the uncompressed size of workbooks, checked before any part is held in memory: a small file can
+//! expand to gigabytes, or to a single huge cell.
 
 use super::FileError;
 use std::fs::File;
@@ -7,26 +7,24 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use zip::ZipArchive;
 
-/// The most bytes that all parts may have, and a part that is held in memory: the texts that cells share, styles and the like.
+/// Limits for all parts, and for each part that is held in memory: shared strings, styles and the like.
 const MAX_TOTAL_BYTES: u64 = 16 << 30;
 const MAX_IN_MEMORY_PART_BYTES: u64 = 256 << 20;
-/// The longest stretch without a tag: more than a cell can hold.
+/// The maximum number of bytes without a tag, more than a valid cell has.
 const MAX_BYTES_BETWEEN_TAGS: usize = 1 << 20;
-/// The longest stretch of a sheet in which no cell begins: many runs of text make one cell. Links and merged cells, a long
-/// list of them, come behind all cells.
+/// The maximum number of bytes of a sheet without a new cell. A cell may consist of many text runs; links and
+/// merged cells follow after all cells.
 const MAX_BYTES_BETWEEN_CELLS: usize = 64 << 20;
-/// The most parts.
 const MAX_PARTS: usize = 10_000;
-/// Times a part may grow, where it is large: sheets of real people grow by tens.
+/// The maximum expansion of parts above [`MIN_RATIO_CHECK_BYTES`]. Typical sheets expand by a factor of tens.
 const MAX_COMPRESSION_RATIO: u64 = 400;
 const MIN_RATIO_CHECK_BYTES: u64 = 64 << 20;
 
-/// Looks through all parts.
 pub(super) fn check(path: &Path) -> Result<(), FileError> {
-    let broken = |error: &dyn std::fmt::Display| FileError::new(format!("it is no whole Excel workbook: {error}"));
+    let broken = |error: &dyn std::fmt::Display| FileError::new(format!("not a valid Excel workbook: {error}"));
     let mut zip = ZipArchive::new(BufReader::new(File::open(path)?)).map_err(|error| broken(&error))?;
     if zip.len() > MAX_PARTS {
-        return Err(FileError::new("it has too many parts for a workbook"));
+        return Err(FileError::new("the workbook has more than 10,000 parts"));
     }
     let mut total = 0;
     for index in 0..zip.len() {
@@ -41,11 +39,11 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
         total += check_part(part, &PartLimits { max_bytes: limit, is_parsed, is_shared_strings, is_sheet }).map_err(
             |error| match error {
                 PartError::Io(error) => broken(&error),
-                PartError::LimitExceeded(what) => FileError::new(format!("its part {name} {what}")),
+                PartError::LimitExceeded(what) => FileError::new(format!("the workbook's part {name} {what}")),
             },
         )?;
         if total > MAX_TOTAL_BYTES {
-            return Err(FileError::new("it is larger than 16 GiB inside"));
+            return Err(FileError::new("the workbook is larger than 16 GiB when uncompressed"));
         }
     }
     Ok(())
@@ -56,7 +54,7 @@ enum PartError {
     LimitExceeded(&'static str),
 }
 
-/// What a part may be, and what is made of it.
+/// The limits of a part, and how it is used.
 struct PartLimits {
     max_bytes: u64,
     is_parsed: bool,
@@ -64,7 +62,7 @@ struct PartLimits {
     is_sheet: bool,
 }
 
-/// The length of a part, which must be within limits.
+/// Returns the uncompressed length of a part.
 fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartError> {
     let PartLimits { max_bytes: limit, is_parsed: is_read, is_shared_strings: is_texts, is_sheet } = *expected;
     let mut bytes = vec![0; 64 * 1024];
@@ -80,16 +78,16 @@ fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartErr
         }
         length += read as u64;
         if length > limit {
-            return Err(PartError::LimitExceeded("is larger inside than a workbook of people can be"));
+            return Err(PartError::LimitExceeded("is too large when uncompressed"));
         }
         if is_sheet {
-            // With or without a prefix.
+            // The tag may have a prefix.
             match bytes[..read].windows(2).rposition(|two| matches!(two, b"<c" | b":c")) {
                 Some(index) => since_cell = read - index,
                 None => since_cell += read,
             }
             if since_cell > MAX_BYTES_BETWEEN_CELLS {
-                return Err(PartError::LimitExceeded("holds a cell of more than 64 MiB"));
+                return Err(PartError::LimitExceeded("contains a cell of more than 64 MiB"));
             }
         }
         if is_read {
@@ -98,13 +96,13 @@ fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartErr
                 None => since_tag += read,
             }
             if since_tag > MAX_BYTES_BETWEEN_TAGS {
-                return Err(PartError::LimitExceeded("holds a cell of more than 1 MiB"));
+                return Err(PartError::LimitExceeded("contains a cell of more than 1 MiB"));
             }
         }
     }
-    // A number of texts that was made up would have room made for it.
+    // Memory would be reserved for the declared number of strings.
     if is_texts && declared_string_count(&head) > length {
-        return Err(PartError::LimitExceeded("announces more texts than it can hold"));
+        return Err(PartError::LimitExceeded("declares more strings than it can contain"));
     }
     Ok(length)
 }

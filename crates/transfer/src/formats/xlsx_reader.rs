@@ -1,5 +1,4 @@
-//! Excel workbooks, read cell by cell. Sheets that are called as kinds are (`Users`, `Groups`, …) are all read; where there
-//! is none, the first one is.
+//! Excel workbooks, read cell by cell: all sheets named after kinds (`Users`, `Groups`, …), or else the first one.
 
 use super::csv::check_headers;
 use super::{FileError, FileSummary, MAX_ROW_BYTES, RawRow, ReadOptions, Row, RowHandler, column_letters, xlsx_limits};
@@ -12,12 +11,11 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// The last column of a sheet.
 const MAX_COLUMNS: u32 = 16_384;
 
 pub(super) fn read(path: &Path, options: &ReadOptions, on_row: &mut RowHandler<'_>) -> Result<FileSummary, FileError> {
     xlsx_limits::check(path)?;
-    let broken = |error: XlsxError| FileError::new(format!("it is no whole Excel workbook: {error}"));
+    let broken = |error: XlsxError| FileError::new(format!("not a valid Excel workbook: {error}"));
     let mut book = Xlsx::new(BufReader::new(File::open(path)?)).map_err(broken)?;
     let sheets: Vec<String> = book
         .sheets_metadata()
@@ -27,7 +25,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions, on_row: &mut RowHandler<'
         .collect();
     let selected = select_sheets(&sheets, options)?;
     if selected.is_empty() {
-        return Err(FileError::new("it has no sheet"));
+        return Err(FileError::new("the workbook has no sheet"));
     }
     let is_only_sheet = selected.len() == 1;
     let mut contents = FileSummary::default();
@@ -40,7 +38,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions, on_row: &mut RowHandler<'
         let mut sheet = SheetReader { kind, options, header_range: None, headers, last_row: 0 };
         let result = sheet.read(&mut book, &name, on_row);
         is_empty &= sheet.header_range.is_none();
-        // Rows of several sheets are told apart by these.
+        // Row numbers are ambiguous if several sheets are read.
         result.map_err(|error| {
             if is_only_sheet {
                 error
@@ -52,15 +50,15 @@ pub(super) fn read(path: &Path, options: &ReadOptions, on_row: &mut RowHandler<'
     if is_empty { Err(FileError::new("the file is empty")) } else { Ok(contents) }
 }
 
-/// The sheets that are read, and what their rows are about.
+/// The sheets to read, and the kinds of their rows.
 fn select_sheets(sheets: &[String], options: &ReadOptions) -> Result<Vec<(String, Option<RecordKind>)>, FileError> {
     if let Some(name) = &options.sheet {
         let found = sheets.iter().find(|sheet| *sheet == name);
         let found = found
-            .ok_or_else(|| FileError::new(format!("it has no sheet {name}; its sheets are {}", sheets.join(", "))))?;
+            .ok_or_else(|| FileError::new(format!("there is no sheet '{name}' (sheets: {})", sheets.join(", "))))?;
         return Ok(vec![(found.clone(), RecordKind::from_word(found))]);
     }
-    // "Groups 2" goes on where "Groups" is full.
+    // "Groups 2" continues "Groups".
     let kind = |name: &String| RecordKind::from_word(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' '));
     let kind_sheets: Vec<_> = sheets.iter().filter_map(|name| Some((name.clone(), Some(kind(name)?)))).collect();
     let first = || sheets.first().map(|name| (name.clone(), None)).into_iter().collect();
@@ -70,7 +68,7 @@ fn select_sheets(sheets: &[String], options: &ReadOptions) -> Result<Vec<(String
 struct SheetReader<'a> {
     kind: Option<RecordKind>,
     options: &'a ReadOptions,
-    /// Where its headers begin among those of all sheets, and how many it has, once they were read.
+    /// The index of the first header among those of all sheets, and the number of headers, once they are read.
     header_range: Option<(usize, usize)>,
     headers: &'a mut Vec<String>,
     last_row: u32,
@@ -84,7 +82,7 @@ impl SheetReader<'_> {
         on_row: &mut RowHandler<'_>,
     ) -> Result<(), FileError> {
         let last = std::cell::Cell::new(0);
-        let broken = |error: XlsxError| FileError::at(last.get() + 1, format!("it cannot be read: {error}"));
+        let broken = |error: XlsxError| FileError::at(last.get() + 1, format!("the sheet cannot be read: {error}"));
         let mut cells = book.worksheet_cells_reader(name).map_err(broken)?;
         let (mut row_cells, mut bytes): (Vec<(u32, Value)>, usize) = (Vec::new(), 0);
         let mut current_row = 0;
@@ -98,7 +96,7 @@ impl SheetReader<'_> {
             }
             let is_out_of_order = row_cells.last().is_some_and(|(last, _)| column <= *last);
             if row < self.last_row || column >= MAX_COLUMNS || is_out_of_order {
-                return Err(FileError::at(u64::from(row) + 1, "its rows or columns are out of order"));
+                return Err(FileError::at(u64::from(row) + 1, "rows or columns are out of order"));
             }
             (current_row, self.last_row) = (row, row);
             let value = cell_value(&cell, styles.get(style))?;
@@ -133,7 +131,7 @@ impl SheetReader<'_> {
         for (column, value) in cells.into_iter().filter(|(_, value)| !is_blank(value)) {
             let index = column as usize;
             if index >= many || self.headers[first + index].is_empty() {
-                let message = "there is a cell without a header above it";
+                let message = "the cell has no header above it";
                 return Err(FileError::at(number, message).in_column(column_letters(index)));
             }
             row_cells.push((first + index, value));
@@ -155,10 +153,10 @@ impl SheetReader<'_> {
     }
 }
 
-/// A number as the cell shows it: `0042` where the format is `0000`.
+/// A number as the cell displays it: `0042` for the format `0000`.
 fn format_number(number: f64, style: Option<&Style>) -> String {
     let format = style.and_then(|style| style.number_format.as_ref()).map(|format| format.format_code.as_str());
-    // Without one, a cell shows as many digits as it has room for.
+    // Cells without a format display as many digits as fit.
     let formatted = format.filter(|format| !matches!(*format, "General" | "@" | "")).map(|format| {
         let formatted = ssfmt::format_default(number, format);
         formatted.map_or_else(|_| number.to_string(), |text| trim_invisible(&text).to_owned())
@@ -166,7 +164,7 @@ fn format_number(number: f64, style: Option<&Style>) -> String {
     formatted.unwrap_or_else(|| number.to_string())
 }
 
-/// What a cell holds, as it is shown, but that a date is in ISO 8601; nothing, where it is empty.
+/// The displayed value of a cell, with dates in ISO 8601; `None` for empty cells.
 fn cell_value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<Value>, FileError> {
     let (row, column) = cell.get_position();
     Ok(match cell.get_value() {
@@ -174,7 +172,7 @@ fn cell_value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<
         DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => non_empty_text(text),
         DataRef::SharedString(text) => non_empty_text(text),
         DataRef::Bool(flag) => Some(Value::Bool(*flag)),
-        #[expect(clippy::cast_precision_loss, reason = "a workbook has no whole numbers of more digits")]
+        #[expect(clippy::cast_precision_loss, reason = "integers in workbooks have no more digits")]
         DataRef::Int(integer) => Some(Value::String(format_number(*integer as f64, style))),
         DataRef::Float(float) => Some(Value::String(format_number(*float, style))),
         DataRef::DateTime(date_time) => {
@@ -184,7 +182,7 @@ fn cell_value(cell: &Cell<DataRef<'_>>, style: Option<&Style>) -> Result<Option<
             Some(Value::String(if is_midnight { date } else { format!("{date}T{hour:02}:{minute:02}:{second:02}") }))
         }
         DataRef::Error(error) => {
-            let message = format!("the cell holds an error ({error})");
+            let message = format!("the cell contains an error ({error})");
             return Err(FileError::at(u64::from(row) + 1, message).in_column(column_letters(column as usize)));
         }
     })

@@ -1,4 +1,4 @@
-//! Excel workbooks, written row by row: a sheet for each kind, and further ones where a sheet is full.
+//! Excel workbooks, written row by row: a sheet for each kind, and additional ones when a sheet is full.
 
 use super::{CellEscaping, FileError, column_letters};
 use crate::cell_value::{to_cell_text, unescape_cell};
@@ -7,15 +7,14 @@ use rust_xlsxwriter::{Workbook as Book, Worksheet, XlsxError};
 use serde_json::Value;
 use std::io::Write;
 
-/// The rows of a sheet, its header among them.
+/// Rows of a sheet, with its header.
 const MAX_ROWS: u32 = 1_048_576;
-/// The most characters of a cell, as UTF-16 counts them.
 const MAX_CELL_UTF16_UNITS: usize = 32_767;
 
 pub(super) struct XlsxWriter {
     book: Book,
     sheet: Option<Worksheet>,
-    /// What the sheet is called, and how many of that name are full.
+    /// The name of the sheet, and the number of full sheets with this name.
     sheet_name: &'static str,
     full_sheets: u32,
     next_row: u32,
@@ -38,7 +37,7 @@ impl XlsxWriter {
         }
     }
 
-    /// Begins a sheet with its headers.
+    /// Begins a sheet and writes its headers.
     fn begin_sheet(&mut self) -> Result<(), FileError> {
         self.end_sheet();
         let mut sheet = self.book.new_worksheet_with_constant_memory().map_err(to_file_error)?;
@@ -75,7 +74,7 @@ impl super::RowWriter for XlsxWriter {
         self.headers = headers.iter().map(|header| (*header).to_owned()).collect();
         self.full_sheets = 0;
         self.sheet_name = match kind {
-            // What they are about is in a column.
+            // The kind is in a column.
             None => "Rows",
             Some(RecordKind::User) => "Users",
             Some(RecordKind::Item(Group)) => "Groups",
@@ -95,7 +94,7 @@ impl super::RowWriter for XlsxWriter {
         let row = self.next_row;
         self.next_row += 1;
         let Some(sheet) = &mut self.sheet else {
-            return Err(FileError::new("rows come before their headers"));
+            return Err(FileError::new("a row was written before the headers"));
         };
         for (index, value) in cells {
             let column = u16::try_from(*index).unwrap_or(u16::MAX);
@@ -105,11 +104,11 @@ impl super::RowWriter for XlsxWriter {
             }
             let text = to_cell_text(value);
             if text.len() > MAX_CELL_UTF16_UNITS && text.encode_utf16().count() > MAX_CELL_UTF16_UNITS {
-                let message = "a cell of a workbook holds no more than 32,767 characters; other formats do";
+                let message = "too long for a workbook cell (limit: 32,767 characters); use another format";
                 let header = self.headers.get(*index).cloned().unwrap_or_else(|| column_letters(*index));
                 return Err(FileError::at(u64::from(row) + 1, message).in_column(header));
             }
-            // Nothing runs it there, but an import would trim it, or take off its apostrophe.
+            // Cells are not run as formulas, but an import would trim the text or remove its apostrophe.
             let needs_escape = self.escaping == CellEscaping::Reversible && unescape_cell(&text) != text;
             let text = if needs_escape { format!("'{text}") } else { text };
             if !text.is_empty() {
@@ -120,7 +119,7 @@ impl super::RowWriter for XlsxWriter {
     }
 
     fn write_raw(&mut self, _: &str, _: &[(&str, Value)]) -> Result<(), FileError> {
-        Err(FileError::new("a row of a workbook consists of cells"))
+        Err(FileError::new("workbook rows consist of cells"))
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), FileError> {

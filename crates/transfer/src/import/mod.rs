@@ -1,6 +1,5 @@
-//! Files into a directory. A file is read to its end before anything is done, so that one that is broken changes nothing;
-//! then each row becomes a command like any other. What was brought in is found again, so an import that was cut off is
-//! simply run again.
+//! Import of files into a directory. A file is scanned to its end first, so that an invalid one changes nothing; then
+//! each row becomes a directory command. Rows match what they created before, so an interrupted import can be rerun.
 
 mod execution;
 mod options;
@@ -18,7 +17,7 @@ use crate::ignored::IgnoredReason;
 use directory::{Caller, Directory};
 use std::sync::Arc;
 
-/// Brings in a file that was read to its end. `seen` hears how many rows more are done, and says whether to go on.
+/// Imports a scanned file. `on_progress` gets the number of newly finished rows and returns whether to continue.
 pub async fn run(
     directory: &Arc<Directory>,
     caller: &Caller,
@@ -27,15 +26,18 @@ pub async fn run(
     on_progress: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<ImportReport, ImportError> {
     let caller = Caller { request_id: options.request.clone(), ..caller.clone() };
-    let no_user =
-        || FileError::new("it contains no user, so --deactivate-missing would deactivate all; nothing was done");
+    let no_user = || {
+        FileError::new(
+            "the file contains no users, so --deactivate-missing would deactivate all users; nothing was changed",
+        )
+    };
     if options.deactivate_missing && scan.users == 0 {
         return Err(no_user().into());
     }
     if !options.deactivate_missing {
         return Ok(Box::pin(execution::executor::import_rows(directory, &caller, options, scan, on_progress)).await?.0);
     }
-    // Whether too many are missing is known before anything is done.
+    // A dry run finds out whether too many users are missing before anything changes.
     let dry_run_options = ImportOptions { dry_run: true, rejected_file: None, ..options.clone() };
     let (preview, present) =
         Box::pin(execution::executor::import_rows(directory, &caller, &dry_run_options, scan, &mut |_| on_progress(0)))
@@ -59,11 +61,14 @@ pub async fn run(
     }
     let (mut report, present) =
         Box::pin(execution::executor::import_rows(directory, &caller, options, scan, on_progress)).await?;
-    // Once more, since others may have been deactivated or removed meanwhile.
+    // Count again: others may have deactivated or deleted users in the meantime.
     let missing_now =
         execution::deactivate_missing::count_missing(directory, &caller, &present.users, options.first_started).await?;
     if missing_now.exceeds(limit) {
-        report.add_note(format!("Nobody was deactivated: it would be more than {limit} % by now."));
+        report.add_note(format!(
+            "Missing users were not deactivated: they are now more than {limit}% of the active users (raise the limit \
+            with --deactivation-limit PERCENT)."
+        ));
     } else if !note_if_unmatched(&present, options, &mut report) {
         let max_number = missing.max_number;
         execution::deactivate_missing::deactivate(
@@ -79,7 +84,7 @@ pub async fn run(
     Ok(report)
 }
 
-/// Whether rejected rows that name no user keep missing users from being deactivated; the report says so.
+/// Whether rejected rows without an existing user prevent the deactivation of missing users; adds a note if so.
 fn note_if_unmatched(
     present: &execution::executor::PresentUsers,
     options: &ImportOptions,
@@ -88,8 +93,8 @@ fn note_if_unmatched(
     let is_blocked = present.unmatched_rows > 0 && !options.yes_really;
     if is_blocked {
         report.add_note(format!(
-            "Nobody is deactivated: {} rejected rows name no user who exists, so users who are in the file could look \
-             missing (--force deactivates all the same).",
+            "Missing users are not deactivated: {} of the rejected rows match no existing user, so users in the file \
+             could look missing (--force deactivates anyway).",
             present.unmatched_rows
         ));
     }

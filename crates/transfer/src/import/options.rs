@@ -1,28 +1,26 @@
-//! What is imported and how, and why an import ends early.
+//! Options of an import, and why an import ends early.
 
 use crate::column::ColumnMapping;
 use crate::formats::{FileError, Format, ReadOptions};
 use directory::{DirectoryError, Field, Time};
 use std::path::PathBuf;
 
-/// What somebody is known by.
+/// An identifier by which rows are matched to existing users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchKey {
-    /// Identity.
     Id,
-    /// The client's own key.
+    /// The identifier in the client's system.
     ExternalId,
-    /// The preferred e-mail.
+    /// The primary email.
     Email,
-    /// User name or e-mail, whichever somebody signs in with.
+    /// User name or email.
     UserName,
 }
 
 impl MatchKey {
-    /// In the order in which they are tried when nothing else is said.
+    /// The default keys, most reliable first.
     pub const DEFAULT: [Self; 3] = [Self::Id, Self::ExternalId, Self::Email];
 
-    /// What it is called among a person's fields.
     pub(crate) fn field(self) -> Field {
         match self {
             Self::Id => Field::Id,
@@ -32,7 +30,6 @@ impl MatchKey {
         }
     }
 
-    /// The key of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match crate::cell_value::normalize_header(name).as_str() {
             "id" => Self::Id,
@@ -44,42 +41,36 @@ impl MatchKey {
     }
 }
 
-/// What is to be brought in, and how.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// The file.
     pub path: PathBuf,
-    /// Its format.
     pub format: Format,
-    /// What is not seen from the file.
+    /// Options that the file does not determine.
     pub read_options: ReadOptions,
-    /// How its headers are told.
+    /// How headers map to columns.
     pub column_mapping: ColumnMapping,
-    /// What people are known by, the surest first.
+    /// Keys to match users by, most reliable first.
     pub match_by: Vec<MatchKey>,
-    /// Those who are there are changed, too, and not left as they are.
     pub update: bool,
-    /// Those who are there and not in the file are switched off.
+    /// Whether to deactivate active users who are not in the file.
     pub deactivate_missing: bool,
-    /// The most of them, in percent of the active users; more are not deactivated.
+    /// The most users to deactivate, in percent of the active users. If more are missing, nothing is imported.
     pub deactivation_limit: u8,
-    /// Also if rows were rejected whose users are not known.
+    /// Whether to deactivate even if rejected rows match no existing user.
     pub yes_really: bool,
-    /// New people are asked in by mail.
+    /// Whether to send invitation emails to new users.
     pub invite: bool,
-    /// Nothing is done.
     pub dry_run: bool,
-    /// Where rows go that were refused; nowhere, when nothing is said.
+    /// The file for rejected rows, if any.
     pub rejected_file: Option<PathBuf>,
-    /// The name under which it is told, in the history and the log.
+    /// The request id in the history and the log.
     pub request: String,
-    /// When it first started, if it was interrupted. What it created then counts as created, and changes that others made after
-    /// that time are kept.
+    /// When an interrupted import first started. Users and items that it created then are reported as created, and
+    /// later changes by others are kept.
     pub first_started: Option<Time>,
 }
 
 impl ImportOptions {
-    /// The usual ones for a file.
     pub fn new(path: impl Into<PathBuf>, format: Format, columns: ColumnMapping) -> Self {
         Self {
             path: path.into(),
@@ -100,42 +91,38 @@ impl ImportOptions {
     }
 }
 
-/// Why an import ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file is not what it should be; nothing was done.
+    /// The file is invalid; nothing was imported.
     #[error(transparent)]
     File(#[from] FileError),
-    /// More would be switched off than seems meant; nothing was done.
+    /// More users would be deactivated than the limit allows; nothing was imported.
     #[error(
-        "{missing} of {total} active users are not in the file and would be deactivated, which is more than {limit} %; \
-        nothing was done (allow more with --deactivation-limit PERCENT)"
+        "{missing} of {total} active users are not in the file and would be deactivated, more than the limit of \
+        {limit}%; nothing was changed (raise the limit with --deactivation-limit PERCENT)"
     )]
     TooManyMissing {
-        /// How many.
         missing: u64,
-        /// Of how many who are active.
+        /// Active users.
         total: u64,
-        /// What is allowed, in percent.
+        /// The limit, in percent of the active users.
         limit: u8,
     },
-    /// The file was changed between the two times it was read; what was done is done.
-    #[error("the file was changed while it was imported, after {rows} of {expected} rows: import the new one again")]
+    /// The file changed between the scan and the import. Rows imported so far are kept.
+    #[error("the file was changed during the import, after {rows} of {expected} rows; import the new version again")]
     FileChanged {
-        /// Rows that were done.
+        /// Imported rows.
         rows: u64,
-        /// Rows that it had.
+        /// Rows in the scan.
         expected: u64,
     },
-    /// The directory does not go on; what was done is done, and the rest is when it is run again.
-    #[error("it stopped at row {row}: {}; run it again to go on", crate::refusal_message(.refusal))]
+    /// The directory failed. Rows imported so far are kept; running the import again continues it.
+    #[error("the import stopped at row {row}: {}; run it again to continue", crate::refusal_message(.refusal))]
     Stopped {
-        /// Where.
+        /// 0 for errors outside of rows.
         row: u64,
-        /// Why.
         refusal: DirectoryError,
     },
-    /// Nobody wants it any more.
-    #[error("it was called off")]
+    #[error("the import was canceled")]
     Canceled,
 }

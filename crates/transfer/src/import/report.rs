@@ -1,17 +1,15 @@
-//! What came of an import.
+//! The result of an import.
 
 use crate::column::RecordKind;
 use crate::ignored::Ignored;
 use serde::Serialize;
 
-/// So many lines are kept of each sort.
+/// Messages kept in each list.
 const MAX_MESSAGES: usize = 200;
-/// And so many stretches of rows.
+/// Row ranges kept in each list.
 const MAX_RANGES: usize = 200;
 
-/// How many rows of a kind came to what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names are the documentation")]
 pub struct RowCounts {
     pub created: u64,
     pub changed: u64,
@@ -21,26 +19,23 @@ pub struct RowCounts {
     pub rejected: u64,
 }
 
-/// Rows, as stretches, and what is said of each.
+/// Rows with one outcome, as ranges, and messages for the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReportRows {
-    /// From one row to another, both included.
+    /// Inclusive.
     #[serde(rename = "rows")]
     pub ranges: Vec<(u64, u64)>,
-    /// The first of them, with what there is to say.
     #[serde(rename = "first")]
     pub messages: Vec<RowMessage>,
-    /// Rows that are not in either list.
+    /// Rows in neither list.
     #[serde(rename = "more")]
     pub omitted: u64,
 }
 
-/// A row and what is said of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RowMessage {
-    /// The row, as people count it.
+    /// As in [`crate::FileError`].
     pub row: u64,
-    /// What happened to it.
     #[serde(rename = "what")]
     pub message: String,
 }
@@ -64,54 +59,47 @@ impl ReportRows {
     }
 }
 
-/// What came of an import, or would.
+/// The result of an import or a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {
-    /// Rows of people.
     #[serde(rename = "people")]
     pub users: RowCounts,
-    /// Rows of groups, folders, organisations, roles and departments.
+    /// Counts of rows of groups, folders, organizations, roles and departments.
     pub items: RowCounts,
-    /// Groups and folders that people are in and that were made for it.
+    /// Groups and folders that were created because rows of users name them.
     #[serde(rename = "made")]
     pub created_items: u64,
-    /// People who were switched off because they are not in the file.
+    /// Users who were deactivated because they are not in the file.
     pub deactivated: u64,
-    /// Rows of those who are new.
     pub created: ReportRows,
-    /// Rows of those who were changed, and in what.
+    /// Messages name the changed columns.
     pub changed: ReportRows,
-    /// Rows of those who were left as they are.
     #[serde(rename = "left")]
     pub unchanged: ReportRows,
-    /// Rows that were refused, and why.
+    /// Messages give the reasons.
     #[serde(rename = "refusals")]
     pub rejected: ReportRows,
-    /// References to users who are in neither the file nor the directory, and their rows. The rows were imported without them.
+    /// References to users who are in neither the file nor the directory. Their rows were imported without them.
     #[serde(rename = "missing")]
     pub missing_references: ReportRows,
-    /// The number of such references.
     #[serde(rename = "missingReferences")]
     pub missing_reference_count: u64,
-    /// What the file contains and is not imported.
+    /// Parts of the file that were not imported.
     pub ignored: Vec<Ignored>,
-    /// What else there is to say.
     pub notes: Vec<String>,
 }
 
-/// What came of a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowOutcome {
     Created,
-    /// In these columns, where they are known.
+    /// With the changed columns, if known.
     Changed(Vec<&'static str>),
     Unchanged,
     Rejected(String),
 }
 
 impl ImportReport {
-    /// All rows.
     pub(super) fn row_count(&self) -> u64 {
         [self.users, self.items]
             .iter()
@@ -119,12 +107,11 @@ impl ImportReport {
             .sum()
     }
 
-    /// Rows that were refused.
     pub fn rejected_count(&self) -> u64 {
         self.users.rejected + self.items.rejected
     }
 
-    /// Whether everything was imported that the file says of its rows.
+    /// Whether all rows and references were imported.
     pub fn is_complete(&self) -> bool {
         self.rejected_count() == 0 && self.missing_reference_count == 0
     }

@@ -1,4 +1,4 @@
-//! A directory of its own for each test, on every engine, with files beside it.
+//! A directory and a folder for files for each test, on every engine.
 
 use directory::{Caller, Command, Directory, Store, TenantNumber};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,6 @@ impl Fixture {
         self.block_on(self.directory.run(&self.caller, command)).expect("done")
     }
 
-    /// A file in this house's folder.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).expect("written");
@@ -74,7 +73,7 @@ impl Fixture {
     }
 
     pub(crate) fn import(&self, path: &Path) -> ImportReport {
-        self.import_with(path, |_| {}).expect("brought in")
+        self.import_with(path, |_| {}).expect("imported")
     }
 
     pub(crate) fn import_with(
@@ -89,7 +88,6 @@ impl Fixture {
         self.block_on(run(&self.directory, &self.caller, &options, &found, &mut |_| true))
     }
 
-    /// Everybody.
     pub(crate) fn users(&self) -> Vec<directory::User> {
         let query = directory::UserQuery { limit: 100_000, ..directory::UserQuery::default() };
         self.block_on(self.directory.users(&self.caller, query)).expect("read").rows
@@ -102,10 +100,9 @@ impl Fixture {
 
     pub(crate) fn user(&self, email: &str) -> directory::User {
         let key = directory::UserKey::Email(email.into());
-        self.block_on(self.directory.user(&self.caller, key)).unwrap_or_else(|_| panic!("{email} is not there"))
+        self.block_on(self.directory.user(&self.caller, key)).unwrap_or_else(|_| panic!("{email} does not exist"))
     }
 
-    /// How many things have happened.
     pub(crate) fn event_count(&self) -> usize {
         let all = self.directory.events(directory::EventPosition(0), 100_000);
         self.block_on(all).expect("read").len()

@@ -1,4 +1,4 @@
-//! What an import does with rows: who is made, changed, left and refused, and who is switched off.
+//! Outcomes of imports: created, changed, unchanged and rejected rows, and deactivated users.
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{ExposeSecret, Field, ItemKind, Status};
@@ -14,33 +14,33 @@ fn rows_create_change_and_keep_users() {
     for engine in ENGINES {
         let house = Fixture::new(engine);
         let file = house.file("p.csv", THREE_USERS);
-        let looked = house.import_with(&file, |options| options.dry_run = true).expect("looked");
+        let looked = house.import_with(&file, |options| options.dry_run = true).expect("a dry run");
         assert_eq!((looked.users.created, looked.created_items), (3, 2));
-        assert_eq!(house.users().len(), 0, "a preview does nothing");
+        assert_eq!(house.users().len(), 0, "a dry run changes nothing");
         let report = house.import(&file);
         assert_eq!((report.users.created, report.created_items, report.created.ranges.clone()), (3, 2, vec![(2, 4)]));
-        assert_eq!(looked, report, "what was said is what came");
+        assert_eq!(looked, report, "the dry run has the same report");
         let ann = house.user("ann@x.y");
         assert_eq!((ann.status, ann.groups.len()), (Status::Active, 2));
         assert_eq!(house.user("bob@x.y").status, Status::Suspended);
         assert_eq!(house.user("carl@x.y").status, Status::Active);
 
-        // Known by external id; the e-mail moves on. Left, where nothing was said of changing.
+        // Users are matched by external id, and the email changes. Without `update`, existing users are unchanged.
         let file = house.file("q.csv", "external id,e-mail,first name\nx1,anna@x.y,\nx2,bob@x.y,Bob\n,new@x.y,New\n");
         let left = house.import(&file);
         assert_eq!((left.users.unchanged, left.users.created), (2, 1));
         let looked =
-            house.import_with(&file, |options| (options.update, options.dry_run) = (true, true)).expect("looked");
+            house.import_with(&file, |options| (options.update, options.dry_run) = (true, true)).expect("a dry run");
         assert_eq!((looked.users.changed, looked.users.unchanged), (1, 2));
         assert_eq!(looked.changed.messages[0].message, "userName, email");
-        let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+        let report = house.import_with(&file, |options| options.update = true).expect("imported");
         assert_eq!((report.users.changed, report.users.unchanged), (1, 2));
         let anna = house.user("anna@x.y");
-        assert_eq!((anna.id, anna.name.given.as_deref()), (ann.id, Some("Ann")), "an empty cell says nothing");
+        assert_eq!((anna.id, anna.name.given.as_deref()), (ann.id, Some("Ann")), "an empty cell keeps the value");
         house
             .import_with(&file, |options| (options.update, options.read_options.empty_clears) = (true, true))
-            .expect("brought in");
-        assert_eq!(house.user("anna@x.y").name.given, None, "unless it was told to");
+            .expect("imported");
+        assert_eq!(house.user("anna@x.y").name.given, None, "with `empty_clears`, it clears the value");
     }
 }
 
@@ -69,25 +69,25 @@ fn rejected_rows_have_reasons_and_can_be_reimported() {
                 options.match_by = vec![MatchKey::Email];
             }
         };
-        let looked = house.import_with(&file, settle(true)).expect("looked");
-        let report = house.import_with(&file, settle(false)).expect("brought in");
+        let looked = house.import_with(&file, settle(true)).expect("a dry run");
+        let report = house.import_with(&file, settle(false)).expect("imported");
         let reasons = |report: &transfer::import::ImportReport| {
             report.rejected.messages.iter().map(|line| (line.row, line.message.clone())).collect::<Vec<_>>()
         };
-        assert_eq!(reasons(&looked), reasons(&report), "what was said is what came");
+        assert_eq!(reasons(&looked), reasons(&report), "the dry run has the same report");
         let wanted = [
-            (2, "E-Mail is not of the right form"),
-            (3, "Role names something that does not exist"),
-            (4, "Password Hash is not of the right form"),
-            (5, "User Name is taken"),
-            (7, "it has the same email as row 6"),
-            (8, "E-Mail is needed"),
+            (2, "'E-Mail' is not a valid email address"),
+            (3, "'Role' refers to something that does not exist"),
+            (4, "'Password Hash' has an invalid format"),
+            (5, "'User Name' is already in use"),
+            (7, "same email as row 6"),
+            (8, "'E-Mail' is required"),
         ];
         for (row, what) in wanted {
             assert!(reasons(&report).contains(&(row, what.to_owned())), "{row}: {:?}", reasons(&report));
         }
         assert_eq!(report.users.created, 1);
-        // Dora's user name is Ann's, for whom she is not taken.
+        // Dora has Ann's user name, but is not matched to Ann.
         assert_eq!((report.users.unchanged, report.users.rejected), (0, 6));
         assert_eq!(report.rejected.messages.len(), 6);
         let text = std::fs::read_to_string(&path).expect("written");
@@ -95,14 +95,14 @@ fn rejected_rows_have_reasons_and_can_be_reimported() {
             text.starts_with("E-Mail,First,Role,User Name,Password Hash,Note,importRow,importReason\r\n"),
             "{text}"
         );
-        assert!(text.contains("bob@x.y,B,No such role,,,n2,3,Role names something"), "{text}");
+        assert!(text.contains("bob@x.y,B,No such role,,,n2,3,'Role' refers to something"), "{text}");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             let mode = std::fs::metadata(&path).expect("there").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "what is in it concerns people");
+            assert_eq!(mode & 0o777, 0o600, "the file contains personal data");
         }
-        // Mended and brought in again.
+        // The corrected file can be imported.
         let mended = text
             .replace("no e-mail", "a@x.y")
             .replace("No such role", "Admin")
@@ -116,7 +116,7 @@ fn rejected_rows_have_reasons_and_can_be_reimported() {
     }
 }
 
-/// Refused rows of every format can be brought in again as they are, as often as it takes, and say what they are about.
+/// Rejected rows of every format can be imported again repeatedly, and keep their kinds.
 #[test]
 fn rejected_rows_keep_their_format() {
     let house = Fixture::new("memory");
@@ -128,7 +128,7 @@ fn rejected_rows_keep_their_format() {
         let kinds = [transfer::column::RecordKind::User, transfer::column::RecordKind::Item(ItemKind::Folder)];
         let out = house.export_only(format, false, &kinds);
         let other = Fixture::new("memory");
-        // Their e-mails are what somebody else signs in with, and there is no such group as the folder is for.
+        // Other users sign in with these emails, and the group of the folder does not exist.
         other.import(&other.file("taken.csv", "user name,e-mail\nann@x.y,1@x.y\nbob@x.y,2@x.y\ncarl@x.y,3@x.y\n"));
         let mut file = out;
         for round in 1..4 {
@@ -150,7 +150,7 @@ fn rejected_rows_keep_their_format() {
     }
 }
 
-/// A sheet that says in a column of its own, under another name, what its rows are about.
+/// A sheet with the kind of its rows in a column of another name.
 #[test]
 fn rejected_rows_of_a_sheet_keep_its_columns() {
     let house = Fixture::new("memory");
@@ -168,28 +168,28 @@ fn rejected_rows_of_a_sheet_keep_its_columns() {
     for (round, created) in [(1, 1), (2, 0), (3, 0)] {
         let refused = house.folder.path().join(format!("refused{round}.xlsx"));
         let next = refused.clone();
-        let report = house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+        let report = house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("imported");
         assert_eq!((report.users.created, report.users.rejected), (created, 1), "{round}: {report:?}");
         assert_eq!(report.items.rejected, 1, "{round}: {report:?}");
         file = next;
     }
 }
 
-/// What would be run as a formula is not handed back unguarded, and comes in as it was.
+/// Formulas in rejected rows are escaped, and imported unchanged.
 #[test]
 fn rejected_rows_run_no_formulas() {
     let house = Fixture::new("memory");
     let file = house.file("p.csv", "email,first name\nnobody,'=1+1\n");
     let path = house.folder.path().join("refused.csv");
     let refused = path.clone();
-    house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("brought in");
+    house.import_with(&file, |options| options.rejected_file = Some(refused)).expect("imported");
     let text = std::fs::read_to_string(&path).expect("written");
     assert!(text.contains("nobody,'=1+1,2,"), "{text}");
     house.import(&house.file("mended.csv", text.replace("nobody", "a@x.y")));
     assert_eq!(house.user("a@x.y").name.given.as_deref(), Some("=1+1"));
 }
 
-/// An e-mail goes from one person to another, and a row is not taken for somebody it is not about.
+/// A row is not matched to a user by an email that belonged to another user.
 #[test]
 fn users_are_not_confused() {
     for engine in ENGINES {
@@ -197,27 +197,25 @@ fn users_are_not_confused() {
         house.import(&house.file("p.csv", "external id,email,user name\nE1,ann@x.y,ann\nE2,bob@x.y,bob\n"));
         let file = house.file("q.csv", "external id,email,first name\nE9,ann@x.y,Other\nE2,,Bob\n");
         let update = |options: &mut transfer::import::ImportOptions| options.update = true;
-        let report = house.import_with(&file, update).expect("brought in");
+        let report = house.import_with(&file, update).expect("imported");
         assert_eq!((report.users.rejected, report.users.changed), (1, 1), "{report:?}");
-        assert!(
-            report.rejected.messages[0].message.starts_with("email is that of somebody who has another external id")
-        );
+        assert!(report.rejected.messages[0].message.starts_with("'email' belongs to a user with another external id"));
         assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E1"));
         let report = house
             .import_with(&file, |options| (options.update, options.match_by) = (true, vec![MatchKey::Email]))
-            .expect("brought in");
-        assert_eq!(report.users.rejected, 1, "E2 has no e-mail there");
-        assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E9"), "who says so is heeded");
-        // Known by something else in each row, and the same person.
+            .expect("imported");
+        assert_eq!(report.users.rejected, 1, "the row of E2 has no email");
+        assert_eq!(house.user("ann@x.y").external_id.as_deref(), Some("E9"), "matched by email as requested");
+        // Two rows match the same user by different keys.
         let file = house.file("r.csv", "external id,email,first name\nE2,new@x.y,Once\n,bob@x.y,Twice\n");
-        let report = house.import_with(&file, update).expect("brought in");
+        let report = house.import_with(&file, update).expect("imported");
         assert_eq!((report.users.changed, report.users.rejected), (1, 1), "{report:?}");
-        assert_eq!(report.rejected.messages[0].message, "it is about the same person as an earlier row");
+        assert_eq!(report.rejected.messages[0].message, "matches the same user as an earlier row");
         assert_eq!(house.user("new@x.y").name.given.as_deref(), Some("Once"));
     }
 }
 
-/// A file that is another one when it is read again is an error, and deactivates nobody.
+/// A file that changes between scan and import is an error, and no users are deactivated.
 #[test]
 fn a_file_that_changes_is_an_error() {
     let house = Fixture::new("sqlite");
@@ -234,7 +232,7 @@ fn a_file_that_changes_is_an_error() {
     let (path, mut passed) = (file.clone(), 0);
     let mut seen = |more| {
         passed += more;
-        // The first look is over when rows begin to be done.
+        // The dry run is over once rows are finished.
         if passed == 1 {
             std::fs::write(&path, format!("email\n{}", all[..5].concat())).expect("written");
         }
@@ -266,14 +264,14 @@ fn missing_users_are_deactivated_up_to_the_limit() {
         };
         house.import(&all(40));
         let missing = |options: &mut transfer::import::ImportOptions| options.deactivate_missing = true;
-        // Four of forty are a tenth; five are more.
+        // The limit is a tenth: four of forty.
         let events = house.event_count();
         match house.import_with(&all(35), missing) {
             Err(ImportError::TooManyMissing { missing: 5, total: 40, limit: 10 }) => {}
             other => panic!("{other:?}"),
         }
-        assert_eq!(house.event_count(), events, "nothing was done");
-        let report = house.import_with(&all(36), missing).expect("brought in");
+        assert_eq!(house.event_count(), events, "no changes");
+        let report = house.import_with(&all(36), missing).expect("imported");
         assert_eq!((report.deactivated, report.users.unchanged), (4, 36));
         assert_eq!(house.user("p38@x.y").status, Status::Inactive);
         let report = house
@@ -281,17 +279,17 @@ fn missing_users_are_deactivated_up_to_the_limit() {
                 options.deactivate_missing = true;
                 options.deactivation_limit = 75;
             })
-            .expect("brought in");
+            .expect("imported");
         assert_eq!(report.deactivated, 26);
-        // A row that was refused may be about anybody.
+        // A rejected row may belong to any user.
         let file = house.file("some.csv", "email\np0@x.y\nno e-mail\n");
         let report = house.import_with(&file, |options| options.deactivate_missing = true);
         assert!(matches!(report, Err(ImportError::TooManyMissing { .. })), "{report:?}");
         let rows = (0..10).map(row).collect::<Vec<_>>().concat();
         let file = house.file("some.csv", format!("email\n{rows}no e-mail\n"));
-        let report = house.import_with(&file, missing).expect("brought in");
+        let report = house.import_with(&file, missing).expect("imported");
         assert_eq!(report.deactivated, 0);
-        // Rows that are rejected and name a user count as present, whichever key names them.
+        // Users of rejected rows count as present, whichever key identifies them.
         let rows = (1..8).map(|n| format!("{},\n", row(n).trim())).collect::<Vec<_>>().concat();
         let file = house.file("some.csv", format!("email,status\np0@x.y,perhaps\n{rows}p8@x.y,off and on\n"));
         let report = house
@@ -304,7 +302,7 @@ fn missing_users_are_deactivated_up_to_the_limit() {
         assert_eq!(house.user("p0@x.y").status, Status::Active);
         assert_eq!(house.user("p8@x.y").status, Status::Active);
         assert_eq!(house.user("p9@x.y").status, Status::Inactive);
-        // A file without users would deactivate all.
+        // A file without users would deactivate all users.
         let none = house.file("none.csv", "email\n");
         let error = house.import_with(&none, missing).expect_err("rejected");
         assert!(error.to_string().contains("contains no user"), "{error}");
@@ -326,10 +324,10 @@ fn passwords_are_imported() {
     let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
     assert_eq!(stored, ["plain$long enough", "plain$stored"]);
     assert!(!format!("{report:?}").contains("long enough"));
-    // The same hash once more is no news, and signs nobody out.
+    // Importing the same hash again changes nothing and ends no sessions.
     let version = house.user("b@x.y").version;
     let file = house.file("q.csv", "email,password hash\nb@x.y,plain$stored\n");
-    let report = house.import_with(&file, |options| options.update = true).expect("brought in");
+    let report = house.import_with(&file, |options| options.update = true).expect("imported");
     assert_eq!((report.users.unchanged, house.user("b@x.y").version), (1, version));
 }
 
@@ -342,7 +340,7 @@ fn headers_can_be_mapped() {
         options.column_mapping.map_header("First", "").expect("none");
         assert!(options.column_mapping.map_header("Who", "no such column").is_err());
     });
-    assert_eq!(report.expect("brought in").users.created, 1);
+    assert_eq!(report.expect("imported").users.created, 1);
     let user = house.user("a@x.y");
     assert_eq!((user.external_id.as_deref(), user.text(Field::GivenName)), (Some("w1"), None));
 }

@@ -1,4 +1,4 @@
-//! Files in and out: round trips on every engine, files of other programs, and files that are not what they should be.
+//! Imports and exports: round trips on every engine, files of other programs, malformed files, and resumed imports.
 
 mod fixture;
 mod imports;

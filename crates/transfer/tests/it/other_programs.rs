@@ -1,4 +1,4 @@
-//! Files as other programs write them (`tests/files/README.md` says which).
+//! Files written by other programs (see `tests/files/README.md`).
 
 use crate::fixture::Fixture;
 use directory::{Field, ItemKind, User};
@@ -13,20 +13,20 @@ fn text(user: &User, field: Field) -> &str {
     user.text(field).unwrap_or_default()
 }
 
-/// The people of every sample, as far as it has them.
+/// Asserts that the users of the samples were imported.
 fn assert_users(house: &Fixture, many: u64, is_table: bool) {
     assert_eq!(house.users().len() as u64, many);
     let of = |email: &str| house.user(&format!("{email}@example.com"));
     let juergen = of("juergen");
     assert_eq!((text(&juergen, Field::GivenName), text(&juergen, Field::FamilyName)), ("Jürgen", "Größe"));
     assert_eq!(text(&juergen, Field::Title), "The \"boss\"");
-    assert_eq!(text(&juergen, Field::PostalCode), "01067", "leading zeros stay");
+    assert_eq!(text(&juergen, Field::PostalCode), "01067", "leading zeros are kept");
     assert_eq!(text(&juergen, Field::EmployeeNumber), "00042");
     assert_eq!(text(&juergen, Field::WorkPhone), "+49 30 1234");
     let zoe = of("zoe");
     assert_eq!(text(&zoe, Field::FamilyName), "Ångström");
     assert_eq!(text(&zoe, Field::Title), "Head of\nSales");
-    assert_eq!(zoe.department.as_deref(), Some("=1+1"), "no formula");
+    assert_eq!(zoe.department.as_deref(), Some("=1+1"), "not a formula");
     let francois = of("francois");
     assert_eq!((text(&francois, Field::GivenName), text(&francois, Field::FamilyName)), ("François", "O'Neill"));
     assert_eq!(francois.department.as_deref(), Some("-R&D"));
@@ -34,7 +34,7 @@ fn assert_users(house: &Fixture, many: u64, is_table: bool) {
     assert_eq!(text(&of("john"), Field::FamilyName), "Smith, Jr.");
     assert_eq!(text(&of("anna"), Field::EmployeeNumber), "1234", "a number without a fraction");
     assert_eq!(of("max").department.as_deref(), Some("Straße & Bau"));
-    // Tables are trimmed. In LDIF a blank around a value is in Base64, so it is meant.
+    // Cells of tables are trimmed. In LDIF, a leading blank is Base64-encoded, so it is part of the value.
     let blank = if is_table { "" } else { " " };
     assert_eq!(text(&of("max"), Field::Title), format!("{blank}Accountant"));
     if many == 7 {
@@ -72,8 +72,8 @@ fn tables_of_other_programs_are_imported() {
         assert_eq!(group_names(&house, "juergen"), ["Sales", "Support"], "{name}");
         assert_eq!(group_names(&house, "max"), Vec::<String>::new(), "{name}");
         assert_eq!(report.created_items, 2, "{name}");
-        // Once more, and nothing changes.
-        let again = house.import_with(&sample_path(name), |options| options.update = true).expect("brought in");
+        // A second import changes nothing.
+        let again = house.import_with(&sample_path(name), |options| options.update = true).expect("imported");
         assert_eq!((again.users.unchanged, again.users.changed), (many, 0), "{name}");
     }
 }
@@ -89,10 +89,9 @@ fn ldapsearch_output_is_imported() {
         let mails: Vec<&str> = john.emails.iter().map(|entry| entry.value.as_str()).collect();
         assert_eq!(mails, ["john@example.com", "john.smith@example.com"], "{name}");
         assert_eq!(john.user_name, "john");
-        let bio = house.user("juergen@example.com").bio.expect("a description that was folded");
+        let bio = house.user("juergen@example.com").bio.expect("a folded description");
         assert!(bio.len() > 150 && !bio.contains('\n'), "{bio}");
-        // What cannot be verified is said to be left out.
-        assert!(report.notes.iter().any(|note| note.starts_with("1 password was left out")), "{:?}", report.notes);
+        assert!(report.notes.iter().any(|note| note.starts_with("1 password was not imported")), "{:?}", report.notes);
         if name == "people-ldapsearch.ldif" {
             assert_eq!(report.items.created, 2);
             assert_eq!(group_names(&house, "juergen"), ["Sales", "Support"]);
@@ -102,7 +101,6 @@ fn ldapsearch_output_is_imported() {
     }
 }
 
-/// Where the bytes do not say it, the caller does.
 #[test]
 fn encodings_and_delimiters_can_be_specified() {
     let house = Fixture::new("memory");
@@ -111,9 +109,9 @@ fn encodings_and_delimiters_can_be_specified() {
     let file = house.file("greek.csv", &bytes);
     let reading =
         ReadOptions { delimiter: Some(b'|'), encoding: Some("windows-1253".into()), ..ReadOptions::default() };
-    house.import_with(&file, |options| options.read_options = reading).expect("brought in");
+    house.import_with(&file, |options| options.read_options = reading).expect("imported");
     assert_eq!(house.user("ann@x.y").name.given.as_deref(), Some("Ζωή"));
-    // UTF-16 without a mark, as some databases write it.
+    // UTF-16 without a byte order mark, as some databases write it.
     let wide: Vec<u8> = "email,first\nbob@x.y,Bob\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     house.import(&house.file("wide.csv", wide));
     assert_eq!(house.user("bob@x.y").name.given.as_deref(), Some("Bob"));
@@ -122,7 +120,7 @@ fn encodings_and_delimiters_can_be_specified() {
     assert_eq!(house.user("carl@x.y").name.family.as_deref(), Some("Carl"));
 }
 
-/// One line a person, as the APIs themselves have them.
+/// One user per line, as in requests of the APIs.
 #[test]
 fn objects_of_every_dialect_are_imported() {
     let house = Fixture::new("memory");
@@ -146,7 +144,7 @@ fn objects_of_every_dialect_are_imported() {
     assert_eq!(house.user("ccs@x.y").name.family.as_deref(), Some("S"));
 }
 
-/// Active Directory says the same in many ways, and much that is nothing to us.
+/// Active Directory entries have redundant and irrelevant attributes.
 #[test]
 fn active_directory_entries_are_imported() {
     let house = Fixture::new("memory");
@@ -164,10 +162,10 @@ fn active_directory_entries_are_imported() {
     assert_eq!((ann.user_name.as_str(), text(&ann, Field::FamilyName)), ("alee", "Lee"));
     assert_eq!(text(&ann, Field::Country), "DE");
     assert_eq!(group_names(&house, "ann"), ["Sales"]);
-    assert_eq!(report.notes.len(), 1, "the password is said to be left out: {:?}", report.notes);
+    assert_eq!(report.notes.len(), 1, "a note on the password: {:?}", report.notes);
 }
 
-/// Rows are told by the line on which they begin.
+/// The number of an entry is that of its first line.
 #[test]
 fn entries_are_identified_by_line_number() {
     let house = Fixture::new("memory");

@@ -1,4 +1,4 @@
-//! Files in the shapes that other systems export (`tests/files/other-systems`), and what is not imported of them.
+//! Files in the formats of other systems (`tests/files/other-systems`), and what is ignored in them.
 
 use crate::fixture::Fixture;
 use directory::{ExposeSecret, Field, ItemKind, Status, User, UserKey};
@@ -11,7 +11,7 @@ pub(crate) struct Imported {
     pub(crate) report: ImportReport,
 }
 
-/// Imports a file, first as a preview, which must say the same.
+/// Imports a file after a dry run, which must have the same report.
 fn import(name: &str) -> Imported {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems").join(name);
     let house = Fixture::new("sqlite");
@@ -27,9 +27,9 @@ pub(crate) fn import_text(name: &str, text: &str) -> Imported {
 fn import_into(house: Fixture, path: &Path) -> Imported {
     let preview = house.import_with(path, |options| options.dry_run = true);
     let mut preview = preview.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(house.users().len(), 0, "a preview does nothing");
+    assert_eq!(house.users().len(), 0, "a dry run changes nothing");
     let report = house.import(path);
-    // Items that the preview does not know to be the same as those that users name.
+    // A dry run does not know that these items are the same as those in rows of users.
     preview.items = report.items;
     (preview.created_items, preview.created, preview.unchanged) =
         (report.created_items, report.created.clone(), report.unchanged.clone());
@@ -76,9 +76,9 @@ impl Imported {
         assert_eq!(self.fixture.users().len() as u64, many, "{report:?}");
     }
 
-    /// What was left out of stored passwords, in words.
+    /// The note on passwords that were not imported.
     fn password_note(&self) -> &str {
-        self.report.notes.iter().find(|note| note.contains("left out")).map_or("", String::as_str)
+        self.report.notes.iter().find(|note| note.contains("not imported: too short")).map_or("", String::as_str)
     }
 
     fn passwords(&self) -> Vec<(String, String)> {
@@ -131,10 +131,10 @@ fn google_workspace() {
     assert_eq!(got.status("bob@example.com"), Status::Suspended);
     assert_eq!(got.status("ann@example.com"), Status::Active);
     assert_eq!(got.user("cy@example.com").force_password_change, Some(true));
-    assert_eq!(got.passwords().len(), 1, "asterisks are no password");
+    assert_eq!(got.passwords().len(), 1, "asterisks are not a password");
     assert_eq!(got.ignored_count(IgnoredPart::Column, "Password [Required]", IgnoredReason::Hidden), 2);
     assert_eq!(got.text("ann@example.com", Field::Manager), got.user("bob@example.com").id.to_string());
-    // A password beside its hash function is none in clear text.
+    // A password with a hash function is a hash.
     let got =
         import_text("p.csv", "Email Address,Password,Password Hash Function\na@x.y,{SSHA}abcd,SHA-1\nb@x.y,0123,MD5\n");
     assert_eq!(got.report.users.created + got.report.users.rejected, 2);
@@ -184,7 +184,7 @@ fn other_tables() {
     assert_eq!(got.text("juergen@example.com", Field::City), "Dresden");
 }
 
-/// A manager may be named, if the name is of one user of the file.
+/// A manager may be given by name if only one user of the file has it.
 #[test]
 fn managers_by_name_and_behind_their_reports() {
     let got = import_text(
@@ -196,7 +196,7 @@ fn managers_by_name_and_behind_their_reports() {
     assert_eq!(got.text("b@x.y", Field::Manager), got.user("c@x.y").id.to_string());
     assert_eq!(
         got.report.missing_references.messages[0].message, "manager 'Cy Two' not found",
-        "of two users of that name"
+        "two users have this name"
     );
     assert_eq!(got.report.missing_reference_count, 1);
 }
@@ -224,7 +224,7 @@ fn active_directory() {
 fn ldap() {
     let got = import("slapcat.ldif");
     got.assert_created(2);
-    assert_eq!(got.status("jsmith"), Status::Inactive, "locked for ever");
+    assert_eq!(got.status("jsmith"), Status::Inactive, "permanently locked");
     assert_eq!(got.user("jsmith").emails.len(), 2);
     assert_eq!(got.text("jsmith", Field::Manager), got.user("mgarcia").id.to_string());
     assert_eq!((got.groups("jsmith"), got.groups("mgarcia")), (vec!["devs".into(), "ops".into()], vec!["ops".into()]));
@@ -277,7 +277,7 @@ fn two_entries_without_an_empty_line() {
     assert!(house.users().is_empty());
 }
 
-/// A file that is named by a URL is never opened: opening this one would not return.
+/// Files in URLs are never opened. Opening this one would block.
 #[test]
 fn urls_are_not_opened() {
     import("ldif_url.ldif").assert_created(2);
@@ -327,15 +327,15 @@ fn a_header_and_no_rows() {
     import("headeronly.csv").assert_created(0);
     let house = Fixture::new("memory");
     let error = house.import_with(&house.file("p.csv", "color,shape\n"), |_| {}).expect_err("rejected");
-    assert!(error.to_string().starts_with("no column identifies a user"), "{error}");
+    assert!(error.to_string().starts_with("no column identifies users"), "{error}");
 }
 
-/// A status that is not known is an error that says how to go on; a state that is none is a region.
+/// An unknown status is rejected with a hint; an unknown state is a region.
 #[test]
 fn states_of_accounts() {
     let got = import_text("p.csv", "email,status\na@x.y,Gesperrt\nb@x.y,gelöscht\n");
     assert_eq!(got.status("a@x.y"), Status::Inactive);
-    assert_eq!(got.fixture.users().len(), 1, "who is deleted is not created");
+    assert_eq!(got.fixture.users().len(), 1, "deleted users are not created");
     let house = Fixture::new("memory");
     let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
     assert!(report.rejected.messages[0].message.contains("--map 'Status='"), "{report:?}");
@@ -343,7 +343,7 @@ fn states_of_accounts() {
     assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,WA\n");
     assert_eq!((got.text("a@x.y", Field::Region), got.text("b@x.y", Field::Region)), ("active".into(), "WA".into()));
-    // Of several statements the most restrictive counts.
+    // Of several states, the most restrictive applies.
     let got = import_text("p.csv", "email,status,enabled,suspended\na@x.y,active,false,0\nb@x.y,active,true,1\n");
     assert_eq!((got.status("a@x.y"), got.status("b@x.y")), (Status::Inactive, Status::Suspended));
     let got =
@@ -409,7 +409,7 @@ fn a_stored_hash_is_no_password() {
     assert!(got.passwords().is_empty() && got.password_note().contains("1 password was"), "{:?}", got.report);
 }
 
-/// A reference that leads nowhere is a row of its own, which sets it once the user exists.
+/// A missing reference is written as a row, which sets the reference once the user exists.
 #[test]
 fn missing_references_can_be_reimported() {
     for (name, text) in [
@@ -439,7 +439,7 @@ fn missing_references_can_be_reimported() {
     }
 }
 
-/// Rejected rows are written as they were, with what is not imported of them.
+/// Rejected rows are written unchanged, including ignored values.
 #[test]
 fn rejected_rows_are_unchanged() {
     let ldif = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn:: w4Q=\nmail: no email\njpegPhoto:: /9j/4AAQ\n\

@@ -1,11 +1,11 @@
-//! Whom rows refer to: members of groups, groups of users, and managers.
+//! References of rows: members of groups, groups of users, and managers.
 
 use crate::fixture::Fixture;
 use crate::other_systems::import_text;
 use directory::{Field, ItemKind};
 use transfer::Format;
 
-/// Entries of users, by what stands before their base.
+/// LDIF entries of users with these logins and organizational units.
 fn ldif_users(names: &[(&str, &str)]) -> String {
     let user = |(login, ou): &(&str, &str)| {
         format!(
@@ -43,7 +43,7 @@ fn references_to_rejected_entries_are_missing() {
     assert_eq!(members, [1], "{report:?}");
 }
 
-/// What a reference looks like does not count if a user is called so.
+/// A reference that looks like Base64 or a distinguished name may be the key of a user.
 #[test]
 fn references_match_literally_first() {
     let text = "external id,email,manager\n\
@@ -79,7 +79,7 @@ fn groups_with_the_same_name_stay_separate() {
         let got = import_text("p.ldif", &text);
         assert_eq!((got.groups("ann"), got.groups("bob")), (vec![printers.to_owned()], vec![domain.to_owned()]));
         assert_eq!(got.fixture.items(ItemKind::Group).len(), 2, "{text}");
-        assert!(got.report.notes.iter().any(|note| note.contains("the same name")), "{:?}", got.report);
+        assert!(got.report.notes.iter().any(|note| note.contains("share one name")), "{:?}", got.report);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Imports that were interrupted and are executed again.
+//! Imports that are run again after an interruption.
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{
@@ -6,7 +6,7 @@ use directory::{
 };
 use transfer::import::ImportError;
 
-/// What was brought in by half is not brought in twice.
+/// Rows that were imported before the interruption are not imported twice.
 #[test]
 fn an_interrupted_import_resumes() {
     for engine in ENGINES {
@@ -32,7 +32,7 @@ fn an_interrupted_import_resumes() {
                 house.block_on(transfer::import::run(&house.directory, &house.caller, &options, &found, &mut go_on));
             assert!(matches!(done, Err(ImportError::Canceled)));
         }
-        // One that is known to have been interrupted counts what it has created itself.
+        // A resumed import counts the users it created before as created.
         let resumed = |options: &mut transfer::import::ImportOptions| {
             options.request = "import p.csv".into();
             options.first_started = Some(begun);
@@ -43,12 +43,12 @@ fn an_interrupted_import_resumes() {
         assert_eq!(report.users.created + report.users.unchanged, 500);
         assert_eq!(report.users.unchanged, 500, "{report:?}");
         assert_eq!(house.users().len(), 500);
-        assert_eq!(house.items(ItemKind::Group).len(), 8, "no group came twice");
+        assert_eq!(house.items(ItemKind::Group).len(), 8, "no duplicate groups");
         assert!(house.users().iter().all(|user| user.groups.len() == 2));
     }
 }
 
-/// An import that is executed again after it was interrupted does not undo what others have done since it was begun.
+/// A resumed import keeps the changes that others made after it started.
 #[test]
 fn a_resumed_import_keeps_newer_changes() {
     for engine in ENGINES {
@@ -74,7 +74,7 @@ fn a_resumed_import_keeps_newer_changes() {
         };
         let report = house.import_with(&file, with).expect("imported");
         assert_eq!((report.users.created, report.users.changed, report.deactivated), (1, 3, 2));
-        // All of it was done, but its end was not recorded. Meanwhile others go on.
+        // The import finished, but its end was not recorded. Others make changes in the meantime.
         name("a@x.y", "Newer");
         house.run(Command::DeleteUser(UserKey::Email("new@x.y".into())));
         let active = UserEdit { status: FieldUpdate::Set(RequestedStatus::Active), ..UserEdit::default() };
@@ -95,7 +95,7 @@ fn a_resumed_import_keeps_newer_changes() {
         assert_eq!(house.user("later@x.y").status, Status::Active);
         assert_eq!(house.user("old@x.y").status, Status::Inactive);
         assert!(house.users().iter().all(|user| user.email() != Some("new@x.y")));
-        // Whom others have changed before their row was executed is left as well, and the report says so.
+        // Users whom others changed before their rows were executed are kept, too, and the report has a note.
         let begun = house.directory.now();
         name("b@x.y", "Newer");
         let with = |options: &mut transfer::import::ImportOptions| {
@@ -109,7 +109,7 @@ fn a_resumed_import_keeps_newer_changes() {
     }
 }
 
-/// The same for memberships and groups, which others change from the side of the group.
+/// The same for memberships and groups that others change.
 #[test]
 fn a_resumed_import_keeps_newer_memberships_and_groups() {
     for engine in ENGINES {
@@ -137,7 +137,7 @@ fn a_resumed_import_keeps_newer_memberships_and_groups() {
         let report = house.import_with(&users, resumed).expect("imported");
         let tally = report.users;
         assert_eq!((tally.changed, tally.unchanged, tally.rejected), (0, 2, 1), "{engine}: {report:?}");
-        assert!(report.rejected.messages[0].message.contains("Blue was deleted after"), "{report:?}");
+        assert!(report.rejected.messages[0].message.contains("'Blue' was deleted after"), "{report:?}");
         let report = house.import_with(&groups, resumed).expect("imported");
         assert_eq!((report.items.unchanged, report.items.rejected), (1, 1), "{engine}: {report:?}");
         assert!(house.users().iter().all(|user| user.groups.is_empty()), "{engine}");
@@ -204,6 +204,6 @@ fn a_resumed_import_sets_managers() {
             .expect("imported");
         assert!(report.is_complete(), "{report:?}");
         let without = house.users().iter().filter(|user| user.text(Field::Manager).is_none()).count();
-        assert_eq!(without, 1, "only the manager has none; updates: {updates}");
+        assert_eq!(without, 1, "only the last user has no manager; updates: {updates}");
     }
 }

@@ -1,4 +1,4 @@
-//! What goes out comes in again as it was: every field, in awkward text, in every format, on both engines.
+//! Exported data is imported unchanged: every field, with unusual texts, in every format, on both engines.
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{
@@ -49,7 +49,7 @@ fn text(dice: &mut Rng) -> String {
     (*dice.choose(&UNUSUAL_TEXTS)).to_owned()
 }
 
-/// A text that can be part of an identifier: nothing that people cannot see, and no space around it.
+/// A text that can be part of an identifier: no invisible characters, and no white space around it.
 fn identifier(dice: &mut Rng, number: impl std::fmt::Display) -> String {
     let is_hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}');
@@ -223,7 +223,7 @@ fn add_multi_valued(dice: &mut Rng, edit: &mut UserEdit, n: u64) {
     }
 }
 
-/// A directory with everything in it.
+/// Fills a directory with random data in every field.
 fn fill_directory(house: &Fixture, seed: u64) {
     let mut dice = Rng::new(seed);
     let d = &mut dice;
@@ -248,7 +248,7 @@ fn fill_directory(house: &Fixture, seed: u64) {
         house.run(Command::CreateOrganization(organisation));
     }
     for n in 0..5 {
-        // Two groups share a name, and one's name is another's external id.
+        // Two groups share a name, and the name of one is the external id of another.
         let name = if n < 2 { "Twins".to_owned() } else { text(d) };
         let external_id = match n {
             0 => FieldUpdate::Keep,
@@ -284,7 +284,7 @@ fn fill_directory(house: &Fixture, seed: u64) {
     }
 }
 
-/// People without what the store gives: number, version, times.
+/// Users without the fields that the store sets: number, version and timestamps.
 fn comparable_users(house: &Fixture) -> BTreeMap<String, User> {
     let bare = |user: User| User { number: 0, version: 0, created: Time(0), updated: Time(0), invited: None, ..user };
     house.users().into_iter().map(|user| (user.id.to_string(), bare(user))).collect()
@@ -295,11 +295,11 @@ fn comparable_items(house: &Fixture, kind: ItemKind) -> Vec<Item> {
     for item in &mut items {
         item.set_version(0, Time(0));
         match item {
-            // Their numbers are the store's.
+            // The store sets their numbers.
             Item::Group(it) => (it.created, it.number) = (Time(0), 0),
             Item::Folder(it) => (it.created, it.number) = (Time(0), 0),
             Item::Organization(it) => it.created = Time(0),
-            // Nobody sees the identities of these.
+            // Their ids are internal.
             Item::Role(it) => (it.created, it.id) = (Time(0), directory::ItemId(uuid::Uuid::nil())),
             Item::Department(it) => (it.created, it.id) = (Time(0), directory::ItemId(uuid::Uuid::nil())),
         }
@@ -335,29 +335,28 @@ fn round_trip(engine: &str, seed: u64) {
             assert_eq_diff!(comparable_items(there, kind), comparable_items(&here, kind), "{format:?}");
         }
         assert_eq!(sorted(passwords(there)), sorted(passwords(&here)), "{format:?}");
-        // What goes out once more is the same to the letter (where people come one after the other), and brought in again
-        // it changes nothing.
+        // A second export is identical (on engines that keep the order of users), and a second import changes nothing.
         if format != Format::Xlsx && engine == "sqlite" {
             let again = there.export(format, true);
             let (again, first) = [again, file.clone()].map(|file| std::fs::read_to_string(file).expect("read")).into();
             assert_eq_diff!(again.split('\n').collect::<Vec<_>>(), first.split('\n').collect::<Vec<_>>(), "{format:?}");
         }
         let events = there.event_count();
-        let report = there.import_with(&file, |options| options.update = true).expect("brought in");
+        let report = there.import_with(&file, |options| options.update = true).expect("imported");
         assert_eq!(
             (report.users.changed, report.users.created, report.rejected_count()),
             (0, 0, 0),
             "{format:?} {report:?}"
         );
         assert_eq!(there.event_count(), events, "{format:?}");
-        // Also where empty cells clear: what is empty there is empty here.
+        // Also if empty cells clear.
         let clears = |options: &mut transfer::import::ImportOptions| {
             (options.update, options.read_options.empty_clears) = (true, true);
         };
-        let report = there.import_with(&file, clears).expect("brought in");
+        let report = there.import_with(&file, clears).expect("imported");
         assert_eq!((report.users.changed, report.rejected_count()), (0, 0), "{format:?} {report:?}");
         assert_eq_diff!(comparable_users(there), before, "{format:?}");
-        // Without passwords, none are there.
+        // Without the option, an export has no passwords.
         let text = std::fs::read(here.export(format, false)).expect("read");
         let text = String::from_utf8_lossy(&text);
         assert!(!text.contains("plain$"), "{format:?}");
@@ -375,7 +374,6 @@ proptest! {
     }
 }
 
-/// From one engine to the other, by file.
 #[test]
 fn engines_can_import_each_others_files() {
     let (here, there) = (Fixture::new("sqlite"), Fixture::new("postgres"));

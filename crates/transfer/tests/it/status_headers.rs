@@ -1,4 +1,4 @@
-//! Columns whose header and values together say whether an account may be used.
+//! Columns that are states of accounts depending on header and values.
 
 use crate::other_systems::import_text;
 use directory::Status;

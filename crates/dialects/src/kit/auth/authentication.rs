@@ -1,4 +1,4 @@
-//! Whose key is this, and what does it open?
+//! Finds the connection that a key or access token belongs to, and checks what it may do.
 
 use crate::Dialect;
 use crate::kit::Denial;
@@ -10,19 +10,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// How often a connection's last use is written down.
+/// Minimum interval between updates of a connection's last use.
 const LAST_USE_INTERVAL_SECONDS: i64 = 60;
 
-/// What a client brings to be let in.
 #[derive(Clone)]
 pub struct ApiCredential {
-    /// The key.
     pub key: String,
-    /// The tenant's number, where the dialect sends one.
+    /// The tenant's number, if the request names one.
     pub tenant: Option<String>,
 }
 
-/// The key of an `Authorization: Bearer` header; the scheme in any case (RFC 6750 section 2.1).
+/// The key of an `Authorization: Bearer` header (RFC 6750 section 2.1). The scheme is case-insensitive.
 pub(crate) fn bearer(request: &crate::kit::DialectRequest) -> Option<ApiCredential> {
     let (scheme, key) = request.header("authorization")?.trim().split_once(' ')?;
     let key = key.trim();
@@ -30,7 +28,7 @@ pub(crate) fn bearer(request: &crate::kit::DialectRequest) -> Option<ApiCredenti
     usable.then(|| ApiCredential { key: key.to_owned(), tenant: None })
 }
 
-/// The challenge of a 401 (RFC 6750 section 3); it says so if a token was sent and is not valid.
+/// The `WWW-Authenticate` of a 401 (RFC 6750 section 3), with `invalid_token` if a bearer token was sent.
 pub fn challenge(headers: &http::HeaderMap) -> HeaderValue {
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let is_bearer = sent.is_some_and(|sent| sent.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")));
@@ -41,25 +39,20 @@ pub fn challenge(headers: &http::HeaderMap) -> HeaderValue {
     })
 }
 
-/// The scheme of [`bearer`], as OpenAPI has it.
 pub(crate) fn bearer_scheme() -> serde_json::Value {
     serde_json::json!({ "type": "http", "scheme": "bearer", "description": "The connection's key" })
 }
 
-/// The hash under which a key is kept.
 pub fn hash_key(key: &str) -> KeyHash {
     KeyHash(Sha256::digest(key.as_bytes()).into())
 }
 
-/// Why no connection was found, and which one it would have been.
+/// The reason, and the connection of the rejected key if it is known.
 type DeniedConnection = (Denial, Option<Arc<Connection>>);
 
-/// A client that was not let in.
 pub(crate) struct AuthenticationError {
     pub(crate) denial: Option<Denial>,
-    /// Whose key it was.
     pub(crate) tenant: Option<TenantNumber>,
-    /// What it is answered.
     pub(crate) error: RequestError,
 }
 
@@ -70,8 +63,9 @@ impl From<RequestError> for AuthenticationError {
 }
 
 impl AppState {
-    /// Lets a client in, or says why not: `Unauthorised` whenever the key opens nothing here, without a word
-    /// about what is wrong with it; `Forbidden` when it is good but not for this.
+    /// Fails with `Unauthorized` for every missing or invalid key, whatever the reason; with `Forbidden` if a
+    /// valid key
+    /// is not for this dialect or read-only; with `TooManyAttempts` after too many invalid keys from the address.
     pub(crate) async fn authenticate(
         &self,
         credential: Option<ApiCredential>,
@@ -111,7 +105,7 @@ impl AppState {
         })
     }
 
-    /// The live connection that a key or access token belongs to, if it opens the tenant that was named.
+    /// The live connection of a key or access token, if it belongs to the tenant that the request names.
     pub(crate) async fn live_connection(
         &self,
         credential: &ApiCredential,
@@ -119,7 +113,7 @@ impl AppState {
         Ok(self.resolve_credential(credential).await?.ok())
     }
 
-    /// The same, or why there is none.
+    /// The same, with the reason if there is none.
     async fn resolve_credential(
         &self,
         credential: &ApiCredential,
@@ -152,7 +146,7 @@ impl AppState {
         now: Time,
     ) -> Result<Option<Arc<Connection>>, RequestError> {
         let matches_key = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
-        let (connection, mark) = if jwt::looks_like_jwt(key) {
+        let (connection, fingerprint) = if jwt::looks_like_jwt(key) {
             self.connection_for_token(key, now).await?.unzip()
         } else {
             let candidates = self.directory.connections_by_key_prefix(hash.prefix()).await?;
@@ -162,9 +156,9 @@ impl AppState {
         self.authenticator.update_cache(*hash, connection.as_ref(), now);
         let Some(connection) = connection else { return Ok(None) };
         let is_used =
-            |key: &&ApiKey| mark.as_ref().map_or_else(|| matches_key(key), |mark| jwt::is_fingerprint_of(mark, key));
+            |key: &&ApiKey| fingerprint.as_ref().map_or_else(|| matches_key(key), |fingerprint| jwt::is_fingerprint_of(fingerprint, key));
         let used = connection.keys.iter().find(is_used);
-        // A token may have been given for a public key.
+        // A token may have been issued for a public key.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
         if connection.is_live(now) && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS)) {
             self.directory.record_connection_use(&connection, used);
@@ -172,20 +166,21 @@ impl AppState {
         Ok(Some(connection))
     }
 
-    /// The connection an access token of ours was given to, while neither it nor the key it was given for has ended, and
-    /// the mark of that key.
+    /// The connection of an access token, and the fingerprint of the key it was issued for, if the connection
+    /// still has
+    /// that key. Fails with `Unauthorized` if the token has expired.
     async fn connection_for_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, RequestError> {
         let keys = self.token_keys.get_or_derive(&self.directory).await?;
         let access = jwt::verify_access_token(token, &keys.access_token_key);
         if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
-            // Whoever holds one that has ended is not guessing.
+            // An expired token is no guess, so it does not count towards the rate limit.
             return Err(RequestError::Unauthorized);
         }
         let Some(access) = access else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
         let connection = self.directory.connection(ConnectionId(id)).await?;
         let connection = connection
-            .filter(|connection| jwt::key_fingerprints(connection).any(|mark| mark == access.key_fingerprint));
+            .filter(|connection| jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == access.key_fingerprint));
         Ok(connection.map(|connection| (connection, access.key_fingerprint)))
     }
 }

@@ -1,4 +1,4 @@
-//! Connections whose keys were found valid within the last second, and the rate limit of invalid keys.
+//! A cache of connections whose keys were valid within the last second, and the rate limit of invalid keys.
 
 use crate::kit::RequestError;
 use directory::{Connection, KeyHash, Time};
@@ -7,32 +7,28 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How long a key that was found good is taken as good without asking the store again. A key that is taken
-/// back stops working within this time.
+/// How long a valid key is accepted without asking the store again. A revoked key stops working within this time.
 const CACHE_TTL_SECONDS: i64 = 1;
 
-/// How many keys and tokens are taken as good at a time before those of a second ago are let go.
+/// Number of cached keys and tokens from which expired entries are removed.
 const MAX_CACHED_CONNECTIONS: usize = 10_000;
 
-/// Slows down addresses that keep bringing bad keys.
 pub trait RateLimiter: Send + Sync {
-    /// Notes a bad key from an address; how many seconds it must wait, when it has brought too many.
+    /// Records an invalid key from an address; returns the seconds to wait if there were too many.
     fn record_failure(&self, address: IpAddr) -> Option<u32>;
 }
 
-/// Looks at keys.
 pub struct Authenticator {
     cache: RwLock<HashMap<KeyHash, (Arc<Connection>, Time)>>,
     rate_limiter: Box<dyn RateLimiter>,
 }
 
 impl Authenticator {
-    /// A gate with that brake.
-    pub fn new(brake: Box<dyn RateLimiter>) -> Self {
-        Self { cache: RwLock::default(), rate_limiter: brake }
+    pub fn new(rate_limiter: Box<dyn RateLimiter>) -> Self {
+        Self { cache: RwLock::default(), rate_limiter: rate_limiter }
     }
 
-    /// What a bad credential from there is answered.
+    /// Records an invalid credential and returns the error for the client.
     pub(crate) fn reject_credential(&self, address: IpAddr) -> RequestError {
         match self.rate_limiter.record_failure(address) {
             Some(retry_after) => RequestError::TooManyAttempts { retry_after },
@@ -41,26 +37,26 @@ impl Authenticator {
     }
 
     pub(crate) fn cached(&self, hash: &KeyHash, now: Time) -> Option<Arc<Connection>> {
-        let trusted = self.cache.read();
-        let (connection, since) = trusted.get(hash)?;
+        let cache = self.cache.read();
+        let (connection, since) = cache.get(hash)?;
         (now < since.plus_seconds(CACHE_TTL_SECONDS) && now >= *since).then(|| Arc::clone(connection))
     }
 
-    /// Takes a connection as good for a while under a key or token.
+    /// Caches the connection of a key or token; removes the entry if there is none.
     pub(crate) fn update_cache(&self, hash: KeyHash, found: Option<&Arc<Connection>>, now: Time) {
-        let mut trusted = self.cache.write();
+        let mut cache = self.cache.write();
         let Some(connection) = found else {
-            trusted.remove(&hash);
+            cache.remove(&hash);
             return;
         };
-        if trusted.len() >= MAX_CACHED_CONNECTIONS {
-            trusted.retain(|_, (_, since)| now < since.plus_seconds(CACHE_TTL_SECONDS));
+        if cache.len() >= MAX_CACHED_CONNECTIONS {
+            cache.retain(|_, (_, since)| now < since.plus_seconds(CACHE_TTL_SECONDS));
         }
-        trusted.insert(hash, (Arc::clone(connection), now));
+        cache.insert(hash, (Arc::clone(connection), now));
     }
 }
 
-/// Why a client was not let in: for log and metrics, since the answer is the same for all of them.
+/// Why authentication failed. Only logs and metrics get the reason; clients must not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
     NoKey,
@@ -73,7 +69,6 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// As a word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::NoKey => "no_key",

@@ -1,4 +1,5 @@
-//! JSON web tokens, by the `jsonwebtoken` crate over the cryptography that TLS has brought along already.
+//! JSON Web Tokens (RFC 7519): access tokens of Muster and assertions of clients. Uses the `jsonwebtoken` crate
+//! with ring, which TLS needs anyway.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +13,7 @@ use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlg
 use serde::{Deserialize, Serialize};
 use std::sync::Once;
 
-/// With what clients may sign their assertions; HMAC is not among them, for we keep no client's key.
+/// Signature algorithms of assertions. HMAC is excluded, since only hashes of keys are stored.
 pub(crate) const ASSERTION_ALGORITHMS: [Algorithm; 8] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -24,30 +25,27 @@ pub(crate) const ASSERTION_ALGORITHMS: [Algorithm; 8] = [
     Algorithm::EdDSA,
 ];
 
-/// The names of these, as they are announced: RFC 9864 has one of its own for the only curve of `EdDSA` that is taken.
+/// Their names for the server metadata, with `Ed25519`, the name of RFC 9864 for the only supported curve of `EdDSA`.
 pub(crate) fn assertion_algorithm_names() -> impl Iterator<Item = String> {
     ASSERTION_ALGORITHMS.iter().map(|algorithm| format!("{algorithm:?}")).chain([ED25519.to_owned()])
 }
 
-/// The name that the library does not know.
+/// Not known to `jsonwebtoken`.
 const ED25519: &str = "Ed25519";
 
-/// What an access token of ours says (RFC 9068).
+/// Claims of an access token (RFC 9068). Times are in seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AccessTokenClaims {
-    /// The connection, as `sub` and `client_id`.
     pub(crate) sub: String,
     pub(crate) client_id: String,
-    /// The [`mark`] of the key it was given for: it ends with that key.
+    /// The [`key_fingerprint`] of the key it was issued for: the token ends with that key.
     #[serde(rename = "key")]
     pub(crate) key_fingerprint: String,
-    /// When it was given, in seconds since 1970.
     pub(crate) iat: i64,
-    /// When it ends.
     pub(crate) exp: i64,
 }
 
-/// What a client says of itself (RFC 7523 section 3).
+/// Claims of a client's assertion (RFC 7523 section 3).
 #[derive(Debug, Deserialize)]
 pub(crate) struct AssertionClaims {
     pub(crate) iss: String,
@@ -56,41 +54,38 @@ pub(crate) struct AssertionClaims {
     pub(crate) nbf: Option<i64>,
 }
 
-/// Whether a key looks like one of these tokens.
+/// Whether a bearer token has the form of a JWT.
 pub(crate) fn looks_like_jwt(key: &str) -> bool {
     key.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// By what a token names a key or public key without saying anything of it.
+/// Identifies a key or public key in a token without revealing it.
 pub(crate) fn key_fingerprint(of: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::new().chain_update(b"access token for ").chain_update(of).finalize();
     URL_SAFE_NO_PAD.encode(&digest[..8])
 }
 
-/// The marks of all that a connection can get tokens with.
 pub(crate) fn key_fingerprints(connection: &Connection) -> impl Iterator<Item = String> {
     let keys = connection.keys.iter().map(|key| key_fingerprint(&key.hash.0));
     keys.chain(connection.public_keys.iter().map(|pem| key_fingerprint(pem.as_bytes())))
 }
 
-/// Whether a mark is that of a key.
 pub(crate) fn is_fingerprint_of(fingerprint: &str, key: &ApiKey) -> bool {
     self::key_fingerprint(&key.hash.0) == fingerprint
 }
 
-/// Signs an access token.
 pub(crate) fn sign_access_token(access: &AccessTokenClaims, key: &[u8]) -> Option<String> {
     install_crypto_provider();
     let header = Header { typ: Some("at+jwt".into()), ..Header::new(Algorithm::HS256) };
     jsonwebtoken::encode(&header, access, &EncodingKey::from_secret(key)).ok()
 }
 
-/// What an access token says, when we signed it. Whether it has ended is the caller's to see.
+/// The claims of an access token if its signature is valid. The caller checks the expiry.
 pub(crate) fn verify_access_token(token: &str, key: &[u8]) -> Option<AccessTokenClaims> {
     install_crypto_provider();
     let mut validation = Validation::new(Algorithm::HS256);
-    // The clock is a port, and is looked at where the others are.
+    // The caller checks the expiry, since the clock is a port.
     validation.validate_exp = false;
     validation.validate_aud = false;
     let decoded = jsonwebtoken::decode::<AccessTokenClaims>(token, &DecodingKey::from_secret(key), &validation).ok()?;
@@ -98,12 +93,12 @@ pub(crate) fn verify_access_token(token: &str, key: &[u8]) -> Option<AccessToken
     (header.typ.as_deref() == Some("at+jwt") && header.crit.is_none()).then_some(decoded.claims)
 }
 
-/// Who an assertion says it is from, before anybody believes it.
+/// The `sub` of an assertion whose signature is not verified yet.
 pub(crate) fn unverified_subject(assertion: &str) -> Option<String> {
     jsonwebtoken::dangerous::insecure_decode_claims::<AssertionClaims>(assertion).ok().map(|claims| claims.sub)
 }
 
-/// What an assertion says, when it was signed with the private half of `pem` and is meant for one of `audiences`.
+/// The claims of an assertion that is signed with the private key of `pem` and has one of `audiences`.
 pub(crate) fn verify_assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<AssertionClaims> {
     install_crypto_provider();
     if uses_ed25519(assertion) {
@@ -111,7 +106,7 @@ pub(crate) fn verify_assertion(assertion: &str, pem: &str, audiences: &[String])
     }
     let header = jsonwebtoken::decode_header(assertion).ok()?;
     let algorithm = header.alg;
-    // No extension is understood here, so none may be critical (RFC 7515 section 4.1.11).
+    // No extensions are supported, so none may be critical (RFC 7515 section 4.1.11).
     if header.crit.is_some() || !ASSERTION_ALGORITHMS.contains(&algorithm) {
         return None;
     }
@@ -123,7 +118,6 @@ pub(crate) fn verify_assertion(assertion: &str, pem: &str, audiences: &[String])
     jsonwebtoken::decode::<AssertionClaims>(assertion, &key, &validation).ok().map(|decoded| decoded.claims)
 }
 
-/// Whether the header of an assertion names Ed25519, and no extension, which may be critical.
 fn uses_ed25519(assertion: &str) -> bool {
     #[derive(Deserialize)]
     struct HeaderFields {
@@ -136,7 +130,6 @@ fn uses_ed25519(assertion: &str) -> bool {
     named.is_some_and(|named| named.alg == ED25519 && named.crit.is_none())
 }
 
-/// What an assertion says that was signed with Ed25519.
 fn verify_ed25519_assertion(assertion: &str, pem: &str, audiences: &[String]) -> Option<AssertionClaims> {
     #[derive(Deserialize)]
     struct AudienceClaim {
@@ -180,31 +173,29 @@ fn parse_public_key(pem: &str, algorithm: Option<Algorithm>) -> Option<DecodingK
     found
 }
 
-/// Whether a text is a public key that clients may sign with the other half of.
+/// Checks that a PEM text is a public key that assertions can be verified with.
 pub fn check_public_key(pem: &str) -> Result<(), &'static str> {
     if pem.contains("PRIVATE KEY") {
-        return Err("this is a private key; give the public one");
+        return Err("this is a private key; use the public key instead");
     }
-    let invalid = "no public key of RSA (2048 to 8192 bits), P-256, P-384 or Ed25519 in PEM";
+    let invalid = "not a PEM public key of RSA (2048 to 8192 bits), P-256, P-384 or Ed25519";
     let key = parse_public_key(pem, None).ok_or(invalid)?;
-    // What can be read and would never verify is known by its length: an Ed25519 key, a point of a curve, or the modulus
-    // and exponent of RSA.
+    // Some keys parse but never verify. Valid lengths: an Ed25519 key, a curve point, an RSA modulus with exponent.
     match key.kind() {
         DecodingKeyKind::SecretOrDer(der) if matches!(der.len(), 32 | 65 | 97 | 265..=1050) => Ok(()),
         _ => Err(invalid),
     }
 }
 
-/// Makes ring do the arithmetic, once in a process.
 fn install_crypto_provider() {
     static ONCE: Once = Once::new();
     static PROVIDER: CryptoProvider =
         CryptoProvider { signer_factory: signer, verifier_factory: verifier, key_utils: KeyUtils::new_unimplemented() };
-    // Nobody else in this process has one to install.
+    // Nothing else in this process installs a provider.
     ONCE.call_once(|| PROVIDER.install_default().unwrap_or(()));
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate's own signature")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that jsonwebtoken requires")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     match algorithm {
         Algorithm::HS256 => Ok(Box::new(Hmac(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))),
@@ -212,7 +203,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the crate's own signature")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that jsonwebtoken requires")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let with: &'static dyn VerificationAlgorithm = match algorithm {
         Algorithm::HS256 => {
@@ -283,7 +274,7 @@ mod tests {
     use super::*;
     use crate::fuzzing::{RSA_PUBLIC_KEY, SIGNED_ASSERTION};
 
-    /// Keys made with OpenSSL: two that nothing here verifies with, and two that are good.
+    /// Keys made with OpenSSL: two unsupported ones, and two valid ones.
     const RSA_OF_1024_BITS: &str = "-----BEGIN PUBLIC KEY-----\n\
         MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDWbfIY4C1EDWnOTGMCNs3lLiA+\n\
         B0zGsj4XO5yOESALncyR/n3mXxlOoo391oYN0boGUokaX7DKZao465C+ygBMldIS\n\

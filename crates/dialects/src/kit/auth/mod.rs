@@ -1,4 +1,4 @@
-//! Who calls: keys, access tokens and assertions, and the keys that Muster signs and encrypts with.
+//! Authentication of clients (keys, access tokens, assertions), and the keys that Muster signs and encrypts with.
 
 mod authentication;
 mod authenticator;

@@ -1,4 +1,5 @@
-//! Texts that come back unread and unaltered: sealed with a key that all processes of an installation share.
+//! Keys derived from the secret of the installation, which all its processes share: they encrypt cursors and sign
+//! access tokens.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,19 +9,17 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::sync::{Arc, OnceLock};
 
-/// The name under which the one secret is kept that all keys are drawn from.
+/// Name of the stored secret that all keys are derived from.
 const SECRET_NAME: &str = "signing";
 
-/// Keys of an installation, drawn from its secret when they are first needed.
+/// Keys of the installation, derived from its secret on first use.
 #[derive(Default)]
 pub struct TokenKeys {
     keys: OnceLock<Arc<DerivedKeys>>,
 }
 
-/// The keys themselves.
 pub(crate) struct DerivedKeys {
     cursor_key: LessSafeKey,
-    /// What access tokens are signed with.
     pub(crate) access_token_key: [u8; 32],
 }
 
@@ -30,7 +29,7 @@ impl TokenKeys {
             return Ok(Arc::clone(keys));
         }
         let keys = Arc::new(DerivedKeys::derive(&directory.server_secret(SECRET_NAME).await?)?);
-        // Whoever was first has drawn the same.
+        // A concurrent call derived the same keys.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
 }
@@ -44,13 +43,13 @@ impl DerivedKeys {
             key
         };
         let cursors = UnboundKey::new(&AES_256_GCM, &derive_key(b"cursors"));
-        let cursors = cursors.map_err(|_| DirectoryError::Internal("no key for cursors".into()))?;
+        let cursors = cursors.map_err(|_| DirectoryError::Internal("cannot create the cursor key".into()))?;
         Ok(Self { cursor_key: LessSafeKey::new(cursors), access_token_key: derive_key(b"tokens") })
     }
 
-    /// Seals a text for whoever asks the same of the same; `context` is what it is bound to.
+    /// Encrypts a text. It can be decrypted only with the same `context`, which binds it to a client and query.
     pub(crate) fn encrypt_cursor(&self, text: &str, context: &str) -> Result<String, DirectoryError> {
-        let broken = || DirectoryError::Internal("a cursor could not be sealed".into());
+        let broken = || DirectoryError::Internal("cannot encrypt a cursor".into());
         let mut bytes = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut bytes).map_err(|_| broken())?;
         let mut ciphertext = text.as_bytes().to_vec();
@@ -60,7 +59,7 @@ impl DerivedKeys {
         Ok(URL_SAFE_NO_PAD.encode([bytes.as_slice(), &ciphertext].concat()))
     }
 
-    /// Opens what was sealed; `None` when it was not sealed here, or for something else.
+    /// `None` if the text was altered, comes from another installation, or belongs to another context.
     pub(crate) fn decrypt_cursor(&self, ciphertext: &str, context: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(ciphertext).ok()?;
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_LEN)?;

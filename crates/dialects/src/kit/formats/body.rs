@@ -1,33 +1,29 @@
-//! A body with the rules by which its members are found, and the small conversions dialects share.
+//! Parsed bodies with the lookup rules of their format, and conversions that dialects share.
 
 use crate::kit::{Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema};
 use directory::FieldErrorKind;
 
-/// A body that was parsed.
 #[derive(Clone, Debug)]
 pub struct ParsedBody {
-    /// What it was written in.
     pub format: Format,
     /// The XML root's local name.
     pub root: Option<String>,
-    /// What is in it.
     pub node: Node,
 }
 
 impl ParsedBody {
-    /// Which of repeated members counts.
     pub fn duplicates(&self) -> Duplicates {
         if self.format == Format::Json { Duplicates::LastWins } else { Duplicates::FirstWins }
     }
 
-    /// Its members; none when it is no object. An XML root without children has none.
+    /// `None` if the body is not an object, such as an XML root without children.
     pub fn as_object(&self) -> Option<&Object> {
         self.node.as_object()
     }
 }
 
 impl Object {
-    /// How many members are in here that neither `record` nor `others` name.
+    /// The number of members that neither `record` nor `others` names.
     pub fn count_unknown(&self, record: &ObjectSchema, others: &[&str]) -> usize {
         let known = |name: &str| {
             if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
@@ -41,7 +37,7 @@ impl Object {
     }
 }
 
-/// A member as text: texts, and the digits or words of scalars.
+/// A member as text; numbers and booleans are converted.
 pub fn text_of(node: &Node) -> Result<Option<String>, FieldErrorKind> {
     match node {
         Node::Null => Ok(None),
@@ -51,7 +47,7 @@ pub fn text_of(node: &Node) -> Result<Option<String>, FieldErrorKind> {
     }
 }
 
-/// A member as a whole number that is not negative and fits; blanks around it are let pass.
+/// A member as an integer from 0 to `i32::MAX`; surrounding whitespace is ignored.
 pub fn integer_of(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
     match text_of(node)? {
         None => Ok(None),
@@ -66,7 +62,7 @@ pub fn integer_of(node: &Node) -> Result<Option<u32>, FieldErrorKind> {
     }
 }
 
-/// A member as true or false: `true`, `false`, `1`, `0` in any case.
+/// A member as a boolean: `true`, `false`, `1` or `0`, case-insensitive.
 pub fn boolean_of(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
     let Some(text) = text_of(node)? else { return Ok(None) };
     match text.trim().to_ascii_lowercase().as_str() {
@@ -77,7 +73,7 @@ pub fn boolean_of(node: &Node) -> Result<Option<bool>, FieldErrorKind> {
     }
 }
 
-/// The parts of a list whatever they are called: the entries of a JSON array, the children of an element.
+/// The entries of a JSON array, or the children of an XML element, whatever their names.
 pub fn child_nodes(node: &Node) -> Vec<&Node> {
     match node {
         Node::List(nodes) => nodes.iter().collect(),
@@ -86,8 +82,8 @@ pub fn child_nodes(node: &Node) -> Vec<&Node> {
     }
 }
 
-/// Keys and values: a list of objects with two members of those names (called `entry` in XML), or one object
-/// whose members they are.
+/// Pairs of keys and values: a list of objects with the members `key` and `value` (elements named `entry` in XML),
+/// or one object whose members are the pairs.
 pub fn pairs_of(
     node: &Node,
     entry: &str,
@@ -110,14 +106,14 @@ pub fn pairs_of(
     Ok(pairs)
 }
 
-/// Checks what a record's table says of the members: what is needed, and how long it may be, in UTF-16 units.
+/// Checks required members and maximum lengths (in UTF-16 units) by the schema.
 pub(crate) fn validate_members(
     record: &ObjectSchema,
     object: &Object,
     duplicates: Duplicates,
     is_new: bool,
 ) -> Vec<MemberError> {
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
         let node = object.get(member.name, duplicates);
         let blank = match node {
@@ -126,12 +122,12 @@ pub(crate) fn validate_members(
             Some(_) => false,
         };
         if member.required && blank {
-            faults.push(MemberError::new(member.name, FieldErrorKind::Missing));
+            errors.push(MemberError::new(member.name, FieldErrorKind::Missing));
         } else if let (Some(Node::Text(text)), true) = (node, member.max_length > 0)
             && text.encode_utf16().count() > member.max_length
         {
-            faults.push(MemberError::new(member.name, FieldErrorKind::TooLong(member.max_length)));
+            errors.push(MemberError::new(member.name, FieldErrorKind::TooLong(member.max_length)));
         }
     }
-    faults
+    errors
 }

@@ -1,11 +1,11 @@
-//! What dialects call the fields of a person, from their tables: for files whose columns are named as an API names them.
+//! Names of user fields in the dialects, from their tables, for imported files whose columns have an API's names.
 
 use crate::USER_APIS;
 use crate::kit::{ObjectSchema, Property, ValueType};
 use directory::Field;
 
-/// Every name that a dialect has for a field of a person, whole (`name.givenName`) and by itself, each with its field. Names
-/// that dialects use for different fields come in the order of the dialects, the standard first.
+/// Every name of a user field in any dialect, qualified (`name.givenName`) and unqualified. A name that dialects use
+/// for different fields appears once for each, SCIM's first.
 pub fn field_aliases() -> Vec<(String, Field)> {
     let mut aliases = Vec::new();
     let mut records: Vec<&'static ObjectSchema> = Vec::new();
@@ -21,7 +21,7 @@ pub fn field_aliases() -> Vec<(String, Field)> {
     aliases
 }
 
-/// Whether a body is a person, or has one in it.
+/// Whether a body is a user or contains one.
 fn is_user_schema(record: &ObjectSchema) -> bool {
     record.properties.iter().any(|member| {
         matches!(member.field, Some(Field::Email | Field::Emails | Field::UserName))

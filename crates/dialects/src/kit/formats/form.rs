@@ -1,16 +1,15 @@
-//! Forms (`application/x-www-form-urlencoded`) as the same tree as JSON and XML.
+//! Parses forms (`application/x-www-form-urlencoded`) to the same tree as JSON and XML.
 
 use crate::kit::{Node, Object};
 
-/// Reads a body. Names and values that are not UTF-8 have their bad bytes replaced, as browsers' peers do.
-/// `a[]` is `a`, `a[b]` is `a.b`; a bracket that is not closed spoils the whole body.
+/// Invalid UTF-8 is replaced by U+FFFD. `a[]` becomes `a`, `a[b]` becomes `a.b`; an unclosed bracket is an error.
 pub(crate) fn parse(body: &[u8]) -> Result<Node, String> {
     let mut members = Vec::new();
     for (name, value) in form_urlencoded::parse(body) {
         let mut plain = String::with_capacity(name.len());
         let mut rest = name.as_ref();
         while let Some((before, after)) = rest.split_once('[') {
-            let (inside, after) = after.split_once(']').ok_or("a bracket that is not closed")?;
+            let (inside, after) = after.split_once(']').ok_or("unclosed bracket in a name")?;
             plain.push_str(before);
             if !inside.is_empty() {
                 plain.push('.');

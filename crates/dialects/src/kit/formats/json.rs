@@ -1,13 +1,12 @@
-//! JSON in and out: `serde_json` for the grammar and the escapes, a tree of our own to keep order and repeats.
+//! Parses and writes JSON: `serde_json` for the grammar and escapes, our own tree to keep order and duplicates.
 
 use crate::kit::{Node, Object, OutputValue};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// How deep a body may nest.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// Reads a body strictly (RFC 8259); a byte order mark in front is let pass.
+/// Parses strictly (RFC 8259), but ignores a leading byte order mark.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -51,7 +50,7 @@ impl<'de> Visitor<'de> for NodeSeed {
         Ok(Node::Number(value.to_string()))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        // `{:?}` keeps the ".0" that tells 1.0 from 1.
+        // `{:?}` keeps the ".0" that distinguishes 1.0 from 1.
         Ok(Node::Number(format!("{value:?}")))
     }
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -78,7 +77,6 @@ impl<'de> Visitor<'de> for NodeSeed {
     }
 }
 
-/// Writes an answer, compact.
 pub(crate) fn write(out: &OutputValue) -> String {
     let mut text = String::with_capacity(256);
     write_value(&mut text, out);
@@ -91,7 +89,7 @@ fn write_value(text: &mut String, out: &OutputValue) {
         OutputValue::Text(value) | OutputValue::Link(value) => write_string(text, value),
         OutputValue::Integer(value) => text.push_str(&value.to_string()),
         OutputValue::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-        // One stands bare, several in an array.
+        // A single entry is written without an array.
         OutputValue::Repeated(entries) if entries.len() == 1 => write_value(text, &entries[0]),
         OutputValue::List(_, entries) | OutputValue::Repeated(entries) => write_list(text, entries),
         OutputValue::Object(members) => {
@@ -120,7 +118,6 @@ fn write_list(text: &mut String, entries: &[OutputValue]) {
     text.push(']');
 }
 
-/// A text as JSON writes one.
 pub(crate) fn quote(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     write_string(&mut text, value);

@@ -1,18 +1,17 @@
-//! A second, more tolerant look at JSON that did not parse, for the dialects whose originals took it.
+//! A lenient JSON parser for bodies that the strict one rejects, for dialects whose original APIs accept them.
 
 use crate::kit::json::MAX_DEPTH;
 use crate::kit::{Node, Object};
 
-/// What is let pass beyond the grammar.
+/// Extensions of the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leniency {
-    /// A comma before `}` or `]`, and the no-break spaces that examples are printed with.
+    /// Trailing commas, and the no-break spaces that occur in printed examples.
     TrailingCommas,
-    /// That, and what Json.NET takes: single quotes, bare names, comments, hex numbers, text after the end.
+    /// Also what Json.NET accepts: single quotes, unquoted names, comments, hex numbers, text after the end.
     JsonNet,
 }
 
-/// Reads a body tolerantly.
 pub(crate) fn parse(text: &str, leniency: Leniency) -> Result<Node, String> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = Reader { text, position: 0, is_json_net: leniency == Leniency::JsonNet };
@@ -64,9 +63,9 @@ impl Reader<'_> {
             let skip = if self.rest().starts_with("//") {
                 self.rest().find('\n').unwrap_or(self.rest().len())
             } else if self.rest().starts_with("/*") {
-                self.rest().find("*/").ok_or_else(|| self.error("a comment without end"))? + 2
+                self.rest().find("*/").ok_or_else(|| self.error("unterminated comment"))? + 2
             } else {
-                return Err(self.error("a stray slash"));
+                return Err(self.error("unexpected '/'"));
             };
             self.position += skip;
         }
@@ -81,7 +80,7 @@ impl Reader<'_> {
             Some('"') => self.string('"').map(Node::Text),
             Some('\'') if self.is_json_net => self.string('\'').map(Node::Text),
             Some(_) => self.literal(),
-            None => Err(self.error("the end")),
+            None => Err(self.error("unexpected end")),
         }
     }
 
@@ -99,16 +98,16 @@ impl Reader<'_> {
                 Some(c) if self.is_json_net && (c.is_alphabetic() || matches!(c, '_' | '$')) => {
                     self.bare_word().to_owned()
                 }
-                _ => return Err(self.error("no name")),
+                _ => return Err(self.error("expected a name")),
             };
             self.skip_whitespace()?;
             if !self.eat(':') {
-                return Err(self.error("no colon"));
+                return Err(self.error("expected ':'"));
             }
             members.push((name, self.value(depth + 1)?));
             self.skip_whitespace()?;
             if !self.eat(',') && self.peek() != Some('}') {
-                return Err(self.error("no comma"));
+                return Err(self.error("expected ','"));
             }
         }
     }
@@ -124,7 +123,7 @@ impl Reader<'_> {
             nodes.push(self.value(depth + 1)?);
             self.skip_whitespace()?;
             if !self.eat(',') && self.peek() != Some(']') {
-                return Err(self.error("no comma"));
+                return Err(self.error("expected ','"));
             }
         }
     }
@@ -133,13 +132,13 @@ impl Reader<'_> {
         self.next();
         let mut text = String::new();
         loop {
-            match self.next().ok_or_else(|| self.error("a text without end"))? {
+            match self.next().ok_or_else(|| self.error("unterminated string"))? {
                 c if c == quote => return Ok(text),
                 '\\' => {
                     let c = self.escape()?;
                     text.push(c);
                 }
-                c if c < ' ' && !self.is_json_net => return Err(self.error("a bare control character")),
+                c if c < ' ' && !self.is_json_net => return Err(self.error("unescaped control character")),
                 c => text.push(c),
             }
         }
@@ -164,16 +163,16 @@ impl Reader<'_> {
                 } else {
                     char::from_u32(high)
                 }
-                .ok_or_else(|| self.error("half a character"))?
+                .ok_or_else(|| self.error("unpaired surrogate"))?
             }
-            _ => return Err(self.error("an unknown escape")),
+            _ => return Err(self.error("unknown escape")),
         })
     }
 
     fn utf16_unit(&mut self) -> Result<u32, String> {
         let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|d| u32::from_str_radix(d, 16).ok());
-        let unit = unit.ok_or_else(|| self.error("a bad \\u escape"))?;
+        let unit = unit.ok_or_else(|| self.error("invalid \\u escape"))?;
         self.position += 4;
         Ok(unit)
     }
@@ -197,11 +196,11 @@ impl Reader<'_> {
         if let Some(hex) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"))
             && net
         {
-            let number = u64::from_str_radix(hex, 16).map_err(|_| self.error("a bad number"))?;
+            let number = u64::from_str_radix(hex, 16).map_err(|_| self.error("invalid number"))?;
             return Ok(Node::Number(number.to_string()));
         }
         let number: Result<serde_json::Number, _> = serde_json::from_str(&word);
-        number.map(|_| Node::Number(word)).map_err(|_| self.error("no value"))
+        number.map(|_| Node::Number(word)).map_err(|_| self.error("expected a value"))
     }
 }
 

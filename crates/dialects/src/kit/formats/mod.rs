@@ -1,4 +1,4 @@
-//! Bodies: JSON, XML and forms as one tree, schemas of objects, and values as text.
+//! Bodies: JSON, XML and forms as one tree, schemas of objects, and formats of values.
 
 mod body;
 mod field_aliases;

@@ -1,30 +1,25 @@
-//! What came in, whatever it was written in: one small tree for JSON, XML and forms.
+//! The tree that JSON, XML and forms are parsed to.
 
-/// A value as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// JSON `null`, XML `i:nil`.
     Null,
-    /// A text; in XML and forms everything that is not a parent.
+    /// In XML and forms, every value without children.
     Text(String),
-    /// A JSON number, as its digits.
+    /// A JSON number as text.
     Number(String),
-    /// A JSON boolean.
     Bool(bool),
-    /// A JSON array.
     List(Vec<Node>),
-    /// Members in the order sent, repeated ones included.
     Object(Object),
 }
 
-/// The members of an object or element.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object {
-    /// Names and values in the order sent.
+    /// Names and values in the order sent, duplicates included.
     pub members: Vec<(String, Node)>,
 }
 
-/// Which one counts when a name comes twice (decision 4).
+/// Which of several members with the same name is used (decision 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicates {
     /// XML and forms.
@@ -34,7 +29,7 @@ pub enum Duplicates {
 }
 
 impl Object {
-    /// The member of that name in any case.
+    /// Finds a member; names are case-insensitive.
     pub fn get(&self, name: &str, duplicates: Duplicates) -> Option<&Node> {
         let has_name = |(n, _): &&(String, Node)| n.eq_ignore_ascii_case(name);
         let found = match duplicates {
@@ -46,7 +41,6 @@ impl Object {
 }
 
 impl Node {
-    /// Its members, when it has any.
     pub fn as_object(&self) -> Option<&Object> {
         match self {
             Self::Object(object) => Some(object),
@@ -54,8 +48,8 @@ impl Node {
         }
     }
 
-    /// The entries of a list, however it was written: a JSON array; repeated XML children named `item`; one
-    /// bare value; an empty element.
+    /// The entries of a list in any notation: a JSON array, repeated XML children named `item`, a single value, or an
+    /// empty element.
     pub fn entries(&self, item: &str) -> Vec<&Node> {
         match self {
             Self::List(nodes) => nodes.iter().collect(),

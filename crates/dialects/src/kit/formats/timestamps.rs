@@ -1,4 +1,4 @@
-//! Moments in the spellings of the dialects.
+//! Timestamps in the formats of the dialects.
 
 use directory::{Time, TimeRange};
 use jiff::civil::Date;
@@ -9,7 +9,7 @@ fn to_utc(time: Time) -> Option<jiff::Zoned> {
     Timestamp::from_microsecond(time.0).ok().map(|t| t.to_zoned(TimeZone::UTC))
 }
 
-/// `2019-09-11T06:24:03.9630000Z`: seven digits of a second, as .NET writes them.
+/// `2019-09-11T06:24:03.9630000Z`: seven fractional digits, as in .NET.
 pub(crate) fn dotnet(time: Time) -> String {
     to_utc(time).map_or_else(String::new, |t| format!("{}0Z", t.strftime("%Y-%m-%dT%H:%M:%S%.6f")))
 }
@@ -24,12 +24,12 @@ pub fn rfc3339(time: Time) -> String {
     to_utc(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// `2019-09-11T06:24:03.963000Z`: all we know of a moment, always with as many digits, so that texts sort as times do.
+/// `2019-09-11T06:24:03.963000Z`: full precision, with a fixed number of digits so that texts sort like times.
 pub(crate) fn rfc3339_micros(time: Time) -> String {
     to_utc(time).map_or_else(String::new, |t| t.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
 }
 
-/// A moment as RFC 3339 writes it, with any offset; without one it is UTC, and a mere date is its beginning.
+/// Parses RFC 3339 with any offset; without an offset it is UTC, and a date without time is the start of the day.
 pub fn parse_timestamp(text: &str) -> Option<Time> {
     let text = text.trim();
     let stamp = text.parse::<Timestamp>().ok();
@@ -40,7 +40,7 @@ pub fn parse_timestamp(text: &str) -> Option<Time> {
     stamp.map(|stamp| Time(stamp.as_microsecond()))
 }
 
-/// `lastweek`, `lastmonth`, `lastyear` (up to now), or `YYYYMMDD,YYYYMMDD` (both days whole).
+/// `lastweek`, `lastmonth`, `lastyear` (until now), or `YYYYMMDD,YYYYMMDD` (both days inclusive).
 pub(crate) fn parse_time_range(text: &str, now: Time) -> Option<TimeRange> {
     let today = to_utc(now)?;
     let back = match text.to_ascii_lowercase().as_str() {

@@ -1,24 +1,21 @@
-//! XML in and out over quick-xml's events: local names only, any order, no DTD, no entities but the five.
+//! Parses and writes XML with quick-xml's events. The parser compares local names only, and rejects DTDs and all
+//! entities except the five predefined ones.
 //!
-//! Attributes are looked at for `nil` alone, and never checked for repeats, so their number costs nothing.
+//! Attributes are ignored except `nil`, and not checked for duplicates, so that many attributes cost nothing.
 
 use crate::kit::{Node, Object, OutputValue};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-/// How deep a body may nest.
 const MAX_DEPTH: usize = 32;
-/// How many elements a body may have.
 const MAX_ELEMENTS: usize = 100_000;
 
-/// A document: the local name of its root, and what is in it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Document {
     pub(crate) root: String,
     pub(crate) node: Node,
 }
 
-/// An element that is still open.
 struct OpenElement {
     name: String,
     is_nil: bool,
@@ -49,7 +46,6 @@ fn is_nil(start: &BytesStart<'_>) -> bool {
     })
 }
 
-/// Reads a body.
 pub(crate) fn parse(text: &str) -> Result<Document, String> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = Reader::from_str(text);
@@ -63,7 +59,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
             Event::Start(start) => {
                 elements += 1;
                 if document.is_some() {
-                    return Err("a second root".into());
+                    return Err("multiple root elements".into());
                 }
                 if open_elements.len() >= MAX_DEPTH || elements > MAX_ELEMENTS {
                     return Err("nested too deeply or too many elements".into());
@@ -71,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
                 open_elements.push(OpenElement::new(&start));
             }
             Event::End(_) => {
-                let Some(closed) = open_elements.pop() else { return Err("an end without a start".into()) };
+                let Some(closed) = open_elements.pop() else { return Err("end tag without start tag".into()) };
                 let name = closed.name.clone();
                 match open_elements.last_mut() {
                     Some(parent) => parent.members.push((name, closed.into_node())),
@@ -81,7 +77,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
             Event::Text(text) => {
                 let text = text.xml10_content();
                 if text.contains("]]>") {
-                    return Err("the end of a CDATA section that was not begun".into());
+                    return Err("']]>' outside of a CDATA section".into());
                 }
                 append_text(&mut open_elements, &text)?;
             }
@@ -95,18 +91,18 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
                         "gt" => '>',
                         "quot" => '"',
                         "apos" => '\'',
-                        _ => return Err("an entity other than the five of XML".into()),
+                        _ => return Err("unknown entity (only the five predefined ones are allowed)".into()),
                     },
                 };
                 append_text(&mut open_elements, c.encode_utf8(&mut [0; 4]))?;
             }
-            Event::DocType(_) => return Err("a document type declaration".into()),
-            Event::Decl(_) if !was_first => return Err("a declaration that is not at the start".into()),
+            Event::DocType(_) => return Err("document type declaration is not allowed".into()),
+            Event::Decl(_) if !was_first => return Err("XML declaration is not at the start".into()),
             Event::Decl(declaration) => {
                 if let Some(encoding) = declaration.encoding() {
                     let encoding = encoding.map_err(|error| error.to_string())?;
                     if !encoding.eq_ignore_ascii_case("utf-8") && !encoding.eq_ignore_ascii_case("us-ascii") {
-                        return Err("an encoding other than UTF-8".into());
+                        return Err("unsupported encoding (use UTF-8)".into());
                     }
                 }
             }
@@ -115,35 +111,34 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
         }
     }
     if !open_elements.is_empty() {
-        return Err("the end inside an element".into());
+        return Err("unexpected end inside of an element".into());
     }
-    document.ok_or_else(|| "no element".into())
+    document.ok_or_else(|| "no root element".into())
 }
 
 fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), String> {
-    // XML 1.0 section 2.2, by character reference as well as in the open.
+    // XML 1.0 section 2.2; also applies to character references.
     let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(is_foreign) {
-        return Err("a character that XML does not have".into());
+        return Err("character is not allowed in XML".into());
     }
     match open.last_mut() {
         Some(element) => element.text.push_str(text),
         None if text.trim().is_empty() => {}
-        None => return Err("text outside the root".into()),
+        None => return Err("text outside of the root element".into()),
     }
     Ok(())
 }
 
-/// What stands around an answer's root.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WriteOptions {
-    /// The declaration, or nothing.
+    /// The XML declaration, or empty.
     pub(crate) declaration: &'static str,
-    /// Attributes of the root, with a blank in front of each.
+    /// Attributes of the root, each with a leading space.
     pub(crate) root_attributes: &'static str,
 }
 
-/// Writes an answer with the members of an object in their order.
+/// Writes a document; members of objects keep their order.
 pub(crate) fn write(frame: WriteOptions, root: &str, out: &OutputValue) -> String {
     let mut text = String::with_capacity(256);
     text.push_str(frame.declaration);
@@ -206,9 +201,9 @@ fn escape(text: &mut String, value: &str) {
             '&' => text.push_str("&amp;"),
             '<' => text.push_str("&lt;"),
             '>' => text.push_str("&gt;"),
-            // A reader would turn a bare one into a line feed (XML 1.0 section 2.11).
+            // Parsers turn a literal one into a line feed (XML 1.0 section 2.11).
             '\r' => text.push_str("&#13;"),
-            // What XML cannot carry never gets past the core; a reader must not fail over it either way.
+            // The directory rejects these characters; if one is stored anyway, the document must stay parsable.
             c if c < ' ' && c != '\t' && c != '\n' => text.push('\u{FFFD}'),
             c => text.push(c),
         }

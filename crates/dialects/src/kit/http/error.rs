@@ -1,94 +1,81 @@
-//! Why a request was not answered with what it asked for: the core's refusals, and what goes wrong on the wire
-//! before the core is asked. Every dialect says each of these in its own words.
+//! Errors of requests: those of the directory, and those of HTTP, bodies and keys. Each dialect renders them in
+//! its own format.
 
 use directory::{DirectoryError, FieldErrorKind, SignInError};
 
-/// One way a request can fail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestError {
-    /// The directory refused.
     Directory(DirectoryError),
-    /// Members of the body or query break the dialect's own rules; at least one.
+    /// Members of the body or query violate the dialect's rules; at least one.
     InvalidMembers(Vec<MemberError>),
-    /// No route has that path.
     NoRoute,
-    /// The route has no such method; it has these.
+    /// Contains the methods that the route has.
     MethodNotAllowed(Vec<&'static str>),
-    /// A body of a type the dialect does not read; `None` when no type was sent.
+    /// `None` if no type was sent.
     UnsupportedMediaType(Option<String>),
-    /// Only types are accepted that the dialect does not write.
+    /// `Accept` excludes every response media type of the dialect.
     NotAcceptable,
-    /// The body is larger than so many bytes.
+    /// Contains the limit in bytes.
     BodyTooLarge(usize),
-    /// The body did not arrive in time or not whole.
+    /// The body ended early or did not arrive in time.
     BodyIncomplete,
-    /// The request does not name one host (RFC 9112 section 3.2).
+    /// The request does not have exactly one host (RFC 9112 section 3.2).
     InvalidHost,
-    /// The body is not of its type; what the parser says of it, for the log.
+    /// The body does not match its media type. The message of the parser is for the log.
     Unparsable(String),
-    /// There is no body where one is needed.
     BodyMissing,
-    /// No key, an unknown one, one that is no longer good, or another tenant's.
+    /// The key is missing, unknown, expired or revoked, or belongs to another tenant.
     Unauthorized,
-    /// The key is good, but not for this.
+    /// The key is valid, but not for this dialect or operation.
     Forbidden,
-    /// Too many bad keys came from this address.
+    /// Too many invalid keys from this address.
     TooManyAttempts {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// The connection or the tenant has too many requests in progress.
     TooManyConcurrentRequests {
         /// Seconds to wait.
         retry_after: u32,
     },
-    /// It took too long.
+    /// The server aborted the request after its time limit.
     TimedOut,
-    /// What only one dialect knows, said by itself in its own words.
     DialectSpecific(Box<DialectError>),
 }
 
-/// A fault that one dialect alone has.
+/// An error that only one dialect has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialectError {
-    /// The status it is answered with.
     pub status: http::StatusCode,
-    /// What the dialect calls it.
+    /// The error code in the response; also a label of logs and metrics.
     pub code: &'static str,
-    /// A sentence for the caller.
     pub message: String,
 }
 
-/// One member that breaks a rule, under the name the dialect has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberError {
-    /// The dialect's name for it.
+    /// The name in the dialect.
     pub name: String,
-    /// Which rule.
     pub kind: FieldErrorKind,
-    /// What the dialect says of it, where that is more than the rule says.
+    /// Replaces the message that the dialect derives from the rule.
     pub message: Option<String>,
 }
 
 impl MemberError {
-    /// A fault without words of its own.
     pub fn new(name: impl Into<String>, rule: FieldErrorKind) -> Self {
         Self { name: name.into(), kind: rule, message: None }
     }
 }
 
 impl RequestError {
-    /// A fault of one member.
     pub fn invalid_member(name: impl Into<String>, rule: FieldErrorKind) -> Self {
         Self::InvalidMembers(vec![MemberError::new(name, rule)])
     }
 
-    /// A fault of one dialect's own.
     pub fn dialect_specific(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
         Self::DialectSpecific(Box::new(DialectError { status, code, message: text.into() }))
     }
 
-    /// What sort of failure it is, as a word for log and metrics.
+    /// The label of logs and metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Directory(error) => match error {
@@ -129,19 +116,19 @@ impl RequestError {
         }
     }
 
-    /// Which rules of which fields are broken, for the log. Members have names that clients choose, so they are left out.
+    /// The violated rules and their fields, for the log. Member names are omitted, since clients choose them.
     pub(crate) fn broken_rules(&self) -> Option<String> {
         let rules: Vec<String> = match self {
-            Self::Directory(DirectoryError::Invalid(faults)) => {
-                faults.iter().map(|error| format!("{:?} {:?}", error.field, error.kind)).collect()
+            Self::Directory(DirectoryError::Invalid(errors)) => {
+                errors.iter().map(|error| format!("{:?} {:?}", error.field, error.kind)).collect()
             }
-            Self::InvalidMembers(faults) => faults.iter().map(|error| format!("{:?}", error.kind)).collect(),
+            Self::InvalidMembers(errors) => errors.iter().map(|error| format!("{:?}", error.kind)).collect(),
             _ => return None,
         };
         Some(rules.join(", "))
     }
 
-    /// Seconds after which trying again may help.
+    /// Seconds for `Retry-After`.
     pub(crate) fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Directory(
@@ -155,7 +142,7 @@ impl RequestError {
         }
     }
 
-    /// What only the log may see.
+    /// Details for the log only.
     pub fn log_detail(&self) -> Option<&str> {
         match self {
             Self::Directory(DirectoryError::Unavailable(text) | DirectoryError::Internal(text))

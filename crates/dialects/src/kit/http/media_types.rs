@@ -1,19 +1,18 @@
-//! `Accept` and `ResponseBody-Type`, read once for all dialects.
+//! Parses `Accept` and `Content-Type` for all dialects.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
-/// One entry of an `Accept` header.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MediaRange {
-    /// `application/json`, `text/*`, `*/*`; lower-case, without parameters.
+    /// Such as `application/json`, `text/*`, `*/*`; lower-case, without parameters.
     pub(crate) media: String,
     /// 0 to 1000.
     pub(crate) quality: u32,
 }
 
 impl MediaRange {
-    /// How exactly this entry names `media`: 3 to the letter, 2 by its type, 1 by anything, 0 not at all.
+    /// 3 if this range is `media` itself, 2 if it is its `type/*`, 1 if it is `*/*`, 0 if it does not match.
     pub(crate) fn specificity(&self, media: &str) -> u8 {
         if self.media == media {
             3
@@ -27,7 +26,7 @@ impl MediaRange {
     }
 }
 
-/// The entries of all `Accept` headers; what cannot be read is left out.
+/// The entries of all `Accept` headers, at most 64; malformed ones are ignored.
 pub(crate) fn accepted_media_ranges(headers: &HeaderMap) -> Vec<MediaRange> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).filter_map(parse_media_range).take(64).collect()
@@ -49,7 +48,7 @@ fn parse_media_range(text: &str) -> Option<MediaRange> {
     Some(MediaRange { media, quality })
 }
 
-/// The media type of the body, lower-case and without parameters; `None` when there is none or it is no type.
+/// The media type of the body, lower-case and without parameters; `None` if it is missing or malformed.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let media = text.split(';').next()?.trim().to_ascii_lowercase();

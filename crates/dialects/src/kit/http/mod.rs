@@ -1,4 +1,4 @@
-//! One request and its response, without a socket.
+//! One request and its response, independent of sockets.
 
 mod error;
 pub(crate) mod media_types;

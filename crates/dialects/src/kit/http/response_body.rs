@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or in parts that are read while the client takes them.
+//! Bodies of responses: complete, or streamed in chunks that are read as the client takes them.
 
 use crate::kit::Permit;
 use bytes::Bytes;
@@ -7,39 +7,32 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A part, and where the next one comes from.
 pub type Chunk = (Bytes, Box<dyn ChunkSource>);
 
-/// Where the parts of a body come from.
 pub trait ChunkSource: Send {
-    /// Reads the next part; `None` when there is no more.
+    /// Reads the next chunk; `None` at the end.
     fn next_chunk(self: Box<Self>) -> BoxFuture<'static, Result<Option<Chunk>, DirectoryError>>;
 }
 
-/// The body of an answer.
 pub enum ResponseBody {
-    /// All of it.
     Full(Bytes),
-    /// A part at a time, so that what is long takes no more memory than what is short. The connection is cut when a
-    /// part cannot be read, so that half an answer cannot be taken for a whole one.
+    /// In chunks, so that memory does not depend on the length. If a chunk cannot be read, the connection is
+    /// closed, so
+    /// that the client notices that the response is incomplete.
     Streamed(StreamedBody),
 }
 
-/// A body that is read while it is sent.
 pub struct StreamedBody {
-    /// Held until the body was sent.
     permits: Vec<Permit>,
     source: Option<Box<dyn ChunkSource>>,
     pending_read: Option<BoxFuture<'static, Result<Option<Chunk>, DirectoryError>>>,
 }
 
 impl ResponseBody {
-    /// A body in parts.
     pub fn streamed(source: Box<dyn ChunkSource>) -> Self {
         Self::Streamed(StreamedBody { permits: Vec::new(), source: Some(source), pending_read: None })
     }
 
-    /// Holds permits until the client has read the body.
     pub(crate) fn with_permits(self, mut permits: Vec<Permit>) -> Self {
         match self {
             Self::Full(bytes) => Self::Full(Bytes::from_owner(BytesWithPermits { bytes, _permits: permits })),
@@ -50,7 +43,6 @@ impl ResponseBody {
         }
     }
 
-    /// The whole body, where it is whole.
     pub fn as_full(&self) -> Option<&Bytes> {
         if let Self::Full(bytes) = self { Some(bytes) } else { None }
     }
@@ -84,14 +76,14 @@ impl std::fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::Streamed(_) => f.write_str("parts"),
+            Self::Streamed(_) => f.write_str("streamed"),
         }
     }
 }
 
-/// A part could not be read; what went wrong is in the log.
+/// A chunk could not be read. The log has the details.
 #[derive(Debug, thiserror::Error)]
-#[error("the rest could not be read")]
+#[error("the rest of the body cannot be read")]
 pub struct IncompleteBody;
 
 impl Body for ResponseBody {

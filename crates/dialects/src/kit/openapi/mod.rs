@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made of the same tables that the readers and the router use.
+//! Generates the OpenAPI 3.1 document from the tables that the parsers and the router use.
 
 mod examples;
 
@@ -15,26 +15,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Schemas = Map<String, Value>;
 
-/// How the XML of a dialect is named.
 pub struct XmlNames {
-    /// The namespace of a record.
     pub namespace: fn(&ObjectSchema) -> Option<&'static str>,
-    /// The name of a member, from its name in JSON.
+    /// Converts the name of a member in JSON to its name in XML.
     pub property: fn(&str) -> String,
 }
 
-/// What a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SchemaUse {
-    /// A request.
     Request,
-    /// A request that may leave out what a new object needs.
     PartialRequest,
-    /// An answer.
     Response,
 }
 
-/// One document over all dialects.
 pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
@@ -42,7 +35,7 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     for dialect in dialects {
         security.extend(dialect.security_schemes.iter().map(|(name, scheme)| ((*name).to_owned(), scheme())));
         for route in dialect.routes {
-            // A context in front may be left out, which OpenAPI can only say with two paths.
+            // The leading context is optional, which OpenAPI can only express with two paths.
             for path in [Some(route.path), route.path.strip_prefix("/{context}")].into_iter().flatten() {
                 let entry = paths.entry(path).or_insert_with(|| json!({}));
                 if let Value::Object(methods) = entry {
@@ -69,7 +62,7 @@ pub(crate) fn document(dialects: &[&Dialect], version: &str) -> Value {
     })
 }
 
-/// Takes the failures that operations of a dialect share out of them: they are most of the document otherwise.
+/// Moves the error responses that operations of a dialect share to `components`: they would be most of the document.
 fn shared_responses(paths: &mut Map<String, Value>) -> Map<String, Value> {
     let mut shared = Map::new();
     let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
@@ -94,10 +87,10 @@ fn operation(
     method: &'static RouteMethod,
     schemas: &mut Schemas,
 ) -> Value {
-    let parameter = |name: &str, location: &str, kind: &ValueType, about: &str, schemas: &mut Schemas| {
+    let parameter = |name: &str, location: &str, kind: &ValueType, description: &str, schemas: &mut Schemas| {
         let schema = value_schema(dialect, kind, schemas, SchemaUse::Request);
         let mut parameter = json!({
-            "name": name, "in": location, "required": location == "path", "description": about, "schema": schema,
+            "name": name, "in": location, "required": location == "path", "description": description, "schema": schema,
         });
         if let Some(example) = (dialect.examples.parameter)(route.path, name) {
             let number = example.parse::<u32>().ok().filter(|_| matches!(kind, ValueType::Integer));
@@ -108,12 +101,12 @@ fn operation(
     let mut parameters = Vec::new();
     for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
         let known = dialect.common_parameters.iter().find(|(known, ..)| *known == name);
-        let (kind, about) = known.map_or((&ValueType::Text, ""), |(_, kind, about)| (kind, about));
-        parameters.push(parameter(name, "path", kind, about, schemas));
+        let (kind, description) = known.map_or((&ValueType::Text, ""), |(_, kind, about)| (kind, about));
+        parameters.push(parameter(name, "path", kind, description, schemas));
     }
-    for (name, kind, about) in method.spec.query_params.iter().chain(dialect.common_parameters) {
+    for (name, kind, description) in method.spec.query_params.iter().chain(dialect.common_parameters) {
         if !parameters.iter().any(|parameter| parameter["name"] == *name) {
-            parameters.push(parameter(name, "query", kind, about, schemas));
+            parameters.push(parameter(name, "query", kind, description, schemas));
         }
     }
     let mut operation = json!({
@@ -129,15 +122,15 @@ fn operation(
         let schemes = dialect.security_schemes.iter().map(|(name, _)| json!({*name: []}));
         operation["security"] = schemes.collect::<Vec<_>>().into();
     }
-    if let Some(record) = method.spec.body {
-        operation["requestBody"] = request_body(dialect, method, record, schemas);
+    if let Some(schema) = method.spec.body {
+        operation["requestBody"] = request_body(dialect, method, schema, schemas);
     }
     operation
 }
 
-/// A request body: one media type of each syntax, since generators of clients have one method for all of an operation. The
-/// others are in the description.
-fn request_body(dialect: &Dialect, method: &RouteMethod, record: &ObjectSchema, schemas: &mut Schemas) -> Value {
+/// A request body with one media type per syntax, since client generators create one method per operation. The
+/// description lists the other media types.
+fn request_body(dialect: &Dialect, method: &RouteMethod, schema: &ObjectSchema, schemas: &mut Schemas) -> Value {
     let is_json = |media: &&&str| media.ends_with("/json") || media.ends_with("+json");
     let is_xml = |media: &&&str| media.ends_with("/xml");
     let json = dialect.request_media_types.iter().find(is_json);
@@ -148,12 +141,12 @@ fn request_body(dialect: &Dialect, method: &RouteMethod, record: &ObjectSchema, 
         None => dialect.request_media_types.to_vec(),
     };
     let schema_use = if method.spec.is_partial { SchemaUse::PartialRequest } else { SchemaUse::Request };
-    let mut content = if std::ptr::eq(record, &raw const FILE) {
+    let mut content = if std::ptr::eq(schema, &raw const FILE) {
         file_content(&media)
     } else {
-        content(&media, &schema_ref(dialect, record, schemas, schema_use))
+        content(&media, &schema_ref(dialect, schema, schemas, schema_use))
     };
-    if let Some(example) = (dialect.examples.body)(record, method.spec.is_partial) {
+    if let Some(example) = (dialect.examples.body)(schema, method.spec.is_partial) {
         let example_media_type = if example.is_string() { "text/csv" } else { media[0] };
         content[example_media_type]["example"] = example;
     }
@@ -179,7 +172,6 @@ fn content(media: &[&str], schema: &Value) -> Value {
     media.iter().map(|media| ((*media).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
 }
 
-/// Files of these media types.
 fn file_content(media: &[&str]) -> Value {
     let schema = |media: &str| {
         if media.starts_with("text/") {
@@ -198,27 +190,27 @@ fn responses(dialect: &Dialect, route: &'static Route, method: &'static RouteMet
         response["content"] = content.unwrap_or_else(|| json!({}));
         responses.insert(status.to_owned(), response);
     };
-    let mut object = |record: &'static ObjectSchema| {
-        Some(content(dialect.response_media_types, &schema_ref(dialect, record, schemas, SchemaUse::Response)))
+    let mut object = |schema: &'static ObjectSchema| {
+        Some(content(dialect.response_media_types, &schema_ref(dialect, schema, schemas, SchemaUse::Response)))
     };
     match method.spec.success {
-        SuccessResponse::NoContent => add_response("204", "Done", None),
-        SuccessResponse::Object(record) => add_response("200", "Done", object(record)),
-        SuccessResponse::Versioned(record) => {
-            add_response("200", "Done", object(record));
-            add_response("304", "The client has this version (`If-None-Match`)", None);
+        SuccessResponse::NoContent => add_response("204", "Success", None),
+        SuccessResponse::Object(schema) => add_response("200", "Success", object(schema)),
+        SuccessResponse::Versioned(schema) => {
+            add_response("200", "Success", object(schema));
+            add_response("304", "Not modified: the client has this version (`If-None-Match`)", None);
         }
-        SuccessResponse::ObjectOrNoContent(record) => {
-            add_response("200", "Done", object(record));
-            add_response("204", "Done; no attributes were asked for", None);
+        SuccessResponse::ObjectOrNoContent(schema) => {
+            add_response("200", "Success", object(schema));
+            add_response("204", "Success; no attributes were requested", None);
         }
-        SuccessResponse::Created(record) => add_response("201", "Created", object(record)),
-        SuccessResponse::Accepted(record) => add_response("202", "Begun", object(record)),
-        SuccessResponse::List(record) => {
-            add_response("200", "Done", Some(list_content(dialect, record, schemas)));
+        SuccessResponse::Created(schema) => add_response("201", "Created", object(schema)),
+        SuccessResponse::Accepted(schema) => add_response("202", "Accepted", object(schema)),
+        SuccessResponse::List(schema) => {
+            add_response("200", "Success", Some(list_content(dialect, schema, schemas)));
         }
         SuccessResponse::File(media) => {
-            add_response("200", "Done", Some(file_content(media)));
+            add_response("200", "Success", Some(file_content(media)));
         }
     }
     let error = schema_ref(dialect, dialect.error_schema, schemas, SchemaUse::Response);
@@ -231,11 +223,11 @@ fn responses(dialect: &Dialect, route: &'static Route, method: &'static RouteMet
     responses.into()
 }
 
-/// A list that JSON has without an object around it.
-fn list_content(dialect: &Dialect, record: &'static ObjectSchema, schemas: &mut Schemas) -> Value {
-    let object = schema_ref(dialect, record, schemas, SchemaUse::Response);
+/// A list: a bare array in JSON, an object in XML.
+fn list_content(dialect: &Dialect, schema: &'static ObjectSchema, schemas: &mut Schemas) -> Value {
+    let object = schema_ref(dialect, schema, schemas, SchemaUse::Response);
     let array =
-        record.properties.first().map(|list| value_schema(dialect, &list.value_type, schemas, SchemaUse::Response));
+        schema.properties.first().map(|list| value_schema(dialect, &list.value_type, schemas, SchemaUse::Response));
     let schema = |media: &&str| if media.contains("xml") { Some(object.clone()) } else { array.clone() };
     dialect
         .response_media_types
@@ -245,7 +237,7 @@ fn list_content(dialect: &Dialect, record: &'static ObjectSchema, schemas: &mut 
         .into()
 }
 
-/// Statuses of failures with the media types of their bodies: what the dialect answers to each fault that the operation can have.
+/// Error statuses with the media types of their bodies: the response of the dialect to each error of the operation.
 fn error_responses(
     dialect: &Dialect,
     route: &'static Route,
@@ -264,14 +256,14 @@ fn error_responses(
         possible_errors(method, route).into_iter().chain((dialect.check_acceptable)(&request("image/png")).err())
     {
         for accept in dialect.response_media_types {
-            let answer = (dialect.error_response)(&error, &request(accept));
-            let status = answer.status().as_u16();
-            // What is missing at a path that exists is what it names, and the error for that may have another form.
+            let response = (dialect.error_response)(&error, &request(accept));
+            let status = response.status().as_u16();
+            // On an existing path, 404 means that the named object is missing, whose error may have another format.
             if matches!(error, RequestError::NoRoute) && failures.contains_key(&status) {
                 continue;
             }
             let media = failures.entry(status).or_default();
-            let sent = answer.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+            let sent = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
             media.extend(sent.map(str::to_owned));
         }
     }
@@ -281,7 +273,7 @@ fn error_responses(
 fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
     let refused = |refusals: Vec<DirectoryError>| refusals.into_iter().map(RequestError::Directory);
     let invalid = |rule| DirectoryError::Invalid(vec![directory::FieldError { field: Field::Id, kind: rule }]);
-    let mut faults = vec![
+    let mut errors = vec![
         RequestError::invalid_member("", FieldErrorKind::Malformed),
         RequestError::MethodNotAllowed(Vec::new()),
         RequestError::UnsupportedMediaType(None),
@@ -293,25 +285,25 @@ fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
         RequestError::TooManyConcurrentRequests { retry_after: 1 },
         RequestError::TimedOut,
     ];
-    faults.extend(refused(vec![
+    errors.extend(refused(vec![
         invalid(FieldErrorKind::Malformed),
         DirectoryError::Busy { retry_after: 1 },
         DirectoryError::Unavailable(String::new()),
         DirectoryError::Internal(String::new()),
     ]));
     if method.spec.body.is_some() {
-        faults.push(RequestError::BodyMissing);
+        errors.push(RequestError::BodyMissing);
     }
     if route.path.contains('{') || method.spec.body.is_some() {
-        faults.extend(refused(vec![DirectoryError::NoSuchUser, DirectoryError::NoSuchItem(ItemKind::Group)]));
-        faults.push(RequestError::NoRoute);
+        errors.extend(refused(vec![DirectoryError::NoSuchUser, DirectoryError::NoSuchItem(ItemKind::Group)]));
+        errors.push(RequestError::NoRoute);
     }
     if method.access != RequiredAccess::Public {
-        faults.extend([RequestError::Unauthorized, RequestError::Forbidden]);
-        faults.extend(refused(vec![DirectoryError::ConnectionEnded, DirectoryError::RoleTooHigh]));
-        faults.extend(refused(vec![DirectoryError::SignIn(SignInError::InvalidCredentials)]));
+        errors.extend([RequestError::Unauthorized, RequestError::Forbidden]);
+        errors.extend(refused(vec![DirectoryError::ConnectionEnded, DirectoryError::RoleTooHigh]));
+        errors.extend(refused(vec![DirectoryError::SignIn(SignInError::InvalidCredentials)]));
     } else if method.spec.body.is_some() {
-        faults.push(RequestError::Unauthorized);
+        errors.push(RequestError::Unauthorized);
     }
     if method.access == RequiredAccess::Write {
         let refusals = vec![
@@ -320,24 +312,24 @@ fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
             DirectoryError::VersionMismatch,
             DirectoryError::Conflict,
         ];
-        faults.extend(refused(refusals));
+        errors.extend(refused(refusals));
     }
-    faults.extend(method.spec.error_statuses.iter().map(|status| RequestError::dialect_specific(*status, "", "")));
-    faults
+    errors.extend(method.spec.error_statuses.iter().map(|status| RequestError::dialect_specific(*status, "", "")));
+    errors
 }
 
-fn schema_ref(dialect: &Dialect, record: &ObjectSchema, schemas: &mut Schemas, schema_use: SchemaUse) -> Value {
+fn schema_ref(dialect: &Dialect, object_schema: &ObjectSchema, schemas: &mut Schemas, schema_use: SchemaUse) -> Value {
     let suffix = match schema_use {
         SchemaUse::Request => "In",
         SchemaUse::PartialRequest => "Change",
         SchemaUse::Response => "Out",
     };
-    let name = format!("{}.{}.{suffix}", dialect.name, record.name);
+    let name = format!("{}.{}.{suffix}", dialect.name, object_schema.name);
     if !schemas.contains_key(&name) {
         schemas.insert(name.clone(), Value::Null);
-        let all = [record.properties, &(dialect.common_properties)(record)].concat();
-        let way = if schema_use == SchemaUse::Response { Direction::Response } else { Direction::Request };
-        let members = || all.iter().filter(|m| m.direction == way || m.direction == Direction::Both);
+        let all = [object_schema.properties, &(dialect.common_properties)(object_schema)].concat();
+        let direction = if schema_use == SchemaUse::Response { Direction::Response } else { Direction::Request };
+        let members = || all.iter().filter(|m| m.direction == direction || m.direction == Direction::Both);
         let mut properties = Map::new();
         for member in members() {
             properties.insert(member.name.to_owned(), property_schema(dialect, member, schemas, schema_use));
@@ -350,13 +342,13 @@ fn schema_ref(dialect: &Dialect, record: &ObjectSchema, schemas: &mut Schemas, s
             })
             .map(|m| m.name)
             .collect();
-        let mut schema = json!({"type": "object", "description": record.description, "properties": properties});
+        let mut schema = json!({"type": "object", "description": object_schema.description, "properties": properties});
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
         if let Some(xml) = &dialect.xml_names {
-            schema["xml"] = json!({"name": record.name});
-            if let Some(namespace) = (xml.namespace)(record) {
+            schema["xml"] = json!({"name": object_schema.name});
+            if let Some(namespace) = (xml.namespace)(object_schema) {
                 schema["xml"]["namespace"] = json!(namespace);
             }
         }
@@ -366,7 +358,7 @@ fn schema_ref(dialect: &Dialect, record: &ObjectSchema, schemas: &mut Schemas, s
 }
 
 fn property_schema(dialect: &Dialect, member: &Property, schemas: &mut Schemas, schema_use: SchemaUse) -> Value {
-    // What a change says of an object inside of another is the whole of it.
+    // A nested object of a partial request is complete.
     let inner = if schema_use == SchemaUse::PartialRequest { SchemaUse::Request } else { schema_use };
     let mut schema = value_schema(dialect, &member.value_type, schemas, inner);
     if schema_use != SchemaUse::Response && member.required && matches!(member.value_type, ValueType::Text) {
@@ -405,7 +397,7 @@ fn value_schema(dialect: &Dialect, kind: &ValueType, schemas: &mut Schemas, sche
         }
         ValueType::Integer => json!({"type": "integer"}),
         ValueType::Boolean => json!({"type": "boolean"}),
-        ValueType::Object(record) => schema_ref(dialect, record, schemas, schema_use),
+        ValueType::Object(schema) => schema_ref(dialect, schema, schemas, schema_use),
         ValueType::OneOrMore(kind) => {
             let one = value_schema(dialect, kind, schemas, schema_use);
             json!({"anyOf": [one, {"type": "array", "items": one}]})

@@ -1,4 +1,4 @@
-//! Limits on the work that one connection and one tenant may have in progress, so that one tenant cannot use up the server.
+//! Limits on the requests in progress of a connection and of a tenant, so that no tenant can use up the server.
 
 use crate::kit::RequestError;
 use directory::{Caller, ConnectionId, TenantNumber};
@@ -6,18 +6,14 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How much may be in progress at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct ConcurrencyLimits {
-    /// Requests of a connection.
     pub per_connection: usize,
-    /// Requests of a tenant.
     pub per_tenant: usize,
-    /// Exports and downloads of rejected rows of a tenant.
+    /// Exports and downloads of rejected rows, per tenant.
     pub exports: usize,
-    /// Import files of a tenant that are being uploaded.
     pub uploads: usize,
-    /// Responses of a tenant larger than [`LARGE_RESPONSE`] that the client has not read yet.
+    /// Responses larger than [`LARGE_RESPONSE`] that the client has not read yet, per tenant.
     pub large_responses: usize,
 }
 
@@ -27,12 +23,11 @@ impl Default for ConcurrencyLimits {
     }
 }
 
-/// Responses larger than this are counted, in bytes.
+/// Responses larger than this count, in bytes.
 pub const LARGE_RESPONSE: usize = 1024 * 1024;
 /// `Retry-After` of a rejected request, in seconds.
 const RETRY_AFTER: u32 = 1;
 
-/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Resource {
     Connection(ConnectionId),
@@ -44,14 +39,13 @@ enum Resource {
 
 type Counts = Arc<Mutex<HashMap<Resource, usize>>>;
 
-/// Counts work in progress.
 #[derive(Default)]
 pub struct ConcurrencyLimiter {
     limits: ConcurrencyLimits,
     counts: Counts,
 }
 
-/// Counts as work in progress until it is dropped.
+/// Counts as in progress until it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     resource: Resource,
@@ -71,12 +65,10 @@ impl Drop for Permit {
 }
 
 impl ConcurrencyLimiter {
-    /// Enforces these limits.
     pub fn new(limits: ConcurrencyLimits) -> Self {
         Self { limits, counts: Arc::default() }
     }
 
-    /// Permits for a request of a caller.
     pub(crate) fn request_permits(&self, caller: &Caller) -> Result<Vec<Permit>, RequestError> {
         let mut permits = vec![self.acquire(Resource::Tenant(caller.tenant), self.limits.per_tenant)?];
         if let Some(connection) = caller.connection {
@@ -85,17 +77,14 @@ impl ConcurrencyLimiter {
         Ok(permits)
     }
 
-    /// A permit for an export.
     pub(crate) fn export_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::Exports(tenant), self.limits.exports)
     }
 
-    /// A permit for an upload.
     pub(crate) fn upload_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::Uploads(tenant), self.limits.uploads)
     }
 
-    /// A permit for a large response.
     pub(crate) fn large_response_permit(&self, tenant: TenantNumber) -> Result<Permit, RequestError> {
         self.acquire(Resource::LargeResponses(tenant), self.limits.large_responses)
     }

@@ -1,7 +1,7 @@
-//! Answers a request for a dialect: whether its key opens the route, and what comes back.
+//! Runs a request through its dialect: finds the method, authenticates, calls the handler, renders errors.
 //!
-//! The order of checks is: method, key, body, handler. Without a valid key, the body is not read, unless the key may be in
-//! it. Every rejection is written in the dialect's own format.
+//! The order of checks is: method, key, body, handler. Without a valid key, the body is not read, unless the key
+//! may be in it. Every error is rendered by the dialect.
 
 use crate::Dialect;
 use crate::kit::{
@@ -16,48 +16,38 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-/// An answer, and what the log and the figures may know of how it came about.
+/// A response, and what logs and metrics may record about the request.
 #[derive(Debug)]
 pub struct HandledRequest {
-    /// The answer.
     pub response: DialectResponse,
-    /// The dialect it was said in.
     pub dialect: &'static str,
-    /// The path of the route, as in the table.
+    /// The path of the route, as in [`Route::path`].
     pub route: &'static str,
-    /// The connection it came over.
     pub connection: Option<String>,
-    /// The tenant it was for.
     pub tenant: Option<u32>,
-    /// Why it was rejected, as a word.
+    /// Why the request was rejected; a label of logs and metrics.
     pub reason: Option<&'static str>,
-    /// Which rules were broken, without any value.
+    /// The fields and rules that were violated, without values.
     pub broken_rules: Option<String>,
-    /// How many members were ignored.
     pub ignored_members: usize,
-    /// What went wrong, for the log.
     pub detail: Option<String>,
 }
 
-/// A request whose headers were checked and whose body was not read yet.
+/// A request whose head was checked and whose body was not read yet.
 pub struct PendingRequest {
     request: DialectRequest,
     dialect: &'static Dialect,
-    /// The route's path, for log and metrics.
     route_path: &'static str,
-    /// What comes next, or why the request is rejected.
     next: Result<Next, RequestError>,
 }
 
-/// What follows the check of the head.
 enum Next {
-    /// Method and key are valid.
     Handle(Handler),
     /// Method or key may be in the body.
     CheckBody(&'static Route),
 }
 
-/// Checks what the head of a request says: route, method, and key, if it is in the headers or the query.
+/// Checks the head of a request: route, method, and the key if it is in the headers or the query.
 pub async fn receive_head(
     state: &AppState,
     parts: &Parts,
@@ -76,17 +66,16 @@ pub async fn receive_head(
 }
 
 impl PendingRequest {
-    /// Whether the body is needed: not for a request that is rejected already.
+    /// False if the request is already rejected.
     pub fn needs_body(&self) -> bool {
         self.next.is_ok()
     }
 
-    /// The tenant of its key, if the key was not in the body.
+    /// The tenant of the key, unless the key is in the body.
     pub fn tenant(&self) -> Option<TenantNumber> {
         self.request.caller.as_ref().map(|caller| caller.tenant)
     }
 
-    /// Handles the request.
     pub async fn handle(self, state: &AppState, body: Result<Bytes, BodyError>) -> HandledRequest {
         let Self { request: mut call, dialect, route_path: path, next } = self;
         let result = match next {
@@ -108,7 +97,7 @@ impl PendingRequest {
         if let Ok(value) = HeaderValue::from_str(&call.request_id) {
             response.headers_mut().insert("x-request-id", value);
         }
-        let unknown = call.ignored_members.load(Ordering::Relaxed);
+        let ignored_members = call.ignored_members.load(Ordering::Relaxed);
         let connection = call.caller.map(|caller| caller.actor);
         let dialect = dialect.name;
         HandledRequest {
@@ -119,13 +108,13 @@ impl PendingRequest {
             tenant,
             reason,
             broken_rules,
-            ignored_members: unknown,
+            ignored_members: ignored_members,
             detail,
         }
     }
 }
 
-/// The dialect's answer to a request that the server itself gives up (a timeout, a panic).
+/// The dialect's response to a request that the server aborts (timeout, panic).
 pub fn aborted_response(
     state: &AppState,
     dialect: &Dialect,
@@ -147,7 +136,7 @@ fn error_response(dialect: &Dialect, error: &RequestError, request: &DialectRequ
     if matches!(error, RequestError::UnsupportedMediaType(_)) && request.headers.contains_key(header::CONTENT_ENCODING)
     {
         response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
-        // Also where an API has no 415 of its own.
+        // Also for dialects whose original API has no 415.
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     }
     if let RequestError::MethodNotAllowed(allowed) = error
@@ -172,7 +161,7 @@ fn new_request(state: &AppState, parts: &Parts, body: Bytes, request_id: &str) -
     }
 }
 
-/// A large or streamed response counts as work in progress until the client has read it.
+/// A large or streamed response counts towards the concurrency limits until the client has read it.
 fn limit_large_response(
     state: &AppState,
     request: &mut DialectRequest,
@@ -196,7 +185,7 @@ fn limit_large_response(
     Ok(response.map(|content| content.with_permits(permits)))
 }
 
-/// Checks what the head says. Where method and key may be in the body, only an invalid key in the head is rejected here.
+/// Checks the head. Where method and key may be in the body, only an invalid key in the head is rejected here.
 async fn check_head(
     state: &AppState,
     request: &mut DialectRequest,
@@ -211,17 +200,17 @@ async fn check_head(
     if is_checked {
         return authorize(state, dialect, request, matched.route).await.map(Next::Handle);
     }
-    // Known already unless the body says something else.
+    // Preliminary: the body may override the method.
     drop(resolve_method(dialect, request, matched.route));
     let credential = (dialect.credential)(request).ok().flatten();
-    let needs_key = matched.route.methods.iter().any(|verb| verb.access != RequiredAccess::Public);
+    let needs_key = matched.route.methods.iter().any(|method| method.access != RequiredAccess::Public);
     if credential.is_some() && needs_key {
         authenticate(state, dialect, request, credential, false).await?;
     }
     Ok(Next::CheckBody(matched.route))
 }
 
-/// Finds the verb of a request, and whether the client accepts what the dialect writes.
+/// Finds the method of a request, and checks that the client accepts a response media type of the dialect.
 fn resolve_method(
     dialect: &Dialect,
     request: &mut DialectRequest,
@@ -230,7 +219,7 @@ fn resolve_method(
     if let Some(method) = (dialect.method_override)(request) {
         request.method = method;
     }
-    // The server leaves the body of an answer to HEAD out (RFC 9110 section 9.3.2).
+    // The server omits the body of responses to HEAD (RFC 9110 section 9.3.2).
     let wanted = if request.method == "HEAD" { "GET" } else { &request.method };
     let method = route.methods.iter().find(|method| method.name == wanted);
     let method = method.ok_or_else(|| RequestError::MethodNotAllowed(allowed_methods(route)))?;
@@ -239,7 +228,6 @@ fn resolve_method(
     Ok(method.handler)
 }
 
-/// Checks method, format and key.
 async fn authorize(
     state: &AppState,
     dialect: &Dialect,
@@ -265,7 +253,7 @@ async fn authenticate(
     match state.authenticate(credential, address, dialect, needs_write).await {
         Ok(mut caller) => {
             caller.request_id.clone_from(&request.request_id);
-            // A request with a key in the body is checked twice.
+            // A request that may have its key in the body is authenticated twice.
             request.permits.clear();
             let permits = state.concurrency.request_permits(&caller);
             request.caller = Some(caller);
@@ -304,7 +292,7 @@ async fn run_handler(
 }
 
 fn allowed_methods(route: &Route) -> Vec<&'static str> {
-    let mut methods: Vec<&str> = route.methods.iter().map(|verb| verb.name).collect();
+    let mut methods: Vec<&str> = route.methods.iter().map(|method| method.name).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

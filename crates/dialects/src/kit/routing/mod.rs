@@ -1,4 +1,4 @@
-//! From a path to a handler: routes, limits on concurrent work, and what handlers may use.
+//! From a path to a handler: routes, dispatch, concurrency limits, and the state that handlers use.
 
 mod concurrency;
 pub(crate) mod dispatch;

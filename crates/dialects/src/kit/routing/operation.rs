@@ -1,59 +1,46 @@
-//! What an operation is, takes and answers, for the OpenAPI document.
+//! Descriptions of operations: access, parameters, bodies and responses, for routing and the OpenAPI document.
 
 use crate::kit::{ObjectSchema, ValueType};
 use http::StatusCode;
 
-/// Whether a verb may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAccess {
-    /// It only looks.
     Read,
-    /// It may change.
     Write,
-    /// Anybody may: it says nothing of any tenant, or looks at credentials of its own.
+    /// No key needed: the operation reveals nothing about any tenant, or checks credentials itself.
     Public,
 }
 
-/// What a verb is and takes.
 #[derive(Clone, Copy, Debug)]
 pub struct MethodSpec {
-    /// One line.
     pub summary: &'static str,
-    /// Query parameters: name, kind and meaning.
+    /// Query parameters: name, type, description.
     pub query_params: &'static [(&'static str, ValueType, &'static str)],
-    /// What the body is.
     pub body: Option<&'static ObjectSchema>,
-    /// Whether the body may leave out what a new object needs.
+    /// Whether the body may omit members that a new object requires.
     pub is_partial: bool,
-    /// What it answers if it succeeds.
     pub success: SuccessResponse,
-    /// Statuses of failures that only it has.
+    /// Error statuses that only this operation has.
     pub error_statuses: &'static [StatusCode],
 }
 
-/// What a verb answers if it succeeds.
 #[derive(Clone, Copy, Debug)]
 pub enum SuccessResponse {
-    /// 204 without a body.
     NoContent,
-    /// 200 with an object.
     Object(&'static ObjectSchema),
-    /// 200 with an object, or 304 if the client has it already.
+    /// 200 with an object, or 304 if the client has this version.
     Versioned(&'static ObjectSchema),
-    /// 200 with an object, or 204 if no attributes were asked for.
+    /// 200 with an object, or 204 if no attributes were requested.
     ObjectOrNoContent(&'static ObjectSchema),
     /// 200 with a list: in JSON an array, in XML an object whose only member is the list.
     List(&'static ObjectSchema),
-    /// 201 with what was created.
     Created(&'static ObjectSchema),
-    /// 202 with what was begun.
     Accepted(&'static ObjectSchema),
     /// 200 with a file of one of these media types.
     File(&'static [&'static str]),
 }
 
 impl MethodSpec {
-    /// A verb that answers with an object.
     pub(crate) const fn new(
         summary: &'static str,
         query: &'static [(&'static str, ValueType, &'static str)],
@@ -70,19 +57,16 @@ impl MethodSpec {
         }
     }
 
-    /// The same with another answer.
     #[must_use]
     pub(crate) const fn with_success(self, success: SuccessResponse) -> Self {
         Self { success, ..self }
     }
 
-    /// The same, whose body may leave out what a new object needs.
     #[must_use]
     pub(crate) const fn partial(self) -> Self {
         Self { is_partial: true, ..self }
     }
 
-    /// The same with failures of its own.
     #[must_use]
     pub(crate) const fn with_error_statuses(self, own_failures: &'static [StatusCode]) -> Self {
         Self { error_statuses: own_failures, ..self }

@@ -1,12 +1,12 @@
-//! Walks by index: where the pages of a list ended, so that the next one begins right there.
+//! Paging by index: remembers where pages of a list ended, so that the next page starts exactly there.
 //!
-//! A client that counts (`startIndex`) loses people when somebody it has passed is deleted: everybody behind moves up
-//! by one. So each page's end is remembered as a *place*, and the page that is asked for next begins behind that. Of
-//! several walks that stand at the same index, the one that is furthest behind counts: a walk that is disturbed by
-//! another of the same client and question may see somebody twice, and never misses anybody.
+//! A client that pages by `startIndex` would miss users when one on an earlier page is deleted, since all later
+//! users move up by one. So the end of each page is stored as a [`SortPosition`], and the next page starts behind
+//! it. If several iterations of the same client and query are at the same index, the least advanced position is
+//! used: such a client may see a user twice, but never misses one.
 //!
-//! What is remembered is bounded in time and number, to 16 MiB. It helps and is not needed: without it, pages are counted off.
-//! A second process knows nothing of it; clients that move between processes use cursors.
+//! The positions are bounded in age and number, to 16 MiB. They are optional: without one, the page is found by
+//! counting. Processes do not share them; clients that switch between processes use cursors.
 
 use directory::{ConnectionId, Sort, SortPosition, Time};
 use parking_lot::Mutex;
@@ -14,20 +14,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-/// How long a walk may rest between two pages.
+/// Maximum time between two pages of an iteration.
 const IDLE_TIMEOUT_SECONDS: i64 = 15 * 60;
-/// How many questions are walked at a time, over all clients.
+/// Maximum number of lists being iterated, over all clients.
 const MAX_LISTS: usize = 1_024;
-/// How many questions of one client, so that none can drive out the others'.
+/// Maximum number of lists of one client, so that it cannot evict those of others.
 const MAX_LISTS_PER_CONNECTION: usize = 64;
-/// Longer texts are not kept; whoever sorts by such uses cursors.
+/// Positions with longer sort keys are not stored; clients that sort by such keys use cursors.
 const MAX_SORT_TEXT_BYTES: usize = 128;
-/// How many walks of one question by one client.
+/// Maximum number of iterations of one list by one client.
 const MAX_ITERATIONS_PER_LIST: usize = 16;
-/// How many page ends of one walk are kept, for clients that ask for a page again.
+/// Number of page ends kept per iteration, for clients that request a page again.
 const MAX_PAGE_ENDS: usize = 4;
 
-/// Whose walk over what.
+/// A client and its query.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ListKey {
     connection: ConnectionId,
@@ -42,7 +42,6 @@ impl ListKey {
     }
 }
 
-/// All walks under way.
 #[derive(Default)]
 pub struct PagePositions {
     iterations: Mutex<HashMap<ListKey, Vec<Iteration>>>,
@@ -50,21 +49,21 @@ pub struct PagePositions {
 
 struct Iteration {
     last_used: Time,
-    /// The index that the next page begins with, and the place it begins behind; newest last.
+    /// Index of the next page, and the position behind which it starts; newest last.
     page_ends: Vec<(u64, SortPosition)>,
 }
 
 impl PagePositions {
-    /// Where the page that begins with `index` begins, if a page before it ended there.
+    /// The position behind which the page at `index` starts, if the page before it was recorded.
     pub(crate) fn position(&self, list: ListKey, index: u64, sort: &Sort, now: Time) -> Option<SortPosition> {
         let open = self.iterations.lock();
-        let walks = open.get(&list)?.iter().filter(|walk| is_active(walk, now));
-        let ends = walks.flat_map(|walk| &walk.page_ends).filter(|(end, _)| *end == index);
+        let iterations = open.get(&list)?.iter().filter(|iteration| is_active(iteration, now));
+        let ends = iterations.flat_map(|iteration| &iteration.page_ends).filter(|(end, _)| *end == index);
         ends.map(|(_, place)| place).min_by(|a, b| sort.compare(a, b)).cloned()
     }
 
-    /// Notes that a page that began with `index`, behind `from`, ended at `place`, so that the next one begins with
-    /// `next`; `None` when there is no next.
+    /// Records the end of the page at `index`, which started behind `from`. `next` is the index of the next page and
+    /// the position behind which it starts; `None` after the last page.
     pub(crate) fn record_page(
         &self,
         list: ListKey,
@@ -81,53 +80,53 @@ impl PagePositions {
             }
             evict(&mut open, list, now);
         }
-        let walks = open.entry(list).or_default();
-        walks.retain(|walk| is_active(walk, now));
-        let is_continued = |walk: &Iteration| {
-            from.is_some_and(|from| walk.page_ends.iter().any(|(end, p)| *end == index && p == from))
+        let iterations = open.entry(list).or_default();
+        iterations.retain(|iteration| is_active(iteration, now));
+        let is_continued = |iteration: &Iteration| {
+            from.is_some_and(|from| iteration.page_ends.iter().any(|(end, p)| *end == index && p == from))
         };
-        let position = walks.iter().position(is_continued);
+        let position = iterations.iter().position(is_continued);
         match (position, next) {
             (Some(position), Some(end)) => {
-                let walk = &mut walks[position];
-                walk.last_used = now;
-                if walk.page_ends.last() != Some(&end) {
-                    walk.page_ends.push(end);
+                let iteration = &mut iterations[position];
+                iteration.last_used = now;
+                if iteration.page_ends.last() != Some(&end) {
+                    iteration.page_ends.push(end);
                 }
-                let surplus = walk.page_ends.len().saturating_sub(MAX_PAGE_ENDS);
-                walk.page_ends.drain(..surplus);
+                let surplus = iteration.page_ends.len().saturating_sub(MAX_PAGE_ENDS);
+                iteration.page_ends.drain(..surplus);
             }
-            // It has come to its end, and holds no other back any more.
-            (Some(position), None) => drop(walks.swap_remove(position)),
+            // A finished iteration must not hold others back.
+            (Some(position), None) => drop(iterations.swap_remove(position)),
             (None, Some(end)) => {
-                if walks.len() >= MAX_ITERATIONS_PER_LIST {
-                    let oldest = walks.iter().enumerate().min_by_key(|(_, walk)| walk.last_used).map(|(n, _)| n);
-                    oldest.map(|oldest| walks.swap_remove(oldest));
+                if iterations.len() >= MAX_ITERATIONS_PER_LIST {
+                    let oldest = iterations.iter().enumerate().min_by_key(|(_, walk)| walk.last_used).map(|(n, _)| n);
+                    oldest.map(|oldest| iterations.swap_remove(oldest));
                 }
-                walks.push(Iteration { last_used: now, page_ends: vec![end] });
+                iterations.push(Iteration { last_used: now, page_ends: vec![end] });
             }
             (None, None) => {}
         }
     }
 }
 
-/// Lets the walk go that rested longest, where there are too many: of all, or of this client's own.
+/// Removes the list that has been idle longest if there are too many: of all clients, or of this client.
 fn evict(open: &mut HashMap<ListKey, Vec<Iteration>>, list: ListKey, now: Time) {
     if open.len() >= MAX_LISTS {
-        open.retain(|_, walks| walks.iter().any(|walk| is_active(walk, now)));
+        open.retain(|_, iterations| iterations.iter().any(|iteration| is_active(iteration, now)));
     }
     let own = |other: &ListKey| other.connection == list.connection;
     let is_full = open.len() >= MAX_LISTS;
     if is_full || open.keys().filter(|other| own(other)).count() >= MAX_LISTS_PER_CONNECTION {
         let candidates = open.iter().filter(|(other, _)| is_full || own(other));
-        let oldest = candidates.min_by_key(|(_, walks)| walks.iter().map(|walk| walk.last_used).max());
+        let oldest = candidates.min_by_key(|(_, walks)| walks.iter().map(|iteration| iteration.last_used).max());
         let oldest = oldest.map(|(question, _)| *question);
         oldest.and_then(|oldest| open.remove(&oldest));
     }
 }
 
-fn is_active(walk: &Iteration, now: Time) -> bool {
-    now < walk.last_used.plus_seconds(IDLE_TIMEOUT_SECONDS)
+fn is_active(iteration: &Iteration, now: Time) -> bool {
+    now < iteration.last_used.plus_seconds(IDLE_TIMEOUT_SECONDS)
 }
 
 #[cfg(test)]
@@ -136,23 +135,23 @@ mod tests {
 
     #[test]
     fn uses_the_least_advanced_position_and_forgets_old_ones() {
-        let walks = PagePositions::default();
+        let iterations = PagePositions::default();
         let list = ListKey::new(ConnectionId(uuid::Uuid::nil()), "all");
         let at = |number: u32| SortPosition { number, ..SortPosition::default() };
         let (sort, now) = (Sort::default(), Time(0));
-        walks.record_page(list, 1, None, Some((101, at(100))), now);
-        walks.record_page(list, 1, None, Some((101, at(107))), now);
-        assert_eq!(walks.position(list, 101, &sort, now), Some(at(100)));
-        assert_eq!(walks.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now), None);
+        iterations.record_page(list, 1, None, Some((101, at(100))), now);
+        iterations.record_page(list, 1, None, Some((101, at(107))), now);
+        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(100)));
+        assert_eq!(iterations.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now), None);
         let backward = Sort { descending: true, ..Sort::default() };
-        assert_eq!(walks.position(list, 101, &backward, now), Some(at(107)), "furthest behind, in that order");
-        walks.record_page(list, 101, Some(&at(100)), Some((201, at(210))), now);
-        assert_eq!(walks.position(list, 101, &sort, now), Some(at(100)), "a page may be asked for again");
-        walks.record_page(list, 201, Some(&at(210)), None, now);
-        assert_eq!(walks.position(list, 101, &sort, now), Some(at(107)), "a walk that has ended holds nobody back");
-        assert_eq!(walks.position(list, 101, &sort, now.plus_seconds(IDLE_TIMEOUT_SECONDS)), None);
+        assert_eq!(iterations.position(list, 101, &backward, now), Some(at(107)), "the least advanced in that order");
+        iterations.record_page(list, 101, Some(&at(100)), Some((201, at(210))), now);
+        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(100)), "a page may be requested again");
+        iterations.record_page(list, 201, Some(&at(210)), None, now);
+        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(107)), "finished iterations have no effect");
+        assert_eq!(iterations.position(list, 101, &sort, now.plus_seconds(IDLE_TIMEOUT_SECONDS)), None);
         for n in 0..10_000 {
-            walks.record_page(
+            iterations.record_page(
                 ListKey::new(ConnectionId(uuid::Uuid::nil()), &n.to_string()),
                 1,
                 None,
@@ -160,11 +159,11 @@ mod tests {
                 now,
             );
         }
-        assert!(walks.iterations.lock().len() <= MAX_LISTS_PER_CONNECTION);
+        assert!(iterations.iterations.lock().len() <= MAX_LISTS_PER_CONNECTION);
         for n in 0..6_000 {
             let client = ConnectionId(uuid::Uuid::from_u128(n));
-            walks.record_page(ListKey::new(client, "all"), 1, None, Some((2, at(1))), now);
+            iterations.record_page(ListKey::new(client, "all"), 1, None, Some((2, at(1))), now);
         }
-        assert!(walks.iterations.lock().len() <= MAX_LISTS);
+        assert!(iterations.iterations.lock().len() <= MAX_LISTS);
     }
 }

@@ -1,19 +1,18 @@
-//! The port through which a dialect imports and exports files.
+//! The port through which a dialect imports and exports files. The server implements it.
 
 use crate::kit::ResponseBody;
 use directory::Caller;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// What a client wants of an import or export: names and values, as they were sent.
+/// Options of an import or export: names and values as sent.
 pub type Params = Vec<(String, String)>;
 
-/// Why nothing is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// What was wished makes no sense: a sentence for the client.
+    /// Invalid options; the message is for the client.
     InvalidRequest(String),
-    /// Too many wait, or the store takes none: for the log.
+    /// Too many imports wait, or the store is unavailable; the message is for the log.
     Temporary(String),
     /// A storage limit is reached; the message is for the client.
     InsufficientStorage(&'static str),
@@ -25,22 +24,21 @@ impl From<String> for Rejected {
     }
 }
 
-/// Files of people in and out, as the server keeps and carries them. Everything is of the caller's tenant alone.
+/// Imports and exports of files. Every method sees only the caller's tenant.
 pub trait Transfers: Send + Sync {
-    /// Makes room for an import whose file comes next; its resource.
+    /// Creates an import whose file is uploaded next, and returns its resource.
     fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<(Uuid, Value), Rejected>;
-    /// Imports, newest first.
+    /// Newest first.
     fn list_imports(&self, caller: &Caller) -> Vec<Value>;
-    /// One import.
     fn get_import(&self, caller: &Caller, id: Uuid) -> Option<Value>;
-    /// Calls an import off that has not ended; whether there is one of that name.
+    /// Cancels an import unless it has ended; `false` if there is no such import.
     fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<bool, Rejected>;
-    /// The rows of an import that were refused, as a file of this media type.
+    /// The rejected rows of an import: media type and file.
     fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)>;
-    /// An export under a file name such as `people.csv`.
+    /// An export as a file: media type and content. The extension of a name such as `people.csv` selects the format.
     fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<(&'static str, ResponseBody), Rejected>;
 }
 
-/// Marks an answer that is only true once the file has arrived.
+/// Extension of a response that is valid only once the file of this import has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingUpload(pub Uuid);

@@ -113,12 +113,12 @@ fn deactivated_users_are_signed_out_and_can_be_reactivated() {
     .enumerate()
     {
         let mut person = SignedInUser::new(&firm, &format!("p{n}@x.y"));
-        let ended = person.audit_text().matches("all sign-ins ended").count();
+        let ended = person.audit_text().matches("signed out everywhere").count();
         let reply = person.set_status(off);
         assert_eq!(reply.status, 200, "{off}: {}", reply.body);
         person.assert_signed_out(off);
         let told = person.audit_text();
-        assert_eq!(told.matches("all sign-ins ended").count(), ended + 1, "{off}: {told}");
+        assert_eq!(told.matches("signed out everywhere").count(), ended + 1, "{off}: {told}");
         let reply = person.set_status(on);
         assert_eq!(reply.status, 200, "{on}: {}", reply.body);
         assert!(!person.has_session(), "{on}: an old session does not come back");

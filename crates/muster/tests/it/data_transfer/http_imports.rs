@@ -101,7 +101,7 @@ fn files_are_imported_and_exported() {
     let broken = post_import(&server, &key, "", "text/csv", b"email,first\na@x.y\n");
     let job = wait_until_ended(&server, &key, &broken);
     assert_eq!(job["status"], "failed");
-    assert!(job["error"].as_str().is_some_and(|error| error.starts_with("row 2: it has 1 cells")), "{job}");
+    assert!(job["error"].as_str().is_some_and(|error| error.starts_with("row 2: the row has 1 cells")), "{job}");
 }
 
 fn user_rows(name: &str, many: u32) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! What the rows of an import share, and the outcome of one row.
+//! Data shared by all rows of an import, and the outcome of a row.
 
 use crate::column::RecordKind;
 use crate::formats::Row;
@@ -13,12 +13,12 @@ use directory::{Caller, Command, Directory, DirectoryError, Field, Item, Receipt
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a row is tried again that others were in the way of, and how long somebody who is busy is left alone.
+/// Retries of a row after conflicting changes, and the delay before each retry.
 const MAX_CONFLICT_RETRIES: u32 = 20;
 
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// People by number.
+/// A set of user numbers, as a bitmap.
 #[derive(Default)]
 pub(crate) struct UserNumbers(Vec<u64>);
 
@@ -36,17 +36,16 @@ impl UserNumbers {
     }
 }
 
-/// What all rows share.
 pub(crate) struct ImportContext<'a> {
     pub(crate) directory: &'a Arc<Directory>,
     pub(crate) caller: &'a Caller,
     pub(crate) options: &'a ImportOptions,
     pub(crate) scan: &'a Scan,
-    /// What things are called, to say in what somebody would change; previews only.
+    /// Names for changed columns (dry runs only).
     pub(crate) names: ItemNames,
-    /// What happened after the import started, if it was interrupted.
+    /// Changes since an interrupted import started.
     pub(crate) resume_state: Option<ResumeState>,
-    /// Whether the file's roles are those of another system.
+    /// Whether the roles of the file are those of another system.
     pub(crate) ignore_roles: bool,
 }
 
@@ -66,18 +65,17 @@ impl<'a> ImportContext<'a> {
         Ok(Self { directory, caller, options, scan, names, resume_state: resumed, ignore_roles: ignores_roles })
     }
 
-    /// The outcome of a row of an existing user who is left as is: an interrupted import finds what it created itself.
+    /// The outcome of an unchanged user: `Created` if an interrupted import created the user.
     pub(crate) fn unchanged_user(&self, user: &User) -> RowOutcome {
         unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_user(user)))
     }
 
-    /// The manager of a user whose row an interrupted import has executed: managers are set when all rows are done.
+    /// The manager of a user whose row was executed before the interruption: managers are set after all rows.
     pub(crate) fn pending_manager(&self, user_row: &crate::user_row::UserRow, user: &User) -> Option<String> {
         let is_executed = self.resume_state.as_ref().is_some_and(|resumed| resumed.has_executed(user));
         user_row.manager.clone().filter(|_| is_executed && user.text(Field::Manager).is_none())
     }
 
-    /// The same for an item.
     pub(crate) fn unchanged_item(&self, item: &Item) -> RowOutcome {
         unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_item(item)))
     }
@@ -87,18 +85,16 @@ fn unchanged(created_by_import: bool) -> RowOutcome {
     if created_by_import { RowOutcome::Created } else { RowOutcome::Unchanged }
 }
 
-/// What came of a row, or why nothing more can.
 pub(crate) struct RowResult {
     pub(crate) kind: RecordKind,
     pub(crate) row: Row,
     pub(crate) outcome: Result<RowOutcome, DirectoryError>,
-    /// The user it is about.
     pub(crate) user: Option<(u32, UserId)>,
-    /// They came without the password they had.
+    /// Whether the user was created without the password in the row.
     pub(crate) password_dropped: bool,
-    /// The file says that they are deleted.
+    /// Whether the user is deleted in the file.
     pub(crate) is_deleted: bool,
-    /// The manager whom the row names and who does not exist yet.
+    /// The manager in the row, if it does not exist yet.
     pub(crate) deferred_manager: Option<String>,
 }
 
@@ -108,7 +104,7 @@ impl RowResult {
     }
 }
 
-/// Runs a command, again and again where others are in the way or too much is waiting.
+/// Runs a command, with retries while the queue is full or other changes conflict.
 pub(crate) async fn run_with_retry(
     directory: &Directory,
     caller: &Caller,
@@ -116,7 +112,7 @@ pub(crate) async fn run_with_retry(
 ) -> Result<Receipt, DirectoryError> {
     let mut conflicts = 0;
     let is_retryable = |refusal: &DirectoryError| match refusal {
-        // Hashing is slow, so a full queue is expected here and is no reason to give up.
+        // Hashing passwords is slow, so a full queue is normal during an import.
         DirectoryError::Busy { .. } => true,
         DirectoryError::Conflict => {
             conflicts += 1;
@@ -128,7 +124,6 @@ pub(crate) async fn run_with_retry(
     (|| directory.run(caller, command.clone())).retry(delays).when(is_retryable).await
 }
 
-/// Somebody by what they are known by, if they are there.
 pub(crate) async fn find_user(
     job: &ImportContext<'_>,
     key: UserKey,

@@ -1,4 +1,4 @@
-//! Those who are in the directory and not in the file.
+//! Deactivation of users who are not in the file.
 
 use crate::import::execution::context::UserNumbers;
 use crate::import::options::ImportError;
@@ -11,20 +11,18 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 const PAGE_SIZE: u32 = 1_000;
-/// So many are switched off at the same time.
 const MAX_CONCURRENT: usize = 64;
 
-/// How many are missing.
+/// The active users who are not in the file.
 pub(crate) struct MissingUsers {
     pub(crate) count: u64,
-    /// Of how many who are switched on.
     pub(crate) active_users: u64,
-    /// The highest number there was; whoever comes later is not missing.
+    /// The highest user number at the time of the count. Later users are not missing.
     pub(crate) max_number: u32,
 }
 
 impl MissingUsers {
-    /// Whether they are more than a part of all, in percent.
+    /// Whether they exceed a percentage of the active users.
     pub(crate) fn exceeds(&self, limit: u8) -> bool {
         self.count * 100 > self.active_users * u64::from(limit)
     }
@@ -92,7 +90,7 @@ pub(crate) async fn deactivate(
                 break;
             }
         }
-        // Those that have begun are finished: nothing goes on once an import has ended.
+        // Finish what was started: nothing may run after an import has ended.
         while let Some(outcome) = in_flight.next().await {
             result = result.and(report_result(outcome, report));
         }
@@ -113,7 +111,7 @@ fn report_result(
 ) -> Result<(), ImportError> {
     match done {
         Ok(()) => report.deactivated += 1,
-        // Somebody else was faster.
+        // The user was deleted in the meantime.
         Err(DirectoryError::NoSuchUser) => {}
         Err(
             refusal @ (DirectoryError::Unavailable(_)
@@ -124,7 +122,7 @@ fn report_result(
             return Err(ImportError::Stopped { row: 0, refusal });
         }
         Err(refusal) => {
-            report.add_note(format!("{name} was not switched off: {}", crate::refusal_message(&refusal)));
+            report.add_note(format!("{name} was not deactivated: {}", crate::refusal_message(&refusal)));
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! References of rows to users: members of groups and managers. A row may refer to one that comes later, so these are looked up
-//! when all rows are imported. A reference that leads nowhere is reported, and written beside the rejected rows.
+//! References to users: members of groups and managers. They may refer to later rows, so they are resolved after
+//! all rows are imported. A reference that is not found is reported and written to the file of rejected rows.
 
 use crate::column::{ColumnKind, RecordKind};
 use crate::formats::Row;
@@ -19,28 +19,26 @@ use directory::{
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Members that join with one command.
 const MEMBERS_PER_COMMAND: usize = 1_000;
 
 /// A user whose manager did not exist when the row was imported.
 pub(crate) struct DeferredManager {
     pub(crate) row: Row,
-    /// The user; none in a preview, if the row would create one.
+    /// `None` in a dry run, if the row would create the user.
     pub(crate) user: Option<UserId>,
-    /// The manager as the row calls them.
+    /// The manager as named in the row.
     pub(crate) manager: String,
     /// Whether the row changed nothing else, so that it is not counted yet.
     pub(crate) is_unchanged: bool,
 }
 
 impl ImportContext<'_> {
-    /// The user whom a row refers to.
     async fn resolve_user(&self, text: &str) -> Result<UserReference, DirectoryError> {
         for key in self.scan.user_reference_keys(text) {
             if let Some(user) = find_user(self.directory, self.caller, &key).await? {
                 return Ok(UserReference::Existing(user));
             }
-            // Nobody is created by a preview.
+            // A dry run creates no users.
             if self.options.dry_run && self.scan.has_user(&key) {
                 return Ok(UserReference::Planned);
             }
@@ -51,7 +49,7 @@ impl ImportContext<'_> {
 
 enum UserReference {
     Existing(UserId),
-    /// A preview would create them.
+    /// A dry run would create the user.
     Planned,
     Missing,
 }
@@ -60,7 +58,6 @@ fn stopped_at(row: u64) -> impl FnOnce(DirectoryError) -> ImportError {
     move |refusal| ImportError::Stopped { row, refusal }
 }
 
-/// Sets the managers of users whose rows came first.
 pub(crate) async fn set_managers(
     job: &ImportContext<'_>,
     deferred: Vec<DeferredManager>,
@@ -73,7 +70,7 @@ pub(crate) async fn set_managers(
             return Err(ImportError::Canceled);
         }
         let mut reference = job.resolve_user(&manager).await.map_err(stopped_at(row.number))?;
-        // Some systems write the manager's name. It counts if one user of the file has it.
+        // Some systems write the manager's name. It is used if only one user of the file has it.
         if let (UserReference::Missing, Some(login)) = (&reference, job.scan.login_of_name(&manager)) {
             reference = job.resolve_user(login).await.map_err(stopped_at(row.number))?;
         }
@@ -102,7 +99,7 @@ pub(crate) async fn set_managers(
     Ok(())
 }
 
-/// Whether it changes anything, or would.
+/// Returns whether the manager changes, or would change.
 async fn set_manager(job: &ImportContext<'_>, command: Command) -> Result<bool, DirectoryError> {
     let done = if job.options.dry_run {
         job.directory.preview(job.caller, &command).await.map(|would| would != Preview::Unchanged)
@@ -110,13 +107,13 @@ async fn set_manager(job: &ImportContext<'_>, command: Command) -> Result<bool, 
         run_with_retry(job.directory, job.caller, command).await.map(|receipt| !receipt.users.is_empty())
     };
     match done {
-        // Others deleted the user meanwhile.
+        // Others deleted the user in the meantime.
         Err(DirectoryError::NoSuchUser) => Ok(false),
         done => done,
     }
 }
 
-/// Adds members to the groups whose rows name them. Rows that were rejected are skipped.
+/// Adds members to the groups of rows, except of rejected rows.
 pub(crate) async fn add_members(
     job: &ImportContext<'_>,
     rejected_groups: &HashSet<u64>,
@@ -132,7 +129,7 @@ pub(crate) async fn add_members(
             };
             let cells = job.scan.cells(&row, kind, &mut |_, _, _| {});
             let is_list = cells.iter().any(|(column, _)| column.kind == ColumnKind::Members);
-            // What is wrong with a row was said when it was read itself.
+            // Errors of the row were reported when it was imported.
             if rejected_groups.contains(&row.number) || !is_list {
                 continue;
             }
@@ -149,7 +146,7 @@ pub(crate) async fn add_members(
             if joined.role_too_high > 0 {
                 let member_count = item_row.members.len();
                 report.add_note(format!(
-                    "row {}: {} of its {member_count} members have a role above the highest one of this connection",
+                    "row {}: {} of {member_count} members were not added: their role is too high for this connection",
                     row.number, joined.role_too_high
                 ));
             }
@@ -161,11 +158,10 @@ pub(crate) async fn add_members(
 #[derive(Default)]
 struct JoinResult {
     not_found: Vec<String>,
-    /// How many the caller may not add.
+    /// The number of members whose role the caller may not manage.
     role_too_high: u64,
 }
 
-/// Adds the members that a row names.
 async fn join_group(
     job: &ImportContext<'_>,
     item_row: &crate::item_row::ItemRow,
@@ -188,7 +184,7 @@ async fn join_group(
         }
         let Some(group) = group.as_ref().filter(|_| !job.options.dry_run) else { continue };
         match send_members(job, group, join.clone()).await {
-            // One of them; the others join.
+            // Add them one by one, to find the members above the ceiling.
             Err(DirectoryError::RoleTooHigh) => {
                 for user in join {
                     match send_members(job, group, vec![user]).await {
@@ -210,7 +206,7 @@ async fn send_members(job: &ImportContext<'_>, group: &Item, join: Vec<UserKey>)
     run_with_retry(job.directory, job.caller, command).await.map(|_| ())
 }
 
-/// The cells of a row that identify its user or item, and its reference.
+/// The cells of a row that identify its user or item, and its reference to a manager.
 pub(crate) fn identifying_row(scan: &Scan, row: Row) -> Row {
     let is_kept = |(place, _): &(usize, Value)| {
         scan.headers[*place].column.is_some_and(|column| {
@@ -221,13 +217,13 @@ pub(crate) fn identifying_row(scan: &Scan, row: Row) -> Row {
                         | ColumnKind::Name
                         | ColumnKind::Dn
                         | ColumnKind::ObjectClass
-                        // A name without its parts would be split anew.
+                        // A full name without its parts would be split again.
                         | ColumnKind::Text(Field::Manager | Field::GivenName | Field::FamilyName)
                 )
         })
     };
     let cells = row.cells.into_iter().filter(is_kept).collect();
-    // Whether it is an entry or an object counts, and nothing more of its text.
+    // The writer needs to know whether the row has a text, but not the text.
     let raw = match row.raw {
         crate::formats::RawRow::Text(_) => crate::formats::RawRow::Text(String::new()),
         _ => crate::formats::RawRow::SameAsCells,

@@ -1,5 +1,5 @@
-//! Rows as commands: each is read, what it refers to is found, and a good many are under way at the same time. Rows of one
-//! kind do not wait for one another; rows of the next kind wait for all before them, since they may refer to them.
+//! Executes the rows of an import, many at a time. Rows of one kind are concurrent; rows of the next kind wait for
+//! them, since they may refer to them.
 
 use crate::column::{ColumnKind, RecordKind, StateRule};
 use crate::formats::Row;
@@ -26,18 +26,16 @@ use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// People who are looked for at the same time.
 const MAX_CONCURRENT_LOOKUPS: usize = 64;
 
-/// The users that rows are about.
+/// The existing users that rows match.
 #[derive(Default)]
 pub(crate) struct PresentUsers {
     pub(crate) users: UserNumbers,
-    /// Rejected rows that name no user who exists.
+    /// Rejected rows that match no existing user.
     pub(crate) unmatched_rows: u64,
 }
 
-/// Imports all rows.
 pub(crate) async fn import_rows(
     directory: &Arc<Directory>,
     caller: &Caller,
@@ -70,13 +68,13 @@ pub(crate) async fn import_rows(
             let batch: Vec<ParsedRow> = batch?.into_iter().filter_map(parsed).collect();
             for mut group in group_by_kind(batch) {
                 let kind = group.first().map(|parsed| parsed.kind);
-                // Rows of another kind may refer to those before them, and roles are known by the order they come in.
+                // Rows may refer to items of earlier kinds. Roles are numbered in order, so they run one by one.
                 if last_kind.replace(kind) != Some(kind) || kind == Some(RecordKind::Item(ItemKind::Role)) {
                     while let Some(done) = in_flight.next().await {
                         collector.add_result(done)?;
                     }
                 }
-                // Existing users and their groups are looked up in batches, since rows name the same ones.
+                // Users and references are looked up in batches, since many rows have the same references.
                 in_flight.run_alongside(match_users(&job, &mut group)).await.map_err(stopped)?;
                 reject_duplicate_users(&mut imported_users, &mut group);
                 skip_executed_rows(&job, &mut group);
@@ -99,7 +97,7 @@ pub(crate) async fn import_rows(
     };
     let read: Result<(), ImportError> = Box::pin(read).await;
     if read.is_err() {
-        // Rows that have begun are finished and counted: nothing goes on once an import has ended.
+        // Finish and count the started rows: nothing may run after an import has ended.
         while let Some(done) = in_flight.next().await {
             drop(collector.add_result(done));
         }
@@ -112,27 +110,26 @@ pub(crate) async fn import_rows(
     Ok((collector.report, present))
 }
 
-/// Where rows go when they are done.
+/// Collects the results of rows.
 struct ResultCollector<'a> {
     scan: &'a Scan,
     options: &'a ImportOptions,
     report: ImportReport,
     users: UserNumbers,
     rejected_rows: RejectedRows<'a>,
-    /// Rows of items that were refused.
     rejected_item_rows: HashSet<u64>,
-    /// Users whose managers were not there yet.
+    /// Users whose managers do not exist yet.
     deferred_managers: Vec<DeferredManager>,
-    /// Users who are deleted according to the file.
+    /// Users who are deleted in the file.
     deleted_users: u64,
-    /// What identifies the users of rejected rows, if missing users are deactivated.
+    /// Keys of rejected rows of users, if missing users are deactivated.
     rejected_user_keys: Vec<Vec<UserKey>>,
     dropped_passwords: u64,
     on_progress: &'a mut (dyn FnMut(u64) -> bool + Send),
 }
 
 impl ResultCollector<'_> {
-    /// Checks that all rows were imported, and looks up the users of rejected ones.
+    /// Checks that the file did not change, and looks up the users of rejected rows.
     async fn present_users(&mut self, job: &ImportContext<'_>) -> Result<PresentUsers, ImportError> {
         let (rows, scan) = (self.report.row_count(), self.scan);
         if rows != scan.rows || FileVersion::from_path(&self.options.path).ok() != scan.file_version {
@@ -157,7 +154,7 @@ impl ResultCollector<'_> {
         Ok(present)
     }
 
-    /// Carries out references to users, whose rows are all done.
+    /// Resolves references to users after all rows are done.
     async fn resolve_references(&mut self, job: &ImportContext<'_>) -> Result<(), ImportError> {
         let deferred = std::mem::take(&mut self.deferred_managers);
         deferred_references::set_managers(job, deferred, &mut self.report, &mut self.rejected_rows, self.on_progress)
@@ -170,7 +167,7 @@ impl ResultCollector<'_> {
         Ok(())
     }
 
-    /// Notes what was left out, and what could not be written.
+    /// Adds the ignored parts and notes that are known only at the end.
     fn add_notes(&mut self, job: &ImportContext<'_>) {
         if self.deleted_users > 0 {
             let is_deleted_column =
@@ -190,10 +187,10 @@ impl ResultCollector<'_> {
         match self.scan.dn_index.ambiguous_group_names() {
             0 => {}
             1 => self.report.add_note(
-                "Several groups have the same name; each of them is called by its distinguished name.".to_owned(),
+                "Several groups share one name; they are named by their distinguished names instead.".to_owned(),
             ),
             many => self.report.add_note(format!(
-                "{many} names are each those of several groups; these groups are called by their distinguished names."
+                "{many} names are shared by several groups each; these are named by their distinguished names instead."
             )),
         }
         if self.dropped_passwords > 0 {
@@ -201,7 +198,10 @@ impl ResultCollector<'_> {
                 1 => ("1 password".to_owned(), "was"),
                 many => (format!("{many} passwords"), "were"),
             };
-            self.report.add_note(format!("{many} {were} left out, too short, or in a form that cannot be verified here (Argon2, bcrypt, PBKDF2 and scrypt can)."));
+            self.report.add_note(format!(
+                "{many} {were} not imported: too short, or of an unsupported format (supported: Argon2, bcrypt, PBKDF2 \
+                and scrypt hashes)."
+            ));
         }
         if let Some(error) = self.rejected_rows.finish() {
             self.report.add_note(format!("The file of rejected rows could not be written: {error}."));
@@ -240,7 +240,7 @@ impl ResultCollector<'_> {
         if let Some((number, _)) = user {
             self.users.insert(number);
         }
-        // A row that changed nothing is counted when its manager is known.
+        // A row that changed nothing is counted once its manager is set.
         let is_unchanged = outcome == RowOutcome::Unchanged;
         if !(is_unchanged && manager.is_some()) {
             self.report.add_outcome(kind, row.number, &outcome);
@@ -260,19 +260,19 @@ impl ResultCollector<'_> {
     }
 }
 
-/// Two rows that are about the same person, who is known by something else in each, leave open which of them counts.
+/// Rejects rows that match the user of an earlier row by another key: it is open which row applies.
 fn reject_duplicate_users(imported_users: &mut UserNumbers, batch: &mut [ParsedRow]) {
     for parsed in batch {
         let RowContent::ExistingUser(_, user) = &parsed.content else { continue };
         if imported_users.contains(user.number) {
-            parsed.content = RowContent::Rejected("it is about the same person as an earlier row".into());
+            parsed.content = RowContent::Rejected("matches the same user as an earlier row".into());
         } else {
             imported_users.insert(user.number);
         }
     }
 }
 
-/// Sets aside the rows of an interrupted import that are not to be executed again.
+/// Skips the rows that an interrupted import executed already or that others changed since.
 fn skip_executed_rows(job: &ImportContext<'_>, batch: &mut [ParsedRow]) {
     let Some(resumed) = &job.resume_state else { return };
     for parsed in batch {
@@ -293,12 +293,12 @@ fn skip_executed_rows(job: &ImportContext<'_>, batch: &mut [ParsedRow]) {
         if let RowContent::ExistingUser(content, _) | RowContent::User(content) = &parsed.content
             && let Some(name) = resumed.deleted_reference(content)
         {
-            parsed.content = RowContent::Rejected(format!("{name} was deleted after this import started"));
+            parsed.content = RowContent::Rejected(format!("'{name}' was deleted after this import started"));
         }
     }
 }
 
-/// Finds those who are there.
+/// Matches rows to existing users.
 async fn match_users(job: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result<(), DirectoryError> {
     let users = batch.iter_mut().map(|parsed| async {
         let RowContent::User(content) = &parsed.content else { return Ok(()) };
@@ -317,7 +317,7 @@ async fn match_users(job: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result
     futures_util::stream::iter(users).buffer_unordered(MAX_CONCURRENT_LOOKUPS).try_collect().await
 }
 
-/// Finds or makes what those belong to who will be made or changed.
+/// Resolves or creates the items that rows of users refer to.
 async fn prefetch_references(
     job: &ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
@@ -354,7 +354,7 @@ async fn prepare_user<'a>(
     }
 }
 
-/// Begins to carry a row out, beside others.
+/// Starts a row; the returned future finishes it.
 async fn start_row<'a>(
     job: &'a ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,

@@ -1,4 +1,4 @@
-//! Rows that are carried out at the same time.
+//! Rows in execution.
 
 use crate::import::execution::context::RowResult;
 use futures_util::StreamExt;
@@ -6,10 +6,9 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
 use std::collections::VecDeque;
 
-/// So many rows are under way at the same time.
 const MAX_IN_FLIGHT: usize = 512;
-/// Rows that are under way, and those that are done and were not looked at yet. All of them are kept going whatever is
-/// waited for: a request to a database whose answer nobody takes holds up those behind it.
+/// Rows in execution, and finished rows whose results were not collected yet. All of them are polled during every
+/// wait: a database request whose response is not read blocks those after it.
 #[derive(Default)]
 pub(crate) struct InFlightRows<'a> {
     pub(crate) rows: FuturesOrdered<BoxFuture<'a, RowResult>>,
@@ -21,7 +20,7 @@ impl InFlightRows<'_> {
         self.rows.len() + self.completed.len() >= MAX_IN_FLIGHT
     }
 
-    /// The next row that is done, in the order of the file.
+    /// The next finished row, in the order of the file.
     pub(crate) async fn next(&mut self) -> Option<RowResult> {
         match self.completed.pop_front() {
             Some(done) => Some(done),
@@ -29,7 +28,7 @@ impl InFlightRows<'_> {
         }
     }
 
-    /// Waits for something else meanwhile.
+    /// Awaits another task while rows continue.
     pub(crate) async fn run_alongside<T>(&mut self, task: impl Future<Output = T>) -> T {
         let mut task = std::pin::pin!(task);
         loop {

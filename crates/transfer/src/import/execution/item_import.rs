@@ -1,4 +1,4 @@
-//! A row about a group, folder, organisation, role or department.
+//! Rows of groups, folders, organizations, roles and departments.
 
 use crate::column::RecordKind;
 use crate::formats::Row;
@@ -8,7 +8,6 @@ use crate::item_row::ItemRow;
 use crate::reference_resolver::{ItemReference, ReferenceResolver};
 use directory::{DirectoryError, Field, FieldErrorKind, FieldUpdate, Item, ItemId, ItemKind, Preview};
 
-/// The group that a folder is restricted to.
 pub(crate) async fn resolve_restriction(
     references: &mut ReferenceResolver<'_>,
     item_row: &ItemRow,
@@ -24,14 +23,13 @@ pub(crate) async fn resolve_restriction(
     })
 }
 
-/// What rows behind this one may call it.
+/// Makes the keys of a planned item known to later rows.
 pub(crate) fn add_planned_item(references: &mut ReferenceResolver<'_>, kind: ItemKind, item_row: &ItemRow) {
     let id = item_row.id.map(|id| id.to_string());
     let external = item_row.external_id.value().cloned();
     references.add_planned(kind, id.into_iter().chain(external).chain(item_row.name.clone()));
 }
 
-/// Carries a row out, and says what came of it.
 pub(crate) async fn execute(
     job: &ImportContext<'_>,
     kind: ItemKind,
@@ -46,7 +44,7 @@ pub(crate) async fn execute(
     RowResult::new(RecordKind::Item(kind), row, outcome)
 }
 
-/// Which item a row is about, if it is there.
+/// Finds the item that a row matches.
 pub(crate) async fn match_item(
     job: &ImportContext<'_>,
     kind: ItemKind,

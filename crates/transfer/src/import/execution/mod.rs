@@ -1,4 +1,4 @@
-//! Carries out the rows of a file, many at a time, and reports what became of each.
+//! Execution of the rows of an import.
 
 pub(crate) mod context;
 pub(crate) mod deactivate_missing;

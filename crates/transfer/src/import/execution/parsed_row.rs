@@ -1,7 +1,6 @@
-//! What a row says, before anything is asked of the directory, and how it is called in the file.
+//! Rows before the directory is queried, and the names of fields in the file.
 
-use crate::column::ColumnCell;
-use crate::column::{ColumnKind, RecordKind};
+use crate::column::{ColumnCell, ColumnKind, RecordKind};
 use crate::formats::Row;
 use crate::import::Scan;
 use crate::import::report::RowOutcome;
@@ -12,26 +11,23 @@ use crate::user_row::InvalidCell;
 use directory::{Field, FieldUpdate, ItemKind, Time, User, UserId};
 use std::collections::HashMap;
 
-/// A row that was read.
 pub(crate) struct ParsedRow {
     pub(crate) kind: RecordKind,
     pub(crate) row: Row,
     pub(crate) content: RowContent,
 }
 
-/// What a row says.
 pub(crate) enum RowContent {
     User(Box<crate::user_row::UserRow>),
-    /// Of somebody who is there.
+    /// A row that matches an existing user.
     ExistingUser(Box<crate::user_row::UserRow>, Box<User>),
-    /// It is not executed again: its outcome, its user, and the manager who is still to be set.
+    /// Not executed again: the outcome, the user, and a manager that is still to be set.
     Skipped(RowOutcome, (u32, UserId), Option<String>),
     Item(ItemKind, Box<crate::item_row::ItemRow>),
-    /// Nothing that could be done.
     Rejected(String),
 }
 
-/// Rows in stretches of one kind; roles one by one.
+/// Groups consecutive rows of one kind. Each role is a group of its own.
 pub(crate) fn group_by_kind(rows: Vec<ParsedRow>) -> Vec<Vec<ParsedRow>> {
     let mut all: Vec<Vec<ParsedRow>> = Vec::new();
     for row in rows {
@@ -44,7 +40,7 @@ pub(crate) fn group_by_kind(rows: Vec<ParsedRow>) -> Vec<Vec<ParsedRow>> {
     all
 }
 
-/// Reads a row; `None` is an entry of a directory that is not imported.
+/// Parses a row; `None` for LDAP entries that are not imported.
 pub(crate) fn parse_row(
     scan: &Scan,
     duplicate_keys: &mut HashMap<u64, Option<u64>>,
@@ -55,7 +51,8 @@ pub(crate) fn parse_row(
         RowSubject::Kind(kind) => kind,
         RowSubject::NotImported(_) => return None,
         RowSubject::Unknown(word) => {
-            let said = RowContent::Rejected(format!("'{word}' is not a kind of row"));
+            let reason = format!("'{word}' is not a kind (user, group, folder, organisation, department or role)");
+            let said = RowContent::Rejected(reason);
             return Some(ParsedRow { kind: RecordKind::User, row, content: said });
         }
     };
@@ -65,7 +62,7 @@ pub(crate) fn parse_row(
         None => parse_content(scan, kind, &cells, now),
     };
     let said = match said {
-        // Our own exports have the manager as it is stored, which may be a text of another system.
+        // Exports of Muster have the stored manager, which may be a text of another system.
         RowContent::User(mut user) if scan.is_exported_user(&row, &cells) => {
             user.set_manager_verbatim();
             RowContent::User(user)
@@ -86,7 +83,7 @@ pub(crate) fn parse_row(
 fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: Time) -> RowContent {
     match kind {
         RecordKind::User => match crate::user_row::parse(cells, now) {
-            // Nothing is made for somebody who is refused anyway.
+            // Validate early, so that no items are created for a row that is rejected anyway.
             Ok(mut said) => match directory::validate_user_edit(&said.edit) {
                 Ok(()) => RowContent::User(Box::new(said)),
                 Err(refusal) if said.drop_rejected_password(&refusal) => RowContent::User(Box::new(said)),
@@ -103,14 +100,14 @@ fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: T
     }
 }
 
-/// Two columns that mean the same in one row leave open which of them counts.
+/// Rejects rows with several values for one column, or with a value for a column of another kind.
 fn check_columns(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Option<String> {
     for (place, (column, _)) in cells.iter().enumerate() {
-        // Of several statements about an account the most restrictive counts.
+        // Of several states of an account, the most restrictive applies.
         if !matches!(column.kind, ColumnKind::Ignored | ColumnKind::Status | ColumnKind::AccountState(_))
             && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
         {
-            return Some(format!("more than one of its cells says {}", column.name));
+            return Some(format!("several columns have a value for '{}'", column.name));
         }
     }
     let other_column = cells.iter().find(|(column, _)| {
@@ -121,10 +118,10 @@ fn check_columns(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Option<String> {
     });
     other_column
         .filter(|(_, value)| !value.is_null())
-        .map(|(column, _)| format!("a {} has no {}", kind.as_str(), column.name))
+        .map(|(column, _)| format!("rows of kind '{}' have no '{}'", kind.as_str(), column.name))
 }
 
-/// A row that is about somebody of an earlier row.
+/// Rejects a row that has a key of an earlier row.
 fn check_duplicate(
     kind: RecordKind,
     cells: &[ColumnCell<'_>],
@@ -135,7 +132,7 @@ fn check_duplicate(
     for (column_kind, key) in row_keys(kind, cells) {
         match duplicate_keys.get_mut(&key) {
             Some(Some(before)) => {
-                reason = reason.or(Some(format!("it has the same {column_kind} as row {before}")));
+                reason = reason.or(Some(format!("same {column_kind} as row {before}")));
             }
             Some(first @ None) => *first = Some(row),
             None => {}
@@ -145,7 +142,7 @@ fn check_duplicate(
 }
 
 impl Scan {
-    /// What a field is called in the file.
+    /// The header of a field in the file, or the name of its column.
     pub(crate) fn header_of_field(&self, field: Field) -> String {
         let matches_field = |column_kind: ColumnKind| match column_kind {
             ColumnKind::Text(of) | ColumnKind::MultiValued(of) | ColumnKind::Timestamp(of) => of == field,
@@ -172,7 +169,6 @@ impl Scan {
             ColumnKind::RestrictedTo => field == Field::RestrictedTo,
             _ => false,
         };
-        // The e-mail is needed where there is neither that nor a user name.
         let found = self.header_name(matches_field).map(str::to_owned);
         found.unwrap_or_else(|| {
             crate::column::COLUMNS
@@ -182,20 +178,20 @@ impl Scan {
         })
     }
 
-    /// A cell's fault, with what its column is called in the file.
+    /// The text of invalid cells, with their headers in the file.
     pub(crate) fn describe_invalid_cells(&self, faults: &[InvalidCell]) -> String {
         let said = |(column, wrong): &InvalidCell| {
             let matches_field = |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
             let headers: Vec<&str> = self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
-            let name = if headers.is_empty() { column.name.to_owned() } else { headers.join(" or ") };
-            // The file may not mean what its header means here.
+            let name = if headers.is_empty() { column.name.to_owned() } else { headers.join("' or '") };
+            // The header may have another meaning in this file.
             let hint = match (column.kind, headers.first()) {
                 (ColumnKind::AccountState(_) | ColumnKind::Status, Some(header)) => {
                     format!(" (--map '{header}=' ignores the column)")
                 }
                 _ => String::new(),
             };
-            format!("{name} {}{hint}", wrong.0)
+            format!("'{name}' {}{hint}", wrong.0)
         };
         faults.iter().map(said).collect::<Vec<_>>().join("; ")
     }

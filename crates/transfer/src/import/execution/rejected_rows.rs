@@ -1,5 +1,4 @@
-//! Rejected rows as a file of the same format: as they were, with the reasons, so that they can be corrected and imported
-//! again, as often as it takes.
+//! The file of rejected rows: in the format of the source, with the reasons, to be corrected and imported again.
 
 use crate::column::ColumnKind;
 use crate::formats::{
@@ -13,8 +12,8 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Where rejected rows go. That it cannot be written does not end the import, which would have to be executed again: the report
-/// says so.
+/// Writes rejected rows. A write error does not stop the import, since its rows would have to be imported again;
+/// the report has a note instead.
 pub(crate) struct RejectedRows<'a> {
     options: &'a ImportOptions,
     scan: &'a Scan,
@@ -26,12 +25,12 @@ impl<'a> RejectedRows<'a> {
         Self { options, scan, file: None }
     }
 
-    /// Writes a row, and why it was rejected. The first row begins the file.
+    /// Writes a row with the reason. The first row creates the file.
     pub(crate) fn add_row(&mut self, row: Row, reason: &str) {
         self.write(|file, scan| file.write_row(row, reason, scan));
     }
 
-    /// Writes what identifies the user or item of a row, and a reference that leads nowhere.
+    /// Writes the keys of a row and a reference that was not found.
     pub(crate) fn add_reference(&mut self, row: &Row, column_kind: ColumnKind, text: &str, why: &str) {
         self.write(|file, scan| file.write_reference(row, column_kind, text, why, scan));
     }
@@ -46,7 +45,7 @@ impl<'a> RejectedRows<'a> {
         }
     }
 
-    /// Ends the file; what kept it from being written. Half of it is not left.
+    /// Completes the file, or deletes it and returns the error.
     pub(crate) fn finish(&mut self) -> Option<FileError> {
         let error = self.file.take()?.and_then(RejectedFile::finish).err()?;
         if let Some(path) = &self.options.rejected_file {
@@ -56,19 +55,18 @@ impl<'a> RejectedRows<'a> {
     }
 }
 
-/// A file of rejected rows.
 struct RejectedFile {
     writer: Box<dyn RowWriter>,
-    /// Where the cells of each header of the file go; those of an earlier refusal go nowhere.
+    /// The columns of the source's headers. Columns of an earlier rejection are dropped.
     column_indexes: Vec<Option<usize>>,
     row_column: usize,
     reason_column: usize,
-    /// Workbooks and LDIF say apart from the cells what a row is about.
+    /// In workbooks and LDIF, the kind of a row may be known from outside of its cells.
     kind_column: Option<usize>,
 }
 
 impl RejectedFile {
-    /// Begins it, in the place of one that is there.
+    /// Creates the file, replacing an existing one.
     fn create(path: &Path, format: Format, scan: &Scan) -> Result<Self, FileError> {
         let mut headers: Vec<&str> = Vec::new();
         let mut known: HashMap<&str, usize> = HashMap::new();
@@ -78,7 +76,7 @@ impl RejectedFile {
                 headers.len() - 1
             })
         };
-        // Sheets of a workbook have headers each of their own, which may be called the same.
+        // Several sheets may have the same header.
         let is_kept = |column_kind: Option<ColumnKind>| column_kind != Some(ColumnKind::Ignored);
         let column_indexes = scan
             .headers
@@ -87,7 +85,7 @@ impl RejectedFile {
         let column_indexes = column_indexes.collect();
         let (row, reason) = (index("importRow"), index("importReason"));
         let kind = match format {
-            // A sheet may have a column for it, under whichever name.
+            // The source may have its own column for the kind.
             Format::Xlsx => {
                 Some(index(scan.header_name(|column_kind| column_kind == ColumnKind::RecordKind).unwrap_or("kind")))
             }
@@ -101,8 +99,8 @@ impl RejectedFile {
         Ok(Self { writer, column_indexes, row_column: row, reason_column: reason, kind_column: kind })
     }
 
-    /// Writes a row as it was, and why it was rejected. Distinguished names of entries that may not be in this file are replaced by
-    /// what they stand for.
+    /// Writes a row as in the source. Distinguished names are replaced by names, since their entries may be
+    /// missing in this file.
     fn write_row(&mut self, row: Row, reason: &str, scan: &Scan) -> Result<(), FileError> {
         let mut references = Vec::new();
         for (place, value) in &row.cells {
@@ -152,12 +150,12 @@ impl RejectedFile {
     ) -> Result<(), FileError> {
         let is_entry = self.kind_column.is_some() && matches!(row.raw, RawRow::Text(_));
         let is_kept = |place: usize| match scan.headers[place].column {
-            // The writer of entries says what they are.
+            // The LDIF writer adds these itself.
             Some(column) if is_entry && matches!(column.kind, ColumnKind::Dn | ColumnKind::ObjectClass) => false,
             Some(column) => {
                 column.is_identifier()
                     || matches!(column.kind, ColumnKind::Name | ColumnKind::RecordKind | ColumnKind::Dn | ColumnKind::ObjectClass)
-                    // A name without its parts would be split anew.
+                    // A full name without its parts would be split again.
                     || matches!(column.kind, ColumnKind::Text(Field::GivenName | Field::FamilyName))
             }
             None => scan.headers[place].name.eq_ignore_ascii_case("cn"),
@@ -200,7 +198,7 @@ impl RejectedFile {
     }
 }
 
-/// A value whose distinguished names are replaced by what they stand for in the file, if any is.
+/// Replaces distinguished names of entries in the file by their names; `None` if there are none.
 fn replace_dns(value: &Value, scan: &Scan) -> Option<Value> {
     let all: Vec<&str> = match value {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),

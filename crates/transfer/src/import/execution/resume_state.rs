@@ -1,5 +1,4 @@
-//! An interrupted import that is executed again. Changes that others made after it started are newer than its file, so they
-//! are kept.
+//! Resuming an interrupted import. Changes by others after its start are newer than its file, so they are kept.
 
 use crate::import::report::RowOutcome;
 use crate::user_row::UserRow;
@@ -10,38 +9,33 @@ use directory::{
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Events that are read at a time.
 const PAGE_SIZE: u32 = 1_000;
-/// How far the order of events may differ from that of their times, in seconds.
+/// The maximum difference between the order of events and their timestamps, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;
 
-/// What happened after an import started.
+/// Changes since the import first started.
 #[derive(Default)]
 pub(crate) struct ResumeState {
     by_import: ImportChanges,
     by_others: ConcurrentChanges,
-    /// Rows that were skipped because others changed their users.
     skipped: AtomicU64,
 }
 
-/// What the import itself did.
 #[derive(Default)]
 struct ImportChanges {
     created_users: HashSet<UserId>,
     created_items: HashSet<ItemId>,
-    /// Created and changed users, and their identifiers at that time.
+    /// Created and changed users, and their keys at that time.
     users: HashSet<UserId>,
     identifiers: HashSet<Identifier>,
 }
 
-/// What others did.
 #[derive(Default)]
 struct ConcurrentChanges {
-    /// Created and changed users, also if only their memberships changed.
+    /// Created and changed users, including users with changed memberships only.
     users: HashSet<UserId>,
-    /// Identifiers of deleted users.
     deleted_users: HashSet<Identifier>,
-    /// Created and changed items; not if only their members changed.
+    /// Created and changed items, excluding items with changed members only.
     items: HashSet<ItemId>,
     deleted_items: HashSet<(ItemKind, ItemKey)>,
     removed_members: HashSet<(ItemId, UserId)>,
@@ -51,7 +45,7 @@ struct ConcurrentChanges {
 enum Identifier {
     Id(UserId),
     ExternalId(String),
-    /// An email or user name, as it is compared.
+    /// An email or user name in its normalized form.
     Login(String),
 }
 
@@ -65,7 +59,7 @@ impl Identifier {
 }
 
 impl ResumeState {
-    /// Reads the events since `started`. Those with the request of `caller` are the import's own.
+    /// Reads the events since `started`. Those with the request id of `caller` are the import's own.
     pub(crate) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, DirectoryError> {
         let mut resumed = Self::default();
         let mut after = position_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
@@ -84,23 +78,20 @@ impl ResumeState {
         }
     }
 
-    /// Whether the import created a user.
     pub(crate) fn has_created_user(&self, user: &User) -> bool {
         self.by_import.created_users.contains(&user.id)
     }
 
-    /// Whether the import created or changed a user, and nobody else since.
+    /// Whether the import created or changed a user, and others did not.
     pub(crate) fn has_executed(&self, user: &User) -> bool {
         self.by_import.users.contains(&user.id) && !self.by_others.users.contains(&user.id)
     }
 
-    /// Whether the import created an item.
     pub(crate) fn has_created_item(&self, item: &Item) -> bool {
         self.by_import.created_items.contains(&item.id())
     }
 
-    /// The outcome of a row of an existing user that is not executed again: because it was executed, or because others changed
-    /// the user.
+    /// The outcome of a row that is not executed again, because it was executed or because others changed its user.
     pub(crate) fn skip_outcome(&self, user: &User) -> Option<RowOutcome> {
         if self.by_import.users.contains(&user.id) {
             let is_new = self.has_created_user(user);
@@ -112,7 +103,7 @@ impl ResumeState {
         })
     }
 
-    /// Why a row without an existing user does not create one.
+    /// Why a row without an existing user must not create one.
     pub(crate) fn rejection_reason(&self, user_row: &UserRow) -> Option<&'static str> {
         let names = [&user_row.email, &user_row.user_name].into_iter().flatten();
         let names = names.map(|name| Identifier::Login(identifier_key(name)));
@@ -126,17 +117,15 @@ impl ResumeState {
             .then_some("others changed the user's email, user name or external id after this import started")
     }
 
-    /// Whether others created or changed an item.
     pub(crate) fn is_item_changed(&self, item: &Item) -> bool {
         self.by_others.items.contains(&item.id())
     }
 
-    /// Whether others deleted an item with one of these keys.
     pub(crate) fn is_item_deleted(&self, kind: ItemKind, keys: Vec<ItemKey>) -> bool {
         keys.into_iter().any(|key| self.by_others.deleted_items.contains(&(kind, normalize_key(kind, key))))
     }
 
-    /// A group or folder in a user's row that others deleted.
+    /// A group or folder in the row of a user that others deleted.
     pub(crate) fn deleted_reference<'a>(&self, user_row: &'a UserRow) -> Option<&'a String> {
         let named = |kind, names: &'a Option<Vec<String>>| names.iter().flatten().map(move |name| (kind, name));
         let mut references = named(ItemKind::Group, &user_row.groups).chain(named(ItemKind::Folder, &user_row.folders));
@@ -147,19 +136,18 @@ impl ResumeState {
         references.find(is_deleted).map(|(_, name)| name)
     }
 
-    /// Whether others removed a member from a group.
     pub(crate) fn is_member_removed(&self, group: ItemId, user: UserId) -> bool {
         self.by_others.removed_members.contains(&(group, user))
     }
 
-    /// A sentence for the report, if rows were skipped because others changed their users.
+    /// A note for the report if rows were skipped because others changed their users.
     pub(crate) fn skipped_note(&self) -> Option<String> {
         let (users, were) = match self.skipped.load(Ordering::Relaxed) {
             0 => return None,
             1 => ("1 user".to_owned(), "was"),
             many => (format!("{many} users"), "were"),
         };
-        Some(format!("{users} {were} changed by others after this import started and {were} left as is."))
+        Some(format!("{users} {were} changed by others after this import started and {were} left unchanged."))
     }
 }
 
@@ -185,7 +173,7 @@ impl ConcurrentChanges {
             (None, Some(EntitySnapshot::User(user))) => {
                 self.users.insert(user.id);
             }
-            // A sign-in changes no version.
+            // A sign-in does not change the version.
             (Some(EntitySnapshot::User(before)), Some(EntitySnapshot::User(after)))
                 if before.version != after.version =>
             {
@@ -218,7 +206,7 @@ impl ConcurrentChanges {
     }
 }
 
-/// What rows may name an item by.
+/// The keys that rows may refer to an item by.
 fn item_keys(item: &Item) -> Vec<ItemKey> {
     let external = item.external_id().map(|id| ItemKey::ExternalId(id.to_owned()));
     let keys = [ItemKey::Id(item.id()), ItemKey::Name(item.name().to_owned())];
@@ -233,7 +221,7 @@ fn normalize_key(kind: ItemKind, key: ItemKey) -> ItemKey {
     }
 }
 
-/// The last position before the events of a time, by halving.
+/// The last position before the events of a time (binary search).
 async fn position_before(directory: &Directory, time: Time) -> Result<EventPosition, DirectoryError> {
     let is_older = async |position| {
         let next = directory.events(EventPosition(position), 1).await?;

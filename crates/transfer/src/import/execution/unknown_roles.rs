@@ -1,15 +1,15 @@
-//! Roles of another system: a file whose roles are all unknown here is imported without them.
+//! Detects roles of another system: if no role in a file exists, the file is imported without roles.
 
 use crate::import::Scan;
 use directory::{Caller, Directory, DirectoryError, Item, ItemKind, ItemQuery, identifier_key};
 
-/// Whether each row names a role, and none of them is one here. A role that is misspelled in a few rows is rejected with them.
+/// Whether every row of a user has a role, and none of the roles exists. If not, rows with unknown roles are rejected.
 pub(crate) async fn all_roles_unknown(
     directory: &Directory,
     caller: &Caller,
     scan: &Scan,
 ) -> Result<bool, DirectoryError> {
-    // A file that brings roles knows what it says.
+    // A file with items may create its roles itself.
     let has_items = scan.rows != scan.users;
     if scan.roles.is_empty() || scan.role_count < scan.users || has_items {
         return Ok(false);

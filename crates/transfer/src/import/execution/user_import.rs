@@ -1,4 +1,4 @@
-//! A row about a person.
+//! Rows of users.
 
 use crate::column::{ColumnKind, RecordKind};
 use crate::formats::Row;
@@ -13,18 +13,17 @@ use directory::{
 };
 use serde_json::Value;
 
-/// A row that is ready to be carried out.
+/// A row whose references are resolved.
 pub(crate) struct PreparedUser {
     user_row: UserRow,
-    /// The file speaks of organisations: who has none there has none here.
+    /// Whether the file has organizations: a new user without one gets none.
     file_has_organisations: bool,
-    /// In a preview: they would be in a group that would be made.
+    /// Whether the user would join a group or folder that would be created (dry runs only).
     joins_planned_item: bool,
-    /// The manager, if they do not exist yet.
+    /// The manager, if it does not exist yet.
     deferred_manager: Option<String>,
 }
 
-/// Finds what a row refers to.
 pub(crate) async fn prepare(
     job: &ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
@@ -57,7 +56,7 @@ pub(crate) async fn prepare(
             user_row.edit.folders = existing;
         }
     }
-    // A table speaks of them in every row; an object only where it says so.
+    // A column of a table applies to every row, a member or attribute only to rows that have it.
     let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
     let has_organisation = |(place, _): &(usize, Value)| {
         job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organisation)
@@ -75,7 +74,7 @@ pub(crate) async fn prepare(
     })
 }
 
-/// Carries a row out, and says what came of it. `before` is the person it is about, where they are there.
+/// Executes a row. `before` is the existing user, if any.
 pub(crate) async fn execute(
     job: &ImportContext<'_>,
     mut prepared: PreparedUser,
@@ -116,16 +115,15 @@ pub(crate) async fn execute(
     }
 }
 
-/// Whom a row is about.
+/// The user that a row matches.
 pub(crate) enum UserMatch {
     NotFound,
     Found(Box<User>),
-    /// What it is known by leads to somebody it may not be about.
+    /// The matching user conflicts with another key of the row; the text is the reason for the rejection.
     Ambiguous(String),
 }
 
-/// Finds whom a row is about: by the surest key that leads to anybody. Whoever is known by nothing else is known by what they
-/// sign in with.
+/// Finds the user by the most reliable key that matches one. Rows without any of the keys are matched by user name.
 pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
     let user_key = |key: MatchKey| match key {
         MatchKey::Id => user_row.id.map(UserKey::Id),
@@ -141,11 +139,11 @@ pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> R
     let mut external_id_not_found = false;
     for (match_key, key) in keys {
         if let Some(user) = find_user(job, key).await? {
-            // An e-mail that was given to somebody new, say.
+            // The email may have been given to another user, for example.
             if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id {
                 let header = job.scan.header_of_field(match_key.field());
                 return Ok(UserMatch::Ambiguous(format!(
-                    "{header} is that of somebody who has another external id; say with --match what counts"
+                    "'{header}' belongs to a user with another external id (select the keys to match by with --match)"
                 )));
             }
             return Ok(UserMatch::Found(Box::new(user)));
@@ -183,7 +181,7 @@ async fn create(
     }
     let mut receipt = run_with_retry(job.directory, job.caller, command).await?;
     let Some(user) = receipt.users.pop() else {
-        return Err(DirectoryError::Internal("nobody was made".into()));
+        return Err(DirectoryError::Internal("no user was created".into()));
     };
     *created = Some((user.number, user.id));
     if said.clears_active {
@@ -198,7 +196,7 @@ async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
     let PreparedUser { user_row: said, file_has_organisations: _, joins_planned_item: joins_new, deferred_manager: _ } =
         prepared;
     let mut edit = said.edit.clone();
-    // Nobody is put back to where they have not been yet.
+    // An existing user cannot return to the status `invited`.
     if edit.status == FieldUpdate::Set(RequestedStatus::Exact(Status::Invited)) {
         edit.status = FieldUpdate::Keep;
     }
@@ -206,7 +204,7 @@ async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
         edit.status = FieldUpdate::Keep;
     }
     if let Some(hash) = &edit.password_hash {
-        // The same once more would only sign them out everywhere.
+        // Setting the same hash again would end the user's sessions.
         let stored = job.directory.password_hashes(job.caller, (before.number, before.number)).await?;
         let is_same_hash =
             |(_, stored): &(u32, directory::PasswordHash)| stored.0.expose_secret() == hash.0.expose_secret();

@@ -1,7 +1,6 @@
-//! Entries that are named by distinguished names: who or what a name in a reference is.
+//! The users and groups that distinguished names in a file refer to.
 
-use crate::column::ColumnCell;
-use crate::column::{ColumnKind, RecordKind};
+use crate::column::{ColumnCell, ColumnKind, RecordKind};
 use crate::dn::{self, Dn};
 use crate::import::scan::keys::key_hash;
 use directory::{ItemKind, identifier_key};
@@ -9,28 +8,27 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// What a distinguished name stands for.
+/// The target of a distinguished name.
 #[derive(Debug)]
 enum DnTarget {
-    /// A user, and what they sign in with; none if an earlier entry signs in with it, so that this one is rejected.
+    /// A user with their login; `None` if an earlier entry has the same login, so that this one is rejected.
     User(Option<String>),
-    /// A group: its name, and its distinguished name as it is written.
+    /// A group with its name, and its distinguished name as written.
     Group(String, String),
     Other,
 }
 
-/// Entries by their distinguished names.
 #[derive(Debug, Default)]
 pub(crate) struct DnIndex {
     by_dn: HashMap<String, DnTarget>,
-    /// Hashes of what users with distinguished names sign in with.
+    /// Hashes of the logins of users with distinguished names.
     login_hashes: HashSet<u64>,
-    /// The distinguished name of each group as a hash, by name; none for a name of several.
+    /// The hashed distinguished name of each group by name; `None` for names of several groups.
     group_dns: HashMap<String, Option<u64>>,
 }
 
 impl DnIndex {
-    /// Adds an entry of the file. `name` is what a user signs in with, or the name of an item.
+    /// Adds an entry. `name` is the login of a user, or the name of an item.
     pub(crate) fn add(&mut self, dn: &str, kind: RecordKind, name: String) {
         let Some(parsed) = Dn::parse(dn) else { return };
         let entry = match kind {
@@ -47,7 +45,7 @@ impl DnIndex {
         self.by_dn.insert(parsed.normalized(), entry);
     }
 
-    /// Learns the groups that a user's row names.
+    /// Adds the groups that a row of a user refers to.
     pub(crate) fn add_referenced_groups(&mut self, value: &Value) {
         let texts = match value {
             Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
@@ -69,7 +67,7 @@ impl DnIndex {
         }
     }
 
-    /// Names of groups that several have. Each of them is called by its distinguished name instead.
+    /// The number of names that several groups share. These groups are named by their distinguished names instead.
     pub(crate) fn ambiguous_group_names(&self) -> u64 {
         self.group_dns.values().filter(|dn| dn.is_none()).count() as u64
     }
@@ -78,7 +76,7 @@ impl DnIndex {
         self.group_dns.get(&identifier_key(name)).is_some_and(Option::is_none)
     }
 
-    /// What a group that a user names is called.
+    /// The name of the group that a row of a user refers to.
     pub(crate) fn group_name(&self, text: &str) -> String {
         let Some(dn) = Dn::parse(text).filter(|_| is_dn(text)) else { return text.to_owned() };
         match self.by_dn.get(&dn.normalized()) {
@@ -88,7 +86,7 @@ impl DnIndex {
         }
     }
 
-    /// Calls the group of a row by its distinguished name if others have its name.
+    /// Replaces the name of a group by its distinguished name if several groups share the name.
     pub(crate) fn disambiguate_group(&self, cells: &mut [ColumnCell<'_>]) {
         let dn = cells.iter().find(|(column, _)| column.kind == ColumnKind::Dn);
         let dn = dn.and_then(|(_, value)| value.as_str()).and_then(Dn::parse);
@@ -102,8 +100,8 @@ impl DnIndex {
         }
     }
 
-    /// What the user of a distinguished name is looked up by. Outside the file it is the innermost part, which must not be that of
-    /// a user who has another distinguished name; `is_in_file` says whether a user of the file has it.
+    /// The login of the user that a distinguished name refers to. If it is not in the file, its innermost value,
+    /// unless a user with another distinguished name has it. `is_in_file` looks up the logins of the file.
     pub(crate) fn user_login(&self, text: &str, is_in_file: impl Fn(&str) -> bool) -> Option<String> {
         let dn = Dn::parse(text)?;
         match self.by_dn.get(&dn.normalized()) {
@@ -116,7 +114,7 @@ impl DnIndex {
         }
     }
 
-    /// The name of a user or group whose entry is in the file.
+    /// The name of the user or group of an entry in the file.
     pub(crate) fn name_in_file(&self, text: &str) -> Option<&str> {
         match self.by_dn.get(&Dn::parse(text)?.normalized())? {
             DnTarget::User(name) => name.as_deref(),
@@ -126,7 +124,7 @@ impl DnIndex {
     }
 }
 
-/// Whether a text is a distinguished name of two parts at least: one part may be anything with an equals sign.
+/// Whether a text is a distinguished name of at least two RDNs. A single one could be any text with an equals sign.
 pub(crate) fn is_dn(text: &str) -> bool {
     text.contains('=') && text.contains([',', ';']) && Dn::parse(text).is_some()
 }

@@ -1,14 +1,12 @@
-//! What the users and items of rows are known by.
+//! Keys that identify the users and items of rows.
 
 use crate::cell_value;
-use crate::column::ColumnCell;
-use crate::column::{Column, ColumnKind, RecordKind};
+use crate::column::{Column, ColumnCell, ColumnKind, RecordKind};
 use directory::{Field, ItemKind, UserId, UserKey, identifier_key, nfc};
 use serde_json::Value;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-/// A text among cells.
 pub(crate) fn field_text(cells: &[ColumnCell<'_>], field: Field) -> Option<String> {
     let matches_field = |what| match what {
         ColumnKind::Text(of) => of == field,
@@ -19,7 +17,6 @@ pub(crate) fn field_text(cells: &[ColumnCell<'_>], field: Field) -> Option<Strin
     key_text(column, value)
 }
 
-/// Hashes of the names of a user.
 pub(crate) fn name_hashes(cells: &[ColumnCell<'_>]) -> Vec<u64> {
     let text = |field| field_text(cells, field);
     let given_and_family = text(Field::GivenName).zip(text(Field::FamilyName));
@@ -44,19 +41,19 @@ pub(crate) fn key_hash(kind: RecordKind, key_kind: &str, text: &str) -> u64 {
     hasher.finish()
 }
 
-/// The keys of a row's user or item: what each is called, and a hash of it.
+/// The keys of a row: their kinds and hashes.
 pub(crate) fn row_keys(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Vec<(&'static str, u64)> {
     let mut keys: Vec<(&'static str, u64)> = Vec::new();
     for (column, value) in cells {
         let Some(text) = key_text(column, value) else { continue };
         let (key_kind, text) = match (kind, column.kind) {
-            // Ids of other systems become external ids.
+            // Ids of other systems are imported as external ids.
             (RecordKind::User, ColumnKind::Id) if uuid::Uuid::try_parse(&text).is_err() => {
                 ("external id", nfc(&text).into_owned())
             }
             (_, ColumnKind::Id) => ("id", text.to_lowercase()),
             (_, ColumnKind::Text(Field::ExternalId)) => ("external id", nfc(&text).into_owned()),
-            // One space, since users sign in with either.
+            // Users sign in with either, so both share one namespace.
             (RecordKind::User, ColumnKind::Text(Field::Email)) => ("email", identifier_key(&text)),
             (RecordKind::User, ColumnKind::Text(Field::UserName)) => ("user name", identifier_key(&text)),
             (RecordKind::Item(ItemKind::Organization | ItemKind::Role), ColumnKind::Name) => {
@@ -74,7 +71,7 @@ pub(crate) fn row_keys(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Vec<(&'sta
     keys
 }
 
-/// The text of a cell by which its user or item may be known.
+/// The text of a cell that may be a key.
 fn key_text(column: &Column, value: &Value) -> Option<String> {
     let text = match column.kind {
         ColumnKind::Text(Field::Email | Field::UserName) => cell_value::identifier(value),
@@ -83,7 +80,7 @@ fn key_text(column: &Column, value: &Value) -> Option<String> {
     text.ok()?.value().cloned()
 }
 
-/// Everything that could identify the user of a row that was rejected, whether or not it is what rows are matched by.
+/// All keys of a rejected row, also those that rows are not matched by.
 pub(crate) fn lookup_keys(cells: &[ColumnCell<'_>]) -> Vec<UserKey> {
     let key = |(column, value): &ColumnCell<'_>| {
         let text = key_text(column, value)?;

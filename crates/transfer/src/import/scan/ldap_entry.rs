@@ -1,9 +1,9 @@
-//! Entries of a directory (RFC 4519, RFC 2798, Active Directory): what they are, and what their attributes mean.
+//! LDAP entries (RFC 4519, RFC 2798, Active Directory): their kinds, and the meaning of their attributes.
 
 use crate::column::RecordKind;
 use directory::ItemKind;
 
-/// Attributes whose meaning depends on the entry.
+/// Attributes whose meaning depends on the kind of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LdapAttribute {
     Plain,
@@ -12,7 +12,7 @@ pub(crate) enum LdapAttribute {
 }
 
 impl LdapAttribute {
-    /// The attribute of that name, whatever options are behind it.
+    /// The attribute of a name, with or without options.
     pub(crate) fn from_name(name: &str) -> Self {
         let name_without_options = name.split(';').next().unwrap_or(name);
         match name_without_options.to_ascii_lowercase().as_str() {
@@ -22,7 +22,7 @@ impl LdapAttribute {
         }
     }
 
-    /// What it says of an entry of a kind. One that has other names has no use for its common name.
+    /// The meaning in an entry of a kind. The common name is ignored if the entry has other names.
     pub(crate) fn meaning(self, kind: RecordKind, has_names: bool, has_name: bool) -> AttributeMeaning {
         match (self, kind) {
             (Self::CommonName, RecordKind::User) if has_names => AttributeMeaning::Ignored,
@@ -35,18 +35,16 @@ impl LdapAttribute {
     }
 }
 
-/// What an attribute says of its entry.
 pub(crate) enum AttributeMeaning {
-    /// What its header means.
+    /// That of its header.
     FromHeader,
-    /// The column of this name.
     Column(&'static str),
     Ignored,
 }
 
-/// The kind of an entry of these object classes; `None` is none of ours.
+/// The kind of an entry by its object classes; `None` if it is not imported.
 pub(crate) fn kind_of_object_classes<'a>(classes: impl Iterator<Item = &'a str> + Clone) -> Option<RecordKind> {
-    // A machine's entry is of the classes of users, too.
+    // Computers also have the classes of users.
     if classes.clone().any(|class| class.eq_ignore_ascii_case("computer")) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! A file that was read to its end: its headers, and the cells of its rows.
+//! The scan of a file: its headers, and the cells of its rows by column.
 
 pub(crate) mod dn_index;
 pub(crate) mod keys;
@@ -21,75 +21,64 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A header of the file.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) name: String,
     pub(crate) column: Option<&'static Column>,
     pub(crate) ldap_attribute: LdapAttribute,
-    /// Whether another header of the file means the same.
+    /// Whether another header of the file has the same meaning.
     pub(crate) is_duplicate: bool,
-    /// Whether it decides by the values below it if it is a status.
+    /// Whether the meaning depends on the values below the header.
     pub(crate) depends_on_values: bool,
 }
 
-/// What reading a file to its end has found.
+/// The result of reading a file to its end.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// The number of its rows.
     pub rows: u64,
-    /// The number of its rows of users.
     pub users: u64,
-    /// What will not be imported.
     pub ignored: Vec<Ignored>,
     pub(crate) headers: Vec<Header>,
-    /// Keys that more than one row has, as hashes.
+    /// Hashes of keys that several rows have, with the first of these rows once it is known.
     pub(crate) duplicate_keys: HashMap<u64, Option<u64>>,
-    /// All keys as hashes in order, if rows refer to other users.
+    /// Sorted hashes of all keys, if rows refer to other users.
     pub(crate) key_hashes: Vec<u64>,
-    /// Entries by their distinguished names.
     pub(crate) dn_index: DnIndex,
-    /// Hashes of the names of users and what they sign in with, if rows name managers; `None` for names of more than one user.
+    /// The logins of users by hashes of their names, if rows name managers; `None` for names of several users.
     pub(crate) logins_by_name: HashMap<u64, Option<String>>,
-    /// Whether rows name members of groups.
     pub(crate) has_members: bool,
-    /// Names of roles of users, if each row has one; of the first ones.
+    /// The first names of roles in rows of users.
     pub(crate) roles: HashSet<String>,
-    /// How many there are.
+    /// The number of rows of users with a role.
     pub(crate) role_count: u64,
-    /// What else there is to say of its headers.
     pub(crate) notes: Vec<String>,
-    /// The file that was read.
     pub(crate) file_version: Option<FileVersion>,
-    /// Its delimiter, if it is CSV.
+    /// The delimiter of a CSV file.
     pub(crate) delimiter: Option<u8>,
-    /// Entries of a directory, which say the same in many attributes: the first counts.
+    /// Whether rows are LDAP entries. Several of their attributes may have the same meaning; the first one applies.
     pub(crate) has_ldap_entries: bool,
     pub(crate) format: Option<Format>,
 }
 
-/// What a row is about.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RowSubject {
     Kind(RecordKind),
-    /// An entry of a directory that is not imported, by its object class.
+    /// An LDAP entry that is not imported, by its object class.
     NotImported(String),
-    /// A word that means no kind.
+    /// A word that is not a kind.
     Unknown(String),
 }
 
 impl Scan {
-    /// The header of a column in the file.
+    /// The first header of a column.
     pub(crate) fn header_name(&self, matches: impl Fn(ColumnKind) -> bool) -> Option<&str> {
         self.header_index(matches).map(|index| self.headers[index].name.as_str())
     }
 
-    /// Its place.
     pub(crate) fn header_index(&self, matches: impl Fn(ColumnKind) -> bool) -> Option<usize> {
         self.headers.iter().position(|header| header.column.is_some_and(|column| matches(column.kind)))
     }
 
-    /// What a row is about.
     pub(crate) fn subject(&self, row: &Row) -> RowSubject {
         if let Some(kind) = row.kind {
             return RowSubject::Kind(kind);
@@ -113,7 +102,7 @@ impl Scan {
         }
     }
 
-    /// The cells of a row of a kind whose columns are known. `note` gets the values that are not imported.
+    /// The cells of a row whose columns are known. `on_ignored` gets the values that are not imported.
     pub(crate) fn cells<'a>(
         &self,
         row: &'a Row,
@@ -145,9 +134,9 @@ impl Scan {
                 continue;
             };
             let is_name = column.kind == ColumnKind::Name && kind == RecordKind::User;
-            // Rows of items in a table are rejected if they have values for what only others have.
+            // Rows of items in a table are rejected if they have values in columns of other kinds.
             let is_error = kind != RecordKind::User && !self.has_ldap_entries;
-            // What the directory itself knows is written to files only.
+            // These values are maintained by the directory and only exported.
             let is_export_only =
                 kind == RecordKind::User && matches!(column.kind, ColumnKind::Timestamp(_) | ColumnKind::Number);
             if is_export_only {
@@ -170,7 +159,7 @@ impl Scan {
                 cells.push((*index, (column, self.normalize_references(column, value, header))));
             }
         }
-        // In the order of the table: what is said twice is said by the later column. Values without a language come first.
+        // In table order: of duplicates, the later column applies. Values without a language option come first.
         let has_option = |index: usize| self.headers[index].name.contains(';');
         cells.sort_by_key(|(place, (column, _))| (std::ptr::from_ref::<Column>(column), has_option(*place)));
         if self.has_ldap_entries {
@@ -189,24 +178,24 @@ impl Scan {
         cells
     }
 
-    /// Whether a row of users is of an export of our own, which says of each what kind it is, or is in a sheet of that kind.
+    /// Whether a row of a user is from an export of Muster, with the kind in a column or in the name of the sheet.
     pub(crate) fn is_exported_user(&self, row: &Row, cells: &[ColumnCell<'_>]) -> bool {
         let has = |what: ColumnKind| cells.iter().any(|(column, _)| column.kind == what);
         has(ColumnKind::Id) && (has(ColumnKind::RecordKind) || row.kind.is_some() && self.has_muster_header())
     }
 
-    /// Whether it is an export of our own, whose texts are what they look like.
+    /// Whether the file is an export of Muster, whose texts are literal.
     fn is_muster_export(&self) -> bool {
         let has_kinds = |header: &Header| header.column.is_some_and(|column| column.kind == ColumnKind::RecordKind);
         self.headers.iter().any(has_kinds) || self.format == Some(Format::Xlsx) && self.has_muster_header()
     }
 
-    /// Whether a header is written as only our own exports write it.
+    /// Whether a header is spelled as only exports of Muster spell it.
     fn has_muster_header(&self) -> bool {
         self.headers.iter().any(|header| header.name == "doNotEmail")
     }
 
-    /// A value in which distinguished names are apart, and those of groups replaced by their names.
+    /// Splits lists of distinguished names, and replaces those of groups by names.
     fn normalize_references<'a>(&self, column: &Column, value: &'a Value, header: &Header) -> Cow<'a, Value> {
         let is_list = matches!(column.kind, ColumnKind::Groups | ColumnKind::Members | ColumnKind::Folders);
         if self.is_muster_export() && (self.format != Some(Format::Ldif) || is_muster_attribute(&header.name)) {
@@ -230,26 +219,26 @@ impl Scan {
             };
             return Cow::Owned(names.iter().map(name).collect());
         }
-        // Where semicolons are between cells, some programs have commas between groups.
+        // In files with semicolons between cells, some programs separate groups by commas.
         let has_commas = self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.kind == ColumnKind::Groups;
         if has_commas && !text.contains([';', '"']) && text.contains(',') {
             return Cow::Owned(text.split(',').map(|name| Value::from(cell_value::trim_invisible(name))).collect());
         }
-        // A value of a directory is no list in one text.
+        // A value of an LDAP attribute is not a list.
         if self.format == Some(Format::Ldif) && !is_muster_attribute(&header.name) {
             return Cow::Owned(Value::Array(vec![value.clone()]));
         }
         Cow::Borrowed(value)
     }
 
-    /// What a reference to a user may be looked up by, in order: as it is written, and if it is a distinguished name, by what its
-    /// entry in the file says, or by its innermost part unless that is another user of the file.
+    /// Texts to look up a reference to a user by, in this order: the reference, then, for a distinguished name,
+    /// the login of its entry in the file, else its innermost value unless that is another user of the file.
     pub(crate) fn user_reference_keys(&self, text: &str) -> Vec<String> {
         let by_dn = self.dn_index.user_login(text, |name| self.has_user(name));
         std::iter::once(text.to_owned()).chain(by_dn.filter(|key| key != text)).collect()
     }
 
-    /// Whether a row of the file has this key: an id, external id, email or user name.
+    /// Whether a row of the file has this id, external id, email or user name.
     pub(crate) fn has_user(&self, text: &str) -> bool {
         let keys = [("id", text.to_lowercase()), ("external id", nfc(text).into_owned())];
         let keys = keys.into_iter().chain([("handle", identifier_key(text))]);
@@ -257,13 +246,12 @@ impl Scan {
             .any(|(space, text)| self.key_hashes.binary_search(&key_hash(RecordKind::User, space, &text)).is_ok())
     }
 
-    /// What the only user of that name in the file signs in with.
+    /// The login of the user with a name, if only one user of the file has it.
     pub(crate) fn login_of_name(&self, name: &str) -> Option<&String> {
         self.logins_by_name.get(&name_hash(name))?.as_ref()
     }
 }
 
-/// How many values there are in a cell.
 pub(crate) fn value_count(value: &Value) -> u64 {
     match value {
         Value::Null => 0,
@@ -272,7 +260,6 @@ pub(crate) fn value_count(value: &Value) -> u64 {
     }
 }
 
-/// Whether a column has one value at most.
 fn is_single_valued(column: &Column) -> bool {
     !matches!(
         column.kind,
@@ -293,8 +280,7 @@ fn is_single_valued(column: &Column) -> bool {
     )
 }
 
-/// The column of an attribute of a directory's entry whose values say more: several emails are a list, and a stored password of
-/// our own export is a hash.
+/// The column by the values of the LDAP attribute: several emails are a list; passwords in Muster exports are hashes.
 fn refine_ldap_column(column: &'static Column, value: &Value, is_muster_export: bool) -> &'static Column {
     match column.kind {
         ColumnKind::Text(Field::Email) if value_count(value) > 1 => column_by_name("emails").unwrap_or(column),
@@ -303,17 +289,16 @@ fn refine_ldap_column(column: &'static Column, value: &Value, is_muster_export: 
     }
 }
 
-/// Whether a password is one that another program does not show.
+/// Whether a password was masked by another program.
 fn is_hidden(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•')))
 }
 
-/// Identifies the version of a file: device, inode, size, and the time of its last change.
+/// Identifies a version of a file: device, inode, size and modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileVersion(u64, u64, u64, i64, i64);
 
 impl FileVersion {
-    /// Of the file at a path.
     pub(crate) fn from_path(path: &Path) -> std::io::Result<Self> {
         let file = std::fs::metadata(path)?;
         Ok(Self(file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))

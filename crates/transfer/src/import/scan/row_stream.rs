@@ -1,4 +1,4 @@
-//! Reading rows of a file: of a small one at once, of a larger one on a thread of its own.
+//! Reads the rows of a file in batches: a small file at once, a larger one on its own thread.
 
 use crate::formats::{self, FileError, Format, Row};
 use crate::import::ImportOptions;
@@ -7,12 +7,11 @@ use tokio::sync::mpsc;
 /// The largest file that is read without a thread, in bytes.
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
-/// Rows and bytes of a parcel, and the number of parcels that wait.
+/// Limits of a batch, and the number of batches in the channel.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 2 << 20;
 const MAX_QUEUED_BATCHES: usize = 4;
 
-/// Rows that arrive in parcels.
 pub(crate) struct RowStream {
     batches: mpsc::Receiver<Result<RowBatch, FileError>>,
     has_ended: bool,
@@ -24,7 +23,7 @@ struct RowBatch {
 }
 
 impl RowStream {
-    /// The next rows; `None` after the last ones.
+    /// The next rows; `None` at the end.
     ///
     /// # Errors
     /// The file cannot be read to its end.
@@ -33,20 +32,19 @@ impl RowStream {
             return None;
         }
         let batch = self.batches.recv().await;
-        // A thread that ends without an end marker has failed; that is not the end of the file.
+        // A channel that closes without a last batch means that the thread failed, not that the file ended.
         self.has_ended = !matches!(&batch, Some(Ok(RowBatch { is_last: false, .. })));
-        let incomplete = || Err(FileError::new("it could not be read to its end"));
+        let incomplete = || Err(FileError::new("the file could not be read to its end"));
         Some(batch.unwrap_or_else(incomplete).map(|batch| batch.rows))
     }
 }
 
-/// Whether a file is small enough to be read without a thread. A workbook never is: it is compressed.
+/// Whether a file is read without a thread. A workbook never is, since it is compressed.
 pub fn is_small_file(options: &ImportOptions) -> bool {
     options.format != Format::Xlsx
         && std::fs::metadata(&options.path).is_ok_and(|file| file.is_file() && file.len() <= SMALL_FILE_BYTES)
 }
 
-/// Starts to read a file.
 pub(crate) fn stream_rows(options: &ImportOptions) -> RowStream {
     if is_small_file(options) {
         let mut all = Vec::new();
@@ -56,7 +54,6 @@ pub(crate) fn stream_rows(options: &ImportOptions) -> RowStream {
         });
         let (sender, batches) = mpsc::channel(all.len().max(1));
         for batch in all {
-            // The channel has room for all of them.
             drop(sender.try_send(batch));
         }
         return RowStream { batches, has_ended: false };
@@ -67,7 +64,7 @@ pub(crate) fn stream_rows(options: &ImportOptions) -> RowStream {
     RowStream { batches, has_ended: false }
 }
 
-/// Reads a file and passes its rows on, the last parcel marked; until `hand_over` returns false.
+/// Sends the rows in batches, the last one marked, until `send` returns false.
 fn read(options: &ImportOptions, send: &mut dyn FnMut(Result<RowBatch, FileError>) -> bool) {
     let (mut rows, mut bytes) = (Vec::with_capacity(BATCH_ROWS), 0);
     let read = formats::read(&options.path, options.format, &options.read_options, &mut |_, row| {
@@ -88,7 +85,7 @@ fn read(options: &ImportOptions, send: &mut dyn FnMut(Result<RowBatch, FileError
 mod tests {
     use super::*;
 
-    /// A thread that ends without an end marker is not the end of the file.
+    /// A thread that ends without a last batch is not the end of the file.
     #[test]
     fn a_reader_that_dies_is_an_error() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -1,4 +1,4 @@
-//! Reading a file to its end before anything is done: whether it is sound, what its headers mean, and which users it names twice.
+//! Scans a file to its end before anything is imported: validates it, resolves its headers, and finds duplicate keys.
 
 use crate::account_state::{self, AccountState};
 use crate::cell_value;
@@ -12,25 +12,25 @@ use crate::import::scan::{FileVersion, Header, RowSubject, Scan};
 use directory::{Field, FieldUpdate, Time};
 use std::collections::HashMap;
 
-/// The keys of rows are held in memory to find users who are named twice: 8 bytes each, two or three for a row.
+/// Keys are held in memory to find duplicates: 8 bytes each, two or three per row.
 const MAX_KEYS: usize = 50_000_000;
 
-/// The number of different roles that are looked at to find out whether they are roles here.
+/// The number of different roles that are checked for existence.
 const MAX_ROLES: usize = 100;
 
-/// The values below headers whose meaning depends on them.
+/// Counts of the values below a header whose meaning depends on them.
 #[derive(Default)]
 struct ValueStats {
-    /// Values that are words for a status, and all values.
+    /// Values that are status words, and all values.
     status_words: u64,
     total: u64,
     numbers: u64,
     uuids: u64,
-    /// Values that say whether an account may be used, where the header may mean that.
+    /// Values that can be read as the state of an account.
     account_states: u64,
 }
 
-/// What is collected while a file is read.
+/// State of a running scan.
 struct ScanState {
     ignored: IgnoredCounts,
     ignored_values: HashMap<(usize, IgnoredReason), u64>,
@@ -39,7 +39,10 @@ struct ScanState {
     has_references: bool,
 }
 
-/// Reads a file to its end.
+/// Scans a file to its end.
+///
+/// # Errors
+/// The file cannot be read or is invalid.
 pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
     let identity = Some(FileVersion::from_path(&options.path)?);
     let is_directory = options.format == Format::Ldif;
@@ -86,14 +89,14 @@ impl ScanState {
 }
 
 impl Header {
-    /// Its name, or the letter of a column without one.
+    /// The name, or the letters of a column without one.
     fn display_name(&self, index: usize) -> String {
         if self.name.is_empty() { formats::column_letters(index) } else { self.name.clone() }
     }
 }
 
 impl Scan {
-    /// Looks at a row: what is twice, whom it refers to, and what of it will not be imported.
+    /// Collects the keys, references and ignored values of a row.
     fn scan_row(&mut self, row: &Row, state: &mut ScanState) -> Result<(), FileError> {
         let kind = match self.subject(row) {
             RowSubject::Kind(kind) => kind,
@@ -140,7 +143,7 @@ impl Scan {
         }
         self.has_members |= names_members;
         if let (Some(dn), Some(dn_name)) = (dn, dn_name) {
-            // Groups of our own exports may share names, and are known by their ids.
+            // In exports of Muster, groups may share names and are matched by id.
             if !(is_muster_export && kind != RecordKind::User) {
                 self.dn_index.add(&dn, kind, dn_name);
             }
@@ -154,12 +157,12 @@ impl Scan {
             }
         }
         if state.key_hashes.len() > MAX_KEYS {
-            return Err(FileError::at(row.number, "it has too many rows for one import; import it in parts"));
+            return Err(FileError::at(row.number, "too many rows for one import; split the file"));
         }
         Ok(())
     }
 
-    /// Counts what is below headers whose meaning depends on it.
+    /// Counts the values below headers whose meaning depends on them.
     fn count_values(&self, row: &Row, state: &mut ScanState) {
         for (index, value) in &row.cells {
             let header = &self.headers[*index];
@@ -178,7 +181,7 @@ impl Scan {
         }
     }
 
-    /// Decides what headers mean whose meaning depends on the values below them.
+    /// Resolves the headers whose meaning depends on their values.
     fn resolve_by_values(&mut self, state: &mut ScanState) {
         let mut stats: Vec<(&usize, &ValueStats)> = state.value_stats.iter().collect();
         stats.sort_by_key(|(place, _)| **place);
@@ -194,8 +197,8 @@ impl Scan {
                     if stats.account_states < stats.total {
                         let (name, states, all) = (&header.name, stats.account_states, stats.total);
                         self.notes.push(format!(
-                            "column '{name}': {states} of {all} values say whether an account may be used, so it is \
-                             ignored (--map '{name}=disabled' or '{name}=active' reads it)"
+                            "column '{name}': {states} of {all} values are account states, so the column is ignored \
+                             (import it with --map '{name}=disabled' or '{name}=active')"
                         ));
                         header.column = None;
                         state.ignored_values.insert((*index, IgnoredReason::Unknown), all);
@@ -209,8 +212,8 @@ impl Scan {
                 if stats.status_words > 0 {
                     let (name, words, all) = (&header.name, stats.status_words, stats.total);
                     self.notes.push(format!(
-                        "column '{name}': {words} of {all} values are status words, so it is not read as a status \
-                         (--map '{name}=status' does)"
+                        "column '{name}': {words} of {all} values are status words, so it is not imported as a status \
+                         (do so with --map '{name}=status')"
                     ));
                 }
                 if let Some(column) = header.column
@@ -232,13 +235,13 @@ impl Scan {
         }
     }
 
-    /// The place of a header that means this whatever stands below it.
+    /// The index of a header with this meaning, independent of its values.
     fn resolved_header_index(&self, kind: ColumnKind) -> Option<usize> {
         let has_kind = |header: &Header| header.column.is_some_and(|column| column.kind == kind);
         self.headers.iter().position(|header| has_kind(header) && !header.depends_on_values)
     }
 
-    /// Whether there is a column by which users are identified.
+    /// Requires a column that identifies users.
     fn require_user_identifier(&self, is_ldif: bool) -> Result<(), FileError> {
         let known: Vec<&Column> = self.headers.iter().filter_map(|header| header.column).collect();
         let is_known = known.iter().any(|column| column.is_identifier() || column.kind == ColumnKind::Name);
@@ -246,18 +249,19 @@ impl Scan {
         if is_known || has_kind || self.headers.is_empty() || is_ldif && self.rows == 0 {
             return Ok(());
         }
-        // What is not known as a header may be anything, where a file has none.
+        // Unknown headers are not shown: without a header row, they are data.
         let known: Vec<&str> = known.iter().map(|column| column.name).collect();
         let hint = match known.as_slice() {
-            [] => "none of them has a name that is known; is the first row one of headers?".to_owned(),
-            known => format!("they say {}", known.join(", ")),
+            [] => "no header is known; check that the first row has headers".to_owned(),
+            known => format!("the known columns are {}", known.join(", ")),
         };
         Err(FileError::new(format!(
-            "no column identifies a user (email, user name, external id or id); {hint} (--map 'HEADER=userName' says which does)"
+            "no column identifies users (email, user name, external id or id): {hint} (to map a column, use \
+            --map 'HEADER=userName')"
         )))
     }
 
-    /// Finds out what headers mean that have come up. No two columns of a table may mean the same.
+    /// Resolves new headers. In a table, no two columns may have the same meaning.
     fn add_headers(&mut self, options: &ImportOptions, headers: &[String]) -> Result<(), FileError> {
         for (index, name) in headers.iter().enumerate().skip(self.headers.len()) {
             let mut is_duplicate = false;
@@ -267,17 +271,17 @@ impl Scan {
                 HeaderMeaning::DependsOnValues(column) => (column, true),
             };
             self.has_ldap_entries |= column.is_some_and(|column| column.kind == ColumnKind::Dn);
-            // Sheets of a workbook have headers each of their own, and so have objects and entries.
+            // Sheets, JSON objects and LDIF entries each have their own headers.
             let is_table = options.format == Format::Csv && !headers.iter().any(|name| is_dn_header(options, name));
             if let Some(known) = column.filter(|_| is_table && !or_status)
                 && !matches!(known.kind, ColumnKind::Ignored | ColumnKind::AccountState(_) | ColumnKind::Status)
                 && let Some(other) = self.resolved_header_index(known.kind)
             {
-                // Okta and others have the manager's id beside the name.
+                // Okta and others write the manager's id beside the name.
                 if known.kind != ColumnKind::Text(Field::Manager) {
                     let other = &self.headers[other].name;
                     let kind = format!(
-                        "it means {}, and so does {other}: ignore one of them with --map '{name}=' or --map '{other}='",
+                        "same meaning as '{other}' ({}); ignore one of them with --map '{name}=' or --map '{other}='",
                         known.name
                     );
                     return Err(FileError::at(1, kind).in_column(name.clone()));
@@ -308,13 +312,13 @@ fn is_dn_header(options: &ImportOptions, name: &str) -> bool {
     matches!(options.column_mapping.meaning(name), HeaderMeaning::Column(column) if column.kind == ColumnKind::Dn)
 }
 
-/// What a header means. An attribute may have options behind it: a language, or how it is written.
+/// The meaning of a header, also of an LDAP attribute with options, such as a language.
 fn header_meaning(columns: &ColumnMapping, name: &str, format: Format) -> HeaderMeaning {
     match columns.meaning(name) {
         HeaderMeaning::Unknown if format == Format::Ldif => {
             name.split_once(';').map_or(HeaderMeaning::Unknown, |(bare, _)| columns.meaning(bare))
         }
-        // In a directory they are what the standards say (RFC 4519).
+        // In LDIF, attributes have the meaning of the standard (RFC 4519).
         HeaderMeaning::DependsOnValues(Some(column))
             if format == Format::Ldif && !matches!(column.kind, ColumnKind::AccountState(_)) =>
         {
