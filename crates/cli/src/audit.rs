@@ -1,4 +1,4 @@
-//! `muster audit`: what happened, in words and as data, and whether anybody has changed it since.
+//! `muster audit`: shows, exports and verifies the history.
 
 use crate::event_text;
 use crate::output::Output;
@@ -15,23 +15,23 @@ use store::hex;
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Prove that nobody has changed what happened, or name the first place where it was changed
+    /// Verify that the history was not changed, or report the first change
     Verify {
-        /// Only this tenant; all when left out
+        /// Only this tenant (default: all tenants)
         #[arg(long)]
         tenant: Option<u32>,
-        /// An end of the tenant's chain that was printed and kept, as `POSITION:LINK`: it must still be part of it
+        /// Chain end printed by an earlier run, as `POSITION:LINK`; fails if the chain no longer contains it
         #[arg(long, value_name = "END", value_parser = parse_chain_end, requires = "tenant")]
         expect: Option<(u64, String)>,
     },
-    /// Show what happened, with old and new values; of one user or of all, filtered
+    /// Show events with old and new values
     Show(ShowArgs),
-    /// Everything that happened, as one JSON document a line
+    /// Export all events as JSON, one document per line
     Export {
-        /// The tenant; may be left out when there is just one
+        /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
-        /// Only what came after this position
+        /// Only events after this position
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
@@ -39,25 +39,25 @@ pub(crate) enum AuditCommand {
 
 #[derive(Args)]
 pub(crate) struct ShowArgs {
-    /// Only events of this user: number, email, id or external id; also of a deleted user
+    /// Only events of this user, who may be deleted: number, email, id or external id
     #[arg(long)]
     user: Option<String>,
     /// Only events about this kind: user, group, folder, organisation, role, department, tenant, connection or mail
     #[arg(long, value_parser = event_text::RECORD_KINDS)]
     kind: Option<String>,
-    /// Only events by this actor, as the list shows it (in any case; a part is enough)
+    /// Only events by actors whose name, as listed, contains this (case-insensitive)
     #[arg(long)]
     actor: Option<String>,
-    /// Only events over this connection: its name or id
+    /// Only events of this connection: name or id
     #[arg(long)]
     connection: Option<String>,
-    /// Only events from this date or time on (UTC): 2026-11-28 or 2026-11-28T09:30:00Z
+    /// Only events at or after this date or time (UTC): 2026-11-28 or 2026-11-28T09:30:00Z
     #[arg(long, value_parser = parse_timestamp)]
     since: Option<Time>,
     /// Only events before this date or time (UTC)
     #[arg(long, value_parser = parse_timestamp)]
     until: Option<Time>,
-    /// The tenant; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
 }
@@ -76,7 +76,7 @@ impl ShowArgs {
 
 fn parse_timestamp(text: &str) -> Result<Time, String> {
     dialects::kit::parse_time(text)
-        .ok_or_else(|| "give a date or time such as 2026-11-28 or 2026-11-28T09:30:00Z".into())
+        .ok_or_else(|| "must be a date or time such as 2026-11-28 or 2026-11-28T09:30:00Z".into())
 }
 
 pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> anyhow::Result<ExitCode> {
@@ -95,9 +95,8 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
     }
 }
 
-/// The end of a chain as it was printed.
 fn parse_chain_end(text: &str) -> Result<(u64, String), String> {
-    let wrong = || "say it as it was printed: the position, a colon, and 64 digits".to_owned();
+    let wrong = || "must be POSITION:LINK as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
     let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
     let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
     match position.parse() {
@@ -139,9 +138,9 @@ fn verify(
     if let Some((position, is_there)) = expected_end {
         is_intact &= is_there;
         lines.push(if is_there {
-            format!("  The end that was kept is part of it, at position {position}.")
+            format!("  The expected end is part of the chain, at position {position}.")
         } else {
-            format!("  The end that was kept is NOT part of it: nothing up to position {position} can be believed.")
+            format!("  The expected end is NOT part of the chain: events up to position {position} cannot be trusted.")
         });
     }
     let expected_end = expected_end.map(|(_, is_there)| is_there);
@@ -153,17 +152,17 @@ fn chain_text(tenant: TenantNumber, chain: &ChainReport) -> String {
     let head = chain.head_hash.map_or_else(|| "-".into(), |head| hex(&head));
     let mut text = match chain.broken_at {
         None => format!(
-            "Tenant {tenant}: the chain of {} events is whole.\n  Its end, to be kept elsewhere: {}:{head}",
+            "Tenant {tenant}: verified, the chain of {} events is complete.\n  Chain end, to store elsewhere and pass to --expect: {}:{head}",
             chain.verified_events, chain.last_position.0
         ),
         Some(position) => format!(
-            "Tenant {tenant}: BROKEN at position {}. The {} events before it are as they were written; what stands there was changed, or is missing.",
+            "Tenant {tenant}: BROKEN at position {}. The {} events before it are unchanged; the event there was changed or is missing.",
             position.0, chain.verified_events
         ),
     };
     if chain.unchained_events > 0 {
         text.push_str(&format!(
-            "\n  {} events are from before events were chained; nothing can be said of them.",
+            "\n  {} events are older than the chain and cannot be verified.",
             chain.unchained_events
         ));
     }
@@ -192,11 +191,11 @@ fn show(session: &AdminSession, caller: &Caller, filter: &ShowArgs, output: Outp
             None => break,
         }
     }
-    output.rows(&documents.into(), &["position", "when", "who", "what"], rows, "No event matches.");
+    output.rows(&documents.into(), &["position", "time", "actor", "event"], rows, "No event matches.");
     Ok(())
 }
 
-/// Some events of a user or of the whole tenant, and where the next ones begin.
+/// A page of events of a user or of the whole tenant, and the position after which the next page starts.
 fn events_page(
     session: &AdminSession,
     caller: &Caller,
@@ -212,7 +211,7 @@ fn events_page(
     Ok((events, next))
 }
 
-/// A connection by name or id. That of a connection that is not there any more is still in the events.
+/// Finds a connection by name or id. Ids of deleted connections are accepted, since events still contain them.
 fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
     let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
     let key = directory::fold(name);
@@ -222,7 +221,6 @@ fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> an
         .with_context(|| format!("there is no connection {name} in tenant {}", caller.tenant))
 }
 
-/// Somebody who is there, or was.
 fn find_user_or_deleted(session: &AdminSession, caller: &Caller, user_ref: &str) -> anyhow::Result<UserId> {
     let not_found = match users::find_user(session, caller, user_ref) {
         Ok(user) => return Ok(user.id),
@@ -233,7 +231,7 @@ fn find_user_or_deleted(session: &AdminSession, caller: &Caller, user_ref: &str)
     {
         return Ok(tombstone.user.id);
     }
-    // Who is gone for good is still in the history, by id alone.
+    // Permanently deleted users are still in the history, by id.
     uuid::Uuid::try_parse(user_ref).map(UserId).map_err(|_| not_found)
 }
 

@@ -1,6 +1,6 @@
-//! `muster connection`: inbound clients, their keys and what they may do.
+//! `muster connection`: API clients, their keys and permissions.
 //!
-//! These open the store themselves, also while a server runs on it; a server takes notice within a second.
+//! Commands open the store directly, also while a server is running; the server applies changes within a second.
 
 use crate::output::Output;
 use crate::session::{AdminSession, directory_error, format_timestamp, parse_role};
@@ -17,59 +17,59 @@ use directory::{
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Stands for every dialect that need not be named.
+/// Every dialect that need not be named explicitly.
 const ALL_DIALECTS: &str = "all";
 
 #[derive(Subcommand)]
 pub(crate) enum ConnectionCommand {
     /// Create a connection and print its key (shown only once)
     Add(AddArgs),
-    /// List the connections
+    /// List connections
     List {
-        /// Only of this tenant
+        /// Only connections of this tenant
         #[arg(long)]
         tenant: Option<u32>,
     },
-    /// Change what a connection may do; what is not given stays as it is
+    /// Change a connection; settings without an option stay unchanged
     Set(SetArgs),
-    /// Give a connection another key and print it (shown only once); of more than two keys, the oldest is revoked
+    /// Add a key and print it (shown only once); a connection keeps its two newest keys
     Rotate {
         #[command(flatten)]
         connection_ref: ConnectionRef,
-        /// Revoke all keys that it has
+        /// Revoke all previous keys
         #[arg(long)]
         revoke_old: bool,
     },
-    /// Revoke a connection permanently; its name can be used again
+    /// Revoke a connection permanently; its name can be reused
     Revoke(ConnectionRef),
 }
 
 #[derive(Args)]
 pub(crate) struct AddArgs {
-    /// What people call it; unique within the tenant
+    /// Name, unique within the tenant
     name: String,
-    /// The tenant it opens; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
-    /// An API it may use; repeat for several. `all` is every API over users; sign-in and transfer must be named
+    /// API that the connection may use (repeatable). `all` means every user API; name sign-in and transfer explicitly
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
-    /// It may only look
+    /// Allow only reading
     #[arg(long)]
     read_only: bool,
-    /// When it ends: 90d, 12h, 30m
+    /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
     #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
-    /// The highest role it may grant; users with a higher role can be changed only by connections that reach it
+    /// Highest role that the connection may grant; it cannot change users with a higher role
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
-    /// Which SCIM client it is: rfc (default), entra, okta or strict. Without --dialect, it may use scim
+    /// SCIM client type: rfc (default), entra, okta or strict. Implies --dialect scim if no dialect is given
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// The person whose own client it is: number, e-mail, id or external id
-    #[arg(long, value_name = "WHO")]
+    /// User who owns this client: number, email, id or external id
+    #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// A public key in PEM with which it may prove itself when it asks for a token; repeat for several
+    /// PEM file with a public key to authenticate token requests (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }
@@ -78,31 +78,31 @@ pub(crate) struct AddArgs {
 pub(crate) struct SetArgs {
     #[command(flatten)]
     connection_ref: ConnectionRef,
-    /// The APIs that it may use, instead of those that it may use now; repeat for several
+    /// API that the connection may use; replaces the current ones (repeatable)
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect)]
     dialects: Vec<String>,
-    /// Whether it may only read
+    /// Allow only reading
     #[arg(long, value_name = "BOOL")]
     read_only: Option<bool>,
-    /// When it ends: 90d, 12h, 30m from now; `never`
+    /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
-    /// The highest role it may grant; users with a higher role can be changed only by connections that reach it
+    /// Highest role that the connection may grant; it cannot change users with a higher role
     #[arg(long, value_parser = parse_role)]
     highest_role: Option<u32>,
-    /// Which SCIM client it is: rfc, entra, okta or strict
+    /// SCIM client type: rfc, entra, okta or strict
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// The public keys in PEM with which it may prove itself, instead of those that it has; repeat for several
+    /// PEM file with a public key to authenticate token requests; replaces the current ones (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }
 
 #[derive(Args)]
 pub(crate) struct ConnectionRef {
-    /// Its name or id
+    /// Connection name or id
     name: String,
-    /// The tenant it opens; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
 }
@@ -112,11 +112,11 @@ fn parse_dialect(text: &str) -> Result<String, String> {
     if text == ALL_DIALECTS || known.contains(&text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("the dialects are {}, or {ALL_DIALECTS}", known.join(", ")))
+        Err(format!("must be one of {}, {ALL_DIALECTS}", known.join(", ")))
     }
 }
 
-/// The names of the APIs that the options stand for, each once.
+/// The dialects that the options select, without duplicates.
 fn requested_dialects(new: &AddArgs) -> anyhow::Result<Vec<String>> {
     let scim = dialects::PROFILED_DIALECT.name;
     if new.dialects.is_empty() {
@@ -124,23 +124,22 @@ fn requested_dialects(new: &AddArgs) -> anyhow::Result<Vec<String>> {
     }
     let dialects = expand_dialects(&new.dialects);
     if new.profile.is_some() && !dialects.iter().any(|name| name == scim) {
-        bail!("--profile is for SCIM clients: add `--dialect {scim}` or leave out --profile");
+        bail!("--profile is for SCIM clients: add `--dialect {scim}` or remove --profile");
     }
     Ok(dialects)
 }
 
-/// The names of APIs, `all` replaced by those that it stands for.
+/// Replaces `all` by the dialects that it includes.
 fn expand_dialects(dialects: &[String]) -> Vec<String> {
     let is_named = |name: &str, by_name: bool| dialects.iter().any(|d| d == name || (d == ALL_DIALECTS && !by_name));
     let all = dialects::grantable_dialects().filter(|dialect| is_named(dialect.name, dialect.is_opt_in));
     all.map(|dialect| dialect.name.to_owned()).collect()
 }
 
-/// When a connection ends.
 #[derive(Clone, Copy)]
 enum Expiry {
     Never,
-    /// In so many seconds.
+    /// Seconds from now.
     In(i64),
 }
 
@@ -150,12 +149,12 @@ fn parse_expiry(text: &str) -> Result<Expiry, String> {
 
 fn parse_profile(text: &str) -> Result<ClientProfile, String> {
     let known = ClientProfile::ALL.into_iter().find(|profile| profile.as_str() == text);
-    known.ok_or_else(|| format!("the profiles are {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", ")))
+    known.ok_or_else(|| format!("must be one of {}", ClientProfile::ALL.map(ClientProfile::as_str).join(", ")))
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
 fn parse_duration(text: &str) -> Result<i64, String> {
-    let invalid = || "say it like 90d, 12h, 30m or 45s".to_owned();
+    let invalid = || "must be a number with a unit, such as 90d, 12h, 30m or 45s".to_owned();
     let unit = match text.chars().last().ok_or_else(invalid)? {
         'd' => 86_400,
         'h' => 3_600,
@@ -180,11 +179,11 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"id": id.to_string(), "name": connection.name, "key": key}), || {
                 let old = if revoke_old {
-                    "The keys before it stop working within a second."
+                    "The previous keys stop working within a second."
                 } else {
-                    "The key before it works until the next rotation (--revoke-old revokes it at once)."
+                    "The previous key works until the next rotation. To revoke it now, use --revoke-old."
                 };
-                format!("New key of {}, shown only now:\n\n  {key}\n\n{old}", connection.name)
+                format!("New key for {} (shown only once):\n\n  {key}\n\n{old}", connection.name)
             });
             Ok(())
         }
@@ -194,7 +193,7 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}), || {
                 format!(
-                    "{} is revoked. Its keys stop working within a second, and its name can be used again.",
+                    "Revoked connection {}. Its keys stop working within a second, and its name can be reused.",
                     connection.name
                 )
             });
@@ -229,7 +228,7 @@ fn set_connection(session: &AdminSession, change: &SetArgs, output: Output) -> a
         let access = document["access"].as_str().unwrap_or_default();
         let until = connection.expires.map_or_else(|| "never".into(), format_timestamp);
         format!(
-            "Connection {}: {}; {access}; highest role {role}; profile {}; expires {until}. It applies within a second.",
+            "Connection {}: {}; {access}; highest role {role}; profile {}; expires {until}. Changes apply within a second.",
             connection.name,
             connection.dialects.join(", "),
             connection.profile.as_str()
@@ -238,7 +237,6 @@ fn set_connection(session: &AdminSession, change: &SetArgs, output: Output) -> a
     Ok(())
 }
 
-/// A public key in a file.
 fn read_public_key(path: &PathBuf) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     dialects::kit::check_public_key(&text).map_err(|what| anyhow!("{}: {what}", path.display()))?;
@@ -270,7 +268,7 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
     document["key"] = json!(key);
     output.result(&document, || {
         format!(
-            "Connection {} opens tenant {} ({}).\nIts client id is {}; its key, shown only now:\n\n  {key}\n",
+            "Created connection {} for tenant {} ({}).\nClient id: {}\nKey (shown only once):\n\n  {key}\n",
             connection.name,
             connection.tenant,
             connection.dialects.join(", "),
@@ -309,18 +307,18 @@ fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output)
         })
         .collect();
     let headings = ["tenant", "name", "dialects", "access", "highest role", "state", "keys", "expires", "last use"];
-    let empty = "There is no connection yet. `muster connection add NAME --tenant N --dialect DIALECT` makes one.";
+    let empty = "No connections yet. Create one with `muster connection add NAME --tenant N --dialect DIALECT`.";
     output.rows(&document.clone().into(), &headings, rows, empty);
     Ok(())
 }
 
-/// Keys, the days on which they were made, and those on which they were last used.
+/// Ids of keys, with the days of their creation and last use.
 fn keys_text(keys: &Value) -> String {
     let all = keys.as_array().into_iter().flatten();
     let one = |key: &Value| {
         let day = |name: &str| key[name].as_str().and_then(|time| time.get(..10));
-        let used = day("lastUse").map_or_else(|| "not used yet".into(), |day| format!("used {day}"));
-        format!("{} of {} ({used})", key["id"].as_str().unwrap_or_default(), day("created").unwrap_or_default())
+        let used = day("lastUse").map_or_else(|| "never used".into(), |day| format!("used {day}"));
+        format!("{} created {} ({used})", key["id"].as_str().unwrap_or_default(), day("created").unwrap_or_default())
     };
     let all: Vec<String> = all.map(one).collect();
     if all.is_empty() { "none".into() } else { all.join(", ") }
@@ -356,7 +354,7 @@ fn connection_json(connection: &Connection, now: Time) -> Value {
     })
 }
 
-/// The identifier of a key: the beginning of its hash, which cannot be used to sign in.
+/// The start of the key's hash, which cannot be used to sign in.
 fn key_id(key: &ApiKey) -> String {
     key.id().trim_start_matches('k').to_owned()
 }
@@ -366,7 +364,7 @@ fn find_connection(session: &AdminSession, connection_ref: &ConnectionRef) -> an
     let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
     let key = directory::fold(&connection_ref.name);
     let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;
-    // A revoked one may have had the name before.
+    // A revoked connection may have the same name.
     let found = all.iter().filter(matches).find(|c| !c.revoked).or(all.iter().find(matches)).cloned();
     let found =
         found.with_context(|| format!("there is no connection {} in tenant {}", connection_ref.name, caller.tenant))?;

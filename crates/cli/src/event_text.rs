@@ -1,14 +1,14 @@
-//! What events say, in words for the terminal.
+//! Descriptions of events for the terminal.
 
 use crate::session::format_timestamp;
 use directory::{Action, DeliveryOutcome, EntitySnapshot, Event, EventData, Item, Mail, Time, User, UserId};
 use serde_json::{Map, Value};
 
-/// What an event can be about.
+/// The kinds of records that events are about.
 pub(crate) const RECORD_KINDS: [&str; 9] =
     ["user", "group", "folder", "organisation", "role", "department", "tenant", "connection", "mail"];
 
-/// What an event means for a user.
+/// Describes an event from the perspective of a user.
 pub(crate) fn user_event_text(event: &Event, user: UserId) -> Vec<String> {
     let draft = &event.data;
     let mut phrases = Vec::new();
@@ -30,7 +30,7 @@ pub(crate) fn user_event_text(event: &Event, user: UserId) -> Vec<String> {
             describe_item_change(draft, item, user, &mut phrases);
         }
         (_, Some(EntitySnapshot::Connection(connection))) => {
-            phrases.push(format!("connection {} is theirs", connection.name));
+            phrases.push(format!("owner of connection {}", connection.name));
         }
         _ => {}
     }
@@ -66,7 +66,7 @@ fn describe_user_change(draft: &EventData, before: Option<&EntitySnapshot>, afte
     }
 }
 
-/// What is different, as `field "old" → "new"`, less what every change moves on.
+/// Differences as `field "old" → "new"`, without fields that every change updates.
 fn user_differences(before: &User, after: &User) -> Vec<String> {
     let (before, after) = (serde_json::to_value(before), serde_json::to_value(after));
     match (before, after) {
@@ -75,7 +75,6 @@ fn user_differences(before: &User, after: &User) -> Vec<String> {
     }
 }
 
-/// The members that differ between two documents.
 fn differences(before: &Value, after: &Value, ignored_fields: &[&str]) -> Vec<String> {
     let empty = Map::new();
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
@@ -104,7 +103,7 @@ fn differences(before: &Value, after: &Value, ignored_fields: &[&str]) -> Vec<St
         .collect()
 }
 
-/// What an event is about, by kind and by name or number, and what it changed.
+/// Describes an event: kind and name or number of the record, and the changes.
 pub(crate) fn event_text(event: &Event) -> String {
     let draft = &event.data;
     let Some(record) = draft.after.as_ref().or(draft.before.as_ref()) else {
@@ -136,12 +135,12 @@ pub(crate) fn event_text(event: &Event) -> String {
     text
 }
 
-/// The document in a record, which its kind is written around.
+/// The document inside a record's wrapper, which names the kind.
 fn record_document(record: &Value) -> Option<Value> {
     record.as_object().and_then(|kinds| kinds.values().next()).cloned()
 }
 
-/// The kind of what an event is about, as `--kind` takes it.
+/// The kind of an event's record, as in [`RECORD_KINDS`].
 pub(crate) fn record_kind(event: &Event) -> &'static str {
     match event.data.after.as_ref().or(event.data.before.as_ref()) {
         Some(EntitySnapshot::User(_)) => "user",
@@ -160,7 +159,7 @@ fn mail_event_text(action: Action, mail: &Mail) -> String {
         (_, Some(DeliveryOutcome::Failed(cause))) => format!("{kind} mail failed: {cause}"),
         (_, Some(DeliveryOutcome::Sent)) => format!("{kind} mail sent"),
         (_, Some(DeliveryOutcome::Withdrawn)) => {
-            format!("{kind} mail withdrawn: its link was no longer open")
+            format!("{kind} mail withdrawn: its link was no longer valid")
         }
         _ => format!("{kind} mail changed"),
     }

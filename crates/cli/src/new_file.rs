@@ -1,4 +1,4 @@
-//! A file that gets its name when it is complete, and never takes the place of another.
+//! A file that gets its name when it is complete and never replaces another.
 
 use std::fs::{File, Permissions};
 use std::io::{Error, ErrorKind, Result};
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::{Builder, NamedTempFile};
 
-/// The ending of the temporary name.
+/// Suffix of the temporary name.
 const TEMP_SUFFIX: &str = ".part";
-/// The characters that make it unique.
+/// Random characters of the temporary name.
 const RANDOM_CHARS: usize = 6;
-/// A part without a lock that was not written for so long was left by a process that was killed.
+/// An unlocked temporary file that was not written for this long belongs to a killed process.
 const ABANDONED_AFTER: Duration = Duration::from_mins(1);
 
-/// A file that is being written. It has a temporary name beside the final one and is locked; it is removed if it is not
-/// completed.
+/// A file that is being written. It has a temporary name in the same directory and is locked. Unless published, it is
+/// removed on drop.
 pub(crate) struct NewFile {
     temp: NamedTempFile,
     path: PathBuf,
 }
 
 impl NewFile {
-    /// Creates the file, which its owner alone can read.
+    /// Creates the file with mode 0600.
     ///
     /// # Errors
-    /// The name is taken, or the folder cannot be written.
+    /// The name exists, or the directory is not writable.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(already_exists());
@@ -40,7 +40,7 @@ impl NewFile {
             .rand_bytes(RANDOM_CHARS)
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(parent_dir(path))?;
-        // Where files cannot be locked, none is removed either.
+        // On file systems without locks, abandoned files are not removed either.
         drop(part.as_file().try_lock());
         Ok(Self { temp: part, path: path.into() })
     }
@@ -49,37 +49,37 @@ impl NewFile {
         self.temp.as_file()
     }
 
-    /// Where it is until it gets its name.
+    /// The path until the file is published.
     pub(crate) fn temp_path(&self) -> &Path {
         self.temp.path()
     }
 
-    /// Gives the file its name, once its content is on the disk.
+    /// Gives the file its final name, after its content is on disk.
     ///
     /// # Errors
-    /// The name was taken meanwhile, or something could not be written.
+    /// The name exists by now, or a write failed.
     pub(crate) fn publish(self) -> Result<()> {
         self.temp.as_file().sync_all()?;
         if let Err(error) = self.temp.persist_noclobber(&self.path) {
             match error.error.kind() {
                 ErrorKind::AlreadyExists => return Err(already_exists()),
-                // The file system has neither a rename that does not replace nor links.
+                // The file system supports neither links nor a rename that does not replace.
                 ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied => {
                     replace_empty(error.file, &self.path)?;
                 }
                 _ => return Err(error.error),
             }
         }
-        // A name is as safe as what it names.
+        // Make the name durable, too.
         match File::open(parent_dir(&self.path)).and_then(|folder| folder.sync_all()) {
-            // The folder may not be listed, or its file system has no such thing.
+            // The directory is not readable, or its file system does not support this.
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => Ok(()),
             done => done,
         }
     }
 }
 
-/// Takes a name with an empty file, which is then replaced.
+/// Reserves the name with an empty file, then replaces it.
 fn replace_empty(part: NamedTempFile, path: &Path) -> Result<()> {
     File::create_new(path)
         .map_err(|error| if error.kind() == ErrorKind::AlreadyExists { already_exists() } else { error })?;
@@ -89,7 +89,7 @@ fn replace_empty(part: NamedTempFile, path: &Path) -> Result<()> {
     })
 }
 
-/// Removes what processes left that were killed while they wrote the same file.
+/// Removes temporary files of killed processes that wrote the same file.
 fn remove_abandoned(folder: &Path, prefix: &[u8]) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -109,7 +109,7 @@ fn remove_abandoned(folder: &Path, prefix: &[u8]) {
 }
 
 fn already_exists() -> Error {
-    Error::new(ErrorKind::AlreadyExists, "the file is there already; choose another name")
+    Error::new(ErrorKind::AlreadyExists, "the file already exists; choose another name")
 }
 
 fn parent_dir(path: &Path) -> &Path {

@@ -1,4 +1,5 @@
-//! Settings: flags, else the environment, else a TOML file, else what is built in. Unknown names are errors.
+//! Settings, in order of precedence: flags, environment variables, a TOML file, built-in defaults. Unknown names are
+//! errors.
 
 use adapters::{StoreSettings, redacted_location};
 use anyhow::{Context, bail};
@@ -8,11 +9,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-/// Settings of every command. Each is a flag, a variable `MUSTER_…` and a name in the file.
+/// Settings of all commands. Each is a flag, an environment variable `MUSTER_…` and a name in the file.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// The store: a file, made when it is not there (muster.db when nothing is said), or a database that several
-    /// processes share, as <postgres://USER@HOST/DATABASE>
+    /// Store: a file, created when needed (default: muster.db), or a database that several processes share, as
+    /// <postgres://USER@HOST/DATABASE>
     #[arg(
         long,
         env = "MUSTER_STORE",
@@ -23,118 +24,117 @@ pub struct Settings {
         hide_default_value = true
     )]
     pub store: String,
-    /// Answer with one JSON document on standard output and nothing else
+    /// Print one JSON document on standard output and nothing else
     #[arg(long, env = "MUSTER_JSON", global = true)]
     pub json: bool,
-    /// Settings in TOML. Without it, ./muster.toml is read if it is yours and only you can write it
+    /// Settings file in TOML (default: ./muster.toml, if you own it and nobody else can write to it)
     #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The most memory the store's page cache may take, in MiB
+    /// Maximum size of the store's page cache in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = STORE_HEADING)]
     pub cache_mib: u32,
-    /// Identities of what is new: time-ordered, or random for databases that keep rows in ranges of their keys
+    /// Type of new ids; use random for databases that distribute rows by ranges of their keys
     #[arg(long, env = "MUSTER_ID_KIND", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = STORE_HEADING)]
     pub id_kind: String,
-    /// Connections to the database for changes; many changes go over one
+    /// Database connections for changes; each carries many changes
     #[arg(long, env = "MUSTER_STORE_WRITERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_writers: usize,
-    /// Connections to the database that short reads share, and as many for look-ups
+    /// Database connections that short reads share, and as many again for look-ups
     #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_readers: usize,
-    /// Whether statements are kept on the database's connections; `unnamed` for poolers that do not know them
+    /// Prepared statements on database connections; use unnamed for poolers that do not support them
     #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = STORE_HEADING)]
     pub store_statements: String,
 }
 
-/// Settings of the server, likewise.
+/// Settings of `serve`, `demo` and `config`.
 #[derive(Args, Clone, Debug)]
 pub struct ServerSettings {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub listen: String,
-    /// Address of the admin listener for /healthz, /readyz and /metrics, or `none`. By default 127.0.0.1:9095, if that port is
-    /// free
+    /// Address for /healthz, /readyz and /metrics, or none (default: 127.0.0.1:9095, if that port is free)
     #[arg(long, env = "MUSTER_ADMIN_LISTEN", value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub admin_listen: Option<String>,
-    /// File with a bearer token (at least 16 characters) for /metrics on the public address
+    /// File with a bearer token (at least 16 characters) that enables /metrics on the public address
     #[arg(long, env = "MUSTER_METRICS_TOKEN_FILE", value_name = "FILE", help_heading = SERVER_HEADING)]
     pub metrics_token_file: Option<PathBuf>,
-    /// Certificate chain in PEM; with it and its key, TLS is spoken
+    /// TLS certificate chain in PEM; requires --tls-key
     #[arg(long, env = "MUSTER_TLS_CERT", value_name = "FILE", help_heading = SERVER_HEADING)]
     pub tls_cert: Option<PathBuf>,
-    /// Private key of the certificate in PEM
+    /// TLS private key in PEM; requires --tls-cert
     #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", help_heading = SERVER_HEADING)]
     pub tls_key: Option<PathBuf>,
-    /// How clients reach the server, for links in answers, such as <https://people.example.com>
+    /// URL at which clients reach the server, for links in responses and mails, such as <https://people.example.com>
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL", help_heading = SERVER_HEADING)]
     pub public_url: Option<String>,
-    /// Largest body in bytes, and at most 1 MiB without a valid key in the headers; more is a 413
+    /// Maximum size of a request body (at most 1 MiB without a valid key in the headers); larger ones get a 413
     #[arg(long, env = "MUSTER_BODY_LIMIT", default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER_HEADING)]
     pub body_limit: usize,
-    /// Where files are kept that are sent to be imported; beside the store when not said. Processes that share a database
-    /// and answer for one another share this folder, too
+    /// Directory for uploaded imports (default: next to the store). Processes that share a database should share this
+    /// directory, too
     #[arg(long, env = "MUSTER_IMPORTS_DIR", value_name = "DIR", help_heading = SERVER_HEADING)]
     pub imports_dir: Option<PathBuf>,
-    /// Storage limit of each tenant's import files in MiB; more is a 507
+    /// Maximum size of each tenant's import files in MiB; further uploads get a 507
     #[arg(long, env = "MUSTER_IMPORTS_QUOTA_MIB", default_value_t = 8192, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub imports_quota_mib: u64,
-    /// Minimum free disk space in MiB for imports, at least 5 % of the disk; below it they get a 507. 0 turns the check off
+    /// Minimum free disk space in MiB, and at least 5 % of the disk; below it, imports get a 507 (0 disables the
+    /// check)
     #[arg(long, env = "MUSTER_MIN_FREE_DISK_MIB", default_value_t = 1024, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub min_free_disk_mib: u64,
-    /// Open connections; further ones get a 503
+    /// Maximum number of open connections; further ones get a 503
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N", help_heading = SERVER_HEADING)]
     pub max_connections: usize,
-    /// Open connections from one address (IPv6: one /64); further ones are closed. Loopback and trusted proxies are exempt
+    /// Maximum number of open connections per address (IPv6: per /64); further ones are closed. Loopback and trusted
+    /// proxies are exempt
     #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_name = "N", help_heading = SERVER_HEADING)]
     pub connections_per_address: usize,
-    /// Seconds for headers to arrive, and for a connection to be idle
+    /// Timeout for request headers, and for idle connections
     #[arg(long, env = "MUSTER_HEADER_TIMEOUT", default_value_t = 15, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub header_timeout: u64,
-    /// Seconds for a body to arrive
+    /// Timeout for a request body
     #[arg(long, env = "MUSTER_BODY_TIMEOUT", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub body_timeout: u64,
-    /// Seconds for a request to be answered
+    /// Timeout for a response, not counting the request body
     #[arg(long, env = "MUSTER_RESPONSE_TIMEOUT", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub response_timeout: u64,
-    /// Seconds for busy connections to finish after SIGTERM
+    /// Time for requests in progress to finish after SIGTERM
     #[arg(long, env = "MUSTER_DRAIN_TIMEOUT", default_value_t = 20, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub drain_timeout: u64,
-    /// Bad keys a minute from one address before it is slowed down
+    /// Invalid keys per minute and address before further ones are throttled
     #[arg(long, env = "MUSTER_INVALID_KEYS_PER_MINUTE", default_value = "60", value_name = "N", help_heading = SERVER_HEADING)]
     pub invalid_keys_per_minute: NonZeroU32,
-    /// Address of a proxy whose X-Forwarded-For says where requests come from; with commas between several
+    /// Addresses of proxies whose X-Forwarded-For header is trusted, separated by commas
     #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub trusted_proxies: Vec<std::net::IpAddr>,
-    /// Threads that hash passwords; 0 is one a core
+    /// Threads for password hashing (0: one per core)
     #[arg(long, env = "MUSTER_HASH_THREADS", default_value_t = 0, value_name = "N", help_heading = SERVER_HEADING)]
     pub hash_threads: usize,
-    /// Where mails go, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (TLS is asked for, unless it ends in
-    /// ?tls=none); without it, into a folder
+    /// SMTP server, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (requires TLS, unless it ends in ?tls=none);
+    /// without it, mails are written to files
     #[arg(long, env = "MUSTER_SMTP_URL", value_name = "URL", hide_env_values = true, help_heading = MAIL_HEADING)]
     pub smtp_url: Option<String>,
-    /// The address that mails come from
+    /// Sender address of mails
     #[arg(long, env = "MUSTER_MAIL_FROM", default_value = "muster@localhost", value_name = "EMAIL", help_heading = MAIL_HEADING)]
     pub mail_from: String,
-    /// The folder that mails go into where there is no SMTP server; beside the store's file, or ./muster-mail, when
-    /// nothing is said
-    #[arg(long, env = "MUSTER_MAIL_SPOOL_DIR", value_name = "FOLDER", help_heading = MAIL_HEADING)]
+    /// Directory for mails if there is no SMTP server (default: next to the store's file, or ./muster-mail)
+    #[arg(long, env = "MUSTER_MAIL_SPOOL_DIR", value_name = "DIR", help_heading = MAIL_HEADING)]
     pub mail_spool_dir: Option<PathBuf>,
-    /// Seconds for an SMTP server to take a mail
+    /// Timeout for the SMTP server to accept a mail
     #[arg(long, env = "MUSTER_SMTP_TIMEOUT", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600), help_heading = MAIL_HEADING)]
     pub smtp_timeout: u64,
-    /// Seconds before a mail that was not taken is tried again; they double with each attempt, up to an hour
+    /// Delay before a failed mail is retried; it doubles with each attempt, up to one hour
     #[arg(long, env = "MUSTER_MAIL_RETRY_DELAY", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL_HEADING)]
     pub mail_retry_delay: i64,
-    /// How log lines look: text or json
+    /// Format of log lines
     #[arg(long, env = "MUSTER_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"], help_heading = SERVER_HEADING)]
     pub log_format: String,
-    /// The least that is logged: error, warn, info, debug
+    /// Minimum level of log lines
     #[arg(long, env = "MUSTER_LOG_LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER_HEADING)]
     pub log_level: String,
 }
 
 impl Settings {
-    /// Where the store is and how to use it.
     pub fn store_settings(&self) -> StoreSettings {
         StoreSettings {
             cache_mib: self.cache_mib,
@@ -147,7 +147,7 @@ impl Settings {
     }
 }
 
-/// A URL as it may be shown.
+/// Removes user name and password from a URL.
 fn redact_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
@@ -156,13 +156,11 @@ fn redact_password(url: &str) -> String {
 }
 
 impl ServerSettings {
-    /// The folder of files that were sent to be imported.
     pub fn imports_dir_or_default(&self, store: &StoreSettings) -> PathBuf {
         let default_dir = || store.sibling_path("imports").unwrap_or_else(|| "muster-imports".into());
         self.imports_dir.clone().unwrap_or_else(default_dir)
     }
 
-    /// The folder of mails where there is no SMTP server.
     pub fn mail_spool_dir_or_default(&self, store: &StoreSettings) -> PathBuf {
         let default_dir = || store.sibling_path("mail").unwrap_or_else(|| "muster-mail".into());
         self.mail_spool_dir.clone().unwrap_or_else(default_dir)
@@ -171,13 +169,13 @@ impl ServerSettings {
 
 const STORE_HEADING: &str = "Store";
 const SERVER_HEADING: &str = "Server";
-/// The commands that have the settings of the server.
+/// The commands with [`ServerSettings`].
 const SERVER_COMMANDS: [&str; 3] = ["serve", "demo", "config"];
 const MAIL_HEADING: &str = "Mail";
-/// Settings that make no sense in a file.
+/// Settings that are not allowed in the file.
 const COMMAND_LINE_ONLY: [&str; 2] = ["config", "json"];
 
-/// Settings by the name that they had in 0.1.0, which is still accepted as a flag, a variable and in the file.
+/// Names in 0.1.0, which are still accepted as flags, variables and in the file, and the current names.
 const RENAMED: [(&str, &str); 13] = [
     ("ids", "id_kind"),
     ("store_lanes", "store_writers"),
@@ -194,18 +192,18 @@ const RENAMED: [(&str, &str); 13] = [
     ("mail_spool", "mail_spool_dir"),
 ];
 
-/// What a file says, by the names of the flags.
+/// The values of a settings file, by the names of the flags.
 pub(crate) struct SettingsFile {
     path: Option<PathBuf>,
     values: BTreeMap<String, String>,
 }
 
 fn read_error(path: &Path) -> String {
-    format!("the settings {} cannot be read", path.display())
+    format!("cannot read the settings file {}", path.display())
 }
 
-/// What a settings file says that was not named, if the current user or root owns it and nobody else can write it. Whoever can
-/// put a file into a folder where others start Muster must not choose its store, its proxies or its mail server.
+/// Reads a settings file that was not named explicitly, if the current user or root owns it and nobody else can write
+/// to it. A user who can create files where others start Muster must not choose its store, proxies or mail server.
 #[expect(clippy::print_stderr, reason = "the log is not set up yet")]
 fn read_trusted_file(path: &Path) -> anyhow::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
@@ -217,7 +215,7 @@ fn read_trusted_file(path: &Path) -> anyhow::Result<Option<String>> {
     let owners = [0, rustix::process::geteuid().as_raw()];
     if !owners.contains(&metadata.uid()) || metadata.mode() & 0o022 != 0 {
         eprintln!(
-            "{} is ignored: it must belong to you or root, and nobody else may write it (or name it with --config)",
+            "{} is ignored: it must be owned by you or root and writable by nobody else (or be named with --config)",
             path.display()
         );
         return Ok(None);
@@ -228,7 +226,7 @@ fn read_trusted_file(path: &Path) -> anyhow::Result<Option<String>> {
 }
 
 impl SettingsFile {
-    /// The file that `--config` or `MUSTER_CONFIG` names, else `./muster.toml` where it is, else nothing.
+    /// Loads the file that `--config` or `MUSTER_CONFIG` names, else `./muster.toml` if it exists.
     pub(crate) fn load() -> anyhow::Result<Self> {
         let mut arguments = std::env::args_os().skip(1);
         let mut explicit_path = None;
@@ -252,9 +250,9 @@ impl SettingsFile {
     }
 
     fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
-        // What the parser quotes of the file may be a password.
+        // The parser's full error quotes the file, which can contain a password.
         let not_toml = |error: toml::de::Error| {
-            anyhow::anyhow!("the settings {} are not TOML: {}", path.display(), error.message())
+            anyhow::anyhow!("the settings file {} is not valid TOML: {}", path.display(), error.message())
         };
         let table: toml::Table = text.parse().map_err(not_toml)?;
         let mut values = BTreeMap::new();
@@ -263,7 +261,7 @@ impl SettingsFile {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Boolean(on) => on.to_string(),
-                _ => bail!("{}: {name} must be a text, a number or true or false", path.display()),
+                _ => bail!("{}: {name} must be a string, an integer, true or false", path.display()),
             };
             let id = name.replace('-', "_");
             let renamed = RENAMED.iter().find(|(old, _)| *old == id).map(|(_, new)| (*new).to_owned());
@@ -272,7 +270,7 @@ impl SettingsFile {
         Ok(Self { path: Some(path.into()), values })
     }
 
-    /// Replaces the default values by those of the file, and adds the old names of settings.
+    /// Sets the values of the file as defaults, and adds the old names of settings.
     pub(crate) fn apply(&self, command: Command) -> anyhow::Result<Command> {
         let mut command = RENAMED.iter().fold(command, |command, (old, new)| accept_old_name(command, old, new));
         for (name, value) in &self.values {
@@ -283,14 +281,14 @@ impl SettingsFile {
                 |command: &Command| SERVER_COMMANDS.iter().any(|name| command.find_subcommand(name).is_some_and(has));
             if COMMAND_LINE_ONLY.contains(&id.as_str()) || !is_global && !is_server_setting(&command) {
                 let path = self.path.as_deref().unwrap_or(Path::new("")).display();
-                bail!("{path}: there is no setting {name}; `muster config` lists them");
+                bail!("{path}: unknown setting {name} (see `muster config`)");
             }
             command = change_setting(command, &id, |arg| arg.default_value(value.clone()));
         }
         Ok(command)
     }
 
-    /// Every setting: name, value in force, and where it is from.
+    /// Every setting: name, effective value, and source.
     pub(crate) fn effective(&self, command: &Command, matches: &ArgMatches) -> Vec<(String, String, String)> {
         let mut rows = Vec::new();
         let config = command.find_subcommand("config").map(Command::get_arguments);
@@ -317,7 +315,7 @@ impl SettingsFile {
                 None => "not set".into(),
             };
             let value = raw.map_or_else(String::new, |values| values.join(" "));
-            // The URL of a database may hold its password.
+            // URLs can contain passwords.
             let value = match id {
                 "store" => redacted_location(&value),
                 "smtp_url" => redact_password(&value),
@@ -329,7 +327,7 @@ impl SettingsFile {
     }
 }
 
-/// Changes a setting of all commands, or of those of the server.
+/// Changes a setting of all commands, or of those in [`SERVER_COMMANDS`].
 fn change_setting(command: Command, id: &str, change: impl Fn(Arg) -> Arg) -> Command {
     let set = |command: Command| command.mut_arg(id, &change);
     if command.get_arguments().any(|arg| arg.get_id().as_str() == id) {
@@ -338,7 +336,7 @@ fn change_setting(command: Command, id: &str, change: impl Fn(Arg) -> Arg) -> Co
     SERVER_COMMANDS.iter().fold(command, |command, name| command.mut_subcommand(*name, set))
 }
 
-/// Accepts the old flag, and the old variable where the new one is not set.
+/// Accepts the old flag, and the old variable if the new one is not set.
 fn accept_old_name(command: Command, old: &str, new: &'static str) -> Command {
     let variable = |id: &str| format!("MUSTER_{}", id.to_uppercase());
     let is_old = std::env::var_os(variable(new)).is_none() && std::env::var_os(variable(old)).is_some();

@@ -1,4 +1,4 @@
-//! A whole store on its way to another place: out of one engine or a backup, into the other.
+//! Copies a whole store: from another store or a backup into an empty one.
 
 use crate::backup::Backup;
 use adapters::redacted_location;
@@ -7,24 +7,24 @@ use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, EntrySource, Origin, Sums};
 
-/// Entries handed over at a time, and how many such parcels may be under way.
+/// Entries per batch, and how many batches may be queued.
 const BATCH_SIZE: usize = 500;
 const BATCH_QUEUE: usize = 8;
 
 type EntryBatch = Result<Vec<Entry>, ArchiveError>;
 
-/// Moves everything from one store into another, which is empty or was begun to be filled from the same one. What has
-/// arrived is read back and compared; so is the source, which must not have changed meanwhile. `seen` hears of each entry.
+/// Copies a store into another one, which is empty or partly filled from the same source. Reads back both stores and
+/// compares them, since the source must not change meanwhile. Calls `on_entry` for each entry.
 pub(crate) fn copy_store(
     from: &StoreSettings,
     to: &StoreSettings,
     on_entry: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
     if from.location == to.location {
-        bail!("a store cannot be moved to where it is");
+        bail!("--from and --to are the same store");
     }
     let origin = Origin { engine: Engine::engine_name(from).into(), name: redacted_location(&from.location) };
-    // Changes of another process would be lost.
+    // Lock both stores: changes of another process would be lost.
     let (source, target) = (ExclusiveStore::open_existing(from)?, ExclusiveStore::open_target(to)?);
     let mut may_retry = true;
     let source_sums = loop {
@@ -41,7 +41,7 @@ pub(crate) fn copy_store(
                     let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_SIZE));
                     sender.send(Ok(full)).map_err(|_| ArchiveError::Disconnected)
                 });
-                // Whoever does not take it any more says why.
+                // The receiver returns the reason if it has ended.
                 drop(sender.send(dumped.map(|()| batch)));
             });
             let mut entries =
@@ -57,7 +57,7 @@ pub(crate) fn copy_store(
     verify_copy(&target, &source_sums)?;
     if compute_sums(&source)? != source_sums {
         bail!(
-            "{} was changed while it was moved: stop what works with it and move again; what has arrived is not used",
+            "{} was changed during the move; stop all processes that use it and try again (the target cannot be used)",
             redacted_location(&from.location)
         );
     }
@@ -65,7 +65,7 @@ pub(crate) fn copy_store(
     Ok(source_sums)
 }
 
-/// Fills a store from a backup that was found sound.
+/// Fills a store from a verified backup.
 pub(crate) fn restore_backup(
     backup: &Backup,
     name: &str,
@@ -86,33 +86,32 @@ pub(crate) fn restore_backup(
         }
     };
     if source_sums != backup.contents.sums {
-        bail!("the backup was changed while it was read; what has arrived is not used");
+        bail!("the backup was changed while it was read; the target cannot be used");
     }
     verify_copy(&target, &source_sums)?;
     target.finish_restore()?;
     Ok(source_sums)
 }
 
-/// What is in a store must be what was sent to it.
+/// Compares the target's data with what was sent.
 fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()> {
-    let target_sums = target.read_back_sums().context("what has arrived cannot be read back")?;
+    let target_sums = target.read_back_sums().context("cannot read back the target")?;
     if target_sums == *source_sums {
         return Ok(());
     }
     let differs = |tenant: &&u32| target_sums.get(tenant) != source_sums.get(tenant);
     let tenants: Vec<String> =
         source_sums.keys().chain(target_sums.keys()).filter(differs).map(u32::to_string).collect();
-    bail!("what has arrived of tenant {} is not what was sent; it is not used", tenants.join(", "))
+    bail!("the copied data of tenant {} differs from the source; the target cannot be used", tenants.join(", "))
 }
 
-/// What a store comes to, read from it.
 fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
     let mut running = store::archive::SumsBuilder::default();
     store.dump(&mut |entry| running.add(&entry))?;
     Ok(running.sums())
 }
 
-/// Entries, one after the other, as their parcels come in.
+/// Iterates over entries of received batches.
 struct BatchEntries {
     batches: Receiver<EntryBatch>,
     current: std::vec::IntoIter<Entry>,

@@ -1,4 +1,4 @@
-//! `muster backup`, `muster restore`, `muster move`, `muster check`: whole stores.
+//! `muster backup`, `muster restore`, `muster move` and `muster check`: commands for whole stores.
 
 use crate::backup::{self, Backup, BackupHeader, Contents};
 use crate::output::{Output, table};
@@ -22,21 +22,20 @@ use store::{CheckReport, hex};
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
-    /// The file to make; it must not be there yet. - is standard output; messages then go to standard error
+    /// Backup file, which must not exist; - is standard output, and messages then go to standard error
     file: PathBuf,
-    /// Stop after this many minutes (0: no limit), since the write-ahead log grows meanwhile; ignored for PostgreSQL
+    /// Fail after this many minutes, since the write-ahead log grows meanwhile (0: no limit; ignored for PostgreSQL)
     #[arg(long, value_name = "MINUTES", default_value_t = 60)]
     max_minutes: u32,
-    /// Removed; using it says what to do instead
+    /// Removed; the error names the replacement
     #[arg(long, hide = true)]
     recipient: Vec<String>,
-    /// Removed; using it says what to do instead
+    /// Removed; the error names the replacement
     #[arg(long, hide = true)]
     passphrase_file: Option<PathBuf>,
 }
 
 impl BackupArgs {
-    /// Whether standard output carries the backup.
     pub(crate) fn writes_to_stdout(&self) -> bool {
         is_stdio(&self.file)
     }
@@ -60,15 +59,15 @@ impl BackupArgs {
 
 #[derive(Args)]
 pub(crate) struct RestoreArgs {
-    /// The backup; - is standard input
+    /// Backup file; - is standard input
     file: PathBuf,
-    /// Removed; using it says what to do instead
+    /// Removed; the error names the replacement
     #[arg(long, hide = true)]
     identity: Option<PathBuf>,
-    /// Removed; using it says what to do instead
+    /// Removed; the error names the replacement
     #[arg(long, hide = true)]
     passphrase_file: Option<PathBuf>,
-    /// Look whether it is sound and what is in it, and leave it at that
+    /// Only verify the backup and show its contents
     #[arg(long)]
     check_only: bool,
 }
@@ -94,10 +93,10 @@ impl RestoreArgs {
 
 #[derive(Args)]
 pub(crate) struct MoveArgs {
-    /// The store to move: a file, or <postgres://USER@HOST/DATABASE>
+    /// Source store: a file, or <postgres://USER@HOST/DATABASE>
     #[arg(long, value_name = "FILE|URL")]
     from: String,
-    /// Where to: a file or database that holds nothing yet
+    /// Target store: a new file, or an empty database
     #[arg(long, value_name = "FILE|URL")]
     to: String,
 }
@@ -130,7 +129,7 @@ pub(crate) fn backup(settings: &Settings, args: &BackupArgs, output: Output) -> 
         if args.writes_to_stdout() {
             "no complete backup was written to standard output".to_owned()
         } else {
-            format!("no backup was made at {file}")
+            format!("no backup was created at {file}")
         }
     })?;
     let mut document = sums_json(&sums);
@@ -141,15 +140,15 @@ pub(crate) fn backup(settings: &Settings, args: &BackupArgs, output: Output) -> 
         document["readBack"] = json!(false);
         output.result(&document, || {
             format!(
-                "{}\n\nStandard output has all of it, as it was at {written}: {bytes} bytes.\n\
-                 It was checked while it was written, but the output was not read back; `muster restore - \
-                 --check-only` does that.",
+                "{}\n\nBacked up the store as of {written} to standard output: {bytes} bytes.\n\
+                 It was checked while it was written, but not read back. To verify it, run `muster restore - \
+                 --check-only`.",
                 sums_table(&sums)
             )
         });
     } else {
         output.result(&document, || {
-            format!("{}\n\n{file} holds all of it, as it was at {written}: {bytes} bytes.", sums_table(&sums))
+            format!("{}\n\nBacked up the store as of {written} to {file}: {bytes} bytes.", sums_table(&sums))
         });
     }
     Ok(())
@@ -159,8 +158,8 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     args.check()?;
     let from_stdin = is_stdio(&args.file);
     let name = if from_stdin { "standard input".to_owned() } else { args.file.display().to_string() };
-    let context = || format!("{name} was not used");
-    let mut progress = Progress::new(output, "entries looked at", None);
+    let context = || format!("cannot use {name}");
+    let mut progress = Progress::new(output, "entries verified", None);
     let on_entry = || progress.add(1);
     if args.check_only {
         let contents = if from_stdin {
@@ -171,7 +170,7 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
         progress.finish();
         let contents = contents.with_context(context)?;
         output.result(&contents_json(&contents), || {
-            format!("{}\n\n{name} is sound; it was made at {}.", sums_table(&contents.sums), contents.header.created)
+            format!("{}\n\n{name} is valid. It was created at {}.", sums_table(&contents.sums), contents.header.created)
         });
         return Ok(());
     }
@@ -185,10 +184,10 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     let mut progress = Progress::new(output, "entries", Some(backup.contents.entries));
     let restored = store_copy::restore_backup(&backup, &name, &settings.store_settings(), &mut || progress.add(1));
     progress.finish();
-    let sums = restored.with_context(|| format!("{name} was not restored"))?;
+    let sums = restored.with_context(|| format!("cannot restore {name}"))?;
     output.result(&contents_json(&backup.contents), || {
         format!(
-            "{}\n\n{} holds all of it, as it was at {}.",
+            "{}\n\nRestored {} as of {}.",
             sums_table(&sums),
             redacted_location(&settings.store),
             backup.contents.header.created
@@ -197,9 +196,9 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     Ok(())
 }
 
-/// The temporary file for what arrives through a pipe. Nobody else can read it, and it has no name, so it is gone with
-/// this process. It is beside the store, which has the room and is protected as these data need to be; for a database
-/// it is in the folder for temporary files.
+/// Creates the temporary file for a backup from a pipe. Only the owner can read it, and it has no name, so it is gone
+/// with this process. It is in the store's directory, which has the space and the protection that the data needs; for
+/// a database, it is in the directory for temporary files.
 fn spool_file(settings: &StoreSettings) -> anyhow::Result<File> {
     let folder = match settings.sibling_path("spool").as_deref().and_then(Path::parent) {
         Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
@@ -207,12 +206,12 @@ fn spool_file(settings: &StoreSettings) -> anyhow::Result<File> {
         None => std::env::temp_dir(),
     };
     let written = tempfile::tempfile_in(&folder).and_then(|file| {
-        // It is made with the usual permissions; without a name it can still be opened through /proc.
+        // A file without a name can still be opened through /proc.
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         Ok(file)
     });
-    written.with_context(|| format!("no temporary file can be made in {}", folder.display()))
+    written.with_context(|| format!("cannot create a temporary file in {}", folder.display()))
 }
 
 fn contents_json(contents: &Contents) -> Value {
@@ -231,14 +230,14 @@ pub(crate) fn move_store(settings: &Settings, args: MoveArgs, output: Output) ->
     let is_other_engine = Engine::engine_name(&from) != Engine::engine_name(&to);
     output.result(&sums_json(&sums), || {
         let mut text = format!(
-            "{}\n\n{} holds all of it now, read back and compared; {} was left as it is.",
+            "{}\n\nMoved to {}, read back and compared. {} is unchanged.",
             sums_table(&sums),
             redacted_location(&to.location),
             redacted_location(&from.location)
         );
         if is_other_engine {
             text +=
-                "\nThe history was proven and is linked anew there: note its new end, `muster audit verify` says it.";
+                "\nThe history was verified and its chain rebuilt. Run `muster audit verify` and store the new chain end.";
         }
         text
     });
@@ -251,7 +250,7 @@ pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitC
     let is_sound = damage.is_empty();
     output.result(&json!({"sound": is_sound, "found": damage, "notes": notes}), || {
         let mut text = if is_sound {
-            format!("{name} is sound.")
+            format!("{name} is not damaged.")
         } else {
             format!("{name} is damaged:\n  {}", damage.join("\n  "))
         };
@@ -283,6 +282,6 @@ fn sums_table(sums: &Sums) -> String {
         let numbers = numbers.iter().map(u64::to_string);
         std::iter::once(tenant.to_string()).chain(numbers).chain([hex(&sums.digest[..8])]).collect()
     });
-    let headings = ["tenant", "people", "items", "memberships", "deleted", "events", "digest"];
+    let headings = ["tenant", "users", "items", "memberships", "deleted", "events", "digest"];
     table(&headings, rows.collect())
 }

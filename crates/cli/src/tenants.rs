@@ -40,7 +40,8 @@ pub(crate) enum TenantCommand {
     },
     /// Set a custom mail template, or restore the built-in one
     Template {
-        /// Template: invitation.txt, invitation.html, invitation.subject.txt, reset.txt, reset.html or reset.subject.txt
+        /// Template: invitation.txt, invitation.html, invitation.subject.txt, reset.txt, reset.html or
+        /// reset.subject.txt
         name: String,
         /// Template file; without it, the built-in template is restored
         file: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `muster import`, `muster export`: people in and out in files.
+//! `muster import` and `muster export`.
 
 use crate::new_file::NewFile;
 use crate::output::{Output, table};
@@ -18,113 +18,113 @@ use transfer::import::{ImportOptions, ImportReport, MatchKey, ReportRows, RowCou
 
 #[derive(Args)]
 pub(crate) struct ImportArgs {
-    /// The file
+    /// File to import
     #[arg(required_unless_present = "list_columns")]
     file: Option<PathBuf>,
-    /// The tenant; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
-    /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
+    /// File format: csv, ndjson, xlsx or ldif (default: by the file's name)
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
-    /// Say what a header means: HEADER=COLUMN, or HEADER= to pass it over; repeat for several
+    /// Map a header to a column: HEADER=COLUMN, or HEADER= to ignore it (repeatable)
     #[arg(long, value_name = "HEADER=COLUMN")]
     map: Vec<String>,
-    /// What people are known by, the surest first
+    /// Keys that identify existing users, most reliable first
     #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = parse_match_key)]
     match_by: Vec<MatchKey>,
-    /// Change those who are there, too; without it they are left as they are
+    /// Update existing users; without it, they stay unchanged
     #[arg(long)]
     update: bool,
-    /// Leave those who are there as they are, which is what happens when nothing is said
+    /// Leave existing users unchanged (default)
     #[arg(long, conflicts_with_all = ["update", "deactivate_missing"])]
     create_only: bool,
-    /// Deactivate active users who are not in the file; users of rejected rows count as in the file
+    /// Deactivate active users who are not in the file; users in rejected rows count as in the file
     #[arg(long)]
     deactivate_missing: bool,
-    /// The most users to deactivate, in percent of the active ones; if more are missing, nothing is done
+    /// Maximum share of active users to deactivate; if more are missing, nothing is imported
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
-    /// Deactivate missing users although rejected rows name no user who exists
+    /// Deactivate missing users even if rejected rows identify no existing user
     #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
     force: bool,
-    /// Say what would happen, and do nothing
+    /// Show what would happen, without any change
     #[arg(long)]
     dry_run: bool,
-    /// Ask new people in by mail; without it they are active at once
+    /// Invite new users by email; without it, they are active at once
     #[arg(long)]
     invite: bool,
-    /// What stands between the cells of a CSV file, where it is not seen: , ; | or tab
+    /// Delimiter of a CSV file: , ; | or tab (default: detected)
     #[arg(long, value_parser = parse_delimiter)]
     delimiter: Option<u8>,
-    /// The encoding of a text file, where it is not seen: utf-8, utf-16le, windows-1252, …
+    /// Encoding of a text file, such as utf-8, utf-16le or windows-1252 (default: detected)
     #[arg(long)]
     encoding: Option<String>,
-    /// The sheet of a workbook; those named after kinds (Users, Groups, …), else the first, when not said
+    /// Sheet of a workbook (default: the sheets named Users, Groups, …, else the first)
     #[arg(long)]
     sheet: Option<String>,
-    /// An empty cell clears what is stored; without it, it says nothing
+    /// Clear stored values for empty cells; without it, empty cells are ignored
     #[arg(long, alias = "empty-clears")]
     clear_empty_fields: bool,
-    /// Where refused rows go, to be mended and brought in again; FILE.refused.… when not said
+    /// File for rejected rows, to correct and import again (default: FILE.refused.…)
     #[arg(long, value_name = "FILE", alias = "refused")]
     rejected_file: Option<PathBuf>,
-    /// Tell the columns there are, and do nothing
+    /// List the available columns and exit
     #[arg(long)]
     list_columns: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct ExportArgs {
-    /// The file to make, which must not be there yet; - is standard output
+    /// File to create, which must not exist; - is standard output
     file: PathBuf,
-    /// The tenant; may be left out when there is just one
+    /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
-    /// csv, ndjson, xlsx or ldif; seen from the file's name when not said
+    /// File format: csv, ndjson, xlsx or ldif (default: by the file's name)
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
-    /// Only this: user, group, folder, organisation, department or role; repeat for several
+    /// Only this kind: user, group, folder, organisation, department or role (repeatable; default: all)
     #[arg(long = "kind", value_parser = parse_kind)]
     kinds: Vec<RecordKind>,
-    /// Only these columns, in this order
+    /// Only these columns, in this order, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = parse_column)]
     columns: Vec<&'static Column>,
-    /// Write stored passwords, too; whoever gets the file can try to guess from it
+    /// Include password hashes; anyone with the file can try to guess the passwords
     #[arg(long)]
     with_password_hashes: bool,
-    /// CSV as Excel opens it where commas are decimal: with a byte order mark and semicolons
+    /// Write CSV for Excel in locales with decimal commas: with a byte order mark and semicolons
     #[arg(long)]
     excel: bool,
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
-    Format::from_name(text).ok_or_else(|| "the formats are csv, ndjson, xlsx and ldif".into())
+    Format::from_name(text).ok_or_else(|| "must be csv, ndjson, xlsx or ldif".into())
 }
 
 fn parse_match_key(text: &str) -> Result<MatchKey, String> {
-    MatchKey::from_name(text).ok_or_else(|| "people are known by id, external-id, email or user-name".into())
+    MatchKey::from_name(text).ok_or_else(|| "must be id, external-id, email or user-name".into())
 }
 
 fn parse_kind(text: &str) -> Result<RecordKind, String> {
     let known = || RecordKind::ALL.map(RecordKind::as_str).join(", ");
-    RecordKind::from_word(text).ok_or_else(|| format!("the kinds are {}", known()))
+    RecordKind::from_word(text).ok_or_else(|| format!("must be one of {}", known()))
 }
 
 fn parse_column(text: &str) -> Result<&'static Column, String> {
-    column_by_name(text).ok_or_else(|| format!("there is no column {text}; `muster import --list-columns` tells them"))
+    column_by_name(text).ok_or_else(|| format!("unknown column {text} (see `muster import --list-columns`)"))
 }
 
 fn parse_delimiter(text: &str) -> Result<u8, String> {
     match text {
         "tab" | "\\t" => Ok(b'\t'),
         text if text.len() == 1 && text.is_ascii() => Ok(text.as_bytes()[0]),
-        _ => Err("say one character, or tab".into()),
+        _ => Err("must be one character, or tab".into()),
     }
 }
 
-/// How headers are told: by this program's own names, and by every dialect's.
+/// Recognizes headers by Muster's own names and those of every dialect.
 fn columns() -> ColumnMapping {
     ColumnMapping::new(dialects::kit::field_aliases())
 }
@@ -138,7 +138,7 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
     let path_text = path.display();
     let session = AdminSession::open(settings)?;
     let caller = session.resolve_tenant(args.tenant)?;
-    let scan_result = scan(&options).with_context(|| format!("{path_text} was not brought in"))?;
+    let scan_result = scan(&options).with_context(|| format!("{path_text} was not imported"))?;
     let mut progress = Progress::new(output, "rows", Some(scan_result.rows));
     let mut on_rows = |more| {
         progress.add(more);
@@ -146,8 +146,8 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
     };
     let result = session.runtime.block_on(run(&session.directory, &caller, &options, &scan_result, &mut on_rows));
     progress.finish();
-    let report = result.with_context(|| format!("{path_text} was not brought in whole"))?;
-    // A file that could not be written was removed; the report says so.
+    let report = result.with_context(|| format!("{path_text} was not completely imported"))?;
+    // A file that could not be written was removed; the report mentions it.
     let rejected_file = options.rejected_file.filter(|file| !report.is_complete() && file.exists());
     let mut document = serde_json::to_value(&report)?;
     document["rows"] = json!(scan_result.rows);
@@ -160,14 +160,14 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
 fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOptions> {
     let format = args.format.or_else(|| Format::from_path(path));
     let format = format
-        .with_context(|| format!("{} does not say by its name what it is; say it with --format", path.display()))?;
+        .with_context(|| format!("cannot detect the format of {} from its name; set --format", path.display()))?;
     let mut columns = columns();
     for map in &args.map {
-        let (header, column) = map.rsplit_once('=').context("--map takes HEADER=COLUMN")?;
+        let (header, column) = map.rsplit_once('=').context("--map must have the form HEADER=COLUMN")?;
         columns.map_header(header, column.trim()).map_err(|what| anyhow!(what))?;
     }
     if let Some(file) = args.rejected_file.as_deref().filter(|file| file.exists()) {
-        bail!("{} is there already", file.display());
+        bail!("{} already exists", file.display());
     }
     let rejected_file = || args.rejected_file.clone().unwrap_or_else(|| rejected_rows_path(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -193,8 +193,7 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
     })
 }
 
-/// `people.csv` leaves `people.refused.csv`, and where that is there already, as it is when that is brought in again,
-/// `people.refused.2.csv`.
+/// `people.refused.csv` for `people.csv`. If that exists, as when it is imported itself, `people.refused.2.csv`.
 fn rejected_rows_path(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
@@ -214,35 +213,34 @@ fn list_columns(output: Output) {
         .collect();
     let rows =
         COLUMNS.iter().map(|column| vec![column.name.into(), kinds(column), column.description.into()]).collect();
-    output.rows(&document.into(), &["column", "of", "what it is"], rows, "");
+    output.rows(&document.into(), &["column", "kinds", "description"], rows, "");
 }
 
-/// What came of it, for people.
 fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&Path>) -> String {
     let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
     let row = |what: &str, tally: &RowCounts| {
         let RowCounts { created, changed, unchanged: left, rejected: refused } = *tally;
         std::iter::once(what.to_owned()).chain([created, changed, left, refused].map(|n| n.to_string())).collect()
     };
-    let mut rows: Vec<Vec<String>> = vec![row("people", &report.users)];
+    let mut rows: Vec<Vec<String>> = vec![row("users", &report.users)];
     if report.items != RowCounts::default() {
-        rows.push(row("groups and other things", &report.items));
+        rows.push(row("groups and other records", &report.items));
     }
-    let unchanged = if is_preview { "would be left as they are".into() } else { "left as they are".to_owned() };
-    let mut text = table(&["", &would("created"), &would("changed"), &unchanged, &would("refused")], rows);
+    let unchanged = if is_preview { "would be unchanged".into() } else { "unchanged".to_owned() };
+    let mut text = table(&["", &would("created"), &would("changed"), &unchanged, &would("rejected")], rows);
     if report.created_items > 0 {
-        text += &format!("\n\nGroups and folders that nobody had: {} {}.", report.created_items, would("made"));
+        text += &format!("\n\nNew groups and folders: {} {}.", report.created_items, would("created"));
     }
     if report.deactivated > 0 {
-        text += &format!("\n\nNot in the file and {}: {}.", would("switched off"), report.deactivated);
+        text += &format!("\n\nUsers who are not in the file, {}: {}.", would("deactivated"), report.deactivated);
     }
-    let sections = [("created", &report.created), ("changed", &report.changed), ("left", &report.unchanged)];
+    let sections = [("created", &report.created), ("changed", &report.changed), ("unchanged", &report.unchanged)];
     for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.ranges.is_empty()) {
         text += &format!("\n\n{}: rows {}", would(word), row_ranges(lines));
         text += &lines_text(lines);
     }
     if !report.rejected.messages.is_empty() {
-        text += &format!("\n\n{}:{}", would("refused"), lines_text(&report.rejected));
+        text += &format!("\n\n{}:{}", would("rejected"), lines_text(&report.rejected));
     }
     if report.missing_reference_count > 0 {
         let many = report.missing_reference_count;
@@ -263,7 +261,7 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
     if let Some(path) = rejected_file {
         text += &format!("\n\nThe rejected rows are in {}: correct them there and import that file.", path.display());
         if report.missing_reference_count > 0 {
-            text += " Missing managers are set with --update.";
+            text += " Add --update to set missing managers.";
         }
     }
     text
@@ -289,7 +287,7 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
     let is_stdout = args.file.as_os_str() == "-";
     let format = args.format.or_else(|| Format::from_path(&args.file));
     let format = format.with_context(|| {
-        format!("{} does not say by its name what it is to be; say it with --format", args.file.display())
+        format!("cannot detect the format of {} from its name; set --format", args.file.display())
     })?;
     let kinds = if args.kinds.is_empty() { RecordKind::ALL.to_vec() } else { args.kinds };
     let options = transfer::export::ExportOptions {
@@ -299,7 +297,7 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
         with_password_hashes: args.with_password_hashes,
     };
     if args.with_password_hashes {
-        warn("passwords go along as they are stored; whoever gets the file can try to guess them from it");
+        warn("the export contains password hashes: anyone with the file can try to guess the passwords");
     }
     let writing =
         WriteOptions { excel_compatible: args.excel, escaping: CellEscaping::Reversible, ..WriteOptions::default() };
@@ -311,14 +309,14 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
         write_export(&session, &caller, &options, to, writing, None)?;
         return Ok(());
     }
-    let file = NewFile::create(&args.file).with_context(|| format!("cannot make {}", args.file.display()))?;
+    let file = NewFile::create(&args.file).with_context(|| format!("cannot create {}", args.file.display()))?;
     let counts = write_export(&session, &caller, &options, Box::new(file.file().try_clone()?), writing, Some(output))?;
-    file.publish().with_context(|| format!("cannot make {}", args.file.display()))?;
+    file.publish().with_context(|| format!("cannot create {}", args.file.display()))?;
     let document: serde_json::Map<_, _> =
         counts.iter().map(|(kind, count)| (kind.as_str().to_owned(), json!(count))).collect();
     output.result(&document.into(), || {
         let rows = counts.iter().map(|(kind, count)| vec![kind.as_str().into(), count.to_string()]).collect();
-        format!("{}\n\nwritten to {}", table(&["kind", "rows"], rows), args.file.display())
+        format!("{}\n\nExported to {}", table(&["kind", "rows"], rows), args.file.display())
     });
     Ok(())
 }

@@ -69,7 +69,7 @@ fn packages(root: &Path) -> anyhow::Result<Vec<Package>> {
     packages.iter().map(|value| package(value).context("a package without a name or version")).collect()
 }
 
-pub(crate) fn output(root: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
+fn output(root: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(program).args(arguments).current_dir(root).output();
     let output = output.with_context(|| format!("{program} cannot be run"))?;
     if !output.status.success() {

@@ -2,7 +2,6 @@
 
 mod cycles;
 mod dependencies;
-mod dist;
 mod fuzz;
 mod setup;
 mod test;
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
         "check" => check(),
         "tidy" => tidy::run(&repo_root()),
         "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
-        "dist" => dist::dist(),
+        "dist" => dist(),
         "bench" => bench(),
         _ => Err(anyhow::anyhow!("{HELP}")),
     };
@@ -107,4 +106,10 @@ fn bench() -> anyhow::Result<()> {
     let which = std::env::args().skip(2).find(|argument| argument != "--store");
     arguments.extend(which.as_deref());
     run("cargo", &arguments)
+}
+
+/// Builds what a release publishes.
+fn dist() -> anyhow::Result<()> {
+    let [target, cyclonedx] = [target_dir(), tools::cyclonedx()?].map(|path| path.display().to_string());
+    run("sh", &["crates/xtask/tools/dist.sh", &target, &cyclonedx])
 }

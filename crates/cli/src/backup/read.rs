@@ -1,4 +1,4 @@
-//! Reading a backup: once to see that all of it is what was written, and again to use it.
+//! Reads a backup: once to verify it completely, and again to use it.
 
 use super::{
     AGE_MAGIC, BackupError, BackupHeader, CHECKSUM_LEN, MAGIC, MAGIC_V1, MAX_ENTRY_LEN, MAX_HEADER_LEN, Trailer,
@@ -8,30 +8,27 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use store::archive::{ArchiveError, ConsistencyChecker, Entry, Sums, SumsBuilder};
 
-/// What a complete and undamaged backup contains.
+/// The contents of a verified backup.
 pub struct Contents {
-    /// What it says of itself.
     pub header: BackupHeader,
-    /// Counts and digests, by tenant, as this version stores it.
+    /// Counts and digests by tenant, after an upgrade of the entries to this version.
     pub sums: Sums,
-    /// The number of entries.
     pub entries: u64,
 }
 
-/// A backup that was read whole and found sound.
+/// A verified backup.
 pub struct Backup {
-    /// What is in it.
     pub contents: Contents,
     file: File,
 }
 
 impl Backup {
-    /// Reads all of it. `seen` hears of each entry.
+    /// Verifies the backup. Calls `on_entry` for each entry.
     pub fn open(file: File, on_entry: impl FnMut()) -> Result<Self, BackupError> {
         Ok(Self { contents: verify(&file, on_entry)?, file })
     }
 
-    /// Reads a backup that can be read only once, and keeps it in `spool`. What is no backup is rejected at its first
+    /// Verifies a backup that can be read only once, and stores it in `spool`. Other data is rejected at its first
     /// bytes, so that it cannot fill the disk.
     pub fn open_pipe(input: impl Read, spool: File, on_entry: impl FnMut()) -> Result<Self, BackupError> {
         let mut failed = None;
@@ -42,7 +39,7 @@ impl Backup {
         }
     }
 
-    /// What is in it, once more.
+    /// Reads the entries again.
     pub fn entries(&self) -> Result<Entries<&File>, BackupError> {
         let mut file = &self.file;
         file.rewind()?;
@@ -50,7 +47,7 @@ impl Backup {
     }
 }
 
-/// Reads a backup to its end and checks all of it: checksum, counts and digests. `seen` hears of each entry.
+/// Reads a backup to its end and verifies checksum, counts and digests. Calls `on_entry` for each entry.
 pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, BackupError> {
     let (about, mut entries) = open_stream(input)?;
     let (mut running, mut consistency) = (SumsBuilder::default(), Ok(ConsistencyChecker::default()));
@@ -67,14 +64,14 @@ pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, 
         on_entry();
     }
     let (sums, count) = (running.sums(), running.entries());
-    let end = entries.trailer.take().ok_or_else(|| BackupError::Damaged("it has no end".into()))?;
+    let end = entries.trailer.take().ok_or_else(|| BackupError::Damaged("its trailer is missing".into()))?;
     let expected: Trailer = serde_json::from_slice(&end).map_err(|error| BackupError::Damaged(error.to_string()))?;
     let actual = serde_json::to_value(Trailer::new(count, &sums)).ok();
     if serde_json::to_value(expected).ok() != actual {
-        return Err(BackupError::Damaged("what is in it is not what it says".into()));
+        return Err(BackupError::Damaged("its entries do not match its trailer".into()));
     }
     entries.verify_checksum()?;
-    // Reported after the checksum: in a damaged file, missing references are a consequence.
+    // Check this after the checksum: in a damaged file, missing references are only a consequence.
     consistency.map_err(|error: ArchiveError| BackupError::Damaged(error.to_string()))?;
     let sums = upgraded.map_or(sums, |upgraded| upgraded.sums());
     Ok(Contents { header: about, sums, entries: count })
@@ -83,9 +80,9 @@ pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, 
 /// The entries of a backup, in order.
 pub struct Entries<R: Read> {
     decoder: zstd::Decoder<'static, BufReader<HashingReader<R>>>,
-    /// Muster 0.1.0 made it.
+    /// Created by Muster 0.1.0.
     is_v1: bool,
-    /// What the stream came to, once it was read.
+    /// Set at the end of the stream.
     trailer: Option<Vec<u8>>,
 }
 
@@ -105,7 +102,7 @@ fn open_stream<R: Read>(input: R) -> Result<(BackupHeader, Entries<R>), BackupEr
     Ok((about, Entries { decoder: pressed, is_v1: is_first, trailer: None }))
 }
 
-/// What it is that begins with `title` instead.
+/// The error for a file that starts with `title`.
 fn unrecognized(title: &[u8], rest: impl Read) -> BackupError {
     let prefix_len = MAGIC.len() - 2;
     if title.get(..prefix_len) == MAGIC.get(..prefix_len) {
@@ -121,7 +118,7 @@ fn unrecognized(title: &[u8], rest: impl Read) -> BackupError {
     if is_encrypted { BackupError::Encrypted } else { BackupError::NotABackup }
 }
 
-/// Files that end too early or do not open are damaged; only a disk that does not read is another matter.
+/// Truncated or undecodable files are damaged; errors of the operating system are not.
 fn read_error(error: std::io::Error) -> BackupError {
     if error.raw_os_error().is_some() { error.into() } else { BackupError::Damaged(error.to_string()) }
 }
@@ -138,10 +135,10 @@ impl<R: Read> Entries<R> {
             return Err(BackupError::Damaged("an entry is too long".into()));
         }
         let mut bytes = Vec::new();
-        // A length that was made up takes no more memory than there is behind it.
+        // `take` limits the memory to the data that exists, even if the length is wrong.
         self.decoder.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(read_error)?;
         if bytes.len() < length {
-            return Err(BackupError::Damaged("it ends in the middle".into()));
+            return Err(BackupError::Damaged("it is truncated".into()));
         }
         Ok(bytes)
     }
@@ -164,18 +161,18 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// Nothing may follow but the sum of it all, and that must be right.
+    /// Requires that only a correct checksum follows.
     fn verify_checksum(mut self) -> Result<(), BackupError> {
         let wrong = |what: &str| BackupError::Damaged(what.into());
         if self.decoder.read(&mut [0]).map_err(read_error)? != 0 {
-            return Err(wrong("there is more behind its end"));
+            return Err(wrong("it has data after its end"));
         }
         let mut input = self.decoder.finish();
         let mut sum = Vec::new();
         input.by_ref().take(1024).read_to_end(&mut sum).map_err(read_error)?;
         let HashingReader { digest: counted, tail: held, .. } = input.into_inner();
         if sum.len() != CHECKSUM_LEN || sum != held {
-            return Err(wrong("its checksum is missing or followed by more"));
+            return Err(wrong("its checksum is missing or followed by other data"));
         }
         if counted.finish().as_ref() != &held[..] {
             return Err(wrong("its checksum is wrong"));
@@ -198,7 +195,7 @@ impl<R: Read> Iterator for Entries<R> {
     }
 }
 
-/// What goes through is summed up, all but the checksum at the end.
+/// Hashes everything that is read, except the checksum at the end.
 struct HashingReader<R> {
     inner: R,
     digest: Context,
@@ -217,11 +214,11 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// What is read is written to a file, too.
+/// Copies everything that is read to a file.
 struct TeeReader<'a, R> {
     input: R,
     spool: &'a File,
-    /// Why the file could not be written.
+    /// The error of a failed write.
     write_error: &'a mut Option<std::io::Error>,
 }
 

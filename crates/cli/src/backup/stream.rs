@@ -1,4 +1,4 @@
-//! Writing a backup to a pipe, which cannot be read back: it is checked while it is written.
+//! Writes a backup to a pipe. It cannot be read back, so it is verified while it is written.
 
 use super::read::{Contents, verify};
 use super::write::{CHUNK_SIZE, encode};
@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use store::archive::{ArchiveError, Entry, EntrySink, Sums};
 
-/// Pieces that may wait for the check.
+/// Chunks that may wait for verification.
 const CHUNK_QUEUE: usize = 4;
 
-/// Writes a backup of what `dump` gives to `output`, and returns its counts and its size in bytes. `seen` hears of each
-/// entry.
+/// Writes the entries of `dump` to `output` as a backup; returns their counts and the size in bytes. Calls `on_entry`
+/// for each entry.
 ///
-/// What is written is decoded at the same time and compared with what the store gave. The checksum at the end is written
-/// after that, so a backup that fails the check is incomplete, and no restore takes it.
+/// A second thread decodes the written data and compares it with the store. The checksum is written only after that,
+/// so a backup that fails the check is incomplete and cannot be restored.
 pub fn stream<W: Write + Send>(
     output: W,
     about: &BackupHeader,
@@ -36,14 +36,12 @@ fn map_broken_pipe(error: BackupError) -> BackupError {
     }
 }
 
-/// Passes a backup on, all but its checksum, and reads a copy of it as a restore would.
+/// Writes a backup except its checksum, and verifies a copy as a restore would.
 struct VerifyingWriter<W> {
     output: W,
-    /// The last bytes, which may be the checksum.
     tail: Vec<u8>,
     size: u64,
     chunks: SyncSender<Vec<u8>>,
-    /// `None` after its result was taken.
     verifier: Option<JoinHandle<Result<Contents, BackupError>>>,
 }
 
@@ -55,13 +53,13 @@ impl<W: Write> VerifyingWriter<W> {
         Self { output, tail: Vec::new(), size: 0, chunks: copies, verifier: Some(check) }
     }
 
-    /// Writes the checksum if the copy was read to its end and holds what the store gave.
+    /// Writes the checksum if the copy is complete and matches the store.
     fn finish(self, sums: &Sums) -> Result<u64, BackupError> {
         let Self { mut output, tail: held, size: bytes, chunks: copies, verifier: check } = self;
         drop(copies);
         let contents = join_verifier(check)?;
         if contents.sums != *sums {
-            return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
+            return Err(BackupError::Damaged("the written data differs from the store".into()));
         }
         output.write_all(&held)?;
         output.flush()?;
@@ -71,13 +69,13 @@ impl<W: Write> VerifyingWriter<W> {
 
 fn join_verifier(check: Option<JoinHandle<Result<Contents, BackupError>>>) -> Result<Contents, BackupError> {
     let ended = check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-    ended.unwrap_or_else(|| Err(BackupError::Damaged("what was written does not pass the check".into())))
+    ended.unwrap_or_else(|| Err(BackupError::Damaged("the written data is invalid".into())))
 }
 
 impl<W: Write> Write for VerifyingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.chunks.send(bytes.to_vec()).is_err() {
-            // The check has ended early, so it has failed.
+            // The verifier ended early, so it failed.
             let failed = join_verifier(self.verifier.take()).err();
             return Err(failed.map_or_else(|| ErrorKind::InvalidData.into(), Error::other));
         }
@@ -94,7 +92,6 @@ impl<W: Write> Write for VerifyingWriter<W> {
     }
 }
 
-/// What was written, to be read.
 struct ChunkReader {
     chunks: Receiver<Vec<u8>>,
     current: Cursor<Vec<u8>>,
@@ -123,7 +120,7 @@ mod tests {
         BackupHeader { created: "2026-11-27T21:00:00Z".into(), engine: "sqlite".into(), version: "0.1.0".into() }
     }
 
-    /// A thousand tenants, each as long as the last.
+    /// A thousand tenants of the same size.
     fn dump(sink: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         (1..=1000).try_for_each(|tenant| sink(Entry::Tenant { tenant, doc: format!("{{\"n\":{tenant:04}}}") }))
     }
@@ -137,7 +134,7 @@ mod tests {
         assert_eq!((contents.sums, contents.entries, contents.header), (sums, 1000, about()));
     }
 
-    /// Whichever byte is changed on the way, the backup is not completed.
+    /// A change of any byte leaves the backup incomplete.
     #[test]
     fn a_stream_that_fails_the_check_is_left_incomplete() {
         let (whole, sums) = encode(Vec::new(), &about(), dump, |_| ()).expect("written");
@@ -154,7 +151,7 @@ mod tests {
         }
     }
 
-    /// What a store without a single view of everything may give: no restore would take it, so no backup is made of it.
+    /// Inconsistent entries, as from a store without snapshots: they could not be restored, so no backup is created.
     #[test]
     fn entries_that_do_not_fit_together_make_no_backup() {
         let id = [7; 16];
@@ -190,7 +187,7 @@ mod tests {
                 "{entries:?}"
             );
             let left = std::fs::read_dir(folder.path()).expect("read").count();
-            assert_eq!(left, usize::from(is_sound), "nothing is left");
+            assert_eq!(left, usize::from(is_sound), "no temporary file remains");
             drop(std::fs::remove_file(&path));
         }
     }
@@ -206,7 +203,7 @@ mod tests {
         assert_eq!(output, whole[..whole.len() - CHECKSUM_LEN]);
     }
 
-    /// An output that is full, or whose reader has gone.
+    /// An output that is full or closed.
     struct Refusing(ErrorKind);
 
     impl Write for Refusing {

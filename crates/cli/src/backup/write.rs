@@ -1,4 +1,4 @@
-//! Writing a backup: beside its name at first, and under it when all of it is on the disk.
+//! Writes a backup to a temporary file, which gets its name when it is complete and on disk.
 
 use super::read::verify;
 use super::{BackupError, BackupHeader, MAGIC, Trailer};
@@ -10,14 +10,14 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, EntrySink, Sums, SumsBuilder};
 
-/// How hard it is pressed: three quarters less to write, at the speed of a disk.
+/// Zstandard level 1 saves three quarters of the size at the speed of a disk.
 const COMPRESSION_LEVEL: i32 = 1;
-/// Bytes on their way from the store to the file, in pieces of so many.
+/// Bytes per chunk between the reading and the writing thread.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
 const CHUNK_QUEUE: usize = 8;
 
-/// Makes a backup at `path`, which must not be there yet, from what `dump` gives, and reads it back as a restore would before
-/// it gets its name. `seen` hears of each entry.
+/// Writes the entries of `dump` to a new file at `path`, and verifies the file before it gets its name. Calls
+/// `on_entry` for each entry.
 pub fn write(
     path: &Path,
     header: &BackupHeader,
@@ -28,13 +28,13 @@ pub fn write(
     let (output, sums) = encode(BufWriter::with_capacity(CHUNK_SIZE, file.file()), header, dump, on_entry)?;
     output.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     if verify(File::open(file.temp_path())?, || ())?.sums != sums {
-        return Err(BackupError::Damaged("what was written is not what was read from the store".into()));
+        return Err(BackupError::Damaged("the written data differs from the store".into()));
     }
     file.publish()?;
     Ok(sums)
 }
 
-/// Writes a backup from what `dump` gives, and flushes it.
+/// Writes the entries of `dump` as a backup, and flushes it.
 pub(super) fn encode<W: Write + Send>(
     output: W,
     header: &BackupHeader,
@@ -43,7 +43,7 @@ pub(super) fn encode<W: Write + Send>(
 ) -> Result<(W, Sums), BackupError> {
     std::thread::scope(|scope| {
         let (sender, pieces) = sync_channel::<StreamChunk>(CHUNK_QUEUE);
-        // One thread reads the store, this one presses and writes.
+        // This thread reads the store; another compresses and writes.
         let writer = scope.spawn(move || compress(output, header, &pieces));
         let mut running = SumsBuilder::default();
         let mut piece = Vec::with_capacity(2 * CHUNK_SIZE);
@@ -58,7 +58,7 @@ pub(super) fn encode<W: Write + Send>(
                 return Ok(());
             }
             let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * CHUNK_SIZE));
-            // Whoever does not take it any more says why when it is asked.
+            // The writing thread returns the reason if it has ended.
             sender.send(StreamChunk::More(full)).map_err(|_| ArchiveError::Disconnected)
         };
         let dumped = dump(&mut sink);
@@ -81,7 +81,6 @@ pub(super) fn encode<W: Write + Send>(
     })
 }
 
-/// Some of the stream.
 enum StreamChunk {
     More(Vec<u8>),
     Last(Vec<u8>),
@@ -94,7 +93,7 @@ fn compress<W: Write>(output: W, header: &BackupHeader, pieces: &Receiver<Stream
     line.push(b'\n');
     output.write_all(&line)?;
     let mut encoder = zstd::Encoder::new(output, COMPRESSION_LEVEL)?;
-    // A stream that breaks off lacks its end, and nobody takes it for whole.
+    // An interrupted stream lacks the trailer, so it cannot be mistaken for a complete one.
     let mut is_complete = false;
     for piece in pieces {
         is_complete = matches!(piece, StreamChunk::Last(_));
@@ -110,7 +109,7 @@ fn compress<W: Write>(output: W, header: &BackupHeader, pieces: &Receiver<Stream
     Ok(inner)
 }
 
-/// What goes through is summed up.
+/// Hashes everything that is written.
 struct HashingWriter<W> {
     inner: W,
     digest: Context,
