@@ -1,10 +1,10 @@
-// One person over five user APIs: made, read, switched off and on, deleted.
+// One user over five user APIs: create, read, deactivate, activate, delete.
 import assert from 'node:assert/strict';
 import { key, muster, signInKey, tenant, url } from './support.mjs';
 
 const extension = 'urn:muster:params:scim:schemas:extension:2.0:User';
 
-/** One call; its status and body. */
+/** Sends a request; returns its status and body. */
 async function call(method, path, { body, bearer = key, headers = {} } = {}) {
   const answer = await fetch(url + path, {
     method,
@@ -26,7 +26,7 @@ async function good(...request) {
   return answer.body;
 }
 
-/** How a dialect that needs the mail asked for sends it. */
+/** Sends the invitation for dialects that do not send it on creation. */
 const invite = (person) => muster('user', 'invite', '--tenant', String(tenant), person.email);
 
 function onfire(path, type, company) {
@@ -36,7 +36,7 @@ function onfire(path, type, company) {
     create: ({ email, first, last }) => good('POST', `${path}?format=json`, {
       bearer: null, body: { ...me, Email: email, FirstName: first, LastName: last },
     }),
-    // The dialect sends the mail by itself.
+    // The dialect sends the invitation on creation.
     invite: () => {},
     async read({ email, ids }) {
       const { status, body } = await call('GET', path + query(ids ? { Id: ids.onfire } : { Email: email }), { bearer: null });
@@ -63,7 +63,7 @@ const ccs = {
       : { status: 200, body: (await good('GET', '/request/user')).find((one) => one.email === email) };
     if (user.status === 404) return { is: 'gone' };
     assert.equal(user.status, 200);
-    // The dialect has no word for a status: who is there is there.
+    // The dialect has no status: an existing user is 'there'.
     return { is: 'there', id: user.body.id, email: user.body.email, first: user.body.firstName, last: user.body.lastName };
   },
   async force(person) {
@@ -129,7 +129,7 @@ export const dialects = {
   scim,
 };
 
-/** Takes down under which ids the person is known. */
+/** Records the user's id in each dialect. */
 export async function recordIds(person) {
   const [onfireId, ccsId, publisherId, scimId] = await Promise.all(
     ['onfire v2', 'ccs', 'publisher', 'scim'].map(async (name) => (await dialects[name].read(person)).id),
@@ -137,7 +137,7 @@ export async function recordIds(person) {
   person.ids = { onfire: onfireId, ccs: ccsId, publisher: publisherId, scim: scimId };
 }
 
-/** The person is this, by this name and under these ids, over every dialect. */
+/** Asserts that every dialect shows the user with this status, name and id. */
 export async function assertEverywhere(person, what) {
   for (const [name, door] of Object.entries(dialects)) {
     const seen = await door.read(person);
@@ -148,7 +148,7 @@ export async function assertEverywhere(person, what) {
   }
 }
 
-/** Signs in as an application would that lets Muster look after its people. */
+/** Signs in through the sign-in API, as an application does. */
 export async function signInApi(user, password) {
   const { status, body } = await call('POST', '/v1/sign-in', { bearer: signInKey, body: { user, password } });
   if (status === 200) return body;

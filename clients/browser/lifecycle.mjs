@@ -1,4 +1,4 @@
-// All that can come to pass in the life of an account, from its first sign-in to its deletion and back.
+// The life cycle of an account, from the first sign-in to its deletion and restoration.
 import assert from 'node:assert/strict';
 import { assertAccountPage, assertChoosePage, signInAndCheck, assertSignedOut, inspectMail } from './onboarding.mjs';
 import { dialects, assertEverywhere, signInApi } from './dialects.mjs';
@@ -7,7 +7,7 @@ import { pageUrl, go, press, said, send, signIn } from './pages.mjs';
 
 export async function lifecycle(step, { page, person, browser, post, from }) {
   const all = { page, person, browser, post, from };
-  await step('signing out ends it', async () => {
+  await step('signing out ends the session', async () => {
     assert.equal(await press(page, 'button', 'Sign out'), 200);
     assert.match((await said(page)).notice, /signed out/i);
     await browser.look(page, 'sign-in-out');
@@ -23,7 +23,7 @@ export async function lifecycle(step, { page, person, browser, post, from }) {
 
 async function forcedPasswordChange(step, { page, person, browser }) {
   const next = 'walnut harbour 77 sketch';
-  await step('who must change their password sees no other page', async () => {
+  await step('a user who must change the password sees no other page', async () => {
     await dialects.ccs.force(person);
     assert.equal((await signInApi(person.email, person.password)).passwordChangeRequired, true);
     assert.equal(await signIn(page, person.email, person.password), 200);
@@ -32,17 +32,17 @@ async function forcedPasswordChange(step, { page, person, browser }) {
       assert.equal(page.url().split('?')[0], pageUrl('/password'), address);
     }
     assert.match((await said(page)).all, /before you go on/i);
-    assert.equal(await page.locator('main a[href$="/account"]').count(), 0, 'no link to a page that is closed');
+    assert.equal(await page.locator('main a[href$="/account"]').count(), 0, 'no link to an inaccessible page');
     await browser.look(page, 'forced-change');
   });
   const bad = [
-    ['the old one wrong', { old: 'not what it is', new: next, again: next }, 403, /not the password you have now/i],
-    ['two that differ', { old: person.password, new: next, again: `${next}!` }, 422, /not the same/i],
-    ['the one they have', { old: person.password, new: person.password, again: person.password }, 422, /password you have now/i],
-    ['a common one', { old: person.password, new: 'password1234', again: 'password1234' }, 422, /many people/i],
+    ['a wrong old password', { old: 'not what it is', new: next, again: next }, 403, /not the password you have now/i],
+    ['two different new passwords', { old: person.password, new: next, again: `${next}!` }, 422, /not the same/i],
+    ['the current password', { old: person.password, new: person.password, again: person.password }, 422, /password you have now/i],
+    ['a common password', { old: person.password, new: 'password1234', again: 'password1234' }, 422, /many people/i],
   ];
   for (const [what, fields, status, wanted] of bad) {
-    await step(`a change with ${what} is refused`, async () => {
+    await step(`a change with ${what} is rejected`, async () => {
       assert.equal(await send(page, fields), status);
       assert.match((await said(page)).problem, wanted);
       assert.match((await said(page)).all, /before you go on/i);
@@ -50,7 +50,7 @@ async function forcedPasswordChange(step, { page, person, browser }) {
       assert.equal(await dialects.ccs.isForced(person), true);
     });
   }
-  await step('once it is changed they go on', async () => {
+  await step('after the change the user continues', async () => {
     assert.equal(await send(page, { old: person.password, new: next, again: next }), 200);
     await assertAccountPage(page, person);
     assert.match((await said(page)).notice, /changed/i);
@@ -60,7 +60,7 @@ async function forcedPasswordChange(step, { page, person, browser }) {
     person.password = next;
     assert.equal((await signInApi(person.email, next)).passwordChangeRequired, false);
   });
-  await step('the password can be changed at will', async () => {
+  await step('the password can be changed at any time', async () => {
     assert.equal(await press(page, 'link', 'Change your password'), 200);
     await browser.look(page, 'change');
     const another = 'quiet ferry 19 marmalade';
@@ -75,14 +75,14 @@ async function forcedPasswordChange(step, { page, person, browser }) {
 
 async function signOutEverywhere(step, { page, person, browser }) {
   const second = await browser.person();
-  await step('two browsers at a time, and each knows of both', async () => {
+  await step('two sessions at a time, and each shows both', async () => {
     await signInAndCheck(second, person);
     assert.match((await said(second)).all, /2|two/i);
     await browser.look(second, 'account-two-browsers');
     assert.equal(await go(page, pageUrl('/account')), 200);
     await assertAccountPage(page, person);
   });
-  await step('a password that is changed in one ends the other', async () => {
+  await step('changing the password in one session ends the other', async () => {
     const next = 'saffron bridge 8 otter';
     await go(second, pageUrl('/password'));
     assert.equal(await send(second, { old: person.password, new: next, again: next }), 200);
@@ -105,7 +105,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
   const old = person.password;
   const next = 'copper window 303 plum';
   const nobody = `nobody.${person.email}`;
-  await step('who asks for a new password hears the same, known or not', async () => {
+  await step('a password reset request gets the same answer for known and unknown users', async () => {
     await signInAndCheck(page, person);
     const other = await browser.person();
     const answers = [];
@@ -121,18 +121,18 @@ async function passwordReset(step, { page, person, browser, post, from }) {
     await browser.look(other, 'forgot-answered');
     await other.context().close();
   });
-  const link = await step('a mail comes to the one who is known', async () => {
+  const link = await step('only the known user gets a mail', async () => {
     const mail = await post.next(person.email);
     await inspectMail(browser, mail, 'mail-reset');
     assert.deepEqual(post.to(nobody), []);
     return checkMail(mail, 'reset', { email: person.email, from });
   });
-  await step('asking alone changes nothing', async () => {
+  await step('the request alone changes nothing', async () => {
     await go(page, pageUrl('/account'));
     await assertAccountPage(page, person);
     assert.ok(await signInApi(person.email, old));
   });
-  await step('with its link they choose another password', async () => {
+  await step('the link sets a new password', async () => {
     const other = await browser.person();
     assert.equal(await go(other, link), 200);
     await assertChoosePage(other, person);
@@ -142,7 +142,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
     assert.equal(await go(other, link), 410);
     await other.context().close();
   });
-  await step('the old password is refused, the new one taken, and who was in is out', async () => {
+  await step('the old password fails, the new one works, and earlier sessions have ended', async () => {
     await assertSignedOut(page);
     assert.equal(await signIn(page, person.email, old), 403);
     assert.match((await said(page)).problem, /user or the password is wrong/i);
@@ -157,7 +157,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
 
 async function deactivateAndActivate(step, { page, person }) {
   for (const [off, on] of [['scim', 'publisher'], ['publisher', 'onfire v2'], ['onfire v1', 'scim']]) {
-    await step(`switched off over ${off}, nobody signs in and who was in is out`, async () => {
+    await step(`deactivated over ${off}, sign-in fails and sessions end`, async () => {
       await dialects[off].off(person);
       await assertEverywhere(person, 'off');
       await assertSignedOut(page);
@@ -165,7 +165,7 @@ async function deactivateAndActivate(step, { page, person }) {
       assert.match((await said(page)).problem, /user or the password is wrong/i);
       assert.equal(await signInApi(person.email, person.password), null);
     });
-    await step(`switched on over ${on}, they come in again`, async () => {
+    await step(`activated over ${on}, sign-in works again`, async () => {
       await dialects[on].on(person);
       await assertEverywhere(person, 'active');
       await assertSignedOut(page);
@@ -177,15 +177,15 @@ async function deactivateAndActivate(step, { page, person }) {
 
 async function deletedAndRestored(step, { page, person }) {
   for (const [over, word] of [['ccs', person.email], ['scim', String(person.ids.ccs)], ['onfire v2', person.ids.scim]]) {
-    await step(`deleted over ${over}, they are gone from every dialect and every page`, async () => {
+    await step(`deleted over ${over}, the user is missing from every dialect and page`, async () => {
       await dialects[over].remove(person);
       await assertEverywhere(person, 'gone');
       await assertSignedOut(page);
-      // Names that nobody has are counted as well, so they are not tried too often.
+      // Attempts for unknown users are throttled, too, so try only once.
       if (over === 'ccs') assert.equal(await signIn(page, person.email, person.password), 403);
       assert.equal(await signInApi(person.email, person.password), null);
     });
-    await step(`restored by ${word}, they are who they were`, async () => {
+    await step(`restored by ${word}, the user is unchanged`, async () => {
       muster('user', 'restore', '--tenant', String(tenant), word);
       await assertEverywhere(person, 'active');
       await assertSignedOut(page);
@@ -196,7 +196,7 @@ async function deletedAndRestored(step, { page, person }) {
 }
 
 async function signInThrottling(step, { page, person, browser }) {
-  await step('who guesses is slowed down, and told for how long', async () => {
+  await step('repeated wrong passwords are throttled, and the page shows the waiting time', async () => {
     assert.equal(await press(page, 'button', 'Sign out'), 200);
     let status;
     for (let guesses = 0; guesses < 20 && status !== 429; guesses += 1) {
@@ -206,7 +206,7 @@ async function signInThrottling(step, { page, person, browser }) {
     assert.match((await said(page)).problem, /too many attempts/i);
     await browser.look(page, 'sign-in-throttled');
   });
-  await step('who waits comes in', async () => {
+  await step('after waiting, sign-in works', async () => {
     await sleep(2500);
     await signInAndCheck(page, person);
   });

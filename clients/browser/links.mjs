@@ -1,24 +1,24 @@
-// Links and forms that are not as they were given out: each leads to a page that helps, and changes nothing.
+// Modified links and forms: each leads to a helpful page and changes nothing.
 import assert from 'node:assert/strict';
 import { assertChoosePage, inviteUser } from './onboarding.mjs';
 import { dialects, assertEverywhere, recordIds, signInApi } from './dialects.mjs';
 import { check, checkMail, muster, sleep, runId, tenant, url } from './support.mjs';
 import { pageUrl, go, press, said, send } from './pages.mjs';
 
-/** A heading, a sentence and a way on that leads somewhere. */
+/** Asserts that the page has a heading, a sentence and a working link. */
 async function helps(page) {
   const { heading, all } = await said(page);
   assert.match(heading, /\w+ \w+/);
   assert.match(all.slice(heading.length), /\w+ \w+.*[.]/);
   const links = await page.locator('main a[href]').evaluateAll((all) => all.map((link) => link.href));
-  assert.ok(links.length > 0, `there is a way on from "${heading}"`);
+  assert.ok(links.length > 0, `"${heading}" has no link`);
   for (const link of links) {
     const answer = await page.request.get(link);
     assert.equal(answer.status(), 200, link);
   }
 }
 
-/** Many links lead to the same message: it is looked at once. */
+/** Checks a message page once; many links lead to the same message. */
 async function lookAtMessage(browser, page) {
   const words = ((await said(page)).heading || 'no page of ours').toLowerCase().match(/\w+/g);
   await browser.look(page, `message-${words.join('-')}`);
@@ -26,7 +26,7 @@ async function lookAtMessage(browser, page) {
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** A text with one letter changed for the one that stands `by` further. */
+/** Replaces one letter of a text with the letter `by` positions further. */
 function changed(text, place, by = 1) {
   const index = place < 0 ? text.length + place : place;
   const letter = letters[(letters.indexOf(text[index]) + by) % letters.length];
@@ -38,21 +38,21 @@ export async function brokenLinks(step, { browser, post, from, other }) {
   const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
   const page = await browser.person();
   const broken = [
-    ['with one letter changed', changed(link, -30), [404]],
-    ['with its last letter changed', changed(link, -1), [404]],
-    ['with its first letter changed', changed(link, link.lastIndexOf('/') + 1), [404]],
+    ['with a changed letter', changed(link, -30), [404]],
+    ['with a changed last letter', changed(link, -1), [404]],
+    ['with a changed first letter', changed(link, link.lastIndexOf('/') + 1), [404]],
     ['of another tenant', link.replace(`/t/${tenant}/`, `/t/${other}/`), [404]],
     ['that is cut off', link.slice(0, -20), [404]],
-    ['that lacks one letter', link.slice(0, -1), [404]],
-    ['with a letter more', `${link}A`, [404]],
+    ['without its last letter', link.slice(0, -1), [404]],
+    ['with an extra letter', `${link}A`, [404]],
     ['cut off before its secret', link.slice(0, link.lastIndexOf('/') + 1), [404]],
     ['cut off before its last slash', link.slice(0, link.lastIndexOf('/')), [404]],
-    ['of an invitation taken for a reset', link.replace('/invitation/', '/reset/'), [404]],
-    ['of a tenant that is not there', link.replace(`/t/${tenant}/`, '/t/999999/'), [404]],
-    ['of a tenant that is no number', link.replace(`/t/${tenant}/`, '/t/x/'), [404]],
+    ['of an invitation used as a reset', link.replace('/invitation/', '/reset/'), [404]],
+    ['of an unknown tenant', link.replace(`/t/${tenant}/`, '/t/999999/'), [404]],
+    ['of an invalid tenant number', link.replace(`/t/${tenant}/`, '/t/x/'), [404]],
   ];
   for (const [what, address, statuses] of broken) {
-    await check(`a link ${what} leads to a page that helps`, async () => {
+    await check(`a link ${what} leads to a helpful page`, async () => {
       const status = await go(page, address);
       await lookAtMessage(browser, page);
       assert.ok(statuses.includes(status), String(status));
@@ -60,10 +60,10 @@ export async function brokenLinks(step, { browser, post, from, other }) {
       await helps(page);
     });
   }
-  await check('no letter that says the same to a sloppy reader opens the link', async () => {
+  await check('no other last letter works, even if a lenient Base64 decoder ignores its unused bits', async () => {
     for (let by = 1; by < 16; by += 1) assert.equal(await go(page, changed(link, -1, by)), 404);
   });
-  await step('none of them has changed anything', async () => {
+  await step('the modified links have changed nothing', async () => {
     await assertEverywhere(person, 'invited');
     assert.equal(await go(page, link), 200);
     await assertChoosePage(page, person);
@@ -73,8 +73,8 @@ export async function brokenLinks(step, { browser, post, from, other }) {
 
 async function newerLink(step, { person, browser, post, from, link }) {
   const [first, second] = [await browser.person(), await browser.person()];
-  const last = await step('an invitation that is asked for again takes the place of the first', async () => {
-    // The page of the first is still open when the second comes.
+  const last = await step('a new invitation invalidates the first', async () => {
+    // The page of the first link is still open when the second mail arrives.
     assert.equal(await go(first, link), 200);
     muster('user', 'invite', '--tenant', String(tenant), person.email);
     const newer = checkMail(await post.next(person.email), 'invitation', { email: person.email, from });
@@ -85,7 +85,7 @@ async function newerLink(step, { person, browser, post, from, link }) {
     assert.equal(await go(second, newer), 200);
     return newer;
   });
-  await step('a link that was used works no more, not even in a page that was open before', async () => {
+  await step('a used link does not work again, not even in a page opened before', async () => {
     const [one, another] = [await browser.person(), await browser.person()];
     assert.equal(await go(one, last), 200);
     assert.equal(await go(another, last), 200);
@@ -99,18 +99,18 @@ async function newerLink(step, { person, browser, post, from, link }) {
     assert.equal(await signInApi(person.email, stolen), null);
     assert.ok(await signInApi(person.email, person.password));
   });
-  await step('and so do all others they were sent', async () => {
+  await step('all other links of the user are invalid, too', async () => {
     for (const mail of post.to(person.email)) {
       assert.equal(await go(second, mail.text.match(/https?:\/\/\S+/)[0]), 410);
     }
   });
 }
 
-/** People whom nobody has invited yet, and people in a hurry, ask for a link themselves. */
+/** Users without an invitation request a link themselves. */
 export async function askedLinks(step, { browser, post, from }) {
   const page = await browser.person();
   const person = { email: `nora.${runId}@example.com`, first: 'Nora', last: 'Petrov', password: 'amber kettle 28 north' };
-  await step('who was made and not invited asks for a link and gets one', async () => {
+  await step('a user without an invitation requests a link and gets one', async () => {
     await dialects.ccs.create(person);
     await recordIds(person);
     await go(page, pageUrl('/forgot'));
@@ -125,16 +125,16 @@ export async function askedLinks(step, { browser, post, from }) {
     assert.equal(await send(page, { new: person.password, again: person.password }), 200);
     await assertEverywhere(person, 'active');
   });
-  await step('whoever asks three times in a row gets no three mails', async () => {
+  await step('three requests in a row send only one mail', async () => {
     await sleep(1500);
     assert.equal(post.to(person.email).length, 1);
   });
 }
 
-/** Whose name has several parts may choose none of them. */
+/** A password must not contain any part of a multi-part name. */
 export async function longNames(step, { browser, post, from }) {
   for (const [first, last, own] of [['Maria Luisa', 'Quintana-Ortega', 'quintana'], ['Maria Luisa', 'de la Fuente', 'fuente']]) {
-    await step(`${first} ${last} may not choose ${own} and a number`, async () => {
+    await step(`the password of ${first} ${last} cannot be ${own} and a number`, async () => {
       const person = { email: `ml.${own}.${runId}@example.com`, first, last };
       const page = await browser.person();
       await go(page, (await inviteUser({ dialect: 'onfire v2', person, post, from })).link);
@@ -143,10 +143,10 @@ export async function longNames(step, { browser, post, from }) {
   }
 }
 
-/** People who are switched off or gone before they have used their link. */
+/** Users who are deactivated or deleted before they use their link. */
 export async function linksOfTheAbsent(step, { browser, post, from }) {
-  for (const [what, act] of [['switched off', (person) => dialects.scim.off(person)], ['deleted', (person) => dialects.ccs.remove(person)]]) {
-    await step(`the link of somebody who was ${what} leads to a page that helps`, async () => {
+  for (const [what, act] of [['deactivated', (person) => dialects.scim.off(person)], ['deleted', (person) => dialects.ccs.remove(person)]]) {
+    await step(`the link of a ${what} user leads to a helpful page`, async () => {
       const word = what.replace(' ', '-');
       const person = { email: `${word}.${runId}@example.com`, first: 'Otis', last: 'Brandt', password: 'tulip engine 45 moss' };
       const { link } = await inviteUser({ dialect: 'onfire v2', person, post, from });
@@ -165,7 +165,7 @@ export async function linksOfTheAbsent(step, { browser, post, from }) {
 export async function strangeForms(step, { browser, person }) {
   const page = await browser.person();
   const good = { user: person.email, password: person.password };
-  await step('a form without its cookie is a 403 and signs nobody in', async () => {
+  await step('a form without its cookie gets 403 and creates no session', async () => {
     await go(page, pageUrl('/sign-in'));
     await page.context().clearCookies();
     assert.equal(await send(page, good), 403);
@@ -173,7 +173,7 @@ export async function strangeForms(step, { browser, person }) {
     await helps(page);
     assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
   });
-  await step('so is one with another token', async () => {
+  await step('a form with another token gets 403', async () => {
     await go(page, pageUrl('/sign-in'));
     await page.locator('[name=token]').evaluate((field) => { field.value = `A${field.value.slice(1)}x`; });
     assert.equal(await send(page, good), 403);
@@ -181,7 +181,7 @@ export async function strangeForms(step, { browser, person }) {
     await helps(page);
     assert.ok(!(await page.context().cookies()).some((cookie) => cookie.name === 'muster-session'));
   });
-  await step('and one without any, or with that of another browser', async () => {
+  await step('a form without a token, or with that of another browser, gets 403', async () => {
     await go(page, pageUrl('/sign-in'));
     await page.locator('[name=token]').evaluate((field) => field.remove());
     assert.equal(await send(page, good), 403);
@@ -192,11 +192,11 @@ export async function strangeForms(step, { browser, person }) {
     await page.locator('[name=token]').evaluate((field, value) => { field.value = value; }, token);
     assert.equal(await send(page, good), 403);
   });
-  await step('who goes back after that comes in', async () => {
+  await step('after that, sign-in with a new form works', async () => {
     await go(page, pageUrl('/sign-in'));
     assert.equal(await send(page, good), 200);
   });
-  await step('signing out takes a form, not a link', async () => {
+  await step('signing out requires a form, not a link', async () => {
     for (const rest of ['/sign-out', '/sign-out-everywhere']) {
       const status = await go(page, pageUrl(rest));
       assert.ok([404, 405].includes(status) || page.url() !== pageUrl(rest), `${rest}: ${status}`);
@@ -206,16 +206,16 @@ export async function strangeForms(step, { browser, person }) {
   });
 }
 
-/** Addresses that people type. */
+/** Addresses that users type. */
 export async function otherAddresses({ browser }) {
   const page = await browser.person();
-  await check('not-found is a page that helps', async () => {
+  await check('an unknown address leads to a helpful page', async () => {
     const status = await go(page, pageUrl('/nothing'));
     await lookAtMessage(browser, page);
     assert.equal(status, 404);
     await helps(page);
   });
-  await check('a tenant that does not exist looks like one that does', async () => {
+  await check('an unknown tenant looks like an existing one', async () => {
     const [known, unknown] = [pageUrl('/sign-in'), `${url}/t/999999/sign-in`];
     const pages = [];
     for (const address of [known, unknown]) {
@@ -224,7 +224,7 @@ export async function otherAddresses({ browser }) {
     }
     assert.equal(pages[0], pages[1]);
   });
-  await check('with two tenants the common sign-in page says where to go', async () => {
+  await check('with two tenants, the general sign-in page tells users where to go', async () => {
     assert.equal(await go(page, `${url}/sign-in`), 200);
     await browser.look(page, 'chooser');
     const { heading, all } = await said(page);

@@ -1,4 +1,4 @@
-// The browser: people's pages as they see them, and what must be so on every one of them.
+// The browser: the user pages, and the checks that apply to every page.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -7,11 +7,11 @@ import { chromium } from 'playwright-core';
 import { check, screenshots, tenant, url } from './support.mjs';
 
 const sizes = [{ width: 1280, height: 800 }, { width: 375, height: 812 }];
-// The first of these that is installed. The shell has no user interface and needs half the processor time.
+// The first installed one is used. The headless shell needs half the CPU time.
 const programs = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'];
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 const focusable = 'a[href], button, input:not([type=hidden]), select, textarea, [tabindex]';
-// What axe says of how bad a finding is; the rest is listed and fails nothing.
+// Impacts that fail a check; other findings are only listed.
 const severeImpacts = ['serious', 'critical'];
 
 export const pageUrl = (rest) => `${url}/t/${tenant}${rest}`;
@@ -20,10 +20,10 @@ export class Browser {
   #browser;
   #inspection;
   #seen = new Set();
-  // What was wrong on any page, each once.
+  // Distinct problems of any page.
   #wrong = new Set();
   #remarks = new Map();
-  // The pages that axe has yet to examine, one after another, while the story goes on.
+  // axe checks pages one after another while the scenarios continue.
   #inspections = Promise.resolve();
 
   async open() {
@@ -31,19 +31,19 @@ export class Browser {
     const executablePath = programs.find((program) => existsSync(program));
     assert.ok(executablePath, `one of ${programs.join(', ')} must be installed`);
     this.#browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-    // axe needs scripts, people do not.
+    // axe needs scripts; users' browsers have them disabled.
     this.#inspection = await (await this.#browser.newContext()).newPage();
   }
 
   close() { return this.#browser.close(); }
 
-  /** A browser of somebody's own, with scripts off. */
+  /** A page in its own browser context, with scripts disabled. */
   async person() {
     const context = await this.#browser.newContext({ javaScriptEnabled: false, viewport: sizes[0] });
-    // Long enough for a machine that has much else to do.
+    // Long enough for a busy machine.
     context.setDefaultTimeout(60_000);
     context.on('request', (request) => {
-      if (!request.url().startsWith(`${url}/`)) this.#wrong.add(`a page asked for ${request.url()}`);
+      if (!request.url().startsWith(`${url}/`)) this.#wrong.add(`a page requested ${request.url()}`);
     });
     context.on('response', (response) => this.#headers(response));
     const page = await context.newPage();
@@ -63,7 +63,7 @@ export class Browser {
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
     };
-    // A file that is the same for everybody may be kept.
+    // A file that is the same for all users may be cached.
     if (pathname === '/pages/style.css') delete wanted['cache-control'];
     for (const [name, value] of Object.entries(wanted)) {
       if (headers[name] !== value) {
@@ -73,17 +73,17 @@ export class Browser {
     if (response.status() >= 500) this.#wrong.add(`${response.status()} ${pathname.slice(0, 40)}`);
   }
 
-  /** What is said at the end, of all pages together. */
+  /** Reports the problems of all pages. */
   async verdict() {
     await this.#inspections;
-    await check('every answer has the headers of a page, and no page asks for anything from elsewhere', () => {
+    await check('every response has the security headers, and no page requests external resources', () => {
       assert.deepEqual([...this.#wrong], []);
     });
     for (const [remark, pages] of this.#remarks) console.log(`axe: ${remark}: ${[...pages].join(', ')}`);
     console.log(`screenshots of ${this.#seen.size} pages: ${screenshots}`);
   }
 
-  /** A page as it is now: pictures, axe, narrow screens and the keyboard. Each name once. */
+  /** Checks a page in its current state: screenshots, axe, narrow screens and keyboard. Each name is checked once. */
   async look(page, name, { isMail = false } = {}) {
     if (this.#seen.has(name)) return;
     this.#seen.add(name);
@@ -91,18 +91,18 @@ export class Browser {
       await page.setViewportSize(size);
       await page.screenshot({ path: path.join(screenshots, `${name}-${size.width}.png`), fullPage: true });
     }
-    await check(`${name}: nothing has to be moved sideways at 320 pixels`, async () => {
+    await check(`${name}: no horizontal scrolling at 320 pixels`, async () => {
       await page.setViewportSize({ width: 320, height: 640 });
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 320, `${width} pixels wide`);
     });
     await page.setViewportSize(sizes[0]);
     const [html, where] = [await page.content(), page.url()];
-    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds nothing severe`, async () => {
+    this.#inspections = this.#inspections.then(() => check(`${name}: axe finds no severe problem`, async () => {
       assert.deepEqual(await this.#axe(html, where, name), []);
     }));
     if (isMail) return;
-    await check(`${name}: all of it can be reached with the keyboard, in order`, () => keyboard(page));
+    await check(`${name}: the Tab key reaches everything in order`, () => keyboard(page));
     await check(`${name}: a heading, a title and a language`, async () => {
       assert.equal(await page.locator('h1').count(), 1);
       assert.match(await page.title(), /\S/);
@@ -110,7 +110,7 @@ export class Browser {
     });
   }
 
-  /** Shows the very same page to axe, where scripts are on; what is severe. */
+  /** Loads the same page with scripts enabled for axe; returns the severe findings. */
   async #axe(html, where, name) {
     const shown = this.#inspection;
     const findings = [];
@@ -142,11 +142,11 @@ export class Browser {
   }
 }
 
-/** Walks through a page with the Tab key: everything that can be used is met once, in the order of the text. */
+/** Checks that the Tab key focuses each interactive element once, in document order. */
 async function keyboard(page) {
   const wanted = await page.evaluate((selector) => [...document.querySelectorAll(selector)]
     .map((element, index) => { element.dataset.place = index; return element.outerHTML.slice(0, 80); }), focusable);
-  // Somebody who comes to the page begins at its top.
+  // Start at the top of the page, as after loading it.
   await page.evaluate(() => { document.activeElement?.blur(); globalThis.getSelection()?.removeAllRanges(); });
   const met = [];
   for (let presses = 0; presses <= wanted.length; presses += 1) {
@@ -158,14 +158,14 @@ async function keyboard(page) {
       return { place: Number(element.dataset.place), isSeen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 };
     });
     if (!now) break;
-    assert.ok(now.isSeen, `one sees that ${wanted[now.place]} is chosen`);
+    assert.ok(now.isSeen, `no visible focus on ${wanted[now.place]}`);
     if (met.includes(now.place)) break;
     met.push(now.place);
   }
   assert.deepEqual(met.map((place) => wanted[place]), wanted);
 }
 
-/** What a page says: its heading, its notice or problem, and its text. */
+/** The texts of a page: its heading, its notice or problem, and the main text. */
 export async function said(page) {
   const text = async (selector) => {
     const all = await page.locator(selector).allInnerTexts();
@@ -174,13 +174,13 @@ export async function said(page) {
   return { heading: await text('h1'), notice: await text('.notice'), problem: await text('.problem'), all: await text('main') };
 }
 
-/** Goes to an address; the status of the page. */
+/** Opens an address; returns the status. */
 export async function go(page, address) {
   const answer = await page.goto(address);
   return answer.status();
 }
 
-/** Fills a form in and sends it with the Enter key; the status of the page that comes. */
+/** Fills in a form and submits it with the Enter key; returns the status of the next page. */
 export async function send(page, fields) {
   const entries = Object.entries(fields);
   for (const [name, value] of entries) await page.locator(`[name=${name}]`).fill(value);
@@ -196,7 +196,7 @@ async function enter(page, field) {
   return answer.status();
 }
 
-/** Presses a button or follows a link by its words; the status of the page that comes. */
+/** Activates a button or link by its text; returns the status of the next page. */
 export function press(page, role, name) {
   return enter(page, page.getByRole(role, { name, exact: true }));
 }
@@ -206,12 +206,12 @@ export const signIn = async (page, user, password) => {
   return send(page, { user, password });
 };
 
-/** The browser's own word on a field stands aside, so that the server's can be heard. */
+/** Disables the browser's form validation, to test the server's. */
 export const disableClientValidation = (page) => page.evaluate(() => {
   for (const form of document.forms) form.noValidate = true;
 });
 
-/** What a cookie of ours must be, on a machine that talks to itself. */
+/** Checks the cookies' attributes. They are not `Secure`, because the server runs on loopback without TLS. */
 export async function cookiesAreSafe(page, names) {
   const cookies = await page.context().cookies();
   assert.deepEqual(cookies.map((cookie) => cookie.name).sort(), names);

@@ -1,4 +1,4 @@
-// What the story needs besides a browser: its settings, steps that are counted, a mail server, the program.
+// Settings, counted test steps, a mail server, and the muster program.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { simpleParser } from 'mailparser';
@@ -8,7 +8,7 @@ const names = ['MUSTER_URL', 'MUSTER_TENANT', 'MUSTER_KEY', 'MUSTER_SIGN_IN_KEY'
   'MUSTER_SMTP_PORT', 'SCREENSHOTS'];
 const missing = names.filter((name) => !process.env[name]);
 if (missing.length > 0) {
-  console.error(`${missing.join(', ')} must be set`);
+  console.error(`missing environment variables: ${missing.join(', ')} (see clients/README.md)`);
   process.exit(2);
 }
 export const url = process.env.MUSTER_URL.replace(/\/+$/, '');
@@ -16,7 +16,7 @@ export const tenant = Number(process.env.MUSTER_TENANT);
 export const key = process.env.MUSTER_KEY;
 export const signInKey = process.env.MUSTER_SIGN_IN_KEY;
 export const screenshots = process.env.SCREENSHOTS;
-// New names in every run, so that the story can be told again on the same store.
+// New names in every run, so that the tests can run again on the same store.
 export const runId = Date.now().toString(36);
 
 let passed = 0;
@@ -28,7 +28,7 @@ function fail(name, error) {
   console.log(error);
 }
 
-/** One thing that must be so. What comes after it does not build on it. */
+/** An independent check: later ones run even if it fails. */
 export async function check(name, run) {
   try {
     await run();
@@ -41,7 +41,7 @@ export async function check(name, run) {
 
 class ScenarioFailed extends Error {}
 
-/** A part of the story. Each step builds on the one before, so the first that fails ends the part, and no other. */
+/** A scenario of dependent steps: the first failure ends this scenario and no other. */
 export async function scenario(title, run) {
   const step = async (name, act) => {
     try {
@@ -61,7 +61,7 @@ export async function scenario(title, run) {
   }
 }
 
-/** Says how it went; the exit code. */
+/** Prints the totals and returns the exit code. */
 export function summarize() {
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
@@ -69,15 +69,15 @@ export function summarize() {
 
 export const sleep = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
-/** Runs the program on the store of the server; its JSON document. */
+/** Runs the program on the server's store; returns its JSON output. */
 export function muster(...words) {
   const all = ['--store', process.env.MUSTER_STORE, '--json', ...words];
-  // Nothing of ours is taken for a setting of the program.
+  // The variables of this test must not be read as settings of the program.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MUSTER')));
   return JSON.parse(execFileSync(process.env.MUSTER, all, { encoding: 'utf8', env }));
 }
 
-/** The mail server that people's mails end at. */
+/** The mail server that receives all mails. */
 export class MailServer {
   #mails = [];
   #read = new Map();
@@ -103,12 +103,12 @@ export class MailServer {
     return new Promise((resolve) => { this.#server.close(resolve); });
   }
 
-  /** All that came to an address so far. */
+  /** All mails to an address so far. */
   to(address) {
     return this.#mails.filter((mail) => mail.envelope.rcptTo.some((to) => to.address === address));
   }
 
-  /** The next mail to an address that was not yet looked at. */
+  /** The next unread mail to an address. */
   async next(address) {
     const seen = this.#read.get(address) ?? 0;
     for (let tries = 0; tries < 150; tries += 1) {
@@ -119,11 +119,11 @@ export class MailServer {
       }
       await sleep(100);
     }
-    return assert.fail(`no mail came to ${address}`);
+    return assert.fail(`no mail arrived for ${address}`);
   }
 }
 
-/** Looks a mail over, as a mail program would; the link in it. */
+/** Checks a mail and returns its link. */
 export function checkMail(mail, kind, { email, from }) {
   assert.equal(mail.from.value.length, 1);
   assert.equal(mail.from.value[0].name, from);
@@ -141,7 +141,7 @@ export function checkMail(mail, kind, { email, from }) {
   const inHtml = [...mail.html.matchAll(/href="([^"]*)"/g)].map(([, address]) => unescape(address));
   assert.ok(inHtml.length > 0, 'the HTML has a link');
   for (const address of inHtml) assert.equal(address, link);
-  assert.ok(!/<(img|script|link|iframe)\b/i.test(mail.html), 'a mail loads nothing from elsewhere');
+  assert.ok(!/<(img|script|link|iframe)\b/i.test(mail.html), 'mails load no external resources');
   return link;
 }
 

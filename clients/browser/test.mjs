@@ -1,4 +1,5 @@
-// The life of users, told in a real browser: made over each dialect, invited, signed in, forgotten, deleted, restored.
+// Tests the user pages and mails in a real browser: users are created over each dialect, invited, signed in,
+// deactivated, deleted and restored.
 import assert from 'node:assert/strict';
 import { onboard } from './onboarding.mjs';
 import { dialects } from './dialects.mjs';
@@ -15,7 +16,7 @@ await browser.open();
 
 const page = await browser.person();
 if (muster('tenant', 'list').length === 1) {
-  await check('with one tenant the common sign-in page is its own', async () => {
+  await check('with one tenant, the general sign-in page redirects to its sign-in page', async () => {
     await page.goto(`${url}/sign-in`);
     assert.equal(page.url(), `${url}/t/${tenant}/sign-in`);
     await browser.look(page, 'sign-in');
@@ -24,7 +25,7 @@ if (muster('tenant', 'list').length === 1) {
 muster('tenant', 'set', '--tenant', String(tenant), '--name', from);
 const other = muster('tenant', 'add', `Other ${runId}`).number;
 
-// Names that a page or a mail must not take for its own.
+// Names that pages and mails must escape.
 const users = {
   'onfire v2': { first: 'Zoë', last: "Quintana-O'Hara" },
   'onfire v1': { first: 'Jürgen', last: 'Weiß' },
@@ -33,7 +34,7 @@ const users = {
   scim: { first: '李', last: 'Zhangwei' },
 };
 let signedIn;
-// Nothing of one user depends on another, so their stories run side by side.
+// The scenarios of different users are independent, so they run concurrently.
 await Promise.all(Object.keys(dialects).map((dialect) => {
   const word = dialect.replace(' ', '');
   const person = { ...users[dialect], email: `${word}.${runId}@example.com`, password: 'correct horse 99 battery' };

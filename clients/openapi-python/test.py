@@ -1,6 +1,6 @@
-"""Every dialect, driven with the client that openapi-python-client generates from /openapi.json.
+"""Tests every dialect with the client that openapi-python-client generates from /openapi.json.
 
-Each creates, reads, changes and fails once. mypy checks this file and the generated client before it runs.
+Each test creates, reads, changes and fails once. mypy checks this file and the generated client first.
 """
 
 import os
@@ -99,13 +99,13 @@ KEY = os.environ["MUSTER_KEY"]
 CLIENT_ID = os.environ["MUSTER_CLIENT_ID"]
 
 T = TypeVar("T")
-# A status that the document does not name is an exception.
+# An undocumented status raises an exception.
 auth = AuthenticatedClient(base_url=BASE, token=KEY, raise_on_unexpected_status=True)
 unauthenticated = Client(base_url=BASE, raise_on_unexpected_status=True)
 
 
 def answered(response: Response[Any], status: HTTPStatus, kind: type[T]) -> T:
-    """The answer, which has this status and this type of the document."""
+    """The parsed response, which must have this status and this documented type."""
     assert response.status_code == status, (response.status_code, response.content)
     assert isinstance(response.parsed, kind), response.parsed
     return response.parsed
@@ -207,7 +207,7 @@ def onfire() -> None:
         provider_id=COMPANY, integration_key=KEY, first_name="Py", last_name="One", email="py-v1@example.com"
     )
     answered(onfire_post_api_v1_suser.sync_detailed(client=auth, body=first), HTTPStatus.OK, OnfireSUserResponseOut)
-    # v1 answers in XML unless it is asked for JSON.
+    # v1 answers in XML unless JSON is requested.
     response = onfire_get_api_v1_suser.sync_detailed(
         client=auth,
         company_id=COMPANY,
@@ -252,7 +252,7 @@ def scim() -> None:
 
 
 def sign_in(user: str) -> None:
-    """Signs an inactive user in, which fails, and one who is active."""
+    """Signs in an inactive user, which fails, and an active user."""
     refused = sign_in_post_v1_sign_in.sync_detailed(
         client=auth, body=SignInSignInIn(user=user, password="four red fish in a pond")
     )

@@ -1,6 +1,5 @@
-// Every dialect, driven with the client that @hey-api/openapi-ts generates from /openapi.json.
-//
-// Each creates, reads, changes and fails once. tsc checks this file and the generated client before it runs.
+// Tests every dialect with the client that @hey-api/openapi-ts generates from /openapi.json. Each test creates, reads,
+// changes and fails once. tsc checks this file and the generated client first.
 
 import { client } from './client/client.gen.js';
 import * as api from './client/index.js';
@@ -13,7 +12,7 @@ client.setConfig({ baseUrl, auth: key });
 
 type ClientResult<Data, Failure> = { data?: Data; error?: Failure; response?: Response };
 
-/** The body of an answer with this status. */
+/** The body of a response that must have this status. */
 async function ok<Data>(status: number, asked: Promise<ClientResult<Data, unknown>>): Promise<NonNullable<Data>> {
   const { data, error, response } = await asked;
   if (response?.status !== status || data === undefined || data === null) {
@@ -22,7 +21,7 @@ async function ok<Data>(status: number, asked: Promise<ClientResult<Data, unknow
   return data;
 }
 
-/** The error of an answer with this status. */
+/** The error of a response that must have this status. */
 async function fails<Failure>(status: number, asked: Promise<ClientResult<unknown, Failure>>): Promise<Failure> {
   const { data, error, response } = await asked;
   if (response?.status !== status || error === undefined) {
@@ -45,7 +44,7 @@ async function ccs(): Promise<void> {
   equal(user.lastName, null);
   const users = await ok(200, api.ccsGetRequestUser());
   equal(users.at(-1)?.email, body.email);
-  // Some of its errors have no body, so that the type of all is unknown.
+  // Some errors have no body, so the generated error type is unknown.
   const error = await fails(400, api.ccsPostRequestUser({ body: { ...body, email: 'no email' } }));
   equal((error as api.CcsErrorOut).message, 'The request is invalid.');
   await fails(404, api.ccsGetRequestUserId({ path: { id: '999999' } }));
@@ -79,7 +78,7 @@ async function onfire(): Promise<void> {
   const { ResponseStatus: failure } = await fails(400, api.onfirePostApiV2User({ query, body }));
   equal(failure?.ErrorCode, 'AlreadyExists');
 
-  // v1, with the key in the body; it answers in XML unless it is asked for JSON.
+  // v1 with the key in the body. It answers in XML unless JSON is requested.
   const first = { ...body, Email: 'ts-v1@example.com', ProviderId: company, IntegrationKey: key };
   await ok(200, api.onfirePostApiV1Suser({ query: { format: 'json' }, body: first, security: [] }));
   await ok(200, api.onfireGetApiV1Suser({ query: { ...query, format: 'json', Email: first.Email } }));

@@ -1,5 +1,4 @@
-"""Runs `scim2 test` with a time limit that a busy machine keeps: the program has no option for it, and its client gives up
-after 5 seconds."""
+"""Runs `scim2 test` with longer timeouts for busy machines: its client times out after 5 seconds and has no option."""
 
 import sys
 

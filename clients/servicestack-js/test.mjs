@@ -1,4 +1,4 @@
-// The onfire dialect, driven with ServiceStack's own JSON client for JavaScript.
+// Tests the onfire dialect with ServiceStack's JSON client for JavaScript.
 // Every check runs for v2 `User` and v1 `SUser`, over the paths and over /json/reply/{Dto}.
 import assert from 'node:assert/strict';
 import { JsonServiceClient } from '@servicestack/client';
@@ -45,7 +45,7 @@ const versions = [
   { path: '/v1/suser', type: 'SUser', list: 'SUsers', credential: 'ProviderId', extra: {} },
 ];
 
-let status; // of the last failed answer: the errors of the client do not carry it
+let status; // of the last failed response; the client's errors do not contain it
 function newClient() {
   const client = new JsonServiceClient(api);
   client.exceptionFilter = (response) => { status = response?.status; };
@@ -78,7 +78,7 @@ function overReply({ type }) {
   };
 }
 
-// What the client made of the error, not what was on the wire.
+// Checks the error as the client parsed it.
 async function fails(call, code, errorCode, fieldName) {
   status = undefined;
   const error = await call.then(
@@ -106,12 +106,12 @@ async function runAll(way, version, door) {
     ExternalId: `E-${tag}`, WebsiteRole: 'ReadOnly', ...version.extra,
   };
   const bob = { Email: `bob.${tag}@example.com`, FirstName: 'Bob', LastName: `Lee ${tag}` };
-  // An e-mail to these people would only bounce.
+  // Mails to these addresses would bounce.
   const quiet = type === 'User' ? { DoNotEmail: true } : {};
 
   const shows = (user, wanted) => {
     for (const [field, value] of Object.entries(wanted)) assert.deepEqual(user[field], value, field);
-    assert.ok(!('IntegrationKey' in user) && !('Password' in user), 'a secret was sent back');
+    assert.ok(!('IntegrationKey' in user) && !('Password' in user), 'the response contains a secret');
   };
 
   await check(name('create'), async () => {
@@ -123,13 +123,13 @@ async function runAll(way, version, door) {
     bob.Id = (await door.create({ ...me, ...bob, ...quiet }))[type].Id;
     assert.notEqual(ann.Id, bob.Id);
   });
-  await check(name('create, e-mail missing'), () =>
+  await check(name('create, email missing'), () =>
     fails(door.create({ ...me, FirstName: 'No', LastName: 'Mail' }), 400, 'NotEmpty', 'Email'));
-  await check(name('create, e-mail taken'), () =>
+  await check(name('create, email taken'), () =>
     fails(door.create({ ...me, Email: bob.Email, FirstName: 'Bob', LastName: 'Two' }), 400,
       'AlreadyExists', 'Email'));
 
-  // A GET of this client accepts anything and sends a JSON Content-Type; v1 must not answer with XML.
+  // This client's GET accepts any type and sends a JSON Content-Type, so v1 must not answer with XML.
   for (const key of ['Id', 'Email', 'ExternalId']) {
     await check(name(`read by ${key}`), async () => {
       const answer = await door.read({ ...me, [key]: ann[key] });
@@ -137,7 +137,7 @@ async function runAll(way, version, door) {
       shows(answer[type], { ...ann, Status: 'Invited' });
     });
   }
-  await check(name('read, no key to look for'), () => fails(door.read(me), 400, 'NotEmpty', 'Id'));
+  await check(name('read, no identifier'), () => fails(door.read(me), 400, 'NotEmpty', 'Id'));
   await check(name('read, unknown user'), () =>
     fails(door.read({ ...me, Id: unknownId }), 400, 'NotFound', 'Id'));
 
@@ -166,7 +166,7 @@ async function runAll(way, version, door) {
   await check(name('search, bad page size'), () =>
     fails(door.search({ ...me, PageSize: 'many' }), 400, 'FormatException', 'PageSize'));
 
-  await check(name('update of one field leaves the rest'), async () => {
+  await check(name('update of one field keeps the others'), async () => {
     const answer = await door.update({ ...me, Id: ann.Id, FirstName: 'Anna' });
     assert.deepEqual(answer, { [type]: { Id: ann.Id, Status: 'Invited' } });
     shows((await door.read({ ...me, Id: ann.Id }))[type], { ...ann, FirstName: 'Anna' });
@@ -177,14 +177,14 @@ async function runAll(way, version, door) {
   });
   await check(name('update, Id missing'), () =>
     fails(door.update({ ...me, FirstName: 'Anna' }), 400, 'NotEmpty', 'Id'));
-  await check(name('update, required field emptied'), () =>
+  await check(name('update, required field empty'), () =>
     fails(door.update({ ...me, Id: ann.Id, LastName: '' }), 400, 'NotEmpty', 'LastName'));
-  await check(name('update, e-mail taken'), () =>
+  await check(name('update, email taken'), () =>
     fails(door.update({ ...me, Id: ann.Id, Email: bob.Email }), 400, 'AlreadyExists', 'Email'));
   await check(name('update, unknown user'), () =>
     fails(door.update({ ...me, Id: unknownId, FirstName: 'Anna' }), 400, 'NotFound', 'Id'));
 
-  // An address that sends many bad keys is slowed down, so /json/reply/ is tried with just one.
+  // Invalid keys are rate-limited per address, so /json/reply/ gets only one.
   for (const operation of way === 'paths' ? Object.keys(door) : ['read']) {
     await check(name(`${operation}, wrong key`), () => fails(door[operation]({
       [credential]: company, IntegrationKey: '0'.repeat(32), Id: ann.Id,
@@ -197,7 +197,7 @@ async function runAll(way, version, door) {
     for (const { Id } of [ann, bob]) assert.deepEqual(await door.delete({ ...me, Id }), {});
     await fails(door.read({ ...me, Id: ann.Id }), 400, 'NotFound', 'Id');
   });
-  await check(name('delete, user already gone'), () =>
+  await check(name('delete, user already deleted'), () =>
     fails(door.delete({ ...me, Id: ann.Id }), 400, 'NotFound', 'Id'));
 }
 

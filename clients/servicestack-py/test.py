@@ -1,4 +1,4 @@
-"""The onfire dialect, driven with ServiceStack's own JSON client for Python.
+"""Tests the onfire dialect with ServiceStack's JSON client for Python.
 
 Every check runs for v2 `User` and v1 `SUser`, over the paths and over /json/reply/{Dto}.
 """
@@ -26,7 +26,7 @@ UNKNOWN_ID = "f" * 32
 STAMP = f"py{time.time_ns() // 1_000_000}"
 
 
-# The client fills a field only when it is spelled as on the wire, so these are in PascalCase.
+# The client sets a field only if its name equals the wire name, so these are in PascalCase.
 @dataclass
 class UserFields:
     Id: Optional[str] = None
@@ -56,7 +56,7 @@ class SearchFields:
     Email: Optional[str] = None
     ExternalId: Optional[str] = None
     PageNo: Optional[int] = None
-    PageSize: Optional[str] = None  # text, so that a bad one can be sent
+    PageSize: Optional[str] = None  # text, so that an invalid one can be sent
 
 
 @dataclass
@@ -106,14 +106,14 @@ V2 = SimpleNamespace(
     path="/v2/user", user=User, answer=UserResponse,
     search=UserSearch, found=UserSearchResponse, credential="CompanyId",
     extra={"Type": "Premium", "TimeZone": "Central Standard Time", "Country": "BA"},
-    quiet={"DoNotEmail": True},  # an e-mail to these people would only bounce
+    quiet={"DoNotEmail": True},  # mails to these addresses would bounce
 )
 V1 = SimpleNamespace(
     path="/v1/suser", user=SUser, answer=SUserResponse,
     search=SUserSearch, found=SUserSearchResponse, credential="ProviderId", extra={}, quiet={},
 )
 
-last_body = None  # text of the last good answer
+last_body = None  # of the last successful response
 
 
 def new_client():
@@ -173,7 +173,7 @@ def fails(call, status, error_code, field_name=None):
     try:
         call()
     except WebServiceException as error:
-        # The client does not read PascalCase errors, so look at the answer itself.
+        # The client does not parse PascalCase errors, so check the response itself.
         same(error.status_code, status)
         body = error.inner_exception.response.json()
         same(list(body), ["ResponseStatus"])
@@ -188,7 +188,7 @@ def fails(call, status, error_code, field_name=None):
 
 def shows(user, wanted):
     same({field: getattr(user, field) for field in wanted}, wanted)
-    assert "IntegrationKey" not in last_body and "Password" not in last_body, "a secret was sent back"
+    assert "IntegrationKey" not in last_body and "Password" not in last_body, "the response contains a secret"
 
 
 def run_all(way, v, door):
@@ -221,16 +221,16 @@ def run_all(way, v, door):
         assert ann["Id"] != bob["Id"]
 
     test("create", create_two)
-    test_fails("create, e-mail missing",
+    test_fails("create, email missing",
                lambda: create(**me, FirstName="No", LastName="Mail"), 400, "NotEmpty", "Email")
-    test_fails("create, e-mail taken",
+    test_fails("create, email taken",
                lambda: create(**me, Email=bob["Email"], FirstName="Bob", LastName="Two"),
                400, "AlreadyExists", "Email")
 
     for key in ("Id", "Email", "ExternalId"):
         test(f"read by {key}",
              lambda: shows(one(read(**me, **{key: ann[key]})), {**ann, "Status": "Invited"}))
-    test_fails("read, no key to look for", lambda: read(**me), 400, "NotEmpty", "Id")
+    test_fails("read, no identifier", lambda: read(**me), 400, "NotEmpty", "Id")
     test_fails("read, unknown user", lambda: read(**me, Id=UNKNOWN_ID), 400, "NotFound", "Id")
 
     def search_by_email():
@@ -261,19 +261,19 @@ def run_all(way, v, door):
              UserFields(Id=ann["Id"], Status="Invited"))
         shows(one(read(**me, Id=ann["Id"])), {**ann, "FirstName": "Anna"})
 
-    test("update of one field leaves the rest", update_one_field)
+    test("update of one field keeps the others", update_one_field)
     test("update of the status",
          lambda: same(one(update(**me, Id=ann["Id"], Status="Inactive")),
                       UserFields(Id=ann["Id"], Status="Inactive")))
     test_fails("update, Id missing", lambda: update(**me, FirstName="Anna"), 400, "NotEmpty", "Id")
-    test_fails("update, required field emptied",
+    test_fails("update, required field empty",
                lambda: update(**me, Id=ann["Id"], LastName=""), 400, "NotEmpty", "LastName")
-    test_fails("update, e-mail taken",
+    test_fails("update, email taken",
                lambda: update(**me, Id=ann["Id"], Email=bob["Email"]), 400, "AlreadyExists", "Email")
     test_fails("update, unknown user",
                lambda: update(**me, Id=UNKNOWN_ID, FirstName="Anna"), 400, "NotFound", "Id")
 
-    # An address that sends many bad keys is slowed down, so /json/reply/ is tried with just one.
+    # Invalid keys are rate-limited per address, so /json/reply/ gets only one.
     for operation in door if way == "paths" else ["read"]:
         fields = {v.credential: COMPANY, "IntegrationKey": "0" * 32}
         if operation != "search":
@@ -288,7 +288,7 @@ def run_all(way, v, door):
 
     test_fails("delete, Id missing", lambda: delete(**me), 400, "NotEmpty", "Id")
     test("delete", delete_both)
-    test_fails("delete, user already gone",
+    test_fails("delete, user already deleted",
                lambda: delete(**me, Id=ann["Id"]), 400, "NotFound", "Id")
 
 

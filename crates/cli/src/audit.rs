@@ -96,7 +96,8 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
 }
 
 fn parse_chain_end(text: &str) -> Result<(u64, String), String> {
-    let wrong = || "must be POSITION:LINK as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
+    let wrong =
+        || "must be POSITION:LINK as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
     let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
     let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
     match position.parse() {

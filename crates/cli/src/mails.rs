@@ -24,7 +24,6 @@ pub(crate) enum MailCommand {
     },
 }
 
-/// Mails per command.
 const MAX_MAILS: u32 = 10_000;
 
 pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> anyhow::Result<()> {

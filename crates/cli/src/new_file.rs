@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::{Builder, NamedTempFile};
 
-/// Suffix of the temporary name.
 const TEMP_SUFFIX: &str = ".part";
 /// Random characters of the temporary name.
 const RANDOM_CHARS: usize = 6;
@@ -22,10 +21,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Creates the file with mode 0600.
-    ///
-    /// # Errors
-    /// The name exists, or the directory is not writable.
+    /// Creates the file with mode 0600. Fails if the name exists.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(already_exists());
@@ -54,10 +50,7 @@ impl NewFile {
         self.temp.path()
     }
 
-    /// Gives the file its final name, after its content is on disk.
-    ///
-    /// # Errors
-    /// The name exists by now, or a write failed.
+    /// Gives the file its final name, after its content is on disk. Fails if the name exists by now.
     pub(crate) fn publish(self) -> Result<()> {
         self.temp.as_file().sync_all()?;
         if let Err(error) = self.temp.persist_noclobber(&self.path) {

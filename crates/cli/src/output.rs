@@ -24,17 +24,11 @@ impl Output {
         }
     }
 
-    /// Like [`Self::result`], for commands that must clean up if standard output is closed.
-    ///
-    /// # Errors
-    /// Standard output is closed.
+    /// Like [`Self::result`], for commands that must clean up: fails if standard output is closed.
     pub fn try_result(self, document: &Value, text: impl FnOnce() -> String) -> std::io::Result<()> {
         self.try_line(&if self.json { document.to_string() } else { text() })
     }
 
-    ///
-    /// # Errors
-    /// Standard output is closed.
     pub fn try_line(self, text: &str) -> std::io::Result<()> {
         let mut stdout = std::io::stdout();
         writeln!(stdout, "{text}").and_then(|()| stdout.flush())

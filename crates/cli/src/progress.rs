@@ -76,7 +76,6 @@ impl Progress {
         eprintln!("{line}");
     }
 
-    /// Removes the bar.
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
     }

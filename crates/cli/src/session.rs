@@ -41,12 +41,11 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-/// Store settings for one command, which reads too little to profit from memory mapping.
+/// A command reads data only once, so memory mapping does not pay off.
 fn one_shot_settings(settings: &Settings) -> StoreSettings {
     StoreSettings { memory_mapped: false, ..settings.store_settings() }
 }
 
-/// A directory on the store, for one command.
 pub(crate) struct AdminSession {
     pub(crate) directory: Arc<Directory>,
     pub(crate) runtime: tokio::runtime::Runtime,
@@ -120,7 +119,7 @@ impl Drop for AdminSession {
 /// The error message for the operator.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub fn directory_error(refusal: DirectoryError) -> anyhow::Error {
-    anyhow!("{}", transfer::refusal_message(&refusal))
+    anyhow!("{}", transfer::error_message(&refusal))
 }
 
 /// Formats as RFC 3339, to the second.

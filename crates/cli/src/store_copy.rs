@@ -65,7 +65,6 @@ pub(crate) fn copy_store(
     Ok(source_sums)
 }
 
-/// Fills a store from a verified backup.
 pub(crate) fn restore_backup(
     backup: &Backup,
     name: &str,
@@ -111,7 +110,6 @@ fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
     Ok(running.sums())
 }
 
-/// Iterates over entries of received batches.
 struct BatchEntries {
     batches: Receiver<EntryBatch>,
     current: std::vec::IntoIter<Entry>,

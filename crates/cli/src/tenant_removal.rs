@@ -118,10 +118,8 @@ async fn delete_items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKin
     }
 }
 
-/// Runs the commands of a page and returns how many succeeded, which is 0 only for an empty page.
-///
-/// # Errors
-/// The first error; [`DirectoryError::Conflict`] if no command of the page succeeded.
+/// Runs the commands of a page and returns how many succeeded: 0 only for an empty page. Returns the first error, and
+/// [`DirectoryError::Conflict`] if no command succeeded.
 async fn run_page(
     directory: &Arc<Directory>,
     caller: &Caller,

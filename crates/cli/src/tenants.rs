@@ -94,7 +94,11 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
             let tenants = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
             let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
             if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
-                bail!("tenant {} is already named {} (to create another, add --allow-duplicate)", tenant.number, tenant.name);
+                bail!(
+                    "tenant {} is already named {} (to create another, add --allow-duplicate)",
+                    tenant.number,
+                    tenant.name
+                );
             }
             add(&session, name, number, output)
         }
@@ -202,7 +206,10 @@ fn print_tenant(tenant: &Tenant, output: Output) {
         row("minimum password length", format!("{} characters", settings.min_password_chars)),
         row("mail sender name", settings.sender_name.clone().unwrap_or_else(|| tenant.name.clone())),
         row("mails sent to", settings.redirect_mails_to.clone().unwrap_or_else(|| "the users".into())),
-        row("tenant name on pages", if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() }),
+        row(
+            "tenant name on pages",
+            if settings.show_name_before_sign_in { "always".into() } else { "after sign-in".into() },
+        ),
         row("custom templates", if custom_templates.is_empty() { "none".into() } else { templates }),
     ];
     output.rows(&document, &["field", "value"], rows, "");

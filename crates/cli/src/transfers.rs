@@ -184,7 +184,7 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
         update: args.update,
         deactivate_missing: args.deactivate_missing,
         deactivation_limit: args.deactivation_limit,
-        yes_really: args.force,
+        force: args.force,
         invite: args.invite,
         dry_run: args.dry_run,
         rejected_file: (!args.dry_run).then(rejected_file),
@@ -286,9 +286,8 @@ fn row_ranges(lines: &ReportRows) -> String {
 pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> anyhow::Result<()> {
     let is_stdout = args.file.as_os_str() == "-";
     let format = args.format.or_else(|| Format::from_path(&args.file));
-    let format = format.with_context(|| {
-        format!("cannot detect the format of {} from its name; set --format", args.file.display())
-    })?;
+    let format = format
+        .with_context(|| format!("cannot detect the format of {} from its name; set --format", args.file.display()))?;
     let kinds = if args.kinds.is_empty() { RecordKind::ALL.to_vec() } else { args.kinds };
     let options = transfer::export::ExportOptions {
         format,

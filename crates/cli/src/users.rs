@@ -151,14 +151,15 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let caller = session.resolve_tenant(tenant.tenant)?;
             let tombstone = session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
             let tombstone = tombstone.map_err(|_| {
-                anyhow::anyhow!("no deleted user {user_ref} in tenant {} can be restored (see `muster user list-deleted`)", caller.tenant)
+                anyhow::anyhow!(
+                    "no deleted user {user_ref} in tenant {} can be restored (see `muster user list-deleted`)",
+                    caller.tenant
+                )
             })?;
             let command = Command::RestoreUser(UserKey::Id(tombstone.user.id));
             let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             let user = receipt.users.first().context("the directory returned no user")?;
-            output.result(&user_json(user), || {
-                format!("Restored user {} ({}).", user.number, user.user_name)
-            });
+            output.result(&user_json(user), || format!("Restored user {} ({}).", user.number, user.user_name));
         }
         UserCommand::ListDeleted { tenant } => list_deleted(&session, tenant.tenant, output)?,
         UserCommand::Delete { user_ref, tenant } => {
@@ -167,7 +168,10 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let command = Command::DeleteUser(UserKey::Id(user.id));
             session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
             output.result(&json!({"number": user.number, "removed": true}), || {
-                format!("Deleted user {0} ({1}). To undo this within 30 days, run `muster user restore {0}`.", user.number, user.user_name)
+                format!(
+                    "Deleted user {0} ({1}). To undo this within 30 days, run `muster user restore {0}`.",
+                    user.number, user.user_name
+                )
             });
         }
     }

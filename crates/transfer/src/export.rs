@@ -30,13 +30,13 @@ pub struct ExportOptions {
 pub enum ExportError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{}", crate::refusal_message(.0))]
+    #[error("{}", crate::error_message(.0))]
     Directory(DirectoryError),
 }
 
 impl From<DirectoryError> for ExportError {
-    fn from(refusal: DirectoryError) -> Self {
-        Self::Directory(refusal)
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(error)
     }
 }
 

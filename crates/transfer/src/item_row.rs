@@ -39,7 +39,7 @@ pub(crate) fn parse(cells: &[ColumnCell<'_>]) -> Result<ItemRow, Vec<InvalidCell
 }
 
 fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), InvalidValue> {
-    let organisation = &mut row.organisation;
+    let organization = &mut row.organisation;
     match column.kind {
         ColumnKind::Id => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
@@ -51,8 +51,8 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
         ColumnKind::Name => row.name = cell_value::text(cell)?.value().cloned(),
         ColumnKind::Text(Field::ExternalId) => row.external_id = cell_value::text(cell)?,
         ColumnKind::Text(Field::Description) => row.description = cell_value::text(cell)?,
-        ColumnKind::Text(Field::Photo) => organisation.photo = cell_value::text(cell)?,
-        ColumnKind::Text(Field::Url) => organisation.url = cell_value::text(cell)?,
+        ColumnKind::Text(Field::Photo) => organization.photo = cell_value::text(cell)?,
+        ColumnKind::Text(Field::Url) => organization.url = cell_value::text(cell)?,
         ColumnKind::IsRestricted => row.is_restricted = cell_value::boolean(cell)?,
         ColumnKind::RestrictedTo => row.restricted_to = cell_value::text(cell)?,
         ColumnKind::FolderEntries => {
@@ -60,14 +60,14 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
             let entry = |pair: directory::MetadataEntry| FolderEntry { key: pair.key, kind: pair.value };
             row.folder_entries = FieldUpdate::Set(pairs.into_iter().map(entry).collect());
         }
-        ColumnKind::Domains => organisation.domains = FieldUpdate::Set(cell_value::text_list(cell)?),
-        ColumnKind::Offices => organisation.office_numbers = FieldUpdate::Set(cell_value::number_list(cell)?),
+        ColumnKind::Domains => organization.domains = FieldUpdate::Set(cell_value::text_list(cell)?),
+        ColumnKind::Offices => organization.office_numbers = FieldUpdate::Set(cell_value::number_list(cell)?),
         ColumnKind::KeyContacts => {
-            organisation.key_contacts = FieldUpdate::Set(cell_value::number_list(cell)?);
+            organization.key_contacts = FieldUpdate::Set(cell_value::number_list(cell)?);
         }
-        ColumnKind::AutoLogin => organisation.auto_login = cell_value::boolean(cell)?,
-        ColumnKind::ClientNumber(page) => *client_number_mut(organisation, page) = cell_value::number(cell)?,
-        ColumnKind::Status => organisation.status = parse_status(&cell_value::text(cell)?)?,
+        ColumnKind::AutoLogin => organization.auto_login = cell_value::boolean(cell)?,
+        ColumnKind::ClientNumber(page) => *client_number_mut(organization, page) = cell_value::number(cell)?,
+        ColumnKind::Status => organization.status = parse_status(&cell_value::text(cell)?)?,
         ColumnKind::Rank => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
                 let rank = builtin_role_number(&text)
@@ -81,12 +81,12 @@ fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), In
     Ok(())
 }
 
-fn client_number_mut(organisation: &mut OrganizationEdit, page: ClientNumber) -> &mut FieldUpdate<u32> {
+fn client_number_mut(organization: &mut OrganizationEdit, page: ClientNumber) -> &mut FieldUpdate<u32> {
     match page {
-        ClientNumber::Homepage => &mut organisation.homepage,
-        ClientNumber::Guid => &mut organisation.guid,
-        ClientNumber::Industry => &mut organisation.industry,
-        ClientNumber::Category => &mut organisation.category,
+        ClientNumber::Homepage => &mut organization.homepage,
+        ClientNumber::Guid => &mut organization.guid,
+        ClientNumber::Industry => &mut organization.industry,
+        ClientNumber::Category => &mut organization.category,
     }
 }
 
@@ -192,27 +192,27 @@ pub(crate) fn cell(item: &Item, column: &Column, names: &ItemNames) -> Option<Va
             let entry = |entry: &FolderEntry| json!({"key": entry.key, "value": entry.kind});
             non_empty_array(folder.entries.iter().map(entry))?
         }
-        (ColumnKind::Status, Item::Organization(organisation)) => {
-            json!(STATUSES.iter().find(|(status, _)| *status == organisation.status)?.1)
+        (ColumnKind::Status, Item::Organization(organization)) => {
+            json!(STATUSES.iter().find(|(status, _)| *status == organization.status)?.1)
         }
-        (ColumnKind::Domains, Item::Organization(organisation)) => {
-            non_empty_array(organisation.domains.iter().map(|one| json!(one)))?
+        (ColumnKind::Domains, Item::Organization(organization)) => {
+            non_empty_array(organization.domains.iter().map(|one| json!(one)))?
         }
-        (ColumnKind::Offices, Item::Organization(organisation)) => number_array(&organisation.office_numbers)?,
-        (ColumnKind::KeyContacts, Item::Organization(organisation)) => number_array(&organisation.key_contacts)?,
-        (ColumnKind::Text(Field::Url), Item::Organization(organisation)) => {
-            json!(organisation.url.as_deref()?)
+        (ColumnKind::Offices, Item::Organization(organization)) => number_array(&organization.office_numbers)?,
+        (ColumnKind::KeyContacts, Item::Organization(organization)) => number_array(&organization.key_contacts)?,
+        (ColumnKind::Text(Field::Url), Item::Organization(organization)) => {
+            json!(organization.url.as_deref()?)
         }
-        (ColumnKind::Text(Field::Photo), Item::Organization(organisation)) => {
-            json!(organisation.photo.as_deref()?)
+        (ColumnKind::Text(Field::Photo), Item::Organization(organization)) => {
+            json!(organization.photo.as_deref()?)
         }
-        (ColumnKind::AutoLogin, Item::Organization(organisation)) => json!(organisation.auto_login),
-        (ColumnKind::ClientNumber(page), Item::Organization(organisation)) => {
+        (ColumnKind::AutoLogin, Item::Organization(organization)) => json!(organization.auto_login),
+        (ColumnKind::ClientNumber(page), Item::Organization(organization)) => {
             let number = match page {
-                ClientNumber::Homepage => organisation.homepage,
-                ClientNumber::Guid => organisation.guid,
-                ClientNumber::Industry => organisation.industry,
-                ClientNumber::Category => organisation.category,
+                ClientNumber::Homepage => organization.homepage,
+                ClientNumber::Guid => organization.guid,
+                ClientNumber::Industry => organization.industry,
+                ClientNumber::Category => organization.category,
             };
             json!(number?.to_string())
         }

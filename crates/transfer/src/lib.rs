@@ -22,4 +22,4 @@ mod user_row;
 
 pub use column::{Column, ColumnMapping, RecordKind};
 pub use formats::{FileError, Format};
-pub use messages::refusal_message;
+pub use messages::error_message;

@@ -3,8 +3,8 @@
 use directory::{DirectoryError, Field, FieldError, FieldErrorKind};
 
 /// The text of an error for users and administrators.
-pub fn refusal_message(refusal: &DirectoryError) -> String {
-    refusal_message_with(refusal, |field| match field {
+pub fn error_message(error: &DirectoryError) -> String {
+    error_message_with(error, |field| match field {
         Field::Number => "number".into(),
         Field::Name => "name".into(),
         Field::Email => "email".into(),
@@ -14,7 +14,7 @@ pub fn refusal_message(refusal: &DirectoryError) -> String {
 }
 
 /// Like [`refusal_message`]; `name` returns the name of a field.
-pub(crate) fn refusal_message_with(refusal: &DirectoryError, name: impl Fn(Field) -> String) -> String {
+pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) -> String) -> String {
     let describe = |fault: &FieldError| {
         let field = name(fault.field);
         match fault.kind {
@@ -34,7 +34,7 @@ pub(crate) fn refusal_message_with(refusal: &DirectoryError, name: impl Fn(Field
             }
         }
     };
-    match refusal {
+    match error {
         DirectoryError::Invalid(faults) => faults.iter().map(describe).collect::<Vec<_>>().join("; "),
         DirectoryError::NoSuchUser => "this user does not exist".into(),
         DirectoryError::NoSuchItem(kind) => format!("this {} does not exist", kind.as_str()),

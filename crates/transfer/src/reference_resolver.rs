@@ -194,7 +194,7 @@ impl<'a> ReferenceResolver<'a> {
                 }
                 // The rows with this reference report the error.
                 Err(DirectoryError::Invalid(_)) => {}
-                Err(refusal) => return Err(refusal),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -233,7 +233,7 @@ pub(crate) async fn find_user(
         match directory.user(caller, key).await {
             Ok(user) => return Ok(Some(user.id)),
             Err(DirectoryError::NoSuchUser) => {}
-            Err(refusal) => return Err(refusal),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)
@@ -251,7 +251,7 @@ async fn find_item(
         match directory.item(caller, kind, key).await {
             Ok(item) => return Ok(Some(ItemReference::Existing(item.id()))),
             Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(refusal) => return Err(refusal),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

@@ -50,10 +50,10 @@ impl UserRow {
     }
 
     /// Removes the password if it is the only reason for a rejection.
-    pub(crate) fn drop_rejected_password(&mut self, refusal: &DirectoryError) -> bool {
+    pub(crate) fn drop_rejected_password(&mut self, error: &DirectoryError) -> bool {
         let is_password = |fault: &directory::FieldError| fault.field == Field::Password;
         let is_droppable = self.password_is_droppable
-            && matches!(refusal, DirectoryError::Invalid(faults) if faults.iter().all(is_password));
+            && matches!(error, DirectoryError::Invalid(faults) if faults.iter().all(is_password));
         if is_droppable {
             (self.edit.password, self.edit.password_hash) = (None, None);
             self.password_dropped = true;
@@ -215,7 +215,7 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
                 (_, FieldUpdate::Clear | FieldUpdate::Keep) => FieldUpdate::Clear,
             }
         }
-        ColumnKind::Organisation => {
+        ColumnKind::Organization => {
             edit.organization = match cell_value::text(cell)? {
                 FieldUpdate::Set(name) => {
                     FieldUpdate::Set(OrganizationRef { name: Some(name), ..OrganizationRef::default() })
@@ -342,7 +342,7 @@ impl UserCells<'_> {
             ColumnKind::Metadata => pairs(&user.metadata)?,
             ColumnKind::Department => json!(user.department.as_deref()?),
             // Explicitly none: otherwise the import would assign an organization by the domain of the email.
-            ColumnKind::Organisation => user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id))),
+            ColumnKind::Organization => user.organization.map_or(Value::Null, |id| json!(names.name_or_id(id))),
             ColumnKind::Office => json!(user.office?.to_string()),
             ColumnKind::Role => json!(names.role_name(user.role?)),
             ColumnKind::Roles => non_empty_array(user.other_roles.iter().map(entry_json))?,

@@ -36,9 +36,7 @@ pub struct BackupHeader {
     /// Start of the backup, in RFC 3339.
     #[serde(rename = "made")]
     pub created: String,
-    /// The engine of the store.
     pub engine: String,
-    /// The version of Muster that created it.
     #[serde(rename = "muster")]
     pub version: String,
 }

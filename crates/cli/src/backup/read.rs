@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use store::archive::{ArchiveError, ConsistencyChecker, Entry, Sums, SumsBuilder};
 
-/// The contents of a verified backup.
 pub struct Contents {
     pub header: BackupHeader,
     /// Counts and digests by tenant, after an upgrade of the entries to this version.
@@ -77,10 +76,9 @@ pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, 
     Ok(Contents { header: about, sums, entries: count })
 }
 
-/// The entries of a backup, in order.
 pub struct Entries<R: Read> {
     decoder: zstd::Decoder<'static, BufReader<HashingReader<R>>>,
-    /// Created by Muster 0.1.0.
+    /// The format of Muster 0.1.0.
     is_v1: bool,
     /// Set at the end of the stream.
     trailer: Option<Vec<u8>>,

@@ -33,7 +33,7 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
     let body = read::body_object(request)?;
     let (mut operations, fail_on_errors) = parse_operations(body)?;
     let mut results: Vec<Option<BulkResult>> = operations.iter().map(|_| None).collect();
-    let mut made: HashMap<String, String> = HashMap::new();
+    let mut created_ids: HashMap<String, String> = HashMap::new();
     let mut failures = 0_u64;
     let mut deferred: Vec<(usize, Object)> = Vec::new();
     let mut pending = PendingOperations::new(&operations);
@@ -43,29 +43,29 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
         if is_circular && let Some(data) = &mut operation.data {
             // Created without unresolved references, which are added later.
             let original = data.clone();
-            if remove_unresolved_references(data, &made) {
+            if remove_unresolved_references(data, &created_ids) {
                 deferred.push((next, deferred_attributes(&original, data)));
             }
         }
-        let outcome = execute(state, request, operation, &made).await?;
+        let outcome = execute(state, request, operation, &created_ids).await?;
         if outcome.status.is_success() {
             let id = outcome.location.as_ref().and_then(|url| url.rsplit('/').next());
             if let (Some(bulk_id), Some(id)) = (&operation.bulk_id, id) {
-                made.insert(bulk_id.clone(), id.to_owned());
+                created_ids.insert(bulk_id.clone(), id.to_owned());
             }
         } else {
             failures += 1;
         }
         results[next] = Some(outcome);
         for (index, attributes) in
-            deferred.extract_if(.., |(_, left_out)| references_are_resolved(left_out, &pending, &made))
+            deferred.extract_if(.., |(_, left_out)| references_are_resolved(left_out, &pending, &created_ids))
         {
-            apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
+            apply_deferred(state, request, &operations[index], &mut results[index], attributes, &created_ids).await?;
         }
     }
     // Also after too many errors: created resources must not stay incomplete.
     for (index, attributes) in deferred {
-        apply_deferred(state, request, &operations[index], &mut results[index], attributes, &made).await?;
+        apply_deferred(state, request, &operations[index], &mut results[index], attributes, &created_ids).await?;
     }
     let answers = operations.iter().zip(results).filter_map(|(operation, done)| Some(result_output(operation, done?)));
     let out = OutputValue::object(vec![
@@ -86,10 +86,10 @@ fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
     attributes
 }
 
-fn references_are_resolved(attributes: &Object, pending: &PendingOperations, made: &HashMap<String, String>) -> bool {
+fn references_are_resolved(attributes: &Object, pending: &PendingOperations, created_ids: &HashMap<String, String>) -> bool {
     let mut references = Vec::new();
     attributes.members.iter().for_each(|(_, node)| collect_references(node, &mut references));
-    references.iter().all(|id| made.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
+    references.iter().all(|id| created_ids.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
 }
 
 async fn apply_deferred(
@@ -98,7 +98,7 @@ async fn apply_deferred(
     operation: &BulkOperation,
     results: &mut Option<BulkResult>,
     attributes: Object,
-    made: &HashMap<String, String>,
+    created_ids: &HashMap<String, String>,
 ) -> Result<(), RequestError> {
     let Some(first) = results.as_mut().filter(|first| first.status.is_success()) else { return Ok(()) };
     let id = first.location.as_ref().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
@@ -116,13 +116,13 @@ async fn apply_deferred(
         version: None,
         data,
     };
-    let outcome = execute(state, request, &step("PATCH", Some(data)), made).await?;
+    let outcome = execute(state, request, &step("PATCH", Some(data)), created_ids).await?;
     if outcome.status.is_success() {
         first.version = outcome.version.or(first.version.take());
         return Ok(());
     }
     // An incomplete resource is deleted, and the result reports the error.
-    execute(state, request, &step("DELETE", None), made).await?;
+    execute(state, request, &step("DELETE", None), created_ids).await?;
     *results = Some(BulkResult { location: None, ..outcome });
     Ok(())
 }
@@ -236,11 +236,11 @@ fn collect_references<'a>(node: &'a Node, references: &mut Vec<&'a str>) {
     }
 }
 
-fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>) -> bool {
+fn remove_unresolved_references(node: &mut Node, created_ids: &HashMap<String, String>) -> bool {
     let is_open = |node: &Node| {
         let mut references = Vec::new();
         collect_references(node, &mut references);
-        references.iter().any(|id| !made.contains_key(*id))
+        references.iter().any(|id| !created_ids.contains_key(*id))
     };
     match node {
         Node::List(nodes) => {
@@ -255,7 +255,7 @@ fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>)
                     Node::Text(_) => !is_open(node),
                     Node::Object(inner) if inner.get("value", Duplicates::LastWins).is_some_and(is_open) => false,
                     node => {
-                        any |= remove_unresolved_references(node, made);
+                        any |= remove_unresolved_references(node, created_ids);
                         true
                     }
                 };
@@ -268,16 +268,16 @@ fn remove_unresolved_references(node: &mut Node, made: &HashMap<String, String>)
     }
 }
 
-fn resolve_references(node: &mut Node, made: &HashMap<String, String>) -> Result<(), RequestError> {
+fn resolve_references(node: &mut Node, created_ids: &HashMap<String, String>) -> Result<(), RequestError> {
     match node {
         Node::Text(text) => {
             if let Some(bulk_id) = bulk_id_reference(text) {
-                *text = made.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id))?;
+                *text = created_ids.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id))?;
             }
             Ok(())
         }
-        Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve_references(node, made)),
-        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, made)),
+        Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve_references(node, created_ids)),
+        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, created_ids)),
         Node::Null | Node::Number(_) | Node::Bool(_) => Ok(()),
     }
 }
@@ -291,10 +291,10 @@ async fn execute(
     state: &AppState,
     request: &DialectRequest,
     operation: &BulkOperation,
-    made: &HashMap<String, String>,
+    created_ids: &HashMap<String, String>,
 ) -> Result<BulkResult, RequestError> {
     let mut sub_request = to_sub_request(request, operation);
-    let answered = match prepare_sub_request(state, &mut sub_request, operation, made) {
+    let answered = match prepare_sub_request(state, &mut sub_request, operation, created_ids) {
         Ok(handler) => handler(state, &sub_request).await,
         Err(error) => Err(error),
     };
@@ -335,20 +335,20 @@ fn prepare_sub_request(
     state: &AppState,
     sub_request: &mut DialectRequest,
     operation: &BulkOperation,
-    made: &HashMap<String, String>,
+    created_ids: &HashMap<String, String>,
 ) -> Result<Handler, RequestError> {
     let segments: Result<Vec<String>, RequestError> = operation
         .path
         .split('/')
         .map(|segment| match bulk_id_reference(segment) {
-            Some(bulk_id) => made.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id)),
+            Some(bulk_id) => created_ids.get(bulk_id).cloned().ok_or_else(|| unresolved_reference(bulk_id)),
             None => Ok(segment.to_owned()),
         })
         .collect();
     let path = segments?.join("/");
     sub_request.path = format!("{}/{}", write::BASE_PATH, path.trim_start_matches('/'));
     let mut data = operation.data.clone();
-    data.iter_mut().try_for_each(|data| resolve_references(data, made))?;
+    data.iter_mut().try_for_each(|data| resolve_references(data, created_ids))?;
     let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
     // The body is not parsed yet, so this becomes the parsed one.
     drop(sub_request.parsed_body.set(Ok(body)));
@@ -358,16 +358,16 @@ fn prepare_sub_request(
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(invalid_syntax("Only users and groups can be changed in bulk"));
     }
-    let verb = matched
+    let route_method = matched
         .route
         .methods
         .iter()
-        .find(|verb| verb.name == sub_request.method && verb.access == RequiredAccess::Write);
-    let methods = || matched.route.methods.iter().map(|verb| verb.name).collect();
-    let verb = verb.ok_or_else(|| RequestError::MethodNotAllowed(methods()))?;
+        .find(|route_method| route_method.name == sub_request.method && route_method.access == RequiredAccess::Write);
+    let methods = || matched.route.methods.iter().map(|route_method| route_method.name).collect();
+    let route_method = route_method.ok_or_else(|| RequestError::MethodNotAllowed(methods()))?;
     sub_request.path_params = matched.path_params;
-    (sub_request.route_path, sub_request.access) = (matched.route.path, verb.access);
-    Ok(verb.handler)
+    (sub_request.route_path, sub_request.access) = (matched.route.path, route_method.access);
+    Ok(route_method.handler)
 }
 
 fn result_output(operation: &BulkOperation, done: BulkResult) -> OutputValue {

@@ -184,24 +184,24 @@ pub fn patch(bytes: &[u8]) {
 }
 
 fn patch_user(body: &Object, is_strict: bool) {
-    let former = Normalizer::new(&USER_TYPE, is_strict);
-    let Ok(operations) = parse_operations(body, &former) else { return };
+    let normalizer = Normalizer::new(&USER_TYPE, is_strict);
+    let Ok(operations) = parse_operations(body, &normalizer) else { return };
     let before = Normalizer::new(&USER_TYPE, true).resource(&object(USER)).expect("normalized");
     let check = |tree: &Object| Ok(directory::validate_user_edit(&user_edit(&before, tree)?)?);
-    let Ok(after) = patch::apply(before.clone(), &operations, &former, check) else { return };
+    let Ok(after) = patch::apply(before.clone(), &operations, &normalizer, check) else { return };
     assert_normalized(&after, &USER_TYPE);
     drop(user_edit(&before, &after));
 }
 
 fn patch_group(body: &Object, is_strict: bool) {
-    let former = Normalizer::new(&GROUP_TYPE, is_strict);
-    let Ok(operations) = parse_operations(body, &former) else { return };
+    let normalizer = Normalizer::new(&GROUP_TYPE, is_strict);
+    let Ok(operations) = parse_operations(body, &normalizer) else { return };
     let before = Normalizer::new(&GROUP_TYPE, true).resource(&object(GROUP)).expect("normalized");
     let all_members = [1, 2].map(|number| UserId(Uuid::from_u128(number)));
-    if needs_all_members(&operations, &former).is_err() {
+    if needs_all_members(&operations, &normalizer).is_err() {
         return;
     }
-    let Ok(edit) = group_patch(&before, &all_members, &operations, &former) else { return };
+    let Ok(edit) = group_patch(&before, &all_members, &operations, &normalizer) else { return };
     if let Some(MemberEdit::Change { add: join, remove: leave }) = edit.members {
         assert!(!join.iter().any(|user| leave.contains(user)), "added and removed at once: {join:?}");
     }

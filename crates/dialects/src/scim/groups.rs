@@ -47,18 +47,18 @@ pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Resul
 /// not depend on the size of the group.
 pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
-    let former = read::normalizer(request, &GROUP_TYPE);
-    let operations = read::patch_operations(request, &former)?;
+    let normalizer = read::normalizer(request, &GROUP_TYPE);
+    let operations = read::patch_operations(request, &normalizer)?;
     let mut all_members = Vec::new();
-    if read::needs_all_members(&operations, &former)? {
+    if read::needs_all_members(&operations, &normalizer)? {
         let item =
             state.directory.item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0))).await?;
         let members = state.directory.members(request.caller()?, item.id()).await?;
         all_members.extend(members.into_iter().map(|(id, _)| id));
     }
-    let patch = |before: &Object| read::group_patch(before, &all_members, &operations, &former);
+    let patch = |before: &Object| read::group_patch(before, &all_members, &operations, &normalizer);
     let item = change_group(state, request, patch).await?;
-    request.count_ignored(former.ignored_count());
+    request.count_ignored(normalizer.ignored_count());
     if projection.is_explicit() {
         return group_response(state, request, StatusCode::OK, &item, &projection).await;
     }

@@ -15,8 +15,8 @@ pub(super) async fn load(
 ) -> Result<Labels, RequestError> {
     let mut labels = Labels::default();
     let caller = request.caller()?;
-    let is_own = |user: &User| user.role.is_some_and(|role| directory::builtin_role_name(role).is_none());
-    if projection.includes("roles") && users.iter().any(is_own) {
+    let has_custom_role = |user: &User| user.role.is_some_and(|role| directory::builtin_role_name(role).is_none());
+    if projection.includes("roles") && users.iter().any(has_custom_role) {
         let custom_roles = state.directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = custom_roles.iter().map(|role| (role.number(), role.name().to_owned())).collect();
     }

@@ -338,8 +338,8 @@ impl MemberChanges<'_> {
         match (operation.op, &target.filter) {
             (PatchOp::Add, None) => self.add(parse_members(value.as_ref())?),
             (PatchOp::Replace, None) => {
-                let join = parse_members(value.as_ref())?.into_iter().collect();
-                (self.added, self.removed, self.is_replacement) = (join, HashSet::new(), true);
+                let added = parse_members(value.as_ref())?.into_iter().collect();
+                (self.added, self.removed, self.is_replacement) = (added, HashSet::new(), true);
             }
             (PatchOp::Remove, None) if matches!(&operation.value, Some(Node::List(nodes)) if nodes.is_empty()) => {}
             (PatchOp::Remove, None) if value.is_some() => self.remove(parse_members(value.as_ref())?),

@@ -188,8 +188,8 @@ pub(super) async fn groups_by_body(
 }
 
 struct PageStart {
-    bound: Option<PageBoundary>,
-    skip: u64,
+    boundary: Option<PageBoundary>,
+    offset: u64,
     remembered: Option<SortPosition>,
     count: u32,
 }
@@ -203,11 +203,11 @@ async fn page_start(
 ) -> Result<PageStart, RequestError> {
     let query_key = search.query_key(request.caller()?, resource);
     match search.cursor.as_deref() {
-        Some("") => Ok(PageStart { bound: None, skip: 0, remembered: None, count: search.count() }),
-        Some(sealed) => {
+        Some("") => Ok(PageStart { boundary: None, offset: 0, remembered: None, count: search.count() }),
+        Some(encrypted) => {
             let keys = state.token_keys.get_or_derive(&state.directory).await?;
             let invalid = || bad_request("invalidCursor", "The cursor is invalid or belongs to another query");
-            let text = keys.decrypt_cursor(sealed, &query_key).ok_or_else(invalid)?;
+            let text = keys.decrypt_cursor(encrypted, &query_key).ok_or_else(invalid)?;
             let cursor: Cursor = serde_json::from_str(&text).map_err(|_| invalid())?;
             if state.directory.now().0 / 1_000_000 >= cursor.expires_at {
                 return Err(bad_request("expiredCursor", format!("Expired after {CURSOR_LIFETIME_SECONDS} seconds")));
@@ -218,7 +218,7 @@ async fn page_start(
             let position =
                 SortPosition { text: cursor.text, time: cursor.time.map(directory::Time), number: cursor.number };
             let bound = if cursor.is_backward { PageBoundary::Before(position) } else { PageBoundary::After(position) };
-            Ok(PageStart { bound: Some(bound), skip: 0, remembered: None, count: cursor.count })
+            Ok(PageStart { boundary: Some(bound), offset: 0, remembered: None, count: cursor.count })
         }
         None => {
             let list_key = list_key(request, &query_key)?;
@@ -229,9 +229,9 @@ async fn page_start(
             Ok(match position {
                 Some(position) => {
                     let bound = Some(PageBoundary::After(position.clone()));
-                    PageStart { bound, skip: 0, remembered: Some(position), count }
+                    PageStart { boundary: bound, offset: 0, remembered: Some(position), count }
                 }
-                None => PageStart { bound: None, skip: search.start_index - 1, remembered: None, count },
+                None => PageStart { boundary: None, offset: search.start_index - 1, remembered: None, count },
             })
         }
     }
@@ -312,9 +312,9 @@ async fn search_users(
     let query = UserQuery {
         predicates: user_predicates(state, request, filter).await?,
         sort,
-        offset: start.skip,
+        offset: start.offset,
         limit: start.count,
-        boundary: start.bound.clone(),
+        boundary: start.boundary.clone(),
     };
     if !query.sort.is_by_number() && query.offset > MAX_SORTED_OFFSET {
         return Err(bad_request("tooMany", format!("Sorted lists end at index {MAX_SORTED_OFFSET}; use a cursor")));
@@ -427,11 +427,11 @@ async fn group_page(
         query.predicates.push(ItemPredicate::Filter(Arc::new(member_filter::resolve(state, request, filter).await?)));
     }
     if sort.is_by_number() {
-        query.boundary = start.bound.as_ref().map(|bound| match bound {
+        query.boundary = start.boundary.as_ref().map(|bound| match bound {
             PageBoundary::After(position) => ItemPageBoundary::After(position.number),
             PageBoundary::Before(position) => ItemPageBoundary::Before(position.number),
         });
-        (query.offset, query.limit) = (start.skip, start.count);
+        (query.offset, query.limit) = (start.offset, start.count);
         return Ok(state.directory.items(request.caller()?, query).await?);
     }
     let mut all = state.directory.items(request.caller()?, query).await?.rows;
@@ -439,8 +439,8 @@ async fn group_page(
     all.sort_by(|a, b| order(&sort_position(a, sort), &sort_position(b, sort)));
     let total = all.len();
     let limit = start.count as usize;
-    let before = match &start.bound {
-        None => usize::try_from(start.skip).unwrap_or(usize::MAX).min(total),
+    let before = match &start.boundary {
+        None => usize::try_from(start.offset).unwrap_or(usize::MAX).min(total),
         Some(PageBoundary::After(position)) => {
             all.partition_point(|item| order(&sort_position(item, sort), position).is_le())
         }
@@ -468,19 +468,19 @@ pub(super) async fn resources_by_body(
     if let (Err(error), Err(_)) = (&user_filter, &group_filter) {
         return Err(error.clone());
     }
-    let (skip, limit) = (search.start_index - 1, search.count());
+    let (offset, limit) = (search.start_index - 1, search.count());
     let mut users = Page { rows: Vec::new(), total: 0, offset: 0 };
     if let Ok(filter) = user_filter {
         let tests = user_predicates(state, request, filter).await?;
-        let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
+        let query = UserQuery { predicates: tests, offset: offset, limit, ..UserQuery::default() };
         users = user_pages::load(state, request, query).await?;
     }
     let mut resources = write_users(state, request, &users.rows, &search.projection(&USER_TYPE)?).await?;
     let mut total = users.total;
     if let Ok(filter) = group_filter {
-        let is_last = skip + users.rows.len() as u64 >= users.total;
+        let is_last = offset + users.rows.len() as u64 >= users.total;
         let count = if is_last { limit - u32::try_from(users.rows.len()).unwrap_or(limit) } else { 0 };
-        let start = PageStart { bound: None, skip: skip.saturating_sub(users.total), remembered: None, count };
+        let start = PageStart { boundary: None, offset: offset.saturating_sub(users.total), remembered: None, count };
         let groups = group_page(state, request, filter, &Sort::default(), &start).await?;
         let projection = search.projection(&GROUP_TYPE)?;
         let base = write::base_url(request);

@@ -118,7 +118,7 @@ fn a_backup_is_complete_or_absent() {
         let Output { status, stdout, .. } =
             with_file_limit(blocks, &store, &format!("backup '{}'", backup.display())).output().expect("ran");
         let said = String::from_utf8_lossy(&stdout);
-        assert!(!status.success() && said.contains("no backup was made"), "{said}");
+        assert!(!status.success() && said.contains("no backup was created"), "{said}");
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).expect("read").flatten().map(|file| file.file_name()).collect();
         assert!(left.iter().all(|name| name.to_string_lossy().starts_with("muster.db")), "{left:?}");

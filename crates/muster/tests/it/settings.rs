@@ -58,7 +58,7 @@ fn settings_precedence_is_flag_variable_file_default() {
     let output = Command::new(MUSTER).args(["config", "--config"]).arg(&file).output().expect("ran");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("there is no setting stoer"), "{said}");
+    assert!(said.contains("unknown setting stoer"), "{said}");
 }
 
 #[test]

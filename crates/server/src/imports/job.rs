@@ -151,21 +151,21 @@ impl Job {
             }
             // The store is unavailable: the import resumes later.
             Err(ImportError::Stopped {
-                refusal: refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
+                error: error @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
-                tracing::warn!(detail = transfer::refusal_message(&refusal), "import paused: the store is unavailable");
+                tracing::warn!(detail = transfer::error_message(&error), "import paused: the store is unavailable");
                 self.status = JobStatus::Queued;
             }
             Err(ImportError::Canceled) => self.status = JobStatus::Canceled,
-            Err(ImportError::Stopped { row, refusal: refusal @ DirectoryError::ConnectionEnded }) => {
-                let detail = transfer::refusal_message(&refusal);
+            Err(ImportError::Stopped { row, error: error @ DirectoryError::ConnectionEnded }) => {
+                let detail = transfer::error_message(&error);
                 tracing::warn!(detail, row, import = %self.id, "import stopped: its connection was revoked or has expired");
                 self.status = JobStatus::Failed;
                 self.error = Some(format!("{detail}; changes made before that are kept"));
             }
-            Err(ImportError::Stopped { row, refusal }) => {
-                tracing::error!(detail = transfer::refusal_message(&refusal), row, import = %self.id, "import failed");
+            Err(ImportError::Stopped { row, error }) => {
+                tracing::error!(detail = transfer::error_message(&error), row, import = %self.id, "import failed");
                 self.status = JobStatus::Failed;
                 self.error =
                     Some(format!("internal server error at row {row} (see the server log for import {})", self.id));

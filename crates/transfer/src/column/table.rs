@@ -157,7 +157,7 @@ pub static COLUMNS: &[Column] = &[
     ),
     column(
         "organisation",
-        ColumnKind::Organisation,
+        ColumnKind::Organization,
         "u",
         &[
             "organization",

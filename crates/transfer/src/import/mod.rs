@@ -90,7 +90,7 @@ fn note_if_unmatched(
     options: &ImportOptions,
     report: &mut ImportReport,
 ) -> bool {
-    let is_blocked = present.unmatched_rows > 0 && !options.yes_really;
+    let is_blocked = present.unmatched_rows > 0 && !options.force;
     if is_blocked {
         report.add_note(format!(
             "Missing users are not deactivated: {} of the rejected rows match no existing user, so users in the file \

@@ -57,7 +57,7 @@ pub struct ImportOptions {
     /// The most users to deactivate, in percent of the active users. If more are missing, nothing is imported.
     pub deactivation_limit: u8,
     /// Whether to deactivate even if rejected rows match no existing user.
-    pub yes_really: bool,
+    pub force: bool,
     /// Whether to send invitation emails to new users.
     pub invite: bool,
     pub dry_run: bool,
@@ -81,7 +81,7 @@ impl ImportOptions {
             update: false,
             deactivate_missing: false,
             deactivation_limit: 10,
-            yes_really: false,
+            force: false,
             invite: false,
             dry_run: false,
             rejected_file: None,
@@ -117,11 +117,11 @@ pub enum ImportError {
         expected: u64,
     },
     /// The directory failed. Rows imported so far are kept; running the import again continues it.
-    #[error("the import stopped at row {row}: {}; run it again to continue", crate::refusal_message(.refusal))]
+    #[error("the import stopped at row {row}: {}; run it again to continue", crate::error_message(.error))]
     Stopped {
         /// 0 for errors outside of rows.
         row: u64,
-        refusal: DirectoryError,
+        error: DirectoryError,
     },
     #[error("the import was canceled")]
     Canceled,

@@ -79,11 +79,11 @@ impl Fixture {
     pub(crate) fn import_with(
         &self,
         path: &Path,
-        settle: impl FnOnce(&mut ImportOptions),
+        configure: impl FnOnce(&mut ImportOptions),
     ) -> Result<ImportReport, ImportError> {
         let format = Format::from_path(path).expect("a format");
         let mut options = ImportOptions::new(path, format, ColumnMapping::new(dialects::kit::field_aliases()));
-        settle(&mut options);
+        configure(&mut options);
         let found = scan(&options)?;
         self.block_on(run(&self.directory, &self.caller, &options, &found, &mut |_| true))
     }

@@ -6,20 +6,20 @@ use std::path::Path;
 use transfer::import::ImportError;
 
 /// Asserts that a file is rejected with an error that contains `words`, and nothing changes.
-fn assert_rejected(house: &Fixture, path: &Path, words: &str) {
-    let before = house.event_count();
-    match house.import_with(path, |options| options.update = true) {
+fn assert_rejected(fixture: &Fixture, path: &Path, words: &str) {
+    let before = fixture.event_count();
+    match fixture.import_with(path, |options| options.update = true) {
         Err(ImportError::File(error)) => {
             assert!(error.to_string().contains(words), "{}: {error}", path.display());
         }
         other => panic!("{}: {other:?}", path.display()),
     }
-    assert_eq!(house.event_count(), before, "no changes");
+    assert_eq!(fixture.event_count(), before, "no changes");
 }
 
 #[test]
 fn malformed_tables_are_rejected() {
-    let house = Fixture::new("sqlite");
+    let fixture = Fixture::new("sqlite");
     let good = "email,first name\na@x.y,A\n";
     let many_options: Vec<String> = (0..20_000).map(|n| format!("member;x{n}: uid=a\n")).collect();
     let many_options = format!("dn: x\nobjectClass: groupOfNames\n{}", many_options.concat());
@@ -66,18 +66,18 @@ fn malformed_tables_are_rejected() {
         ("options.ldif", many_options, "row 1: more than 10,000 attribute names"),
         ("no.xlsx", "PK no workbook".into(), "not a valid Excel workbook"),
     ] {
-        assert_rejected(&house, &house.file(name, content), words);
+        assert_rejected(&fixture, &fixture.file(name, content), words);
     }
-    let lone = house.file("lone.csv", [&b"\xFF\xFEe\0,\0f\0\n\0"[..], b"a\0\x00\xD8,\0b\0\n\0"].concat());
-    assert_rejected(&house, &lone, "");
+    let lone = fixture.file("lone.csv", [&b"\xFF\xFEe\0,\0f\0\n\0"[..], b"a\0\x00\xD8,\0b\0\n\0"].concat());
+    assert_rejected(&fixture, &lone, "");
     // A damaged UTF-8 file is not read in another encoding.
-    let cut = house.file("cut-letter.csv", [good.as_bytes(), b"b@x.y,J\xC3\xBCrgen\nc@x.y,J\xC3\n"].concat());
-    assert_rejected(&house, &cut, "row 4: invalid UTF-8");
-    let marked = house.file("marked.csv", [b"\xEF\xBB\xBF", good.as_bytes(), b"b@x.y,J\xFCrgen\n"].concat());
-    assert_rejected(&house, &marked, "row 3: invalid UTF-8");
+    let cut = fixture.file("cut-letter.csv", [good.as_bytes(), b"b@x.y,J\xC3\xBCrgen\nc@x.y,J\xC3\n"].concat());
+    assert_rejected(&fixture, &cut, "row 4: invalid UTF-8");
+    let marked = fixture.file("marked.csv", [b"\xEF\xBB\xBF", good.as_bytes(), b"b@x.y,J\xFCrgen\n"].concat());
+    assert_rejected(&fixture, &marked, "row 3: invalid UTF-8");
     // The message contains no data of a file without headers.
-    let bare = house.file("bare.csv", "Ann,S3cret\nBob,t0ps3cret\n");
-    assert_rejected(&house, &bare, "no header is known; check that the first row has headers");
+    let bare = fixture.file("bare.csv", "Ann,S3cret\nBob,t0ps3cret\n");
+    assert_rejected(&fixture, &bare, "no header is known; check that the first row has headers");
 }
 
 /// Writes an .xlsx file: each part has a name, its first bytes, and a number of zeros after them.
@@ -111,8 +111,8 @@ fn sheet(rows: &str) -> Vec<u8> {
 
 #[test]
 fn malformed_workbooks_are_rejected() {
-    let house = Fixture::new("sqlite");
-    let path = |name: &str| house.folder.path().join(name);
+    let fixture = Fixture::new("sqlite");
+    let path = |name: &str| fixture.folder.path().join(name);
     let cell = |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
     let plain = |rows: &str, name: &str| {
         let sheet = sheet(rows);
@@ -130,44 +130,44 @@ fn malformed_workbooks_are_rejected() {
     };
     let header = format!("<row r=\"1\">{}{}</row>", cell("A1", "email"), cell("B1", "first"));
     let good = plain(&format!("{header}<row r=\"2\">{}</row>", cell("A2", "good@x.y")), "good.xlsx");
-    assert_eq!(house.import(&good).users.created, 1, "the helper writes valid workbooks");
+    assert_eq!(fixture.import(&good).users.created, 1, "the helper writes valid workbooks");
 
-    assert_rejected(&house, &plain("", "empty.xlsx"), "the file is empty");
+    assert_rejected(&fixture, &plain("", "empty.xlsx"), "the file is empty");
     let twice = format!("<row r=\"1\">{}{}</row>", cell("A1", "email"), cell("B1", "EMAIL"));
     assert_rejected(
-        &house,
+        &fixture,
         &plain(&twice, "twice.xlsx"),
         "row 1, column B: duplicate header 'EMAIL' (also in column A)",
     );
     let wide = format!("{header}<row r=\"2\">{}</row>", cell("D2", "x"));
-    assert_rejected(&house, &plain(&wide, "wide.xlsx"), "row 2, column D: the cell has no header above it");
+    assert_rejected(&fixture, &plain(&wide, "wide.xlsx"), "row 2, column D: the cell has no header above it");
     let turned = format!("<row r=\"1\">{}{}</row>", cell("B1", "email"), cell("A1", "first"));
-    assert_rejected(&house, &plain(&turned, "turned.xlsx"), "row 1: rows or columns are out of order");
+    assert_rejected(&fixture, &plain(&turned, "turned.xlsx"), "row 1: rows or columns are out of order");
     let error = format!("{header}<row r=\"2\"><c r=\"A2\" t=\"e\"><v>#REF!</v></c></row>");
-    assert_rejected(&house, &plain(&error, "error.xlsx"), "row 2, column A: the cell contains an error");
+    assert_rejected(&fixture, &plain(&error, "error.xlsx"), "row 2, column A: the cell contains an error");
     let long = format!("{header}<row r=\"2\">{}</row>", cell("A2", &"x".repeat(10_000_000)));
-    assert_rejected(&house, &plain(&long, "long.xlsx"), "contains a cell of more than 1 MiB");
+    assert_rejected(&fixture, &plain(&long, "long.xlsx"), "contains a cell of more than 1 MiB");
 
     // One cell of very many short runs.
-    let mut dice = testkit::generators::Rng::new(1);
-    let run = || format!("<r><t>{}</t></r>", dice.below(1 << 40));
+    let mut rng = testkit::generators::Rng::new(1);
+    let run = || format!("<r><t>{}</t></r>", rng.below(1 << 40));
     let runs = std::iter::repeat_with(run).take(2_700_000).collect::<Vec<_>>().concat();
     let runs = format!("{header}<row r=\"2\"><c r=\"A2\" t=\"inlineStr\"><is>{runs}</is></c></row>");
-    assert_rejected(&house, &plain(&runs, "runs.xlsx"), "contains a cell of more than 64 MiB");
+    assert_rejected(&fixture, &plain(&runs, "runs.xlsx"), "contains a cell of more than 64 MiB");
 
     let whole = std::fs::read(&good).expect("read");
-    assert_rejected(&house, &house.file("cut.xlsx", &whole[..whole.len() / 2]), "not a valid Excel workbook");
+    assert_rejected(&fixture, &fixture.file("cut.xlsx", &whole[..whole.len() / 2]), "not a valid Excel workbook");
     let mut bent = whole.clone();
     let middle = bent.windows(4).position(|bytes| bytes == b"PK\x01\x02").expect("a directory") - 40;
     bent[middle] ^= 0xFF;
-    assert_rejected(&house, &house.file("bent.xlsx", bent), "");
+    assert_rejected(&fixture, &fixture.file("bent.xlsx", bent), "");
 }
 
 /// 10 GB of zeros in a file of 10 MB: rejected within seconds, with little memory.
 #[test]
 fn zip_bombs_are_rejected() {
-    let house = Fixture::new("memory");
-    let path = house.folder.path().join("bomb.xlsx");
+    let fixture = Fixture::new("memory");
+    let path = fixture.folder.path().join("bomb.xlsx");
     let begin = br#"<?xml version="1.0"?><worksheet><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>"#;
     workbook(
         &path,
@@ -179,13 +179,13 @@ fn zip_bombs_are_rejected() {
     );
     let small = std::fs::metadata(&path).expect("there").len();
     assert!(small < 64 << 20, "{small} bytes");
-    assert_rejected(&house, &path, "xl/worksheets/sheet1.xml contains a cell of more than 1 MiB");
+    assert_rejected(&fixture, &path, "xl/worksheets/sheet1.xml contains a cell of more than 1 MiB");
     // In a part without cells.
-    let path = house.folder.path().join("media.xlsx");
+    let path = fixture.folder.path().join("media.xlsx");
     workbook(&path, &[("xl/workbook.xml", BOOK, 0), ("xl/media/zeros.png", b"", 1_000_000_000)]);
-    assert_rejected(&house, &path, "is too large when uncompressed");
-    let path = house.folder.path().join("texts.xlsx");
+    assert_rejected(&fixture, &path, "is too large when uncompressed");
+    let path = fixture.folder.path().join("texts.xlsx");
     let many = br#"<?xml version="1.0"?><sst count="9" uniqueCount="9999999999999"><si><t>x</t></si></sst>"#;
     workbook(&path, &[("xl/workbook.xml", BOOK, 0), ("xl/sharedStrings.xml", many, 0)]);
-    assert_rejected(&house, &path, "declares more strings than it can contain");
+    assert_rejected(&fixture, &path, "declares more strings than it can contain");
 }

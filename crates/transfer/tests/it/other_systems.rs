@@ -14,27 +14,27 @@ pub(crate) struct Imported {
 /// Imports a file after a dry run, which must have the same report.
 fn import(name: &str) -> Imported {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems").join(name);
-    let house = Fixture::new("sqlite");
-    import_into(house, &path)
+    let fixture = Fixture::new("sqlite");
+    import_into(fixture, &path)
 }
 
 pub(crate) fn import_text(name: &str, text: &str) -> Imported {
-    let house = Fixture::new("sqlite");
-    let path = house.file(name, text);
-    import_into(house, &path)
+    let fixture = Fixture::new("sqlite");
+    let path = fixture.file(name, text);
+    import_into(fixture, &path)
 }
 
-fn import_into(house: Fixture, path: &Path) -> Imported {
-    let preview = house.import_with(path, |options| options.dry_run = true);
+fn import_into(fixture: Fixture, path: &Path) -> Imported {
+    let preview = fixture.import_with(path, |options| options.dry_run = true);
     let mut preview = preview.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    assert_eq!(house.users().len(), 0, "a dry run changes nothing");
-    let report = house.import(path);
+    assert_eq!(fixture.users().len(), 0, "a dry run changes nothing");
+    let report = fixture.import(path);
     // A dry run does not know that these items are the same as those in rows of users.
     preview.items = report.items;
     (preview.created_items, preview.created, preview.unchanged) =
         (report.created_items, report.created.clone(), report.unchanged.clone());
     assert_eq!(preview, report, "{}", path.display());
-    Imported { fixture: house, report }
+    Imported { fixture: fixture, report }
 }
 
 impl Imported {
@@ -267,30 +267,30 @@ fn passwords_of_every_scheme() {
 
 #[test]
 fn two_entries_without_an_empty_line() {
-    let house = Fixture::new("memory");
+    let fixture = Fixture::new("memory");
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/files/other-systems/ldif_twodn.ldif");
-    let error = house.import_with(&path, |_| {}).expect_err("rejected");
+    let error = fixture.import_with(&path, |_| {}).expect_err("rejected");
     assert!(error.to_string().starts_with("row 7: a second dn"), "{error}");
     let path = path.with_file_name("ldifde_modify.ldf");
-    let error = house.import_with(&path, |_| {}).expect_err("rejected");
+    let error = fixture.import_with(&path, |_| {}).expect_err("rejected");
     assert!(error.to_string().contains("'changetype: modify'"), "{error}");
-    assert!(house.users().is_empty());
+    assert!(fixture.users().is_empty());
 }
 
 /// Files in URLs are never opened. Opening this one would block.
 #[test]
 fn urls_are_not_opened() {
     import("ldif_url.ldif").assert_created(2);
-    let house = Fixture::new("memory");
-    let pipe = house.folder.path().join("pipe");
+    let fixture = Fixture::new("memory");
+    let pipe = fixture.folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("run");
     assert!(made.success());
     let text = format!(
         "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn: A\njpegPhoto:< file://{0}\ndescription:< file://{0}\n",
         pipe.display()
     );
-    let path = house.file("p.ldif", text);
-    let got = import_into(house, &path);
+    let path = fixture.file("p.ldif", text);
+    let got = import_into(fixture, &path);
     got.assert_created(1);
     assert_eq!(got.ignored_count(IgnoredPart::Attribute, "jpegPhoto", IgnoredReason::Url), 1);
     assert_eq!(got.ignored_count(IgnoredPart::Attribute, "description", IgnoredReason::Url), 1);
@@ -325,8 +325,8 @@ fn workbooks() {
 #[test]
 fn a_header_and_no_rows() {
     import("headeronly.csv").assert_created(0);
-    let house = Fixture::new("memory");
-    let error = house.import_with(&house.file("p.csv", "color,shape\n"), |_| {}).expect_err("rejected");
+    let fixture = Fixture::new("memory");
+    let error = fixture.import_with(&fixture.file("p.csv", "color,shape\n"), |_| {}).expect_err("rejected");
     assert!(error.to_string().starts_with("no column identifies users"), "{error}");
 }
 
@@ -336,8 +336,8 @@ fn states_of_accounts() {
     let got = import_text("p.csv", "email,status\na@x.y,Gesperrt\nb@x.y,gelöscht\n");
     assert_eq!(got.status("a@x.y"), Status::Inactive);
     assert_eq!(got.fixture.users().len(), 1, "deleted users are not created");
-    let house = Fixture::new("memory");
-    let report = house.import(&house.file("p.csv", "email,Status\na@x.y,Gold\n"));
+    let fixture = Fixture::new("memory");
+    let report = fixture.import(&fixture.file("p.csv", "email,Status\na@x.y,Gold\n"));
     assert!(report.rejected.messages[0].message.contains("--map 'Status='"), "{report:?}");
     let got = import_text("p.csv", "email,state\na@x.y,active\nb@x.y,\nc@x.y,blocked\n");
     assert_eq!((got.status("c@x.y"), got.text("a@x.y", Field::Region)), (Status::Inactive, String::new()));
@@ -389,11 +389,11 @@ fn status_words_of_other_languages_are_understood() {
 
 #[test]
 fn messages_name_the_header_of_the_file() {
-    let house = Fixture::new("sqlite");
-    let rejected = house.folder.path().join("rejected.csv");
+    let fixture = Fixture::new("sqlite");
+    let rejected = fixture.folder.path().join("rejected.csv");
     let refused = Some(rejected.clone());
-    let file = house.file("p.csv", "email,Konto-Status\na@x.y,perhaps\n");
-    house.import_with(&file, |options| options.rejected_file = refused).expect("imported");
+    let file = fixture.file("p.csv", "email,Konto-Status\na@x.y,perhaps\n");
+    fixture.import_with(&file, |options| options.rejected_file = refused).expect("imported");
     let written = std::fs::read_to_string(&rejected).expect("written");
     assert!(written.contains("--map 'Konto-Status='"), "{written}");
 }
@@ -424,16 +424,16 @@ fn missing_references_can_be_reimported() {
              dn: uid=a@x.y,dc=x\nobjectClass: person\nuid: a@x.y\nsn: A\nmanager: uid=b@x.y,dc=x\n",
         ),
     ] {
-        let house = Fixture::new("sqlite");
-        let rejected = house.folder.path().join(name.replace("p.", "p.rejected."));
+        let fixture = Fixture::new("sqlite");
+        let rejected = fixture.folder.path().join(name.replace("p.", "p.rejected."));
         let refused = Some(rejected.clone());
-        let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);
+        let report = fixture.import_with(&fixture.file(name, text), |options| options.rejected_file = refused);
         let report = report.expect("imported");
         assert_eq!((report.missing_reference_count, report.rejected_count()), (2, 0), "{name} {report:?}");
-        house.import(&house.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
-        let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
+        fixture.import(&fixture.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
+        let report = fixture.import_with(&rejected, |options| options.update = true).expect("imported");
         assert!(report.is_complete(), "{name} {report:?}");
-        let got = Imported { fixture: house, report };
+        let got = Imported { fixture: fixture, report };
         assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string(), "{name}");
         assert_eq!(got.groups("b@x.y"), ["G"], "{name}");
     }
@@ -450,10 +450,10 @@ fn rejected_rows_are_unchanged() {
         ("p.ndjson", ndjson, ndjson.strip_suffix('}').expect("an object")),
         ("p.ldif", ldif, ldif),
     ] {
-        let house = Fixture::new("memory");
-        let rejected = house.folder.path().join("rejected");
+        let fixture = Fixture::new("memory");
+        let rejected = fixture.folder.path().join("rejected");
         let refused = Some(rejected.clone());
-        let report = house.import_with(&house.file(name, text), |options| options.rejected_file = refused);
+        let report = fixture.import_with(&fixture.file(name, text), |options| options.rejected_file = refused);
         assert_eq!(report.expect("imported").users.rejected, 1, "{name}");
         let written = std::fs::read_to_string(&rejected).expect("written");
         assert!(written.contains(wanted), "{name}: {written}");

@@ -36,10 +36,10 @@ fn references_to_rejected_entries_are_missing() {
     let text = ldif_users(&[("ann", "eu"), ("ann", "us")])
         + &ldif_group("cn=G,dc=x", "G", &["uid=ann,ou=us,dc=x"])
         + &ldif_group("cn=H,dc=x", "H", &["uid=ann,ou=eu,dc=x"]);
-    let house = Fixture::new("sqlite");
-    let report = house.import(&house.file("p.ldif", text));
+    let fixture = Fixture::new("sqlite");
+    let report = fixture.import(&fixture.file("p.ldif", text));
     assert_eq!((report.users.rejected, report.missing_reference_count), (1, 1), "{report:?}");
-    let members: Vec<usize> = house.users().iter().map(|user| user.groups.len()).collect();
+    let members: Vec<usize> = fixture.users().iter().map(|user| user.groups.len()).collect();
     assert_eq!(members, [1], "{report:?}");
 }
 
@@ -85,15 +85,15 @@ fn groups_with_the_same_name_stay_separate() {
 
 #[test]
 fn group_names_are_not_parsed_as_distinguished_names() {
-    let house = Fixture::new("sqlite");
-    house.import(
-        &house.file("p.csv", "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n"),
+    let fixture = Fixture::new("sqlite");
+    fixture.import(
+        &fixture.file("p.csv", "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n"),
     );
-    let group = |house: &Fixture| house.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(group(&house), ["CN=g,OU=z"]);
-    assert_eq!(house.users()[0].groups.len(), 1);
+    let group = |fixture: &Fixture| fixture.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(group(&fixture), ["CN=g,OU=z"]);
+    assert_eq!(fixture.users()[0].groups.len(), 1);
     for format in [Format::Csv, Format::Ndjson, Format::Ldif, Format::Xlsx] {
-        let file = house.export(format, false);
+        let file = fixture.export(format, false);
         let other = Fixture::new("sqlite");
         other.import(&file);
         assert_eq!(group(&other), ["CN=g,OU=z"], "{format:?}");
@@ -104,14 +104,14 @@ fn group_names_are_not_parsed_as_distinguished_names() {
 #[test]
 fn a_missing_reference_does_not_change_a_name() {
     let text = "email,Name,First Name,Last Name,manager\na@x.y,Ann Maria Lee,Ann,Maria Lee,b@x.y\n";
-    let house = Fixture::new("sqlite");
-    let rejected = house.folder.path().join("p.rejected.csv");
+    let fixture = Fixture::new("sqlite");
+    let rejected = fixture.folder.path().join("p.rejected.csv");
     let refused = Some(rejected.clone());
-    house.import_with(&house.file("p.csv", text), |options| options.rejected_file = refused).expect("imported");
-    house.import(&house.file("b.csv", "email\nb@x.y\n"));
-    let report = house.import_with(&rejected, |options| options.update = true).expect("imported");
+    fixture.import_with(&fixture.file("p.csv", text), |options| options.rejected_file = refused).expect("imported");
+    fixture.import(&fixture.file("b.csv", "email\nb@x.y\n"));
+    let report = fixture.import_with(&rejected, |options| options.update = true).expect("imported");
     assert!(report.is_complete(), "{report:?}");
-    let user = house.users().into_iter().find(|user| user.email() == Some("a@x.y")).expect("a user");
+    let user = fixture.users().into_iter().find(|user| user.email() == Some("a@x.y")).expect("a user");
     let texts = [Field::GivenName, Field::FamilyName, Field::FormattedName].map(|field| user.text(field));
     assert_eq!(texts, [Some("Ann"), Some("Maria Lee"), Some("Ann Maria Lee")]);
     assert!(user.text(Field::Manager).is_some());

@@ -45,19 +45,19 @@ const UNUSUAL_TEXTS: [&str; 30] = [
     "e\u{301} combining",
 ];
 
-fn text(dice: &mut Rng) -> String {
-    (*dice.choose(&UNUSUAL_TEXTS)).to_owned()
+fn text(rng: &mut Rng) -> String {
+    (*rng.choose(&UNUSUAL_TEXTS)).to_owned()
 }
 
 /// A text that can be part of an identifier: no invisible characters, and no white space around it.
-fn identifier(dice: &mut Rng, number: impl std::fmt::Display) -> String {
+fn identifier(rng: &mut Rng, number: impl std::fmt::Display) -> String {
     let is_hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}');
-    format!("{} {number}", text(dice).replace(is_hidden, "")).trim().to_owned()
+    format!("{} {number}", text(rng).replace(is_hidden, "")).trim().to_owned()
 }
 
-fn optional_text(dice: &mut Rng, in_ten: u64) -> Option<String> {
-    (dice.below(10) < in_ten).then(|| text(dice))
+fn optional_text(rng: &mut Rng, in_ten: u64) -> Option<String> {
+    (rng.below(10) < in_ten).then(|| text(rng))
 }
 
 const TEXTS: [Field; 28] = [
@@ -94,62 +94,62 @@ const TEXTS: [Field; 28] = [
 const MORE_TEXTS: [Field; 6] =
     [Field::AddressLine2, Field::SecretaryName, Field::SecretaryEmail, Field::License, Field::TimeZone, Field::Color];
 
-fn entry(dice: &mut Rng, value: String) -> TypedValue {
+fn entry(rng: &mut Rng, value: String) -> TypedValue {
     TypedValue {
         value,
-        kind: optional_text(dice, 6),
-        display: optional_text(dice, 3),
-        primary: (dice.below(10) < 2).then_some(false),
+        kind: optional_text(rng, 6),
+        display: optional_text(rng, 3),
+        primary: (rng.below(10) < 2).then_some(false),
     }
 }
 
-fn random_user(dice: &mut Rng, n: u64, house: &Fixture) -> UserEdit {
+fn random_user(rng: &mut Rng, n: u64, fixture: &Fixture) -> UserEdit {
     let mut edit = UserEdit::default();
-    if dice.below(10) < 9 {
+    if rng.below(10) < 9 {
         edit.set_text(Field::Email, FieldUpdate::Set(format!("P{n}@Example.com")));
     }
-    if edit.texts.is_empty() || dice.below(3) == 0 {
+    if edit.texts.is_empty() || rng.below(3) == 0 {
         edit.set_text(Field::UserName, FieldUpdate::Set(format!("user {n} =1")));
     }
-    if dice.below(2) == 0 {
-        edit.set_text(Field::ExternalId, FieldUpdate::Set(identifier(dice, n)));
+    if rng.below(2) == 0 {
+        edit.set_text(Field::ExternalId, FieldUpdate::Set(identifier(rng, n)));
     }
     for field in TEXTS.into_iter().chain(MORE_TEXTS) {
-        if let Some(text) = optional_text(dice, 4) {
+        if let Some(text) = optional_text(rng, 4) {
             edit.set_text(field, FieldUpdate::Set(text));
         }
     }
-    add_multi_valued(dice, &mut edit, n);
-    if dice.below(2) == 0 {
-        edit.department = FieldUpdate::Set(DepartmentRef::Name(text(dice)));
+    add_multi_valued(rng, &mut edit, n);
+    if rng.below(2) == 0 {
+        edit.department = FieldUpdate::Set(DepartmentRef::Name(text(rng)));
     }
-    let organisations = house.items(ItemKind::Organization);
-    edit.organization = if dice.below(2) == 0 && !organisations.is_empty() {
-        let name = dice.choose(&organisations).name().to_owned();
+    let organisations = fixture.items(ItemKind::Organization);
+    edit.organization = if rng.below(2) == 0 && !organisations.is_empty() {
+        let name = rng.choose(&organisations).name().to_owned();
         FieldUpdate::Set(OrganizationRef { name: Some(name), ..OrganizationRef::default() })
     } else {
         FieldUpdate::Clear
     };
-    if dice.below(4) == 0 {
-        edit.office = FieldUpdate::Set(u32::try_from(dice.below(9)).expect("small"));
+    if rng.below(4) == 0 {
+        edit.office = FieldUpdate::Set(u32::try_from(rng.below(9)).expect("small"));
     }
     for kind in [ItemKind::Group, ItemKind::Folder] {
-        let all = house.items(kind);
-        let some = (0..dice.below(4)).map(|_| ItemKey::Id(dice.choose(&all).id())).collect();
+        let all = fixture.items(kind);
+        let some = (0..rng.below(4)).map(|_| ItemKey::Id(rng.choose(&all).id())).collect();
         if kind == ItemKind::Group {
             edit.groups = FieldUpdate::Set(some);
         } else {
             edit.folders = FieldUpdate::Set(some);
         }
     }
-    match dice.below(4) {
+    match rng.below(4) {
         0 => edit.role = FieldUpdate::Set(RoleRef::Name("Admin".into())),
         1 => edit.role = FieldUpdate::Set(RoleRef::Name("Tenant's own; \"role\"".into())),
         2 => {
             let roles = ["User", "Admin", "something else", "=role"];
-            let all = (0..=dice.below(3)).map(|place| TypedValue {
+            let all = (0..=rng.below(3)).map(|place| TypedValue {
                 value: roles[usize::try_from(place).expect("small")].into(),
-                kind: optional_text(dice, 2),
+                kind: optional_text(rng, 2),
                 ..TypedValue::default()
             });
             let all = all.collect();
@@ -157,78 +157,78 @@ fn random_user(dice: &mut Rng, n: u64, house: &Fixture) -> UserEdit {
         }
         _ => {}
     }
-    edit.status = FieldUpdate::Set(RequestedStatus::Exact(*dice.choose(&Status::ALL)));
-    edit.do_not_email = random_flag(dice);
-    edit.force_password_change = random_flag(dice);
-    if dice.below(3) == 0 {
+    edit.status = FieldUpdate::Set(RequestedStatus::Exact(*rng.choose(&Status::ALL)));
+    edit.do_not_email = random_flag(rng);
+    edit.force_password_change = random_flag(rng);
+    if rng.below(3) == 0 {
         edit.password_hash = Some(PasswordHash(format!("plain$password {n}").into()));
     }
     edit
 }
 
-fn random_flag(dice: &mut Rng) -> FieldUpdate<bool> {
-    match dice.below(3) {
+fn random_flag(rng: &mut Rng) -> FieldUpdate<bool> {
+    match rng.below(3) {
         0 => FieldUpdate::Keep,
         1 => FieldUpdate::Set(false),
         _ => FieldUpdate::Set(true),
     }
 }
 
-fn add_multi_valued(dice: &mut Rng, edit: &mut UserEdit, n: u64) {
-    if dice.below(3) == 0 && edit.text_update(Field::Email).is_some() {
+fn add_multi_valued(rng: &mut Rng, edit: &mut UserEdit, n: u64) {
+    if rng.below(3) == 0 && edit.text_update(Field::Email).is_some() {
         let mut emails: Vec<TypedValue> =
-            (0..=dice.below(3)).map(|m| entry(dice, format!("p{n}x{m}@example.com"))).collect();
-        emails[0].primary = (dice.below(2) == 0).then_some(true);
+            (0..=rng.below(3)).map(|m| entry(rng, format!("p{n}x{m}@example.com"))).collect();
+        emails[0].primary = (rng.below(2) == 0).then_some(true);
         edit.multi_valued.push((Field::Emails, FieldUpdate::Set(emails)));
     }
     for field in [Field::Phones, Field::Photos, Field::Entitlements, Field::Certificates] {
-        if dice.below(4) == 0 {
-            let list = (0..dice.below(4))
+        if rng.below(4) == 0 {
+            let list = (0..rng.below(4))
                 .map(|_| {
-                    let value = text(dice);
-                    entry(dice, value)
+                    let value = text(rng);
+                    entry(rng, value)
                 })
                 .collect();
             edit.multi_valued.push((field, FieldUpdate::Set(list)));
         }
     }
     for kind in [ProfileLinkKind::Social, ProfileLinkKind::Custom, ProfileLinkKind::Messaging] {
-        if dice.below(4) == 0 {
-            let link = |dice: &mut Rng| {
-                let (name, value) = (text(dice), text(dice));
+        if rng.below(4) == 0 {
+            let link = |rng: &mut Rng| {
+                let (name, value) = (text(rng), text(rng));
                 ProfileLink {
-                    display: optional_text(dice, 3),
-                    primary: (dice.below(4) == 0).then_some(true),
+                    display: optional_text(rng, 3),
+                    primary: (rng.below(4) == 0).then_some(true),
                     ..ProfileLink::new(kind, name, value)
                 }
             };
-            edit.links.push((kind, FieldUpdate::Set((0..dice.below(3)).map(|_| link(dice)).collect())));
+            edit.links.push((kind, FieldUpdate::Set((0..rng.below(3)).map(|_| link(rng)).collect())));
         }
     }
-    if dice.below(4) == 0 {
-        let pair = |dice: &mut Rng| MetadataEntry { key: text(dice), value: text(dice) };
-        edit.metadata = FieldUpdate::Set((0..dice.below(4)).map(|_| pair(dice)).collect());
+    if rng.below(4) == 0 {
+        let pair = |rng: &mut Rng| MetadataEntry { key: text(rng), value: text(rng) };
+        edit.metadata = FieldUpdate::Set((0..rng.below(4)).map(|_| pair(rng)).collect());
     }
-    if dice.below(4) == 0 {
-        let address = |dice: &mut Rng| Address {
-            line1: optional_text(dice, 6),
-            line2: Some(String::new()).filter(|_| dice.below(4) == 0),
-            city: optional_text(dice, 6),
-            country: optional_text(dice, 6),
-            formatted: optional_text(dice, 3),
-            kind: optional_text(dice, 7).map(|_| "work".to_owned()).or(optional_text(dice, 5)),
+    if rng.below(4) == 0 {
+        let address = |rng: &mut Rng| Address {
+            line1: optional_text(rng, 6),
+            line2: Some(String::new()).filter(|_| rng.below(4) == 0),
+            city: optional_text(rng, 6),
+            country: optional_text(rng, 6),
+            formatted: optional_text(rng, 3),
+            kind: optional_text(rng, 7).map(|_| "work".to_owned()).or(optional_text(rng, 5)),
             ..Address::default()
         };
-        edit.addresses = FieldUpdate::Set((0..dice.below(3)).map(|_| address(dice)).collect());
+        edit.addresses = FieldUpdate::Set((0..rng.below(3)).map(|_| address(rng)).collect());
     }
 }
 
 /// Fills a directory with random data in every field.
-fn fill_directory(house: &Fixture, seed: u64) {
-    let mut dice = Rng::new(seed);
-    let d = &mut dice;
-    house.run(Command::AddRole { name: "Tenant's own; \"role\"".into(), rank: 2 });
-    house.run(Command::AddDepartment { name: "=Dept".into(), number: Some(200) });
+fn fill_directory(fixture: &Fixture, seed: u64) {
+    let mut rng = Rng::new(seed);
+    let d = &mut rng;
+    fixture.run(Command::AddRole { name: "Tenant's own; \"role\"".into(), rank: 2 });
+    fixture.run(Command::AddDepartment { name: "=Dept".into(), number: Some(200) });
     for n in 0..4_u32 {
         let organisation = OrganizationEdit {
             name: FieldUpdate::Set(format!("{} {n}", text(d))),
@@ -245,7 +245,7 @@ fn fill_directory(house: &Fixture, seed: u64) {
             key_contacts: FieldUpdate::Set(vec![1, 2]),
             ..OrganizationEdit::default()
         };
-        house.run(Command::CreateOrganization(organisation));
+        fixture.run(Command::CreateOrganization(organisation));
     }
     for n in 0..5 {
         // Two groups share a name, and the name of one is the external id of another.
@@ -255,13 +255,13 @@ fn fill_directory(house: &Fixture, seed: u64) {
             4 => FieldUpdate::Set("Twins".into()),
             n => FieldUpdate::Set(identifier(&mut *d, n)),
         };
-        house.run(Command::CreateGroup(GroupEdit {
+        fixture.run(Command::CreateGroup(GroupEdit {
             name: FieldUpdate::Set(name),
             external_id,
             ..GroupEdit::default()
         }));
     }
-    let groups = house.items(ItemKind::Group);
+    let groups = fixture.items(ItemKind::Group);
     for n in 0..3 {
         let folder = FolderEdit {
             name: FieldUpdate::Set(text(d)),
@@ -272,26 +272,26 @@ fn fill_directory(house: &Fixture, seed: u64) {
             entries: FieldUpdate::Set(vec![FolderEntry { key: text(d), kind: "Doc".into() }]),
             ..FolderEdit::default()
         };
-        house.run(Command::CreateFolder(folder));
+        fixture.run(Command::CreateFolder(folder));
     }
     for n in 0..25 {
-        let edit = random_user(d, n, house);
-        let made = house.run(Command::CreateUser(Box::new(edit)));
+        let edit = random_user(d, n, fixture);
+        let made = fixture.run(Command::CreateUser(Box::new(edit)));
         if d.below(8) == 0 {
             let unsaid = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
-            house.run(Command::UpdateUser { user: UserKey::Id(made.users[0].id), edit: Box::new(unsaid) });
+            fixture.run(Command::UpdateUser { user: UserKey::Id(made.users[0].id), edit: Box::new(unsaid) });
         }
     }
 }
 
 /// Users without the fields that the store sets: number, version and timestamps.
-fn comparable_users(house: &Fixture) -> BTreeMap<String, User> {
+fn comparable_users(fixture: &Fixture) -> BTreeMap<String, User> {
     let bare = |user: User| User { number: 0, version: 0, created: Time(0), updated: Time(0), invited: None, ..user };
-    house.users().into_iter().map(|user| (user.id.to_string(), bare(user))).collect()
+    fixture.users().into_iter().map(|user| (user.id.to_string(), bare(user))).collect()
 }
 
-fn comparable_items(house: &Fixture, kind: ItemKind) -> Vec<Item> {
-    let mut items = house.items(kind);
+fn comparable_items(fixture: &Fixture, kind: ItemKind) -> Vec<Item> {
+    let mut items = fixture.items(kind);
     for item in &mut items {
         item.set_version(0, Time(0));
         match item {
@@ -308,8 +308,8 @@ fn comparable_items(house: &Fixture, kind: ItemKind) -> Vec<Item> {
     items
 }
 
-fn passwords(house: &Fixture) -> Vec<String> {
-    let all = house.block_on(house.directory.password_hashes(&house.caller, (0, 1_000))).expect("read");
+fn passwords(fixture: &Fixture) -> Vec<String> {
+    let all = fixture.block_on(fixture.directory.password_hashes(&fixture.caller, (0, 1_000))).expect("read");
     all.iter().map(|(_, stored)| stored.0.expose_secret().to_owned()).collect()
 }
 

@@ -137,7 +137,7 @@ impl AuditStore {
     pub(super) fn assert_intact(&self) {
         self.tamper("SELECT 1");
         let (is_well, said) = self.verify_command();
-        assert!(is_well && said.contains("whole"), "{said}");
+        assert!(is_well && said.contains("complete"), "{said}");
         assert_eq!((self.first_broken_position(self.tenant), self.first_broken_position(self.other)), (None, None));
     }
 }

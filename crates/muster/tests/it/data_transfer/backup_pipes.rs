@@ -155,7 +155,7 @@ fn garbage_is_rejected_at_its_first_bytes() {
     for garbage in [&b"email,groups\na@x.y,G\n"[..], b"\0", b"", &[0xff; 10_000]] {
         let output = run_with_input(&target.store, &["restore", "-"], garbage);
         let what = error_message(&output, &output.stdout);
-        assert!(what.contains("it is not a backup of Muster's"), "{what}");
+        assert!(what.contains("it is not a Muster backup"), "{what}");
     }
     let output = run_with_input(&target.store, &["restore", "-"], b"MUSTER BACKUP 9\nwhatever");
     assert!(error_message(&output, &output.stdout).contains("newer Muster"));
@@ -164,7 +164,7 @@ fn garbage_is_rejected_at_its_first_bytes() {
     let mut stdin = child.stdin.take().expect("input");
     while stdin.write_all(&[b'y'; 4096]).is_ok() {}
     let output = child.wait_with_output().expect("ended");
-    assert!(error_message(&output, &output.stdout).contains("it is not a backup"));
+    assert!(error_message(&output, &output.stdout).contains("it is not a Muster backup"));
     assert_eq!(file_names(target.folder.path()), [""; 0]);
 }
 
@@ -219,7 +219,7 @@ fn input_is_spooled_to_a_private_unnamed_file() {
         .stdin(File::open("/dev/null").expect("opened"))
         .output()
         .expect("ran");
-    let place = if crate::support::is_on_postgres() { "in /nowhere" } else { "it is not a backup" };
+    let place = if crate::support::is_on_postgres() { "in /nowhere" } else { "it is not a Muster backup" };
     let what = error_message(&output, &output.stdout);
     assert!(what.contains(place), "{what}");
 }

@@ -35,10 +35,10 @@ fn an_import_reports_what_it_does() {
     for (arguments, wanted) in [
         (vec!["import", &path, "--create-only", "--update"], "cannot be used with"),
         (vec!["import", &path, "--map", "Shoe size=nothing"], "unknown column 'nothing'"),
-        (vec!["import", "people.pdf"], "does not say by its name what it is"),
+        (vec!["import", "people.pdf"], "cannot detect the format of people.pdf"),
         (vec!["import", "/nowhere/p.csv"], "No such file"),
-        (vec!["export", &path], "is there already"),
-        (vec!["restore", &path], "it is not a backup of Muster's"),
+        (vec!["export", &path], "already exists"),
+        (vec!["restore", &path], "it is not a Muster backup"),
     ] {
         let (code, text) = run_text(store, &arguments);
         assert!(code != Some(0) && text.contains(wanted), "{arguments:?}: {text}");

@@ -111,7 +111,7 @@ pub(crate) async fn run_with_retry(
     command: Command,
 ) -> Result<Receipt, DirectoryError> {
     let mut conflicts = 0;
-    let is_retryable = |refusal: &DirectoryError| match refusal {
+    let is_retryable = |error: &DirectoryError| match error {
         // Hashing passwords is slow, so a full queue is normal during an import.
         DirectoryError::Busy { .. } => true,
         DirectoryError::Conflict => {
@@ -131,6 +131,6 @@ pub(crate) async fn find_user(
     match job.directory.user(job.caller, key).await {
         Ok(user) => Ok(Some(user)),
         Err(DirectoryError::NoSuchUser) => Ok(None),
-        Err(refusal) => Err(refusal),
+        Err(error) => Err(error),
     }
 }

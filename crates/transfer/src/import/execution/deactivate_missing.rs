@@ -32,7 +32,7 @@ async fn read_page(directory: &Directory, caller: &Caller, after: u32) -> Result
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
     let query = UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() };
     let page = directory.users(caller, query).await;
-    Ok(page.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?.rows)
+    Ok(page.map_err(|error| ImportError::Stopped { row: 0, error })?.rows)
 }
 
 /// Whether a user is not in the file. Users changed since an interrupted import started are not missing.
@@ -119,10 +119,10 @@ fn report_result(
             | DirectoryError::Busy { .. }
             | DirectoryError::ConnectionEnded),
         ) => {
-            return Err(ImportError::Stopped { row: 0, refusal });
+            return Err(ImportError::Stopped { row: 0, error: refusal });
         }
-        Err(refusal) => {
-            report.add_note(format!("{name} was not deactivated: {}", crate::refusal_message(&refusal)));
+        Err(error) => {
+            report.add_note(format!("{name} was not deactivated: {}", crate::error_message(&error)));
         }
     }
     Ok(())

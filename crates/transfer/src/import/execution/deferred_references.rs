@@ -55,7 +55,7 @@ enum UserReference {
 }
 
 fn stopped_at(row: u64) -> impl FnOnce(DirectoryError) -> ImportError {
-    move |refusal| ImportError::Stopped { row, refusal }
+    move |error| ImportError::Stopped { row, error }
 }
 
 pub(crate) async fn set_managers(

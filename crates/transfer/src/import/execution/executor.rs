@@ -18,7 +18,7 @@ use crate::import::report::{ImportReport, RowOutcome};
 use crate::import::scan::FileVersion;
 use crate::import::scan::keys::lookup_keys;
 use crate::import::scan::row_stream::stream_rows;
-use crate::messages::refusal_message_with;
+use crate::messages::error_message_with;
 use crate::reference_resolver::ReferenceResolver;
 use directory::{Caller, Directory, DirectoryError, ItemKind, User, UserKey};
 use futures_util::future::BoxFuture;
@@ -43,7 +43,7 @@ pub(crate) async fn import_rows(
     scan: &Scan,
     on_progress: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(ImportReport, PresentUsers), ImportError> {
-    let stopped = |refusal| ImportError::Stopped { row: 0, refusal };
+    let stopped = |error| ImportError::Stopped { row: 0, error };
     let job = ImportContext::new(directory, caller, options, scan).await.map_err(stopped)?;
     let mut references = ReferenceResolver::new(directory, caller, options.dry_run);
     let mut collector = ResultCollector {
@@ -145,7 +145,7 @@ impl ResultCollector<'_> {
         });
         let mut found = futures_util::stream::iter(found).buffer_unordered(MAX_CONCURRENT_LOOKUPS);
         while let Some(numbers) = found.next().await {
-            let numbers = numbers.map_err(|refusal| ImportError::Stopped { row: 0, refusal })?;
+            let numbers = numbers.map_err(|error| ImportError::Stopped { row: 0, error })?;
             present.unmatched_rows += u64::from(numbers.is_empty());
             for number in numbers {
                 present.users.insert(number);
@@ -231,10 +231,10 @@ impl ResultCollector<'_> {
                 | DirectoryError::Busy { .. }
                 | DirectoryError::ConnectionEnded),
             ) => {
-                return Err(ImportError::Stopped { row: row.number, refusal });
+                return Err(ImportError::Stopped { row: row.number, error: refusal });
             }
-            Err(refusal) => {
-                RowOutcome::Rejected(refusal_message_with(&refusal, |field| self.scan.header_of_field(field)))
+            Err(error) => {
+                RowOutcome::Rejected(error_message_with(&error, |field| self.scan.header_of_field(field)))
             }
         };
         if let Some((number, _)) = user {
@@ -348,8 +348,8 @@ async fn prepare_user<'a>(
     let user = before.as_ref().map(|before| (before.number, before.id));
     match user_import::prepare(job, references, said, &row).await {
         Ok(ready) => Box::pin(user_import::execute(job, ready, before, row)),
-        Err(refusal) => {
-            Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(refusal)) }))
+        Err(error) => {
+            Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(error)) }))
         }
     }
 }

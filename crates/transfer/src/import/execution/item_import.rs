@@ -39,7 +39,7 @@ pub(crate) async fn execute(
 ) -> RowResult {
     let outcome = match restricted_to {
         Ok(restricted_to) => create_or_update(job, kind, &item_row, restricted_to).await,
-        Err(refusal) => Err(refusal),
+        Err(error) => Err(error),
     };
     RowResult::new(RecordKind::Item(kind), row, outcome)
 }
@@ -54,7 +54,7 @@ pub(crate) async fn match_item(
         match job.directory.item(job.caller, kind, key).await {
             Ok(item) => return Ok(Some(item)),
             Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(refusal) => return Err(refusal),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

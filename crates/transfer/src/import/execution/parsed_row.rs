@@ -6,7 +6,7 @@ use crate::import::Scan;
 use crate::import::report::RowOutcome;
 use crate::import::scan::keys::row_keys;
 use crate::import::scan::{Header, RowSubject};
-use crate::messages::refusal_message_with;
+use crate::messages::error_message_with;
 use crate::user_row::InvalidCell;
 use directory::{Field, FieldUpdate, ItemKind, Time, User, UserId};
 use std::collections::HashMap;
@@ -86,9 +86,9 @@ fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: T
             // Validate early, so that no items are created for a row that is rejected anyway.
             Ok(mut said) => match directory::validate_user_edit(&said.edit) {
                 Ok(()) => RowContent::User(Box::new(said)),
-                Err(refusal) if said.drop_rejected_password(&refusal) => RowContent::User(Box::new(said)),
-                Err(refusal) => {
-                    RowContent::Rejected(refusal_message_with(&refusal, |field| scan.header_of_field(field)))
+                Err(error) if said.drop_rejected_password(&error) => RowContent::User(Box::new(said)),
+                Err(error) => {
+                    RowContent::Rejected(error_message_with(&error, |field| scan.header_of_field(field)))
                 }
             },
             Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
@@ -150,7 +150,7 @@ impl Scan {
                 matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
             }
             ColumnKind::Department => field == Field::Department,
-            ColumnKind::Organisation => field == Field::Organization,
+            ColumnKind::Organization => field == Field::Organization,
             ColumnKind::Office => field == Field::Office,
             ColumnKind::Role => field == Field::Role,
             ColumnKind::Roles => field == Field::Roles,

@@ -59,10 +59,10 @@ pub(crate) async fn prepare(
     // A column of a table applies to every row, a member or attribute only to rows that have it.
     let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
     let has_organisation = |(place, _): &(usize, Value)| {
-        job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organisation)
+        job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organization)
     };
     let has_organisations = if is_table {
-        job.scan.header_name(|what| what == ColumnKind::Organisation).is_some()
+        job.scan.header_name(|what| what == ColumnKind::Organization).is_some()
     } else {
         row.cells.iter().any(has_organisation)
     };
@@ -87,7 +87,7 @@ pub(crate) async fn execute(
     let outcome = match before {
         None if is_deleted => Ok(RowOutcome::Unchanged),
         None => match create(job, &prepared, &mut user).await {
-            Err(refusal) if prepared.user_row.drop_rejected_password(&refusal) => {
+            Err(error) if prepared.user_row.drop_rejected_password(&error) => {
                 create(job, &prepared, &mut user).await
             }
             outcome => outcome,
@@ -98,7 +98,7 @@ pub(crate) async fn execute(
                 *prepared.user_row.edit = UserEdit { status, ..UserEdit::default() };
             }
             match update(job, &prepared, before.clone()).await {
-                Err(refusal) if prepared.user_row.drop_rejected_password(&refusal) => {
+                Err(error) if prepared.user_row.drop_rejected_password(&error) => {
                     update(job, &prepared, before).await
                 }
                 outcome => outcome,
