@@ -1,4 +1,4 @@
-//! `muster demo`: everything on a throw-away store, with a curl line to try for each dialect.
+//! `muster demo`: a server on a temporary store with sample users, and a curl command for each dialect.
 
 use crate::serve::{self, PreparedServer};
 use adapters::{Engine, generate_api_key};
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use server::{BackgroundTasks, MailConfig};
 use std::sync::Arc;
 
-/// Built-in role up to which the demo's connections grant roles: `EnterpriseAdmin`.
+/// `EnterpriseAdmin`.
 const HIGHEST_ROLE: u32 = 4;
 
-/// Some people to look at: first name, last name, e-mail, department, status.
+/// First name, last name, email, department, status.
 const DEMO_USERS: [(&str, &str, &str, &str, Status); 6] = [
     ("Ada", "Lovelace", "ada@example.com", "Engineering", Status::Active),
     ("Alan", "Turing", "alan@example.com", "Engineering", Status::Active),
@@ -30,7 +30,7 @@ const DEMO_USERS: [(&str, &str, &str, &str, Status); 6] = [
 
 pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<()> {
     let (mut store, mut settings) = (settings.store_settings(), server.clone());
-    // The terminal is for reading here; the log only speaks up when something is wrong.
+    // The terminal shows the demo's instructions, so log only problems.
     if settings.log_level == "info" {
         settings.log_level = "warn".into();
     }
@@ -59,7 +59,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         })?;
         let on_mail = Arc::new(move |sent: SentMail| {
             if !output.json {
-                drop(output.try_line(&format!("\nA mail to {} has this link:\n  {}", sent.to, sent.link)));
+                drop(output.try_line(&format!("\nMail sent to {}. Its link:\n  {}", sent.to, sent.link)));
             }
         });
         let sender = MailSender::spool(&folder.path.join("mail"), "demo@example.com", Some(on_mail))?;
@@ -71,14 +71,14 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     });
     engine.close();
     result?;
-    output.line("\nThe demo is over and its store is gone.");
+    output.line("\nDemo stopped. Its store was deleted.");
     Ok(())
 }
 
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     let no_tenant = Caller::operator(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
-    let tenant = directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("no tenant")?;
+    let tenant = directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("the directory returned no tenant")?;
     let caller = Caller::operator(tenant.number);
     for (first, last, email, department, status) in DEMO_USERS {
         let mut edit = UserEdit {
@@ -95,17 +95,17 @@ async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     Ok(caller)
 }
 
-/// A dialect with a key that may speak it.
+/// A dialect and the key of a connection for it.
 type DialectKey = (&'static Dialect, SecretString);
 
-/// A connection for each dialect.
+/// Creates a connection for each dialect.
 async fn create_connections(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<DialectKey>> {
     let mut keys = Vec::new();
     for dialect in dialects::USER_APIS.iter().copied() {
         let key = generate_api_key()?;
         let name = format!("demo {}", dialect.name);
         let mut new = NewConnection::new(name, vec![dialect.name.to_owned()], hash_key(&key));
-        // Everything in the APIs' own documents can be tried.
+        // High enough for all examples in the API documentation.
         new.highest_role = HIGHEST_ROLE;
         directory.run(caller, Command::AddConnection(new)).await.map_err(directory_error)?;
         keys.push((dialect, SecretString::from(key)));
@@ -115,7 +115,7 @@ async fn create_connections(directory: &Directory, caller: &Caller) -> anyhow::R
 
 fn banner(url: &str, tenant: u32, keys: &[DialectKey]) -> String {
     let people = DEMO_USERS.len();
-    let mut text = format!("Muster demo on {url}: tenant {tenant}, {people} people, nothing is kept.\n");
+    let mut text = format!("Muster demo at {url}: tenant {tenant} with {people} users. Nothing is kept.\n");
     for (dialect, key) in keys {
         let key = key.expose_secret();
         text.push_str(&format!("\n{:<10} key {key}\n", dialect.name));
@@ -123,11 +123,11 @@ fn banner(url: &str, tenant: u32, keys: &[DialectKey]) -> String {
             text.push_str(&format!("  {line}\n"));
         }
     }
-    text.push_str(&format!("\nThe APIs in full: {url}/docs      Stop with Ctrl-C."));
+    text.push_str(&format!("\nAPI documentation: {url}/docs      Stop with Ctrl-C."));
     text
 }
 
-/// A folder that goes when it is dropped.
+/// A directory that is deleted on drop.
 struct TempDir {
     path: std::path::PathBuf,
 }
@@ -138,7 +138,7 @@ impl TempDir {
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        builder.create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path })
     }
 }

@@ -1,4 +1,4 @@
-//! `muster`, the program.
+//! The `muster` program.
 
 mod demo;
 mod serve;

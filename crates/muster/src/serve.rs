@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 
-/// How long one read of the embedded store may take. Requests are answered within 30 s by default.
+/// Time limit of one read of the embedded store. The default response timeout is 30 s.
 const MAX_READ_TIME: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<ExitCode> {
@@ -35,31 +35,31 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     let engine = Engine::open(&store)?;
     let served = runtime.block_on(async {
         let PreparedServer { listener, admin, app } = prepare(server, &store, &engine).await?;
-        // From the moment the address is printed, a signal to stop is answered by a drain.
+        // Install the handler before the address is printed, so that any later signal shuts down gracefully.
         let stop = shutdown_signal()?;
         let address = listener.address()?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let admin_url = admin.as_ref().map(Listener::address).transpose()?.map(|admin| format!("http://{admin}"));
         output.result(&json!({"listening": format!("{scheme}://{address}"), "admin": admin_url}), || {
             let metrics = admin_url.map(|url| format!("; health and metrics: {url}")).unwrap_or_default();
-            format!("Muster listens on {scheme}://{address}{metrics}")
+            format!("Muster is listening on {scheme}://{address}{metrics}")
         });
         if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
-            tracing::warn!("there is no tenant yet: `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
+            tracing::warn!("there is no tenant yet: run `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
         let background = BackgroundTasks::start(&app, mail_config(server, &store, &format!("{scheme}://{address}"))?);
         let aborted = serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         if aborted > 0 {
-            tracing::warn!(aborted, "connections were cut; they had not finished in time");
+            tracing::warn!(aborted, "connections closed before their requests finished (see --drain-timeout)");
         }
         Ok::<_, anyhow::Error>(())
     });
-    // What is queued is still written; what a cut connection left running ends after that.
+    // Writes what is queued; tasks of closed connections end after that.
     engine.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
-    tracing::info!("stopped");
+    tracing::info!("server stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,18 +67,17 @@ pub(crate) fn start_logging(settings: &ServerSettings) {
     server::start_logging(&settings.log_format, settings.log_level.parse().unwrap_or(Level::INFO));
 }
 
-/// Warns of a store that other users of the machine can read: it was copied here, or made by another umask.
+/// Warns if other users of the machine can access the store, for instance after a copy with a lax umask.
 fn warn_if_readable(settings: &Settings) -> anyhow::Result<()> {
     let Some(path) = settings.store_settings().sqlite_path()? else { return Ok(()) };
     let mode = std::fs::metadata(&path).map_or(0, |file| file.permissions().mode() & 0o777);
     if mode & 0o077 != 0 {
         let path = path.display();
-        tracing::warn!("other users can access the store {path} (mode {mode:03o}): `chmod 600 {path}*`");
+        tracing::warn!("other users can access the store {path} (mode {mode:03o}): run `chmod 600 {path}*`");
     }
     Ok(())
 }
 
-/// The listeners and the application.
 pub(crate) struct PreparedServer {
     pub(crate) listener: Listener,
     /// Health and metrics.
@@ -86,7 +85,7 @@ pub(crate) struct PreparedServer {
     pub(crate) app: App,
 }
 
-/// Serves until `stop`; the admin listener ends last. Returns how many connections were cut.
+/// Serves until `stop`; the admin listener ends last. Returns how many connections had to be closed.
 pub(crate) async fn serve_both(
     listener: Listener,
     admin: Option<Listener>,
@@ -106,12 +105,10 @@ pub(crate) async fn serve_both(
     tokio::join!(public_task, admin_task).0
 }
 
-/// Open connections of the admin listener.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
-/// The default of `--admin-listen`.
 const DEFAULT_ADMIN_LISTEN: &str = "127.0.0.1:9095";
 
-/// Binds the admin listener. A default address that is in use is only a warning.
+/// Binds the admin listener. If the default address is in use, only warns.
 async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpListener>> {
     match settings.admin_listen.as_deref() {
         Some("none") => Ok(None),
@@ -122,16 +119,16 @@ async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpLis
         None => match TcpListener::bind(DEFAULT_ADMIN_LISTEN).await {
             Ok(socket) => Ok(Some(socket)),
             Err(error) => {
-                tracing::warn!(%error, "cannot listen on {DEFAULT_ADMIN_LISTEN}, metrics are not available (set --admin-listen)");
+                tracing::warn!(%error, "cannot listen on {DEFAULT_ADMIN_LISTEN}: health checks and metrics are not available there (set --admin-listen)");
                 Ok(None)
             }
         },
     }
 }
 
-/// Reads the token for `/metrics` on the public listener.
+/// Reads the bearer token for `/metrics` on the public listener.
 fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
-    let context = || format!("cannot read the metrics token {}", path.display());
+    let context = || format!("cannot read the metrics token {} (--metrics-token-file)", path.display());
     let token = std::fs::read_to_string(path).with_context(context)?;
     let token = token.trim();
     if token.len() < 16 || token.contains(char::is_whitespace) {
@@ -149,10 +146,10 @@ pub(crate) async fn prepare(
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(TlsConfig::load(certificate, key)?),
         (None, None) => None,
-        _ => bail!("TLS takes both --tls-cert and --tls-key"),
+        _ => bail!("TLS needs both --tls-cert and --tls-key"),
     };
     let socket =
-        TcpListener::bind(&settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        TcpListener::bind(&settings.listen).await.with_context(|| format!("cannot listen on {} (--listen)", settings.listen))?;
     let defaults = Limits::default();
     let limits = Limits {
         max_body_size: settings.body_limit,
@@ -170,8 +167,8 @@ pub(crate) async fn prepare(
         hash_strength: Argon2Cost::STANDARD,
     };
     let ports = Ports::new(engine.store(), store.id_generator());
-    // Cookies go over TLS alone, unless nobody but this machine can ask for them.
-    let address = socket.local_addr().context("an address")?;
+    // Cookies are `Secure`, unless only this machine can connect.
+    let address = socket.local_addr().context("cannot read the listening address")?;
     let is_loopback = address.ip().is_loopback();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let is_https = settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
@@ -202,7 +199,7 @@ pub(crate) async fn prepare(
     Ok(PreparedServer { listener, admin, app })
 }
 
-/// How mails go out. Where nobody said how people reach the server, links lead to where it listens.
+/// Configures mail. Without a public URL, links use the listening address.
 fn mail_config(settings: &ServerSettings, store: &StoreSettings, address: &str) -> anyhow::Result<MailConfig> {
     let from = &settings.mail_from;
     let sender = match &settings.smtp_url {
@@ -212,7 +209,7 @@ fn mail_config(settings: &ServerSettings, store: &StoreSettings, address: &str) 
     if settings.smtp_url.is_some() && settings.public_url.is_none() {
         tracing::warn!(
             address,
-            "links in mails lead to where the server listens; --public-url says where people reach it"
+            "links in mails use the listening address; set --public-url to the address that users can reach"
         );
     }
     let url = settings.public_url.clone().unwrap_or_else(|| address.to_owned());
@@ -225,8 +222,8 @@ fn mail_config(settings: &ServerSettings, store: &StoreSettings, address: &str) 
 
 /// Resolves on SIGTERM or Ctrl-C.
 pub(crate) fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("no SIGTERM handler")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no SIGINT handler")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot install the SIGINT handler")?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -166,8 +166,8 @@ async fn deleted_users(store: Arc<dyn Store>) {
     {
         assert_eq!(directory.user(&caller, key).await, Err(DirectoryError::NoSuchUser));
     }
-    let stone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("a tombstone");
-    assert_eq!((stone.user.id, stone.user.number), (ann.id, 1));
+    let tombstone = directory.deleted_user(&caller, &[UserKey::Login("ANN@x.y".into())]).await.expect("a tombstone");
+    assert_eq!((tombstone.user.id, tombstone.user.number), (ann.id, 1));
     // Restored with password and group.
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("restored");
     assert_eq!((back.users[0].number, &back.users[0].groups), (1, &ann.groups));
@@ -207,10 +207,10 @@ async fn purged_users(store: Arc<dyn Store>) {
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
     assert_eq!(early, Err(DirectoryError::WrongStatus), "the retention period has not ended");
-    let stones = store.tombstones_between((Time(0), Time(i64::MAX)), 10).await.expect("read");
-    assert_eq!(stones.len(), 1);
+    let tombstones = store.tombstones_between((Time(0), Time(i64::MAX)), 10).await.expect("read");
+    assert_eq!(tombstones.len(), 1);
     assert_eq!(store.tombstones_between((Time(0), Time(0)), 10).await.expect("read"), []);
-    let purge = Mutation::PurgeUser(Box::new(stones[0].1.clone()));
+    let purge = Mutation::PurgeUser(Box::new(tombstones[0].1.clone()));
     let change = Change {
         tenant: caller.tenant,
         at: ann.created,

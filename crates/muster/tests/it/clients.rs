@@ -142,9 +142,5 @@ fn the_demo_curl_commands_work() {
     }
     crate::support::terminate(demo.id());
     assert!(demo.wait().expect("ended").success());
-    assert!(
-        lines.any(|line| {
-            line.is_ok_and(|line| line.contains("the store is gone") || line.contains("store is gone"))
-        })
-    );
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("store was deleted"))));
 }

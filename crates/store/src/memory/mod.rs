@@ -102,7 +102,7 @@ impl State {
         let is_deleted = |id: &String| {
             let data = self.tenant_data.get(&tenant);
             let mut tombstones = data.into_iter().flat_map(|data| data.tombstones.values());
-            tombstones.any(|(stone, _)| stone.user.external_id.as_ref() == Some(id))
+            tombstones.any(|(tombstone, _)| tombstone.user.external_id.as_ref() == Some(id))
         };
         if not_deleted.as_ref().is_some_and(is_deleted) {
             return Err(CommitError::Stale);

@@ -156,7 +156,7 @@ impl Store for Memory {
 
     fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
         self.read(|state| {
-            let tombstones = state.tenant_data.get(&tenant)?.tombstones.values().map(|(stone, _)| stone);
+            let tombstones = state.tenant_data.get(&tenant)?.tombstones.values().map(|(tombstone, _)| tombstone);
             let found = tombstones.filter(|tombstone| match &by {
                 UserKey::Id(id) => tombstone.user.id == *id,
                 UserKey::Number(number) => tombstone.user.number == *number,
@@ -189,7 +189,7 @@ impl Store for Memory {
         self.read(|state| {
             let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let later = data.tombstones.iter().filter(|(number, _)| **number > after);
-            later.map(|(_, (stone, _))| stone.clone()).take(limit as usize).collect()
+            later.map(|(_, (tombstone, _))| tombstone.clone()).take(limit as usize).collect()
         })
     }
 
@@ -200,11 +200,11 @@ impl Store for Memory {
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
             let of = |(tenant, shelf): (&TenantNumber, &Arc<super::TenantData>)| {
-                let tombstones = shelf.tombstones.values().map(|(stone, _)| (*tenant, stone.clone()));
-                tombstones.filter(|(_, stone)| (between.0..=between.1).contains(&stone.deleted)).collect::<Vec<_>>()
+                let tombstones = shelf.tombstones.values().map(|(tombstone, _)| (*tenant, tombstone.clone()));
+                tombstones.filter(|(_, tombstone)| (between.0..=between.1).contains(&tombstone.deleted)).collect::<Vec<_>>()
             };
             let mut all: Vec<_> = state.tenant_data.iter().flat_map(of).collect();
-            all.sort_by_key(|(tenant, stone)| (stone.deleted, *tenant, stone.user.number));
+            all.sort_by_key(|(tenant, tombstone)| (tombstone.deleted, *tenant, tombstone.user.number));
             all.truncate(limit as usize);
             all
         })

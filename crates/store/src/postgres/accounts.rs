@@ -57,7 +57,7 @@ pub(super) fn tombstone(session: &Session, tenant: TenantNumber, by: UserKey) ->
             }
             UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => None,
         };
-        found.map(|row| tombstone_from_row(&row).map(|(_, stone)| stone)).transpose()
+        found.map(|row| tombstone_from_row(&row).map(|(_, tombstone)| tombstone)).transpose()
     })
 }
 

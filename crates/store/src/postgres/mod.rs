@@ -338,7 +338,7 @@ impl Store for Postgres {
     ) -> BoxFuture<'_, Result<Vec<Tombstone>, StoreError>> {
         pending(async move {
             let found = self.readers.short(move |session| accounts::tombstones(session, tenant, after, limit));
-            Ok(found.await?.into_iter().map(|(_, stone)| stone).collect())
+            Ok(found.await?.into_iter().map(|(_, tombstone)| tombstone).collect())
         })
     }
 

@@ -23,7 +23,7 @@ pub(super) struct StoreMonitor {
 impl StoreMonitor {
     pub(super) fn start(
         opened: Arc<SharedState>,
-        figures: Arc<WriterMetrics>,
+        metrics: Arc<WriterMetrics>,
         queue: Arc<Mutex<Option<mpsc::Sender<WriterJob>>>>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
@@ -32,7 +32,7 @@ impl StoreMonitor {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // Records by itself that files were replaced.
                 let is_in_place = opened.verify_files();
-                let (commits, size) = (figures.commits.load(Ordering::Relaxed), opened.wal_size());
+                let (commits, size) = (metrics.commits.load(Ordering::Relaxed), opened.wal_size());
                 let is_idle = std::mem::replace(&mut seen, commits) == commits;
                 if is_in_place && size > 0 && (is_idle || size > CHECKPOINT_SIZE) {
                     let queue = queue.lock();

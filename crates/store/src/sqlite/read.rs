@@ -165,7 +165,7 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
             .query_row(params![tenant.0, unique_keys::external_id_key(id)], tombstone_from_row),
         UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
     };
-    Ok(optional(found)?.map(|(_, stone)| stone))
+    Ok(optional(found)?.map(|(_, tombstone)| tombstone))
 }
 
 /// Both numbers are inclusive.
@@ -184,7 +184,7 @@ pub(super) fn password_hashes(
 pub(super) fn tombstones(db: &Db, tenant: TenantNumber, after: u32, limit: u32) -> rusqlite::Result<Vec<Tombstone>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_AFTER.sqlite)?;
     let rows = statement.query_map(params![tenant.0, after, limit], tombstone_from_row)?;
-    rows.map(|row| row.map(|(_, stone)| stone)).collect()
+    rows.map(|row| row.map(|(_, tombstone)| tombstone)).collect()
 }
 
 /// Of all tenants.

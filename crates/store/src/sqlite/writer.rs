@@ -36,13 +36,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(connection: Connection, opened: &Arc<SharedState>) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let figures = Arc::new(WriterMetrics::default());
+        let metrics = Arc::new(WriterMetrics::default());
         let queue = Arc::new(Mutex::new(Some(sender)));
-        let writing = WriterThread { db: connection, opened: Arc::clone(opened), figures: Arc::clone(&figures) };
+        let writing = WriterThread { db: connection, opened: Arc::clone(opened), metrics: Arc::clone(&metrics) };
         let thread = std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
-        let watch = StoreMonitor::start(Arc::clone(opened), Arc::clone(&figures), Arc::clone(&queue))?;
+        let watch = StoreMonitor::start(Arc::clone(opened), Arc::clone(&metrics), Arc::clone(&queue))?;
         let (thread, watch) = (Mutex::new(Some(thread)), Mutex::new(Some(watch)));
-        Ok(Self { queue, thread, monitor: watch, metrics: figures })
+        Ok(Self { queue, thread, monitor: watch, metrics: metrics })
     }
 
     pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, CommitResult> {
@@ -108,7 +108,7 @@ fn unavailable(obstacle: UnwritableReason) -> CommitError {
 struct WriterThread {
     db: Connection,
     opened: Arc<SharedState>,
-    figures: Arc<WriterMetrics>,
+    metrics: Arc<WriterMetrics>,
 }
 
 /// The changes of one transaction, and their callers.
@@ -202,8 +202,8 @@ impl WriterThread {
             Ok(()) => {
                 if batch.is_committed {
                     self.opened.clear_obstacle();
-                    self.figures.commits.fetch_add(u64::from(!batch.results.is_empty()), Ordering::Relaxed);
-                    self.figures.changes.fetch_add(batch.results.len() as u64, Ordering::Relaxed);
+                    self.metrics.commits.fetch_add(u64::from(!batch.results.is_empty()), Ordering::Relaxed);
+                    self.metrics.changes.fetch_add(batch.results.len() as u64, Ordering::Relaxed);
                 }
                 for (answer, result) in batch.answers.into_iter().zip(batch.results) {
                     drop(answer.send(result));

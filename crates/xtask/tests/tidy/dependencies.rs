@@ -31,11 +31,8 @@ const DUPLICATES: [Duplicate; 11] = [
 /// A crate that Cargo.lock keeps at an older version, the prefix of that version, and the reason.
 type PinnedVersion = (&'static str, &'static str, &'static str);
 
-const PINNED_VERSIONS: [PinnedVersion; 1] = [(
-    "idna_adapter",
-    "1.1.",
-    "1.1 uses crates that tokio-postgres needs anyway; 1.2 adds 20 ICU crates",
-)];
+const PINNED_VERSIONS: [PinnedVersion; 1] =
+    [("idna_adapter", "1.1.", "1.1 uses crates that tokio-postgres needs anyway; 1.2 adds 20 ICU crates")];
 
 struct Package {
     name: String,
@@ -43,12 +40,13 @@ struct Package {
     license: Option<String>,
 }
 
-pub(crate) fn check(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
     let packages = packages(root)?;
-    check_licenses(&packages, &LICENSES, found);
-    check_duplicates(&packages, &DUPLICATES, found);
-    check_pinned(&packages, &PINNED_VERSIONS, found);
-    Ok(())
+    check_licenses(&packages, &LICENSES, &mut found);
+    check_duplicates(&packages, &DUPLICATES, &mut found);
+    check_pinned(&packages, &PINNED_VERSIONS, &mut found);
+    Ok(found)
 }
 
 /// All packages compiled on this host, including build dependencies and dev-dependencies.
@@ -103,7 +101,9 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
             found.push(format!("{name} {version} has a license that is not allowed: {license}"));
         }
     }
-    found.extend(unneeded.iter().map(|license| format!("no crate needs the license {license} (remove it from LICENSES)")));
+    found.extend(
+        unneeded.iter().map(|license| format!("no crate needs the license {license} (remove it from LICENSES)")),
+    );
 }
 
 fn check_duplicates(packages: &[Package], known: &[Duplicate], found: &mut Vec<String>) {

@@ -5,22 +5,24 @@ use std::path::Path;
 use std::process::Command;
 
 /// Files that are not ours to word: data of tests, recorded output of older versions, lists of packages.
-const SKIPPED: [&str; 8] = [
+const SKIPPED: [&str; 9] = [
     "transcripts/",
     "crates/muster/tests/data/",
     "crates/transfer/tests/files/",
     "fuzz/",
     "Cargo.lock",
     "package-lock",
+    "assets/swagger-ui",
     ".gz",
     "LICENSE",
 ];
 
 /// Adds each word found, with its place, to `problems`.
-pub(crate) fn check(root: &Path, problems: &mut Vec<String>) -> anyhow::Result<()> {
-    let list = std::fs::read_to_string(root.join("crates/xtask/words.txt"))?;
-    let list: String = list.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
-    let mut parts = list.split("---\n").map(|part| part.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>());
+pub(crate) fn find(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let list = std::fs::read_to_string(root.join("crates/xtask/tests/tidy/words.txt"))?;
+    let lines: Vec<&str> = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let mut parts = lines.split(|line| *line == "---");
     let (phrases, names) = (parts.next().context("phrases")?, parts.next().context("names")?);
     let allowed = parts.next().context("exceptions")?;
     let listing = Command::new("git")
@@ -39,18 +41,22 @@ pub(crate) fn check(root: &Path, problems: &mut Vec<String>) -> anyhow::Result<(
         };
         for (number, line) in (1..).zip(text.lines()) {
             let lower = line.to_lowercase();
-            for phrase in &phrases {
+            for phrase in phrases {
                 let (word, instead) = phrase.split_once(" = ").context("a phrase without a replacement")?;
                 if contains(&lower, word) && !is_allowed(word) {
                     problems.push(format!("{file}:{number}: \"{word}\": write {instead}"));
                 }
             }
-            for name in names.iter().filter(|name| file.ends_with(".rs") && contains(line, name) && !is_allowed(name)) {
+            for name in names.iter().filter(|name| {
+                Path::new(file).extension().is_some_and(|extension| extension == "rs")
+                    && contains(line, name)
+                    && !is_allowed(name)
+            }) {
                 problems.push(format!("{file}:{number}: {name} is private vocabulary"));
             }
         }
     }
-    Ok(())
+    Ok(problems)
 }
 
 /// Whether a line has this word or phrase as whole words; a `*` at its end stands for any ending.

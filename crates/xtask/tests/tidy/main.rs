@@ -1,10 +1,12 @@
-//! The house rules that no compiler checks: which crate may know which, what a dialect's folder holds, how long
-//! files are, that modules say what they are for, and that nothing is left half done.
+//! The rules of the repository that no compiler checks; `cargo xtask tidy` runs them.
 
-use anyhow::bail;
+mod cycles;
+mod dependencies;
+mod words;
+
 use std::path::{Path, PathBuf};
 
-/// Which of our crates a crate may depend on, tests not counted.
+/// The crates of the workspace that a crate may depend on, dev-dependencies not counted.
 const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("directory", &[]),
     ("store", &["directory"]),
@@ -22,55 +24,82 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
 const WORKSPACE_CRATES: [&str; 9] =
     ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
 
-/// Crates the core must not know.
 const FORBIDDEN_IN_CORE: [&str; 8] = ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
 
-/// What every dialect's folder holds.
 const DIALECT_FILES: [&str; 6] = ["mod.rs", "wire.rs", "read.rs", "write.rs", "errors.rs", "routes.rs"];
 
 const MAX_FILE_LINES: usize = 500;
 const MAX_DIALECT_MOD_LINES: usize = 110;
 
-/// Checks the house; an error that lists everything found.
-pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    let mut found = Vec::new();
-    check_dependencies(root, &mut found)?;
-    check_dialects(root, &mut found)?;
-    crate::dependencies::check(root, &mut found)?;
+type Problems = anyhow::Result<Vec<String>>;
+
+fn repo_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn assert_none(problems: Problems) {
+    let problems = problems.expect("the repository can be read");
+    assert!(problems.is_empty(), "{} problems:\n  {}", problems.len(), problems.join("\n  "));
+}
+
+fn source_files() -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    collect(&root.join("crates"), &mut files)?;
-    let mut lengths = Vec::new();
-    for path in &files {
-        let text = std::fs::read_to_string(path)?;
-        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
-        lengths.push(text.lines().count());
-        check_file(&name, &text, &mut found);
-    }
-    crate::cycles::check(root, &files, &mut found)?;
-    crate::words::check(root, &mut found)?;
-    lengths.sort_unstable();
-    let (median, nine_tenths) = (lengths[lengths.len() / 2], lengths[lengths.len() * 9 / 10]);
-    crate::print_status(&format!(
-        "tidy: {} files, median {median} lines, nine tenths within {nine_tenths}",
-        lengths.len()
-    ));
-    if found.is_empty() { Ok(()) } else { bail!("tidy found:\n  {}", found.join("\n  ")) }
+    collect(&repo_root().join("crates"), &mut files)?;
+    Ok(files)
+}
+
+#[test]
+fn crates_depend_on_allowed_crates_only() {
+    assert_none(check_dependencies(&repo_root()));
+}
+
+#[test]
+fn dialects_have_their_files_and_do_not_use_each_other() {
+    assert_none(check_dialects(&repo_root()));
+}
+
+#[test]
+fn files_are_documented_finished_and_not_too_long() {
+    let check = || {
+        let mut problems = Vec::new();
+        for path in source_files()? {
+            let name = path.strip_prefix(repo_root())?.display().to_string();
+            check_file(&name, &std::fs::read_to_string(&path)?, &mut problems);
+        }
+        Ok(problems)
+    };
+    assert_none(check());
+}
+
+#[test]
+fn modules_do_not_import_each_other_in_cycles() {
+    assert_none(source_files().and_then(|files| cycles::find(&repo_root(), &files)));
+}
+
+#[test]
+fn texts_and_names_use_standard_terms() {
+    assert_none(words::find(&repo_root()));
+}
+
+#[test]
+fn licenses_duplicates_and_pinned_versions_are_as_listed() {
+    assert_none(dependencies::check(&repo_root()));
 }
 
 fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
     let lines = text.lines().count();
     if lines > MAX_FILE_LINES {
-        found.push(format!("{name}: {lines} lines; is there a second thing in it?"));
+        found.push(format!("{name}: {lines} lines, more than {MAX_FILE_LINES}"));
     }
     if !text.starts_with("//!") {
-        found.push(format!("{name}: does not begin by saying what it is for"));
+        found.push(format!("{name}: no module docs"));
     }
-    // Spelled apart, so that this file does not find itself.
+    // Split, so that this file does not match.
     let unfinished =
         [concat!("todo", "!("), concat!("unimple", "mented!("), concat!("FIX", "ME"), concat!("#[ign", "ore")];
     for (number, line) in (1..).zip(text.lines()) {
         if line.ends_with(' ') {
-            found.push(format!("{name}:{number}: blank at the end"));
+            found.push(format!("{name}:{number}: trailing space"));
         }
         if unfinished.iter().any(|word| line.contains(word)) {
             found.push(format!("{name}:{number}: unfinished"));
@@ -78,18 +107,16 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
     }
     let is_dialect = name.contains("dialects/src/") && !name.contains("/kit/");
     if is_dialect && (text.contains("axum::") || text.contains("rusqlite")) {
-        found.push(format!("{name}: a dialect knows neither axum nor an engine"));
+        found.push(format!("{name}: dialects must not use axum or an engine"));
     }
-    // Statements stand side by side in one place.
     let is_engine = name.contains("store/src/") && !name.contains("store/src/sql/");
     if is_engine {
         for word in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE "] {
             if text.split("#[cfg(test)]").next().unwrap_or_default().contains(word) {
-                found.push(format!("{name}: statements are in store/src/sql"));
+                found.push(format!("{name}: SQL statements belong to store/src/sql"));
             }
         }
     }
-    // What no room but a dialect's own folder may say.
     let is_neutral = [
         "dialects/src/kit/",
         "directory/src/",
@@ -99,16 +126,17 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
         "cli/src/",
         "muster/src/",
     ];
-    if is_neutral.iter().any(|room| name.contains(room)) {
+    if is_neutral.iter().any(|folder| name.contains(folder)) {
         for word in ["onfire", "publisher", "CompanyId", "ProviderId", "IntegrationKey", "request/user"] {
             if text.contains(word) {
-                found.push(format!("{name}: {word} is a dialect's word"));
+                found.push(format!("{name}: {word} belongs to a dialect"));
             }
         }
     }
 }
 
-fn check_dependencies(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+fn check_dependencies(root: &Path) -> Problems {
+    let mut found = Vec::new();
     for (name, allowed) in ALLOWED_DEPENDENCIES {
         let manifest = std::fs::read_to_string(root.join("crates").join(name).join("Cargo.toml"))?;
         let needs = manifest.split("[dependencies]").nth(1).unwrap_or_default();
@@ -116,17 +144,18 @@ fn check_dependencies(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()
         let needs = needs.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
         for need in needs.filter(|need| !need.is_empty()) {
             if WORKSPACE_CRATES.contains(&need) && !allowed.contains(&need) {
-                found.push(format!("crates/{name} must not know {need}"));
+                found.push(format!("{name} must not depend on {need}"));
             }
             if name == "directory" && FORBIDDEN_IN_CORE.contains(&need) {
-                found.push(format!("the core must not know {need}"));
+                found.push(format!("directory must not depend on {need}"));
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-fn check_dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
+fn check_dialects(root: &Path) -> Problems {
+    let mut found = Vec::new();
     let folder = root.join("crates/dialects/src");
     let list = std::fs::read_to_string(folder.join("lib.rs"))?;
     let mut names = Vec::new();
@@ -139,14 +168,14 @@ fn check_dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
     }
     for name in &names {
         if !list.contains(&format!("&{name}::DIALECT")) {
-            found.push(format!("dialect {name} is not in ALL"));
+            found.push(format!("dialect {name} is not in USER_APIS"));
         }
         for file in DIALECT_FILES.iter().filter(|file| !folder.join(name).join(file).is_file()) {
             found.push(format!("dialect {name} has no {file}"));
         }
         let opening = std::fs::read_to_string(folder.join(name).join("mod.rs")).unwrap_or_default();
         if opening.lines().count() > MAX_DIALECT_MOD_LINES {
-            found.push(format!("dialect {name}: mod.rs says what it is and no more"));
+            found.push(format!("dialect {name}: mod.rs is too long"));
         }
         for page in [format!("docs/dialects/{name}.md"), format!("transcripts/{name}")] {
             if !root.join(&page).exists() {
@@ -159,12 +188,12 @@ fn check_dialects(root: &Path, found: &mut Vec<String>) -> anyhow::Result<()> {
             let text = std::fs::read_to_string(&path)?;
             for other in names.iter().filter(|other| *other != name) {
                 if text.contains(&format!("crate::{other}")) {
-                    found.push(format!("{}: dialects do not know one another", path.display()));
+                    found.push(format!("{}: dialects must not use each other", path.display()));
                 }
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use anyhow::Context;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use syn::{Item, Meta, UseTree};
 
 /// One file as a module of its crate.
@@ -22,7 +22,8 @@ struct Module {
 type Modules = BTreeMap<Vec<String>, Module>;
 
 /// Adds each group of files of `crates/NAME/src` that import one another to `problems`.
-pub(crate) fn check(root: &Path, files: &[std::path::PathBuf], problems: &mut Vec<String>) -> anyhow::Result<()> {
+pub(crate) fn find(root: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
     let mut crates: BTreeMap<String, Modules> = BTreeMap::new();
     for path in files {
         let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
@@ -41,9 +42,9 @@ pub(crate) fn check(root: &Path, files: &[std::path::PathBuf], problems: &mut Ve
     for modules in crates.values() {
         let edges =
             modules.iter().map(|(place, module)| (module.file.as_str(), imported_files(modules, place, module)));
-        cycles(&edges.collect(), problems);
+        cycles(&edges.collect(), &mut problems);
     }
-    Ok(())
+    Ok(problems)
 }
 
 impl Module {
