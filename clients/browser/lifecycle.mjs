@@ -31,21 +31,21 @@ async function forcedPasswordChange(step, { page, person, browser }) {
       await go(page, pageUrl(address));
       assert.equal(page.url().split('?')[0], pageUrl('/password'), address);
     }
-    assert.match((await said(page)).all, /before you go on/i);
+    assert.match((await said(page)).all, /to continue, choose a new password/i);
     assert.equal(await page.locator('main a[href$="/account"]').count(), 0, 'no link to an inaccessible page');
     await browser.look(page, 'forced-change');
   });
   const bad = [
-    ['a wrong old password', { old: 'not what it is', new: next, again: next }, 403, /not the password you have now/i],
-    ['two different new passwords', { old: person.password, new: next, again: `${next}!` }, 422, /not the same/i],
-    ['the current password', { old: person.password, new: person.password, again: person.password }, 422, /password you have now/i],
-    ['a common password', { old: person.password, new: 'password1234', again: 'password1234' }, 422, /many people/i],
+    ['a wrong old password', { old: 'not what it is', new: next, again: next }, 403, /current password is incorrect/i],
+    ['two different new passwords', { old: person.password, new: next, again: `${next}!` }, 422, /do not match/i],
+    ['the current password', { old: person.password, new: person.password, again: person.password }, 422, /different from the current password/i],
+    ['a common password', { old: person.password, new: 'password1234', again: 'password1234' }, 422, /too common/i],
   ];
   for (const [what, fields, status, wanted] of bad) {
     await step(`a change with ${what} is rejected`, async () => {
       assert.equal(await send(page, fields), status);
       assert.match((await said(page)).problem, wanted);
-      assert.match((await said(page)).all, /before you go on/i);
+      assert.match((await said(page)).all, /to continue, choose a new password/i);
       await browser.look(page, 'forced-change-error');
       assert.equal(await dialects.ccs.isForced(person), true);
     });
@@ -61,7 +61,7 @@ async function forcedPasswordChange(step, { page, person, browser }) {
     assert.equal((await signInApi(person.email, next)).passwordChangeRequired, false);
   });
   await step('the password can be changed at any time', async () => {
-    assert.equal(await press(page, 'link', 'Change your password'), 200);
+    assert.equal(await press(page, 'link', 'Change password'), 200);
     await browser.look(page, 'change');
     const another = 'quiet ferry 19 marmalade';
     assert.equal(await send(page, { old: 'not what it is', new: another, again: another }), 403);
@@ -138,14 +138,14 @@ async function passwordReset(step, { page, person, browser, post, from }) {
     await assertChoosePage(other, person);
     await browser.look(other, 'reset');
     assert.equal(await send(other, { new: next, again: next }), 200);
-    assert.match((await said(other)).notice, /password is set/i);
+    assert.match((await said(other)).notice, /password has been set/i);
     assert.equal(await go(other, link), 410);
     await other.context().close();
   });
   await step('the old password fails, the new one works, and earlier sessions have ended', async () => {
     await assertSignedOut(page);
     assert.equal(await signIn(page, person.email, old), 403);
-    assert.match((await said(page)).problem, /user or the password is wrong/i);
+    assert.match((await said(page)).problem, /incorrect email or password/i);
     assert.equal(await page.locator('[name=password]').inputValue(), '');
     await browser.look(page, 'sign-in-error');
     assert.equal(await signInApi(person.email, old), null);
@@ -162,7 +162,7 @@ async function deactivateAndActivate(step, { page, person }) {
       await assertEverywhere(person, 'off');
       await assertSignedOut(page);
       assert.equal(await signIn(page, person.email, person.password), 403);
-      assert.match((await said(page)).problem, /user or the password is wrong/i);
+      assert.match((await said(page)).problem, /incorrect email or password/i);
       assert.equal(await signInApi(person.email, person.password), null);
     });
     await step(`activated over ${on}, sign-in works again`, async () => {
@@ -203,7 +203,7 @@ async function signInThrottling(step, { page, person, browser }) {
       status = await signIn(page, person.email, `guess number ${guesses}`);
     }
     assert.equal(status, 429);
-    assert.match((await said(page)).problem, /too many attempts/i);
+    assert.match((await said(page)).problem, /too many failed attempts/i);
     await browser.look(page, 'sign-in-throttled');
   });
   await step('after waiting, sign-in works', async () => {

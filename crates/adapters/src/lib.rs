@@ -1,5 +1,13 @@
 //! Implementations of the core's ports: engine selection, clock, ids, API keys and password hashing. `server` and
 //! `cli` build on these and do not depend on each other.
+//!
+//! ```
+//! let folder = tempfile::tempdir().unwrap();
+//! let settings = adapters::StoreSettings::new(folder.path().join("muster.db").display().to_string());
+//! let engine = adapters::Engine::open(&settings).unwrap();
+//! assert_eq!(adapters::Engine::engine_name(&settings), "sqlite");
+//! engine.close();
+//! ```
 
 mod api_key;
 mod clock_and_ids;

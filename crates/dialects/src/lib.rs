@@ -2,6 +2,11 @@
 //! result back to bytes. No dialect decides anything, knows an engine, or knows another dialect.
 //!
 //! To add one, create a folder with the same files as the others and add a line to [`USER_APIS`].
+//!
+//! ```
+//! let document = dialects::openapi("1.0.0");
+//! assert!(document["paths"]["/scim/v2/Users"]["post"].is_object());
+//! ```
 
 mod ccs;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -4,6 +4,18 @@
 //! Every write is a [`Command`]. It is decided into a [`Change`] or a [`DirectoryError`], and a [`Store`] carries
 //! out the change atomically. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time, ids, password
 //! hashing and storage are ports.
+//!
+//! ```
+//! use directory::{Command, UserKey};
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let directory = testkit::fakes::directory(std::sync::Arc::new(store::Memory::new()));
+//! let caller = testkit::conformance::create_tenant(&directory, "Example Ltd").await;
+//! let edit = testkit::conformance::new_user("ann@example.com");
+//! directory.run(&caller, Command::CreateUser(edit)).await.unwrap();
+//! let user = directory.user(&caller, UserKey::Email("ANN@example.com".into())).await.unwrap();
+//! assert_eq!(user.number, 1);
+//! # });
+//! ```
 
 mod change;
 mod command;

@@ -78,7 +78,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
 async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     let no_tenant = Caller::operator(directory::TenantNumber(0));
     let command = Command::AddTenant { name: "Example Ltd".into(), number: None };
-    let tenant = directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("the directory returned no tenant")?;
+    let tenant = directory.run(&no_tenant, command).await.map_err(directory_error)?.tenant.context("no tenant")?;
     let caller = Caller::operator(tenant.number);
     for (first, last, email, department, status) in DEMO_USERS {
         let mut edit = UserEdit {
@@ -95,10 +95,8 @@ async fn populate(directory: &Directory) -> anyhow::Result<Caller> {
     Ok(caller)
 }
 
-/// A dialect and the key of a connection for it.
 type DialectKey = (&'static Dialect, SecretString);
 
-/// Creates a connection for each dialect.
 async fn create_connections(directory: &Directory, caller: &Caller) -> anyhow::Result<Vec<DialectKey>> {
     let mut keys = Vec::new();
     for dialect in dialects::USER_APIS.iter().copied() {

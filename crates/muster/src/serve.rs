@@ -126,7 +126,6 @@ async fn admin_socket(settings: &ServerSettings) -> anyhow::Result<Option<TcpLis
     }
 }
 
-/// Reads the bearer token for `/metrics` on the public listener.
 fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
     let context = || format!("cannot read the metrics token {} (--metrics-token-file)", path.display());
     let token = std::fs::read_to_string(path).with_context(context)?;
@@ -149,7 +148,7 @@ pub(crate) async fn prepare(
         _ => bail!("TLS needs both --tls-cert and --tls-key"),
     };
     let socket =
-        TcpListener::bind(&settings.listen).await.with_context(|| format!("cannot listen on {} (--listen)", settings.listen))?;
+        TcpListener::bind(&settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let defaults = Limits::default();
     let limits = Limits {
         max_body_size: settings.body_limit,

@@ -1,7 +1,6 @@
-//! What a person meets: a few pages, and the mails whose links lead to them.
+//! The web pages for users (sign-in, account, passwords) and the mails with links to them.
 //!
-//! Everything here is done through the directory, as over any dialect: a page decides nothing. This crate knows no SQL
-//! and no dialect.
+//! All changes go through the directory, as in every dialect. This crate contains no SQL and no dialect.
 
 pub mod mail;
 mod messages;

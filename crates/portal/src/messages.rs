@@ -1,15 +1,15 @@
-//! Sentences that pages say about what went wrong, and moments as people write them.
+//! Error messages of pages, and the format of durations and timestamps.
 
 use directory::{DirectoryError, FieldErrorKind, SignInError, Time};
 use jiff::Timestamp;
 
-/// What is wrong with what somebody has sent, and the status that goes with it.
+/// The HTTP status and message for an error.
 pub(crate) fn error_message(refusal: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match refusal {
-        DirectoryError::SignIn(SignInError::InvalidCredentials) => (403, "The user or the password is wrong.".into()),
+        DirectoryError::SignIn(SignInError::InvalidCredentials) => (403, "Incorrect email or password.".into()),
         DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
-            (429, format!("Too many attempts have failed. Please try again in {}.", format_retry_after(*retry_after)))
+            (429, format!("Too many failed attempts. Please try again in {}.", format_retry_after(*retry_after)))
         }
         DirectoryError::Invalid(faults) => {
             let rule = faults.first().map_or(FieldErrorKind::Malformed, |fault| fault.kind);
@@ -20,22 +20,20 @@ pub(crate) fn error_message(refusal: &DirectoryError) -> (u16, String) {
     }
 }
 
-/// What is wrong with a password that somebody has chosen.
 fn password_error(rule: FieldErrorKind) -> String {
     match rule {
-        FieldErrorKind::TooShort(least) => format!("The password is too short: it needs at least {least} characters."),
-        FieldErrorKind::TooLong(most) => format!("The password is too long: it may have {most} bytes at the most."),
+        FieldErrorKind::TooShort(least) => format!("The password is too short. Use at least {least} characters."),
+        FieldErrorKind::TooLong(most) => format!("The password is too long. Use at most {most} bytes."),
         FieldErrorKind::CommonPassword => {
-            "Many people have this password, so it is among the first that anybody tries. Please choose another.".into()
+            "This password is too common and easy to guess. Please choose another.".into()
         }
         FieldErrorKind::PersonalPassword => {
-            "Your name or e-mail is in this password, so it is easily guessed. Please choose another.".into()
+            "The password must not contain your name or email. Please choose another.".into()
         }
-        _ => "This password cannot be used. Please choose another.".into(),
+        _ => "This password is not allowed. Please choose another.".into(),
     }
 }
 
-/// So many seconds, as people say it.
 fn format_retry_after(seconds: u32) -> String {
     match seconds {
         0 | 1 => "a second".into(),
@@ -44,7 +42,7 @@ fn format_retry_after(seconds: u32) -> String {
     }
 }
 
-/// So many seconds, in the unit that fits.
+/// Hours, or days from 48 hours on.
 pub(crate) fn format_duration(seconds: i64) -> String {
     let hours = seconds / 3600;
     match hours {
@@ -54,7 +52,7 @@ pub(crate) fn format_duration(seconds: i64) -> String {
     }
 }
 
-/// A day, and the time of day in UTC.
+/// Date and time in UTC.
 pub(crate) fn format_timestamp(time: Time) -> String {
     Timestamp::from_microsecond(time.0)
         .map_or_else(|_| "-".into(), |moment| moment.strftime("%-d %B %Y, %H:%M UTC").to_string())

@@ -1,5 +1,4 @@
-//! What pages and mails are sealed with: links that nobody can make up, forms that nobody else can send, and the keys
-//! of browsers.
+//! Keys and tokens of the portal: signed links in mails, CSRF tokens of forms, session keys and signed device cookies.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,15 +10,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 use uuid::Uuid;
 
-/// The name of the installation's secret from which these keys are drawn.
+/// The name of the server secret that these keys are derived from.
 const SECRET_NAME: &str = "portal";
-/// So many bytes of a seal are in a link: enough that nobody finds one by trying.
+/// Bytes of the truncated MAC; enough that it cannot be guessed.
 const MAC_LEN: usize = 16;
 
-/// What a link ends in: programs that find links in plain text may leave a dash or underscore at the end out.
+/// Ends every link: programs that detect links in plain text can cut off a trailing dash or underscore.
 const LINK_SUFFIX: &str = "z";
 
-/// Keys of an installation.
 pub(crate) struct PortalKeys {
     links: hmac::Key,
     forms: hmac::Key,
@@ -37,14 +35,15 @@ impl PortalKeys {
         Self { links: draw(b"links"), forms: draw(b"forms"), devices: draw(b"devices") }
     }
 
-    /// The part of a link that says whose and which it is, and that it is ours.
+    /// The last part of a link's path: user, link id and MAC.
     pub(crate) fn sign_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> String {
         let payload = [link.user.0.as_bytes().as_slice(), link.id.as_bytes()].concat();
         let mac = hmac::sign(&self.links, &link_mac_input(tenant, link.purpose, &payload));
         URL_SAFE_NO_PAD.encode([&payload, &mac.as_ref()[..MAC_LEN]].concat()) + LINK_SUFFIX
     }
 
-    /// The link that this is part of; nothing when it is not whole, altered, another tenant's, or for something else.
+    /// The link of a text from [`Self::sign_link`]; `None` if the text is incomplete or altered, or for another
+    /// tenant or purpose.
     pub(crate) fn verify_link(&self, tenant: TenantNumber, purpose: LinkPurpose, text: &str) -> Option<SignInLinkRef> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_suffix(LINK_SUFFIX)?).ok()?;
         let (payload, mac) = bytes.split_at_checked(32)?;
@@ -55,7 +54,7 @@ impl PortalKeys {
         is_ours.then_some(SignInLinkRef { user: UserId(user), id, purpose })
     }
 
-    /// The value of the cookie of a known browser.
+    /// The cookie value of a known browser.
     pub(crate) fn sign_device(&self, tenant: TenantNumber, device: &KnownDevice) -> String {
         let payload = [device.user.0.as_bytes().as_slice(), &device.last_sign_in.0.to_be_bytes()].concat();
         let mac = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), payload.as_slice()].concat());
@@ -73,12 +72,11 @@ impl PortalKeys {
             .then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), last_sign_in: since })
     }
 
-    /// What a form of a visitor must hold.
+    /// The CSRF token for the forms of a browser.
     pub(crate) fn form_token(&self, browser_id: &str) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.forms, browser_id.as_bytes()))
     }
 
-    /// Whether a form is one that was given to the visitor.
     pub(crate) fn is_valid_form_token(&self, browser_id: &str, token: &str) -> bool {
         URL_SAFE_NO_PAD
             .decode(token)
@@ -90,20 +88,19 @@ fn link_mac_input(tenant: TenantNumber, purpose: LinkPurpose, payload: &[u8]) ->
     [&tenant.0.to_be_bytes(), purpose.as_str().as_bytes(), payload].concat()
 }
 
-/// In constant time.
 fn constant_time_eq(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }
 
-/// A text that nobody can guess.
+/// 32 random bytes as text.
 pub(crate) fn random_token() -> Result<String, DirectoryError> {
     let mut bytes = [0_u8; 32];
-    let none = |_| DirectoryError::Internal("no randomness".into());
+    let none = |_| DirectoryError::Internal("no random bytes".into());
     SystemRandom::new().fill(&mut bytes).map_err(none)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What is kept of a browser's key.
+/// The stored form of a session key.
 pub(crate) fn hash_session_key(key: &str) -> KeyHash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());

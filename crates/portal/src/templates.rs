@@ -1,5 +1,5 @@
-//! Pages and mails from templates. Those of mails can be a tenant's own: they are checked when they are set, and where
-//! one fails all the same, the built-in one is sent.
+//! Renders pages and mails from templates. Tenants can have custom mail templates: these are checked when they are
+//! set, and if one fails later, the built-in template is used.
 
 use directory::{DirectoryError, TenantSettings};
 use minijinja::value::Serde;
@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 use std::sync::OnceLock;
 
-/// Built-in templates by name. Names that end in `.html` escape what is put into them.
+/// Built-in templates by name. Those that end in `.html` escape values.
 const BUILT_IN: &[(&str, &str)] = &[
     ("base.html", include_str!("../templates/base.html")),
     ("sign_in.html", include_str!("../templates/sign_in.html")),
@@ -26,7 +26,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("reset.html", include_str!("../templates/reset.html")),
 ];
 
-/// The templates that a tenant can have of its own, and whether the link must be in them.
+/// The templates that tenants can customize, and whether they must contain the link.
 const CUSTOMIZABLE: [(&str, bool); 6] = [
     ("invitation.subject.txt", false),
     ("invitation.txt", true),
@@ -36,49 +36,46 @@ const CUSTOMIZABLE: [(&str, bool); 6] = [
     ("reset.html", true),
 ];
 
-/// What one rendering may cost; the built-in ones need a few hundred.
+/// The instruction limit of a rendering; built-in templates need a few hundred.
 const FUEL: u64 = 50_000;
 
-/// What is wrong with a template of a tenant's own.
+/// Why a custom template is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TemplateError {
-    /// There is none of that name; these are there.
+    /// The name is unknown; contains the known names.
     Unknown(Vec<&'static str>),
-    /// It does not render; what is wrong, with the line.
+    /// The template does not render; contains the reason and the line.
     Invalid(String),
-    /// The link is not in what it makes, so nobody could follow it.
+    /// The rendered text does not contain the link.
     MissingLink,
 }
 
 impl std::fmt::Display for TemplateError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unknown(names) => write!(f, "the templates are {}", names.join(", ")),
-            Self::Invalid(text) => write!(f, "the template does not work: {text}"),
-            Self::MissingLink => f.write_str("the template does not show the link: {{ link }}"),
+            Self::Unknown(names) => write!(f, "unknown template; the templates are {}", names.join(", ")),
+            Self::Invalid(text) => write!(f, "invalid template: {text}"),
+            Self::MissingLink => f.write_str("the template must contain the link: {{ link }}"),
         }
     }
 }
 
 impl std::error::Error for TemplateError {}
 
-/// What a mail's templates can show.
+/// The variables of mail templates.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct MailContext {
-    /// The tenant's name.
     pub(crate) tenant: String,
-    /// The person's full name, or their e-mail.
+    /// The user's display name, full name or email.
     pub(crate) name: String,
-    /// Their e-mail.
     pub(crate) email: String,
-    /// Where they go.
     pub(crate) link: String,
-    /// How long the link lasts, in words, and until when.
+    /// The lifetime of the link, such as `7 days`, and its end.
     pub(crate) lasts: String,
     pub(crate) until: String,
 }
 
-/// The templates, read once.
+/// The templates, parsed once.
 fn environment() -> Result<&'static Environment<'static>, DirectoryError> {
     static READ: OnceLock<Result<Environment<'static>, String>> = OnceLock::new();
     let read = READ.get_or_init(|| load().map_err(|error| format!("{error:#}")));
@@ -96,13 +93,13 @@ fn load() -> Result<Environment<'static>, minijinja::Error> {
     Ok(environment)
 }
 
-/// A page or a part of a mail.
+/// Renders a page or a part of a mail.
 pub(crate) fn render<T: Serialize>(name: &str, context: &T) -> Result<String, DirectoryError> {
     let broken = |error: minijinja::Error| DirectoryError::Internal(format!("{name}: {error}"));
     environment()?.get_template(name).map_err(broken)?.render(Serde(context)).map_err(broken)
 }
 
-/// A part of a mail, from the tenant's own template where there is one that works.
+/// Renders a part of a mail with the tenant's custom template, if there is one and it works.
 pub(crate) fn render_mail(
     name: &str,
     settings: &TenantSettings,
@@ -111,13 +108,15 @@ pub(crate) fn render_mail(
     if let Some(custom) = settings.templates.get(name) {
         match environment()?.render_named_str(name, custom, Serde(context)) {
             Ok(text) => return Ok(text),
-            Err(error) => tracing::error!(template = name, %error, "a tenant's template does not work"),
+            Err(error) => {
+                tracing::error!(template = name, %error, "a custom mail template failed; the built-in template is used")
+            }
         }
     }
     render(name, context)
 }
 
-/// Whether a template of a tenant's own can be used under that name.
+/// Checks a custom template by rendering it with sample data.
 pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
     let names = || CUSTOMIZABLE.iter().map(|(name, _)| *name).collect();
     let found = CUSTOMIZABLE.iter().find(|(known, _)| *known == name);
@@ -135,7 +134,7 @@ pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
     let rendered = environment.render_named_str(name, text, Serde(&sample)).map_err(|error| {
         let line = error.line().map_or_else(String::new, |line| format!(" in line {line}"));
         let what = match error.kind() {
-            ErrorKind::UndefinedError => "it shows something that is not there".to_owned(),
+            ErrorKind::UndefinedError => "undefined variable".to_owned(),
             kind => kind.to_string(),
         };
         TemplateError::Invalid(format!("{what}{line}"))

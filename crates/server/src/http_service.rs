@@ -323,8 +323,10 @@ impl HttpService {
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
             return self.fault_response(dialect, parts, request_id, &fault);
         }
-        let mut response =
-            server_pages::plain_text(StatusCode::SERVICE_UNAVAILABLE, "Too many connections are open. Try again later.\n");
+        let mut response = server_pages::plain_text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many connections are open. Try again later.\n",
+        );
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         HandledRequest { response, reason: Some(fault.label()), ..unrouted() }
     }

@@ -3,6 +3,16 @@
 //!
 //! An engine knows rows and transactions, but no HTTP and no dialect. It decides nothing: what is allowed was
 //! decided before a change arrives.
+//!
+//! ```
+//! use directory::Store;
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let folder = tempfile::tempdir().unwrap();
+//! let store = store::Sqlite::open(&folder.path().join("muster.db"), &store::SqliteOptions::default()).unwrap();
+//! assert_eq!(store.tenants().await.unwrap(), []);
+//! store.close();
+//! # });
+//! ```
 
 pub mod archive;
 mod check_report;

@@ -1,5 +1,9 @@
 //! Shared test code: fake ports, random command generators, the conformance suite that every engine must pass, real
 //! PostgreSQL servers with a fault-injecting proxy, and a mail server that fails on demand.
+//!
+//! ```
+//! let directory = testkit::fakes::directory(std::sync::Arc::new(store::Memory::new()));
+//! ```
 
 pub mod account_conformance;
 pub mod conflict_conformance;

@@ -2,6 +2,15 @@
 //!
 //! [`formats`] reads a file as rows with named cells, [`column`] maps the headers of other programs and dialects
 //! to columns, [`import`] runs one directory command per row, and [`export`] writes rows. No SQL, no HTTP.
+//!
+//! ```
+//! use transfer::{Format, column::ColumnMapping, import};
+//! let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+//! std::fs::write(file.path(), "email,Prenom\nann@example.com,Ann\n").unwrap();
+//! let columns = ColumnMapping::new([("prenom", directory::Field::GivenName)]);
+//! let options = import::ImportOptions::new(file.path(), Format::Csv, columns);
+//! assert_eq!(import::scan(&options).unwrap().users, 1);
+//! ```
 
 mod account_state;
 mod cell_value;

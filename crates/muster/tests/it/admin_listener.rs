@@ -9,7 +9,7 @@ fn metrics_are_served_on_the_admin_listener_only() {
     let server = Server::start(&[]);
     let (_, key) = server.create_tenant(&[]);
     let bearer = format!("Bearer {key}");
-    // The OpenAPI document does not describe the admin listener, so its answers are not compared with it.
+    // The OpenAPI document does not describe the admin listener, so these responses are not compared with it.
     let at = |address: &str, target: &str| {
         try_send(address, "GET", target, &[("Authorization", &bearer)], b"").expect("an answer")
     };
@@ -21,7 +21,7 @@ fn metrics_are_served_on_the_admin_listener_only() {
         assert_eq!(at(&server.admin, target).status, 404, "{target}");
     }
     assert_eq!(send(&server.admin, "POST", "/metrics", &[], b"x").status, 405);
-    assert_eq!(at(&server.address, "/metrics").status, 404, "a connection's key opens no metrics");
+    assert_eq!(at(&server.address, "/metrics").status, 404, "a connection's key grants no access to metrics");
     assert_eq!(at(&server.address, "/healthz").status, 200);
     assert_eq!(at(&server.address, "/readyz").status, 200);
 }
@@ -48,7 +48,7 @@ fn metrics_on_the_public_listener_require_the_token() {
     assert!(!server.log().contains("a-token-of-24"));
 }
 
-/// What `serve` says when it cannot start.
+/// The error of a `serve` that cannot start.
 fn start_error(arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
@@ -60,14 +60,14 @@ fn start_error(arguments: &[&str]) -> String {
 
 #[test]
 fn an_admin_port_in_use_is_an_error_only_if_it_was_set() {
-    // If another process has the port already, that is just as good.
+    // If this fails, another process has the port, which is the same for this test.
     let held = TcpListener::bind("127.0.0.1:9095");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let said = start_error(&["--admin-listen", &address]);
     assert!(said.contains(&address) && said.contains("--admin-listen"), "{said}");
     let server = Server::start_with_default_ports(&["--listen", "127.0.0.1:0"]);
-    assert_eq!(server.admin, "", "there are no metrics");
+    assert_eq!(server.admin, "", "no admin listener");
     assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
     assert!(server.log().contains("127.0.0.1:9095"), "{}", server.log());
     drop((held, taken));

@@ -1,5 +1,4 @@
-//! People's pages and mails in a real browser, from the first mail to the last sign-in: `clients/browser` tells the
-//! story, this gives it a server.
+//! Starts a server for `clients/browser`, which tests the user pages and mails in a real browser.
 
 use crate::clients::{npm_client, run_ok};
 use crate::support::{MUSTER, Server};
@@ -7,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-/// A port that nothing listens on. The server has to know it before the story opens it.
+/// A free port for the mail server of `clients/browser`, which the Muster server must know before it starts.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
@@ -17,12 +16,12 @@ fn free_port() -> u16 {
 fn user_pages_and_mails_work_in_a_browser() {
     let port = free_port().to_string();
     let mails = format!("smtp://127.0.0.1:{port}");
-    // A mail that comes before the story listens is tried again at once.
+    // Retry soon if a mail is sent before the mail server listens.
     let flags = ["--smtp-url", &mails, "--mail-from", "people@example.com", "--mail-retry-delay", "1"];
     let server = Server::start(&flags);
     let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
     let sign_in = server.create_connection(tenant, "app", &["--dialect", "sign-in"]);
-    // Pictures stay, so that somebody can look at them.
+    // Screenshots are kept for review.
     let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
     drop(std::fs::remove_dir_all(&pictures));
     let folder = tempfile::tempdir().expect("a folder");

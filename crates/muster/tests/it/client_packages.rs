@@ -1,5 +1,5 @@
-//! Packages of npm and `PyPI` that the clients need. Each set is installed once into the user's cache folder, under a key
-//! made of its lock file and the interpreter's version, and is never changed afterwards.
+//! npm and `PyPI` packages of the clients. Each set is installed once into the user's cache folder, under a key derived
+//! from its lock file and the interpreter's version, and is never changed afterwards.
 
 use crate::clients::run_ok;
 use crate::support::repo_root;
@@ -13,8 +13,8 @@ fn cache_dir() -> PathBuf {
     folder.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into()).join("muster-tools")
 }
 
-/// The folder for `client`, which `install` fills if it is missing. Only a complete folder gets its name, so an
-/// interrupted install is repeated, and of two processes that install at once the second uses the result of the first.
+/// The folder for `client`, which `install` fills if it is missing. Only a complete folder gets its final name, so an
+/// interrupted installation is repeated, and of two concurrent installations the second uses the result of the first.
 fn installed(client: &str, lock_file: &str, interpreter: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let lock = std::fs::read(repo_root().join("clients").join(client).join(lock_file)).expect("a lock file");
     let digest = ring::digest::digest(&ring::digest::SHA256, &[interpreter.as_bytes(), b"\0", &lock].concat());
@@ -47,8 +47,8 @@ pub(crate) fn npm(client: &str) -> PathBuf {
     folder.join("node_modules")
 }
 
-/// The modules and programs of a client. A virtual environment cannot be moved once it is made, so it only provides
-/// pip.
+/// The modules and programs of a client. The virtual environment only provides pip, because it cannot be moved after
+/// creation.
 pub(crate) fn pypi(client: &str) -> PathBuf {
     let version = ["-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform())"];
     let interpreter = run_ok(Command::new("python3").args(version));
@@ -66,7 +66,7 @@ pub(crate) fn pypi(client: &str) -> PathBuf {
     })
 }
 
-/// `cargo xtask test` runs this first, so that no other test waits for an install.
+/// `cargo xtask test` runs this first, so that no other test waits for an installation.
 #[test]
 fn every_client_is_installed() {
     for client in ["browser", "openapi-ts", "servicestack-js"] {

@@ -1,4 +1,4 @@
-//! Real clients from the registries, and curl with the lines that `muster demo` prints.
+//! Third-party clients from npm and `PyPI`, and the curl commands that `muster demo` prints.
 
 use crate::client_packages;
 use crate::support::{HttpResponse, MUSTER, Server, repo_root};
@@ -15,7 +15,7 @@ pub(crate) fn run_ok(command: &mut Command) -> String {
     text
 }
 
-/// A copy of a client in `folder`, with its packages of npm.
+/// Copies a client to `folder` and links its npm packages.
 pub(crate) fn npm_client(client: &str, folder: &Path) {
     for file in std::fs::read_dir(repo_root().join("clients").join(client)).expect("clients") {
         let file = file.expect("a file");
@@ -43,19 +43,19 @@ fn the_servicestack_client_of_npm_works() {
     assert!(said.contains("0 failed"), "{said}");
 }
 
-/// Runs a script with the packages in these folders and no others. As in a virtual environment they come after the
-/// standard library, which one of them (`dataclasses`) would otherwise replace.
+/// Runs a script with only the packages in these folders. As in a virtual environment, they come after the standard
+/// library, because one of them (`dataclasses`) would otherwise shadow a standard module.
 pub(crate) fn python_command(packages: &[&Path], script: &Path) -> Command {
     let start = "import os, runpy, sys; sys.path.extend(sys.argv[1].split(os.pathsep)); sys.argv = sys.argv[2:]; \
                  runpy.run_path(sys.argv[0], run_name='__main__')";
     let mut command = Command::new("python3");
     let packages = std::env::join_paths(packages).expect("folders");
-    // Isolated (-I), without site-packages (-S), and the shared folder stays as it is (-B).
+    // Isolated (-I), without site-packages (-S), and without writing bytecode to the shared folder (-B).
     command.args(["-I", "-S", "-B", "-c", start]).arg(packages).arg(script);
     command
 }
 
-/// The conformance suite of the standard: over 150 checks, and each of them a success.
+/// The SCIM conformance suite: over 150 checks, all successful.
 #[test]
 fn scim2_tester_finds_no_failure_and_no_error() {
     let server = Server::start(&[]);
@@ -69,7 +69,7 @@ fn scim2_tester_finds_no_failure_and_no_error() {
     let count = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
     let (successes, others) = (count("SUCCESS"), count("ERROR") + count("FAILURE") + count("CRITICAL"));
     assert!(successes >= 150 && others == 0, "{successes} successes, {others} others\n{said}");
-    assert_eq!(count("SKIPPED"), 0, "nothing is left out\n{said}");
+    assert_eq!(count("SKIPPED"), 0, "no check is skipped\n{said}");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_servicestack_client_of_pypi_works() {
     assert!(said.contains("0 failed"), "{said}");
 }
 
-/// The printed samples, sent by curl: the same files that the transcripts speak over a bare socket.
+/// Sends the documented samples with curl; the transcript test sends the same files over a socket.
 #[test]
 fn curl_can_send_the_documented_samples() {
     let server = Server::start(&[]);
@@ -100,7 +100,7 @@ fn curl_can_send_the_documented_samples() {
             let path = exchange.target.replace("http://example.com", "");
             let mut curl = Command::new("curl");
             curl.args(["--silent", "--include", "--request", &exchange.method]);
-            // What curl would add by itself is taken away: the samples say what is sent.
+            // Remove curl's default headers: the samples contain all headers.
             curl.args(["--header", "Host: example.com", "--header", "Accept:"]);
             if !exchange.headers.iter().any(|(header, _)| header == "Content-Type") {
                 curl.args(["--header", "Content-Type:"]);
@@ -117,7 +117,7 @@ fn curl_can_send_the_documented_samples() {
             sent += 1;
         }
     }
-    assert!(sent > 10, "the samples were found: {sent}");
+    assert!(sent > 10, "only {sent} samples found");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! The command line: what programs get with `--json`, where settings come from, and how it says that something is
-//! wrong.
+//! The command line: start-up errors, key revocation while a server runs, id formats, and file permissions.
 
 use crate::support::{MUSTER, Server, run_json, send};
 use std::fs::Permissions;
@@ -40,7 +39,7 @@ fn a_revoked_key_stops_working_while_the_server_runs() {
         || send(&server.address, "GET", "/request/role", &[("Authorization", &format!("Bearer {key}"))], b"").status;
     assert_eq!(get(), 200);
     server.run_json(&["connection", "rotate", "main"]);
-    // The use is stored later, and only for the key that was used.
+    // The use is stored later, only for the key that was used.
     let used = || {
         let keys = server.run_json(&["connection", "list"])[0]["keys"].clone();
         [0, 1].map(|key| keys[key]["lastUse"].is_string())
@@ -48,7 +47,7 @@ fn a_revoked_key_stops_working_while_the_server_runs() {
     wait_until("the use of the first key", || used()[0]);
     assert_eq!(used(), [true, false]);
     server.run_json(&["connection", "revoke", "main"]);
-    // Keys are trusted for a second.
+    // Keys are cached for a second.
     wait_until("the key to stop working", || get() == 401);
 }
 
@@ -62,7 +61,7 @@ fn ids_are_time_ordered_or_random() {
     }
 }
 
-/// Whoever can write into a folder must not choose the store or the mail server of a Muster that is started there.
+/// A user who can write to a folder must not set the store or the mail server of a Muster that is started there.
 #[test]
 fn a_settings_file_writable_by_others_is_read_only_if_named() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -83,9 +82,9 @@ fn a_settings_file_writable_by_others_is_read_only_if_named() {
         assert_eq!(config(&["--config", "muster.toml"]), (true, false), "{mode:o}");
     }
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
-    // Only root can give files away.
+    // Only root can change a file's owner.
     if std::os::unix::fs::chown(&file, Some(1), None).is_ok() {
-        assert_eq!(config(&[]), (false, true), "somebody else's");
+        assert_eq!(config(&[]), (false, true), "owned by another user");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Walks over people who are being deleted: everybody who lives through it is met exactly once, by cursor and by index;
-//! and races for one name and one version, which exactly one wins.
+//! Pagination during deletions: cursor and index paging return every user who is not deleted exactly once. Concurrent
+//! creates with one name, and changes of one version: exactly one succeeds.
 
 use crate::support::{TestApp, build_request, runtime};
 use directory::{Caller, Command, UserKey};
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use testkit::generators::Rng;
 use testkit::seeds::repetitions;
 
-/// How many users in a usual run.
+/// Users in a normal run.
 const USERS: u32 = 5_000;
-/// One user in so many is deleted during the walk.
+/// During paging, one user in this many is deleted.
 const ONE_DELETED_IN: usize = 10;
-/// How many races for one name in a usual run.
+/// Races for one name in a normal run.
 const RACES: u32 = 250;
 
 struct Fixture {
@@ -38,7 +38,7 @@ impl Fixture {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// So many people; their ids.
+    /// Creates `count` users and returns their ids.
     async fn create_users(&self, count: u32) -> Vec<directory::UserId> {
         let mut tasks = tokio::task::JoinSet::new();
         for part in 0..20 {
@@ -55,7 +55,7 @@ impl Fixture {
         tasks.join_all().await.concat()
     }
 
-    /// Deletes people picked by chance, until all are gone.
+    /// Deletes the users in random order; returns their ids.
     fn delete_random_users(&self, ids: &[directory::UserId], seed: u64) -> tokio::task::JoinHandle<HashSet<String>> {
         let (house, caller, ids) = (Arc::clone(&self.app), self.caller.clone(), ids.to_vec());
         tokio::spawn(async move {
@@ -72,7 +72,7 @@ impl Fixture {
     }
 }
 
-/// Notes who is on a page; how many are.
+/// Counts the users of a page in `seen`; returns the size of the page.
 fn record_page(page: &Value, seen: &mut HashMap<String, u32>) -> u64 {
     let rows = page["Resources"].as_array().expect("a page");
     for row in rows {
@@ -81,13 +81,13 @@ fn record_page(page: &Value, seen: &mut HashMap<String, u32>) -> u64 {
     rows.len() as u64
 }
 
-/// Everybody who lived through the walk was met once, and nobody twice.
+/// Asserts that every remaining user was returned exactly once, and no user twice.
 fn assert_each_survivor_once(seen: &HashMap<String, u32>, all: &[directory::UserId], gone: &HashSet<String>) {
     let twice: Vec<&String> = seen.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id).collect();
-    assert!(twice.is_empty(), "met more than once: {}", twice.len());
+    assert!(twice.is_empty(), "returned more than once: {}", twice.len());
     let survivors = all.iter().map(ToString::to_string).filter(|id| !gone.contains(id));
     let missed = survivors.filter(|id| !seen.contains_key(id)).count();
-    assert_eq!(missed, 0, "survivors that were not met");
+    assert_eq!(missed, 0, "remaining users that were not returned");
     assert_eq!(gone.len(), all.len() / ONE_DELETED_IN);
 }
 
@@ -124,7 +124,7 @@ fn index_paging_returns_every_survivor_once() {
             let (status, page) = world.send_request("GET", &target, &[], Value::Null).await;
             assert_eq!((status, page["startIndex"].as_u64()), (200, Some(start)), "{page}");
             start += record_page(&page, &mut seen);
-            // As clients do: until there is no more to ask for.
+            // As clients do: stop after totalResults.
             if start > page["totalResults"].as_u64().expect("a number") {
                 break;
             }
@@ -152,7 +152,7 @@ fn forward_and_backward_paging_agree() {
         }
         let mut names: Vec<&str> = forward.iter().filter_map(|user| user["userName"].as_str()).collect();
         assert_eq!(names.len(), 111);
-        assert!(names.is_sorted_by(|a, b| a > b), "in order, each once");
+        assert!(names.is_sorted_by(|a, b| a > b), "in order, without duplicates");
         let mut tail = 111 % 40;
         while let Some(previous) = last {
             let (status, page) = world.send_request("GET", &format!("{base}&cursor={previous}"), &[], Value::Null).await;
@@ -182,7 +182,7 @@ fn members_of_a_huge_group_are_streamed_once_and_skipped_if_excluded() {
         for target in [path.clone(), "/scim/v2/Groups".into()] {
             let bearer = [("authorization", world.bearer.as_str())];
             let answer = world.app.respond(build_request("GET", &target, &bearer, "")).await;
-            assert!(answer.body().as_full().is_none(), "it comes in parts");
+            assert!(answer.body().as_full().is_none(), "the body is streamed");
             let (_, group) = world.send_request("GET", &target, &[], Value::Null).await;
             let group = group["Resources"].get(0).cloned().unwrap_or(group);
             let members = group["members"].as_array().expect("members");
@@ -247,7 +247,7 @@ fn one_of_two_conditional_changes_wins() {
             };
             assert_eq!(now["title"], wanted);
         }
-        // Without a version both are made, one after the other, and neither undoes the other.
+        // Without If-Match, both changes succeed one after the other, and neither reverts the other.
         let ask = |path_of: &'static str, value: &'static str| {
             let (world, path) = (Arc::clone(&world), path.clone());
             tokio::spawn(async move {

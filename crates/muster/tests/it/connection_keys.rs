@@ -1,5 +1,5 @@
-//! For every route there is: no key, a bad one, a revoked, an expired, a read-only and another tenant's key get the
-//! right refusal; nothing changes and nothing is disclosed. The routes are the router's own table.
+//! For every route of the router's table: missing, invalid, revoked, expired and read-only keys, and keys of another
+//! tenant, get the right error, change nothing and disclose nothing.
 
 use crate::support::{TestApp, build_request, runtime};
 use dialects::kit::{Route, RouteMethod};
@@ -8,7 +8,7 @@ use directory::{
 };
 use testkit::conformance::new_user;
 
-/// What marks everything of the first tenant.
+/// Occurs in all data of the first tenant.
 const MARKER: &str = "alphaonly";
 
 struct Case<'a> {
@@ -18,7 +18,7 @@ struct Case<'a> {
     ids: &'a Ids,
 }
 
-/// What a client of the first tenant would name.
+/// Identifiers of the first tenant's resources.
 struct Ids {
     user: String,
     group: String,
@@ -26,7 +26,7 @@ struct Ids {
 }
 
 impl Case<'_> {
-    /// The status, body and credentials of a request with this key, as the dialect carries them.
+    /// Sends the request with this key, as the dialect expects it; returns status and body.
     async fn send_request(&self, house: &TestApp, key: Option<&str>, tenant: u32) -> (u16, String) {
         let path = self.route.path.to_owned();
         let mut target = path
@@ -62,7 +62,7 @@ impl Case<'_> {
         house.send_request(build_request(self.verb.name, &target, &headers, self.body())).await
     }
 
-    /// What stands for `{id}` in a path.
+    /// The value for `{id}` in a path.
     fn id(&self) -> &str {
         match (self.dialect, self.route.path.contains("Groups")) {
             ("scim", true) => &self.ids.group,
@@ -71,7 +71,7 @@ impl Case<'_> {
         }
     }
 
-    /// A body that would be done if the key allowed it.
+    /// A body that a permitted key could send.
     fn body(&self) -> &'static str {
         let path = self.route.path.to_ascii_lowercase();
         match (self.dialect, self.verb.name) {
@@ -100,7 +100,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether a status is no failure: a key that is nobody's own has no Me, which is a 501.
+    /// Also accepts 501 for `/Me` with a key that belongs to no user.
     fn is_success_or_client_error(&self, status: u16) -> bool {
         status < 500 || (status == 501 && self.route.path.ends_with("/Me"))
     }
@@ -109,7 +109,7 @@ impl Case<'_> {
         format!("{} {} {}", self.dialect, self.verb.name, self.route.path)
     }
 
-    /// Whether it addresses something of the first tenant by id.
+    /// Whether the path contains the id of a resource of the first tenant.
     fn addresses_a_resource(&self) -> bool {
         let path = self.route.path.to_ascii_lowercase();
         match self.dialect {
@@ -136,7 +136,7 @@ async fn create_resources(house: &TestApp, alpha: &Caller) -> Ids {
     let members = Some(MemberEdit::Replace(vec![UserKey::Number(1)]));
     let group = run(Command::CreateGroup(GroupEdit { name: name(), members, ..GroupEdit::default() })).await;
     let folder = run(Command::CreateFolder(FolderEdit { name: name(), ..FolderEdit::default() })).await;
-    // The third is one that the second tenant, which adds one, never has.
+    // The second tenant adds one user, so it never has number 3.
     for n in 1..=3 {
         let name = FieldUpdate::Set(format!("{MARKER}-{n}"));
         run(Command::CreateOrganization(OrganizationEdit { name, ..OrganizationEdit::default() })).await;
@@ -146,13 +146,13 @@ async fn create_resources(house: &TestApp, alpha: &Caller) -> Ids {
     Ids { user, group: id(&group), folder: id(&folder) }
 }
 
-/// The status for a good key that may not do this: `ccs` answers 401 where others answer 403.
+/// The status for a valid key without permission: `ccs` answers 401 where others answer 403.
 fn forbidden(dialect: &str) -> u16 {
     if dialect == "ccs" { 401 } else { 403 }
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+#[expect(clippy::too_many_lines, reason = "one sequence of steps")]
 fn every_route_rejects_invalid_keys_without_disclosure() {
     runtime().block_on(async {
         let house = TestApp::new();
@@ -186,7 +186,7 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         let (status, body) = case.send_request(&house, Some(&key), alpha.tenant.0).await;
                         assert_eq!(status, 401, "{name} key: {}", case.description());
                         assert!(!body.contains(MARKER) && !body.contains(&key), "{name}: {body}");
-                        // Not a word about what is wrong with the key.
+                        // The response does not depend on what is wrong with the key.
                         let number = |text: &str| {
                             text.split('"').map(|t| if t.contains("/error/") { "" } else { t }).collect::<String>()
                         };
@@ -208,7 +208,7 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                     }
                     if dialect.name == "onfire" {
                         let (status, body) = case.send_request(&house, Some(&foreign), alpha.tenant.0).await;
-                        assert_eq!(status, 401, "a key of another company: {}", case.description());
+                        assert_eq!(status, 401, "another company's key: {}", case.description());
                         assert!(!body.contains(MARKER), "{body}");
                     }
                     let (status, body) = case.send_request(&house, Some(&foreign), beta.tenant.0).await;
@@ -229,11 +229,11 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                 }
             }
         }
-        assert!(routes > 80, "the tables were walked: {routes}");
+        assert!(routes > 80, "only {routes} routes tested");
     });
 }
 
-/// An open route answers everybody alike, and says nothing of any tenant.
+/// A public route returns the same response to all clients and discloses nothing about tenants.
 async fn check_open_route(house: &TestApp, case: &Case<'_>, tenant: u32) {
     let without = case.send_request(house, None, tenant).await;
     assert_eq!(without.0, 200, "{}", case.description());
@@ -241,7 +241,7 @@ async fn check_open_route(house: &TestApp, case: &Case<'_>, tenant: u32) {
     assert_eq!(case.send_request(house, Some(&"x".repeat(32)), tenant).await, without, "{}", case.description());
 }
 
-/// Takes out what the second tenant's key may rightly have added to its own.
+/// Deletes what the second tenant's key was permitted to add to its own tenant.
 async fn clear_second_tenant(house: &TestApp, beta: &Caller) {
     let everybody = directory::UserQuery { limit: 100, ..directory::UserQuery::default() };
     for user in house.directory().users(beta, everybody).await.expect("read").rows {
@@ -275,7 +275,7 @@ fn a_key_grants_no_higher_role_and_rotation_has_no_gap() {
         let body = "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
         let (status, answer) = house.send_request(build_request("POST", &query, &json, body)).await;
         assert_eq!(status, 403, "{answer}");
-        // Somebody higher keeps role and password.
+        // A user with a higher role keeps role and password.
         let mut admin = new_user("admin@x.y");
         admin.role = FieldUpdate::Set(directory::RoleRef::Number(6));
         house.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");

@@ -1,5 +1,5 @@
-//! `kill -9` during a load of creates, again and again on one store: whatever was acknowledged is there, whatever is
-//! there is whole, and the file passes its check.
+//! Repeated `kill -9` during creates on one store: every acknowledged change is stored, every stored change is complete,
+//! and the integrity check passes.
 
 use crate::support::{MUSTER, Server, is_on_postgres, run_json, send, try_send};
 use parking_lot::Mutex;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::waiting::wait_until;
 
-/// How many kills in a usual run.
+/// Kills in a normal run.
 const KILLS: u32 = 10;
 const CLIENTS: usize = 8;
 
@@ -30,7 +30,7 @@ fn acknowledged_changes_survive_kill_9() {
                             return;
                         }
                         let email = format!("r{round}c{client}n{n}@x.y");
-                        // A department and an organisation with each: changes of several rows are whole or not there.
+                        // Each create adds a department and an organization: multi-row changes must be atomic.
                         let body = format!(
                             "{{\"user\":{{\"email\":\"{email}\",\"name\":{{\"firstname\":\"A\"}},\"externalid\":\"{email}\",\
                              \"department\":\"D{}\",\"organisation\":{{\"orgname\":\"O{email}\"}}}}}}",
@@ -38,10 +38,10 @@ fn acknowledged_changes_survive_kill_9() {
                         );
                         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
                         let reply = try_send(&address, "POST", "/api/2/users", &headers, body.as_bytes());
-                        // No answer: the server was killed. Anything but a 200 is a fault.
+                        // No response: the server was killed. Any response must be a 200.
                         let Some(reply) = reply else { return };
                         assert_eq!(reply.status, 200, "{}", reply.body);
-                        // An answer that was cut in the middle was not an acknowledgement.
+                        // A truncated response is not an acknowledgement.
                         if reply.body.ends_with("}}") {
                             acknowledged.lock().push(email);
                         }
@@ -51,24 +51,24 @@ fn acknowledged_changes_survive_kill_9() {
             .collect();
         let before = acknowledged.lock().len();
         let many = usize::try_from(12 + round * 17 % 40).expect("small");
-        wait_until("creates to be acknowledged", || acknowledged.lock().len() >= before + many);
+        wait_until("acknowledged creates", || acknowledged.lock().len() >= before + many);
         let place = server.kill();
         stop.store(true, Ordering::Relaxed);
         for client in clients {
-            client.join().expect("every answer was a 200");
+            client.join().expect("every response is a 200");
         }
         server = Server::start_on(place, &["--log-level", "error"]);
     }
     let acknowledged = acknowledged.lock().clone();
     println!("{} acknowledged over {times} kills", acknowledged.len());
-    assert!(acknowledged.len() > 200, "there was a load: {}", acknowledged.len());
+    assert!(acknowledged.len() > 200, "too few creates: {}", acknowledged.len());
     let bearer = format!("Bearer {key}");
     for email in &acknowledged {
         let target = format!("/api/2/users/{email}");
         let reply = send(&server.address, "GET", &target, &[("Authorization", &bearer)], b"");
         assert_eq!(reply.status, 200, "{email} was acknowledged and is lost");
         for part in [format!("\"externalid\":\"{email}\""), format!("\"orgname\":\"O{email}\"")] {
-            assert!(reply.body.contains(&part), "half a user: {}", reply.body);
+            assert!(reply.body.contains(&part), "an incomplete user: {}", reply.body);
         }
     }
     assert!(server.stop());
@@ -78,7 +78,7 @@ fn acknowledged_changes_survive_kill_9() {
     assert_consistent(&server, tenant, acknowledged.len());
 }
 
-/// People, organisations and events fit one another.
+/// Asserts that users, organizations and events agree.
 fn assert_consistent(server: &Server, tenant: u64, acknowledged: usize) {
     let tenant = tenant.to_string();
     let listed = run_json(server.store(), &["user", "list", "--tenant", &tenant, "--limit", "1000000"]);
@@ -89,9 +89,9 @@ fn assert_consistent(server: &Server, tenant: u64, acknowledged: usize) {
     let people = i64::try_from(users.len()).expect("small");
     assert_eq!(count("SELECT count(*) FROM users"), people);
     assert_eq!(count("SELECT count(*) FROM events WHERE after LIKE '{\"user\":%'"), people);
-    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 0"), people, "a handle each");
-    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 1"), people, "an external id each");
-    assert_eq!(count("SELECT count(*) FROM items WHERE kind = 3"), people, "an organisation each");
+    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 0"), people, "one login per user");
+    assert_eq!(count("SELECT count(*) FROM claims WHERE space = 1"), people, "one external id per user");
+    assert_eq!(count("SELECT count(*) FROM items WHERE kind = 3"), people, "one organization per user");
     let mut counted = count("SELECT coalesce(sum(live), 0) FROM blocks");
     if is_on_postgres() {
         counted += count("SELECT coalesce(sum(live), 0) FROM counted");
@@ -99,7 +99,7 @@ fn assert_consistent(server: &Server, tenant: u64, acknowledged: usize) {
     assert_eq!(counted, people);
 }
 
-/// What a question to the store itself counts.
+/// Runs a count query directly on the store.
 fn count_query(server: &Server) -> Box<dyn Fn(&str) -> i64> {
     let store = server.store().to_owned();
     if is_on_postgres() {

@@ -1,7 +1,7 @@
-//! The sample answers of the documents, as they print them: ours are the same but for values and white space.
+//! Compares responses with the samples in the original documents, ignoring values and white space.
 //!
-//! A printed `onfire` answer shows everything an answer can hold at once, the user and an error. A real answer holds
-//! one of them; so success and error together must give the sample, each part byte for byte.
+//! The `onfire` samples show both the user and an error. A real response has only one of them, so a success and an error
+//! together must equal the sample, each part byte for byte.
 
 use crate::support::{Server, repo_root, send};
 use crate::transcripts::strip_whitespace;
@@ -10,7 +10,7 @@ fn read_sample(name: &str) -> String {
     std::fs::read_to_string(repo_root().join("transcripts").join(name)).expect("a sample")
 }
 
-/// The text of a document without its declaration and its values.
+/// The markup of a document without its declaration and its values.
 fn markup_only(text: &str) -> String {
     let text = strip_whitespace(text);
     let text = text.split_once("?>").map_or(text.as_str(), |(_, rest)| rest);
@@ -32,7 +32,7 @@ fn markup_only(text: &str) -> String {
     skeleton
 }
 
-/// The element of that name, whole.
+/// The complete element of this name.
 fn element<'a>(skeleton: &'a str, name: &str) -> &'a str {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let from = skeleton.find(&open).unwrap_or_else(|| panic!("{name} in {skeleton}"));
@@ -85,7 +85,7 @@ fn ccs_and_publisher_responses_match_samples() {
         let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json"), ("Accept", accept)];
         let reply = send(&server.address, "POST", "/request/user", &headers, person(n).as_bytes());
         let wanted = strip_whitespace(&read_sample(name)).replace('1', &(n + 1).to_string());
-        // The namespaces hold digits of their own.
+        // The namespaces contain digits.
         let wanted = if n == 0 {
             wanted
         } else {
@@ -99,7 +99,7 @@ fn ccs_and_publisher_responses_match_samples() {
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     let reply = send(&server.address, "POST", "/context/api/2/users", &headers, body.as_bytes());
     assert_eq!(reply.status, 200, "{}", reply.body);
-    // The document's answer lacks its last brace; ours is valid. The number is the fourth here.
+    // The document's sample lacks its last brace. Here, the user's number is the fourth.
     let wanted = strip_whitespace(&read_sample("publisher/seed-004.response.json"))
         .replace("\"id\":3", "\"id\":4")
         .replace("user/3", "user/4");

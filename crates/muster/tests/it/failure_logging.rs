@@ -1,10 +1,10 @@
-//! Every failure leaves one line in the log and one count in the metrics, with its reason and nobody's data.
+//! Every failure writes one log line and increments one metric, with the reason and without user data.
 
 use crate::support::{Server, send};
 use serde_json::Value;
 use testkit::waiting::{wait_for, wait_until};
 
-/// The log lines of answers with that status.
+/// The log lines of responses with this status.
 fn answered_lines(server: &Server, status: u64) -> Vec<Value> {
     let log = server.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -48,7 +48,7 @@ fn rejection_reasons_are_logged_but_not_returned() {
         assert_eq!(line["tenant"], number, "{reason}: {line}");
         assert_eq!(answered_lines(&server, 401).len(), before + 1, "one line");
     }
-    // What a client is told does not depend on why its key is no good.
+    // The response does not depend on why the key is invalid.
     let said = |reason: &str| &answers.iter().find(|(other, _)| *other == reason).expect("asked").1;
     for reason in ["expired", "revoked"] {
         assert_eq!(said(reason), said("unknown_key"), "{reason}");

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use testkit::waiting::{TIMEOUT, wait_until};
 
-/// Another tenant and a key for it.
+/// Creates another tenant with a key.
 fn second_tenant(server: &Server, flags: &[&str]) -> (u64, String) {
     let number = server.run_json(&["tenant", "add", "Other"])["number"].as_u64().expect("a number");
     (number, server.create_connection(number, "other", flags))
@@ -65,7 +65,7 @@ struct HeldRequests<'a> {
 }
 
 impl<'a> HeldRequests<'a> {
-    /// `request` is the first part of each.
+    /// `request` is the first part of each request.
     fn open(server: &'a Server, request: String, many: usize) -> Self {
         let mut held = Self { server, request, streams: Vec::new() };
         held.streams = (0..many).map(|_| held.connect()).collect();
@@ -74,13 +74,13 @@ impl<'a> HeldRequests<'a> {
 
     fn connect(&self) -> TcpStream {
         let mut stream = TcpStream::connect(&self.server.address).expect("connected");
-        // Where it is rejected before all of it was sent, it begins again.
+        // A request rejected before it was sent completely is sent again.
         drop(stream.write_all(self.request.as_bytes()));
         stream.set_nonblocking(true).expect("set");
         stream
     }
 
-    /// Begins those again that were rejected beside other requests, or cut off.
+    /// Reopens requests that were rejected or disconnected.
     fn reconnect(&mut self) {
         for place in 0..self.streams.len() {
             let is_open =
@@ -92,7 +92,7 @@ impl<'a> HeldRequests<'a> {
     }
 }
 
-/// Creates that hang, with enough of a body for the minimum data rate while the test runs.
+/// Incomplete creates, with enough body bytes for the minimum data rate while the test runs.
 fn hold_creates<'a>(server: &'a Server, key: &str, many: usize) -> HeldRequests<'a> {
     let body = " ".repeat(50_000);
     let request = format!(
@@ -141,7 +141,7 @@ fn concurrent_requests_are_limited_by_connection_and_tenant() {
     wait_until("the permits to be released", || status(&one) == 200 && status(&keys[1]) == 200);
 }
 
-/// A request whose response is not read beyond its first bytes.
+/// Sends a request and reads only the first bytes of the response.
 fn open_unread(server: &Server, target: &str, key: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(&server.address).expect("connected");
     stream.set_read_timeout(Some(TIMEOUT)).expect("set");
@@ -157,7 +157,7 @@ fn unread_responses_are_limited_by_tenant() {
     let server = Server::start(&["--body-timeout", "600", "--log-level", "error"]);
     let (_, key) = server.create_tenant(&["--dialect", "transfer", "--dialect", "scim"]);
     let (_, elsewhere) = second_tenant(&server, &["--dialect", "transfer", "--dialect", "scim"]);
-    // More than the buffers of a socket hold.
+    // The response exceeds the socket buffers.
     server.import_large_users(1_500);
     for (target, many) in [("/v1/exports/people.ndjson", 4), ("/scim/v2/Users?count=1000", 8)] {
         let held: Vec<_> = (0..many).map(|_| open_unread(&server, target, &key)).collect();
@@ -196,7 +196,7 @@ fn imports_of_other_tenants_do_not_wait() {
     assert_eq!(state(&key, &behind), "queued", "a tenant's own imports keep their order");
 }
 
-/// 200 users with 60 KiB each are two pages, whatever a client asks for.
+/// 200 users of 60 KiB each are two pages, whatever page size a client requests.
 #[test]
 fn a_page_ends_early_when_it_is_large() {
     let server = Server::start(&["--log-level", "error"]);
@@ -259,18 +259,18 @@ fn import_files_have_a_storage_limit() {
         too_much.body.contains("\"insufficient_storage\"") && too_much.body.contains("storage limit"),
         "{too_much:?}"
     );
-    // Rejected rows are kept, and count as well.
+    // Rejected rows are kept and count toward the limit.
     let rejected = "no address\n".repeat(60_000);
     assert_eq!(sent(&server, &key, &format!("email\n{rejected}")).status, 202);
     wait_until("the tenant's storage limit", || sent(&server, &key, &format!("email\n{rejected}")).status == 507);
     assert_eq!(sent(&server, &elsewhere, "email\nann@example.com\n").status, 202, "another tenant");
-    // As if the disk were nearly full.
+    // Simulates a nearly full disk.
     let server = Server::start(&["--min-free-disk-mib", "1000000000"]);
     let (_, key) = server.create_tenant(&flags);
     let reply = sent(&server, &key, "email\nann@example.com\n");
     assert!(reply.status == 507 && reply.body.contains("disk"), "{reply:?}");
     let kept = std::fs::read_dir(server.data_dir().join("imports")).map_or(0, Iterator::count);
-    assert_eq!(kept, 0, "nothing is left of it");
+    assert_eq!(kept, 0, "no file is left");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_tenant_uploads_two_files_at_a_time() {
         let headers = [("Authorization", &*format!("Bearer {key}")), ("Content-Type", "text/csv")];
         send(&server.address, "POST", "/v1/imports", &headers, b"email\r\nann@example.com\r\n")
     };
-    wait_until("two uploads to have begun", || {
+    wait_until("two uploads to begin", || {
         held.reconnect();
         sent(&key).status == 429
     });
@@ -295,5 +295,5 @@ fn a_tenant_uploads_two_files_at_a_time() {
     assert!(reply.header("retry-after").is_some() && reply.body.contains("\"slow_down\""), "{reply:?}");
     assert_eq!(sent(&elsewhere).status, 202, "another tenant");
     drop(held);
-    wait_until("the uploads to have ended", || sent(&key).status == 202);
+    wait_until("the uploads to end", || sent(&key).status == 202);
 }

@@ -1,4 +1,4 @@
-//! A full disk loses nothing. A limit on the size of files is what a full disk is to the store: writes fail.
+//! A full disk loses no data. A file size limit simulates it: writes fail.
 
 use crate::support::{HttpResponse, MUSTER, repo_root, run_json, send};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use testkit::waiting::wait_until;
 
-/// The program with files of at most so many blocks of 512 bytes.
+/// Runs the program with a file size limit in blocks of 512 bytes.
 fn with_file_limit(blocks: u32, store: &Path, arguments: &str) -> Command {
     let mut command = Command::new("sh");
     let store = store.display();
@@ -16,7 +16,7 @@ fn with_file_limit(blocks: u32, store: &Path, arguments: &str) -> Command {
     command
 }
 
-/// A server on such a disk, and a connection to it.
+/// A server with a file size limit, and a key.
 struct Server {
     child: Child,
     address: String,
@@ -42,7 +42,7 @@ impl Server {
         send(&self.address, method, target, &headers, body.as_bytes())
     }
 
-    /// Creates users until one is rejected: how many there are, and the answer.
+    /// Creates users until one is rejected; returns their number and the response.
     fn create_until_rejected(&self, body: impl Fn(u32) -> (&'static str, String)) -> (u32, HttpResponse) {
         for n in 0..5_000 {
             let (target, body) = body(n);
@@ -51,7 +51,7 @@ impl Server {
                 return (n, reply);
             }
         }
-        panic!("the disk is never full");
+        panic!("no create was rejected");
     }
 }
 
@@ -82,17 +82,17 @@ fn writes_get_503_and_reads_continue() {
     let ready = server.send_request("GET", "/readyz", "");
     assert!(ready.status == 503 && ready.body.contains("rejects changes"), "{ready:?}");
     assert_eq!(server.send_request("GET", "/request/user/1", "").status, 200);
-    wait_until("another try", || server.send_request("GET", "/readyz", "").status == 200);
+    wait_until("a successful retry", || server.send_request("GET", "/readyz", "").status == 200);
     drop(server);
     assert_consistent(&store, done);
 }
 
-/// The log of the store is written; what is in it no longer fits into the store's file.
+/// The log can still be written, but its content no longer fits into the store's file.
 #[test]
 fn a_checkpoint_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = folder.path().join("muster.db");
-    // The log is to be moved after 4,000 pages, which are 16 MiB; twice as much does not fit.
+    // A checkpoint runs after 4,000 pages, which are 16 MiB; twice as much does not fit.
     let blocks = 36_000;
     let server = Server::start(blocks, &store);
     let photos: Vec<Value> = (0..30)
@@ -103,7 +103,7 @@ fn a_checkpoint_loses_nothing() {
         server.create_until_rejected(|n| ("/scim/v2/Users", format!("{{\"userName\":\"u{n}\",\"photos\":{photos}}}")));
     assert_eq!(rejected.status, 503, "{rejected:?}");
     let size = std::fs::metadata(&store).expect("a file").len();
-    assert!(size > u64::from(blocks) * 256, "some checkpoints went well: {size} bytes after {done} users");
+    assert!(size > u64::from(blocks) * 256, "no checkpoint succeeded: {size} bytes after {done} users");
     drop(server);
     assert_consistent(&store, done);
 }
@@ -127,7 +127,7 @@ fn a_backup_is_complete_or_absent() {
     assert_consistent(&store, 0);
 }
 
-/// A server or command that cannot begin says why, and leaves the store as it is.
+/// A server or command that cannot start reports the reason and does not change the store.
 #[test]
 fn startup_on_a_full_disk_is_a_clear_error() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -159,7 +159,7 @@ fn migrations_are_atomic() {
         db.query_row("SELECT count(*) FROM migrations", [], |row| row.get::<_, u32>(0)).expect("counted")
     };
     let (first, mut failures) = (steps(), Vec::new());
-    // The first writes nothing at all, the later ones more and more of the log.
+    // The first attempt writes nothing, later ones write more and more of the log.
     for blocks in [0, 8, 16, 24, 32, 40, 64, 96] {
         let said = with_file_limit(blocks, &store, "tenant add Late").output().expect("ran");
         if said.status.success() {
@@ -173,7 +173,7 @@ fn migrations_are_atomic() {
     let tenants = run_json(&store, &["tenant", "list"]).as_array().map(Vec::len);
     assert!(tenants >= Some(3), "{tenants:?}");
     run_json(&store, &["tenant", "set", "--tenant", "1", "--sender-name", "Acme"]);
-    assert!(steps() > first, "it is brought up to date once there is room");
+    assert!(steps() > first, "the migration succeeds with enough space");
     assert_eq!(run_json(&store, &["check"])["sound"], true);
     assert_eq!(run_json(&store, &["audit", "verify"])["whole"], true);
 }

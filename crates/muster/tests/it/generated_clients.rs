@@ -1,4 +1,4 @@
-//! Clients and requests that other people's programs make from `/openapi.json`.
+//! Clients and requests that third-party programs generate from `/openapi.json`.
 
 use crate::client_packages;
 use crate::clients::{npm_client, python_command, run_ok};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A server whose only tenant has a connection for everything.
+/// A server whose only tenant has a connection for all dialects.
 struct Fixture {
     server: Server,
     client: Value,
@@ -35,7 +35,7 @@ impl Fixture {
         serde_json::from_str(&reply.body).expect("JSON")
     }
 
-    /// Writes the document into a folder.
+    /// Writes the OpenAPI document to a folder.
     fn write_document(&self, folder: &Path) -> PathBuf {
         let path = folder.join("openapi.json");
         let document = self.send_request("GET", "/openapi.json", "application/json", "");
@@ -43,7 +43,7 @@ impl Fixture {
         path
     }
 
-    /// A program with the server and its key in its environment.
+    /// Sets environment variables with the server's address and key.
     fn configured<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("MUSTER_URL", format!("http://{}", self.server.address))
@@ -67,13 +67,13 @@ fn a_python_client_is_generated_type_checked_and_works() {
             .arg(document)
             .arg("--output-path")
             .arg(&client)
-            // It formats what it generates with ruff.
+            // The generator formats its output with ruff.
             .env("PATH", format!("{}:{path}", programs.display())),
     );
     let sources = repo_root().join("clients/openapi-python");
     let test = folder.path().join("test.py");
     std::fs::copy(sources.join("test.py"), &test).expect("copied");
-    // mypy takes no folder in which it finds itself.
+    // mypy does not accept a folder that contains mypy itself.
     let typed = folder.path().join("typed");
     std::fs::create_dir(&typed).expect("a folder");
     for package in ["attr", "attrs", "httpx"] {
@@ -109,11 +109,11 @@ fn a_typescript_client_is_generated_type_checked_and_works() {
     assert!(said.contains("7 passed, 0 failed"), "{said}");
 }
 
-/// Some 23,000 requests, the same in every run: no server error, no undocumented status, no other media type or schema
-/// than documented, and no answer without a valid key. What is left out, and why: `clients/schemathesis/schemathesis.toml`.
+/// About 23,000 requests, the same in every run: no server error, no undocumented status, media type or schema, and no
+/// success without a valid key. `clients/schemathesis/schemathesis.toml` lists the disabled checks and the reasons.
 #[test]
 fn schemathesis_finds_no_difference_from_the_document() {
-    // Keys that it makes up would slow its own requests down.
+    // The limit would slow down requests after invalid keys.
     let world = Fixture::new(&["--invalid-keys-per-minute", "1000000"]);
     let scim = "application/scim+json";
     let user = r#"{"userName":"ada@example.com","name":{"givenName":"Ada","familyName":"Lovelace"}}"#;
@@ -139,5 +139,5 @@ fn schemathesis_finds_no_difference_from_the_document() {
     }
     let said = run_ok(world.configured(&mut command));
     let tested = said.lines().find_map(|line| line.trim().strip_prefix("Tested: ")?.parse::<u32>().ok());
-    assert!(tested.is_some_and(|tested| tested > 140), "operations were tested\n{said}");
+    assert!(tested.is_some_and(|tested| tested > 140), "too few operations tested\n{said}");
 }

@@ -1,4 +1,4 @@
-//! One user has one identifier, however it is spelled; what people cannot see is no part of it.
+//! All Unicode spellings of an identifier are the same identifier, and invisible characters are rejected.
 
 use crate::support::{HttpResponse, Server, send};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Fixture {
         (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
     }
 
-    /// The answers of every dialect to a new user with this email; `#` stands for a digit, another for each dialect.
+    /// Creates a user with this email over every dialect; `#` is replaced by a digit, a different one for each dialect.
     fn create_over_all_dialects(&self, email: &str) -> Vec<(&'static str, HttpResponse)> {
         let onfire = format!("?format=json&CompanyId={}&IntegrationKey={}", self.number, self.key);
         let (first, second) = (format!("/api/v1/suser{onfire}"), format!("/api/v2/user{onfire}"));
@@ -67,7 +67,7 @@ impl Fixture {
     }
 }
 
-/// Spellings of one email: composed, decomposed, in full width, with Punycode, in another case.
+/// Spellings of one email: composed, decomposed, full width, Punycode, other case.
 const SPELLINGS: [&str; 6] = [
     "ren\u{e9}@b\u{fc}cher.example",
     "rene\u{301}@bu\u{308}cher.example",
@@ -83,7 +83,7 @@ fn all_spellings_of_an_email_are_one_user() {
     let first = SPELLINGS[1];
     let user = json!({"userName": first, "emails": [{"value": first}], "password": "p\u{e4}sse im teich"});
     let (status, made) = t.scim("POST", "/Users", &user);
-    assert_eq!((status, &made["userName"]), (201, &json!(first)), "what was sent is shown: {made}");
+    assert_eq!((status, &made["userName"]), (201, &json!(first)), "the response has the original spelling: {made}");
     for email in SPELLINGS {
         for (dialect, reply) in t.create_over_all_dialects(email) {
             let is_taken = reply.status == 409
@@ -118,7 +118,7 @@ fn an_external_id_is_the_same_composed_and_decomposed() {
     assert_eq!(t.scim("POST", "/Users", &user("ann", "n\u{e9}-1")).0, 201);
     let (status, said) = t.scim("POST", "/Users", &user("eve", "ne\u{301}-1"));
     assert_eq!((status, &said["scimType"]), (409, &json!("uniqueness")), "{said}");
-    assert_eq!(t.scim("POST", "/Users", &user("eve", "N\u{c9}-1")).0, 201, "its case counts");
+    assert_eq!(t.scim("POST", "/Users", &user("eve", "N\u{c9}-1")).0, 201, "external ids are case-sensitive");
     assert_eq!(t.search("externalId eq \"ne\u{301}-1\"")["totalResults"], 1);
 }
 
@@ -139,13 +139,13 @@ fn a_domain_is_the_same_in_punycode() {
     });
     assert_eq!(status, 201, "{user}");
     let shown = t.server.run_json(&["user", "show", "ann@b\u{fc}cher.example"]);
-    assert!(shown["organization"].is_string(), "it is found by the domain: {shown}");
+    assert!(shown["organization"].is_string(), "the organization is found by its domain: {shown}");
 }
 
 #[test]
 fn identifiers_have_no_invisible_characters_and_no_space_around() {
     let t = Fixture::new();
-    // Control, format, line and paragraph separator, unassigned.
+    // Control, format, line separator, paragraph separator, unassigned.
     let hidden = ["\u{7}", "\u{85}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{feff}", "\u{2028}", "\u{2029}", "\u{378}"];
     for c in hidden {
         for (dialect, reply) in t.create_over_all_dialects(&format!("an{c}n@example.com")) {
@@ -170,7 +170,7 @@ fn identifiers_have_no_invisible_characters_and_no_space_around() {
         }
     }
     assert_eq!(t.user_count(), 0);
-    // PUT, PATCH and imports keep the rule.
+    // The rule also applies to PUT, PATCH and imports.
     let (status, made) = t.scim("POST", "/Users", &json!({"userName": "ann"}));
     assert_eq!(status, 201, "{made}");
     let user = format!("/Users/{}", made["id"].as_str().expect("an id"));
@@ -183,7 +183,7 @@ fn identifiers_have_no_invisible_characters_and_no_space_around() {
     let reply = t.send_request(&t.key, "POST", "/v1/imports?dryRun=true", "text/csv", "email\nan\u{200b}n@x.example\n");
     assert_eq!(reply.status, 202, "{}", reply.body);
     assert_eq!(t.scim("GET", &user, &Value::Null).1, made);
-    // What only looks unusual is not forbidden, in any dialect.
+    // Visible characters are allowed in every dialect, however unusual.
     for name in ["visible", "\u{5d0}\u{5d1}", "o'neill+x"] {
         for (dialect, reply) in t.create_over_all_dialects(&format!("{name}#@x.example")) {
             assert!(reply.status < 300, "{dialect} {name}: {} {}", reply.status, reply.body);

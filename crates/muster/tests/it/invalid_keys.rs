@@ -1,4 +1,4 @@
-//! An address that keeps bringing bad keys is slowed down; a good key from there still works.
+//! Invalid keys are rate-limited by address; valid keys from the same address still work.
 
 use crate::support::{Server, send};
 use std::time::Instant;
@@ -17,11 +17,11 @@ fn invalid_keys_are_rate_limited_and_valid_keys_are_not() {
         }
         assert_eq!(reply.status, 401);
         refused += 1;
-        // Five a minute, and one more in each twelve seconds that this has taken.
-        assert!(refused <= 5 + begun.elapsed().as_secs() / 12, "{refused} were looked at");
+        // Five at once, and one more for every 12 seconds.
+        assert!(refused <= 5 + begun.elapsed().as_secs() / 12, "{refused} keys were checked");
     };
-    assert!(refused >= 5, "{refused} were looked at");
-    let wait: u32 = slowed.header("retry-after").expect("how long").parse().expect("seconds");
+    assert!(refused >= 5, "{refused} keys were checked");
+    let wait: u32 = slowed.header("retry-after").expect("a Retry-After header").parse().expect("seconds");
     assert!((1..=60).contains(&wait));
     assert_eq!(get(&key).status, 200);
 }

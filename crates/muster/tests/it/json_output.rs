@@ -1,4 +1,4 @@
-//! What each command prints with `--json`: one document of one shape, which scripts rely on.
+//! The `--json` output of each command: one document of a documented shape, which scripts rely on.
 
 use crate::no_engine::golden::{Texts, check, golden_dir};
 use crate::support::{MUSTER, TestStore, repo_root};
@@ -6,14 +6,14 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// A store, and the documents of the commands that were run on it.
+/// A store and the JSON output of the commands run on it.
 struct Session {
     test_store: TestStore,
     texts: Texts,
 }
 
 impl Session {
-    /// Runs a command; its document, which is kept under a name.
+    /// Runs a command; returns its document and keeps it under a name.
     fn run(&mut self, name: &str, arguments: &[&str]) -> Value {
         let output = Command::new(MUSTER)
             .args(["--json", "--store", &self.test_store.store])
@@ -36,7 +36,7 @@ impl Session {
     }
 }
 
-/// A document without what differs in each run, and with names that are checked.
+/// Replaces values that differ between runs, and checks member names.
 fn normalized(value: &Value, name: &str, folder: &Path) -> Value {
     match value {
         Value::Object(members) => {
@@ -64,7 +64,7 @@ fn normalized_text(text: &str, name: &str, folder: &Path) -> String {
         return "TIME".into();
     }
     if matches!(name, "created" | "updated" | "at" | "since" | "expires" | "removed" | "until" | "made") {
-        panic!("{name} is no time in ISO 8601: {text}");
+        panic!("{name} is not an ISO 8601 timestamp: {text}");
     }
     match name {
         _ if uuid::Uuid::try_parse(text).is_ok() && text.contains('-') => "UUID".into(),
@@ -126,7 +126,7 @@ fn json_documents_match_the_golden_files() {
     check(&golden_dir().join("json"), session.texts);
 }
 
-/// Panics if the row of a command does not name a member of its document.
+/// Panics if the documentation of a command lacks a member of its JSON output.
 fn assert_documented(name: &str, text: &str, documentation: &str) {
     let command = match name {
         "error" => "any, if it fails".to_owned(),
@@ -144,7 +144,7 @@ fn assert_documented(name: &str, text: &str, documentation: &str) {
     let document: Value = serde_json::from_str(text).expect("JSON");
     let one = document.get(0).unwrap_or(&document);
     for member in one.as_object().expect("an object").keys() {
-        // The row of a list refers to that of its members.
+        // The row of a list refers to the row of its elements.
         let is_of_list = members.contains("a list of these");
         assert!(is_of_list || members.contains(&format!("`{member}`")), "{command}: {member} is not documented");
     }

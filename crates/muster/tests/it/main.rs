@@ -1,4 +1,4 @@
-//! The server from outside: over real sockets where the socket matters, through the shell where it does not.
+//! End-to-end tests of the program: over real sockets where sockets matter, otherwise in process.
 
 mod accounts;
 mod admin_listener;

@@ -1,5 +1,5 @@
-//! Tokens: given for a connection's key or its signature, good for every bearer dialect, and for no longer than the
-//! connection is.
+//! OAuth tokens: issued for a connection's key or a signed assertion, valid in every bearer dialect, and only as long as
+//! the connection.
 
 use crate::support::{MUSTER, TestApp, TestStore, build_request, runtime};
 use base64::Engine;
@@ -19,7 +19,7 @@ struct Fixture {
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// How the server is configured to be reached.
+/// The server's public URL.
 fn public_config() -> server::PublicConfig {
     server::PublicConfig { public_url: Some("http://example.com".into()), ..server::PublicConfig::default() }
 }
@@ -65,9 +65,9 @@ fn a_token_works_in_every_bearer_dialect_until_revocation() {
         let token = world.token().await;
         for path in ["/scim/v2/Users", "/request/user/1", "/api/2/users/ann@x.y"] {
             assert_eq!(world.status("GET", path, &token).await, 200, "{path}");
-            assert_eq!(world.status("GET", path, &world.key).await, 200, "the key itself goes on working: {path}");
+            assert_eq!(world.status("GET", path, &world.key).await, 200, "the key itself still works: {path}");
         }
-        // Where clients of another API look for it.
+        // The paths that clients of the original API use.
         for path in ["/api/oauth2/token", "/context/api/oauth2/token"] {
             assert_eq!(world.send_form(path, &[], &world.form()).await.0, 200, "{path}");
         }
@@ -115,7 +115,7 @@ fn a_token_has_exactly_the_rights_of_its_connection() {
         assert_eq!(world.status("POST", "/scim/v2/Users", &token).await, 403);
         assert_eq!(world.status("GET", "/api/2/users/ann@x.y", &token).await, 403);
         let again = format!("grant_type=client_credentials&client_id={}&client_secret={token}", world.id);
-        assert_eq!(world.send_form("/oauth2/token", &[], &again).await.0, 401, "a token gets no other token");
+        assert_eq!(world.send_form("/oauth2/token", &[], &again).await.0, 401, "a token cannot be exchanged for a token");
     });
 }
 
@@ -129,7 +129,7 @@ fn altered_or_foreign_tokens_are_rejected() {
         let claims = URL_SAFE_NO_PAD.decode(parts[1]).expect("Base64");
         let mut claims: Value = serde_json::from_slice(&claims).expect("claims");
         assert_eq!(claims["sub"], world.id.to_string());
-        claims["exp"] = json!(claims["exp"].as_i64().expect("an end") + 1_000_000);
+        claims["exp"] = json!(claims["exp"].as_i64().expect("an expiration time") + 1_000_000);
         let longer = URL_SAFE_NO_PAD.encode(claims.to_string());
         let unsigned = URL_SAFE_NO_PAD.encode("{\"alg\":\"none\",\"typ\":\"at+jwt\"}");
         let forged = [
@@ -165,19 +165,19 @@ fn client_credentials_are_validated() {
         let invalid = (400, "invalid_request".to_owned());
         assert_eq!(ask(&[], "client_id=a&client_secret=b").await, invalid);
         assert_eq!(ask(&[], &format!("{grant}&{grant}")).await, invalid);
-        assert_eq!(ask(&[("authorization", &good)], &world.form()).await, invalid, "in one way only");
+        assert_eq!(ask(&[("authorization", &good)], &world.form()).await, invalid, "only one authentication method is allowed");
         let password = "grant_type=password&username=a&password=b";
         assert_eq!(ask(&[], password).await, (400, "unsupported_grant_type".into()));
         assert_eq!(ask(&[], grant).await, (401, "invalid_client".into()));
     });
 }
 
-/// A pair of keys: the signing half, and the public one in PEM.
+/// A signing key and its public key in PEM.
 fn key_pair() -> (EcdsaKeyPair, String) {
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("made");
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).expect("read");
-    // The head of a SubjectPublicKeyInfo for P-256 (RFC 5480), which the point follows.
+    // The prefix of a SubjectPublicKeyInfo for P-256 (RFC 5480), followed by the point.
     let head = [
         0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
         0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -208,7 +208,7 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
     runtime().block_on(async {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("made");
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("read");
-        // The head of a SubjectPublicKeyInfo for Ed25519 (RFC 8410), which the key follows.
+        // The prefix of a SubjectPublicKeyInfo for Ed25519 (RFC 8410), followed by the key.
         let head = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
         let der = STANDARD.encode([head.as_slice(), pair.public_key().as_ref()].concat());
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n");
@@ -227,7 +227,7 @@ fn assertions_are_signed_with_ed25519_under_both_names() {
         let ed25519 = |header: Value| jws(&header, &claims, |message| pair.sign(message).as_ref().to_vec());
         for name in ["Ed25519", "EdDSA"] {
             assert_eq!(ask(ed25519(json!({"alg": name, "typ": "JWT"}))).await, 200, "{name}");
-            // The signature of a key of another type is none of this algorithm.
+            // A signature by a key of another type does not match the algorithm.
             assert_eq!(ask(sign_with_header(&other, &json!({"alg": name}), &claims)).await, 401, "{name}");
         }
         for header in
@@ -269,16 +269,16 @@ fn a_client_can_authenticate_with_a_signed_assertion() {
         };
         let (stranger, _) = self::key_pair();
         let bad = [
-            ("somebody else's signature", sign_assertion(&stranger, &claims)),
+            ("another key's signature", sign_assertion(&stranger, &claims)),
             ("ended", sign_assertion(&pair, &changed("exp", json!(now - 300)))),
-            ("good for ever", sign_assertion(&pair, &changed("exp", json!(now + 1_000_000)))),
-            ("for somebody else", sign_assertion(&pair, &changed("aud", json!("https://elsewhere.example/token")))),
-            ("not yet", sign_assertion(&pair, &changed("nbf", json!(now + 3_000)))),
+            ("no expiration", sign_assertion(&pair, &changed("exp", json!(now + 1_000_000)))),
+            ("another audience", sign_assertion(&pair, &changed("aud", json!("https://elsewhere.example/token")))),
+            ("not yet valid", sign_assertion(&pair, &changed("nbf", json!(now + 3_000)))),
             ("another issuer", sign_assertion(&pair, &changed("iss", json!("somebody")))),
             ("another client", sign_assertion(&pair, &changed("sub", json!(uuid::Uuid::nil().to_string())))),
-            ("no token", "nonsense".to_owned()),
+            ("not a JWT", "nonsense".to_owned()),
             (
-                "with an extension that must be understood",
+                "with an unknown critical extension",
                 sign_with_header(&pair, &json!({"alg": "ES256", "crit": ["b64"], "b64": true}), &claims),
             ),
         ];
@@ -286,7 +286,7 @@ fn a_client_can_authenticate_with_a_signed_assertion() {
             let (status, answer) = ask(assertion).await;
             assert_eq!((status, answer["error"].as_str()), (401, Some("invalid_client")), "{what}");
         }
-        // What the client calls the server is no audience: it would take assertions that were made for another.
+        // The Host header is not an accepted audience: otherwise assertions for another server would be accepted.
         let elsewhere = sign_assertion(&pair, &changed("aud", json!("http://evil.example/oauth2/token")));
         let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
         let form = format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={elsewhere}");

@@ -1,5 +1,5 @@
-//! Whether an answer is one that the OpenAPI document describes: its status, its media type and, in JSON, its schema.
-//! Every answer that a test asks for with `send` or `House::call` is compared.
+//! Checks that the OpenAPI document describes a response: its status, its media type and, for JSON, its schema. Every
+//! response to `send` and `TestApp::send_request` is checked.
 
 use jsonschema::Validator;
 use parking_lot::Mutex;
@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| dialects::openapi("test"));
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-/// Panics if an operation of the document answers with what the document does not say. A path or method that is not in the
-/// document is no operation.
+/// Panics if the response of a documented operation is not documented. Ignores paths and methods that are not in the
+/// document.
 pub(crate) fn assert_documented(method: &str, target: &str, status: u16, media: Option<&str>, body: &str) {
     let path = target.split('?').next().unwrap_or(target);
     let Some((documented, operations)) = find_path(path) else { return };
@@ -52,8 +52,8 @@ fn validator(schema: &Value) -> Arc<Validator> {
     Arc::clone(VALIDATORS.lock().entry(schema.to_string()).or_insert_with(made))
 }
 
-/// The path of the document that a path is, in any case and with an ending that asks for a format; the one with the most
-/// literal segments.
+/// The documented path that matches a path, ignoring case and a format extension. Prefers the one with the most literal
+/// segments.
 fn find_path(path: &str) -> Option<(&'static str, &'static Map<String, Value>)> {
     let path = path.trim_end_matches('/');
     let path = ["", ".json", ".xml"].iter().rev().find_map(|ending| path.strip_suffix(ending)).unwrap_or(path);

@@ -1,6 +1,6 @@
-//! Two providers at work: requests as Entra ID and Okta send them, written down from their documentation and run in
-//! order as whole stories, from the connection test to the return of a person who was deleted. After each step stands
-//! what the provider itself checks; where somebody is switched off or on, another dialect must agree.
+//! Provisioning workflows of Entra ID and Okta, with requests taken from their documentation, from the connection test to
+//! the return of a deleted user. Each step checks what the provider checks. After deactivation and activation, another
+//! dialect must show the same status.
 
 use crate::scim_spec::{
     CORE, Client, ENTERPRISE, GROUP, PATCH, ScimResponse, assert_error, assert_total, email_of_type, entry_values,
@@ -10,7 +10,7 @@ use crate::support::build_request;
 use directory::ClientProfile;
 use serde_json::{Value, json};
 
-/// A request as a provider sends it; the media types are its own.
+/// Sends requests with a provider's media type.
 struct Provider {
     client: Client,
     media: &'static str,
@@ -32,7 +32,7 @@ impl Provider {
         self.send_request("PATCH", target, &json!({"schemas": [PATCH], "Operations": operations})).await
     }
 
-    /// A PATCH of a user that must work; the user as it then is.
+    /// A PATCH that must succeed; returns the user.
     async fn patch_ok(&self, target: &str, operations: Value) -> Value {
         let (status, body) = self.patch(target, operations).await;
         assert!(status == 200 || status == 204, "{status} {body}");
@@ -45,12 +45,12 @@ impl Provider {
         body
     }
 
-    /// What a search for one value finds.
+    /// Searches with a filter.
     async fn find(&self, kind: &str, filter: &str, more: &str) -> (u16, Value) {
         self.get(&format!("/{kind}?filter={}{more}", percent_encode(filter))).await
     }
 
-    /// How another dialect, with the same key, calls the person's status.
+    /// The user's status in another dialect, with the same key.
     async fn status_elsewhere(&self, email: &str) -> String {
         let headers = [("authorization", self.client.bearer.as_str()), ("accept", "application/json")];
         let target = format!("/api/2/users/{}", percent_encode(email));
@@ -69,7 +69,7 @@ fn id_of(body: &Value) -> String {
     body["id"].as_str().expect("an id").to_owned()
 }
 
-/// Somebody as Entra ID creates them.
+/// A user as Entra ID creates it.
 fn entra_user() -> Value {
     let mut body = json!({
         "schemas": [CORE, ENTERPRISE],
@@ -99,7 +99,7 @@ fn entra_provisions_users_and_groups() {
 }
 
 async fn entra_creates_a_user(entra: &Provider) -> String {
-    // The connection test asks for somebody who cannot be there, and wants an empty list.
+    // The connection test searches for a user who cannot exist and expects an empty list.
     let nobody = "userName eq \"1f2d4a9e-6a2c-4f39-9c9f-6f8f2f7d2a55\"";
     assert_total(&entra.find("Users", nobody, "").await, 0);
     assert_total(&entra.find("Users", "userName eq \"Test_User_ab6490ee@contoso.example\"", "").await, 0);
@@ -138,7 +138,7 @@ async fn entra_changes(entra: &Provider, user: &str) {
     let now = entra.patch_ok(user, changes).await;
     assert_eq!(now["displayName"], "Adrian L.");
     assert_eq!(now["name"]["familyName"], "Lennay-Smith", "{now}");
-    assert_eq!(now["name"]["givenName"], "Adrian", "what is not mentioned stays: {now}");
+    assert_eq!(now["name"]["givenName"], "Adrian", "omitted attributes are unchanged: {now}");
     assert_eq!(
         (email_of_type(&now, "work"), entry_values(&now["emails"]).len()),
         (&json!("adrian@contoso.example"), 1)
@@ -182,7 +182,7 @@ async fn entra_pushes_a_group(entra: &Provider, user: &str) {
     let read = entra.get_ok(&format!("{group}?excludedAttributes=members")).await;
     assert_eq!((&read["id"], read.get("members")), (&made["id"], None), "{read}");
     assert_eq!(entry_values(&entra.get_ok(&group).await["members"]).len(), 2);
-    // Entra asks in this way whether somebody is a member.
+    // Entra checks memberships with this filter.
     let asked = format!("id eq \"{}\" and members eq \"{other}\"", id_of(&made));
     assert_total(&entra.find("Groups", &asked, "&attributes=id").await, 1);
     let by_filter = json!([{"op": "Remove", "path": format!("members[value eq \"{person}\"]")}]);
@@ -209,7 +209,7 @@ async fn entra_disables_and_deletes(entra: &Provider, user: &str) {
     }
     let found = entra.find("Users", "userName eq \"adrian@contoso.example\"", "").await;
     assert_total(&found, 1);
-    assert_eq!(found.1["Resources"][0]["active"], false, "who is disabled is still found");
+    assert_eq!(found.1["Resources"][0]["active"], false, "inactive users are still found");
     assert_eq!(entra.send_request("DELETE", user, &Value::Null).await, (204, Value::Null));
     assert_error(&entra.get(user).await, 404, "");
     assert_error(&entra.send_request("DELETE", user, &Value::Null).await, 404, "");
@@ -222,7 +222,7 @@ async fn entra_disables_and_deletes(entra: &Provider, user: &str) {
     assert_eq!(entra.status_elsewhere("Test_User_fd0ea19b@contoso.example").await, "active");
 }
 
-/// Somebody as Okta creates them.
+/// A user as Okta creates it.
 fn okta_user() -> Value {
     json!({
         "schemas": [CORE],
@@ -251,7 +251,7 @@ fn okta_provisions_users_and_groups() {
 
 async fn okta_creates_a_user(okta: &Provider) -> String {
     let page = "&startIndex=1&count=100";
-    // The connection test looks at the first people, whoever they are.
+    // The connection test reads the first users.
     let (status, first) = okta.get("/Users?startIndex=1&count=2").await;
     assert_eq!((status, &first["totalResults"], &first["startIndex"]), (200, &json!(0), &json!(1)), "{first}");
     assert_total(&okta.find("Users", "userName eq \"wlkq3v@invalid.okta.local\"", page).await, 0);
@@ -271,7 +271,7 @@ async fn okta_creates_a_user(okta: &Provider) -> String {
 }
 
 async fn okta_changes(okta: &Provider, user: &str) {
-    // Okta reads the person, changes what it knows and sends everything back.
+    // Okta reads the user, changes the attributes it knows and sends all of them back.
     let mut whole = okta.get_ok(user).await;
     whole["name"] = json!({"givenName": "Another", "familyName": "User", "middleName": "Excited"});
     whole["title"] = json!("Engineer");
@@ -282,12 +282,12 @@ async fn okta_changes(okta: &Provider, user: &str) {
     assert_eq!(okta.get_ok(user).await["emails"], whole["emails"]);
     whole.as_object_mut().expect("an object").remove("title");
     let (_, now) = okta.send_request("PUT", user, &whole).await;
-    assert!(now.get("title").is_none(), "what a PUT does not mention is cleared: {now}");
+    assert!(now.get("title").is_none(), "a PUT clears omitted attributes: {now}");
     let operations = json!([{"op": "replace", "value": {"displayName": "Another User", "nickName": "A"}}]);
     let now = okta.patch_ok(user, operations).await;
     assert_eq!((&now["displayName"], &now["nickName"]), (&json!("Another User"), &json!("A")), "{now}");
     assert_eq!(email_of_type(&now, "work"), "test.user@okta.local", "{now}");
-    // A new password alone, as when somebody changes it at Okta.
+    // Only a new password, as after a password change at Okta.
     let now = okta.patch_ok(user, json!([{"op": "replace", "value": {"password": "7elqwerty"}}])).await;
     assert!(now.get("password").is_none(), "{now}");
 }
@@ -311,7 +311,7 @@ async fn okta_pushes_a_group(okta: &Provider, user: &str) {
     assert_eq!((&read["displayName"], read.get("members")), (&json!("Test SCIMv2"), None), "{read}");
     assert_eq!(entry_values(&okta.get_ok(&group).await["members"]).len(), 2);
     assert_eq!(entry_values(&okta.get_ok(user).await["groups"]), [id_of(&made)]);
-    // Okta takes one out and puts another in at once, and replaces all on a push.
+    // Okta removes one member and adds another in one request, and replaces all on a push.
     let operations = json!([
         {"op": "remove", "path": format!("members[value eq \"{person}\"]")},
         {"op": "add", "path": "members", "value": [{"value": other, "display": "other@okta.local"}]},
@@ -324,7 +324,7 @@ async fn okta_pushes_a_group(okta: &Provider, user: &str) {
     let operations = json!([{"op": "remove", "path": "members", "value": [{"value": person}]}]);
     let now = okta.patch_ok(&group, operations).await;
     assert_eq!(entry_values(&now["members"]), [other.as_str()], "{now}");
-    // The name comes with the group's own id, without a path.
+    // The operation has no path, and its value contains the group's id.
     let rename = json!([{"op": "replace", "value": {"id": made["id"], "displayName": "Renamed SCIMv2"}}]);
     let now = okta.patch_ok(&group, rename).await;
     assert_eq!((&now["displayName"], &now["id"]), (&json!("Renamed SCIMv2"), &made["id"]), "{now}");
@@ -341,7 +341,7 @@ async fn okta_disables_and_deletes(okta: &Provider, user: &str) {
         assert_eq!(okta.get_ok(user).await["active"], active);
         assert_eq!(okta.status_elsewhere(who).await, elsewhere);
     }
-    // Who is assigned again is found, changed and switched on.
+    // When a user is assigned again, Okta searches, updates and activates it.
     assert_total(&okta.find("Users", "userName eq \"test.user@okta.local\"", "").await, 1);
     let mut whole = okta.get_ok(user).await;
     whole["active"] = json!(true);

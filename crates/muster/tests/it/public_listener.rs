@@ -1,4 +1,4 @@
-//! The door: slow and idle clients cannot hold the server, what is under way finishes on the way down, TLS.
+//! The public listener: slow and idle clients, connection limits, graceful shutdown, and TLS.
 
 use crate::support::{Server, send, terminate, try_send};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -12,12 +12,12 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Reads until the server closes, which it must.
+/// Reads until the server closes the connection; panics if it does not.
 fn read_to_close(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            panic!("it is still open: {}", String::from_utf8_lossy(&bytes))
+            panic!("the connection is still open: {}", String::from_utf8_lossy(&bytes))
         }
         _ => String::from_utf8_lossy(&bytes).into_owned(),
     }
@@ -30,11 +30,11 @@ fn slow_headers_and_idle_connections_are_closed() {
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").expect("sent");
     let mut idle = connect(&server);
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
-    wait_until("the trickle to be closed", || {
+    wait_until("the slow connection to be closed", || {
         std::thread::sleep(Duration::from_millis(90));
         slow.write_all(b"a: b\r\n").is_err()
     });
-    assert!(read_to_close(&mut idle).contains("alive"), "it was answered and then closed");
+    assert!(read_to_close(&mut idle).contains("alive"), "the response, then the end of the connection");
     assert_eq!(send(&server.address, "GET", "/healthz", &[], b"").status, 200);
 }
 
@@ -51,7 +51,7 @@ fn a_missing_body_gets_408_in_the_dialects_format() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"message\""), "{answer}");
 }
 
-/// When silent connections use up the limit, clients get a 503 in their API's format, and health probes still work.
+/// When idle connections use up the limit, clients get a 503 in their API's format, and health probes still work.
 #[test]
 fn connections_are_limited_and_health_probes_are_not() {
     let server = Server::start(&["--max-connections", "3", "--header-timeout", "600"]);
@@ -59,7 +59,7 @@ fn connections_are_limited_and_health_probes_are_not() {
     let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
     let bearer = format!("Bearer {key}");
     let get = |target: &str| send(&server.address, "GET", target, &[("Authorization", &bearer)], b"");
-    wait_until("the places to be taken", || get("/request/role").status == 503);
+    wait_until("the connection limit", || get("/request/role").status == 503);
     let onfire = format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}");
     for (target, shape) in [
         (onfire.as_str(), "ResponseStatus"),
@@ -77,9 +77,9 @@ fn connections_are_limited_and_health_probes_are_not() {
     assert_eq!(get("/healthz").body, "alive\n");
     assert_eq!(get("/readyz").body, "ready\n");
     drop(held.pop());
-    wait_until("a place to be free", || get("/request/role").status == 200);
+    wait_until("a free connection", || get("/request/role").status == 200);
     drop(held);
-    // Those that say nothing make room by themselves.
+    // Idle connections are closed after the header timeout.
     let server = Server::start(&["--max-connections", "3", "--header-timeout", "1"]);
     let held: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
     wait_until("a place", || send(&server.address, "GET", "/request/role", &[], b"").status == 401);
@@ -95,7 +95,7 @@ fn connections_are_limited_by_address() {
     let Ok(()) = probe.connect("192.0.2.1:9") else { return };
     let own = format!("{}:{port}", probe.local_addr().expect("an address").ip());
     let held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(&own).expect("connected")).collect();
-    wait_until("the address to have as many as it may", || try_send(&own, "GET", "/healthz", &[], b"").is_none());
+    wait_until("the address to reach its limit", || try_send(&own, "GET", "/healthz", &[], b"").is_none());
     assert_eq!(send(&format!("127.0.0.1:{port}"), "GET", "/healthz", &[], b"").status, 200);
     drop(held);
     wait_until("a place", || try_send(&own, "GET", "/healthz", &[], b"").is_some());
@@ -176,7 +176,7 @@ fn clients_that_do_not_read_are_disconnected() {
     let server = Server::start(&["--body-timeout", "1", "--max-connections", "2"]);
     let mut greedy: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
     for stream in &mut greedy {
-        // So many answers that no buffer holds them, and none is read.
+        // The responses exceed all buffers, and none is read.
         for _ in 0..400 {
             if stream.write_all(b"GET /docs/swagger-ui.css HTTP/1.1\r\nHost: x\r\n\r\n").is_err() {
                 break;
@@ -197,7 +197,7 @@ fn requests_finish_during_shutdown() {
         body.len()
     );
     stream.write_all(head.as_bytes()).expect("sent");
-    // It asks for the body when the request is under way.
+    // 100 Continue shows that the request is being processed.
     let mut reader = BufReader::new(stream.try_clone().expect("the same"));
     let mut asked = String::new();
     for _ in 0..2 {
@@ -205,11 +205,11 @@ fn requests_finish_during_shutdown() {
     }
     assert_eq!(asked, "HTTP/1.1 100 Continue\r\n\r\n");
     terminate(server.pid());
-    wait_until("nobody new to be let in", || TcpStream::connect(&server.address).is_err());
+    wait_until("new connections to be refused", || TcpStream::connect(&server.address).is_err());
     stream.write_all(body.as_bytes()).expect("sent");
     let answer = read_to_close(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("{\"id\":1}"), "{answer}");
-    assert!(server.stop(), "it ended well");
+    assert!(server.stop(), "a clean exit");
     assert_eq!(server.run_json(&["user", "list"])["total"], 1);
 }
 
@@ -245,7 +245,7 @@ fn keep_alive_works() {
     }
 }
 
-/// RFC 9112 section 3.2: what a request is for must not depend on which of two hosts a proxy has looked at.
+/// RFC 9112 §3.2: with two hosts, a proxy and the server could route a request differently.
 #[test]
 fn a_request_names_exactly_one_host() {
     let server = Server::start(&[]);

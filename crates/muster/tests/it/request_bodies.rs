@@ -1,4 +1,4 @@
-//! Bodies of requests: compressed ones, and ones that are too large, whose clients must see the answer.
+//! Compressed request bodies, and oversized ones, whose clients must receive the response.
 
 use crate::support::{HttpResponse, Server, send};
 use flate2::Compression;
@@ -10,7 +10,7 @@ use testkit::waiting::wait_until;
 
 const BODY_LIMIT: usize = 4_194_304;
 
-/// A body in each form that a client may send it in, and what the form is called.
+/// A body in each content encoding.
 fn compress_all(body: &[u8]) -> [(&'static str, Vec<u8>); 4] {
     let level = Compression::default();
     let mut gzip = GzEncoder::new(Vec::new(), level);
@@ -98,7 +98,7 @@ fn compressed_bodies_are_read_in_every_dialect() {
             200 | 201
         ));
     }
-    // What a small body becomes counts.
+    // The limit applies to the decompressed size.
     for (encoding, bytes) in compress_all(&vec![b' '; BODY_LIMIT + 1]) {
         assert!(bytes.len() < 100_000);
         let reply = post(&server, &key, "/scim/v2/Users", "application/json", encoding, &bytes);
@@ -131,7 +131,7 @@ fn compressed_files_are_imported() {
     }
     let reply = post(&server, &key, "/v1/imports", "text/csv", "br", b"email\nc@x.example\n");
     assert_eq!((reply.status, reply.header("accept-encoding")), (415, Some("gzip, deflate")), "{reply:?}");
-    // A URL in a file is not opened: opening this one would not return.
+    // URLs in an LDIF file are not opened: opening this pipe would block.
     let pipe = server.data_dir().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("run").success());
     let entry = format!("dn: uid=z,dc=x\nobjectClass: person\nuid: z\nsn: Z\njpegPhoto:< file://{}\n", pipe.display());
@@ -147,8 +147,8 @@ fn compressed_files_are_imported() {
     });
 }
 
-/// Sends a head, then a body in parts until it is all sent or the server reads no more, and only then reads the answer, as the
-/// clients of Python and Node do.
+/// Sends a head and a body in parts until all is sent or the server stops reading, and only then reads the response, as
+/// clients in Python and Node do.
 fn send_body_before_reading(server: &Server, head: &str, size: usize) -> (String, bool) {
     let mut stream = TcpStream::connect(&server.address).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
@@ -179,17 +179,17 @@ fn oversized_bodies_get_413() {
             send_body_before_reading(&server, &head("Authorization: Bearer nonsense\r\n", &length), size);
         assert!(is_sent && answer.starts_with("HTTP/1.1 401"), "{round}: {is_sent} {answer}");
     }
-    // A client that waits is told at once, and sends nothing.
+    // A client that sends `Expect: 100-continue` gets the error at once and sends no body.
     let begun = Instant::now();
     let (answer, _) =
         send_body_before_reading(&server, &head(&bearer, &format!("{length}Expect: 100-continue\r\n")), 0);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(begun.elapsed() < Duration::from_secs(4), "it did not wait for the body");
-    // Nobody is read from for ever.
+    assert!(begun.elapsed() < Duration::from_secs(4), "the server waited for the body");
+    // The server stops reading after a limit.
     let endless = 64 << 20;
     let (_, is_sent) =
         send_body_before_reading(&server, &head(&bearer, &format!("Content-Length: {endless}\r\n")), endless);
-    assert!(!is_sent, "no more than 16 MiB and what is under way");
+    assert!(!is_sent, "the server read more than 16 MiB and the socket buffers");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn an_import_stops_when_its_connection_is_revoked() {
     let total = || server.run_json(&["user", "list", "--limit", "1"])["total"].clone();
     let at_the_end = total();
     std::thread::sleep(std::time::Duration::from_secs(1));
-    assert_eq!(total(), at_the_end, "nothing goes on");
+    assert_eq!(total(), at_the_end, "no more changes");
 }
 
 /// The key was valid when the request began.
@@ -110,13 +110,13 @@ fn an_export_is_aborted_when_its_connection_is_revoked() {
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut first = [0; 1000];
-    stream.read_exact(&mut first).expect("it has begun");
+    stream.read_exact(&mut first).expect("the first bytes");
     assert!(first.starts_with(b"HTTP/1.1 200"));
     server.run_json(&["connection", "revoke", "files"]);
     wait_until("the key to stop working", || send_request(&server, &key, "GET", "/v1/imports", "", b"").status == 401);
     let mut rest = Vec::new();
-    // Cut by the server, which may show as a reset.
+    // The server aborts the response, which may appear as a reset.
     let _ = stream.read_to_end(&mut rest);
-    assert!(!rest.ends_with(b"0\r\n\r\n"), "it is not whole");
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "the export is complete");
     assert!(rest.len() < 30_000_000, "{} bytes", rest.len());
 }

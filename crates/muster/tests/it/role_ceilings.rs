@@ -32,7 +32,7 @@ impl Fixture {
         (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
     }
 
-    /// A new SCIM resource; its id.
+    /// Creates a SCIM resource and returns its id.
     fn create(&self, target: &str, body: &Value) -> String {
         let (status, made) = self.scim(&self.admin_key, "POST", target, body);
         assert_eq!(status, 201, "{made}");
@@ -51,7 +51,7 @@ impl Fixture {
         read
     }
 
-    /// Whether the low connection is rejected and nothing of these resources changes.
+    /// Asserts that the request is rejected for the limited connection and these resources do not change.
     fn assert_rejected(&self, targets: &[&str], method: &str, target: &str, body: &Value) {
         let before: Vec<Value> = targets.iter().map(|target| self.read(target)).collect();
         let (status, said) = self.scim(&self.limited_key, method, target, body);
@@ -61,7 +61,7 @@ impl Fixture {
     }
 }
 
-/// A user as a PUT must send them to change nothing but their roles.
+/// A PUT body that changes only the roles of a user.
 fn user_body(name: &str) -> Value {
     let email = format!("{name}@example.com");
     let emails = json!([{"value": email, "type": "work", "primary": true}]);
@@ -77,7 +77,7 @@ fn patch(operations: &Value) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
-/// The lists that hold a role above `User`, in every place and spelling.
+/// Lists that contain a role above `User` in different positions and spellings.
 fn roles_above_ceiling() -> Vec<Value> {
     vec![
         json!([{"value": "SuperAdmin"}]),
@@ -132,7 +132,7 @@ fn listed_roles_above_the_ceiling_are_rejected() {
         for change in [change, add] {
             let before = t.read(&user);
             let (status, said) = t.scim(&t.limited_key, "PATCH", &user, &change);
-            // A condition that nothing meets is an error of its own.
+            // A filter without a match is another error.
             assert!(status == 403 || status == 400, "{change}: {status} {said}");
             assert_eq!(before, t.read(&user), "{change}");
         }
@@ -173,7 +173,7 @@ fn a_role_above_the_ceiling_never_becomes_effective() {
     let delete = t.send_request(&t.limited_key, "DELETE", "/request/user/1", "", "");
     assert_eq!(delete.status, 401, "{}", delete.body);
     assert_eq!(before, t.read(&user));
-    // Nothing above the ceiling is touched by what leaves it alone.
+    // Other changes are allowed.
     let change = patch(&json!([{"op": "replace", "path": "title", "value": "Engineer"}]));
     assert_eq!(t.scim(&t.limited_key, "PATCH", &user, &change).0, 200);
     let change = patch(&json!([{"op": "remove", "path": "roles[value eq \"User\"]"}]));
@@ -181,13 +181,13 @@ fn a_role_above_the_ceiling_never_becomes_effective() {
     assert_eq!(t.read(&user)["roles"][0]["value"], "SuperAdmin");
 }
 
-/// The target with the tenant and the low key, as `onfire` takes them.
+/// The target with the tenant and the limited key, as `onfire` expects them.
 fn with_credentials(t: &Fixture, target: &str) -> String {
     let sign = if target.contains('?') { '&' } else { '?' };
     format!("{target}{sign}CompanyId={}&IntegrationKey={}", t.number, t.limited_key)
 }
 
-/// A name that means nothing when it is stored can become a role later.
+/// A listed name that is no role when it is stored can become one later.
 #[test]
 fn a_listed_name_that_becomes_a_role_later_does_not_become_effective() {
     let t = Fixture::new();
@@ -208,7 +208,7 @@ fn a_listed_name_that_becomes_a_role_later_does_not_become_effective() {
     assert!(note.contains("user 1 ") && note.contains("\"Auditor\""), "{note}");
 }
 
-/// Two additions at the same time, each below the ceiling, do not end above it.
+/// Two concurrent additions that are each below the ceiling must not exceed it together.
 #[test]
 fn additions_at_the_same_time_stay_below_the_ceiling() {
     let t = Fixture::new();
@@ -286,13 +286,13 @@ fn groups_of_users_above_the_ceiling_cannot_be_changed() {
     let target = with_credentials(&t, "/api/v2/user?format=json");
     assert_eq!(t.send_request(&t.limited_key, "PUT", &target, "application/json", &onfire).status, 403);
     assert_eq!(before, t.read(&user));
-    // What leaves the user where they are is done.
+    // Changes that keep the user's membership are allowed.
     assert_eq!(t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": in_it})).0, 200);
     assert_eq!(t.scim(&t.limited_key, "PUT", &with, &json!({"displayName": "new name", "members": member})).0, 200);
     assert_eq!(t.scim(&t.limited_key, "DELETE", &without, &Value::Null).0, 204);
 }
 
-/// Two changes of external ids would make the next import take one user for another.
+/// Swapping external ids would make the next import confuse the users.
 #[test]
 fn external_ids_of_users_above_the_ceiling_cannot_be_changed() {
     let t = Fixture::new();
@@ -309,13 +309,13 @@ fn external_ids_of_users_above_the_ceiling_cannot_be_changed() {
     let target = with_credentials(&t, "/api/v2/user?format=json");
     assert_eq!(t.send_request(&t.limited_key, "PUT", &target, "application/json", &onfire).status, 403);
     assert_eq!(before, t.read(&user));
-    // Nor does anybody get the external id of a deleted user above the ceiling.
+    // The external id of a deleted user above the ceiling cannot be assigned, either.
     let gone = t.create_user("gone", &json!([{"value": "Admin"}]));
     assert_eq!(t.scim(&t.admin_key, "DELETE", &format!("/Users/{gone}"), &Value::Null).0, 204);
     let mine = format!("/Users/{}", t.create_user("mine", &json!([{"value": "User"}])));
     let change = json!([{"op": "replace", "path": "externalId", "value": "E-gone"}]);
     t.assert_rejected(&[&mine], "PATCH", &mine, &patch(&change));
-    // An import over a connection keeps the same rules, row by row.
+    // The rules also apply to each row of an import over a connection.
     let files = t.server.create_connection(t.number, "files", &["--dialect", "transfer", "--highest-role", "User"]);
     let rows = [
         json!({"kind": "user", "id": admin, "email": "ann@example.com", "externalId": "E-x"}),

@@ -1,4 +1,4 @@
-//! No secret that was sent appears in a log, an event, a figure, an answer or the store.
+//! No secret that a client sends appears in logs, events, metrics, responses or the store.
 
 use crate::support::{Server, is_on_postgres, send};
 
@@ -23,7 +23,7 @@ pub(crate) fn store_bytes(store: &str) -> Vec<u8> {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+#[expect(clippy::too_many_lines, reason = "one sequence of steps")]
 fn secrets_never_leak() {
     let mut server =
         Server::start(&["--log-level", "debug", "--log-format", "json", "--invalid-keys-per-minute", "100000"]);
@@ -123,9 +123,9 @@ fn secrets_never_leak() {
     let events = events(server.store());
     assert!(events.contains("a@x.y"));
     assert!(server.stop());
-    // Complete only now.
+    // The log is complete after the server has stopped.
     let log = server.log();
-    assert!(log.lines().filter(|line| line.contains("\"request\"")).count() > 10, "requests are logged: {log}");
+    assert!(log.lines().filter(|line| line.contains("\"request\"")).count() > 10, "requests are not logged: {log}");
     let store = store_bytes(server.store());
     for secret in secrets {
         for (place, text) in [("an answer", &answers), ("the log", &log), ("an event", &events)] {
@@ -134,7 +134,7 @@ fn secrets_never_leak() {
         let bytes = secret.as_bytes();
         assert!(!store.windows(bytes.len()).any(|window| window == bytes), "{secret} is in the store");
     }
-    // Hashes of passwords are in their column and nowhere else.
+    // Password hashes appear only in their column.
     for place in [&answers, &log, &events] {
         assert!(!place.contains("argon2"));
     }

@@ -1,4 +1,4 @@
-//! The program on stores that these tests choose themselves, so that they run once: commands and settings.
+//! Commands and settings, on stores that these tests choose themselves, so they run on one engine only.
 
 use crate::support::{MUSTER, run_json};
 use std::process::Command;
@@ -29,9 +29,9 @@ fn every_command_prints_one_json_document() {
     assert_eq!(ask(&["user", "list", "--search", "a@"])["total"], 1);
     assert_eq!(ask(&["user", "delete", "1"])["removed"], true);
     assert_eq!(ask(&["check"])["sound"], true);
-    assert!(ask(&["user", "show", "1"])["error"].as_str().expect("why").contains("no user 1"));
+    assert!(ask(&["user", "show", "1"])["error"].as_str().expect("an error").contains("no user 1"));
     assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
-    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("why").contains("taken"));
+    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("an error").contains("taken"));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn settings_are_accepted_under_the_names_of_0_1_0() {
 fn store_passwords_are_never_shown() {
     let commands: [&[&str]; 6] =
         [&["config"], &["help"], &["serve", "--help"], &["user", "list"], &["check"], &["serve"]];
-    // Those that connect wait until they give up, so all run at the same time.
+    // Commands that connect wait for a timeout, so all run concurrently.
     std::thread::scope(|scope| {
         for arguments in commands {
             for is_flag in [true, false] {
@@ -98,7 +98,7 @@ fn store_passwords_are_never_shown() {
     });
 }
 
-/// Runs a command on a store behind a password, which is in the environment and may be an option too.
+/// Runs a command with a store URL that contains a password, in the environment and optionally in `--store`.
 fn assert_password_hidden(arguments: &[&str], is_flag: bool) {
     let url = "postgres://ann:s3cret@127.0.0.1:1/people?connect_timeout=1";
     let mut command = Command::new(MUSTER);
@@ -113,7 +113,7 @@ fn assert_password_hidden(arguments: &[&str], is_flag: bool) {
     }
 }
 
-/// All that a command prints.
+/// The standard output and standard error of a command.
 fn output(command: &mut Command) -> String {
     let output = command.output().expect("ran");
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()

@@ -1,4 +1,4 @@
-//! Operators who replace, restore and move the files of a store in use, and processes that stop while they hold its locks.
+//! Files of a store in use that an operator replaces, restores or moves, and processes that hang while holding its locks.
 
 use crate::support::{HttpResponse, MUSTER, run_json, send};
 use adapters::{ExclusiveStore, StoreSettings};
@@ -38,7 +38,7 @@ impl StoreFixture {
         self.path("muster.db")
     }
 
-    /// The store as it was in the backup, in another file.
+    /// The backup restored to another file.
     fn restored(&self) -> PathBuf {
         let other = self.path("r.db");
         run_json(&other, &["restore", self.path("b.bak").to_str().expect("text")]);
@@ -65,14 +65,14 @@ impl StoreFixture {
         Server { fixture: self, address: address("listening"), admin: address("admin"), child }
     }
 
-    /// Why no server starts.
+    /// Starts a server, which must fail; returns the error.
     fn start_error(&self) -> String {
         let output = self.serve().output().expect("ran");
-        assert!(!output.status.success(), "a server has started");
+        assert!(!output.status.success(), "a server started");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Why a command does not work.
+    /// Runs a command, which must fail; returns the error.
     fn command_error(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(MUSTER);
         let output = command.args(["--json", "--store"]).arg(self.store()).args(arguments).output().expect("ran");
@@ -125,13 +125,13 @@ impl Drop for Server<'_> {
     }
 }
 
-/// Whatever is done to the files of a store in use, nothing is acknowledged any more, and nothing is read from another store.
+/// After the files of a store in use are replaced, no change is acknowledged, and nothing is read from another store.
 #[test]
 fn replacing_the_store_of_a_running_server_is_detected() {
     type ReplaceFile = fn(&StoreFixture, &Path);
     let ways: [(&str, ReplaceFile); 4] = [
-        ("another file gets its name", |stage, other| fs::rename(other, stage.store()).expect("renamed")),
-        ("its content is replaced", |stage, other| assert!(fs::copy(other, stage.store()).is_ok())),
+        ("another file is renamed to it", |stage, other| fs::rename(other, stage.store()).expect("renamed")),
+        ("its content is overwritten", |stage, other| assert!(fs::copy(other, stage.store()).is_ok())),
         ("it is removed", |stage, _| fs::remove_file(stage.store()).expect("removed")),
         ("its log is removed", |stage, _| fs::remove_file(stage.path("muster.db-wal")).expect("removed")),
     ];
@@ -153,20 +153,20 @@ fn replacing_the_store_of_a_running_server_is_detected() {
         server.stop();
         let log = fs::read_to_string(stage.path("log")).expect("a log");
         assert!(log.contains("was replaced while it was in use"), "{way}: {log}");
-        if way == "another file gets its name" {
-            // The log of the old file may be needed, if that is somewhere.
+        if way == "another file is renamed to it" {
+            // The log may belong to the old file, which may still exist.
             assert!(stage.start_error().contains("-wal does not belong to"));
             for ending in ["-wal", "-shm"] {
                 drop(fs::remove_file(stage.path(&format!("muster.db{ending}"))));
             }
             let server = stage.start();
-            assert_eq!((server.readiness().status, stage.user_count()), (200, Value::from(0)), "the other store");
+            assert_eq!((server.readiness().status, stage.user_count()), (200, Value::from(0)), "the store that replaced it");
             assert_eq!(server.create("after").status, 201);
         }
     }
 }
 
-/// The same, but a command is the first to see it: it must not write the log of the one file into the other.
+/// A command may detect the replacement first: it must not write the log of one file into the other.
 #[test]
 fn commands_do_not_touch_a_replaced_store() {
     let stage = StoreFixture::new();
@@ -183,8 +183,8 @@ fn commands_do_not_touch_a_replaced_store() {
         assert!(said.contains("was replaced while another process had it open"), "{arguments:?}: {said}");
     }
     server.kill();
-    fs::rename(&original, stage.store()).expect("put back");
-    assert_eq!(stage.user_count(), 10, "nothing acknowledged is lost");
+    fs::rename(&original, stage.store()).expect("renamed back");
+    assert_eq!(stage.user_count(), 10, "no acknowledged change is lost");
     assert_eq!(run_json(stage.store(), &["check"])["sound"], true);
 }
 
@@ -193,7 +193,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     let stage = StoreFixture::new();
     let backup = stage.path("b.bak");
     let restore = ["restore", backup.to_str().expect("text")];
-    // An empty store is what can be restored into.
+    // Restoring requires a missing or empty store.
     for ending in ["", "-lock"] {
         fs::remove_file(stage.path(&format!("muster.db{ending}"))).expect("removed");
     }
@@ -214,7 +214,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     }
     assert_eq!(server.readiness().status, 200);
     server.stop();
-    // A process that fills it has it alone.
+    // A restoring process has exclusive access.
     let hold = ExclusiveStore::open_target(&StoreSettings::new(here)).expect("held");
     assert!(stage.command_error(&restore).contains("in use by another process"));
     assert!(stage.start_error().contains("in use by another process"));
@@ -227,14 +227,14 @@ fn archive_origin() -> store::archive::Origin {
     store::archive::Origin { engine: "sqlite".into(), name: "nothing".into() }
 }
 
-/// SQLite would apply the log that a killed server leaves to any file of that name.
+/// SQLite applies the log that a killed server leaves to any file of that name.
 #[test]
 fn a_log_of_another_file_is_not_used() {
     let stage = StoreFixture::new();
-    // The other file is a restored backup, or an older copy of the store itself.
+    // The other file is a restored backup, an older copy of the store,
     let copy = stage.path("copy.db");
     fs::copy(stage.store(), &copy).expect("copied");
-    // Or a copy that was made while the same server ran.
+    // or a copy made while the server ran.
     let live = stage.path("live.db");
     for other in [stage.restored(), copy, live.clone()] {
         let server = stage.start();
@@ -245,7 +245,7 @@ fn a_log_of_another_file_is_not_used() {
         let log = fs::metadata(stage.path("muster.db-wal")).expect("a log").len();
         assert!(log > 0);
         let original = stage.path("original.db");
-        fs::rename(stage.store(), &original).expect("moved away");
+        fs::rename(stage.store(), &original).expect("renamed");
         fs::copy(&other, stage.store()).expect("replaced");
         let expected = if other == live { before.clone() } else { Value::from(0) };
         let content = fs::read(stage.store()).expect("read");
@@ -257,9 +257,9 @@ fn a_log_of_another_file_is_not_used() {
         ] {
             assert!(said.contains("-wal does not belong to"), "{said}");
         }
-        assert!(fs::read(stage.store()).expect("read") == content, "it was left as it is");
+        assert!(fs::read(stage.store()).expect("read") == content, "the file was changed");
         assert_eq!(fs::metadata(stage.path("muster.db-wal")).expect("a log").len(), log);
-        // As the message says: either the log goes, or the old file comes back.
+        // The message names both fixes: remove the log, or restore the old file.
         let kept = stage.path("kept");
         for ending in ["-wal", "-shm"] {
             let name = stage.path(&format!("muster.db{ending}"));
@@ -267,16 +267,16 @@ fn a_log_of_another_file_is_not_used() {
             fs::remove_file(name).expect("removed");
         }
         let server = stage.start();
-        assert_eq!(stage.user_count(), expected, "the other file");
+        assert_eq!(stage.user_count(), expected, "without the log");
         server.stop();
-        fs::rename(&original, stage.store()).expect("put back");
+        fs::rename(&original, stage.store()).expect("renamed back");
         drop(fs::remove_file(stage.path("muster.db-lock")));
         for ending in ["-wal", "-shm"] {
             let name = format!("{}{ending}", kept.display());
-            fs::rename(name, stage.path(&format!("muster.db{ending}"))).expect("put back");
+            fs::rename(name, stage.path(&format!("muster.db{ending}"))).expect("renamed back");
         }
         let server = stage.start();
-        assert_eq!(stage.user_count(), before.as_u64().expect("a number") + 1, "nothing acknowledged is lost");
+        assert_eq!(stage.user_count(), before.as_u64().expect("a number") + 1, "no acknowledged change is lost");
         server.stop();
         assert_eq!(run_json(stage.store(), &["check"])["sound"], true);
     }
@@ -295,7 +295,7 @@ fn a_held_write_lock_is_reported_and_does_not_block_readers() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     let begun = Instant::now();
     assert_eq!(server.send_request("GET", "/scim/v2/Users", "").status, 200);
-    assert_eq!(stage.user_count(), 1, "a command that reads");
+    assert_eq!(stage.user_count(), 1, "commands can still read");
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     let begun = Instant::now();
     let rejected = server.create("meanwhile");
@@ -303,7 +303,7 @@ fn a_held_write_lock_is_reported_and_does_not_block_readers() {
     let metrics = send(&server.admin, "GET", "/metrics", &[], &[]).body;
     assert!(metrics.contains("muster_store_writable 0"), "{metrics}");
     other.execute_batch("ROLLBACK").expect("ended");
-    wait_until("the store is ready again", || server.readiness().status == 200);
+    wait_until("the store to be ready again", || server.readiness().status == 200);
     assert_eq!(server.create("after").status, 201);
 }
 
@@ -321,7 +321,7 @@ fn the_log_is_emptied_when_no_reader_needs_it() {
     }
     let full = size();
     std::thread::sleep(Duration::from_secs(2));
-    assert!(full > 100_000 && size() >= full, "a reader needs it: {full}, then {}", size());
+    assert!(full > 100_000 && size() >= full, "a reader needs the log: {full}, then {}", size());
     let metrics = send(&server.admin, "GET", "/metrics", &[], &[]).body;
     let shown = metrics.lines().find_map(|line| line.strip_prefix("muster_store_log_bytes "));
     assert_eq!(shown.and_then(|bytes| bytes.parse().ok()), Some(size()), "{metrics}");
@@ -338,7 +338,7 @@ fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
         assert_eq!(server.create(&format!("u{n}")).status, 201);
     }
     wait_until("an empty log", || fs::metadata(stage.path("muster.db-wal")).map_or(0, |log| log.len()) == 0);
-    // All pages but the first.
+    // Overwrite all pages except the first.
     let damage = || {
         let mut file = fs::OpenOptions::new().write(true).open(stage.store()).expect("opened");
         let length = usize::try_from(file.metadata().expect("a file").len()).expect("a length");
@@ -357,7 +357,7 @@ fn damage_stops_writes_and_a_damaged_store_is_not_opened() {
     assert!(said.contains("is damaged"), "{said}");
 }
 
-/// An import whose file is lost has failed, and does not hold up those behind it.
+/// An import whose file is missing fails and does not block later imports.
 #[test]
 fn an_import_whose_file_is_lost_fails() {
     let stage = StoreFixture::new();
@@ -387,14 +387,14 @@ fn an_import_whose_file_is_lost_fails() {
     assert_eq!(state(&next)["status"], "done");
 }
 
-/// A command that root runs on a store of another user creates files that this user can open.
+/// A command that root runs on another user's store creates files that this user can open.
 #[test]
 fn commands_of_root_leave_a_store_usable_for_its_owner() {
     const NOBODY: u32 = 65_534;
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let version = Command::new(MUSTER).arg("--version").uid(NOBODY).output();
     if !is_root || version.is_err() {
-        // Nobody else can become another user, or run the program where it was built.
+        // Only root can switch users, and the other user must be able to run the program.
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,4 @@
-//! What these tests share: the program as a process, the house without a door, and a client that sends bytes as
-//! they are.
+//! Shared test support: the program as a process, the application without a listener, and a raw HTTP client.
 
 use adapters::{Argon2Cost, Engine, StoreSettings};
 use bytes::Bytes;
@@ -20,29 +19,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-/// The program.
 pub(crate) const MUSTER: &str = env!("CARGO_BIN_EXE_muster");
 
-/// The repository's root.
 pub(crate) fn repo_root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&here).join("../..")
 }
 
-/// A store that is there as long as this is: a file, or a database where `MUSTER_TEST_ENGINE` says `postgres`.
+/// A temporary store: a file, or a database if `MUSTER_TEST_ENGINE` is `postgres`.
 pub(crate) struct TestStore {
     pub(crate) folder: tempfile::TempDir,
-    /// What `--store` takes.
+    /// The value for `--store`.
     pub(crate) store: String,
 }
 
 impl TestStore {
-    /// An empty one on the engine that is tested.
+    /// An empty store on the engine under test.
     pub(crate) fn new() -> Self {
         Self::on(testkit::postgres::create_migrated_database)
     }
 
-    /// One without any tables, to load a dump into.
+    /// A store without tables, to load a dump into.
     pub(crate) fn without_tables() -> Self {
         Self::on(testkit::postgres::create_database)
     }
@@ -54,36 +51,35 @@ impl TestStore {
     }
 }
 
-/// Whether these tests run on the server engine. Tests under `neutral` run with none, and may not ask.
+/// Whether these tests run on PostgreSQL. Panics in tests under `no_engine`, which run without an engine.
 pub(crate) fn is_on_postgres() -> bool {
     match std::env::var("MUSTER_TEST_ENGINE").as_deref() {
         Err(_) | Ok("sqlite") => false,
         Ok("postgres") => true,
         Ok("none") => {
-            panic!("a test under `neutral` opens an engine: move it out, so that it runs on every engine")
+            panic!("a test under `no_engine` opens an engine (move it out, so that it runs on every engine)")
         }
-        Ok(other) => panic!("there is no engine {other}"),
+        Ok(other) => panic!("unknown engine {other}"),
     }
 }
 
-/// A running server on a store of its own. It is killed when dropped.
+/// A running server on its own store. It is killed when dropped.
 pub(crate) struct Server {
     test_store: Option<TestStore>,
     store: String,
     log: PathBuf,
     pub(crate) address: String,
-    /// Where its health and metrics are.
+    /// The address of the admin listener; empty if there is none.
     pub(crate) admin: String,
     child: Child,
 }
 
 impl Server {
-    /// A fresh store and a server on it.
+    /// Starts a server on a new store.
     pub(crate) fn start(flags: &[&str]) -> Self {
         Self::start_on(TestStore::new(), flags)
     }
 
-    /// A server on a store.
     pub(crate) fn start_on(place: TestStore, flags: &[&str]) -> Self {
         let launched = launch(Path::new(MUSTER), place.folder.path(), &place.store, flags);
         Self::from_launched(place, launched)
@@ -95,7 +91,7 @@ impl Server {
         Self { test_store: Some(place), store, log, address, admin, child }
     }
 
-    /// A server that takes the address for health and metrics that it takes when nothing is said.
+    /// Starts a server with the default admin address.
     pub(crate) fn start_with_default_ports(flags: &[&str]) -> Self {
         let place = TestStore::new();
         let launched = launch_with_flags(Path::new(MUSTER), place.folder.path(), &place.store, flags);
@@ -106,7 +102,7 @@ impl Server {
         &self.store
     }
 
-    /// The folder of its log, its mails and its imports.
+    /// The folder with its log, mails and imports.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.log.parent().map(Path::to_path_buf).unwrap_or_default()
     }
@@ -115,19 +111,20 @@ impl Server {
         std::fs::read_to_string(&self.log).expect("the log")
     }
 
-    /// Runs a command on the server's store; its JSON document.
+    /// Runs a command on the server's store; returns its JSON output.
     pub(crate) fn run_json(&self, arguments: &[&str]) -> serde_json::Value {
         run_json(&self.store, arguments)
     }
 
-    /// A tenant's number and a key that opens it.
+    /// Creates a tenant with a connection; returns its number and the key.
     pub(crate) fn create_tenant(&self, flags: &[&str]) -> (u64, String) {
         let number =
             self.run_json(&["tenant", "add", "Acme", "--allow-duplicate"])["number"].as_u64().expect("a number");
         (number, self.create_connection(number, "main", flags))
     }
 
-    /// A key of a new connection: for every dialect and roles up to `EnterpriseAdmin`, unless the flags name others.
+    /// Creates a connection and returns its key: for all dialects and roles up to `EnterpriseAdmin`, unless the flags say
+    /// otherwise.
     pub(crate) fn create_connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
         let tenant = tenant.to_string();
         let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];
@@ -140,7 +137,7 @@ impl Server {
         self.run_json(&arguments)["key"].as_str().expect("a key").to_owned()
     }
 
-    /// Gives the only tenant so many users of 10 kB each.
+    /// Imports `many` users of 10 kB each.
     pub(crate) fn import_large_users(&self, many: u32) {
         let (bio, mut rows) = ("x".repeat(10_000), String::new());
         for n in 0..many {
@@ -158,14 +155,14 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends the process without a word, as a power cut would; the store stays.
+    /// Kills the process as a power failure would; returns the store.
     pub(crate) fn kill(mut self) -> TestStore {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
         self.test_store.take().expect("a store")
     }
 
-    /// Asks it to stop and waits; whether it ended well.
+    /// Stops the server; returns whether it exited successfully.
     pub(crate) fn stop(&mut self) -> bool {
         terminate(self.child.id());
         self.child.wait().expect("ended").success()
@@ -179,20 +176,20 @@ impl Drop for Server {
     }
 }
 
-/// SIGTERM.
+/// Sends SIGTERM.
 pub(crate) fn terminate(pid: u32) {
     Process::new("kill").args(["-TERM", &pid.to_string()]).status().expect("sent");
 }
 
-/// A process, and the addresses it listens on.
+/// A process and the addresses it listens on.
 pub(crate) struct Launched {
     pub(crate) child: Child,
     pub(crate) address: String,
-    /// Of health and metrics; empty if there is none.
+    /// The address of the admin listener; empty if there is none.
     pub(crate) admin: String,
 }
 
-/// A server on a store, with its log in a folder. It takes free ports, unless the flags name others.
+/// Starts a server on a store, with its log in a folder, on free ports unless the flags name others.
 pub(crate) fn launch(program: &Path, folder: &Path, store: impl AsRef<OsStr>, flags: &[&str]) -> Launched {
     let ports = ["--listen", "--admin-listen"].into_iter().filter(|flag| !flags.contains(flag));
     let flags: Vec<&str> = ports.flat_map(|flag| [flag, "127.0.0.1:0"]).chain(flags.iter().copied()).collect();
@@ -208,7 +205,7 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
         .args(flags)
         .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
         .env("MUSTER_IMPORTS", folder.join("imports"))
-        // The disk that tests run on is their machine's own business.
+        // Tests must not depend on free space of the machine's disk.
         .env("MUSTER_MIN_FREE_DISK_MIB", "0")
         .stdout(Stdio::piped())
         .stderr(log)
@@ -221,7 +218,7 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
     Launched { child, address: at("listening"), admin: at("admin") }
 }
 
-/// Runs a command on a store; its JSON document.
+/// Runs a command on a store; returns its JSON output.
 pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
     let output =
         Process::new(MUSTER).arg("--store").arg(store.as_ref()).arg("--json").args(arguments).output().expect("ran");
@@ -229,7 +226,6 @@ pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_js
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }
 
-/// An answer as it came over the socket.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
@@ -238,7 +234,7 @@ pub(crate) struct HttpResponse {
 }
 
 impl HttpResponse {
-    /// An answer as bytes, head and body.
+    /// Parses head and body of a response.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
         let (head, body) = (String::from_utf8_lossy(&bytes[..end]).into_owned(), &bytes[end + 4..]);
@@ -258,7 +254,7 @@ impl HttpResponse {
     }
 }
 
-/// A body that came in chunks (RFC 9112, section 7.1), which must be whole.
+/// Decodes a chunked body (RFC 9112 §7.1), which must be complete.
 fn decode_chunked(mut body: &[u8]) -> Vec<u8> {
     let mut whole = Vec::new();
     loop {
@@ -273,7 +269,7 @@ fn decode_chunked(mut body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Sends a request as bytes and reads the answer. The connection closes after it.
+/// Sends a request, reads the response and checks it against the OpenAPI document. The connection closes after it.
 pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
     let reply = try_send(address, method, target, headers, body).expect("an answer");
     crate::openapi_conformance::assert_documented(
@@ -286,7 +282,7 @@ pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, 
     reply
 }
 
-/// The same; `None` when the server is not there, or goes before it has answered.
+/// Like [`send`], without the check. `None` if the server cannot be reached or closes before it has answered.
 pub(crate) fn try_send(
     address: &str,
     method: &str,
@@ -307,7 +303,7 @@ pub(crate) fn try_send(
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
-    // A server that refuses a body before it was all sent may close early; its answer is what counts.
+    // A server that rejects a body may close before all is sent, so ignore write errors and read the response.
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
@@ -315,11 +311,11 @@ pub(crate) fn try_send(
     is_whole_head.then(|| HttpResponse::parse(&bytes))
 }
 
-/// The machine's clock, and some seconds on; or one that only goes on by a microsecond with each look.
+/// The system clock plus an offset, or a fixed time that advances by a microsecond with each reading.
 #[derive(Default)]
 struct TestClock {
     offset_seconds: AtomicI64,
-    /// Where it stands still.
+    /// Set if the clock is fixed.
     fixed_micros: Option<AtomicI64>,
 }
 
@@ -333,7 +329,8 @@ impl Clock for TestClock {
     }
 }
 
-/// The house without a door, on a store of the engine that is tested, with the cheapest of passwords and no brake.
+/// The application without a listener, on a store of the engine under test, with the cheapest password hashing and no
+/// limit on invalid keys.
 pub(crate) struct TestApp {
     pub(crate) app: App,
     test_clock: Arc<TestClock>,
@@ -346,7 +343,7 @@ impl TestApp {
         Self::on_store(TestStore::new(), server::PublicConfig::default())
     }
 
-    /// One where time passes only when [`TestApp::wait`] says so, however long the machine takes.
+    /// Time advances only with [`TestApp::advance_clock`], however slow the machine is.
     pub(crate) fn with_manual_clock() -> Self {
         let still = Some(AtomicI64::new(adapters::SystemClock.now().0));
         Self::build_on_store(
@@ -356,17 +353,17 @@ impl TestApp {
         )
     }
 
-    /// The same on a store that may hold something.
+    /// Uses a store that may contain data.
     pub(crate) fn on_store(place: TestStore, face: server::PublicConfig) -> Self {
         Self::build_on_store(place, face, TestClock::default())
     }
 
-    /// The same in memory, whichever engine is tested: for what reads requests and leaves storing them to other tests.
+    /// Uses the in-memory store, for tests that do not depend on the engine.
     pub(crate) fn in_memory() -> Self {
         Self::build(Arc::new(store::Memory::new()), server::PublicConfig::default(), TestClock::default())
     }
 
-    /// The same, taking imports.
+    /// Uses the in-memory store and accepts imports.
     pub(crate) fn in_memory_with_imports(folder: &Path) -> Self {
         let face = server::PublicConfig { imports_dir: Some(folder.to_path_buf()), ..server::PublicConfig::default() };
         Self::build(Arc::new(store::Memory::new()), face, TestClock::default())
@@ -380,7 +377,7 @@ impl TestApp {
     }
 
     fn build(store: Arc<dyn directory::Store>, face: server::PublicConfig, ahead: TestClock) -> Self {
-        // Long enough for a thousand users at once on a machine that has much else to do.
+        // Long enough for a thousand concurrent users on a busy machine.
         let answer_time = Duration::from_mins(5);
         let bad_keys = NonZeroU32::MAX;
         let storage = server::StorageLimits { min_free: 0, ..server::StorageLimits::default() };
@@ -395,22 +392,21 @@ impl TestApp {
         let clock = Arc::clone(&ahead) as _;
         let parts = Ports { store, clock, ids: Arc::new(adapters::TimeOrderedIds), hasher: None };
         let app = server::build_app(parts, limits, face);
-        Self { app: app.expect("a house"), test_clock: ahead, backing_store: None }
+        Self { app: app.expect("an app"), test_clock: ahead, backing_store: None }
     }
 
-    /// What `--store` takes.
+    /// The value for `--store`.
     pub(crate) fn store(&self) -> &str {
         let (_, place) = self.backing_store.as_ref().expect("a store that other processes can open");
         &place.store
     }
 
-    /// Sets its clock to a moment, in seconds since 1970; it goes on from there.
+    /// Sets the clock, in seconds since 1970; it continues from there.
     pub(crate) fn set_clock(&self, seconds: i64) {
         let now = adapters::SystemClock.now().0 / 1_000_000;
         self.test_clock.offset_seconds.store(seconds - now, Ordering::Relaxed);
     }
 
-    /// Lets time pass.
     pub(crate) fn advance_clock(&self, seconds: i64) {
         self.test_clock.offset_seconds.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -419,12 +415,12 @@ impl TestApp {
         &self.app.directory
     }
 
-    /// A new tenant's caller.
+    /// Creates a tenant and returns a caller in it.
     pub(crate) async fn create_tenant(&self, name: &str) -> Caller {
         testkit::conformance::create_tenant(self.directory(), name).await
     }
 
-    /// A key for a tenant.
+    /// Creates a connection and returns its key.
     pub(crate) async fn create_key(
         &self,
         caller: &Caller,
@@ -440,7 +436,7 @@ impl TestApp {
         key
     }
 
-    /// One request; status and body.
+    /// Sends a request; returns status and body.
     pub(crate) async fn send_request(&self, request: Request<Vec<u8>>) -> (u16, String) {
         let (method, target) = (request.method().to_string(), request.uri().to_string());
         let answer = self.respond(request).await;
@@ -459,13 +455,13 @@ impl TestApp {
         self.app.service.handle(request.map(|body| Full::new(Bytes::from(body))), address.into()).await
     }
 
-    /// The position of the newest event after `seen`, if anything happened since.
+    /// The position of the newest event after `seen`, if there is one.
     pub(crate) async fn newest_event_after(&self, seen: directory::EventPosition) -> Option<directory::EventPosition> {
         let events = self.directory().events(seen, 1000).await.expect("read");
         events.last().map(|event| event.position)
     }
 
-    /// How many events a tenant has.
+    /// The number of events of a tenant.
     pub(crate) async fn event_count(&self, tenant: TenantNumber) -> usize {
         let events = self.directory().events(directory::EventPosition(0), u32::MAX).await.expect("read");
         events.iter().filter(|event| event.data.tenant == tenant).count()
@@ -480,7 +476,6 @@ impl Drop for TestApp {
     }
 }
 
-/// A request with a body.
 pub(crate) fn build_request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
     let mut builder = Request::builder().method(method).uri(target);
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -492,7 +487,6 @@ pub(crate) fn build_request(method: &str, target: &str, headers: &[(&str, &str)]
     builder.body(body.as_bytes().to_vec()).expect("a request")
 }
 
-/// A runtime for one test.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }

@@ -1,4 +1,4 @@
-//! `muster tenant delete` beside a running server: everything of one tenant goes, and nothing of another.
+//! `muster tenant delete` while a server runs: deletes all data of one tenant and none of others.
 
 use crate::support::{MUSTER, Server, send};
 use serde_json::json;
@@ -33,13 +33,13 @@ fn removing_a_tenant_keeps_the_others() {
         let output = Command::new(MUSTER).args(command).output().expect("ran");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // Without a yes it says what there is, and does nothing.
+    // Without --yes it lists what would be deleted and does nothing.
     let (code, said) = remove(&[]);
     assert!(code == Some(1) && said.contains("its users (1)") && said.contains("--yes"), "{said}");
     assert_eq!(ask("GET", "/scim/v2/Users", &key, "").status, 200);
     assert_eq!(remove(&["--yes"]), (Some(0), String::new()));
     wait_until("the key to stop working", || ask("GET", "/scim/v2/Users", &key, "").status == 401);
-    assert!(ask("GET", "/scim/v2/Users", &other, "").body.contains("bob@x.example"), "the other tenant stays");
+    assert!(ask("GET", "/scim/v2/Users", &other, "").body.contains("bob@x.example"), "the other tenant is unchanged");
     let page = |tenant: u64| send(&server.address, "GET", &format!("/t/{tenant}/sign-in"), &[], b"").status;
     let unknown = page(99);
     assert_eq!((page(gone), page(stays)), (unknown, 200));
@@ -50,14 +50,14 @@ fn removing_a_tenant_keeps_the_others() {
         let said = server.run_json(&[&command[..], &name, &["--tenant", &number]].concat());
         assert!(said["error"].as_str().is_some_and(|error| error.contains("there is no tenant")), "{said}");
     }
-    // Its history stays, and its number is not used again.
+    // The history is kept, and the number is not reused.
     let history = server.run_json(&["audit", "show", "--tenant", &number, "--kind", "user"]);
     assert!(history.as_array().is_some_and(|events| events.len() >= 4), "{history}");
     assert_eq!(server.run_json(&["check"])["sound"], true);
     let taken = server.run_json(&["tenant", "add", "New", "--number", &number]);
     assert!(taken["error"].is_string(), "{taken}");
     assert!(server.run_json(&["tenant", "add", "Another"])["number"].as_u64().expect("a number") > stays);
-    // Once more, there is nothing to do.
+    // Deleting again does nothing.
     let again = server.run_json(&["tenant", "delete", &number, "--yes"]);
     assert_eq!((&again["users"], &again["connections"]), (&json!(0), &json!(0)), "{again}");
 }

@@ -1,4 +1,4 @@
-//! The terminal: exit codes, pipes that nobody reads, which options belong to which command, and connections.
+//! Command-line behavior: exit codes, closed pipes, options by command, and connections.
 
 use crate::support::{MUSTER, TestStore, run_json};
 use std::ffi::OsStr;
@@ -53,7 +53,7 @@ fn exit_codes_match_the_documentation() {
     assert_eq!(code, Some(4), "{text}");
 }
 
-/// Starts a command whose output nobody reads, and waits for its end; what it said besides.
+/// Runs a command with closed standard output; returns its exit code and standard error.
 fn run_with_closed_output(store: &OsStr, arguments: &[&str]) -> (Option<i32>, String) {
     let mut child = Command::new(MUSTER)
         .args(arguments)
@@ -65,7 +65,7 @@ fn run_with_closed_output(store: &OsStr, arguments: &[&str]) -> (Option<i32>, St
     drop(child.stdout.take());
     let begun = Instant::now();
     while child.try_wait().expect("asked").is_none() {
-        assert!(begun.elapsed() < Duration::from_mins(1), "{arguments:?} goes on");
+        assert!(begun.elapsed() < Duration::from_mins(1), "{arguments:?} does not end");
         std::thread::sleep(Duration::from_millis(10));
     }
     let output = child.wait_with_output().expect("ended");

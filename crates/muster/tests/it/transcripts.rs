@@ -1,10 +1,10 @@
-//! Transcripts: requests and answers as files, sent over a real socket and compared byte for byte.
+//! Transcripts: files of requests and responses, sent over a real socket and compared byte for byte.
 //!
-//! A file under `transcripts/<dialect>/` holds exchanges: `### title`, a request line, headers, a blank line, the
-//! body, then `--- status`, the headers that must be there, a blank line and the body. White space between tags and
-//! outside JSON texts does not count. `{{name}}` is a value from before, `{{*}}` any value, `{{name=*}}` any value
-//! that is then remembered, `{{fill N}}` N letters. With `MUSTER_RECORD=1` answers are written into the files,
-//! to be read by a person before they are kept.
+//! A file under `transcripts/<dialect>/` contains exchanges: `### title`, a request line, headers, a blank line, the
+//! body, then `--- status`, required headers, a blank line and the body. White space between tags and outside JSON
+//! strings is ignored. `{{name}}` is an earlier value, `{{*}}` any value, `{{name=*}}` any value, which is saved as
+//! `name`, and `{{fill N}}` N letters. `MUSTER_RECORD=1` writes the responses into the files; review them before you
+//! commit.
 
 use crate::support::{HttpResponse, Server, repo_root, send};
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ fn every_transcript_matches() {
         }
     }
     files.sort();
-    assert!(files.len() >= 10, "transcripts are found: {files:?}");
+    assert!(files.len() >= 10, "too few transcripts: {files:?}");
     let server = Server::start(&[
         "--invalid-keys-per-minute",
         "100000",
@@ -44,7 +44,7 @@ fn every_transcript_matches() {
     ]);
     let mut wrong = Vec::new();
     for file in &files {
-        // A tenant of its own, so that files do not depend on one another.
+        // Each file has its own tenant, so that files do not depend on each other.
         let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
         let reader = server.create_connection(tenant, "reader", &["--read-only"]);
         let mut known = HashMap::from([
@@ -121,7 +121,7 @@ pub(crate) fn substitute(text: &str, known: &HashMap<String, String>) -> String 
         filled.push_str(before);
         match name.strip_prefix("fill ") {
             Some(count) => filled.push_str(&"a".repeat(count.parse().expect("a number"))),
-            None => filled.push_str(known.get(name).unwrap_or_else(|| panic!("{name} is not known"))),
+            None => filled.push_str(known.get(name).unwrap_or_else(|| panic!("unknown value {name}"))),
         }
         rest = after;
     }
@@ -146,7 +146,7 @@ pub(crate) fn compare(
         .map_err(|at| format!("{at}\n  wanted {:.2000}\n  got    {:.2000}", exchange.wanted_body, reply.body))
 }
 
-/// The text without white space between tags, and without any outside JSON texts.
+/// Removes white space between tags and outside JSON strings.
 pub(crate) fn strip_whitespace(text: &str) -> String {
     let text = text.trim();
     if text.starts_with('<') {
@@ -165,7 +165,7 @@ pub(crate) fn strip_whitespace(text: &str) -> String {
     tight
 }
 
-/// Compares with the wild places of `wanted`; a value is anything without quotes and angle brackets.
+/// Compares with the placeholders of `wanted`; a value is any text without quotes and angle brackets.
 fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Result<(), String> {
     let (mut wanted, mut got) = (wanted, got);
     loop {
@@ -189,7 +189,7 @@ fn matches(wanted: &str, got: &str, known: &mut HashMap<String, String>) -> Resu
                     known.insert(name.to_owned(), value.to_owned());
                     (value, rest)
                 } else {
-                    let value = known.get(name).ok_or_else(|| format!("{name} is not known"))?;
+                    let value = known.get(name).ok_or_else(|| format!("unknown value {name}"))?;
                     let rest = got.strip_prefix(value.as_str()).ok_or_else(|| format!("{name} is not {value}"))?;
                     ("", rest)
                 }
@@ -206,7 +206,7 @@ fn take_value<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String
     if end == 0 { Err("no value".into()) } else { Ok(got.split_at(end)) }
 }
 
-/// Writes what the server answers into the file, values known by name put back as names.
+/// Writes the server's responses into the file, with known values replaced by their names.
 fn record(server: &Server, file: &Path, text: &str, known: &mut HashMap<String, String>) {
     let mut out = text.split("\n### ").next().unwrap_or_default().to_owned();
     for part in text.split("\n### ").skip(1) {

@@ -1,6 +1,6 @@
-//! Stores and backups that Muster 0.1.0 made (`tests/data/0.1.0`) open, are complete, and go on working.
+//! Stores and backups of Muster 0.1.0 (`tests/data/0.1.0`) can be opened, are complete, and still work.
 //!
-//! Links, tokens and cursors expire, so the clock stands at the time when the stores were made.
+//! Links, tokens and cursors expire, so the clock is set to the time when the stores were created.
 
 use crate::accounts::{HttpTarget, InProcessServer, PageClient, assert_page, assert_password_set};
 use crate::support::{HttpResponse, MUSTER, TestApp, TestStore, is_on_postgres, repo_root};
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A password that nobody would reject.
+/// A password that every policy accepts.
 const NEW_PASSWORD: &str = "drei blaue boote am kai";
 
 fn data_path(name: &str) -> PathBuf {
     repo_root().join("crates/muster/tests/data/0.1.0").join(name)
 }
 
-/// What is known of a store, by its engine.
+/// Facts about the store of an engine.
 fn facts(engine: &str) -> Value {
     let text = std::fs::read_to_string(data_path("facts.json")).expect("the facts");
     let mut facts: Value = serde_json::from_str(&text).expect("JSON");
     facts["stores"][engine].take()
 }
 
-/// A copy of the store that 0.1.0 made on the engine under test, and what is known of it.
+/// A copy of the store that 0.1.0 created on the engine under test, and its facts.
 fn first_store() -> (TestStore, Value) {
     let place = TestStore::without_tables();
     if is_on_postgres() {
@@ -34,7 +34,7 @@ fn first_store() -> (TestStore, Value) {
     (place, facts("sqlite"))
 }
 
-/// A backup that 0.1.0 made, restored on the engine under test.
+/// A backup of 0.1.0, restored on the engine under test, and its facts.
 fn restored(backup: &Path, engine: &str) -> (TestStore, Value) {
     let place = TestStore::new();
     let facts = facts(engine);
@@ -43,7 +43,7 @@ fn restored(backup: &Path, engine: &str) -> (TestStore, Value) {
     (place, facts)
 }
 
-/// The document of a command that must do well.
+/// Runs a command that must succeed; returns its JSON output.
 fn run_json(store: &str, arguments: &[&str]) -> Value {
     let output = Command::new(MUSTER).args(["--json", "--store", store]).args(arguments).output().expect("ran");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -51,7 +51,6 @@ fn run_json(store: &str, arguments: &[&str]) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// A list among the facts.
 fn fact_list<'a>(facts: &'a Value, name: &str) -> &'a [Value] {
     facts[name].as_array().unwrap_or_else(|| panic!("{name}: no list"))
 }
@@ -60,7 +59,6 @@ fn fact_text<'a>(fact: &'a Value, name: &str) -> &'a str {
     fact[name].as_str().unwrap_or_else(|| panic!("{name}: no text in {fact}"))
 }
 
-/// A key of a connection.
 fn key<'a>(facts: &'a Value, tenant: &Value, name: &str) -> &'a str {
     let connections = fact_list(facts, "connections");
     let found = connections.iter().find(|fact| fact["tenant"] == *tenant && fact["name"] == name);
@@ -75,14 +73,14 @@ fn document(reply: &HttpResponse) -> Value {
     serde_json::from_str(&reply.body).unwrap_or_else(|error| panic!("{error}: {}", reply.body))
 }
 
-/// Whether an application may let somebody in.
+/// The status of a request to the sign-in API.
 fn sign_in(home: &InProcessServer, facts: &Value, tenant: &Value, user: &str, password: &str) -> u16 {
     let bearer = format!("Bearer {}", key(facts, tenant, "asking"));
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     home.send_request("POST", "/v1/sign-in", &headers, &json!({"user": user, "password": password}).to_string()).status
 }
 
-/// The store's directory at the time when it was made. Its mails that are due are sent into a folder.
+/// Starts a server in process at the time when the store was created. Due mails are written to a folder.
 fn open_at_original_time(place: TestStore, facts: &Value) -> InProcessServer {
     let face = server::PublicConfig {
         imports_dir: Some(place.folder.path().join("imports")),
@@ -93,7 +91,7 @@ fn open_at_original_time(place: TestStore, facts: &Value) -> InProcessServer {
     InProcessServer::on_app(house)
 }
 
-/// What a backup says of each tenant.
+/// Checks the counts that a backup reports for each tenant.
 fn assert_counts(said: &Value, facts: &Value) {
     for fact in fact_list(facts, "tenants") {
         let tenants = said["tenants"].as_array().expect("tenants");
@@ -104,7 +102,7 @@ fn assert_counts(said: &Value, facts: &Value) {
     }
 }
 
-/// What the terminal says of the store is what it said then. History is linked anew where the engine is another.
+/// Checks that commands return the same as 0.1.0 did. On another engine, the hash chain is computed anew.
 fn assert_complete(store: &str, facts: &Value, is_same_engine: bool) {
     assert_eq!(run_json(store, &["tenant", "list"]).as_array().map(Vec::len), Some(fact_list(facts, "tenants").len()));
     let verified = run_json(store, &["audit", "verify"]);
@@ -126,7 +124,7 @@ fn assert_complete(store: &str, facts: &Value, is_same_engine: bool) {
     assert_counts(&made, facts);
 }
 
-/// What 0.1.0 let in and later versions reject is listed: roles above the ceiling, identifiers that are the same, and those
+/// Checks that data which later versions reject is listed: roles above the ceiling, equal identifiers, and identifiers
 /// with invisible characters.
 fn assert_violations_are_listed(store: &str, facts: &Value) {
     let check = run_json(store, &["check"]);
@@ -141,7 +139,7 @@ fn assert_violations_are_listed(store: &str, facts: &Value) {
     };
     let mut ceilings = 0;
     for fact in fact_list(facts, "above_ceiling") {
-        // Two of them cannot be told from users whom an administrator has changed.
+        // Two of them cannot be distinguished from users that an administrator has changed.
         if ["ceiling.promoted", "ceiling.above"].contains(&fact_text(fact, "userName")) {
             continue;
         }
@@ -154,7 +152,7 @@ fn assert_violations_are_listed(store: &str, facts: &Value) {
         let tenant = &pair["tenant"];
         let (first, second) = (fact_text(&pair["first"], "userName"), fact_text(&pair["second"], "userName"));
         let (first, second) = (number(tenant, first), number(tenant, second));
-        assert_ne!(first, second, "{pair}: both are still there, and found as they are spelled");
+        assert_ne!(first, second, "{pair}: both still exist and are found by exact spelling");
         if is_noted(tenant, &[&format!("users {first} and {second} have the same")]) {
             same += 1;
         } else if is_noted(tenant, &[&format!("of user {second} has invisible")]) {
@@ -167,7 +165,7 @@ fn assert_violations_are_listed(store: &str, facts: &Value) {
     assert_eq!((ceilings, same, hidden), (6, 12, 9), "{notes:#?}");
 }
 
-/// Everybody is as they were, and every connection opens what it opened.
+/// Checks that all users are unchanged and every connection works.
 fn assert_served(home: &InProcessServer, facts: &Value) {
     for tenant in fact_list(facts, "tenants") {
         let reply = get(home, fact_text(facts, "users_request"), key(facts, &tenant["number"], "admin"));
@@ -204,7 +202,7 @@ fn assert_served(home: &InProcessServer, facts: &Value) {
     }
 }
 
-/// A client that names a user by their own spelling gets this user, also where another has the same identifier now.
+/// An exact spelling finds its user even if another user now has the same identifier.
 fn assert_exact_spelling_wins(home: &InProcessServer, facts: &Value) {
     let mut pairs = 0;
     for pair in fact_list(facts, "collisions") {
@@ -226,7 +224,7 @@ fn assert_exact_spelling_wins(home: &InProcessServer, facts: &Value) {
     assert_eq!(pairs, 6);
 }
 
-/// Passwords sign in, those of other systems too; a session goes on.
+/// Passwords work, including imported hashes of other systems, and sessions continue.
 fn assert_sign_ins(home: &InProcessServer, facts: &Value) {
     for fact in fact_list(facts, "passwords") {
         let status = sign_in(home, facts, &fact["tenant"], fact_text(fact, "user"), fact_text(fact, "password"));
@@ -242,7 +240,7 @@ fn assert_sign_ins(home: &InProcessServer, facts: &Value) {
     assert!(page.body.contains(fact_text(session, "user")), "{}", page.body);
 }
 
-/// A cursor goes on where it stood and a token is accepted, until they expire.
+/// Cursors continue and tokens are accepted until they expire.
 fn assert_short_lived(home: &InProcessServer, facts: &Value) {
     let (cursor, token) = (&facts["cursor"], fact_text(&facts["token"], "access_token"));
     let target = format!("{}{}", fact_text(cursor, "request"), fact_text(cursor, "cursor"));
@@ -257,7 +255,7 @@ fn assert_short_lived(home: &InProcessServer, facts: &Value) {
     assert_eq!((late.status, document(&late)["scimType"].as_str()), (400, Some("expiredCursor")));
 }
 
-/// A mailed link can be used once if it is the newest and was not used, and then its user signs in.
+/// The newest unused link of a user works once, and the user can then sign in.
 fn assert_links(home: &InProcessServer, facts: &Value) {
     for link in fact_list(facts, "links") {
         let (path, user) = (fact_text(link, "path"), fact_text(link, "user"));
@@ -268,7 +266,7 @@ fn assert_links(home: &InProcessServer, facts: &Value) {
         }
         assert_page(&PageClient::new(home).get(path), 410);
     }
-    // The mail that waited is sent now.
+    // The waiting mail is sent now.
     let link = home.wait_for_link("waiting@example.com");
     assert_password_set(&PageClient::new(home).set_password(&link, NEW_PASSWORD));
     assert_eq!(sign_in(home, facts, &json!(1), "waiting@example.com", NEW_PASSWORD), 200);
@@ -312,5 +310,5 @@ fn links_tokens_and_sessions_of_0_1_0_still_work() {
     assert_short_lived(&home, &facts);
     assert_deleted_users_can_be_restored(&home, &facts);
     let verified = run_json(home.store(), &["audit", "verify"]);
-    assert_eq!(verified["whole"], true, "the new events follow the old ones: {verified}");
+    assert_eq!(verified["whole"], true, "new events continue the chain: {verified}");
 }

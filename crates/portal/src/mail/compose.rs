@@ -1,4 +1,4 @@
-//! What a mail says, and to whom.
+//! Composes mails.
 
 use crate::Portal;
 use crate::messages;
@@ -12,7 +12,7 @@ use lettre::message::{Mailbox, MultiPart};
 use std::time::{Duration, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// Says that no person has written this, so that no out-of-office answers (RFC 3834 section 5).
+/// Prevents automatic replies (RFC 3834 section 5).
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -30,11 +30,11 @@ impl Header for AutoSubmitted {
     }
 }
 
-/// A mail as it goes out.
+/// A mail that is ready to be sent.
 pub(super) struct ComposedMail {
     id: Uuid,
     pub(super) message: Message,
-    /// To whom, for people who look.
+    /// The recipient, for display.
     pub(super) to: String,
     pub(super) link: String,
 }
@@ -45,22 +45,21 @@ impl ComposedMail {
     }
 }
 
-/// Why a mail cannot be made, however often it is tried.
+/// Why a mail can never be composed.
 pub(super) struct Unsendable(pub(super) String);
 
-/// The address of a link.
 pub(super) fn link_url(keys: &PortalKeys, url: &str, mail: &Mail) -> String {
     let key = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
     format!("{url}{}", Portal::link_path(mail.tenant, mail.purpose, &keys.sign_link(mail.tenant, &key)))
 }
 
-/// Without line breaks and other controls: in a header, they would begin another.
+/// Replaces control characters: in a header, line breaks would start another one.
 fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Makes a mail: text and HTML, under an identity that stays the same however often it is sent.
+/// Composes text and HTML. The Message-ID is the same in every attempt.
 pub(super) fn compose(
     (keys, url, from): (&PortalKeys, &str, &lettre::Address),
     mail: &Mail,
@@ -68,10 +67,10 @@ pub(super) fn compose(
     user: &User,
 ) -> Result<Result<ComposedMail, Unsendable>, DirectoryError> {
     let settings = &tenant.settings;
-    let Some(email) = user.email() else { return Ok(Err(Unsendable("the person has no e-mail".into()))) };
+    let Some(email) = user.email() else { return Ok(Err(Unsendable("the user has no email address".into()))) };
     let to = settings.redirect_mails_to.as_deref().unwrap_or(email);
     let Ok(address) = to.parse::<lettre::Address>() else {
-        return Ok(Err(Unsendable(format!("mails cannot be sent to {to}"))));
+        return Ok(Err(Unsendable(format!("'{to}' is not a valid email address"))));
     };
     let link = link_url(keys, url, mail);
     let lifetime = settings.link_lifetime_seconds(mail.purpose);
@@ -95,18 +94,13 @@ pub(super) fn compose(
         .date(UNIX_EPOCH + queued)
         .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
-    let build_error =
-        |error: lettre::error::Error| DirectoryError::Internal(format!("a mail could not be made: {error}"));
+    let build_error = |error: lettre::error::Error| DirectoryError::Internal(format!("cannot compose a mail: {error}"));
     Ok(Ok(ComposedMail { id: mail.id, message: message.map_err(build_error)?, to: to.to_owned(), link }))
 }
 
-/// A mail that was sent.
 #[derive(Clone, Debug)]
 pub struct SentMail {
-    /// Its id.
     pub id: Uuid,
-    /// To whom.
     pub to: String,
-    /// The link in it.
     pub link: String,
 }

@@ -1,4 +1,4 @@
-//! Mails: what they say, how they go out, and the worker that sees to it that each does, or says why not.
+//! Mails: their content, their delivery, and the worker that sends them and records the outcome.
 
 mod compose;
 mod sender;

@@ -1,4 +1,4 @@
-//! How mails leave: over SMTP, or into a folder where there is no server for it.
+//! Delivers mails by SMTP, or to a spool directory if there is no SMTP server.
 
 use super::compose::{ComposedMail, SentMail};
 use futures_util::future::BoxFuture;
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The way out.
 #[derive(Clone)]
 pub struct MailSender {
     pub(super) from: Address,
@@ -28,11 +27,11 @@ pub trait MailTransport: Send + Sync {
     /// Sends a mail.
     ///
     /// # Errors
-    /// Why it was not accepted; it is retried later.
+    /// The reason why the mail was not accepted. It is retried later.
     fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>>;
 }
 
-/// What is wrong with the settings of mail.
+/// An error in the mail settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MailConfigError(String);
 
@@ -44,33 +43,32 @@ impl std::fmt::Display for MailConfigError {
 
 impl std::error::Error for MailConfigError {}
 
-/// What came of an attempt.
+/// The result of an attempt.
 pub(super) enum SendResult {
-    /// It was taken in.
     Sent,
-    /// Not now; trying again may help.
+    /// A retry may succeed.
     Temporary(String),
-    /// It was refused for good, perhaps because of us and not of the mail.
+    /// Rejected permanently, perhaps because of the server's configuration and not of the mail.
     Rejected(String),
-    /// It was refused for good.
+    /// Rejected permanently.
     Permanent(String),
 }
 
 impl MailSender {
-    /// Over SMTP, by a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`. To other
-    /// machines TLS is spoken, unless the URL ends in `?tls=none`, which takes no password.
+    /// Delivers by SMTP to a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`.
+    /// For other machines, TLS is required unless the URL ends in `?tls=none`, which allows no password.
     pub fn smtp(url: &str, from: &str, timeout: Duration) -> Result<Self, MailConfigError> {
         let from = parse_sender(from)?;
-        let invalid_url = |text: &str| MailConfigError(format!("the SMTP server's URL {text}"));
+        let invalid_url = |text: &str| MailConfigError(format!("the SMTP URL (--smtp-url) {text}"));
         let url = require_tls(url).map_err(invalid_url)?;
-        // What the parser quotes may be a password.
+        // The parser's error can contain the password.
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url)
-            .map_err(|_| invalid_url("cannot be used; it is like smtps://user:password@mail.example.com:465"))?;
+            .map_err(|_| invalid_url("is invalid; it must have the form smtps://user:password@mail.example.com:465"))?;
         let way = builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
         Ok(Self { from, delivery: Delivery::Smtp(way), timeout })
     }
 
-    /// Into a folder, one file a mail; `shown` is told of each.
+    /// Writes one file per mail to a directory, and calls `on_sent` for each.
     pub fn spool(
         folder: &Path,
         from: &str,
@@ -80,15 +78,12 @@ impl MailSender {
         Ok(Self { from: parse_sender(from)?, delivery: Delivery::Spool(folder.to_owned(), on_sent), timeout })
     }
 
-    /// Over another transport.
-    ///
-    /// # Errors
-    /// `from` is no address.
+    /// Delivers over a custom transport.
     pub fn with_transport(transport: Arc<dyn MailTransport>, from: &str) -> Result<Self, MailConfigError> {
         Ok(Self { from: parse_sender(from)?, delivery: Delivery::Custom(transport), timeout: Duration::from_secs(10) })
     }
 
-    /// The longest that one attempt takes.
+    /// The maximum duration of an attempt.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -97,10 +92,10 @@ impl MailSender {
         match &self.delivery {
             Delivery::Smtp(transport) => {
                 let (envelope, bytes) = (composed.message.envelope(), composed.message.formatted());
-                // The transport's own limit is for connecting alone.
+                // The transport's own timeout only covers connecting.
                 let sent = tokio::time::timeout(self.timeout, transport.send_raw(envelope, &bytes)).await;
                 sent.map_or_else(
-                    |_| SendResult::Temporary("the mail server did not answer in time".into()),
+                    |_| SendResult::Temporary("the mail server did not respond in time".into()),
                     classify_smtp_result,
                 )
             }
@@ -115,7 +110,7 @@ impl MailSender {
             },
             Delivery::Custom(transport) => {
                 let sent = tokio::time::timeout(self.timeout, transport.send(composed.to_sent_mail())).await;
-                let sent = sent.unwrap_or_else(|_| Err("the transport did not answer in time".into()));
+                let sent = sent.unwrap_or_else(|_| Err("the transport did not respond in time".into()));
                 sent.map_or_else(SendResult::Temporary, |()| SendResult::Sent)
             }
         }
@@ -123,20 +118,21 @@ impl MailSender {
 }
 
 fn parse_sender(from: &str) -> Result<Address, MailConfigError> {
-    from.parse().map_err(|_| MailConfigError(format!("mails cannot be sent from {from}: it is no e-mail")))
+    from.parse()
+        .map_err(|_| MailConfigError(format!("the sender address '{from}' (--mail-from) is not a valid email address")))
 }
 
-/// The URL with TLS asked for, wherever it leaves this machine and does not say otherwise. It is read to the letter, as
-/// the transport reads it: what that would not understand must not pass for TLS here.
+/// Adds `tls=required` to URLs of other machines that do not configure TLS. Parses case-sensitively, as the transport
+/// does: an option that it would ignore must not pass as TLS here.
 fn require_tls(url: &str) -> Result<String, &'static str> {
     if url.contains(['#', ' ', '\t', '\n']) {
-        return Err("must not hold # or blanks; in a password they are written as %23 and %20");
+        return Err("must not contain # or spaces; write them as %23 and %20");
     }
     let (base, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
     if base.starts_with("smtps://") {
-        return if query.is_none() { Ok(url.to_owned()) } else { Err("says nothing behind a ? with smtps://") };
+        return if query.is_none() { Ok(url.to_owned()) } else { Err("must not have a query with smtps://") };
     }
-    let Some(rest) = base.strip_prefix("smtp://") else { return Err("begins with smtp:// or smtps://") };
+    let Some(rest) = base.strip_prefix("smtp://") else { return Err("must start with smtp:// or smtps://") };
     let authority = rest.split('/').next().unwrap_or_default();
     let (has_user, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
@@ -144,13 +140,13 @@ fn require_tls(url: &str) -> Result<String, &'static str> {
     match query {
         None if is_loopback => Ok(url.to_owned()),
         None => Ok(format!("{url}?tls=required")),
-        // Whoever is in between can take the offer of TLS away, and read the password.
+        // A man in the middle can remove the offer of TLS and read the password.
         Some("tls=opportunistic" | "tls=none") if has_user && !is_loopback => {
-            Err("would send its password in the clear")
+            Err("would send its password unencrypted; use ?tls=required")
         }
         Some("tls=required" | "tls=opportunistic") => Ok(url.to_owned()),
         Some("tls=none") => Ok(base.to_owned()),
-        Some(_) => Err("ends in ?tls=required, ?tls=opportunistic or ?tls=none, or says nothing of it"),
+        Some(_) => Err("may only end in ?tls=required, ?tls=opportunistic or ?tls=none"),
     }
 }
 
@@ -161,12 +157,12 @@ fn classify_smtp_result(
     let reply = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     let reply: String = reply.chars().filter(|c| !c.is_control()).take(300).collect();
     match error.status().map(u16::from) {
-        // The server wants another name or password than it was shown: that is mended here, not at the person's.
+        // Authentication failed: the settings must be fixed, not the recipient's address.
         Some(code @ (530 | 534 | 535 | 538)) => {
-            tracing::error!(code, "the mail server does not let us in");
+            tracing::error!(code, "the mail server rejected the credentials (check --smtp-url)");
             SendResult::Temporary(format!("{code} {reply}"))
         }
-        // There is no such mailbox.
+        // The mailbox does not exist.
         Some(code @ (550 | 551 | 553)) => SendResult::Permanent(format!("{code} {reply}")),
         Some(code) if error.is_permanent() => SendResult::Rejected(format!("{code} {reply}")),
         Some(code) => SendResult::Temporary(format!("{code} {reply}")),
@@ -174,7 +170,7 @@ fn classify_smtp_result(
     }
 }
 
-/// Under its own name, so that a mail that is put there twice is there once.
+/// Names the file after the mail, so that a mail that is written twice exists once.
 async fn write_to_spool(folder: &Path, composed: &ComposedMail) -> std::io::Result<()> {
     let mut builder = tokio::fs::DirBuilder::new();
     builder.recursive(true);
@@ -190,7 +186,7 @@ async fn write_to_spool(folder: &Path, composed: &ComposedMail) -> std::io::Resu
     options.mode(0o600);
     let mut file = options.open(&temp_path).await?;
     tokio::io::AsyncWriteExt::write_all(&mut file, &composed.message.formatted()).await?;
-    // It is written in the background; only this says whether that worked.
+    // Writes happen in the background; only `flush` returns their errors.
     tokio::io::AsyncWriteExt::flush(&mut file).await?;
     file.sync_all().await?;
     tokio::fs::rename(temp_path, path).await?;

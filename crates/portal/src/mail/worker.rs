@@ -1,8 +1,8 @@
-//! Sees to it that every mail that waits is sent, or that it is known why not.
+//! Sends due mails and records the outcome of each.
 //!
-//! A mail is taken by moving the moment when it is due on, which only one process can do; whoever took it and ended
-//! before it was sent has lost nothing, since it is due again a little later. A mail may so be handed over twice where a
-//! process ends between a server's yes and the note of it; both have the same Message-ID and the same link.
+//! A process claims a mail by moving its due time, which only one process can do. If it ends before the mail is
+//! sent, the mail is due again a little later. If it ends after the mail server accepted the mail and before this
+//! was recorded, the mail is sent twice, with the same Message-ID and link.
 
 use super::compose::{ComposedMail, compose};
 use super::sender::{MailSender, SendResult};
@@ -19,27 +19,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often mails are looked for.
+/// How often due mails are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How many mails are sent concurrently.
+/// Mails sent concurrently.
 const MAX_CONCURRENT: usize = 8;
-/// How many due mails are read at a time.
+/// Due mails read at a time.
 const BATCH_SIZE: u32 = 64;
-/// After so many attempts a refusal that may be about us counts as one of the mail.
+/// Attempts after which [`SendResult::Rejected`] is final.
 const MAX_REJECTIONS: u32 = 3;
-/// Delays while the outcome of a mail cannot be stored: twenty, from 100 ms to 2 s, about 20 s in all.
+/// Delays between attempts to record an outcome: twenty, from 100 ms to 2 s, about 20 s in all.
 const RECORD_RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_factor(1.25)
     .with_max_delay(Duration::from_secs(2))
     .with_max_times(20);
 
-/// When mails that were not taken in are tried again.
+/// When mails are retried.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// The wait after the first attempt, in seconds; it doubles with each.
+    /// The delay after the first attempt, in seconds; it doubles with each.
     pub initial_delay: i64,
-    /// The longest wait, in seconds.
+    /// In seconds.
     pub max_delay: i64,
 }
 
@@ -50,7 +50,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after so many attempts. A part of it depends on the mail, so that not all come at once.
+    /// The delay before the next attempt, with jitter by mail id.
     fn delay(self, mail: &Mail) -> i64 {
         let backoff = self.initial_delay.saturating_mul(1 << mail.attempts.saturating_sub(1).min(16));
         let wait = backoff.min(self.max_delay).max(1);
@@ -59,20 +59,19 @@ impl RetryPolicy {
     }
 }
 
-/// Who is told what came of each attempt.
+/// Called with the outcome of each attempt.
 pub type OutcomeListener = Arc<dyn Fn(LinkPurpose, &DeliveryOutcome) + Send + Sync>;
 
-/// The worker of one process.
 pub struct Worker {
     directory: Arc<Directory>,
     sender: MailSender,
-    /// Where people reach the pages, such as `https://people.example.com`.
+    /// The public URL of the pages, such as `https://people.example.com`.
     base_url: String,
     retry_policy: RetryPolicy,
     on_outcome: OutcomeListener,
 }
 
-/// A mail, ready to go; or that nobody needs it; or that it cannot be sent, and why.
+/// A mail to send before the given time, one that is no longer needed, or the reason why it cannot be sent.
 enum Preparation {
     Send(Box<ComposedMail>, Time),
     Withdrawn,
@@ -80,7 +79,6 @@ enum Preparation {
 }
 
 impl Worker {
-    /// A worker that sends that way.
     pub fn new(
         directory: Arc<Directory>,
         sender: MailSender,
@@ -97,8 +95,8 @@ impl Worker {
         }
     }
 
-    /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail server that
-    /// hangs on one delays no other while fewer than [`MAX_CONCURRENT`] hang.
+    /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail
+    /// server that hangs on one delays no other while fewer than [`MAX_CONCURRENT`] hang.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let (mut due, mut sending) = (VecDeque::new(), FuturesUnordered::new());
         let mut next_poll = Instant::now();
@@ -108,7 +106,7 @@ impl Worker {
                 next_poll = Instant::now() + POLL_INTERVAL;
                 match self.due_mails().await {
                     Ok(found) => due.extend(found),
-                    Err(refusal) => tracing::warn!(?refusal, "due mails could not be read"),
+                    Err(refusal) => tracing::warn!(?refusal, "cannot read due mails"),
                 }
             }
             while sending.len() < MAX_CONCURRENT
@@ -127,7 +125,7 @@ impl Worker {
         while sending.next().await.is_some() {}
     }
 
-    /// The mails that are due, each with the keys that seal its link.
+    /// The due mails, each with the keys that sign its link.
     async fn due_mails(&self) -> Result<Vec<(Arc<PortalKeys>, Mail)>, DirectoryError> {
         let due = self.directory.mails_due(BATCH_SIZE).await?;
         if due.is_empty() {
@@ -140,20 +138,20 @@ impl Worker {
     /// Tries one mail. `true` if this process took it and recorded the outcome.
     async fn try_to_send(&self, keys: Arc<PortalKeys>, mail: Mail) -> bool {
         self.attempt(&keys, mail).await.unwrap_or_else(|refusal| {
-            tracing::warn!(?refusal, "a mail waits");
+            tracing::warn!(?refusal, "cannot process a mail; it is retried later");
             false
         })
     }
 
-    /// Tries one mail, unless another process has it in hand.
+    /// Tries one mail, unless another process has claimed it.
     async fn attempt(&self, keys: &PortalKeys, mail: Mail) -> Result<bool, DirectoryError> {
         let lease = i64::try_from(self.sender.timeout().as_secs()).unwrap_or(60).saturating_mul(2).max(2);
         let lease_end = self.directory.now().plus_seconds(lease);
         let leased = self.directory.update_mail(&mail, Some(lease_end), mail.outcome.clone(), true).await?;
         let Some(mail) = leased else { return Ok(false) };
-        // Whatever is wrong with one mail is not to hold up the others.
+        // A panic about one mail must not delay the others.
         let ready = AssertUnwindSafe(self.prepare(keys, &mail)).catch_unwind().await;
-        let ready = ready.unwrap_or_else(|_| Ok(Preparation::Unsendable("it could not be made".into())));
+        let ready = ready.unwrap_or_else(|_| Ok(Preparation::Unsendable("it could not be composed".into())));
         let (due, outcome) = match ready? {
             Preparation::Withdrawn => (None, DeliveryOutcome::Withdrawn),
             Preparation::Unsendable(cause) => (None, DeliveryOutcome::Failed(cause)),
@@ -168,17 +166,22 @@ impl Worker {
                     if next < until {
                         (Some(next), DeliveryOutcome::Delayed(cause))
                     } else {
-                        (None, DeliveryOutcome::Failed(format!("the link would have run out; at last: {cause}")))
+                        (
+                            None,
+                            DeliveryOutcome::Failed(format!(
+                                "the link would expire before the next attempt; last error: {cause}"
+                            )),
+                        )
                     }
                 }
             },
         };
         match &outcome {
-            // What the mail server said may hold somebody's address; `muster mail list` shows it.
-            DeliveryOutcome::Failed(_) => tracing::warn!(mail = %mail.id, "a mail has failed"),
-            DeliveryOutcome::Delayed(_) => tracing::info!(mail = %mail.id, "a mail is tried again later"),
+            // The cause can contain an email address, so it is not logged; `muster mail list` shows it.
+            DeliveryOutcome::Failed(_) => tracing::warn!(mail = %mail.id, "mail failed (see `muster mail list`)"),
+            DeliveryOutcome::Delayed(_) => tracing::info!(mail = %mail.id, "mail delayed; it is retried later"),
             DeliveryOutcome::Sent | DeliveryOutcome::Withdrawn => {
-                tracing::debug!(mail = %mail.id, "a mail is done with");
+                tracing::debug!(mail = %mail.id, "mail sent or withdrawn");
             }
         }
         (self.on_outcome)(mail.purpose, &outcome);
@@ -188,10 +191,10 @@ impl Worker {
 
     async fn send(&self, composed: &ComposedMail) -> SendResult {
         let sent = AssertUnwindSafe(self.sender.send(composed)).catch_unwind().await;
-        sent.unwrap_or_else(|_| SendResult::Temporary("sending it went wrong on our side".into()))
+        sent.unwrap_or_else(|_| SendResult::Temporary("internal error while sending".into()))
     }
 
-    /// Notes what came of a mail. What was sent would be sent again if that were lost, so it is tried for a while.
+    /// Records an outcome. Retries for a while, since losing the record of a sent mail would send it twice.
     async fn record_outcome(
         &self,
         mail: &Mail,
@@ -212,7 +215,7 @@ impl Worker {
         match self.directory.user_by_link(mail.tenant, &link).await {
             Ok(_) => {}
             Err(DirectoryError::SignIn(SignInError::LinkExpired)) => {
-                return Ok(Preparation::Unsendable("its link ran out before it could be sent".into()));
+                return Ok(Preparation::Unsendable("its link expired before it could be sent".into()));
             }
             Err(DirectoryError::SignIn(_)) => return Ok(Preparation::Withdrawn),
             Err(refusal) => return Err(refusal),
@@ -226,7 +229,7 @@ impl Worker {
         match compose((keys, &self.base_url, &self.sender.from), mail, &tenant, &user) {
             Ok(Ok(composed)) => Ok(Preparation::Send(Box::new(composed), until)),
             Ok(Err(unsendable)) => Ok(Preparation::Unsendable(unsendable.0)),
-            // What cannot be made now can hardly be made later; it must not stop the others.
+            // An internal error would probably recur, so fail instead of delaying other mails.
             Err(DirectoryError::Internal(text)) => Ok(Preparation::Unsendable(text)),
             Err(refusal) => Err(refusal),
         }

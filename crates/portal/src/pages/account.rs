@@ -1,4 +1,4 @@
-//! One's own account: what is kept, the password, and where one is signed in.
+//! The account page: the user's data, password and sessions.
 
 use super::request::PageRequest;
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
@@ -32,30 +32,29 @@ struct ChangePasswordForm<'a> {
     token: String,
     notice: &'a str,
     problem: &'a str,
-    /// The field that is wrong.
+    /// The field with an error; empty if none.
     invalid_field: &'static str,
     is_forced: bool,
     email: &'a str,
     min_length: u32,
 }
 
-/// What a person is shown of themselves, by its name.
+/// The fields on the account page, with their labels.
 const DISPLAYED_FIELDS: [(Field, &str); 12] = [
     (Field::UserName, "User name"),
     (Field::Email, "Email"),
     (Field::GivenName, "First name"),
     (Field::FamilyName, "Last name"),
-    (Field::DisplayName, "Shown as"),
+    (Field::DisplayName, "Display name"),
     (Field::Title, "Job title"),
     (Field::Department, "Department"),
-    (Field::WorkPhone, "Phone at work"),
+    (Field::WorkPhone, "Work phone"),
     (Field::MobilePhone, "Mobile phone"),
     (Field::City, "City"),
     (Field::Country, "Country"),
     (Field::TimeZone, "Time zone"),
 ];
 
-/// Whoever is not signed in goes there first.
 fn redirect_to_sign_in(request: &PageRequest) -> Response<bytes::Bytes> {
     if !request.has_session_cookie() {
         return redirect(&request.page_path("sign-in"));
@@ -75,7 +74,7 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
         return Ok(redirect(&request.page_path("password")));
     }
     let mut rows: Vec<Row> = Vec::new();
-    // Most people's user name is their e-mail.
+    // Hide the user name if it is the email, as it usually is.
     let shown = DISPLAYED_FIELDS
         .iter()
         .filter(|(field, _)| *field != Field::UserName || user.email().is_none_or(|email| email != user.user_name));
@@ -83,7 +82,7 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
         rows.extend(user.text(field).map(|text| Row { name, value: text.to_owned() }));
     }
     for entry in user.emails.iter().filter(|entry| Some(entry.value.as_str()) != user.email()) {
-        rows.push(Row { name: "Another email", value: entry.value.clone() });
+        rows.push(Row { name: "Other email", value: entry.value.clone() });
     }
     rows.push(Row { name: "Member since", value: messages::format_timestamp(user.created) });
     let sessions = portal.directory.session_count(request.tenant.number, user.id).await?;
@@ -92,8 +91,8 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
         base: request.page_path(""),
         token: request.csrf_token(),
         notice: match request.notice_code() {
-            "changed" => "Your password is changed. All other browsers are signed out.",
-            "chosen" => "Your password is set, and you are signed in.",
+            "changed" => "Your password has been changed. All other browsers are signed out.",
+            "chosen" => "Your password has been set, and you are signed in.",
             _ => "",
         },
         problem: "",
@@ -138,10 +137,10 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
     let (old, new) = (request.secret_field("old"), request.secret_field("new"));
     let invalid_new_password = |text: &str| render_change_password(request, &user, "new", Some((422, text.to_owned())));
     if new.expose_secret() != request.field("again") {
-        return invalid_new_password("The two new passwords are not the same. Please type them again.");
+        return invalid_new_password("The new passwords do not match. Please enter them again.");
     }
     if new.expose_secret() == old.expose_secret() {
-        return invalid_new_password("That is the password you have now. Please choose another.");
+        return invalid_new_password("The new password must be different from the current password.");
     }
     let caller = request.caller("account page");
     match portal.directory.change_password(&caller, user.id, (old, new), key, Some(request.address)).await {
@@ -154,7 +153,7 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
             request,
             &user,
             "old",
-            Some((403, "That is not the password you have now. Please try again.".into())),
+            Some((403, "The current password is incorrect. Please try again.".into())),
         ),
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
         Err(refusal) => {

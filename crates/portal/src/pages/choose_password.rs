@@ -1,5 +1,5 @@
-//! What links from mails lead to: choosing a password. Only sending the form uses a link up; programs that look at mails
-//! open links, too.
+//! The target of links in mails: choosing a password. Only submitting the form uses a link up, since mail scanners
+//! also open links.
 
 use super::request::PageRequest;
 use super::responses::{render_page, with_retry_after};
@@ -21,7 +21,7 @@ struct ChoosePasswordForm<'a> {
     min_length: u32,
 }
 
-/// How a person is spoken to.
+/// The name to address a user by.
 pub(crate) fn display_name(user: &User) -> String {
     let name = user.profile.display_name.clone().unwrap_or_else(|| user.full_name());
     if name.trim().is_empty() { user.email().unwrap_or(&user.user_name).to_owned() } else { name }
@@ -46,13 +46,13 @@ pub(super) async fn submit(
     };
     let password = request.secret_field("new");
     if password.expose_secret() != request.field("again") {
-        let problem = "The two passwords are not the same. Please type them again.".to_owned();
+        let problem = "The passwords do not match. Please enter them again.".to_owned();
         return render_form(request, (purpose, link_text), &user, Some((422, problem)));
     }
     let caller = request.caller("link page");
     match portal.directory.set_password_with_link(&caller, link, password, Some(request.address)).await {
         Ok(_) => {
-            // The password was just chosen here, so the browser that sent it is signed in.
+            // The password was just set in this browser, so sign it in.
             let login = user.user_name.clone();
             sign_in::sign_in(portal, request, login, request.secret_field("new"), "?done=chosen").await
         }
@@ -100,40 +100,43 @@ fn render_form(
     Ok(request.with_browser_cookie(render_page(status, "choose_password.html", &form)?))
 }
 
-/// What is said of a link that lets nobody in.
+/// The page for a link that does not work.
 fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryError) -> PageResult {
     let (status, heading, paragraphs): (u16, &str, [&str; 2]) = match (refusal, purpose) {
         (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Invitation) => (
             410,
-            "This invitation has run out",
+            "This invitation has expired",
             [
-                "It was good for a while only, so that nobody else can use it later.",
-                "Ask for a new one: say your e-mail, and it is sent to you.",
+                "For your security, links in emails are valid for a limited time only.",
+                "Request a new one: enter your email, and we will send it to you.",
             ],
         ),
         (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Reset) => (
             410,
-            "This link has run out",
-            ["It was good for a while only, so that nobody else can use it later.", "Ask for a new one below."],
+            "This link has expired",
+            [
+                "For your security, links in emails are valid for a limited time only.",
+                "You can request a new one below.",
+            ],
         ),
         (DirectoryError::SignIn(_), _) => (
             410,
             "This link no longer works",
             [
-                "Each link works once, and a newer one takes the place of an older one.",
-                "If you have chosen a password, sign in with it; if not, ask for a new link.",
+                "Each link works only once, and a newer link replaces older ones.",
+                "If you have already chosen a password, sign in. Otherwise, request a new link.",
             ],
         ),
         (DirectoryError::NoSuchUser, _) => (
             404,
-            "This link is not whole",
-            ["Part of it is missing or was changed on its way.", "Please copy all of it from the mail, up to its end."],
+            "This link is incomplete",
+            ["A part of it is missing or was changed.", "Please copy the complete link from the email."],
         ),
         (refusal, _) => return Err(refusal),
     };
     let links: &[(&str, &str)] = match status {
         404 => &[("sign-in", "Sign in")],
-        _ => &[("sign-in", "Sign in"), ("forgot", "Ask for a new link")],
+        _ => &[("sign-in", "Sign in"), ("forgot", "Request a new link")],
     };
     request.message(status, heading, &paragraphs, links)
 }

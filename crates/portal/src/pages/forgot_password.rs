@@ -1,4 +1,4 @@
-//! A forgotten password: whoever asks is answered the same, whether there is such a person or not.
+//! Requests for a password reset. The response is the same whether the user exists or not.
 
 use super::request::PageRequest;
 use super::responses::render_page;
@@ -6,7 +6,7 @@ use super::{PageResult, Portal, public_name};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Every answer takes this long at the least, so that time does not tell whether a mail was queued.
+/// The minimum response time, so that timing does not reveal whether a mail was queued.
 const MIN_RESPONSE_TIME: Duration = Duration::from_millis(400);
 
 #[derive(Serialize)]
@@ -34,12 +34,12 @@ pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult
     let result = portal.directory.request_password_reset(&caller, request.field("user"), Some(request.address));
     let (asked, ()) = futures_util::future::join(result, tokio::time::sleep(MIN_RESPONSE_TIME)).await;
     if let Err(refusal) = asked {
-        // Only for who is there could it fail so, which is nobody's business.
-        tracing::warn!(?refusal, "a link that somebody asked for was not made");
+        // Fails only for existing users, so the response must not reveal it.
+        tracing::warn!(?refusal, "cannot create a requested password reset link");
     }
     let paragraphs = [
-        "If there is an account with that e-mail or user name, a mail with a link is on its way. It can take a few minutes.",
-        "If nothing comes, look among unwanted mails, or ask whoever looks after your account. A link that was sent in the last two minutes is not sent again.",
+        "If there is an account with this email or user name, we sent a link to choose a new password. It can take a few minutes to arrive.",
+        "No email? Check your spam folder, or contact your administrator. We send at most one link every two minutes.",
     ];
-    request.message(200, "Look at your mails", &paragraphs, &[("sign-in", "Back to sign in")])
+    request.message(200, "Check your email", &paragraphs, &[("sign-in", "Back to sign in")])
 }

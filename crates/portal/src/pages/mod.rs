@@ -1,7 +1,4 @@
-//! The pages: which path leads where, and what every answer has.
-//!
-//! Under `/t/{tenant}`: `sign-in`, `account`, `password`, `forgot`, `sign-out`, `sign-out-everywhere`, and what links
-//! lead to, `invitation/{link}` and `reset/{link}`. They work without scripts; none may run.
+//! The pages: routing, and what all responses have in common. Pages work without scripts, and none may run.
 
 mod account;
 mod choose_password;
@@ -26,55 +23,42 @@ use std::sync::{Arc, OnceLock};
 
 const STYLESHEET: &str = include_str!("../../templates/style.css");
 
-/// The pages of an installation.
 pub struct Portal {
     directory: Arc<Directory>,
-    /// Whether cookies go over TLS alone.
+    /// Whether cookies are `Secure`.
     has_secure_cookies: bool,
     keys: OnceLock<Arc<PortalKeys>>,
 }
 
-/// A page, and what the log and the figures may know of it.
+/// A page, and what the log and the metrics need.
 pub struct PageResponse {
-    /// The page.
     pub page: Response<Bytes>,
-    /// The path of the route, without anybody's data.
+    /// The path pattern of the route, without user data.
     pub route: &'static str,
-    /// What went wrong inside, for the log.
+    /// Details of an internal error, for the log.
     pub detail: Option<String>,
 }
 
-/// What a handler gives back: a page, or a refusal that becomes one.
+/// A page, or an error that is rendered as one.
 type PageResult = Result<Response<Bytes>, DirectoryError>;
 
-/// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// What this server is, and the ways on.
     Home,
-    /// The style sheet.
     Stylesheet,
-    /// Sign-in without a tenant.
     TenantPicker,
-    /// Sign-in.
     SignIn,
-    /// The account.
     Account,
-    /// Changing the password.
     ChangePassword,
-    /// Asking for a link.
     ForgotPassword,
-    /// Signing out.
     SignOut,
-    /// Signing out in all browsers.
     SignOutEverywhere,
-    /// What links from mails lead to.
+    /// The target of links in mails.
     PasswordLink(LinkPurpose),
-    /// No page.
     NotFound,
 }
 
-/// The paths of all pages. Their letter case matters, as it does in the paths of cookies.
+/// The paths of all pages. They are case-sensitive, as the paths of cookies are.
 pub const ROUTES: [(&str, Route); 12] = [
     ("/", Route::Home),
     ("/pages/style.css", Route::Stylesheet),
@@ -91,33 +75,32 @@ pub const ROUTES: [(&str, Route); 12] = [
 ];
 
 impl Route {
-    /// The path under which it is logged and counted.
+    /// The path pattern for the log and the metrics.
     fn name(self) -> &'static str {
         ROUTES.iter().find(|(_, route)| *route == self).map_or("/t/{path}", |(path, _)| path)
     }
 }
 
 impl Portal {
-    /// Pages over a directory; with `is_secure`, cookies go over TLS alone.
+    /// With `is_secure`, cookies are `Secure`.
     pub fn new(directory: Arc<Directory>, is_secure: bool) -> Self {
         Self { directory, has_secure_cookies: is_secure, keys: OnceLock::new() }
     }
 
-    /// Whether a path is one of the pages'.
+    /// Whether a path belongs to the pages.
     pub fn claims_path(path: &str) -> bool {
-        // A dialect may have paths that begin with a word of the client's own, such as `t`.
+        // In some dialects, paths begin with a word that the client chooses, such as `t`.
         let is_numbered = |rest: &str| rest.split('/').next().is_some_and(|text| text.parse::<u32>().is_ok());
         path.trim_end_matches('/') == "/sign-in"
             || path.starts_with("/pages/")
             || path.strip_prefix("/t/").is_some_and(is_numbered)
     }
 
-    /// Whether a path that nobody owns looks like one of the pages'.
+    /// Whether a path that no dialect claims belongs to the pages.
     pub fn is_reserved_path(path: &str) -> bool {
         path.starts_with("/t/") || path == "/t"
     }
 
-    /// The path of a page for a purpose, under the installation's address.
     pub(crate) fn link_path(tenant: TenantNumber, purpose: LinkPurpose, link: &str) -> String {
         format!("/t/{tenant}/{}/{link}", purpose.as_str())
     }
@@ -127,11 +110,11 @@ impl Portal {
             return Ok(Arc::clone(keys));
         }
         let keys = Arc::new(PortalKeys::load(&self.directory).await?);
-        // Whoever was first has drawn the same.
+        // A concurrent call derives the same keys.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
 
-    /// Answers a request for one of the pages; `body` is nothing when it was too large or did not arrive.
+    /// Handles a request for a page; `body` is `None` if it was too large or incomplete.
     pub async fn handle(
         &self,
         route: Route,
@@ -149,7 +132,7 @@ impl Portal {
                     DirectoryError::Busy { .. } | DirectoryError::Conflict => None,
                     other => Some(format!("{other:?}")),
                 };
-                let heading = if status == 503 { "One moment, please" } else { "That did not work" };
+                let heading = if status == 503 { "Please try again" } else { "Something went wrong" };
                 let page = message_page("Muster", status, heading, &[&text], Vec::new());
                 (page.unwrap_or_else(|_| responses::plain_text(status, &text)), detail)
             }
@@ -183,8 +166,8 @@ impl Portal {
         let Some(tenant_number) = tenant_number else { return not_found(None) };
         let tenant = self.tenant_or_placeholder(tenant_number).await?;
         let Some(body) = body else {
-            let text = "What was sent is too large, or did not arrive whole.";
-            return message_page(public_name(&tenant), 413, "That did not work", &[text], Vec::new());
+            let text = "The form is too large or was not sent completely. Please try again.";
+            return message_page(public_name(&tenant), 413, "Something went wrong", &[text], Vec::new());
         };
         let keys = self.load_keys().await?;
         let visit = PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
@@ -193,10 +176,11 @@ impl Portal {
         if !is_post && !is_get {
             return Ok(responses::method_not_allowed());
         }
-        // What changes something is only taken from a form that was given to this visitor by one of our own pages.
+        // Accept changes only from forms of our own pages that were served to this browser (CSRF protection).
         if is_post && !visit.has_valid_csrf_token() {
-            let text = "Nothing was done: the form did not come from a page that this browser was given.";
-            let hint = "Please go back, load the page again and try once more. Your browser must be allowed to keep cookies for this site.";
+            let text = "Nothing was changed, because this form has expired or was opened in a different browser.";
+            let hint =
+                "Go back, reload the page and try again. Make sure that your browser accepts cookies from this site.";
             return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
         let link = segments.nth(1).unwrap_or_default();
@@ -222,7 +206,8 @@ impl Portal {
         }
     }
 
-    /// The tenant with this number. A nonexistent one looks like one without users, so that nobody can list the tenants.
+    /// The tenant with this number. A nonexistent one looks like one without users, so that tenants cannot be
+    /// enumerated.
     async fn tenant_or_placeholder(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
         match self.directory.tenant(number).await {
             Err(DirectoryError::NoSuchTenant) => {
@@ -233,7 +218,8 @@ impl Portal {
         }
     }
 
-    /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. Every number leads to a sign-in page.
+    /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. All numbers lead to a sign-in
+    /// page.
     async fn tenant_picker(&self, query: &str) -> PageResult {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
@@ -254,7 +240,7 @@ impl Portal {
     }
 }
 
-/// Shown in place of a tenant's name.
+/// Shown instead of a tenant's name.
 const DEFAULT_NAME: &str = "Muster";
 
 /// The name shown before sign-in.
@@ -262,7 +248,6 @@ fn public_name(tenant: &Tenant) -> &str {
     if tenant.settings.show_name_before_sign_in { &tenant.name } else { DEFAULT_NAME }
 }
 
-/// The page that asks which tenant's somebody is.
 #[derive(Serialize)]
 struct TenantPicker {
     tenant: &'static str,
@@ -276,17 +261,17 @@ impl Default for TenantPicker {
     }
 }
 
-/// What this server is. It says nothing of tenants.
+/// The start page, which reveals nothing about tenants.
 fn home() -> PageResult {
     let nav_link = |href: &str, anchor| NavLink { href: href.into(), label: anchor };
     let links = vec![nav_link("/sign-in", "Sign in"), nav_link("/docs", "API documentation")];
-    let text = "Sign in to see your account, or read how programs use it.";
+    let text = "Sign in to manage your account, or read the API documentation.";
     message_page("Muster", 200, "User directory", &[text], links)
 }
 
-/// A path that leads nowhere, with a way on.
 fn not_found(visit: Option<&PageRequest>) -> PageResult {
-    let (heading, text) = ("There is no such page", "Links from mails must be whole: please copy all of it.");
+    let (heading, text) =
+        ("Page not found", "If you followed a link from an email, make sure that you copied all of it.");
     if let Some(visit) = visit {
         return visit.message(404, heading, &[text], &[("sign-in", "Sign in")]);
     }

@@ -1,4 +1,4 @@
-//! A visit: what the browser sent, and who it says it is.
+//! A request for a page: form fields, cookies and the signed-in user.
 
 use super::responses::{NavLink, message_page, with_cookie};
 use super::{PageResult, public_name};
@@ -12,7 +12,7 @@ use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The most fields of a form that are read.
+/// Further fields of a form are ignored.
 const MAX_FIELDS: usize = 20;
 
 /// One request for a page of a tenant.
@@ -24,7 +24,7 @@ pub(super) struct PageRequest {
     has_secure_cookies: bool,
     fields: Vec<(String, String)>,
     query: Vec<(String, String)>,
-    /// What the browser is told from others by, and whether it is new.
+    /// Identifies the browser, for CSRF tokens.
     browser_id: String,
     is_new_browser: bool,
     session: Option<(UserId, String)>,
@@ -72,28 +72,26 @@ impl PageRequest {
         })
     }
 
-    /// A field of the form; empty when it is not there.
+    /// A field of the form; empty if it is missing.
     pub(super) fn field(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value.as_str())
     }
 
-    /// A field of the form that nobody may see.
     pub(super) fn secret_field(&self, name: &str) -> SecretString {
         SecretString::from(self.field(name).to_owned())
     }
 
-    /// What the address says was done just before.
+    /// The `done` parameter: which notice to show after a redirect.
     pub(super) fn notice_code(&self) -> &str {
         self.query.iter().find(|(name, _)| name == "done").map_or("", |(_, value)| value.as_str())
     }
 
-    /// What a form of this visitor must hold.
     pub(super) fn csrf_token(&self) -> String {
         self.keys.form_token(&self.csrf_subject())
     }
 
-    /// Whether the form was given to this visitor, and is sent from one of our pages.
+    /// Whether the form was served to this browser and sent from one of our pages.
     pub(super) fn has_valid_csrf_token(&self) -> bool {
         !self.is_new_browser
             && !self.is_cross_site
@@ -104,17 +102,16 @@ impl PageRequest {
         format!("{} {}", self.tenant.number, self.browser_id)
     }
 
-    /// The path of a page of this tenant.
     pub(super) fn page_path(&self, page: &str) -> String {
         if page.is_empty() { format!("/t/{}", self.tenant.number) } else { format!("/t/{}/{page}", self.tenant.number) }
     }
 
-    /// The person, as the one who acts for themselves.
+    /// The caller for changes from a page; `who` is the actor in the history.
     pub(super) fn caller(&self, who: &str) -> Caller {
         Caller { actor: who.to_owned(), request_id: self.request_id.clone(), ..Caller::operator(self.tenant.number) }
     }
 
-    /// Who is signed in in this browser, and what is kept of its key.
+    /// The signed-in user and the hash of the session key.
     pub(super) async fn current_user(&self, directory: &Directory) -> Result<Option<(User, KeyHash)>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
         let key = hash_session_key(key);
@@ -127,12 +124,12 @@ impl PageRequest {
         self.known_device
     }
 
-    /// Whether the browser says that somebody is signed in.
+    /// Whether the browser sent a session, which may have ended.
     pub(super) fn has_session_cookie(&self) -> bool {
         self.session.is_some()
     }
 
-    /// A page for this visitor, who is told apart from now on.
+    /// Sets the cookie that identifies the browser, if it has none.
     pub(super) fn with_browser_cookie(&self, page: Response<Bytes>) -> Response<Bytes> {
         if !self.is_new_browser {
             return page;
@@ -140,7 +137,7 @@ impl PageRequest {
         with_cookie(page, &self.cookie("muster-form", self.browser_id.clone()))
     }
 
-    /// A page of a few words.
+    /// A page with a message.
     pub(super) fn message(
         &self,
         status: u16,
@@ -152,21 +149,20 @@ impl PageRequest {
         Ok(self.with_browser_cookie(message_page(public_name(&self.tenant), status, heading, texts, links.collect())?))
     }
 
-    /// A cookie for the session that has begun.
     pub(super) fn session_cookie(&self, user: UserId, key: &str) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-session", format!("{user}.{key}"));
         cookie.set_max_age(Duration::seconds(directory::SignInState::SESSION_SECONDS));
         cookie
     }
 
-    /// Marks the browser as known. The cookie grants nothing: failed sign-ins from elsewhere just do not slow down this browser.
+    /// Marks the browser as known. The cookie grants no access; it only exempts this browser from throttling caused by
+    /// failed sign-ins elsewhere.
     pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-device", self.keys.sign_device(self.tenant.number, device));
         cookie.set_max_age(Duration::seconds(directory::SignInState::DEVICE_SECONDS));
         cookie
     }
 
-    /// A cookie that ends the session.
     pub(super) fn expired_session_cookie(&self) -> Cookie<'static> {
         let mut cookie = self.cookie("muster-session", String::new());
         cookie.set_max_age(Duration::ZERO);
@@ -178,18 +174,17 @@ impl PageRequest {
     }
 }
 
-/// A cookie with this prefix is only kept when it came over TLS.
+/// Browsers accept cookies with the prefix `__Secure-` only over TLS.
 fn cookie_name(base: &str, is_secure: bool) -> String {
     if is_secure { format!("__Secure-{base}") } else { base.to_owned() }
 }
 
-/// A cookie for one tenant's pages, which scripts and other sites' forms do not get.
+/// A cookie for one tenant's pages, protected from scripts and forms of other sites.
 fn build_cookie(base: &str, value: String, path: String, is_secure: bool) -> Cookie<'static> {
     let cookie = Cookie::build((cookie_name(base, is_secure), value)).path(path);
     cookie.http_only(true).same_site(SameSite::Lax).secure(is_secure).build()
 }
 
-/// A cookie's value.
 fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = sent.flat_map(Cookie::split_parse).filter_map(Result::ok);

@@ -1,4 +1,4 @@
-//! Answers as pages: their headers, and those that are the same everywhere.
+//! Builds responses: common pages and headers.
 
 use super::PageResult;
 use crate::templates::render;
@@ -22,14 +22,14 @@ struct MessagePage<'a> {
     links: Vec<NavLink>,
 }
 
-/// Where to go from a page of a few words.
+/// A link on a message page.
 #[derive(Serialize)]
 pub(super) struct NavLink {
     pub(super) href: String,
     pub(super) label: &'static str,
 }
 
-/// A page from a template.
+/// Renders a page from a template.
 pub(super) fn render_page<T: Serialize>(status: u16, template: &str, context: &T) -> PageResult {
     let mut page = Response::new(Bytes::from(render(template, context)?));
     *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
@@ -38,7 +38,7 @@ pub(super) fn render_page<T: Serialize>(status: u16, template: &str, context: &T
     Ok(page)
 }
 
-/// A page of a few words, and perhaps where to go from there.
+/// A page with a message and links.
 pub(super) fn message_page(tenant: &str, status: u16, heading: &str, texts: &[&str], ways: Vec<NavLink>) -> PageResult {
     render_page(
         status,
@@ -47,7 +47,7 @@ pub(super) fn message_page(tenant: &str, status: u16, heading: &str, texts: &[&s
     )
 }
 
-/// Where not even a page can be made.
+/// For errors while rendering a page.
 pub(super) fn plain_text(status: u16, text: &str) -> Response<Bytes> {
     let mut page = Response::new(Bytes::from(format!("{text}\n")));
     *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -62,12 +62,11 @@ pub(super) fn stylesheet(text: &'static str) -> Response<Bytes> {
 }
 
 pub(super) fn method_not_allowed() -> Response<Bytes> {
-    let mut page = plain_text(405, "Pages are read with GET, and forms sent with POST.");
+    let mut page = plain_text(405, "Method not allowed. Use GET for pages and POST for forms.");
     page.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
     page
 }
 
-/// On to another page.
 pub(super) fn redirect(path: &str) -> Response<Bytes> {
     let mut page = Response::new(Bytes::new());
     *page.status_mut() = StatusCode::SEE_OTHER;
@@ -77,7 +76,6 @@ pub(super) fn redirect(path: &str) -> Response<Bytes> {
     page
 }
 
-/// With a cookie.
 pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Response<Bytes> {
     if let Ok(value) = HeaderValue::try_from(cookie.to_string()) {
         page.headers_mut().append(header::SET_COOKIE, value);
@@ -85,7 +83,7 @@ pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Res
     page
 }
 
-/// With the seconds after which to try again, where the refusal knows them.
+/// Adds `Retry-After` if the error has a delay.
 pub(super) fn with_retry_after(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
     use directory::SignInError::TooManyAttempts;
     let seconds = match refusal {
@@ -97,14 +95,14 @@ pub(super) fn with_retry_after(mut page: Response<Bytes>, refusal: &DirectoryErr
     page
 }
 
-/// What every answer has. That nothing is kept and nothing is guessed of its type, the server's shell adds to all.
+/// Adds the security headers of pages. The server adds `Cache-Control` and `X-Content-Type-Options` to all responses.
 pub(super) fn with_security_headers(mut page: Response<Bytes>, is_secure: bool) -> Response<Bytes> {
     let insert = |headers: &mut HeaderMap, name: header::HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
     let headers = page.headers_mut();
     insert(headers, header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
-    // The address of a page may hold a link that is somebody's.
+    // The URL of a page can contain a secret link.
     insert(headers, header::REFERRER_POLICY, "no-referrer");
     insert(headers, header::X_FRAME_OPTIONS, "DENY");
     if is_secure {

@@ -1,4 +1,4 @@
-//! Signing in.
+//! The sign-in page.
 
 use super::request::PageRequest;
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
@@ -18,13 +18,13 @@ struct SignInForm<'a> {
     user: &'a str,
 }
 
-/// The form; with what was wrong when it was sent.
+/// Shows the form, with an error if there is one.
 pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> PageResult {
     let (status, problem) = refusal.map_or((200, String::new()), messages::error_message);
     let notice = match request.notice_code() {
-        "out" => "You are signed out.",
-        "everywhere" => "You are signed out everywhere.",
-        "ended" => "You are not signed in any more. Please sign in again.",
+        "out" => "You have signed out.",
+        "everywhere" => "You have signed out everywhere.",
+        "ended" => "Your session has ended. Please sign in again.",
         _ => "",
     };
     let form = SignInForm {
@@ -42,13 +42,13 @@ pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> P
     })
 }
 
-/// Signs in, or says the same of everything that is wrong.
+/// Signs in. The error does not reveal whether the user exists.
 pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult {
     let login = request.field("user").trim().to_owned();
     sign_in(portal, request, login, request.secret_field("password"), "").await
 }
 
-/// The same with what was not typed on this page. `done` is the query of the page behind it.
+/// Signs in with the given credentials. `query` is added to the path of the account page.
 pub(super) async fn sign_in(
     portal: &Portal,
     request: &PageRequest,
@@ -59,7 +59,7 @@ pub(super) async fn sign_in(
     let key = random_token()?;
     let address = Some(request.address);
     let credentials = Credentials { login, password, client_ip: address, known_device: request.known_device() };
-    // Who it is stands in the event itself; what somebody typed does not.
+    // The event itself identifies the user; what was typed must not be recorded.
     let caller = request.caller("sign-in page");
     let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
     let user = match result {
