@@ -25,7 +25,7 @@ pub struct StoreSettings {
     pub read_timeout: Option<Duration>,
     /// Whether a SQLite store of up to 1 GiB is checked when it is opened, even if it was closed properly.
     pub check_on_open: bool,
-    /// Whether ids are UUIDv4 instead of UUIDv7.
+    /// Whether ids are `UUIDv4` instead of `UUIDv7`.
     pub random_ids: bool,
     /// PostgreSQL connections for writes.
     pub writers: usize,

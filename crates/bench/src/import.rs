@@ -210,7 +210,12 @@ impl Files {
     }
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a random number")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a random number"
+)]
 fn skewed_group(dice: &mut Rng, groups: u64) -> u64 {
     let part = dice.below(1 << 32) as f64 / (1_u64 << 32) as f64;
     (part * part * groups as f64) as u64

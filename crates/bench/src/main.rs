@@ -55,9 +55,7 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
         Some("audit") => ("bench-audit", audit::measure(&folder)),
         Some("import") => ("bench-import", import::measure(&folder)),
         Some(other) => {
-            anyhow::bail!(
-                "unknown benchmark {other} (use scim, sign-in, fairness, audit, import or --store postgres)"
-            )
+            anyhow::bail!("unknown benchmark {other} (use scim, sign-in, fairness, audit, import or --store postgres)")
         }
     };
     drop(std::fs::remove_dir_all(&folder));

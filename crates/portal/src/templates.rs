@@ -109,7 +109,7 @@ pub(crate) fn render_mail(
         match environment()?.render_named_str(name, custom, Serde(context)) {
             Ok(text) => return Ok(text),
             Err(error) => {
-                tracing::error!(template = name, %error, "a custom mail template failed; the built-in template is used")
+                tracing::error!(template = name, %error, "a custom mail template failed; the built-in template is used");
             }
         }
     }

@@ -1,4 +1,4 @@
-// Shows the document of this server. Nothing is loaded from anywhere else: no validator, no fonts.
+// Shows this server's OpenAPI document. Loads nothing from other hosts: no validator, no fonts.
 window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",

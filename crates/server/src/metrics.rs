@@ -149,7 +149,7 @@ impl Metrics {
         self.mail_attempts.get_or_create(&MailLabels { purpose: purpose.as_str(), outcome }).inc();
     }
 
-    /// The metrics in the text format of OpenMetrics.
+    /// The metrics in the text format of `OpenMetrics`.
     pub(crate) fn encode(&self, health: Option<&Health>) -> String {
         self.writable.set(health.is_some_and(|health| health.unwritable_reason.is_none()).into());
         for task in self.tasks.health().iter().chain(health.iter().flat_map(|health| &health.tasks)) {

@@ -172,14 +172,18 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await.expect("restored");
     assert_eq!((back.users[0].number, &back.users[0].groups), (1, &ann.groups));
     assert_eq!(directory.members(&caller, ann.groups[0]).await.expect("read"), [(ann.id, 1)]);
-    directory.sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None).await.expect("the password still works");
+    directory
+        .sign_in(&caller, credentials("ann@x.y", "vier rote fische"), None)
+        .await
+        .expect("the password still works");
     let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
     assert_eq!(twice, Err(DirectoryError::NoSuchUser));
     // Another user has the email meanwhile, and the group is deleted.
     directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
     let item = ItemKey::Id(ann.groups[0]);
     directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("gone");
-    let other = directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the email can be reused");
+    let other =
+        directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the email can be reused");
     assert_eq!(other.users[0].number, 3, "the number cannot be reused");
     let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
     assert_eq!(taken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken)));

@@ -92,7 +92,11 @@ async fn preview_results(store: Arc<dyn Store>) {
     let new = Command::CreateUser(new_user("a@x.y"));
     let would = directory.preview(&caller, &new).await.expect("the command would succeed");
     assert!(matches!(would, Preview::User(user) if user.email() == Some("a@x.y")));
-    assert_eq!(directory.user(&caller, UserKey::Number(1)).await, Err(DirectoryError::NoSuchUser), "nothing was changed");
+    assert_eq!(
+        directory.user(&caller, UserKey::Number(1)).await,
+        Err(DirectoryError::NoSuchUser),
+        "nothing was changed"
+    );
     directory.run(&caller, new.clone()).await.expect("made");
     assert_eq!(
         directory.preview(&caller, &new).await,

@@ -53,7 +53,9 @@ async fn client_by_secret(state: &AppState, id: &str, key: String) -> Result<Aut
     }
     let client = state.live_connection(&ApiCredential { key, tenant: None }).await?;
     let has_client_id = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
-    Ok(client.filter(|connection| has_client_id(connection)).map(|connection| (Connection::clone(&connection), fingerprint)))
+    Ok(client
+        .filter(|connection| has_client_id(connection))
+        .map(|connection| (Connection::clone(&connection), fingerprint)))
 }
 
 async fn client_by_assertion(

@@ -86,7 +86,11 @@ fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
     attributes
 }
 
-fn references_are_resolved(attributes: &Object, pending: &PendingOperations, created_ids: &HashMap<String, String>) -> bool {
+fn references_are_resolved(
+    attributes: &Object,
+    pending: &PendingOperations,
+    created_ids: &HashMap<String, String>,
+) -> bool {
     let mut references = Vec::new();
     attributes.members.iter().for_each(|(_, node)| collect_references(node, &mut references));
     references.iter().all(|id| created_ids.contains_key(*id) || !pending.pending_bulk_ids.contains(*id))
@@ -277,7 +281,9 @@ fn resolve_references(node: &mut Node, created_ids: &HashMap<String, String>) ->
             Ok(())
         }
         Node::List(nodes) => nodes.iter_mut().try_for_each(|node| resolve_references(node, created_ids)),
-        Node::Object(object) => object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, created_ids)),
+        Node::Object(object) => {
+            object.members.iter_mut().try_for_each(|(_, node)| resolve_references(node, created_ids))
+        }
         Node::Null | Node::Number(_) | Node::Bool(_) => Ok(()),
     }
 }
@@ -358,11 +364,10 @@ fn prepare_sub_request(
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(invalid_syntax("Only users and groups can be changed in bulk"));
     }
-    let route_method = matched
-        .route
-        .methods
-        .iter()
-        .find(|route_method| route_method.name == sub_request.method && route_method.access == RequiredAccess::Write);
+    let route_method =
+        matched.route.methods.iter().find(|route_method| {
+            route_method.name == sub_request.method && route_method.access == RequiredAccess::Write
+        });
     let methods = || matched.route.methods.iter().map(|route_method| route_method.name).collect();
     let route_method = route_method.ok_or_else(|| RequestError::MethodNotAllowed(methods()))?;
     sub_request.path_params = matched.path_params;

@@ -472,7 +472,7 @@ pub(super) async fn resources_by_body(
     let mut users = Page { rows: Vec::new(), total: 0, offset: 0 };
     if let Ok(filter) = user_filter {
         let tests = user_predicates(state, request, filter).await?;
-        let query = UserQuery { predicates: tests, offset: offset, limit, ..UserQuery::default() };
+        let query = UserQuery { predicates: tests, offset, limit, ..UserQuery::default() };
         users = user_pages::load(state, request, query).await?;
     }
     let mut resources = write_users(state, request, &users.rows, &search.projection(&USER_TYPE)?).await?;

@@ -1,5 +1,5 @@
-//! Repeated `kill -9` during creates on one store: every acknowledged change is stored, every stored change is complete,
-//! and the integrity check passes.
+//! Repeated `kill -9` during creates on one store: every acknowledged change is stored, every stored change is
+//! complete, and the integrity check passes.
 
 use crate::support::{MUSTER, Server, is_on_postgres, run_json, send, try_send};
 use parking_lot::Mutex;

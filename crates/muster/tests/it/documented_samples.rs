@@ -1,7 +1,7 @@
 //! Compares responses with the samples in the original documents, ignoring values and white space.
 //!
-//! The `onfire` samples show both the user and an error. A real response has only one of them, so a success and an error
-//! together must equal the sample, each part byte for byte.
+//! The `onfire` samples show both the user and an error. A real response has only one of them, so a success and an
+//! error together must equal the sample, each part byte for byte.
 
 use crate::support::{Server, repo_root, send};
 use crate::transcripts::strip_whitespace;

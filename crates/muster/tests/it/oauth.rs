@@ -1,5 +1,5 @@
-//! OAuth tokens: issued for a connection's key or a signed assertion, valid in every bearer dialect, and only as long as
-//! the connection.
+//! OAuth tokens: issued for a connection's key or a signed assertion, valid in every bearer dialect, and only as long
+//! as the connection.
 
 use crate::support::{MUSTER, TestApp, TestStore, build_request, runtime};
 use base64::Engine;
@@ -115,7 +115,11 @@ fn a_token_has_exactly_the_rights_of_its_connection() {
         assert_eq!(world.status("POST", "/scim/v2/Users", &token).await, 403);
         assert_eq!(world.status("GET", "/api/2/users/ann@x.y", &token).await, 403);
         let again = format!("grant_type=client_credentials&client_id={}&client_secret={token}", world.id);
-        assert_eq!(world.send_form("/oauth2/token", &[], &again).await.0, 401, "a token cannot be exchanged for a token");
+        assert_eq!(
+            world.send_form("/oauth2/token", &[], &again).await.0,
+            401,
+            "a token cannot be exchanged for a token"
+        );
     });
 }
 
@@ -165,7 +169,11 @@ fn client_credentials_are_validated() {
         let invalid = (400, "invalid_request".to_owned());
         assert_eq!(ask(&[], "client_id=a&client_secret=b").await, invalid);
         assert_eq!(ask(&[], &format!("{grant}&{grant}")).await, invalid);
-        assert_eq!(ask(&[("authorization", &good)], &world.form()).await, invalid, "only one authentication method is allowed");
+        assert_eq!(
+            ask(&[("authorization", &good)], &world.form()).await,
+            invalid,
+            "only one authentication method is allowed"
+        );
         let password = "grant_type=password&username=a&password=b";
         assert_eq!(ask(&[], password).await, (400, "unsupported_grant_type".into()));
         assert_eq!(ask(&[], grant).await, (401, "invalid_client".into()));

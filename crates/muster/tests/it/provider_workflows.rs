@@ -1,6 +1,6 @@
-//! Provisioning workflows of Entra ID and Okta, with requests taken from their documentation, from the connection test to
-//! the return of a deleted user. Each step checks what the provider checks. After deactivation and activation, another
-//! dialect must show the same status.
+//! Provisioning workflows of Entra ID and Okta, with requests taken from their documentation, from the connection
+//! test to the return of a deleted user. Each step checks what the provider checks. After deactivation and
+//! activation, another dialect must show the same status.
 
 use crate::scim_spec::{
     CORE, Client, ENTERPRISE, GROUP, PATCH, ScimResponse, assert_error, assert_total, email_of_type, entry_values,

@@ -1,4 +1,5 @@
-//! Files of a store in use that an operator replaces, restores or moves, and processes that hang while holding its locks.
+//! Files of a store in use that an operator replaces, restores or moves, and processes that hang while holding its
+//! locks.
 
 use crate::support::{HttpResponse, MUSTER, run_json, send};
 use adapters::{ExclusiveStore, StoreSettings};
@@ -160,7 +161,11 @@ fn replacing_the_store_of_a_running_server_is_detected() {
                 drop(fs::remove_file(stage.path(&format!("muster.db{ending}"))));
             }
             let server = stage.start();
-            assert_eq!((server.readiness().status, stage.user_count()), (200, Value::from(0)), "the store that replaced it");
+            assert_eq!(
+                (server.readiness().status, stage.user_count()),
+                (200, Value::from(0)),
+                "the store that replaced it"
+            );
             assert_eq!(server.create("after").status, 201);
         }
     }

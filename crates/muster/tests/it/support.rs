@@ -123,8 +123,8 @@ impl Server {
         (number, self.create_connection(number, "main", flags))
     }
 
-    /// Creates a connection and returns its key: for all dialects and roles up to `EnterpriseAdmin`, unless the flags say
-    /// otherwise.
+    /// Creates a connection and returns its key: for all dialects and roles up to `EnterpriseAdmin`, unless the flags
+    /// say otherwise.
     pub(crate) fn create_connection(&self, tenant: u64, name: &str, flags: &[&str]) -> String {
         let tenant = tenant.to_string();
         let mut arguments = vec!["connection", "add", name, "--tenant", &tenant];

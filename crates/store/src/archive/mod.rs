@@ -18,27 +18,69 @@ use serde::{Deserialize, Serialize};
 /// An entry of a stream. New variants may only be added at the end: the encoding is the position of the variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
-    Tenant { tenant: u32, doc: String },
+    Tenant {
+        tenant: u32,
+        doc: String,
+    },
     /// A secret of the whole installation.
-    Secret { name: String, bytes: Vec<u8> },
-    Connection { tenant: u32, doc: String, last_use: Option<i64> },
+    Secret {
+        name: String,
+        bytes: Vec<u8>,
+    },
+    Connection {
+        tenant: u32,
+        doc: String,
+        last_use: Option<i64>,
+    },
     /// A group, folder, organization, role or department.
-    Item { tenant: u32, doc: String },
+    Item {
+        tenant: u32,
+        doc: String,
+    },
     /// A user without memberships; `password` and `account` are columns beside the document.
-    User { tenant: u32, doc: String, password: Option<String>, account: Option<String> },
+    User {
+        tenant: u32,
+        doc: String,
+        password: Option<String>,
+        account: Option<String>,
+    },
     /// A deleted user.
-    Tombstone { tenant: u32, doc: String, deleted: i64, password: Option<String> },
+    Tombstone {
+        tenant: u32,
+        doc: String,
+        deleted: i64,
+        password: Option<String>,
+    },
     /// Members of a group or folder by number, ascending.
-    Members { tenant: u32, item: [u8; 16], numbers: Vec<u32> },
+    Members {
+        tenant: u32,
+        item: [u8; 16],
+        numbers: Vec<u32>,
+    },
     /// A mail that is queued or has failed.
-    Mail { tenant: u32, doc: String },
+    Mail {
+        tenant: u32,
+        doc: String,
+    },
     /// The last number allocated in a sequence.
-    Counter { tenant: u32, sequence: u8, last: u32 },
+    Counter {
+        tenant: u32,
+        sequence: u8,
+        last: u32,
+    },
     Event(Box<EventEntry>),
     /// The chain links of the events since the previous entry of this kind.
-    ChainLinks { end: u64, links: Vec<(u32, [u8; 32])> },
+    ChainLinks {
+        end: u64,
+        links: Vec<(u32, [u8; 32])>,
+    },
     /// The end of a tenant's chain, and the number of events older than the chain.
-    ChainEnd { tenant: u32, position: u64, link: Option<[u8; 32]>, unchained_events: u32 },
+    ChainEnd {
+        tenant: u32,
+        position: u64,
+        link: Option<[u8; 32]>,
+        unchained_events: u32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -201,7 +201,9 @@ impl Store for Memory {
         self.read(|state| {
             let of = |(tenant, shelf): (&TenantNumber, &Arc<super::TenantData>)| {
                 let tombstones = shelf.tombstones.values().map(|(tombstone, _)| (*tenant, tombstone.clone()));
-                tombstones.filter(|(_, tombstone)| (between.0..=between.1).contains(&tombstone.deleted)).collect::<Vec<_>>()
+                tombstones
+                    .filter(|(_, tombstone)| (between.0..=between.1).contains(&tombstone.deleted))
+                    .collect::<Vec<_>>()
             };
             let mut all: Vec<_> = state.tenant_data.iter().flat_map(of).collect();
             all.sort_by_key(|(tenant, tombstone)| (tombstone.deleted, *tenant, tombstone.user.number));

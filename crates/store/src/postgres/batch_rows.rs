@@ -171,7 +171,11 @@ impl BatchRows {
         *last = at.0.max(*last);
     }
 
-    pub(super) fn push_event(&mut self, author: &ChangeContext, event_row: EncodedEvent) -> Result<(), serde_json::Error> {
+    pub(super) fn push_event(
+        &mut self,
+        author: &ChangeContext,
+        event_row: EncodedEvent,
+    ) -> Result<(), serde_json::Error> {
         self.events.push(author, event_row)
     }
 

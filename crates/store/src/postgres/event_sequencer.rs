@@ -72,7 +72,7 @@ impl EventSequencer {
         (
             Self {
                 line,
-                batch_writer: batch_writer,
+                batch_writer,
                 me,
                 held_until,
                 lease_renewed: None,

@@ -165,7 +165,7 @@ impl Postgres {
             }
         });
         Ok(Self {
-            batch_writer: batch_writer,
+            batch_writer,
             lookups,
             readers: ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)),
             health_connection: ManagedConnection::new(Arc::clone(&target)),

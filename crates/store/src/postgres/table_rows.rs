@@ -148,8 +148,11 @@ impl MailRows {
 
 impl EventRows {
     pub(super) fn push(&mut self, author: &ChangeContext, event_row: EncodedEvent) -> Result<(), serde_json::Error> {
-        let (members_added, members_removed, notes) =
-            (list_to_json(&event_row.members_added)?, list_to_json(&event_row.members_removed)?, list_to_json(&event_row.notes)?);
+        let (members_added, members_removed, notes) = (
+            list_to_json(&event_row.members_added)?,
+            list_to_json(&event_row.members_removed)?,
+            list_to_json(&event_row.notes)?,
+        );
         let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
         let stored = EventFields::from_encoded(author, &event_row, lists);
         self.digest.push(stored.digest().to_vec());

@@ -76,9 +76,7 @@ fn of_tenant(db: &Db, tenant: u32, checked: &mut CheckReport) -> rusqlite::Resul
     }
     let stored: i64 = db.query_row(sql::COUNT_UNIQUE_KEYS.sqlite, [tenant], |row| row.get(0))?;
     if stored != claims {
-        checked
-            .errors
-            .push(format!("tenant {tenant}: {stored} unique keys are stored, users and items need {claims}"));
+        checked.errors.push(format!("tenant {tenant}: {stored} unique keys are stored, users and items need {claims}"));
     }
     check_user_rows(db, tenant, &mut documents, checked)?;
     let mut counted = BTreeMap::new();

@@ -17,8 +17,11 @@ pub(super) fn write(
     author: &ChangeContext,
     event_row: &EncodedEvent,
 ) -> Result<(), ApplyError> {
-    let (members_added, members_removed, notes) =
-        (list_to_json(&event_row.members_added)?, list_to_json(&event_row.members_removed)?, list_to_json(&event_row.notes)?);
+    let (members_added, members_removed, notes) = (
+        list_to_json(&event_row.members_added)?,
+        list_to_json(&event_row.members_removed)?,
+        list_to_json(&event_row.notes)?,
+    );
     let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
     let stored = EventFields::from_encoded(author, event_row, lists);
     let (position, link) = counters.link_event(db, stored.tenant, &stored.digest())?;

@@ -148,7 +148,8 @@ impl Sqlite {
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         let (readers, scans) = (Arc::clone(&self.readers), Arc::clone(places));
         Box::pin(async move {
-            let unavailable = |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read task failed: {error}"));
+            let unavailable =
+                |error: &dyn std::fmt::Display| StoreError::Internal(format!("a read task failed: {error}"));
             let permit = scans.acquire_owned().await.map_err(|e| unavailable(&e))?;
             #[expect(clippy::disallowed_methods, reason = "bounded by the permit that moves into it")]
             let task = tokio::task::spawn_blocking(move || {

@@ -42,7 +42,7 @@ impl Writer {
         let thread = std::thread::Builder::new().name("muster-writer".into()).spawn(move || writing.run(receiver))?;
         let watch = StoreMonitor::start(Arc::clone(opened), Arc::clone(&metrics), Arc::clone(&queue))?;
         let (thread, watch) = (Mutex::new(Some(thread)), Mutex::new(Some(watch)));
-        Ok(Self { queue, thread, monitor: watch, metrics: metrics })
+        Ok(Self { queue, thread, monitor: watch, metrics })
     }
 
     pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, CommitResult> {

@@ -34,7 +34,7 @@ fn import_into(fixture: Fixture, path: &Path) -> Imported {
     (preview.created_items, preview.created, preview.unchanged) =
         (report.created_items, report.created.clone(), report.unchanged.clone());
     assert_eq!(preview, report, "{}", path.display());
-    Imported { fixture: fixture, report }
+    Imported { fixture, report }
 }
 
 impl Imported {
@@ -433,7 +433,7 @@ fn missing_references_can_be_reimported() {
         fixture.import(&fixture.file("b.csv", "user name,email\nb@x.y,b@x.y\n"));
         let report = fixture.import_with(&rejected, |options| options.update = true).expect("imported");
         assert!(report.is_complete(), "{name} {report:?}");
-        let got = Imported { fixture: fixture, report };
+        let got = Imported { fixture, report };
         assert_eq!(got.text("a@x.y", Field::Manager), got.user("b@x.y").id.to_string(), "{name}");
         assert_eq!(got.groups("b@x.y"), ["G"], "{name}");
     }

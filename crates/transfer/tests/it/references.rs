@@ -89,7 +89,8 @@ fn group_names_are_not_parsed_as_distinguished_names() {
     fixture.import(
         &fixture.file("p.csv", "kind,name,email,groups\ngroup,\"CN=g,OU=z\",,\nuser,,a@x.y,\"\"\"CN=g,OU=z\"\"\"\n"),
     );
-    let group = |fixture: &Fixture| fixture.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
+    let group =
+        |fixture: &Fixture| fixture.items(ItemKind::Group).iter().map(|g| g.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(group(&fixture), ["CN=g,OU=z"]);
     assert_eq!(fixture.users()[0].groups.len(), 1);
     for format in [Format::Csv, Format::Ndjson, Format::Ldif, Format::Xlsx] {

@@ -28,8 +28,13 @@ fn an_interrupted_import_resumes() {
                 seen += more;
                 seen < stop
             };
-            let done =
-                fixture.block_on(transfer::import::run(&fixture.directory, &fixture.caller, &options, &found, &mut go_on));
+            let done = fixture.block_on(transfer::import::run(
+                &fixture.directory,
+                &fixture.caller,
+                &options,
+                &found,
+                &mut go_on,
+            ));
             assert!(matches!(done, Err(ImportError::Canceled)));
         }
         // A resumed import counts the users it created before as created.
@@ -192,7 +197,8 @@ fn a_resumed_import_sets_managers() {
             seen += more;
             seen < 200
         };
-        let done = fixture.block_on(transfer::import::run(&fixture.directory, &fixture.caller, &options, &found, &mut go_on));
+        let done =
+            fixture.block_on(transfer::import::run(&fixture.directory, &fixture.caller, &options, &found, &mut go_on));
         assert!(matches!(done, Err(ImportError::Canceled)));
         let some = fixture.users();
         assert!(some.len() >= 200 && some.iter().all(|user| user.text(Field::Manager).is_none()));

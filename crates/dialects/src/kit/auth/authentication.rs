@@ -155,8 +155,11 @@ impl AppState {
         let connection = connection.map(Arc::new);
         self.authenticator.update_cache(*hash, connection.as_ref(), now);
         let Some(connection) = connection else { return Ok(None) };
-        let is_used =
-            |key: &&ApiKey| fingerprint.as_ref().map_or_else(|| matches_key(key), |fingerprint| jwt::is_fingerprint_of(fingerprint, key));
+        let is_used = |key: &&ApiKey| {
+            fingerprint
+                .as_ref()
+                .map_or_else(|| matches_key(key), |fingerprint| jwt::is_fingerprint_of(fingerprint, key))
+        };
         let used = connection.keys.iter().find(is_used);
         // A token may have been issued for a public key.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
@@ -179,8 +182,9 @@ impl AppState {
         let Some(access) = access else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
         let connection = self.directory.connection(ConnectionId(id)).await?;
-        let connection = connection
-            .filter(|connection| jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == access.key_fingerprint));
+        let connection = connection.filter(|connection| {
+            jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == access.key_fingerprint)
+        });
         Ok(connection.map(|connection| (connection, access.key_fingerprint)))
     }
 }

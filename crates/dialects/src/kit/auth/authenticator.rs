@@ -25,7 +25,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     pub fn new(rate_limiter: Box<dyn RateLimiter>) -> Self {
-        Self { cache: RwLock::default(), rate_limiter: rate_limiter }
+        Self { cache: RwLock::default(), rate_limiter }
     }
 
     /// Records an invalid credential and returns the error for the client.

@@ -108,7 +108,7 @@ impl PendingRequest {
             tenant,
             reason,
             broken_rules,
-            ignored_members: ignored_members,
+            ignored_members,
             detail,
         }
     }

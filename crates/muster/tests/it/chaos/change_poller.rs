@@ -1,4 +1,5 @@
-//! A client that learns of changes by polling `scim` for users with a newer `meta.lastModified`, as identity systems do.
+//! A client that learns of changes by polling `scim` for users with a newer `meta.lastModified`, as identity systems
+//! do.
 
 use super::dialect::UserView;
 use super::shared_state::SharedState;
@@ -6,38 +7,38 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How far back each poll looks: a change gets its time when it is decided, and may wait that long to be written.
+/// Each poll overlaps the previous one by this much: a change gets its time when it is decided and may be committed
+/// later.
 const OVERLAP: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(400);
 const EPOCH: &str = "2000-01-01T00:00:00Z";
 
-/// What was learned so far.
 #[derive(Default)]
 pub(super) struct PolledChanges {
-    /// When the last complete poll began.
+    /// The start of the last complete poll.
     last_poll: Mutex<Option<Instant>>,
     users: Mutex<BTreeMap<String, UserView>>,
 }
 
 impl PolledChanges {
-    /// Whether a poll that began after a moment is complete.
+    /// Whether a poll that began after `moment` is complete.
     pub(super) fn has_polled_since(&self, moment: Instant) -> bool {
         self.last_poll.lock().is_some_and(|until| until > moment)
     }
 
-    /// What was learned of a user differs from how the user is listed.
+    /// The difference between the polled and the listed state of a user, if any.
     pub(super) fn difference(&self, listed: &UserView) -> Option<String> {
         let users = self.users.lock();
         let learned = users.get(&listed.key);
         let content = |seen: &UserView| (seen.email.clone(), seen.first_name.clone(), seen.is_active);
         (learned.map(content) != Some(content(listed)))
-            .then(|| format!("by polling for changes, {learned:?} was learned of {listed:?}"))
+            .then(|| format!("polling for changes returned {learned:?} for {listed:?}"))
     }
 }
 
-/// Polls until it is over.
+/// Polls until the test is over.
 pub(super) fn poll_changes(world: &SharedState) {
-    // The newest time that each poll has seen.
+    // The newest timestamp of each poll.
     let mut marks: Vec<(Instant, String)> = Vec::new();
     for number in 0.. {
         if world.is_over() {

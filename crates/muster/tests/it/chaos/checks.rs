@@ -1,4 +1,4 @@
-//! The comparison of everything that is known with everything that is there, while no client writes.
+//! Compares all known state with the servers' state while no client writes.
 
 use super::client::read;
 use super::dialect::{ClientResult, Dialect, Failure, UserView};
@@ -15,15 +15,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::waiting::{TIMEOUT, wait_until};
 
-/// Pauses all clients, waits until nothing is under way, and compares. `is_last`: also those are read one by one who
-/// have not changed since the last time.
+/// Pauses all clients, waits until no request is in progress, and compares. With `is_last`, also reads users one by one
+/// that have not changed since the last comparison.
 pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     let begun = Instant::now();
     world.pauses.lock().push((begun, None));
     let mut models: Vec<MutexGuard<'_, Vec<TrackedUser>>> = world.models.iter().map(|model| model.lock()).collect();
     wait_until("the steady writes to end", || world.pending_steady_writes.load(Ordering::SeqCst) == 0);
     let quiet = Instant::now();
-    wait_until("what is in doubt to be settled", || quiet.elapsed() > SETTLE_TIME && world.has_settled(quiet));
+    wait_until("changes in doubt to be decided", || quiet.elapsed() > SETTLE_TIME && world.has_settled(quiet));
     for (number, users) in models.iter_mut().enumerate() {
         resolve_in_doubt(world, number, users);
     }
@@ -55,7 +55,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     }
 }
 
-/// Asks one server after the other until one answers; `None` if it rejects, which is reported.
+/// Asks each server until one answers; `None` if it rejects the request, which is reported.
 fn first_answer<T>(
     world: &SharedState,
     number: u64,
@@ -70,7 +70,7 @@ fn first_answer<T>(
                 Err(Failure::InDoubt) => {}
                 Err(Failure::Rejected(0, _)) => return None,
                 Err(Failure::Rejected(status, body)) => {
-                    world.violation(&format!("a read is rejected: {status} {body}"));
+                    world.violation(&format!("a read was rejected: {status} {body}"));
                     return None;
                 }
             }
@@ -81,7 +81,7 @@ fn first_answer<T>(
     None
 }
 
-/// Finds out what became of each change in doubt.
+/// Determines whether each change in doubt was committed.
 fn resolve_in_doubt(world: &SharedState, client: usize, users: &mut [TrackedUser]) {
     let doubted = users.iter_mut().filter(|known| known.in_doubt.is_some() && !known.violation_reported);
     for (number, known) in doubted.enumerate() {
@@ -97,12 +97,12 @@ fn resolve_in_doubt(world: &SharedState, client: usize, users: &mut [TrackedUser
         });
         if !known.observe(seen.as_ref(), true) {
             known.violation_reported = true;
-            world.violation(&format!("{dialect:?} shows {seen:?} of {known:?}"));
+            world.violation(&format!("{dialect:?} shows {seen:?} for {known:?}"));
         }
     }
 }
 
-/// Everybody who is listed was sent, is as acknowledged, and is there once; everybody acknowledged is listed.
+/// Every listed user was sent, is in the acknowledged state and unique; every acknowledged user is listed.
 fn compare_list(
     world: &SharedState,
     dialect: Dialect,
@@ -126,7 +126,7 @@ fn compare_list(
         for known in users.iter_mut() {
             let seen = known.emails.iter().filter_map(|email| of_email.remove(email));
             let seen: Vec<UserView> = seen.map(|seen| seen.for_group(&group)).collect();
-            // What is wrong was reported already.
+            // Report each user once.
             if !known.violation_reported && (seen.len() > 1 || known.compare(seen.first()) == Match::Neither) {
                 world.violation(&format!("{dialect:?} lists {seen:?} for {known:?}"));
                 known.violation_reported = true;
@@ -146,7 +146,7 @@ fn compare_list(
         constant.exists = Some(seen.is_some());
     }
     for seen in of_email.into_values() {
-        world.violation(&format!("{dialect:?} lists a user who was never sent: {seen:?}"));
+        world.violation(&format!("{dialect:?} lists a user that was never sent: {seen:?}"));
     }
 }
 
@@ -169,16 +169,16 @@ fn compare_members(world: &SharedState, models: &[MutexGuard<'_, Vec<TrackedUser
         if found != wanted {
             let missing: Vec<_> = wanted.difference(&found).collect();
             let surplus: Vec<_> = found.difference(&wanted).collect();
-            world.violation(&format!("group {number} lacks {missing:?}, and has {surplus:?} without need"));
+            world.violation(&format!("group {number} lacks {missing:?} and has unexpected members {surplus:?}"));
         }
     }
 }
 
-/// Reads each user that was changed since the last time, over another dialect than the one that wrote.
+/// Reads each user changed since the last comparison, over another dialect than the one that wrote.
 fn verify_changed_users(world: &SharedState, models: &mut [MutexGuard<'_, Vec<TrackedUser>>], is_last: bool) {
     for (client, users) in models.iter_mut().enumerate() {
         for (number, known) in users.iter_mut().enumerate() {
-            // Users who are gone become many; the lists have shown that they are.
+            // Deleted users become many, and the lists have shown that they are missing; so sample them.
             let is_due = known.changed_since_check || (is_last && (known.acknowledged.is_some() || number % 10 == 0));
             if known.violation_reported || !is_due {
                 continue;
@@ -194,13 +194,13 @@ fn verify_changed_users(world: &SharedState, models: &mut [MutexGuard<'_, Vec<Tr
             };
             if known.compare(seen.as_ref()) == Match::Neither {
                 known.violation_reported = true;
-                world.violation(&format!("at rest, {dialect:?} shows {seen:?} of {known:?}"));
+                world.violation(&format!("without load, {dialect:?} shows {seen:?} for {known:?}"));
             }
         }
     }
 }
 
-/// `check` and `audit verify` find nothing.
+/// `check` and `audit verify` find no problems.
 fn check_store(world: &SharedState, store: &str) {
     let found = run_json(store, &["check"]);
     if found["sound"] != true {
@@ -212,7 +212,7 @@ fn check_store(world: &SharedState, store: &str) {
     }
 }
 
-/// A backup under load is complete, can be restored elsewhere, and has everything that was acknowledged before it began.
+/// A backup under load is complete, can be restored elsewhere, and contains everything acknowledged before it began.
 pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, number: u64) {
     world.count("backups");
     let before: Vec<String> = {
@@ -228,7 +228,7 @@ pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, num
     run_ok(world, &restored, &["restore", name]);
     let said = run_json(store, &["restore", name]);
     if said.get("error").is_none() {
-        world.violation(&format!("a store that is in use is restored into: {said}"));
+        world.violation(&format!("a restore overwrote a store in use: {said}"));
     }
     check_store(world, restored.to_str().expect("text"));
     let listed = run_json(&restored, &["user", "list", "--limit", "10000000", "--tenant", "1"]);
@@ -236,7 +236,7 @@ pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, num
         listed["users"].as_array().into_iter().flatten().filter_map(|user: &Value| user["email"].as_str()).collect();
     let missing: Vec<&String> = before.iter().filter(|email| !emails.contains(email.as_str())).collect();
     if !missing.is_empty() {
-        world.violation(&format!("a backup lacks {missing:?}, who were acknowledged before it began"));
+        world.violation(&format!("a backup lacks {missing:?}, acknowledged before it began"));
     }
     for end in ["", "-wal", "-shm", "-lock"] {
         drop(std::fs::remove_file(format!("{}{end}", restored.display())));

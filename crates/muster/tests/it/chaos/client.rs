@@ -1,4 +1,4 @@
-//! A client with users of its own, whom nobody else changes. It knows at any time what every server must show of them.
+//! A client that is the only one to change its users, so it always knows their expected state.
 
 use super::dialect::{ClientResult, Dialect, Failure, UserView, is_conflict, is_not_found};
 use super::model::{InDoubt, State, TrackedUser};
@@ -6,10 +6,10 @@ use super::shared_state::{Endpoint, SharedState};
 use std::time::{Duration, Instant};
 use testkit::generators::Rng;
 
-/// How many users a client has before it deletes more than it creates.
+/// From this number of users on, a client deletes more than it creates.
 const TARGET_USERS: usize = 250;
 
-/// How many users of a client may be in doubt before it only reads.
+/// With more users in doubt than this, a client only reads.
 const MAX_IN_DOUBT: usize = 40;
 
 pub(super) struct Client<'a> {
@@ -24,7 +24,7 @@ impl<'a> Client<'a> {
         Self { shared: world, name, rng: Rng::new(seed.wrapping_add(name as u64 + 1)), next: 0 }
     }
 
-    /// Does one thing after the other until it is over. While somebody else holds its users, it waits.
+    /// Runs operations until the test is over. Waits while another thread holds its users.
     pub(super) fn run(mut self) {
         while !self.shared.is_over() {
             {
@@ -105,7 +105,7 @@ impl<'a> Client<'a> {
     }
 
     fn change_email(&mut self, endpoint: &Endpoint<'_>, known: &mut TrackedUser) {
-        // The user name is the first e-mail of users who were created over `scim`; only there both can be changed at once.
+        // The user name of users created over `scim` is their first email; only `scim` can change both at once.
         let dialect = if known.created_over == Dialect::Scim {
             Dialect::Scim
         } else {
@@ -144,7 +144,7 @@ impl<'a> Client<'a> {
         self.record_outcome(dialect, known, None, answer);
     }
 
-    /// A create with an e-mail or an external id that is in use: it must be rejected.
+    /// A create with an email or external id in use, which must be rejected.
     fn create_conflicting(&mut self, endpoint: &Endpoint<'_>, known: &TrackedUser) {
         let Some(state) = &known.acknowledged else { return };
         let mut second = State { first: self.unique_name('T'), ..state.clone() };
@@ -160,12 +160,12 @@ impl<'a> Client<'a> {
             }
             Err(Failure::InDoubt) => self.shared.count("in doubt"),
             other => self.shared.violation(&format!(
-                "a create over {dialect:?} with what {known:?} has already should be rejected: {other:?}"
+                "a create over {dialect:?} that conflicts with {known:?} should be rejected: {other:?}"
             )),
         }
     }
 
-    /// A user who was deleted, or whose create did not happen: not there, and cannot be deleted again.
+    /// A user that was deleted or never created does not exist and cannot be deleted.
     fn delete_missing(&mut self, endpoint: &Endpoint<'_>, known: &mut TrackedUser) {
         let Some((dialect, key)) = known.deleted.clone() else {
             let dialect = *self.rng.choose(&Dialect::ALL);
@@ -178,12 +178,12 @@ impl<'a> Client<'a> {
             }
             Err(Failure::InDoubt) => self.shared.count("in doubt"),
             other => self.shared.violation(&format!(
-                "a deletion over {dialect:?} of {known:?}, who is deleted, should be rejected: {other:?}"
+                "a deletion over {dialect:?} of the deleted {known:?} should be rejected: {other:?}"
             )),
         }
     }
 
-    /// Notes what came of a change, and reads over another dialect what was acknowledged.
+    /// Records the outcome of a change, and reads acknowledged ones over another dialect.
     fn record_outcome(
         &mut self,
         dialect: Dialect,
@@ -210,32 +210,33 @@ impl<'a> Client<'a> {
             }
             Err(Failure::InDoubt) => {
                 self.shared.count("in doubt");
-                // As a client does that is asked to try again later.
+                // As clients do that receive Retry-After.
                 std::thread::sleep(Duration::from_millis(100 + self.rng.below(200)));
                 known.in_doubt = Some(InDoubt { state_after: then, ended: Instant::now() });
             }
-            // Another client changed the same group at the same time. Nothing was done.
+            // Another client changed the same group concurrently. Nothing was changed.
             Err(Failure::Rejected(409, body)) if !is_conflict(dialect, 409, &body) => {
                 self.shared.count("rejected as changed at the same time");
             }
             Err(Failure::Rejected(status, body)) => {
-                self.shared.violation(&format!("{dialect:?} rejects to make {known:?} {then:?}: {status} {body}"));
+                self.shared
+                    .violation(&format!("{dialect:?} rejects the change of {known:?} to {then:?}: {status} {body}"));
                 known.violation_reported = true;
             }
         }
     }
 
-    /// Reads a user and compares; the user as read, if there was an answer and nothing about the user is in doubt.
+    /// Reads a user and compares. Returns the user if there was a response and nothing about the user is in doubt.
     fn check(&mut self, endpoint: &Endpoint<'_>, dialect: Dialect, known: &mut TrackedUser) -> Option<UserView> {
         let is_settled = known.in_doubt.as_ref().is_some_and(|doubt| self.shared.has_settled(doubt.ended));
         let seen = read(endpoint, dialect, known).ok()?;
         self.shared.count("reads compared");
-        // A file that was replaced in the meantime is another test's matter.
+        // Reads from a replaced file are checked elsewhere.
         if !known.observe(seen.as_ref(), is_settled && Dialect::SHOWS_ALL_FIELDS.contains(&dialect))
             && self.shared.is_intact(endpoint.server)
         {
             known.violation_reported = true;
-            self.shared.violation(&format!("{dialect:?} of server {} shows {seen:?} of {known:?}", endpoint.server));
+            self.shared.violation(&format!("{dialect:?} of server {} shows {seen:?} for {known:?}", endpoint.server));
         }
         seen.filter(|_| known.is_certain())
     }
@@ -247,13 +248,13 @@ pub(super) fn read(endpoint: &Endpoint<'_>, dialect: Dialect, known: &TrackedUse
     let emails = known.possible_emails();
     let may_be_absent =
         known.acknowledged.is_none() || known.in_doubt.as_ref().is_some_and(|doubt| doubt.state_after.is_none());
-    // The e-mail may change between two reads, which takes another try.
+    // Retry: the email may change between two reads.
     for _ in 0..3 {
         let mut found: Vec<UserView> = Vec::new();
         for email in &emails {
             let answer = endpoint.read(dialect, email);
             if let Err(Failure::Rejected(status, body)) = &answer {
-                endpoint.shared.violation(&format!("{dialect:?} rejects to show {email}: {status} {body}"));
+                endpoint.shared.violation(&format!("{dialect:?} rejects a read of {email}: {status} {body}"));
             }
             found.extend(answer?);
         }

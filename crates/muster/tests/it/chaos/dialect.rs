@@ -1,4 +1,4 @@
-//! The four dialects as their clients speak them: requests, answers, and what each shows of a user.
+//! Clients of the four dialects: requests, responses, and the attributes that each shows.
 
 use super::model::State;
 use super::shared_state::Endpoint;
@@ -14,7 +14,7 @@ pub(super) enum Dialect {
 
 impl Dialect {
     pub(super) const ALL: [Self; 4] = [Self::Scim, Self::Ccs, Self::Publisher, Self::Onfire];
-    /// Those that show everything that these clients write.
+    /// The dialects that show all attributes that these clients write.
     pub(super) const SHOWS_ALL_FIELDS: [Self; 2] = [Self::Scim, Self::Onfire];
     pub(super) const WITH_STATUS: [Self; 3] = [Self::Scim, Self::Publisher, Self::Onfire];
     pub(super) const WITH_DELETE: [Self; 3] = [Self::Scim, Self::Ccs, Self::Onfire];
@@ -29,31 +29,31 @@ impl Dialect {
     }
 }
 
-/// A user as a dialect shows one; `None` for what the dialect does not show.
+/// A user as shown by a dialect; `None` for attributes that it does not show.
 #[derive(Clone, Debug)]
 pub(super) struct UserView {
     pub(super) dialect: Dialect,
-    /// What this dialect calls the user.
+    /// The user's identifier in this dialect.
     pub(super) key: String,
     pub(super) email: String,
     pub(super) first_name: String,
     pub(super) external_id: Option<String>,
     pub(super) is_active: Option<bool>,
-    /// Ids of groups, without dashes.
+    /// Group ids without dashes.
     pub(super) groups: Option<Vec<String>>,
-    /// `meta.lastModified`, over `scim` only.
+    /// `meta.lastModified`; only over `scim`.
     pub(super) modified: String,
     /// The id of the client's group, without dashes.
     group: String,
 }
 
 impl UserView {
-    /// The same, for the clients of another group.
+    /// The same user, for clients of another group.
     pub(super) fn for_group(self, group: &str) -> Self {
         Self { group: group.to_owned(), ..self }
     }
 
-    /// Whether this is that user in that state, as far as the dialect shows it.
+    /// Whether this is the user in that state, as far as the dialect shows it.
     pub(super) fn matches(&self, state: &State, external: Option<&str>) -> bool {
         self.email == state.email
             && self.first_name == state.first
@@ -63,25 +63,24 @@ impl UserView {
     }
 }
 
-/// A group under the names that the dialects have for it.
+/// A group with its identifiers in the dialects.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) id: String,
     pub(super) number: u64,
 }
 
-/// Why there is no success to report.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// A 4xx, or anything else that is neither success nor 503.
+    /// Any status except success and 503.
     Rejected(u16, String),
-    /// 503 or no complete answer: what was asked for may have been done.
+    /// 503 or no complete response: the change may have been made.
     InDoubt,
 }
 
 pub(super) type ClientResult<T> = Result<T, Failure>;
 
-/// Whether an answer says that an e-mail or an external id is in use.
+/// Whether a response reports that an email or external id is in use.
 pub(super) fn is_conflict(dialect: Dialect, status: u16, body: &str) -> bool {
     let said: Value = serde_json::from_str(body).unwrap_or_default();
     match dialect {
@@ -92,7 +91,7 @@ pub(super) fn is_conflict(dialect: Dialect, status: u16, body: &str) -> bool {
     }
 }
 
-/// Whether an answer says that there is no such user.
+/// Whether a response reports that the user does not exist.
 pub(super) fn is_not_found(dialect: Dialect, status: u16, body: &str) -> bool {
     if dialect == Dialect::Onfire {
         let said: Value = serde_json::from_str(body).unwrap_or_default();
@@ -121,7 +120,7 @@ impl Endpoint<'_> {
         self.write(dialect, "POST", dialect.path(), Some(&body)).map(drop)
     }
 
-    /// Sets first name and e-mail of a user whom the dialect has just shown.
+    /// Sets first name and email of a user that was just read over this dialect.
     pub(super) fn update_user(&self, seen: &UserView, state: &State, external: Option<&str>) -> ClientResult<()> {
         let State { email, first, .. } = state;
         let (dialect, key) = (seen.dialect, &seen.key);
@@ -149,7 +148,6 @@ impl Endpoint<'_> {
         self.write(dialect, method, &target, Some(&body)).map(drop)
     }
 
-    /// Activates or deactivates a user.
     pub(super) fn set_active(&self, seen: &UserView, is_active: bool) -> ClientResult<()> {
         let (dialect, key) = (seen.dialect, &seen.key);
         let path = dialect.path();
@@ -171,7 +169,7 @@ impl Endpoint<'_> {
         self.write(dialect, method, &target, Some(&body)).map(drop)
     }
 
-    /// Puts a user into the client's group or takes the user out of it.
+    /// Adds a user to the client's group or removes it.
     pub(super) fn set_member(&self, seen: &UserView, group: &Group, is_member: bool) -> ClientResult<()> {
         let key = &seen.key;
         let (method, target, body) = match seen.dialect {
@@ -187,7 +185,7 @@ impl Endpoint<'_> {
                 let groups = if is_member { vec![group.id.replace('-', "")] } else { Vec::new() };
                 ("PUT", seen.dialect.path().to_owned(), json!({"Id": key, "Groups": groups}))
             }
-            Dialect::Ccs | Dialect::Publisher => panic!("these clients do not do that over this dialect"),
+            Dialect::Ccs | Dialect::Publisher => panic!("not used over this dialect"),
         };
         self.write(seen.dialect, method, &target, Some(&body)).map(drop)
     }
@@ -201,12 +199,12 @@ impl Endpoint<'_> {
         self.write(dialect, "DELETE", &target, None).map(drop)
     }
 
-    /// The user with an e-mail.
+    /// The user with an email.
     pub(super) fn read(&self, dialect: Dialect, email: &str) -> ClientResult<Option<UserView>> {
         let path = dialect.path();
         let target = match dialect {
             Dialect::Scim => format!("{path}?filter=emails.value%20eq%20%22{email}%22"),
-            // It knows numbers only; another dialect shows which.
+            // ccs reads by number only; publisher returns the number.
             Dialect::Ccs => match self.read(Dialect::Publisher, email)? {
                 Some(seen) => format!("{path}/{}", seen.key),
                 None => return Ok(None),
@@ -228,12 +226,12 @@ impl Endpoint<'_> {
         }
         let found = said["Resources"].as_array().cloned().unwrap_or_default();
         if found.len() > 1 {
-            self.shared.violation(&format!("{email} is there {} times over scim: {said}", found.len()));
+            self.shared.violation(&format!("{email} exists {} times over scim: {said}", found.len()));
         }
         Ok(found.first().map(|user| self.parse_user(dialect, user)))
     }
 
-    /// Every user, over `scim` by cursor or over `publisher` by offset.
+    /// All users, over `scim` by cursor or over `publisher` by offset.
     pub(super) fn list(&self, dialect: Dialect) -> ClientResult<Vec<UserView>> {
         if dialect == Dialect::Scim {
             return self.list_filtered("");
@@ -245,7 +243,7 @@ impl Endpoint<'_> {
         Ok(all)
     }
 
-    /// The users who were changed at a time or later, over `scim`.
+    /// The users changed at or after a time, over `scim`.
     pub(super) fn list_changed(&self, since: &str) -> ClientResult<Vec<UserView>> {
         self.list_filtered(&format!("&filter=meta.lastModified%20ge%20%22{since}%22"))
     }
@@ -264,7 +262,7 @@ impl Endpoint<'_> {
         }
     }
 
-    /// The e-mails of a group's members, as `publisher` lists them.
+    /// The emails of a group's members, over `publisher`.
     pub(super) fn members(&self, group: &Group) -> ClientResult<Vec<String>> {
         let mut emails = Vec::new();
         let target = format!("/api/2/users?fields=all&usergroups={}", group.number);
@@ -287,7 +285,7 @@ impl Endpoint<'_> {
         Ok(())
     }
 
-    /// A new, empty group.
+    /// Creates an empty group.
     pub(super) fn create_group(&self, name: &str) -> Group {
         let body = json!({"displayName": name});
         let made = self.write(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body)).expect("a group");

@@ -1,5 +1,5 @@
-//! A disk that can be full: a file system in memory, where this user may mount one. Otherwise a limit on the size of the
-//! server's files, which is nearly the same to a store.
+//! A disk that can be filled: a tmpfs if this user may mount one, otherwise a size limit on the server's files, which
+//! has nearly the same effect on a store.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Mounts, waits for the end of its input, and unmounts: nothing is left however the test ends.
+/// Mounts, waits for the end of its input, and unmounts, however the test ends.
 const SCRIPT: &str = "if mount -t tmpfs -o size=4g,mode=700 muster-test \"$1\" 2>/dev/null; then echo mounted; cat >/dev/null; \
     umount -l \"$1\"; else echo no; fi";
 
-/// The limit on the size of files, in bytes, that stands for a full disk: a log of a few transactions fits.
+/// The file size limit in bytes that simulates a full disk: a log of a few transactions fits.
 const FULL_DISK_FILE_LIMIT: &str = "65536";
 
-/// A folder for a store. What was mounted there is unmounted when it is dropped.
+/// A folder for a store. Unmounted when dropped.
 pub(super) struct Disk {
     mount: Option<Child>,
     folder: tempfile::TempDir,
@@ -25,7 +25,7 @@ impl Disk {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh"]).arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        // Ctrl-C is for the test alone.
+        // Ctrl-C must reach only the test.
         let mut child = command.process_group(0).spawn().expect("a shell");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
@@ -49,13 +49,13 @@ impl Disk {
             return;
         }
         let begun = Instant::now();
-        // What is used may grow between the two.
+        // Retry: the used space may grow in between.
         while !remount(self.folder.path(), &used_bytes(self.folder.path()).to_string()) {
             assert!(begun.elapsed() < Duration::from_secs(10), "the file system cannot be made smaller");
         }
     }
 
-    /// Gives the space back.
+    /// Frees the space.
     pub(super) fn free_space(&self, process: u32) {
         if self.mount.is_none() {
             set_file_size_limit(process, "unlimited");
@@ -78,7 +78,7 @@ impl Drop for Disk {
 fn set_file_size_limit(process: u32, bytes: &str) {
     let limit = [format!("--pid={process}"), format!("--fsize={bytes}:")];
     let is_set = Command::new("prlimit").args(limit).status().is_ok_and(|status| status.success());
-    assert!(is_set, "prlimit of util-linux sets a limit on files");
+    assert!(is_set, "prlimit (util-linux) failed");
 }
 
 fn remount(folder: &Path, size: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Faults of the embedded engine: one server, its file, and the machine's disk.
+//! Faults of the embedded engine: one server, its file, and the disk.
 
 use super::disk::Disk;
 use super::readiness;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::generators::Rng;
 
-/// How many users an import brings.
+/// Users in an import.
 const ROWS: usize = 1_000;
 
 pub(super) struct EmbeddedSetup {
@@ -48,7 +48,7 @@ impl EmbeddedSetup {
         world.end_fault();
     }
 
-    /// An import is stopped while it holds the lock for writing; whether it was, before it ended.
+    /// Stops an import while it holds the write lock; returns whether it could be stopped before it ended.
     fn stop_import(&mut self, world: &SharedState, time: Duration, is_killed: bool) -> bool {
         self.next += 1;
         let next = self.next;
@@ -101,7 +101,7 @@ impl EmbeddedSetup {
     }
 
     fn fill_disk(&mut self, world: &SharedState, time: Duration) {
-        // Frames of the log that were copied into the file already would be overwritten without need of space.
+        // Empty the log: frames that are checkpointed already could be overwritten without using space.
         if let Ok(db) = rusqlite::Connection::open(&self.store) {
             drop(db.busy_timeout(Duration::from_secs(2)));
             drop(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
@@ -113,7 +113,7 @@ impl EmbeddedSetup {
         world.end_fault();
     }
 
-    /// A backup, and a store that was restored from it.
+    /// Creates a backup and restores it to another file.
     fn restored_copy(&mut self, world: &SharedState) -> PathBuf {
         self.next += 1;
         let backup = self.program.folder().join(format!("{}.bak", self.next));
@@ -128,9 +128,9 @@ impl EmbeddedSetup {
         copy
     }
 
-    /// The store's file is replaced while the server runs. The original and its log are put back afterwards.
-    /// With `is_listed`, somebody looks meanwhile with the command line what is in the new file, as one does after a
-    /// restore: the original must not lose its log to that.
+    /// Replaces the store's file while the server runs, and puts the original and its log back afterwards. With
+    /// `is_listed`, a command lists the new file meanwhile, as after a restore, which must not remove the original's
+    /// log.
     fn replace_file_while_running(&mut self, world: &SharedState, time: Duration, is_killed: bool, is_listed: bool) {
         let copy = self.restored_copy(world);
         let original = self.file("original.db");
@@ -149,14 +149,14 @@ impl EmbeddedSetup {
         std::thread::sleep(time);
         readiness::assert_not_ready_since(world, since);
         if !self.program.is_running() {
-            world.violation(&format!("the server ended by itself: {}", self.program.log()));
+            world.violation(&format!("the server exited unexpectedly: {}", self.program.log()));
         }
         if is_killed {
             self.program.kill(world);
         } else {
             self.program.terminate(world);
         }
-        // The -wal and -shm beside it, if they are still there, belong to the original.
+        // The -wal and -shm files, if they still exist, belong to the original.
         std::fs::rename(&original, &self.store).expect("renamed");
         world.report_served_after_replacement();
         *world.servers[0].replaced_since.lock() = None;
@@ -164,8 +164,7 @@ impl EmbeddedSetup {
         world.end_fault();
     }
 
-    /// The store's file is replaced while no server runs, beside the log that a killed server has left. A server must
-    /// refuse to start.
+    /// Replaces the store's file next to the log of a killed server. A server must not start on it.
     fn replace_file_while_stopped(&mut self, world: &SharedState) {
         let copy = self.restored_copy(world);
         world.begin_fault("file replaced after a kill, beside the old log");
@@ -183,22 +182,22 @@ impl EmbeddedSetup {
         let original = self.file("original.db");
         std::fs::rename(&self.store, &original).expect("renamed");
         std::fs::rename(&copy, &self.store).expect("renamed");
-        // Its clients must not be served from the wrong file, not even for a moment.
+        // Clients must not be served from the wrong file, not even briefly.
         *world.servers[0].replaced_since.lock() = Some(Instant::now());
         match self.program.start(world) {
             Ok(()) if log > 0 => {
                 world
-                    .violation(&format!("the server starts on a replaced file beside a log of {log} bytes of another"));
+                    .violation(&format!("the server starts on a replaced file with another file's log of {log} bytes"));
             }
-            Ok(()) => print("there was no log to leave"),
+            Ok(()) => print("the killed server left no log"),
             Err(said) if said.contains("-wal") => world.count("starts refused"),
-            Err(said) => world.violation(&format!("the refusal does not name the -wal: {said}")),
+            Err(said) => world.violation(&format!("the start error does not name the -wal file: {said}")),
         }
         self.program.kill(world);
         std::fs::rename(&original, &self.store).expect("renamed");
         let is_changed = |(file, kept): &&(PathBuf, PathBuf)| std::fs::read(file).ok() != std::fs::read(kept).ok();
         for (file, kept) in files.iter().filter(is_changed) {
-            world.violation(&format!("a refused start has changed {}", file.display()));
+            world.violation(&format!("a failed start has changed {}", file.display()));
             std::fs::copy(kept, file).expect("copied");
         }
         drop(std::fs::remove_file(with_suffix(&self.store, "-shm")));
@@ -246,7 +245,7 @@ impl Deployment for EmbeddedSetup {
         }
         wait_for_recovery(world, || self.program.log());
         if !self.program.is_running() {
-            world.violation(&format!("the server has ended by itself: {}", self.program.log()));
+            world.violation(&format!("the server exited unexpectedly: {}", self.program.log()));
             self.program.kill(world);
             self.program.restart(world);
         }
@@ -261,7 +260,7 @@ impl Deployment for EmbeddedSetup {
     }
 }
 
-/// Whether somebody holds the lock for writing longer than a server does.
+/// Whether a process holds the write lock longer than a server does.
 fn is_locked(store: &Path) -> bool {
     let Ok(db) = rusqlite::Connection::open(store) else { return false };
     drop(db.busy_timeout(Duration::from_millis(700)));
@@ -273,7 +272,7 @@ fn with_suffix(file: &Path, end: &str) -> PathBuf {
     PathBuf::from(format!("{}{end}", file.display()))
 }
 
-/// A command of the program that must succeed.
+/// Runs a command that must succeed.
 pub(super) fn run_ok(world: &SharedState, store: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) {
     let said = run_json(store, arguments);
     if said.get("error").is_some() {

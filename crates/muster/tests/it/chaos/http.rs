@@ -1,11 +1,10 @@
-//! One HTTP request with a deadline. An answer that was cut off counts as none.
+//! An HTTP request with a deadline. A truncated response counts as none.
 
 use crate::support::HttpResponse;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// A request as bytes on the wire.
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) target: &'a str,
@@ -14,7 +13,6 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A GET without a body.
     pub(super) fn get(target: &'a str) -> Self {
         Self { method: "GET", target, headers: &[], body: "" }
     }
@@ -34,7 +32,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Sends a request and reads the answer; `None` if there is no complete answer within the time.
+/// Sends a request; `None` without a complete response within the limit.
 pub(super) fn send_request(address: &str, request: &Request<'_>, limit: Duration) -> Option<HttpResponse> {
     let deadline = Instant::now() + limit;
     let mut stream = TcpStream::connect_timeout(&address.parse().ok()?, limit).ok()?;

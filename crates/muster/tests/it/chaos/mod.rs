@@ -1,18 +1,18 @@
-//! Servers under load that, in random order, are killed and stopped, get no disk space, lose their database, and have
-//! their files replaced. Whatever was acknowledged must be there, nothing else may be, and `/readyz` must have
-//! said all along whether changes could be written ([`readiness`] has the rules).
+//! Servers under load that, in random order, are killed and suspended, run out of disk space, lose their database, and
+//! have their files replaced. Exactly the acknowledged changes must be stored, and `/readyz` must always show whether
+//! changes can be written ([`readiness`] has the rules).
 //!
-//! A run lasts `MUSTER_TEST_CHAOS_SECONDS` (20 if not set), but each fault is caused at least once. The order of faults
-//! and what clients do follow from a seed, which is printed; `MUSTER_SEED` sets it. An hour on each engine:
+//! A run lasts `MUSTER_TEST_CHAOS_SECONDS` (default 20), but injects each fault at least once. A seed, which is
+//! printed, determines the order of faults and the clients' actions; `MUSTER_SEED` sets it. An hour on each engine:
 //!
 //! ```sh
 //! MUSTER_TEST_CHAOS_SECONDS=3600 MUSTER_TEST_ENGINE=sqlite cargo test -p muster --test it chaos::acknowledged -- --nocapture
 //! MUSTER_TEST_CHAOS_SECONDS=3600 MUSTER_TEST_ENGINE=postgres cargo test -p muster --test it chaos::acknowledged -- --nocapture
 //! ```
 //!
-//! `MUSTER_TEST_CHAOS_FAULTS`, names with commas between them, restricts a run to some kinds of faults.
+//! `MUSTER_TEST_CHAOS_FAULTS`, a comma-separated list, restricts a run to some kinds of faults.
 //!
-//! What is wrong is collected and printed when it happens (`VIOLATION`), and fails the test at its end.
+//! Violations are printed when they occur (`VIOLATION`) and fail the test at its end.
 
 mod change_poller;
 mod checks;
@@ -39,26 +39,24 @@ use testkit::generators::Rng;
 
 const CLIENTS: usize = 6;
 const GROUPS: usize = 2;
-/// What a run in the standard suite begins from.
+/// The seed of a run in the standard suite.
 const SEED: u64 = 11;
-/// How long servers may take to work again after a fault.
+/// The time limit for servers to recover after a fault.
 const RECOVERY: Duration = Duration::from_secs(45);
 
-/// Where the servers run, and what can be done to them.
+/// The servers and the faults that can be injected.
 trait Deployment {
-    /// Starts all servers for the first time.
     fn start(&mut self, world: &SharedState);
-    /// The kinds of faults that can be caused here.
+    /// The kinds of faults that this deployment supports.
     fn fault_kinds(&self) -> Vec<&'static str>;
-    /// Causes a fault, ends it, and waits until the servers work again. A short one is for the standard suite.
+    /// Injects a fault, ends it, and waits for recovery. Short faults are for the standard suite.
     fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool);
-    /// What `--store` takes, past all proxies.
+    /// The value for `--store`, without proxies.
     fn store(&self) -> &str;
-    /// Stops all servers.
     fn stop(&mut self, world: &SharedState);
 }
 
-/// How long a run is and what it begins from.
+/// The duration and the seed of a run.
 struct RunOptions {
     time: Duration,
     is_short: bool,
@@ -80,19 +78,19 @@ impl RunOptions {
 #[test]
 fn acknowledged_changes_survive_faults_in_random_order() {
     let plan = RunOptions::new();
-    print(&format!("MUSTER_SEED={} repeats this order of faults", plan.seed));
+    print(&format!("repeat this order of faults with MUSTER_SEED={}", plan.seed));
     let (mut site, servers): (Box<dyn Deployment>, usize) =
         if is_on_postgres() { (Box::new(ServerSetup::new()), PROCESSES) } else { (Box::new(EmbeddedSetup::new()), 1) };
     let world = SharedState::new(create_access(site.store()), servers, CLIENTS);
     site.start(&world);
     let groups = {
-        let endpoint = world.endpoint(0, 0).expect("it runs");
+        let endpoint = world.endpoint(0, 0).expect("a running server");
         (0..GROUPS).map(|number| endpoint.create_group(&format!("Group-{number}"))).collect()
     };
     world.groups.set(groups).expect("set once");
     std::thread::scope(|scope| {
         let world = &world;
-        // However this ends, the other threads must end as well.
+        // Also ends the other threads on a panic.
         let _over = StopOnDrop(&world.is_over);
         scope.spawn(|| readiness::probe_readiness(scope, world));
         scope.spawn(|| readiness::write_steadily(scope, world));
@@ -106,7 +104,7 @@ fn acknowledged_changes_survive_faults_in_random_order() {
     report(&world);
 }
 
-/// Causes every kind of fault in random order, compares everything, and begins again until the time is over.
+/// Injects every kind of fault in random order, compares everything, and repeats until the time is over.
 fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState) {
     let mut dice = Rng::new(plan.seed);
     let wanted = std::env::var("MUSTER_TEST_CHAOS_FAULTS").ok();
@@ -116,7 +114,7 @@ fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState)
         let mut kinds = site.fault_kinds();
         if let Some(wanted) = &wanted {
             kinds.retain(|kind| wanted.split(',').any(|one| one == *kind));
-            assert!(!kinds.is_empty(), "a fault of {:?} in MUSTER_TEST_CHAOS_FAULTS", site.fault_kinds());
+            assert!(!kinds.is_empty(), "MUSTER_TEST_CHAOS_FAULTS must name faults of {:?}", site.fault_kinds());
         }
         while !kinds.is_empty() {
             let place = usize::try_from(dice.below(kinds.len() as u64)).expect("small");
@@ -124,14 +122,14 @@ fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState)
             std::thread::sleep(Duration::from_millis(200 + dice.below(if plan.is_short { 300 } else { 3_000 })));
             site.inject(kind, world, &mut dice, plan.is_short);
         }
-        // Another round would take as long as this one did; a long run lasts as long as it was asked to.
+        // A short run starts no round that would exceed the time; a long run lasts as long as requested.
         let next = if plan.is_short { begun.elapsed() / 2 } else { Duration::ZERO };
         is_last = world.started_at.elapsed() + next >= plan.time;
         checks::compare_all(world, site.store(), is_last);
     }
 }
 
-/// Waits until every server is ready and acknowledges a steady write that began after this.
+/// Waits until every server is ready and acknowledges a steady write that began after this call.
 fn wait_for_recovery(world: &SharedState, log: impl Fn() -> String) {
     let begun = Instant::now();
     for server in 0..world.servers.len() {
@@ -151,16 +149,16 @@ fn wait_for_recovery(world: &SharedState, log: impl Fn() -> String) {
         };
         while !is_well() {
             if begun.elapsed() > RECOVERY {
-                world.violation(&format!("server {server} does not work again after {RECOVERY:?}: {}", log()));
-                panic!("server {server} does not work again");
+                world.violation(&format!("server {server} did not recover within {RECOVERY:?}: {}", log()));
+                panic!("server {server} did not recover");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    print(&format!("[{:.2}s] works again after {:.2?}", world.started_at.elapsed().as_secs_f32(), begun.elapsed()));
+    print(&format!("[{:.2}s] recovered after {:.2?}", world.started_at.elapsed().as_secs_f32(), begun.elapsed()));
 }
 
-/// Prints the summary, and fails if anything was wrong.
+/// Prints the summary and fails if there were violations.
 fn report(world: &SharedState) {
     let until = world.probes.lock().iter().map(|probe| probe.started_at).max().expect("probes");
     let mut violations = world.violations();
@@ -173,12 +171,12 @@ fn report(world: &SharedState) {
         print(&format!("  server {server} was not ready for {:.1}s", red.as_secs_f32()));
     }
     let counts = world.counters.lock();
-    assert!(counts.get("acknowledged").is_some_and(|count| *count > 50), "there was a load: {counts:?}");
-    assert!(counts.get("reads compared").is_some_and(|count| *count > 50), "users were read: {counts:?}");
+    assert!(counts.get("acknowledged").is_some_and(|count| *count > 50), "too few changes: {counts:?}");
+    assert!(counts.get("reads compared").is_some_and(|count| *count > 50), "too few reads: {counts:?}");
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
-/// A tenant, and a connection to it for all dialects.
+/// Creates a tenant and a connection for all dialects.
 fn create_access(store: &str) -> Credentials {
     let tenant = run_json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number");
     let number = tenant.to_string();
@@ -188,7 +186,7 @@ fn create_access(store: &str) -> Credentials {
     Credentials { tenant, key }
 }
 
-/// Says that the test is over when dropped.
+/// Ends the test when dropped.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -197,7 +195,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the test harness holds it back unless asked")]
+#[expect(clippy::print_stdout, reason = "the test harness captures it")]
 fn print(text: &str) {
     println!("{text}");
 }

@@ -1,25 +1,24 @@
-//! What a client knows of its users: the last acknowledged state of each, and the one that a request in doubt may have
-//! brought about.
+//! The state that a client knows of its users: the last acknowledged one, and the one after a change in doubt.
 
 use super::dialect::{Dialect, UserView};
 use std::time::Instant;
 
-/// A user as the clients of this test write one.
+/// The attributes of a user that clients write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) email: String,
     pub(super) first: String,
     pub(super) is_active: bool,
-    /// Whether the user is in the client's group.
+    /// In the client's group.
     pub(super) is_member: bool,
 }
 
-/// A change whose request was answered with 503 or not at all.
+/// A change whose request got 503 or no response.
 #[derive(Clone, Debug)]
 pub(super) struct InDoubt {
     /// The user after the change; `None` after a deletion.
     pub(super) state_after: Option<State>,
-    /// When the request ended.
+    /// The end of the request.
     pub(super) ended: Instant,
 }
 
@@ -33,24 +32,24 @@ pub(super) struct TrackedUser {
     pub(super) in_doubt: Option<InDoubt>,
     /// The dialect of the last change.
     pub(super) last_writer: Dialect,
-    /// Who deleted it, and what the dialect called the user.
+    /// The deleting dialect, and the user's identifier in it.
     pub(super) deleted: Option<(Dialect, String)>,
-    /// Every e-mail that the user may have had.
+    /// All emails that the user may have had.
     pub(super) emails: Vec<String>,
-    /// Changed since the last comparison of everything.
+    /// Changed since the last complete comparison.
     pub(super) changed_since_check: bool,
-    /// A violation was reported; further ones would only repeat it.
+    /// A violation was reported; others would only repeat it.
     pub(super) violation_reported: bool,
 }
 
-/// How a user that was read fits what is known.
+/// The known state that matches a user as read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
-    /// As acknowledged.
+    /// The acknowledged state.
     Before,
-    /// As after the change in doubt.
+    /// The state after the change in doubt.
     After,
-    /// As both, since the dialect does not show the difference.
+    /// Both, because the dialect does not show the difference.
     Either,
     Neither,
 }
@@ -70,25 +69,25 @@ impl TrackedUser {
         }
     }
 
-    /// Whether the user is there, and nothing about it is in doubt.
+    /// Whether the user exists and has no change in doubt.
     pub(super) fn is_certain(&self) -> bool {
         self.acknowledged.is_some() && self.in_doubt.is_none() && !self.violation_reported
     }
 
-    /// The e-mails that the user may have at the moment.
+    /// The emails that the user may currently have.
     pub(super) fn possible_emails(&self) -> Vec<String> {
         let doubted = self.in_doubt.as_ref().and_then(|doubt| doubt.state_after.as_ref());
         let mut emails: Vec<String> =
             self.acknowledged.iter().chain(doubted).map(|state| state.email.clone()).collect();
         emails.dedup();
         if emails.is_empty() {
-            // Deleted or never created: nothing may be under any of these.
+            // Deleted or never created: none of these may exist.
             emails.clone_from(&self.emails);
         }
         emails
     }
 
-    /// Compares what was read with what is known.
+    /// Compares a user as read with the known state.
     pub(super) fn compare(&self, seen: Option<&UserView>) -> Match {
         let is = |state: Option<&State>| match (state, seen) {
             (None, None) => true,
@@ -105,7 +104,8 @@ impl TrackedUser {
         }
     }
 
-    /// Takes what was read for what is: `is_settled` says that the change in doubt can no longer happen. Whether it fits.
+    /// Updates the known state from a user as read; returns whether it matches. `is_settled`: the change in doubt is
+    /// either committed or never will be.
     pub(super) fn observe(&mut self, seen: Option<&UserView>, is_settled: bool) -> bool {
         match self.compare(seen) {
             Match::Neither => return false,

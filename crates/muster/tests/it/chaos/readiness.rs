@@ -1,15 +1,16 @@
-//! Whether `/readyz` says what is so: it is asked all the time, beside a steady flow of writes, and afterwards the two are
-//! compared.
+//! Checks that `/readyz` is correct: it is probed continuously during steady writes, and the results are compared at
+//! the end.
 //!
-//! For each server, over the time in which the steady writer was not paused:
-//! 1. If no write was acknowledged for more than [`MAX_WRITE_GAP`], a probe that began within the first [`MAX_WRITE_GAP`] of that time was red.
-//! 2. In that time, no probe was green that began after the first [`MAX_WRITE_GAP`] and ended [`TOLERANCE`] before the next
-//!    acknowledgement.
-//! 3. If a write was in doubt (503, no answer), a probe was red somewhere between [`TOLERANCE`] before it began and [`TOLERANCE`]
-//!    after it ended. An intended fault that lasted less than [`TOLERANCE`] in that time counts as well, since readiness may be
-//!    that late.
+//! For each server, while the steady writer was not paused:
+//! 1. If no write was acknowledged for more than [`MAX_WRITE_GAP`], a probe that began within the first
+//!    [`MAX_WRITE_GAP`] of that time was red.
+//! 2. In that time, no probe was green that began after the first [`MAX_WRITE_GAP`] and ended [`TOLERANCE`] before the
+//!    next acknowledgement.
+//! 3. If a write was in doubt (503, no response), a probe was red between [`TOLERANCE`] before it began and
+//!    [`TOLERANCE`] after it ended. An injected fault shorter than [`TOLERANCE`] in that time is also accepted, because
+//!    readiness may be that late.
 //!
-//! A probe is red if it is answered with anything but 200, or not within [`MAX_READINESS_DELAY`].
+//! A probe is red if its response is not 200 or takes longer than [`MAX_READINESS_DELAY`].
 
 use super::dialect::{Dialect, Failure};
 use super::http::{Request, send_request};
@@ -19,16 +20,16 @@ use std::sync::atomic::Ordering;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-/// How long nothing may be written before `/readyz` has to say so.
+/// The longest time without writes before `/readyz` must be red.
 const MAX_READINESS_DELAY: Duration = Duration::from_secs(5);
-/// The same as seen in acknowledgements: the times between two writes and between two probes are added.
+/// [`MAX_READINESS_DELAY`] plus the intervals between two writes and two probes.
 const MAX_WRITE_GAP: Duration = MAX_READINESS_DELAY.saturating_add(Duration::from_secs(1));
-/// How late a change of state may be seen.
+/// The longest delay before a change of state is visible.
 const TOLERANCE: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 
-/// One look at `/readyz`.
+/// One probe of `/readyz`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) server: usize,
@@ -53,7 +54,7 @@ pub(super) struct Write {
     pub(super) outcome: WriteOutcome,
 }
 
-/// Asks every server whether it is ready, on time also while earlier probes wait for their answers.
+/// Probes every server at fixed intervals, even while earlier probes wait for their responses.
 pub(super) fn probe_readiness<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope SharedState) {
     while !world.is_over() {
         for server in 0..world.servers.len() {
@@ -75,14 +76,14 @@ pub(super) fn probe_readiness<'scope>(scope: &'scope Scope<'scope, '_>, world: &
     }
 }
 
-/// Creates users at a steady pace on every server, also while earlier creates wait for their answers.
+/// Creates users on every server at fixed intervals, even while earlier creates wait for their responses.
 pub(super) fn write_steadily<'scope>(scope: &'scope Scope<'scope, '_>, world: &'scope SharedState) {
     for number in 0_usize.. {
         if world.is_over() {
             return;
         }
         for server in 0..world.servers.len() {
-            // Counted before the look at the pauses, so that whoever pauses sees every write.
+            // Count before checking for a pause, so that the pausing thread sees every write.
             world.pending_steady_writes.fetch_add(1, Ordering::SeqCst);
             if world.pauses.lock().last().is_some_and(|(_, end)| end.is_none()) {
                 world.pending_steady_writes.fetch_sub(1, Ordering::SeqCst);
@@ -109,7 +110,7 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
         Ok(()) => Some(true),
         Err(Failure::InDoubt) => None,
         Err(Failure::Rejected(status, body)) => {
-            world.violation(&format!("a create over {dialect:?} is rejected: {status} {body}"));
+            world.violation(&format!("a create over {dialect:?} was rejected: {status} {body}"));
             Some(false)
         }
     };
@@ -119,14 +120,14 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
     }
 }
 
-/// What was recorded of one server.
+/// The recorded data of one server.
 struct ServerRecord<'a> {
     probes: Vec<Probe>,
     writes: Vec<Write>,
     faults: &'a [FaultPeriod],
 }
 
-/// From [`TOLERANCE`] after a moment on, no probe of the only server was green.
+/// Asserts that no probe of the only server was green from [`TOLERANCE`] after `since` on.
 pub(super) fn assert_not_ready_since(world: &SharedState, since: Instant) {
     let probes = world.probes.lock();
     let later = probes.iter().filter(|probe| probe.started_at >= since + TOLERANCE);
@@ -137,7 +138,7 @@ pub(super) fn assert_not_ready_since(world: &SharedState, since: Instant) {
     }
 }
 
-/// Whatever has befallen one server since a moment, the others have acknowledged a write every [`MAX_WRITE_GAP`].
+/// Asserts that since a fault of one server, the others have acknowledged a write every [`MAX_WRITE_GAP`].
 pub(super) fn assert_others_write(world: &SharedState, one: usize, since: Instant) {
     let until = Instant::now();
     let writes = world.writes.lock().clone();
@@ -150,13 +151,13 @@ pub(super) fn assert_others_write(world: &SharedState, one: usize, since: Instan
         let longest = moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
         if longest > MAX_WRITE_GAP {
             world.violation(&format!(
-                "server {server} acknowledged nothing for {longest:.1?}, with a fault of server {one}"
+                "server {server} acknowledged nothing for {longest:.1?} during a fault of server {one}"
             ));
         }
     }
 }
 
-/// Compares what `/readyz` said with what could be written; what does not fit.
+/// Compares `/readyz` with the writes; returns the violations.
 pub(super) fn violations(world: &SharedState, until: Instant) -> Vec<String> {
     let (probes, writes) = (world.probes.lock().clone(), world.writes.lock().clone());
     let (faults, pauses) = (world.faults.lock().clone(), world.pauses.lock().clone());
@@ -180,7 +181,7 @@ pub(super) fn violations(world: &SharedState, until: Instant) -> Vec<String> {
     wrong
 }
 
-/// For how long each server's probes were red, one by one.
+/// The total time that each server's probes were red.
 pub(super) fn not_ready_time(world: &SharedState) -> Vec<Duration> {
     let mut probes = world.probes.lock().clone();
     probes.sort_by_key(|probe| probe.started_at);
@@ -229,7 +230,7 @@ impl ServerRecord<'_> {
         if let Some(first) = unexplained.first() {
             let before = self.faults.iter().rev().find(|fault| fault.started_at <= first.ended_at);
             wrong.push(format!(
-                "{} writes failed while /readyz was green all the time, the first (last fault: {}) from {:.2}s to {:.2}s",
+                "{} writes failed while /readyz was always green, the first (last fault: {}) from {:.2}s to {:.2}s",
                 unexplained.len(),
                 before.map_or("none", |fault| fault.kind),
                 at(first.started_at),
@@ -256,8 +257,8 @@ mod tests {
     use super::{FaultPeriod, Probe, ServerRecord, Write, WriteOutcome};
     use std::time::{Duration, Instant};
 
-    /// What does not fit when a write was acknowledged at each of these times, one was in doubt at each of those, and
-    /// `/readyz` was red between two times; in tenths of a second.
+    /// The number of violations if writes were acknowledged and in doubt at these times, and `/readyz` was red
+    /// between two times, in tenths of a second.
     fn wrong(acknowledged: &[u64], in_doubt: &[u64], red: (u64, u64), fault: Option<(u64, u64)>) -> usize {
         let begun = Instant::now();
         let at = |tenths: u64| begun + Duration::from_millis(tenths * 100);
@@ -287,7 +288,8 @@ mod tests {
             always.iter().copied().filter(|tenths| !(from..to).contains(tenths)).collect()
         };
         assert_eq!(wrong(&always, &[], (0, 0), None), 0);
-        // Nothing for eight seconds: red in time; too late; green again too soon; never red, which breaks two rules. Then five seconds.
+        // No write for eight seconds: red in time; too late; green again too soon; never red, which violates two rules.
+        // Then no write for five seconds.
         assert_eq!(wrong(&gap(100, 175), &[], (130, 178), None), 0);
         assert_eq!(wrong(&gap(100, 175), &[], (162, 178), None), 1);
         assert_eq!(wrong(&gap(100, 220), &[], (130, 170), None), 1);

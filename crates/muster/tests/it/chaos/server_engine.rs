@@ -1,4 +1,4 @@
-//! Faults of the server engine: two processes on one database, the database, and the connections between them.
+//! Faults with PostgreSQL: of two processes, of their database, and of the connections between them.
 
 use super::readiness;
 use super::server_process::ServerProcess;
@@ -11,16 +11,16 @@ use testkit::generators::Rng;
 use testkit::postgres::Cluster;
 use testkit::proxy::{Fault, Proxy};
 
-/// How many processes share the database.
+/// Processes that share the database.
 pub(super) const PROCESSES: usize = 2;
 
 pub(super) struct ServerSetup {
-    // In this order, so that the processes end before the database does.
+    // In this drop order, so that the processes end before the database.
     programs: Vec<ServerProcess>,
     proxies: Vec<Proxy>,
     cluster: Cluster,
     store: String,
-    /// Whether the proxies spoil commits.
+    /// Whether the proxies inject commit faults.
     inject_faults: Arc<AtomicBool>,
 }
 
@@ -41,7 +41,7 @@ impl ServerSetup {
     }
 }
 
-/// Spoils a third of all commits in one of several ways, while it is told to.
+/// Injects random faults into a third of all commits while `is_spoiling` is set.
 fn fault_chooser(is_spoiling: Arc<AtomicBool>) -> impl Fn(u64) -> Fault + Send + Sync + 'static {
     move |number| {
         let mut dice = Rng::new(number);
@@ -117,7 +117,7 @@ impl Deployment for ServerSetup {
             "spoil" => {
                 world.begin_fault("a third of all commits spoiled");
                 self.inject_faults.store(true, Ordering::SeqCst);
-                // Writes may fail meanwhile and the servers be ready, which is right only for so long.
+                // Writes may fail while the servers are ready, which is accepted only for this short time.
                 std::thread::sleep(time(1_000, 2_500));
                 self.inject_faults.store(false, Ordering::SeqCst);
             }
@@ -134,7 +134,7 @@ impl Deployment for ServerSetup {
         wait_for_recovery(world, || self.programs.iter().map(ServerProcess::log).collect());
         for program in &mut self.programs {
             if !program.is_running() {
-                world.violation(&format!("a process has ended by itself: {}", program.log()));
+                world.violation(&format!("a process exited unexpectedly: {}", program.log()));
                 program.kill(world);
                 program.restart(world);
             }

@@ -1,4 +1,4 @@
-//! The server process: started, killed, stopped and continued, and how it refuses to start.
+//! The server process: start, kill, suspend, resume, and failed starts.
 
 use super::shared_state::SharedState;
 use crate::support::MUSTER;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How long a start may take.
+/// The time limit for a start.
 const STARTUP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server on a store. It is killed when dropped.
@@ -21,18 +21,18 @@ pub(super) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// One that does not run yet; `server` is its number among all.
+    /// A server that is not started yet; `server` is its index.
     pub(super) fn new(server: usize, store: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { server, store: store.to_owned(), folder, child: None }
     }
 
-    /// Starts it and has clients know its address; otherwise what it said.
+    /// Starts the server and publishes its address to clients; returns its output if it fails.
     pub(super) fn start(&mut self, world: &SharedState) -> Result<(), String> {
         let log = self.log_file();
         let errors = File::options().create(true).append(true).open(&log).expect("a log");
         let before = std::fs::metadata(&log).map_or(0, |data| data.len());
-        // A file that may not grow is an error to the server, and not its end.
+        // Ignore SIGXFSZ, so that the file size limit is an error and does not end the server.
         let mut child = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", MUSTER])
             .args(["serve", "--json", "--log-level", "warn", "--store", &self.store])
@@ -68,18 +68,18 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// Starts it; if it does not, that is a violation, and it is tried again, so that the test can go on.
+    /// Starts the server. Reports a failure as a violation and retries, so that the test can continue.
     pub(super) fn restart(&mut self, world: &SharedState) {
         let begun = Instant::now();
         while let Err(said) = self.start(world) {
-            world.violation(&format!("the server does not start again: {said}"));
-            assert!(begun.elapsed() < STARTUP_TIMEOUT, "it never starts again: {said}");
+            world.violation(&format!("the server does not restart: {said}"));
+            assert!(begun.elapsed() < STARTUP_TIMEOUT, "the server never restarts: {said}");
             std::thread::sleep(Duration::from_millis(500));
         }
         world.count("starts");
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(super) fn kill(&mut self, world: &SharedState) {
         self.clear_addresses(world);
         if let Some(mut child) = self.child.take() {
@@ -88,7 +88,7 @@ impl ServerProcess {
         }
     }
 
-    /// SIGTERM; waits until it has ended.
+    /// Sends SIGTERM and waits for the exit.
     pub(super) fn terminate(&mut self, world: &SharedState) {
         self.clear_addresses(world);
         self.signal("TERM");
@@ -96,7 +96,7 @@ impl ServerProcess {
             let begun = Instant::now();
             while child.try_wait().expect("asked").is_none() {
                 if begun.elapsed() > STARTUP_TIMEOUT {
-                    world.violation("the server does not end after SIGTERM");
+                    world.violation("the server does not exit after SIGTERM");
                     drop(child.kill());
                 }
                 std::thread::sleep(Duration::from_millis(20));
@@ -111,7 +111,7 @@ impl ServerProcess {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+        self.child.as_ref().expect("a running server").id()
     }
 
     pub(super) fn signal(&self, name: &str) {
@@ -120,12 +120,12 @@ impl ServerProcess {
         }
     }
 
-    /// Whether the process is still there; a server that ends by itself is a violation.
+    /// Whether the process still runs; an unexpected exit is a violation.
     pub(super) fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().expect("asked").is_none())
     }
 
-    /// The folder of its log, on another disk than the store.
+    /// The folder of the log, on another disk than the store.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -134,7 +134,7 @@ impl ServerProcess {
         self.folder.path().join("log")
     }
 
-    /// The last lines of its log.
+    /// The last lines of the log.
     pub(super) fn log(&self) -> String {
         let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -151,7 +151,6 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Sends a process a signal.
 pub(super) fn signal(child: &Child, name: &str) {
     Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("sent");
 }

@@ -1,4 +1,4 @@
-//! What all threads of the test share: where the servers listen, what was sent, what was seen, and what was wrong.
+//! The state that all threads share: server addresses, sent changes, observations, and violations.
 
 use super::change_poller::PolledChanges;
 use super::dialect::{ClientResult, Dialect, Failure, Group};
@@ -14,31 +14,31 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long requests that change nothing may still be answered from the file that is open. Changes are never acknowledged.
+/// After the store's file is replaced, reads may still be answered from the open file for this time. Changes must not
+/// be acknowledged.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(1);
-/// How long a client waits for an answer.
+/// The client's response timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long after its request and after the last fault a change in doubt is either done or never will be.
+/// This long after its request and the last fault, a change in doubt is either committed or never will be.
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(3);
 
-/// What lets a client in.
+/// A tenant and a key for it.
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) tenant: u64,
     pub(super) key: String,
 }
 
-/// A server process as clients see it.
 #[derive(Default)]
 pub(super) struct Server {
-    /// `None` while it is not running.
+    /// `None` while the server is not running.
     pub(super) address: RwLock<Option<String>>,
     pub(super) admin: RwLock<Option<String>>,
-    /// Since when another file has been in the place of its store's file.
+    /// The time at which the store's file was replaced.
     pub(super) replaced_since: Mutex<Option<Instant>>,
 }
 
-/// What is known of a user who is created once and never changed: by the steady writer, or by an import.
+/// A user that is created once and never changed, by the steady writer or an import.
 #[derive(Clone, Debug)]
 pub(super) struct UnchangedUser {
     pub(super) first: String,
@@ -46,7 +46,7 @@ pub(super) struct UnchangedUser {
     pub(super) exists: Option<bool>,
 }
 
-/// An intended fault.
+/// An injected fault.
 #[derive(Clone, Debug)]
 pub(super) struct FaultPeriod {
     pub(super) kind: &'static str,
@@ -60,19 +60,18 @@ pub(super) struct SharedState {
     access: Credentials,
     pub(super) servers: Vec<Server>,
     pub(super) groups: OnceLock<Vec<Group>>,
-    /// The users of each client.
     pub(super) models: Vec<Mutex<Vec<TrackedUser>>>,
     pub(super) constants: Mutex<BTreeMap<String, UnchangedUser>>,
     pub(super) faults: Mutex<Vec<FaultPeriod>>,
     pub(super) probes: Mutex<Vec<Probe>>,
     pub(super) writes: Mutex<Vec<Write>>,
-    /// When the steady writer was told to pause and to go on.
+    /// Start and end of the steady writer's pauses.
     pub(super) pauses: Mutex<Vec<(Instant, Option<Instant>)>>,
     pub(super) polled_changes: PolledChanges,
     pub(super) pending_steady_writes: AtomicUsize,
     pub(super) is_over: AtomicBool,
     pub(super) counters: Mutex<BTreeMap<String, u64>>,
-    /// Requests that were served although the store's file had been replaced.
+    /// Requests served after the store's file was replaced.
     served_after_replacement: Mutex<Vec<String>>,
     violations: Mutex<Vec<String>>,
 }
@@ -107,11 +106,11 @@ impl SharedState {
         *self.counters.lock().entry(what.to_owned()).or_default() += 1;
     }
 
-    /// Reports what must not be. The test goes on, so that one run shows all of it, and fails at its end.
+    /// Reports a violation. The test continues, to show all violations in one run, and fails at its end.
     pub(super) fn violation(&self, text: &str) {
         let text = format!("[{:.2}s] {text}", self.started_at.elapsed().as_secs_f32());
         let mut violations = self.violations.lock();
-        // A store that has lost much would print nothing else.
+        // Limit the output if much data is lost.
         if violations.len() < 200 {
             print(&format!("VIOLATION {text}"));
             violations.push(text);
@@ -122,26 +121,26 @@ impl SharedState {
         self.violations.lock().clone()
     }
 
-    /// Notes that a fault begins.
+    /// Records the start of a fault.
     pub(super) fn begin_fault(&self, kind: &'static str) {
         self.begin_fault_at(kind, Instant::now());
     }
 
-    /// The same, some time after it began.
+    /// Records the start of a fault at an earlier time.
     pub(super) fn begin_fault_at(&self, kind: &'static str, begun: Instant) {
         print(&format!("[{:.2}s] {kind}", self.started_at.elapsed().as_secs_f32()));
         self.count(&format!("fault: {kind}"));
         self.faults.lock().push(FaultPeriod { kind, started_at: begun, ended_at: None });
     }
 
-    /// Notes that the fault is over, and the servers may need a moment to notice.
+    /// Records the end of the fault; the servers may need a moment to notice.
     pub(super) fn end_fault(&self) {
         if let Some(fault) = self.faults.lock().last_mut() {
             fault.ended_at = Some(Instant::now());
         }
     }
 
-    /// Whether a change in doubt, whose request ended then, can no longer happen.
+    /// Whether a change in doubt whose request ended at `ended` can no longer be committed.
     pub(super) fn has_settled(&self, ended: Instant) -> bool {
         let faults = self.faults.lock();
         let last = faults.last().map(|fault| fault.ended_at);
@@ -153,7 +152,7 @@ impl SharedState {
         since.elapsed() >= SETTLE_TIME
     }
 
-    /// A server that is running, by a number; the next one if that one is not.
+    /// A running server: the one with this number, or the next.
     pub(super) fn endpoint(&self, number: u64, client: usize) -> Option<Endpoint<'_>> {
         let count = self.servers.len();
         let first = usize::try_from(number % count as u64).ok()?;
@@ -168,11 +167,11 @@ impl SharedState {
     }
 
     pub(super) fn group_of(&self, client: usize) -> &Group {
-        let groups = self.groups.get().expect("made at the beginning");
+        let groups = self.groups.get().expect("created at the start");
         &groups[client % groups.len()]
     }
 
-    /// Reports the requests that were served from a replaced file, in one violation.
+    /// Reports all requests served from a replaced file as one violation.
     pub(super) fn report_served_after_replacement(&self) {
         let served = std::mem::take(&mut *self.served_after_replacement.lock());
         if let (Some(first), Some(last)) = (served.first(), served.last()) {
@@ -183,7 +182,7 @@ impl SharedState {
         }
     }
 
-    /// Whether a server's file is in its place.
+    /// Whether the server's store file is not replaced.
     pub(super) fn is_intact(&self, server: usize) -> bool {
         self.servers[server].replaced_since.lock().is_none()
     }
@@ -244,7 +243,7 @@ impl Endpoint<'_> {
         send_request(&self.address, &request, REQUEST_TIMEOUT)
     }
 
-    /// What an answer says of the store, which is nothing if the server has another file.
+    /// Interprets a response, which counts as in doubt while the server's file is replaced.
     fn interpret(
         &self,
         method: &str,

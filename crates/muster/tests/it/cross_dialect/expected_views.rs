@@ -1,4 +1,4 @@
-//! What each dialect must show of a person, said apart from the code that shows it.
+//! The expected representation of a user in each dialect, written independently of the implementation.
 
 use super::Dialect;
 use super::fixture::Fixture;
@@ -9,8 +9,7 @@ use directory::{
 use serde_json::{Map, Value, json};
 
 impl Fixture {
-    /// What a dialect must show of a person, said apart from the code that shows it.
-    #[expect(clippy::too_many_lines, reason = "one story, told in order")]
+    #[expect(clippy::too_many_lines, reason = "one document per dialect")]
     pub(super) async fn expected_view(&self, tongue: Dialect, u: &User) -> Value {
         let word = |on: &'static str, off: &'static str, wait: &'static str| match u.status {
             Status::Invited => wait,
@@ -158,7 +157,7 @@ impl Fixture {
     }
 }
 
-/// As `scim` writes moments.
+/// The timestamp format of `scim`.
 fn rfc3339_micros(time: directory::Time) -> String {
     let seconds = dialects::kit::rfc3339(time);
     format!("{}.{:06}Z", seconds.trim_end_matches('Z'), time.0 % 1_000_000)

@@ -1,4 +1,4 @@
-//! A house with people in it, reached over every dialect as a client of it would.
+//! An application with users, and clients of every dialect.
 
 use super::Dialect;
 use super::user_generator::GeneratedUser;
@@ -6,7 +6,7 @@ use crate::support::{TestApp, build_request};
 use directory::{Caller, Command, FieldUpdate, FolderEdit, GroupEdit, ItemId, User, UserKey};
 use serde_json::{Value, json};
 
-/// A house with a tenant, a key, a group and a folder.
+/// An application with a tenant, a key, a group and a folder.
 pub(super) struct Fixture {
     pub(super) app: TestApp,
     pub(super) caller: Caller,
@@ -32,7 +32,7 @@ impl Fixture {
         self.app.directory().user(&self.caller, UserKey::Number(number)).await.expect("there")
     }
 
-    /// One request in a dialect's JSON; credentials as it carries them.
+    /// Sends a JSON request with the dialect's form of credentials.
     async fn send_request(&self, tongue: Dialect, method: &str, target: &str, body: Option<Value>) -> Value {
         let bearer = format!("Bearer {}", self.key);
         let mut target = target.to_owned();
@@ -75,7 +75,7 @@ impl Fixture {
         }
     }
 
-    /// Creates the person over a dialect; what it can say of it.
+    /// Creates the user over a dialect; returns the stored user.
     pub(super) async fn create(&self, tongue: Dialect, person: &GeneratedUser, email: &str) -> User {
         let body = self.request_body(tongue, person, email);
         let answer = self.send_request(tongue, "POST", &Self::path(tongue, None), Some(body)).await;
@@ -96,7 +96,7 @@ impl Fixture {
         }
     }
 
-    /// Changes the first name the way a client does: read, change, send back.
+    /// Changes the first name as clients do: read, change, send back.
     pub(super) async fn rename(&self, tongue: Dialect, user: &User, name: &str) {
         let mut body = self.read(tongue, user).await;
         match tongue {
@@ -117,7 +117,7 @@ impl Fixture {
         self.send_request(tongue, "PUT", &path, Some(body)).await;
     }
 }
-/// The publisher's PUT takes the whole object under its root.
+/// The publisher's PUT requires the complete object under its root.
 trait WithFirstName {
     fn with_first_name(self, read: &Value, name: &str) -> Value;
 }

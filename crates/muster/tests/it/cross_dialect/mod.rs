@@ -1,5 +1,5 @@
-//! Made over one dialect, a user is read over every other with all that it can show; changed there, nothing is lost:
-//! generated users, all ordered pairs of dialects, those of one maker at the same time.
+//! Generated users are created over one dialect, read over every other with all attributes that it supports, and
+//! changed there without losing data. Tests all ordered pairs of dialects.
 
 mod expected_views;
 mod fixture;
@@ -13,7 +13,6 @@ use proptest::test_runner::TestRunner;
 use std::sync::Arc;
 use user_generator::{GeneratedUser, generated_user};
 
-/// A way to reach people, spoken as a client of it would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     OnfireV2,
@@ -26,13 +25,13 @@ enum Dialect {
 const ALL_DIALECTS: [Dialect; 5] =
     [Dialect::OnfireV2, Dialect::OnfireV1, Dialect::Ccs, Dialect::Publisher, Dialect::Scim];
 
-/// What a dialect sent must be what is kept.
+/// Asserts that the stored user has the attributes that the dialect sent.
 fn assert_stored(tongue: Dialect, p: &GeneratedUser, u: &User) {
     assert_eq!((u.name.given.as_ref(), u.name.family.as_ref()), (Some(&p.first), Some(&p.last)));
     let onfire = matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2);
     if onfire {
         assert_eq!(u.groups.len() + u.folders.len(), usize::from(p.in_group) + usize::from(p.in_folder));
-        // A mail asks them in.
+        // The user gets an invitation.
         assert!(u.status == Status::Invited && u.invited.is_some());
     }
     if tongue == Dialect::OnfireV2 {
@@ -115,14 +114,14 @@ async fn check_pair(world: &Fixture, maker: Dialect, changer: Dialect, person: &
         wanted.role = Some(1);
     }
     if changer == Dialect::Ccs && wanted.force_password_change.is_none() {
-        // The same with a flag that it shows as false.
+        // It shows the missing flag as false and sends it back.
         wanted.force_password_change = Some(false);
     }
     if changer == Dialect::OnfireV2 && wanted.license.is_none() {
-        // It shows the licence everybody has who has no other, and sends it back.
+        // It shows the default license and sends it back.
         wanted.license = Some("Standard".into());
     }
-    assert_eq!(changed, wanted, "made over {maker:?}, changed over {changer:?}");
+    assert_eq!(changed, wanted, "created over {maker:?}, changed over {changer:?}");
     for reader in ALL_DIALECTS {
         world.assert_view(reader, &changed).await;
     }
@@ -130,7 +129,7 @@ async fn check_pair(world: &Fixture, maker: Dialect, changer: Dialect, person: &
     world.app.directory().run(&world.caller, gone).await.expect("gone");
 }
 
-// One test for each dialect that creates, so that they run at the same time.
+// One test for each creating dialect, so that they run concurrently.
 
 #[test]
 fn created_over_onfire_v2() {

@@ -1,4 +1,4 @@
-//! What a client of each dialect sends of a person.
+//! The request body for a generated user in each dialect.
 
 use super::Dialect;
 use super::fixture::Fixture;
@@ -78,7 +78,7 @@ impl Fixture {
     }
 }
 
-/// The standard's whole user: its core, the enterprise extension and ours.
+/// A SCIM user with core schema, enterprise extension and Muster extension.
 fn scim_body(p: &GeneratedUser, email: &str) -> Value {
     let bare = |object: Value| {
         let members = object.as_object().expect("an object").clone();
@@ -128,7 +128,7 @@ fn scim_body(p: &GeneratedUser, email: &str) -> Value {
     }))
 }
 
-/// Pairs as the extension takes them: a line each, what would be misread behind a backslash.
+/// Key-value pairs as the extension expects them: one line each, with backslash escapes.
 pub(super) fn pairs_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let plain = |text: &str| text.replace('\\', "\\\\");
     let line = |(name, value): (&str, &str)| format!("{}={}", plain(name).replace('=', "\\="), plain(value));

@@ -1,8 +1,8 @@
-//! People by chance, as clients have them: texts of many scripts, marks of markup, blanks, everything optional.
+//! Random users: texts in many scripts, markup characters, spaces, and optional attributes.
 
 use proptest::prelude::*;
 
-/// A person as some client has it; each dialect sends the part it knows.
+/// A user in a client system; each dialect sends the attributes it supports.
 #[derive(Clone, Debug)]
 pub(super) struct GeneratedUser {
     pub(super) first: String,
@@ -38,7 +38,7 @@ pub(super) struct GeneratedUser {
 }
 
 fn text_up_to(max: usize) -> impl Strategy<Value = String> {
-    // Letters of many scripts, marks of markup, blanks inside, astral characters.
+    // Letters of many scripts, markup characters, inner spaces, supplementary characters.
     proptest::collection::vec(
         prop::sample::select(vec![
             "a", "Z", "é", "ß", "日", "ع", "🦀", "<", "&", "'", "\"", "\\", " ", "0", "=", "]]>",

@@ -1,5 +1,4 @@
-//! Backups through pipes: written to standard output, read from standard input, cut short, damaged, and refused by a
-//! terminal.
+//! Backups through pipes: to standard output, from standard input, truncated, damaged, and rejected on a terminal.
 
 use super::{assert_sound, muster_command, run, run_in_terminal, run_json, store_with_users, tenant_digests};
 use crate::support::{MUSTER, TestStore};
@@ -9,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-/// Enough that a backup of it does not fit into a pipe.
+/// Enough that a backup exceeds the pipe buffer.
 const USERS: u32 = 2_500;
 
 fn spawn(store: &str, arguments: &[&str]) -> Child {
@@ -17,7 +16,7 @@ fn spawn(store: &str, arguments: &[&str]) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
 }
 
-/// Runs a command with `input` on its standard input, of which it may take as much as it likes.
+/// Runs a command with `input` on its standard input; the command may read only a part.
 fn run_with_input(store: &str, arguments: &[&str], input: &[u8]) -> Output {
     let mut child = spawn(store, arguments);
     let mut stdin = child.stdin.take().expect("input");
@@ -27,14 +26,14 @@ fn run_with_input(store: &str, arguments: &[&str], input: &[u8]) -> Output {
     })
 }
 
-/// A backup of a store, from standard output.
+/// Backs up a store to standard output.
 fn backup(store: &str) -> Vec<u8> {
     let output = run(store, &["backup", "-"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-/// The error of a command that must fail, from its JSON document on standard output or error.
+/// The error message of a command that must fail, from its JSON output in `stream`.
 fn error_message(output: &Output, stream: &[u8]) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&text));
@@ -68,12 +67,12 @@ fn a_backup_goes_through_a_pipe_and_back() {
     let left: Vec<String> = file_names(target.folder.path());
     assert!(left.iter().all(|name| name.starts_with("muster.db")), "{left:?}");
 
-    // It is the same format as that of files, either way.
+    // Piped backups and backup files have the same format.
     std::fs::write(at("piped"), &output.stdout).expect("written");
     assert_eq!(tenant_digests(&run_json(&TestStore::new().store, &["restore", &at("piped")])), wanted);
     let file = std::fs::read(at("file")).expect("read");
     assert!(run_with_input(&TestStore::new().store, &["restore", "-"], &file).status.success());
-    // A check needs no place for a store.
+    // A check needs no writable store.
     let checked = run_with_input("/nowhere/at/all.db", &["restore", "-", "--check-only"], &file);
     assert_eq!(tenant_digests(&serde_json::from_slice(&checked.stdout).expect("JSON")), wanted);
 }
@@ -86,7 +85,7 @@ fn messages_go_to_standard_error() {
     let text = String::from_utf8(output.stderr).expect("text");
     assert!(text.contains("checked while it was written") && text.contains("not read back"), "{text}");
     assert!(text.contains("TENANT") && text.contains(&format!("{} bytes", output.stdout.len())), "{text}");
-    // Errors, too, so that no file holds a message instead of a backup.
+    // So do errors, so that no backup file contains a message.
     for arguments in [&["--json", "--store", "/nowhere/s.db", "backup", "-"][..], &["backup", "-", "--config", "/no"]] {
         let output = Command::new(MUSTER).args(arguments).output().expect("ran");
         assert!(!output.status.success() && output.stdout.is_empty());
@@ -97,7 +96,7 @@ fn messages_go_to_standard_error() {
 #[test]
 fn a_pipe_that_is_closed_early_is_an_error() {
     let place = store_with_users(USERS);
-    // As with `| head -c 10`, in the middle.
+    // Closed during the backup, as with `| head -c 10`.
     let mut child = spawn(&place.store, &["backup", "-"]);
     let mut head = [0; 10];
     child.stdout.take().expect("output").read_exact(&mut head).expect("read");
@@ -105,7 +104,7 @@ fn a_pipe_that_is_closed_early_is_an_error() {
     let output = child.wait_with_output().expect("ended");
     let what = error_message(&output, &output.stderr);
     assert!(what.contains("no complete backup was written") && what.contains("closed the pipe"), "{what}");
-    // And before it was begun.
+    // Closed before the backup.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = muster_command(&place.store, &["backup", "-"]).stdout(writer).output().expect("ran");
@@ -134,15 +133,15 @@ fn a_damaged_stream_changes_nothing() {
         bent[changed] ^= 1;
         wrong.push((format!("byte {changed}"), bent));
     }
-    wrong.push(("more at the end".into(), [&whole[..], b"\n"].concat()));
+    wrong.push(("extra data at the end".into(), [&whole[..], b"\n"].concat()));
     wrong.push(("twice".into(), [&whole[..], &whole[..]].concat()));
     let target = TestStore::new();
     for (what, stream) in wrong {
         let output = run_with_input(&target.store, &["restore", "-"], &stream);
         let found = error_message(&output, &output.stdout);
         assert!(found.starts_with("standard input was not used: it is "), "{what}: {found}");
-        assert_eq!(file_names(target.folder.path()), [""; 0], "{what}: nothing is left");
-        assert!(!run(&target.store, &["user", "list"]).status.success(), "{what}: nothing was touched");
+        assert_eq!(file_names(target.folder.path()), [""; 0], "{what}: no file is left");
+        assert!(!run(&target.store, &["user", "list"]).status.success(), "{what}: the target is unchanged");
         let output = run_with_input(&target.store, &["restore", "-", "--check-only"], &stream);
         assert_eq!(error_message(&output, &output.stdout), found, "{what}");
     }
@@ -159,7 +158,7 @@ fn garbage_is_rejected_at_its_first_bytes() {
     }
     let output = run_with_input(&target.store, &["restore", "-"], b"MUSTER BACKUP 9\nwhatever");
     assert!(error_message(&output, &output.stdout).contains("newer Muster"));
-    // What never ends is not kept until the disk is full.
+    // Endless input is rejected early and does not fill the disk.
     let mut child = spawn(&target.store, &["restore", "-"]);
     let mut stdin = child.stdin.take().expect("input");
     while stdin.write_all(&[b'y'; 4096]).is_ok() {}
@@ -178,7 +177,7 @@ fn terminals_are_rejected() {
     assert!(code == Some(1) && text.contains("standard input is a terminal"), "{text}");
 }
 
-/// What arrives is kept where nobody else can read it, and nothing of it is left, however the command ends.
+/// Input is stored where no other user can read it, and nothing is left, however the command ends.
 #[cfg(target_os = "linux")]
 #[test]
 fn input_is_spooled_to_a_private_unnamed_file() {
@@ -190,7 +189,7 @@ fn input_is_spooled_to_a_private_unnamed_file() {
     let target = TestStore::new();
     let folder = target.folder.path().canonicalize().expect("a folder");
     let mut command = muster_command(&target.store, &["restore", "-"]);
-    // A store in a database has no folder of its own.
+    // A store in a database has no folder.
     command.env("TMPDIR", &folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("started");
     let mut stdin = child.stdin.take().expect("input");
@@ -204,14 +203,14 @@ fn input_is_spooled_to_a_private_unnamed_file() {
         if let Some(spool) = sizes.into_iter().find(|spool| spool.len() == half.len() as u64) {
             break spool;
         }
-        assert!(begun.elapsed() < Duration::from_mins(1), "what was sent is not kept");
+        assert!(begun.elapsed() < Duration::from_mins(1), "the input is not stored");
         std::thread::sleep(Duration::from_millis(10));
     };
     assert_eq!((spool.mode() & 0o777, spool.nlink()), (0o600, 0));
     assert_eq!(file_names(&folder), [""; 0]);
     child.kill().expect("killed");
     child.wait().expect("ended");
-    assert_eq!(file_names(&folder), [""; 0], "nothing is left of it");
+    assert_eq!(file_names(&folder), [""; 0], "no file is left");
     drop(stdin);
 
     let output = muster_command(&target.store, &["restore", "-"])

@@ -1,5 +1,4 @@
-//! A backup while the server is written to as fast as it takes it: whole, sound, and with everything in it that was
-//! acknowledged before it began.
+//! A backup during maximum write load is complete, consistent, and contains everything acknowledged before it began.
 
 use super::{assert_sound, run_json};
 use crate::support::{Server, TestStore, try_send};
@@ -48,7 +47,7 @@ fn a_backup_contains_everything_acknowledged_before() {
         let before: Vec<String> = acknowledged.lock().clone();
         let path = folder.path().join(format!("backup{round}")).display().to_string();
         run_json(server.store(), &["backup", &path]);
-        // On a busy machine, a backup may be done before the next create is.
+        // On a busy machine, a backup may end before the next create.
         rounds_under_load += u32::from(many() > before.len());
         let target = TestStore::new();
         run_json(&target.store, &["restore", &path]);
@@ -58,12 +57,12 @@ fn a_backup_contains_everything_acknowledged_before() {
         let text = std::fs::read_to_string(&out).expect("read");
         let there: HashSet<&str> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
         let missing: Vec<&String> = before.iter().filter(|email| !there.contains(email.as_str())).collect();
-        assert!(missing.is_empty(), "{} were acknowledged and are missing: {missing:?}", missing.len());
+        assert!(missing.is_empty(), "{} acknowledged users are missing: {missing:?}", missing.len());
         if rounds_under_load == 3 {
             break;
         }
     }
-    assert_eq!(rounds_under_load, 3, "three of thirty backups had creates beside them");
+    assert_eq!(rounds_under_load, 3, "three of thirty backups ran during creates");
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.join().expect("ended");

@@ -1,4 +1,4 @@
-//! The commands as somebody at a terminal meets them.
+//! Text output of the commands `import`, `export`, `backup` and `restore`.
 
 use super::{run, run_json, store_with_users, tenant_digests};
 use crate::support::{MUSTER, TestStore};
@@ -23,7 +23,7 @@ fn an_import_reports_what_it_does() {
     assert!(text.contains("column 'Shoe size': 2 values, unknown column"), "{text}");
     assert!(text.contains("WOULD BE CREATED"), "{text}");
     assert!(text.contains("row 3: 'E-Mail' is not a valid email address"), "{text}");
-    assert!(!file.with_file_name("p.refused.csv").exists(), "nothing is done");
+    assert!(!file.with_file_name("p.refused.csv").exists(), "a dry run writes no file");
     let (code, text) = run_text(store, &["import", &path]);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("The rejected rows are in"), "{text}");
@@ -47,16 +47,16 @@ fn an_import_reports_what_it_does() {
     assert!(listed.as_array().is_some_and(|columns| columns.len() > 60));
 }
 
-/// A backup is used if it was changed not at all, and never overwrites anything.
+/// A changed backup is rejected, and neither backup nor restore overwrites data.
 #[test]
 fn corrupted_backups_are_rejected() {
     let place = store_with_users(50);
     let at = |name: &str| place.folder.path().join(name).display().to_string();
     let wanted = tenant_digests(&run_json(&place.store, &["backup", &at("plain")]));
-    assert!(!run(&place.store, &["backup", &at("plain")]).status.success(), "nothing is written over");
+    assert!(!run(&place.store, &["backup", &at("plain")]).status.success(), "existing files are not overwritten");
     let target = TestStore::new();
     assert_eq!(tenant_digests(&run_json(&target.store, &["restore", &at("plain")])), wanted);
-    // Every bit counts, wherever it is.
+    // A change of any bit is detected.
     let whole = std::fs::read(at("plain")).expect("read");
     for place_of in (7..whole.len()).step_by(whole.len() / 9) {
         let mut bent = whole.clone();
@@ -64,11 +64,11 @@ fn corrupted_backups_are_rejected() {
         std::fs::write(at("bent"), bent).expect("written");
         let target = TestStore::new();
         assert!(!run(&target.store, &["restore", &at("bent")]).status.success(), "byte {place_of}");
-        assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
+        assert!(!run(&target.store, &["user", "list"]).status.success(), "the target is unchanged");
     }
     std::fs::write(at("cut"), &whole[..whole.len() - 3]).expect("written");
     assert!(!run(&TestStore::new().store, &["restore", &at("cut")]).status.success());
-    // A store in use is not restored over.
+    // A restore does not overwrite a store in use.
     let before = run_json(&place.store, &["user", "list", "--limit", "1"]);
     assert!(!run(&place.store, &["restore", &at("plain")]).status.success());
     assert_eq!(run_json(&place.store, &["user", "list", "--limit", "1"]), before);

@@ -1,4 +1,4 @@
-//! Encrypted backups: the program `age` between two pipes, and those that 0.1.0 encrypted itself.
+//! Encrypted backups: through the program `age`, and backups that 0.1.0 encrypted itself.
 
 use super::{
     assert_sound, muster_command, pipe_through, run, run_in_terminal, run_json, store_with_users, tenant_digests,
@@ -7,7 +7,7 @@ use crate::support::{MUSTER, TestStore, repo_root};
 use serde_json::{Map, Value};
 use std::process::{Command, Output};
 
-// Made with the `age-keygen` of Debian (age 1.1.1).
+// Generated with Debian's `age-keygen` (age 1.1.1).
 const IDENTITY: &str = "AGE-SECRET-KEY-16DDTJQLXDM202VYGGUA56S4SNEDV8V2KAAA2NDHLH8SMMPT47VNSLL4UJ5";
 const RECIPIENT: &str = "age17axkhpwyhv39f8v4g20qcnlc6uugkvgyaym7uptfj2cm6x20hgusf9t68t";
 const OTHER_IDENTITY: &str = "AGE-SECRET-KEY-1ZE79FPPP49ZARKTJHXGUWKX4C4T9MVKEH6WFCU2CE5N7JDUETGRSJ2TS94";
@@ -18,7 +18,7 @@ fn age(arguments: &[&str]) -> Command {
     command
 }
 
-/// `age --decrypt … | muster restore -`, into a store.
+/// Runs `age --decrypt … | muster restore -`.
 fn decrypt_and_restore(store: &str, identity: &str, file: &str) -> (Output, Output) {
     pipe_through(age(&["--decrypt", "--identity", identity, file]), muster_command(store, &["restore", "-"]))
 }
@@ -41,7 +41,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
         let (age, restore) = decrypt_and_restore(&TestStore::new().store, &at("identity"), &at(name));
         assert!(restore.status.success() && age.status.success(), "{}{}", output_text(&restore), output_text(&age));
         assert_eq!(tenant_digests(&serde_json::from_slice(&restore.stdout).expect("JSON")), wanted, "{name}");
-        // Without being decrypted it is recognized.
+        // An encrypted backup is recognized.
         for output in [
             run(&TestStore::new().store, &["restore", &at(name)]),
             run(&TestStore::new().store, &["restore", &at(name), "--check-only"]),
@@ -52,7 +52,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
             assert!(text.contains("it is encrypted: decrypt it with `age --decrypt"), "{text}");
         }
     }
-    // Every bit counts, wherever it is.
+    // A change of any bit is detected.
     let whole = std::fs::read(at("keyed")).expect("read");
     for changed in (7..whole.len()).step_by(whole.len() / 9) {
         let mut bent = whole.clone();
@@ -61,7 +61,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
         let target = TestStore::new();
         let (age, restore) = decrypt_and_restore(&target.store, &at("identity"), &at("bent"));
         assert!(!age.status.success() && restore.status.code() == Some(1), "byte {changed}: {}", output_text(&restore));
-        assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
+        assert!(!run(&target.store, &["user", "list"]).status.success(), "the target is unchanged");
     }
     std::fs::write(at("cut"), &whole[..whole.len() - 3]).expect("written");
     std::fs::write(at("other"), OTHER_IDENTITY).expect("written");
@@ -69,7 +69,7 @@ fn an_encrypted_backup_goes_through_age_and_back() {
         let target = TestStore::new();
         let (age, restore) = decrypt_and_restore(&target.store, &at(identity), &at(file));
         assert!(!age.status.success() && restore.status.code() == Some(1), "{file}: {}", output_text(&restore));
-        assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
+        assert!(!run(&target.store, &["user", "list"]).status.success(), "the target is unchanged");
     }
 }
 
@@ -99,7 +99,7 @@ fn a_passphrase_is_prompted_for_at_the_terminal() {
     assert!(code == Some(1) && shown.contains("incorrect passphrase"), "{shown}");
 }
 
-/// What 0.1.0 wrote with `--recipient` is a plain backup inside an age file.
+/// Backups of 0.1.0 with `--recipient` are plain backups inside an age file.
 #[test]
 fn an_encrypted_0_1_0_backup_restores_through_a_pipe() {
     let data = repo_root().join("crates/muster/tests/data/0.1.0");
@@ -126,7 +126,7 @@ fn an_encrypted_0_1_0_backup_restores_through_a_pipe() {
     assert_sound(&target.store);
     let again = target.folder.path().join("again").display().to_string();
     assert_eq!(tenant_digests(&run_json(&target.store, &["backup", &again])), tenant_digests(&document));
-    // Without `age` it is recognized.
+    // An encrypted backup is recognized.
     let output = run(&TestStore::new().store, &["restore", &at(&backup["file"])]);
     assert!(
         output.status.code() == Some(1) && output_text(&output).contains("age --decrypt"),
@@ -135,7 +135,7 @@ fn an_encrypted_0_1_0_backup_restores_through_a_pipe() {
     );
 }
 
-/// The options of 0.1.0 say what to do instead, and do nothing.
+/// The removed options of 0.1.0 name their replacement and do nothing.
 #[test]
 fn removed_options_name_the_new_commands() {
     let place = store_with_users(1);
@@ -156,7 +156,7 @@ fn removed_options_name_the_new_commands() {
         assert!(output.status.code() == Some(1) && text.contains(wanted), "{arguments:?}: {text}");
     }
     assert!(!std::path::Path::new(&at("new")).exists());
-    assert!(!run(&target.store, &["user", "list"]).status.success(), "nothing was touched");
+    assert!(!run(&target.store, &["user", "list"]).status.success(), "the target is unchanged");
     for command in ["backup", "restore"] {
         let help = output_text(&Command::new(MUSTER).args([command, "--help"]).output().expect("ran"));
         assert!(!help.contains("--recipient") && !help.contains("--identity"), "{help}");

@@ -71,7 +71,7 @@ fn files_are_imported_and_exported() {
     let list = json(&send_request(&server, &key, "GET", "/v1/imports", "", b""));
     assert_eq!(list["imports"].as_array().expect("a list").len(), 2);
 
-    // Who may not, and what cannot be.
+    // Missing permissions and invalid requests.
     for (key, method, target, status) in [
         ("nobody", "POST", "/v1/imports", 401),
         (&plain, "GET", "/v1/imports", 403),
@@ -129,13 +129,13 @@ fn cancelled_imports_stay_cancelled() {
         let reply = send_request(&server, &key, "DELETE", &format!("/v1/imports/{id}"), "", b"");
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
-    // Also when the server goes before it has seen that.
+    // Also if the server is killed before it has noticed the cancellation.
     let server = Server::start_on(server.kill(), &[]);
     for id in [first, second] {
         let job = wait_until_ended(&server, &key, &id);
         assert_eq!(job["status"], "calledOff", "{job}");
         let again = send_request(&server, &key, "DELETE", &format!("/v1/imports/{id}"), "", b"");
-        assert_eq!(json(&again)["status"], "calledOff", "what has ended stays as it is");
+        assert_eq!(json(&again)["status"], "calledOff", "an ended import cannot be canceled");
     }
     assert!(server.run_json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number") < 30_000);
     assert_eq!((stored_files(&server, "data"), stored_files(&server, "off")), (0, 0));
@@ -152,9 +152,9 @@ fn incomplete_uploads_leave_nothing() {
          Content-Length: 1000\r\n\r\nemail\r\na@x.y\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
-    wait_until("what has come to be written", || stored_files(&server, "data") > 0);
+    wait_until("the received part to be written", || stored_files(&server, "data") > 0);
     let list = || json(&send_request(&server, &key, "GET", "/v1/imports", "", b""))["imports"].clone();
-    assert_eq!(list(), serde_json::json!([]), "nobody sees it before it is there");
+    assert_eq!(list(), serde_json::json!([]), "incomplete uploads are not listed");
     drop(stream);
     wait_until("the files of the incomplete upload to be removed", || {
         stored_files(&server, "data") + stored_files(&server, "json") == 0
@@ -162,7 +162,7 @@ fn incomplete_uploads_leave_nothing() {
     assert_eq!(list(), serde_json::json!([]));
 }
 
-/// What was acknowledged is carried out, though the server is killed and comes again.
+/// Accepted imports run even if the server is killed and restarted.
 #[test]
 fn accepted_imports_run_after_a_kill() {
     let mut server = Server::start(&[]);
@@ -180,5 +180,5 @@ fn accepted_imports_run_after_a_kill() {
         assert_eq!(people["created"].as_u64().zip(people["left"].as_u64()).map(|(a, b)| a + b), Some(400), "{job}");
     }
     assert_eq!(server.run_json(&["user", "list", "--limit", "1"])["total"], 1600);
-    assert_eq!(stored_files(&server, "data"), 0, "what was sent is not kept");
+    assert_eq!(stored_files(&server, "data"), 0, "the uploaded file is deleted");
 }

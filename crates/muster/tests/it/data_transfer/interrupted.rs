@@ -1,4 +1,5 @@
-//! `kill -9` in the middle, ten times each: what was cut off goes on or is refused, and nothing is there by half or twice.
+//! `kill -9` during each command, ten times: interrupted work resumes or is rejected, without partial or duplicate
+//! data.
 
 use super::{assert_sound, kill_after, run, run_json, store_with_users, tenant_digests, user_rows};
 use crate::support::{TestStore, is_on_postgres};
@@ -18,20 +19,20 @@ fn a_killed_import_resumes() {
     let file = file.display().to_string();
     let mut cut = 0;
     for round in 0..ROUNDS {
-        // Each time it comes a little further.
+        // Each run gets a little further.
         let after = Duration::from_millis(150 + u64::from(round) * 60);
         cut += u32::from(!kill_after(store, &["import", &file], after));
         let there = run_json(store, &["user", "list", "--limit", "1"])["total"].as_u64().expect("a number");
-        assert!(there <= u64::from(USERS), "nobody is there twice");
+        assert!(there <= u64::from(USERS), "no duplicate users");
         assert_eq!(run_json(store, &["check"])["sound"], true);
     }
-    assert!(cut > 0, "it was never cut off");
+    assert!(cut > 0, "no run was interrupted");
     let last = run_json(store, &["import", &file]);
     let tally = |what: &str| last["people"][what].as_u64().expect("a number");
     assert_eq!((tally("created") + tally("left"), tally("refused")), (USERS.into(), 0));
     assert_eq!(run_json(store, &["user", "list", "--limit", "1"])["total"], USERS);
     let groups = place.folder.path().join("groups.ndjson").display().to_string();
-    assert_eq!(run_json(store, &["export", &groups, "--kind", "group"])["group"], 8, "no group is there twice");
+    assert_eq!(run_json(store, &["export", &groups, "--kind", "group"])["group"], 8, "no duplicate groups");
     assert_sound(store);
 }
 
@@ -44,13 +45,13 @@ fn a_killed_backup_leaves_no_file() {
     for round in 0..ROUNDS {
         let had_ended = kill_after(&place.store, &["backup", &path], Duration::from_millis(20 + u64::from(round) * 25));
         cut += u32::from(!had_ended);
-        // Under its name it is whole, or not there at all.
+        // A file with the final name is complete.
         if file.exists() {
             assert_eq!(run_json(&place.store, &["restore", &path, "--check-only"])["tenants"][0]["people"], USERS);
             std::fs::remove_file(&file).expect("removed");
         }
     }
-    assert!(cut > 0, "it was never cut off");
+    assert!(cut > 0, "no run was interrupted");
     run_json(&place.store, &["backup", &path]);
     assert_sound(&place.store);
 }
@@ -65,13 +66,13 @@ fn a_killed_restore_resumes() {
     for round in 0..ROUNDS {
         let after = Duration::from_millis(100 + u64::from(round) * 60);
         cut += u32::from(!kill_after(&target.store, &["restore", &path], after));
-        // What is there by half is not used.
+        // A partly restored store cannot be used.
         let looked = run(&target.store, &["user", "list", "--limit", "1"]);
         if looked.status.success() {
             break;
         }
     }
-    assert!(cut > 0, "it was never cut off");
+    assert!(cut > 0, "no run was interrupted");
     let last = run(&target.store, &["restore", &path]);
     let text = String::from_utf8_lossy(&last.stdout).into_owned();
     assert!(last.status.success() || text.contains("is not empty"), "{text}");
@@ -101,12 +102,12 @@ fn a_killed_move_resumes() {
             break;
         }
     }
-    assert!(cut > 0, "it was never cut off");
+    assert!(cut > 0, "no run was interrupted");
     let last = run(&to, &["move", "--from", &place.store, "--to", &to]);
     let text = String::from_utf8_lossy(&last.stdout).into_owned();
     assert!(last.status.success() || text.contains("is not empty"), "{text}");
     assert_sound(&to);
-    // And back again, into a new place.
+    // Then move it back into a new store.
     let back = TestStore::new();
     let moved = run_json(&back.store, &["move", "--from", &to, "--to", &back.store]);
     let path = other.path().join("first").display().to_string();

@@ -1,4 +1,5 @@
-//! People and whole stores on the move: killed in the middle, under load, over HTTP, and as they look at a terminal.
+//! Imports, exports, backups, restores and moves: interrupted, under load, over HTTP, through pipes, and their
+//! messages.
 
 mod backup_pipes;
 mod backup_under_load;
@@ -14,7 +15,7 @@ use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// People, each in two of seven groups.
+/// A CSV file of users, each in two of seven groups.
 pub(super) fn user_rows(many: u32) -> String {
     let mut text = String::from("email,external id,first name,groups\n");
     for n in 0..many {
@@ -27,7 +28,7 @@ pub(super) fn run(store: &str, arguments: &[&str]) -> Output {
     muster_command(store, arguments).output().expect("ran")
 }
 
-/// What a command says that must work.
+/// Runs a command that must succeed; returns its JSON output.
 pub(super) fn run_json(store: &str, arguments: &[&str]) -> Value {
     let output = run(store, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -40,7 +41,7 @@ pub(super) fn spawn(store: &str, arguments: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
 }
 
-/// Runs a command and kills it after a while; whether it had ended before.
+/// Runs a command and kills it after a time; returns whether it had ended before.
 pub(super) fn kill_after(store: &str, arguments: &[&str], after: Duration) -> bool {
     let mut child = spawn(store, arguments);
     std::thread::sleep(after);
@@ -50,7 +51,7 @@ pub(super) fn kill_after(store: &str, arguments: &[&str], after: Duration) -> bo
     had_ended
 }
 
-/// A store with a tenant and so many people.
+/// A store with a tenant and `many` users.
 pub(super) fn store_with_users(many: u32) -> TestStore {
     let place = TestStore::new();
     run_json(&place.store, &["tenant", "add", "Acme"]);
@@ -60,18 +61,18 @@ pub(super) fn store_with_users(many: u32) -> TestStore {
     place
 }
 
-/// Runs one command and passes its output to another, as a shell does with `|`; what both say.
+/// Pipes the output of one command to another, as a shell does with `|`; returns the output of both.
 pub(super) fn pipe_through(mut from: Command, mut to: Command) -> (Output, Output) {
     let mut first = from.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
     let pipe = first.stdout.take().expect("output");
     let second = to.stdin(pipe).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
-    // The pipe must have no other reader, or the first would not notice that the second has ended.
+    // Close this reader of the pipe, or the first command would not notice that the second has ended.
     drop(to);
     let second = second.wait_with_output().expect("ended");
     (first.wait_with_output().expect("ended"), second)
 }
 
-/// Runs a command on a terminal of its own, where `typed` is typed; its exit code and what the terminal shows.
+/// Runs a command on a pseudoterminal with the input `typed`; returns its exit code and the terminal output.
 pub(super) fn run_in_terminal(command: &[&str], typed: &str) -> (Option<i32>, String) {
     let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let mut child = Command::new("python3")
@@ -86,14 +87,13 @@ pub(super) fn run_in_terminal(command: &[&str], typed: &str) -> (Option<i32>, St
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A command on a store, to be run.
 pub(super) fn muster_command(store: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(MUSTER);
     command.args(["--json", "--store", store]).args(arguments);
     command
 }
 
-/// What a store or backup comes to, tenant by tenant.
+/// The digest of each tenant in a store or backup.
 pub(super) fn tenant_digests(document: &Value) -> Vec<String> {
     let tenants = document["tenants"].as_array().expect("tenants");
     tenants.iter().map(|tenant| format!("{} {}", tenant["people"], tenant["digest"])).collect()

@@ -233,9 +233,7 @@ impl ResultCollector<'_> {
             ) => {
                 return Err(ImportError::Stopped { row: row.number, error: refusal });
             }
-            Err(error) => {
-                RowOutcome::Rejected(error_message_with(&error, |field| self.scan.header_of_field(field)))
-            }
+            Err(error) => RowOutcome::Rejected(error_message_with(&error, |field| self.scan.header_of_field(field))),
         };
         if let Some((number, _)) = user {
             self.users.insert(number);

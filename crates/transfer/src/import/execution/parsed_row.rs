@@ -87,9 +87,7 @@ fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: T
             Ok(mut said) => match directory::validate_user_edit(&said.edit) {
                 Ok(()) => RowContent::User(Box::new(said)),
                 Err(error) if said.drop_rejected_password(&error) => RowContent::User(Box::new(said)),
-                Err(error) => {
-                    RowContent::Rejected(error_message_with(&error, |field| scan.header_of_field(field)))
-                }
+                Err(error) => RowContent::Rejected(error_message_with(&error, |field| scan.header_of_field(field))),
             },
             Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
         },

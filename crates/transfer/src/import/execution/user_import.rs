@@ -87,9 +87,7 @@ pub(crate) async fn execute(
     let outcome = match before {
         None if is_deleted => Ok(RowOutcome::Unchanged),
         None => match create(job, &prepared, &mut user).await {
-            Err(error) if prepared.user_row.drop_rejected_password(&error) => {
-                create(job, &prepared, &mut user).await
-            }
+            Err(error) if prepared.user_row.drop_rejected_password(&error) => create(job, &prepared, &mut user).await,
             outcome => outcome,
         },
         Some(before) => {
@@ -98,9 +96,7 @@ pub(crate) async fn execute(
                 *prepared.user_row.edit = UserEdit { status, ..UserEdit::default() };
             }
             match update(job, &prepared, before.clone()).await {
-                Err(error) if prepared.user_row.drop_rejected_password(&error) => {
-                    update(job, &prepared, before).await
-                }
+                Err(error) if prepared.user_row.drop_rejected_password(&error) => update(job, &prepared, before).await,
                 outcome => outcome,
             }
         }
