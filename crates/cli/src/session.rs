@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub(crate) enum RoleCommand {
     /// Create a custom role
     Add {
+        /// Name of the role, unique within the tenant
         name: String,
         /// Tenant number (default: the only tenant)
         #[arg(long)]

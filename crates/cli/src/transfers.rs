@@ -67,7 +67,7 @@ pub(crate) struct ImportArgs {
     /// Clear stored values for empty cells; without it, empty cells are ignored
     #[arg(long, alias = "empty-clears")]
     clear_empty_fields: bool,
-    /// File for rejected rows, to correct and import again (default: FILE.refused.…)
+    /// File for rejected rows, to correct and import again (default: FILE.rejected.…)
     #[arg(long, value_name = "FILE", alias = "refused")]
     rejected_file: Option<PathBuf>,
     /// List the available columns and exit
@@ -193,11 +193,11 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
     })
 }
 
-/// `people.refused.csv` for `people.csv`. If that exists, as when it is imported itself, `people.refused.2.csv`.
+/// `users.rejected.csv` for `users.csv`. If that exists, as when it is imported itself, `users.rejected.2.csv`.
 fn rejected_rows_path(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = stem.split_once(".refused").map_or(stem.as_str(), |(first, _)| first);
-    let named = |number: String| path.with_file_name(format!("{stem}.refused{number}.{}", format.as_str()));
+    let stem = stem.split_once(".rejected").map_or(stem.as_str(), |(first, _)| first);
+    let named = |number: String| path.with_file_name(format!("{stem}.rejected{number}.{}", format.as_str()));
     let all = std::iter::once(String::new()).chain((2_u64..).map(|number| format!(".{number}")));
     all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))
 }
@@ -219,8 +219,8 @@ fn list_columns(output: Output) {
 fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&Path>) -> String {
     let would = |word: &str| if is_preview { format!("would be {word}") } else { word.to_owned() };
     let row = |what: &str, tally: &RowCounts| {
-        let RowCounts { created, changed, unchanged: left, rejected: refused } = *tally;
-        std::iter::once(what.to_owned()).chain([created, changed, left, refused].map(|n| n.to_string())).collect()
+        let RowCounts { created, changed, unchanged: left, rejected } = *tally;
+        std::iter::once(what.to_owned()).chain([created, changed, left, rejected].map(|n| n.to_string())).collect()
     };
     let mut rows: Vec<Vec<String>> = vec![row("users", &report.users)];
     if report.items != RowCounts::default() {

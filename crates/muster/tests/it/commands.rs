@@ -20,7 +20,7 @@ fn startup_errors_are_clear() {
         (vec!["--store", foreign.to_str().expect("text")], "is not a Muster store"),
         (vec!["--store", "/nonexistent/folder/s.db"], "cannot be opened"),
         (vec!["--store", "mysql://x/y"], "takes a file path or a URL"),
-        (vec!["--store", "postgres://x"], "cannot be read; it is like postgres://"),
+        (vec!["--store", "postgres://x"], "the form is postgres://"),
         (vec!["--store", ":memory:", "--listen", &taken.address], "cannot listen on"),
         (vec!["--tls-cert", "x.pem"], "both --tls-cert and --tls-key"),
     ] {

@@ -105,15 +105,15 @@ fn json_documents_match_the_golden_files() {
     s.run("user-invite", &["user", "invite", "cy@x.y"]);
     s.run("mail-list", &["mail", "list"]);
     s.run("mail-retry", &["mail", "retry"]);
-    s.run("user-remove", &["user", "delete", "bob@x.y"]);
-    s.run("user-removed", &["user", "list-deleted"]);
+    s.run("user-delete", &["user", "delete", "bob@x.y"]);
+    s.run("user-list-deleted", &["user", "list-deleted"]);
     s.run("user-restore", &["user", "restore", "bob@x.y"]);
     s.run("audit-show", &["audit", "show", "--kind", "tenant"]);
     s.run("audit-verify", &["audit", "verify"]);
     s.run("check", &["check"]);
     s.run("backup", &["backup", "store.bak"]);
     s.run("error", &["user", "show", "nobody@x.y"]);
-    s.run("tenant-remove", &["tenant", "delete", "1", "--yes"]);
+    s.run("tenant-delete", &["tenant", "delete", "1", "--yes"]);
     let empty = TestStore::new();
     let backup = s.test_store.folder.path().join("store.bak").display().to_string();
     let old = std::mem::replace(&mut s.test_store, empty);

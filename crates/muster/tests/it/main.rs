@@ -27,6 +27,7 @@ mod openapi_conformance;
 mod outages;
 mod provider_workflows;
 mod public_listener;
+mod readme_picture;
 mod request_bodies;
 mod revocation;
 mod role_ceilings;

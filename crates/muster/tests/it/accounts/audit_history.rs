@@ -1,10 +1,10 @@
-//! The history is told in words, exported whole, and without a secret.
+//! The audit history is complete, readable, exportable, and free of secrets.
 
 use super::audit_store::run_sql;
 use super::{HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_password_set, run_command};
 use serde_json::{Value, json};
 
-/// Two tenants, and in the first everything that can happen; what must not be in any event.
+/// Creates two tenants and, in the first, every kind of event; returns the secrets that no event may contain.
 pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, TenantClient<'_>, Vec<String>) {
     let (firm, other) = (TenantClient::new(home, "Acme"), TenantClient::new(home, "Other"));
     let none = Value::Null;
@@ -46,7 +46,7 @@ pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, Tenan
     PageClient::new(home).submit(&firm.page_path("forgot"), &[("user", "robert@x.y")]);
     let reset = home.wait_for_link("robert@x.y");
     assert_password_set(&PageClient::new(home).set_password(&reset, "geheim-nummer-neun"));
-    // No event is added after that.
+    // After this, no event is added.
     firm.wait_for_outcomes();
     other.wait_for_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
@@ -100,7 +100,7 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     assert_in_order(&told("ext-f"), &["created", "deleted", "restored", "deleted"]);
     let cid = told("cid@x.y");
     assert_in_order(&cid, &["created", "signed out everywhere", "activated"]);
-    assert!(cid.contains("main") && told("ext-f").contains("terminal"), "who did it: {cid}");
+    assert!(cid.contains("main") && told("ext-f").contains("terminal"), "the actor: {cid}");
     // Filters, also without a user.
     let shown = |filters: &[&str]| {
         let (is_well, shown) = run_command(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
@@ -122,6 +122,6 @@ fn history_is_complete_exportable_and_free_of_secrets() {
 fn assert_in_order(told: &str, words: &[&str]) {
     let mut rest = told;
     for word in words {
-        rest = rest.split_once(word).unwrap_or_else(|| panic!("no {word:?} where it belongs in {told}")).1;
+        rest = rest.split_once(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {told}")).1;
     }
 }

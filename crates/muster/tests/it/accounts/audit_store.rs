@@ -1,4 +1,4 @@
-//! A history to meddle with: what was done to it is undone before the next thing is.
+//! A store whose history tests tamper with; each change is reverted before the next.
 
 use super::audit_history::record_history;
 use super::{HttpTarget, InProcessServer, TenantClient, run_command};
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// What a statement on the store says.
+/// Runs a statement on the store; returns its result.
 pub(super) fn run_sql(store: &str, statement: &str) -> String {
     if is_on_postgres() {
         return testkit::postgres::query(store, statement);
@@ -33,7 +33,7 @@ pub(super) fn run_sql(store: &str, statement: &str) -> String {
     rows.expect("rows").join("\n")
 }
 
-/// One client of the database for many statements: to start one for each takes far too long.
+/// One psql process for many statements, because starting one for each takes too long.
 struct Psql {
     child: RefCell<Child>,
     output: RefCell<Lines<BufReader<ChildStdout>>>,
@@ -48,7 +48,7 @@ impl Psql {
         Self { child: RefCell::new(child), output: RefCell::new(said) }
     }
 
-    /// Does it as a whole, and returns when it is done.
+    /// Runs a statement in a transaction and waits for its end.
     fn execute(&self, statement: &str) {
         let mut child = self.child.borrow_mut();
         let input = child.stdin.as_mut().expect("input");
@@ -66,7 +66,7 @@ impl Drop for Psql {
     }
 }
 
-/// A store with a story, to meddle with.
+/// A store with a history to tamper with.
 pub(super) struct AuditStore {
     server: InProcessServer,
     pub(super) tenant: u32,
@@ -101,7 +101,7 @@ impl AuditStore {
         self.server.store()
     }
 
-    /// Undoes what was done before, and does something.
+    /// Reverts the previous change and runs a statement.
     pub(super) fn tamper(&self, what: &str) {
         let mut statement = String::new();
         for table in history_tables() {
@@ -114,22 +114,22 @@ impl AuditStore {
         }
     }
 
-    /// The first position at which the history of a tenant is not as it was written.
+    /// The first position at which verification of a tenant's history fails.
     pub(super) fn first_broken_position(&self, tenant: u32) -> Option<u64> {
         let verified = self.server.app.directory().verify_chain(Some(TenantNumber(tenant)));
         let chain = self.server.runtime.block_on(verified).expect("verified");
         chain.get(&TenantNumber(tenant)).and_then(|chain| chain.broken_at).map(|position| position.0)
     }
 
-    /// What the command says of the tenant, and whether it ends well.
+    /// Runs `audit verify` for the tenant; returns whether it succeeds, and its output.
     pub(super) fn verify_command(&self) -> (bool, String) {
         run_command(self.server.store(), &["audit", "verify", "--tenant", &self.tenant.to_string()])
     }
 
-    /// Whether it shows that there is no event at a position: what comes next does not fit, or is not there either.
+    /// Whether verification detects a missing event: the next event does not match, or is missing, too.
     pub(super) fn detects_missing(&self, position: u64, is_missing: bool) -> bool {
         let next = self.positions.iter().find(|next| **next > position).unwrap_or(&position);
-        // On a server what was written at once is one link, which is named by its first event.
+        // On PostgreSQL, events written together share one link, which is identified by its first event.
         let least = position - u64::from(is_on_postgres());
         !is_missing || self.first_broken_position(self.tenant).is_some_and(|broken| (least..=*next).contains(&broken))
     }
@@ -142,7 +142,7 @@ impl AuditStore {
     }
 }
 
-/// Where events are kept.
+/// The tables that contain events.
 fn history_tables() -> &'static [&'static str] {
     if is_on_postgres() { &["events", "batches", "links", "chains"] } else { &["events", "chains"] }
 }

@@ -1,5 +1,5 @@
-//! Passwords that other systems have stored go on working, and are stored our way after the first sign-in; and no
-//! number of sign-ins at once brings a server down.
+//! Password hashes of other systems work and are rehashed after the first sign-in. Concurrent sign-ins need bounded
+//! memory.
 
 use super::{TenantClient, VALID_PASSWORD, start_with_mail_server};
 use crate::support::{Server, is_on_postgres};
@@ -8,11 +8,11 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::waiting::wait_until;
 
-/// Hashes of one password as other systems have them.
+/// Hashes of one password in other systems' formats.
 const FOREIGN_HASHES: &[&str] = include!("../../../../adapters/tests/data/foreign_hashes.rs.in");
 const PASSWORD: &str = "pässword 1";
 
-/// The stored hash of the person of a number.
+/// The stored hash of a user, by number.
 fn stored_hash(store: &str, number: u64) -> String {
     let question = format!("SELECT password FROM users WHERE number = {number}");
     if is_on_postgres() {
@@ -22,7 +22,7 @@ fn stored_hash(store: &str, number: u64) -> String {
     db.query_row(&question, [], |row| row.get(0)).expect("a hash")
 }
 
-/// Adds somebody with a stored password.
+/// Adds a user with a password hash.
 fn add_user_with_hash(firm: &TenantClient, email: &str, hash: &str) -> serde_json::Value {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), hash).expect("written");
@@ -48,13 +48,13 @@ fn foreign_hashes_sign_in_and_are_rehashed() {
     });
 }
 
-/// A new user with a stored hash signs in, and the hash is replaced by ours.
+/// A new user with an imported hash signs in, and the hash is replaced by Muster's own.
 fn check_rehashed(firm: &TenantClient, email: &str, stored: &str) {
     let store = firm.target.store();
     let number = add_user_with_hash(firm, email, &format!("{stored}\n"))["number"].as_u64().expect("added");
-    assert_eq!(stored_hash(store, number), stored, "it is kept as it is until somebody signs in");
+    assert_eq!(stored_hash(store, number), stored, "the hash is unchanged until the first sign-in");
     assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
-    assert_eq!(stored_hash(store, number), stored, "a wrong one changes nothing");
+    assert_eq!(stored_hash(store, number), stored, "a wrong password changes nothing");
     for _ in 0..2 {
         let reply = firm.sign_in(email, PASSWORD, None);
         assert_eq!(reply.status, 200, "{stored}: {}", reply.body);
@@ -102,14 +102,14 @@ fn invalid_hashes_are_rejected() {
     assert_eq!(firm.event_count(), before);
 }
 
-/// A figure of a process's memory, in MiB.
+/// A memory value of a process from /proc, in MiB.
 fn memory_mib(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
     let line = status.lines().find(|line| line.starts_with(name)).expect("a figure");
     line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("KiB") / 1024
 }
 
-/// Three hundred at once, each of somebody else: what a morning at work looks like, only all in one second.
+/// Three hundred concurrent sign-ins of different users.
 #[test]
 fn a_flood_of_sign_ins_is_answered_in_bounded_memory() {
     let (_post, server) = start_with_mail_server(&["--log-level", "error"]);
@@ -144,14 +144,14 @@ fn a_flood_of_sign_ins_is_answered_in_bounded_memory() {
         }
     }
     let most = memory_mib(server.pid(), "VmHWM:");
-    println!("{counts:?}; memory {before} MiB before, {most} MiB at the most");
+    println!("{counts:?}; memory {before} MiB before, at most {most} MiB");
     assert!(counts.get(&200) > Some(&10) && counts.contains_key(&503), "{counts:?}");
-    assert!(most < before + 150, "{before} MiB before, {most} MiB at the most");
-    // Nobody who is right is kept out once it is over.
+    assert!(most < before + 150, "{before} MiB before, at most {most} MiB");
+    // After the flood, sign-ins work again.
     firm.create_user("late@x.y", VALID_PASSWORD);
-    wait_until("a sign-in after the rush", || match firm.sign_in("late@x.y", VALID_PASSWORD, None).status {
+    wait_until("a sign-in after the flood", || match firm.sign_in("late@x.y", VALID_PASSWORD, None).status {
         200 => true,
-        // The last of the rush may still be in the queue.
+        // The last sign-ins of the flood may still be queued.
         503 => false,
         other => panic!("{other}"),
     });

@@ -1,11 +1,11 @@
-//! Whoever changes the history in the store behind the program's back is found out, and where.
+//! Direct changes of the history in the store are detected and located.
 
 use super::audit_store::AuditStore;
 use super::run_command;
 use crate::support::is_on_postgres;
 use testkit::generators::Rng;
 
-/// Everything of an event that can be changed.
+/// The columns of an event.
 fn event_columns() -> [&'static str; 13] {
     let (left, link) = if is_on_postgres() { ("departed", "digest") } else { ("left", "link") };
     [
@@ -25,7 +25,7 @@ fn event_columns() -> [&'static str; 13] {
     ]
 }
 
-/// The row of a position.
+/// An SQL condition for the event at a position.
 fn row_condition(position: u64) -> String {
     if is_on_postgres() {
         return format!(
@@ -36,7 +36,7 @@ fn row_condition(position: u64) -> String {
     format!("position = {position}")
 }
 
-/// What a column holds, with one byte of it changed; where it holds nothing, something.
+/// An SQL expression for a column's value with one byte changed, or for a new value if it is null.
 fn changed_value(column: &str, other: u32, dice: &mut Rng) -> String {
     let (c, at) = (format!("\"{column}\""), dice.below(100_000));
     let digit = |digit: &str| format!("CASE {digit} WHEN '7' THEN '8' ELSE '7' END");
@@ -87,14 +87,14 @@ fn a_changed_byte_is_located() {
         for (n, column) in event_columns().into_iter().enumerate() {
             let new = changed_value(column, ledger.other, &mut dice);
             ledger.tamper(&format!("UPDATE events SET \"{column}\" = {new} WHERE {}", row_condition(position)));
-            // One that was given to somebody else is one too many there, and missing here.
+            // An event moved to another tenant is surplus there and missing here.
             let tenant = if column == "tenant" { ledger.other } else { ledger.tenant };
             let broken = ledger.first_broken_position(tenant);
-            // On a server, what is put in front of all that is chained looks as if it were older than the chain.
+            // On PostgreSQL, an event before all chained events looks older than the chain.
             let is_older = is_on_postgres() && tenant == ledger.other && position < ledger.other_first_position;
             if (broken != Some(position) && !is_older) || !ledger.detects_missing(position, column == "tenant") {
                 let own = ledger.first_broken_position(ledger.tenant);
-                wrong.push(format!("{column} of {position}: {broken:?} in {tenant}, {own:?} in its own"));
+                wrong.push(format!("{column} of {position}: {broken:?} in tenant {tenant}, {own:?} in its own"));
             }
             if n == told {
                 let (is_well, said) = run_command(ledger.store(), &["audit", "verify"]);
@@ -103,9 +103,9 @@ fn a_changed_byte_is_located() {
             }
         }
         ledger.tamper("SELECT 1");
-        assert_eq!(ledger.first_broken_position(ledger.tenant), None, "undone at {position}");
+        assert_eq!(ledger.first_broken_position(ledger.tenant), None, "not reverted at {position}");
     }
-    assert!(wrong.is_empty(), "{} are not found: {wrong:#?}", wrong.len());
+    assert!(wrong.is_empty(), "{} changes are not located: {wrong:#?}", wrong.len());
     ledger.assert_intact();
 }
 
@@ -123,7 +123,7 @@ fn missing_forged_or_swapped_events_are_detected() {
         );
         assert!(!ledger.verify_command().0);
     }
-    // The last ones of all.
+    // The last events of all.
     ledger.tamper(&format!(
         "DELETE FROM events WHERE {} OR {}",
         row_condition(last),
@@ -153,7 +153,7 @@ fn unlinked_events_are_detected() {
     let ledger = AuditStore::new();
     let (tenant, all) = (ledger.tenant, &ledger.positions);
     for last in [all[0], all[3], all[all.len() - 2]] {
-        // As if it had been written before there was a chain, and then somebody else has done it.
+        // Remove the links, as if the events were older than the chain, and change their actor.
         ledger.tamper(&if is_on_postgres() {
             let batches = format!("SELECT id FROM batches WHERE position <= {last}");
             format!(
@@ -176,7 +176,7 @@ fn a_removed_chain_is_detected() {
     let (digest, links) = if is_on_postgres() { ("digest", "DELETE FROM links; ") } else { ("link", "") };
     let undone = format!("{links}DELETE FROM chains; UPDATE events SET who = 'eve', {digest} = NULL");
     let in_front = if is_on_postgres() {
-        // Events of the other tenant that stand before its first one.
+        // Move an event to the other tenant, before its first event.
         let (other, first) = (ledger.other, row_condition(1));
         format!("UPDATE events SET tenant = {other}, digest = NULL WHERE {first}")
     } else {
@@ -190,12 +190,12 @@ fn a_removed_chain_is_detected() {
         println!("{found:?}");
         found
     });
-    assert!(found[0].iter().all(Option::is_some), "the whole chain was taken away: {found:?}");
+    assert!(found[0].iter().all(Option::is_some), "a removed chain: {found:?}");
     let forged = found[1][usize::from(is_on_postgres())];
-    assert!(forged.is_some(), "an event was put in front: {found:?}");
+    assert!(forged.is_some(), "an event inserted at the start: {found:?}");
 }
 
-/// Two events in one another's place.
+/// A statement that swaps two events.
 fn swap_statement(one: u64, two: u64) -> String {
     if is_on_postgres() {
         let place = |position: u64| format!("FROM kept_events WHERE {}", row_condition(position));
@@ -219,7 +219,7 @@ fn swap_statement(one: u64, two: u64) -> String {
     )
 }
 
-/// One more event after a position, which is like the one there. Everything after it moves on by one.
+/// A statement that duplicates the event at a position and shifts all later events by one.
 fn forge_statement(position: u64) -> String {
     if is_on_postgres() {
         let columns = "tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes, digest";

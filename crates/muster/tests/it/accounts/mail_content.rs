@@ -1,4 +1,4 @@
-//! What mails say, to whom they go and in whose name; and that neither they nor a log nor the store gives a secret away.
+//! Content, recipients and senders of mails; and that mails, logs, events and the store contain no secrets.
 
 use super::{
     PageClient, TenantClient, VALID_PASSWORD, assert_password_set, form_token, newest_mailed_link,
@@ -24,9 +24,9 @@ fn users_without_mail_can_be_invited_later() {
     firm.create_user("bob@x.y", VALID_PASSWORD);
     firm.run_json(&["user", "add", "asked@x.y", "--first-name", "T", "--invite"]);
     wait_for_mail(&post, "asked@x.y");
-    // Nothing waits to be sent to the others either.
+    // No mail is queued for the others, either.
     let is_empty = || firm.run_json(&["mail", "list"]).as_array().is_some_and(Vec::is_empty).then_some(());
-    wait_for("the queue of mails to be empty", is_empty);
+    wait_for("an empty mail queue", is_empty);
     assert_eq!(post.mails().len(), 1, "{:#?}", post.mails());
     assert_eq!(firm.run_json(&["user", "show", "quiet@x.y"])["status"], "invited");
     firm.run_json(&["user", "invite", "quiet@x.y"]);
@@ -61,7 +61,7 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
     for bad in ["{{ name", "{{ password }}", "no link at all", "{% for x in y %}"] {
         let said = text("invitation.txt", bad);
         println!("{bad:?}: {said}");
-        assert!(said["error"].is_string(), "{bad:?} is no template: {said}");
+        assert!(said["error"].is_string(), "{bad:?} is not a valid template: {said}");
     }
     firm.invite_with("ann@x.y", &json!({"FirstName": "<b>Ann & Co</b>"}));
     let mail = wait_for_mail(&post, "desk@acme.org");
@@ -70,10 +70,10 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
     assert!(from.contains("Zoë from") && from.contains("<people@example.com>"), "{from}");
     assert_eq!(mail.header("Subject").expect("a subject"), "Komm zu Acme, <b>Ann & Co</b> Lee 🎈");
     assert!(mail.text().starts_with("Hallo <b>Ann & Co</b> Lee: http://"), "{}", mail.text());
-    assert!(mail.html().contains("Hallo &lt;b&gt;Ann &amp; Co&lt;"), "what people enter is no HTML: {}", mail.html());
+    assert!(mail.html().contains("Hallo &lt;b&gt;Ann &amp; Co&lt;"), "user input is escaped: {}", mail.html());
     let link = url_path(&mail.links()[0]);
     assert_password_set(&PageClient::new(&server).set_password(&link, VALID_PASSWORD));
-    // None of it is anything to others, and it can be taken back.
+    // It does not affect other tenants, and it can be reset.
     other.invite("bob@x.y");
     let mail = wait_for_mail(&post, "bob@x.y");
     assert!(mail.header("From").expect("a sender").contains("Other"), "{mail:?}");
@@ -108,7 +108,7 @@ fn tenant_names_cannot_inject_headers_or_block_other_mails() {
     for bad in ["Acme\r\nBcc: spy@x.y", "Acme\nLtd", "Acme\u{0}", "Acme\u{7f}\t"] {
         let (post, server) = start_with_mail_server(&[]);
         let (firm, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
-        // It may be refused, too.
+        // It may also be rejected.
         firm.run_json(&["tenant", "set", &format!("--sender-name={}", bad.replace('\0', "\u{1}"))]);
         firm.run_json(&["tenant", "set", &format!("--name={}", bad.replace('\0', "\u{1}"))]);
         firm.invite("ann@x.y");
@@ -120,7 +120,7 @@ fn tenant_names_cannot_inject_headers_or_block_other_mails() {
     }
 }
 
-/// What must not be found anywhere, gathered over a story with every page; and every password that was typed.
+/// Uses every page and returns the secrets that must not appear anywhere, including every typed password.
 fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> Vec<String> {
     let mut secrets = vec![firm.key.clone(), firm.sign_in_key.clone()];
     let mut keep = |secret: &str| secrets.push(secret.to_owned());
@@ -142,12 +142,12 @@ fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> V
     assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
     visitor.submit(&firm.page_path("forgot"), &[("user", "ann@x.y")]);
     let reset =
-        wait_for("a mail to start anew", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
+        wait_for("a new mail", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
     keep(reset.rsplit('/').next().expect("a link"));
     assert_password_set(&visitor.set_password(&reset, "geheim-nummer-drei"));
     assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);
     firm.sign_in("ann@x.y", "geheim-nummer-vier", Some("10.0.0.1"));
-    // A password that is typed where the name belongs.
+    // A password typed in the user name field.
     firm.sign_in("geheim-am-falschen-ort", "x", Some("10.0.0.1"));
     for cookie in visitor.cookies.values().filter(|cookie| cookie.len() > 20) {
         keep(cookie);
@@ -168,15 +168,15 @@ fn secrets_do_not_leak_into_mails_logs_events_or_the_store() {
     let (_, shown) = super::run_command(server.store(), &["audit", "show", "--tenant", "1", "--user", "ann@x.y"]);
     assert!(server.stop());
     let log = server.log();
-    assert!(log.lines().count() > 20, "requests are logged: {log}");
+    assert!(log.lines().count() > 20, "requests are not logged: {log}");
     let store = String::from_utf8_lossy(&store_bytes(server.store())).into_owned();
     let mails: String = post.mails().iter().map(|mail| mail.text() + &mail.html()).collect();
     let sent: Vec<String> = post.mails().iter().flat_map(ReceivedMail::links).collect();
     let places =
-        [("the log", &log), ("an event", &events), ("the story", &shown), ("the store", &store), ("a mail", &mails)];
+        [("the log", &log), ("an event", &events), ("the history", &shown), ("the store", &store), ("a mail", &mails)];
     for secret in &secrets {
         for (place, text) in places {
-            // The link is what the mail is for.
+            // Mails must contain the link.
             let is_link = place == "a mail" && sent.iter().any(|link| link.ends_with(secret.as_str()));
             assert!(is_link || !text.contains(secret.as_str()), "{secret} is in {place}");
         }

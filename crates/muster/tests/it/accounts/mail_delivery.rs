@@ -1,4 +1,4 @@
-//! Every mail arrives once in the end, or is shown as failed with its cause, whatever the mail server and the machine do.
+//! Every mail is delivered once or listed as failed with its cause, whatever the mail server and the machine do.
 
 use super::{
     PageClient, TenantClient, VALID_PASSWORD, assert_password_set, mail_flags, newest_mailed_link, queued_mails,
@@ -15,7 +15,7 @@ use testkit::waiting::TIMEOUT;
 const STAGES: [Stage; 6] =
     [Stage::Greeting, Stage::MailFrom, Stage::RcptTo, Stage::Data, Stage::Body, Stage::EndOfData];
 
-/// People who are invited at about the same time.
+/// Invites users concurrently.
 fn invite_all(firm: &TenantClient, emails: &[String]) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -29,7 +29,7 @@ fn invite_all(firm: &TenantClient, emails: &[String]) {
     });
 }
 
-/// How often each was written to, and by how many different mails.
+/// For each recipient, the number of deliveries and of distinct mails.
 fn deliveries_by_recipient(mails: &[ReceivedMail]) -> BTreeMap<String, (usize, usize)> {
     let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for mail in mails {
@@ -39,18 +39,18 @@ fn deliveries_by_recipient(mails: &[ReceivedMail]) -> BTreeMap<String, (usize, u
     ids.into_iter().map(|(to, ids)| (to, (ids.len(), ids.iter().collect::<BTreeSet<_>>().len()))).collect()
 }
 
-/// Waits until no mail waits.
+/// Waits until no mail is queued.
 fn wait_until_queue_empty(firm: &TenantClient) {
     wait_for("every mail to be sent", || queued_mails(firm).is_empty().then_some(()));
 }
 
-/// Everybody has their one mail, and nothing waits.
+/// Asserts that every recipient has one mail, and none is queued.
 fn assert_delivered_once(post: &SmtpServer, firm: &TenantClient, emails: &[String]) {
     wait_until_queue_empty(firm);
     assert_deliveries(post, emails);
 }
 
-/// Everybody has their one mail, and nobody else has any.
+/// Asserts that these recipients, and no others, have one mail each.
 fn assert_deliveries(post: &SmtpServer, emails: &[String]) {
     let once: BTreeMap<String, (usize, usize)> = emails.iter().map(|email| (email.clone(), (1, 1))).collect();
     assert_eq!(deliveries_by_recipient(&post.mails()), once);
@@ -66,7 +66,7 @@ fn temporary_failures_are_retried_until_delivery() {
     let firm = TenantClient::new(&server, "Acme");
     let mut faults: Vec<Behavior> = STAGES.map(|at| Behavior::Reject4xx { at }).to_vec();
     faults.extend(STAGES.map(|at| Behavior::Disconnect { at }));
-    // Each of these takes as long as a mail may.
+    // Each of these takes as long as the timeout.
     faults.extend([Stage::Greeting, Stage::Body, Stage::EndOfData].map(|at| Behavior::Hang { at }));
     for fault in &faults {
         post.queue_behavior(1, *fault);
@@ -75,7 +75,7 @@ fn temporary_failures_are_retried_until_delivery() {
     invite_all(&firm, &emails);
     wait_for("every mail", || (post.mails().len() >= emails.len()).then_some(()));
     assert_delivered_once(&post, &firm, &emails);
-    assert!(post.session_count() > faults.len(), "all of it has gone wrong: {} sessions", post.session_count());
+    assert!(post.session_count() > faults.len(), "not every fault occurred: {} sessions", post.session_count());
     let shown = firm.run_json(&["user", "show", &emails[0]]);
     assert_eq!(shown["mails"], serde_json::json!([]), "{shown}");
 }
@@ -101,7 +101,7 @@ fn mails_wait_with_a_cause_while_the_mail_server_is_down() {
     let shown = firm.run_json(&["user", "show", &emails[0]]);
     assert_eq!(shown["mails"][0]["cause"], tried[0]["cause"], "{shown}");
     post.resume_listening();
-    // They would come by themselves, and come sooner when they are asked for.
+    // They would be retried anyway; `mail retry` is faster.
     assert!(firm.run_json(&["mail", "retry"])["again"].is_u64());
     wait_for("every mail", || (post.mails().len() >= 5).then_some(()));
     assert_delivered_once(&post, &firm, &emails);
@@ -117,18 +117,18 @@ fn permanent_failures_keep_their_cause_until_retried() {
     post.reject_recipient("nobody@x.y");
     let mut emails = numbered_emails("p", STAGES.len());
     invite_all(&firm, &emails);
-    // Who has no mailbox comes after, or might take one of the refusals that are meant for the others.
-    wait_for("the refusals", || (post.session_count() >= STAGES.len()).then_some(()));
+    // Invite the unknown recipient later, or its mail might consume one of the rejections queued for the others.
+    wait_for("the rejections", || (post.session_count() >= STAGES.len()).then_some(()));
     firm.invite("nobody@x.y");
-    // One or the other is well: which of them meets with what is up to chance.
+    // Which mail gets which rejection is random; some are delivered.
     firm.invite("well@x.y");
     emails.push("well@x.y".into());
-    let failed = wait_for("what becomes of each mail", || {
+    let failed = wait_for("the outcome of each mail", || {
         let mails = queued_mails(&firm);
         let is_over = mails.iter().all(|mail| mail["failed"] == true);
         (is_over && mails.len() + post.mails().len() == emails.len() + 1).then_some(mails)
     });
-    let failed: BTreeMap<_, _> = failed.iter().map(|mail| (mail["to"].as_str().expect("who"), mail)).collect();
+    let failed: BTreeMap<_, _> = failed.iter().map(|mail| (mail["to"].as_str().expect("a recipient"), mail)).collect();
     println!("{} of {} have failed: {failed:?}", failed.len(), emails.len() + 1);
     for (email, mail) in &failed {
         let cause = mail["cause"].as_str().expect("a cause");
@@ -136,18 +136,18 @@ fn permanent_failures_keep_their_cause_until_retried() {
         assert_eq!(firm.run_json(&["user", "show", email])["mails"][0]["cause"], cause);
     }
     assert!(failed.contains_key("nobody@x.y"), "{failed:?}");
-    // What else is refused so may be about us, and is tried three times.
-    assert!(failed.len() >= 3, "that there is no such mailbox is final: {failed:?}");
-    // What has failed is not tried again by itself: it is not due, and a mail that is overtakes it.
+    // Other permanent rejections may concern the sender and are retried three times.
+    assert!(failed.len() >= 3, "an unknown mailbox is final: {failed:?}");
+    // Failed mails are not retried automatically: they are not due, and later mails overtake them.
     let (arrived, sessions) = (post.mails().len(), post.session_count());
     firm.invite("after@x.y");
     emails.push("after@x.y".into());
-    wait_for("the mail after them", || (post.mails().len() > arrived).then_some(()));
-    wait_for("the mail after them to be noted", || (queued_mails(&firm).len() == failed.len()).then_some(()));
+    wait_for("the later mail", || (post.mails().len() > arrived).then_some(()));
+    wait_for("the later mail to be recorded", || (queued_mails(&firm).len() == failed.len()).then_some(()));
     assert_eq!((post.mails().len(), post.session_count()), (arrived + 1, sessions + 1));
     assert_eq!(firm.run_json(&["mail", "retry"])["again"], failed.len());
-    wait_for("every mail but one", || (post.mails().len() == emails.len()).then_some(()));
-    let left = wait_for("the one that fails again", || {
+    wait_for("all mails but one", || (post.mails().len() == emails.len()).then_some(()));
+    let left = wait_for("the mail that fails again", || {
         let mails = queued_mails(&firm);
         (mails.len() == 1 && mails[0]["failed"] == true).then_some(mails)
     });
@@ -168,15 +168,14 @@ fn permanent_failures_stop_after_three_attempts() {
     assert_eq!((failed[0]["attempts"].as_u64(), post.session_count()), (Some(3), 3), "{failed:?}");
 }
 
-/// Starts the server again, and the mail server while it is down: no mail was being sent in between, so that each is sent
-/// as the store has it now.
+/// Restarts the server, and the mail server while it is down, so that no mail is in progress and each is sent in its
+/// current state.
 fn restart(server: Server, post: &SmtpServer) -> Server {
     let place = server.kill();
     post.resume_listening();
     Server::start_on(place, &mail_flags(&post.url()))
 }
 
-/// Somebody gets another address.
 fn change_email(firm: &TenantClient, from: &str, to: &str) {
     let reply = firm.send_json("GET", &format!("/api/2/users/{from}"), &Value::Null);
     let id = serde_json::from_str::<Value>(&reply.body).expect("JSON")["user"]["id"].clone();
@@ -191,7 +190,7 @@ fn a_newer_invitation_replaces_a_failed_one() {
     post.reject_recipient("nobody@x.y");
     firm.invite("nobody@x.y");
     wait_for("the failure", || queued_mails(&firm).first().is_some_and(|mail| mail["failed"] == true).then_some(()));
-    // The new address is invited at once: that mail must not be sent before it is replaced.
+    // The new address is invited at once; that mail must not be sent before it is replaced.
     post.stop_listening();
     change_email(&firm, "nobody@x.y", "somebody@x.y");
     firm.run_json(&["user", "invite", "somebody@x.y"]);
@@ -218,7 +217,7 @@ fn mails_with_invalidated_links_are_not_sent() {
     let server = restart(server, &post);
     let firm = TenantClient::from_keys(&server, keys);
     wait_until_queue_empty(&firm);
-    // Where one had not gone out yet, it may go to the new address, if it is of any use there.
+    // A mail that was not sent yet may go to the new address if its link is valid.
     let mails = post.mails();
     let to: BTreeSet<_> = mails.iter().map(|mail| mail.to[0].as_str()).collect();
     println!("{to:?}");
@@ -236,13 +235,13 @@ fn an_unacknowledged_mail_is_resent_with_the_same_id() {
     post.queue_behavior(1, Behavior::DisconnectAfterAccept);
     firm.invite("ann@x.y");
     let mails = post.wait_for_mails(2, TIMEOUT);
-    assert_eq!(deliveries_by_recipient(&mails)["ann@x.y"], (2, 1), "two of one id, which mail programs show once");
+    assert_eq!(deliveries_by_recipient(&mails)["ann@x.y"], (2, 1), "two with one id, which mail programs show once");
     assert_eq!(mails[0].links(), mails[1].links());
     wait_until_queue_empty(&firm);
     assert_password_set(&PageClient::new(&server).set_password(&url_path(&mails[0].links()[0]), VALID_PASSWORD));
 }
 
-/// Waits until so many have their mail; whether they do within the time.
+/// Waits until `count` recipients have their mail; returns false on timeout.
 fn wait_for_deliveries(post: &SmtpServer, count: usize) -> bool {
     let begun = Instant::now();
     while deliveries_by_recipient(&post.mails()).len() < count {
@@ -280,11 +279,11 @@ fn kill_9_loses_no_mail_and_rarely_duplicates() {
     }
     let begun = Instant::now();
     let is_whole = wait_for_deliveries(&post, emails.len());
-    println!("the rest came {:?} after the last kill", begun.elapsed());
+    println!("the last mails arrived {:?} after the last kill", begun.elapsed());
     let firm = TenantClient { target: &server, number: 1, key, sign_in_key: String::new() };
     assert!(
         is_whole,
-        "{} of 200; these wait: {:#?}",
+        "{} of 200; queued: {:#?}",
         deliveries_by_recipient(&post.mails()).len(),
         queued_mails(&firm)
     );
@@ -292,14 +291,14 @@ fn kill_9_loses_no_mail_and_rarely_duplicates() {
     let arrived = deliveries_by_recipient(&post.mails());
     assert!(arrived.keys().eq(emails.iter().collect::<BTreeSet<_>>()), "{arrived:?}");
     let twice: Vec<_> = arrived.iter().filter(|(_, (times, _))| *times > 1).collect();
-    println!("{} of 200 came more than once over three kills: {twice:?}", twice.len());
-    assert!(arrived.values().all(|(_, ids)| *ids == 1), "one mail has one id: {arrived:?}");
-    // Those that it had in hand, eight at the most, when it was killed: the mail server had taken them, and nobody
-    // had written that down yet.
+    println!("{} of 200 arrived more than once over three kills: {twice:?}", twice.len());
+    assert!(arrived.values().all(|(_, ids)| *ids == 1), "duplicates have the same id: {arrived:?}");
+    // At most the eight mails in progress at each kill: the mail server had accepted them, and this was not recorded
+    // yet.
     assert!(twice.len() <= 3 * 8, "{twice:?}");
 }
 
-/// A mail server that hangs on the first mail until the session is cut, and a server that waits longer than that.
+/// Starts a mail server that hangs on the first mail until the session is closed, and a server with a longer timeout.
 fn start_with_hanging_mail_server() -> (SmtpServer, Server) {
     let post = SmtpServer::start();
     let server = Server::start(&["--smtp-url", &post.url(), "--smtp-timeout", "600", "--mail-retry-delay", "1"]);
@@ -316,7 +315,7 @@ fn a_hanging_mail_delays_no_other() {
     let mut emails = numbered_emails("p", 20);
     invite_all(&firm, &emails);
     post.wait_for_mails(emails.len(), TIMEOUT);
-    // Cutting a session before its outcome is recorded would send that mail again.
+    // Closing a session before its outcome is recorded would send that mail again.
     wait_for("the outcomes to be recorded", || (queued_mails(&firm).len() == 1).then_some(()));
     post.stop_listening();
     post.resume_listening();
@@ -331,9 +330,9 @@ fn deliveries_are_recorded_immediately() {
     let emails = numbered_emails("p", 12);
     invite_all(&firm, &emails);
     post.wait_for_mails(11, TIMEOUT);
-    wait_for("the others to be known to have arrived", || (queued_mails(&firm).len() <= 1).then_some(()));
+    wait_for("the other deliveries to be recorded", || (queued_mails(&firm).len() <= 1).then_some(()));
     let left = queued_mails(&firm);
-    assert_eq!(left.len(), 1, "one hangs: {left:#?}");
+    assert_eq!(left.len(), 1, "one mail hangs: {left:#?}");
     post.stop_listening();
     post.resume_listening();
     assert_delivered_once(&post, &firm, &emails);

@@ -1,4 +1,4 @@
-//! A link of a mail works once, for whom it was meant, as long as it was meant to, and only as it was sent.
+//! A mailed link works once, for its user and purpose, until it expires, and only unchanged.
 
 use super::{
     HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD, assert_page, assert_password_set,
@@ -7,7 +7,7 @@ use super::{
 use serde_json::{Value, json};
 use std::sync::Barrier;
 
-/// Ten who use one link at once, each with a password of their own; the one that was taken.
+/// Uses one link ten times concurrently with different passwords; returns the password of the successful use.
 fn race_for_link(door: &dyn HttpTarget, link: &str) -> String {
     let start = Barrier::new(10);
     let replies: Vec<_> = std::thread::scope(|scope| {
@@ -45,7 +45,7 @@ fn one_of_ten_concurrent_uses_succeeds() {
         let password = format!("{VALID_PASSWORD} {n}");
         let reply = firm.sign_in("ann@x.y", &password, None);
         assert_eq!(reply.status, if password == won { 200 } else { 401 }, "{password}: {}", reply.body);
-        // So many wrong ones in a row would slow her down.
+        // So many wrong passwords in a row would be throttled.
         home.advance_clock(301);
     }
 }
@@ -63,16 +63,16 @@ fn one_concurrent_use_succeeds_over_sockets() {
     assert_eq!((reply.status, reply.header("location")), (303, Some(firm.page_path("account").as_str())));
 }
 
-/// Looks at a link that is not good and tries to use it, with the token of a form that is; nothing happens.
+/// Asserts that viewing and using an invalid link, with the token of a valid form, is rejected and changes nothing.
 fn assert_rejected(firm: &TenantClient, link: &str, status: u16) {
     let before = firm.event_count();
     try_links(firm, &[link.to_owned()], status);
-    assert_eq!(firm.event_count(), before, "{link}: nothing happens");
+    assert_eq!(firm.event_count(), before, "{link}: nothing changed");
 }
 
 fn try_links(firm: &TenantClient, links: &[String], status: u16) {
     let mut visitor = PageClient::new(firm.target);
-    // A form of the tenant whose pages they are.
+    // A valid form of the same tenant.
     let tenant = links[0].split('/').nth(2).expect("a tenant");
     let form = form_token(&visitor.get(&format!("/t/{tenant}/sign-in")));
     for link in links {
@@ -87,7 +87,7 @@ fn altered_or_truncated_links_are_rejected() {
     let home = InProcessServer::new();
     let (firm, other) = (TenantClient::new(&home, "Acme"), TenantClient::new(&home, "Other"));
     firm.invite("ann@x.y");
-    // Also somebody there, so that the other has people with the same numbers.
+    // The other tenant has a user with the same number.
     other.invite("bob@x.y");
     let link = home.wait_for_link("ann@x.y");
     let (folder, sealed) = link.rsplit_once('/').expect("a path");
@@ -102,13 +102,13 @@ fn altered_or_truncated_links_are_rejected() {
     bad.extend([format!("{link}A"), format!("{link}="), format!("{link}%20"), format!("{link}.")]);
     let before = (firm.event_count(), other.event_count());
     try_links(&firm, &bad, 404);
-    // Whole, but for another tenant, or for another use.
+    // Complete, but for another tenant or purpose.
     let elsewhere =
         [link.replacen(&firm.page_path(""), &other.page_path(""), 1), link.replace("/invitation/", "/reset/")];
     assert_ne!(elsewhere[0], link);
     try_links(&firm, &elsewhere[..1], 404);
     try_links(&firm, &elsewhere[1..], 404);
-    assert_eq!((firm.event_count(), other.event_count()), before, "nothing happens");
+    assert_eq!((firm.event_count(), other.event_count()), before, "nothing changed");
     assert_password_set(&PageClient::new(&home).set_password(&link, VALID_PASSWORD));
 }
 
@@ -121,7 +121,7 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
     let link = home.wait_for_link("ann@x.y");
     let before = firm.event_count();
     for _ in 0..50 {
-        // Scanners of mails follow links, each time without a cookie.
+        // Mail scanners follow links, each time without a cookie.
         assert_page(&PageClient::new(&home).get(&link), 200);
     }
     let mut visitor = PageClient::new(&home);
@@ -135,12 +135,12 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
     ] {
         let reply = visitor.post(&link, &[("token", token), ("new", new), ("again", again)]);
         assert!((400..500).contains(&reply.status) || reply.status == 200, "{}: {}", reply.status, reply.body);
-        assert!(!reply.body.contains(VALID_PASSWORD), "a page shows no password");
+        assert!(!reply.body.contains(VALID_PASSWORD), "the page shows no password");
     }
-    // A form from elsewhere has no cookie of ours.
+    // A cross-site form has no cookie.
     let fields = [("token", form.as_str()), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
     assert_ne!(PageClient::new(&home).post(&link, &fields).status, 303);
-    assert_eq!(firm.event_count(), before, "nothing happens");
+    assert_eq!(firm.event_count(), before, "nothing changed");
     assert_password_set(&visitor.post(&link, &fields));
     assert_rejected(&firm, &link, 410);
     assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, None).status, 200);
@@ -161,7 +161,7 @@ fn invitations_expire() {
     let form = form_token(&visitor.get(&bob));
     home.advance_clock(101);
     assert_rejected(&firm, &bob, 410);
-    // Also for somebody who has had the page open since.
+    // Also if the page was opened before.
     assert_page(&visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]), 410);
     assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
 }
@@ -185,7 +185,7 @@ fn changes_to_the_user_invalidate_the_link() {
     let firm = TenantClient::new(&home, "Acme");
     let none = Value::Null;
     let cases = ["disable", "archive", "suspended", "scim", "delete", "e-mail"];
-    // All are invited first: mails that are queued together are sent together.
+    // Invite all users first: mails that are queued together are sent together.
     let invited = cases.map(|what| (what, format!("{}@x.y", what.replace('-', "")))).map(|(what, email)| {
         let id = firm.invite(&email);
         (what, email, id)
@@ -206,11 +206,11 @@ fn changes_to_the_user_invalidate_the_link() {
             _ => firm.send_json("POST", &format!("/api/2/users/{email}/{what}"), &none),
         };
         assert!(reply.status == 200, "{what}: {}", reply.body);
-        // A new address is sent a new invitation.
+        // A new address gets a new invitation.
         firm.wait_for_outcomes();
         assert_rejected(&firm, &link, 410);
         if matches!(what, "disable" | "archive") {
-            // What was taken back stays so: whoever has the mail may not come in later by it.
+            // The link stays invalid after reactivation.
             let reply = firm.send_json("POST", &format!("/api/2/users/{email}/activate"), &none);
             assert_eq!(reply.status, 200, "{}", reply.body);
             assert_rejected(&firm, &link, 410);
@@ -226,24 +226,24 @@ fn reset_links_are_single_use_and_expire() {
     let before = firm.event_count();
     let forgot = |user: &str| PageClient::new(&home).submit(&firm.page_path("forgot"), &[("user", user)]);
     let (known, unknown) = (forgot("bob@x.y"), forgot("nobody@x.y"));
-    assert_eq!((known.status, &known.body), (unknown.status, &unknown.body), "it tells nobody who is there");
+    assert_eq!((known.status, &known.body), (unknown.status, &unknown.body), "the response does not reveal whether the user exists");
     home.wait_for_link("bob@x.y");
     let mailed = firm.event_count();
     forgot("bob@x.y");
-    assert_eq!(firm.event_count(), mailed, "nobody is buried under mails");
+    assert_eq!(firm.event_count(), mailed, "repeated requests send no more mails");
     home.advance_clock(300);
     forgot("bob@x.y");
     let links = home.wait_for_links("bob@x.y", 2);
     assert!(links[0].starts_with(&firm.page_path("reset/")), "{links:?}");
     assert!(firm.event_count() > before);
     assert_rejected(&firm, &links[1].replace("/reset/", "/invitation/"), 404);
-    // Anybody can ask for a link, so the one before stays good, or strangers could keep every link from working.
+    // Earlier links stay valid: anyone can request a link, and an attacker could otherwise invalidate every link.
     assert_password_set(&PageClient::new(&home).set_password(&links[0], "fünf blaue vögel am himmel"));
     assert_rejected(&firm, &links[0], 410);
     assert_rejected(&firm, &links[1], 410);
     assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
     assert_eq!(firm.sign_in("bob@x.y", "fünf blaue vögel am himmel", None).status, 200);
-    // A password that came another way ends a link that is still open.
+    // Any other password change invalidates an open link.
     home.advance_clock(300);
     forgot("bob@x.y");
     let link = home.wait_for_links("bob@x.y", 3).remove(2);

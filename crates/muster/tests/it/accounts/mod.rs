@@ -1,5 +1,5 @@
-//! The lives of people, from outside: mails, links, pages, sign-in, status, deletion, and the history of it all.
-//! Where time must pass, the house without a door is asked; where the machine matters, a server over sockets.
+//! End-to-end tests of user accounts: mails, links, pages, sign-in, status, deletion and audit history. Tests that
+//! need a manual clock run in process; tests that need a real server use sockets.
 
 mod audit_history;
 mod audit_store;
@@ -23,10 +23,10 @@ use std::sync::Arc;
 use testkit::smtp::{ReceivedMail, SmtpServer};
 use tokio::runtime::Runtime;
 
-/// A password that nobody would refuse.
+/// A password that every policy accepts.
 const VALID_PASSWORD: &str = "vier rote fische im teich";
 
-/// Something that answers requests and has a store.
+/// A server in process or over sockets.
 pub(crate) trait HttpTarget: Sync {
     fn send_request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse;
     fn store(&self) -> &str;
@@ -42,9 +42,9 @@ impl HttpTarget for Server {
     }
 }
 
-/// The house with a clock that is moved by hand. Its mails go into a folder.
+/// The application in process, with an adjustable clock. Mails are written to a folder.
 pub(crate) struct InProcessServer {
-    // It ends before the house does.
+    // Dropped before the application.
     runtime: Runtime,
     app: TestApp,
     spool_dir: tempfile::TempDir,
@@ -55,12 +55,12 @@ impl InProcessServer {
         Self::on_app(TestApp::new())
     }
 
-    /// One where time passes only by hand. What commands do has the machine's time all the same.
+    /// Time advances only manually. Commands still use the system clock.
     fn with_manual_clock() -> Self {
         Self::on_app(TestApp::with_manual_clock())
     }
 
-    /// On a store that may hold something.
+    /// Uses a store that may contain data.
     pub(crate) fn on_app(house: TestApp) -> Self {
         let runtime = crate::support::runtime();
         let post = tempfile::tempdir().expect("a folder");
@@ -75,12 +75,12 @@ impl InProcessServer {
         self.app.advance_clock(seconds);
     }
 
-    /// The paths of the links that were mailed to somebody, the oldest first, as soon as there are so many.
+    /// Waits for `count` mails to a user; returns the paths of their links, oldest first.
     fn wait_for_links(&self, email: &str, count: usize) -> Vec<String> {
         wait_for(&format!("{count} mails to {email}"), || {
             let files = std::fs::read_dir(self.spool_dir.path()).expect("a folder").filter_map(Result::ok);
             let files = files.map(|file| file.path());
-            // Those that are whole; their names rise with time.
+            // Complete mails have the extension eml; their names increase with time.
             let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "eml")).collect();
             files.sort();
             let raw = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
@@ -117,18 +117,17 @@ impl HttpTarget for InProcessServer {
     }
 }
 
-/// Waits for something that others do.
 fn wait_for<T>(what: &str, find: impl FnMut() -> Option<T>) -> T {
     testkit::waiting::wait_for(what, find)
 }
 
-/// What comes after the host in a link.
+/// The path of a link.
 fn url_path(link: &str) -> String {
     let rest = link.split_once("://").expect("a link").1;
     rest[rest.find('/').expect("a path")..].to_owned()
 }
 
-/// Runs a command; whether it says that all is well, and what it prints.
+/// Runs a command; returns whether it succeeds, and its output.
 fn run_command(store: &str, arguments: &[&str]) -> (bool, String) {
     let output = std::process::Command::new(MUSTER).args(["--store", store]).args(arguments).output();
     let output = output.expect("ran");
@@ -136,19 +135,19 @@ fn run_command(store: &str, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(said).expect("text"))
 }
 
-/// A server, and the mail server it sends to.
+/// Starts a mail server and a server that uses it.
 fn start_with_mail_server(flags: &[&str]) -> (SmtpServer, Server) {
     let post = SmtpServer::start();
     let server = Server::start(&[&mail_flags(&post.url())[..], flags].concat());
     (post, server)
 }
 
-/// Mails go there, and are soon tried again.
+/// Flags for this mail server and short retry intervals.
 fn mail_flags(url: &str) -> [&str; 8] {
     ["--smtp-url", url, "--mail-from", "people@example.com", "--smtp-timeout", "2", "--mail-retry-delay", "1"]
 }
 
-/// The path of the newest link that was mailed to somebody.
+/// The path of the newest link mailed to a user.
 fn newest_mailed_link(post: &SmtpServer, email: &str) -> String {
     wait_for(&format!("a mail to {email}"), || {
         let mails = post.mails();
@@ -157,12 +156,12 @@ fn newest_mailed_link(post: &SmtpServer, email: &str) -> String {
     })
 }
 
-/// The mails that wait or have failed.
+/// Queued and failed mails.
 fn queued_mails(firm: &TenantClient) -> Vec<Value> {
     firm.run_json(&["mail", "list"]).as_array().expect("mails").clone()
 }
 
-/// A tenant, with a key for every dialect and one for sign-ins.
+/// A tenant with a key for all dialects and one for sign-ins.
 struct TenantClient<'a> {
     target: &'a dyn HttpTarget,
     number: u64,
@@ -181,7 +180,7 @@ impl<'a> TenantClient<'a> {
         firm
     }
 
-    /// The same tenant by its number and keys, on a server that was started again.
+    /// An existing tenant, on a restarted server.
     fn from_keys(door: &'a dyn HttpTarget, (number, key, asking): (u64, String, String)) -> Self {
         Self { target: door, number, key, sign_in_key: asking }
     }
@@ -190,20 +189,20 @@ impl<'a> TenantClient<'a> {
         (self.number, self.key.clone(), self.sign_in_key.clone())
     }
 
-    /// A command about this tenant; its JSON document.
+    /// Runs a command for this tenant; returns its JSON output.
     fn run_json(&self, arguments: &[&str]) -> Value {
         let number = self.number.to_string();
         run_json(self.target.store(), &[arguments, &["--tenant", &number]].concat())
     }
 
-    /// Waits until the outcome of every mail is recorded: that is an event too, and follows the mail itself.
+    /// Waits until the outcome of every mail is recorded, which is an event after the delivery.
     fn wait_for_outcomes(&self) {
         wait_for("the outcomes of all mails", || {
             queued_mails(self).iter().all(|mail| mail["failed"] == true).then_some(())
         });
     }
 
-    /// How many events it has, once the outcome of every mail is recorded.
+    /// The number of events, once the outcome of every mail is recorded.
     fn event_count(&self) -> usize {
         self.wait_for_outcomes();
         let (is_well, lines) =
@@ -212,7 +211,7 @@ impl<'a> TenantClient<'a> {
         lines.lines().count()
     }
 
-    /// A request of `ccs`, `publisher` or `scim`.
+    /// Sends a request of `ccs`, `publisher` or `scim`.
     fn send_json(&self, method: &str, target: &str, body: &Value) -> HttpResponse {
         let bearer = format!("Bearer {}", self.key);
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -220,7 +219,7 @@ impl<'a> TenantClient<'a> {
         self.target.send_request(method, target, &headers, &body)
     }
 
-    /// A request of `onfire`.
+    /// Sends a request of `onfire`.
     fn send_onfire(&self, method: &str, mut body: Value) -> HttpResponse {
         body["CompanyId"] = self.number.into();
         body["IntegrationKey"] = self.key.as_str().into();
@@ -228,7 +227,7 @@ impl<'a> TenantClient<'a> {
         self.target.send_request("POST", "/api/v2/user?format=json", &headers, &body.to_string())
     }
 
-    /// Somebody new over `onfire`; the id.
+    /// Creates and invites a user over `onfire`; returns the id.
     fn invite(&self, email: &str) -> String {
         self.invite_with(email, &document!({}))
     }
@@ -244,7 +243,7 @@ impl<'a> TenantClient<'a> {
         answer["User"]["Id"].as_str().expect("an id").to_owned()
     }
 
-    /// Somebody active with a password over `ccs`; the number.
+    /// Creates an active user with a password over `ccs`; returns the number.
     fn create_user(&self, email: &str, password: &str) -> u64 {
         let body = document!({"firstName": "Bob", "email": email, "roleId": 1, "password": password});
         let reply = self.send_json("POST", "/request/user", &body);
@@ -252,7 +251,7 @@ impl<'a> TenantClient<'a> {
         serde_json::from_str::<Value>(&reply.body).expect("JSON")["id"].as_u64().expect("a number")
     }
 
-    /// An application asks whether somebody may come in, who tries from an address.
+    /// Sends a request to the sign-in API, as an application does for a user at an address.
     fn sign_in(&self, user: &str, password: &str, address: Option<&str>) -> HttpResponse {
         let bearer = format!("Bearer {}", self.sign_in_key);
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -263,20 +262,19 @@ impl<'a> TenantClient<'a> {
         self.target.send_request("POST", "/v1/sign-in", &headers, &body.to_string())
     }
 
-    /// The path of a page.
     fn page_path(&self, name: &str) -> String {
         format!("/t/{}/{name}", self.number)
     }
 }
 
-/// A choice was taken: the browser is signed in, and the next page is the account.
+/// Asserts that the password was set: the browser is signed in, and the next page is the account page.
 pub(crate) fn assert_password_set(reply: &HttpResponse) {
     assert_eq!(reply.status, 303, "{}", reply.body);
     let next = reply.header("location").expect("a next page");
     assert!(next.ends_with("/account?done=chosen"), "{next}");
 }
 
-/// A page that says so to people, with this status.
+/// Asserts that the reply is an HTML page with this status.
 pub(crate) fn assert_page(reply: &HttpResponse, status: u16) {
     assert_eq!(reply.status, status, "{}\n{}", reply.head, reply.body);
     assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));

@@ -1,10 +1,9 @@
-//! Somebody who looks at pages, keeps cookies and fills in forms.
+//! A minimal browser that keeps cookies and submits forms.
 
 use super::HttpTarget;
 use crate::support::HttpResponse;
 use std::collections::BTreeMap;
 
-/// Somebody with a browser.
 pub(crate) struct PageClient<'a> {
     target: &'a dyn HttpTarget,
     pub(crate) cookies: BTreeMap<String, String>,
@@ -19,13 +18,13 @@ impl<'a> PageClient<'a> {
         self.send_request("GET", path, "")
     }
 
-    /// Sends a form as it is.
+    /// Posts form fields.
     pub(super) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> HttpResponse {
         let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
         self.send_request("POST", path, &pairs.join("&"))
     }
 
-    /// Looks at a page, fills in its form and sends it.
+    /// Opens a page, fills in its form and submits it.
     pub(super) fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> HttpResponse {
         let page = self.get(path);
         assert_eq!(page.status, 200, "{path}: {}", page.body);

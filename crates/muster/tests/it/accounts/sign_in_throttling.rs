@@ -1,9 +1,9 @@
-//! Whoever guesses a password is slowed down; nobody else is, and nobody is locked out for ever.
+//! Sign-in throttling slows down password guessing, affects no other users, and locks no user out permanently.
 
 use super::{HttpTarget, InProcessServer, PageClient, TenantClient, VALID_PASSWORD};
 use crate::support::HttpResponse;
 
-/// How long somebody is told to wait.
+/// The value of Retry-After in seconds.
 fn retry_after(reply: &HttpResponse) -> i64 {
     assert_eq!(reply.status, 429, "{}", reply.body);
     reply.header("retry-after").and_then(|value| value.parse().ok()).expect("seconds")
@@ -17,7 +17,7 @@ fn a_thousand_guesses_are_throttled() {
     firm.create_user("bob@x.y", VALID_PASSWORD);
     let mut slowed = 0;
     for n in 0..1000 {
-        // From ever new addresses, and under both of her names: it is counted per person, more loosely than from one.
+        // From many addresses and under both logins: the limit per user is higher than the limit per address.
         let address = format!("10.1.{}.{}", n / 250, n % 250);
         let user = if n % 2 == 0 { "ann@x.y" } else { "ANN@X.Y" };
         match firm.sign_in(user, &format!("guess number {n}"), Some(&address)).status {
@@ -26,24 +26,24 @@ fn a_thousand_guesses_are_throttled() {
             other => panic!("guess {n}: {other}"),
         }
     }
-    println!("{slowed} of 1000 guesses were not looked at");
+    println!("{slowed} of 1000 guesses were throttled");
     assert!(slowed >= 940, "{slowed}");
-    // The clock goes on, so what follows is asked when there is time enough for it.
+    // The clock is running, so wait for a delay that is long enough for the next requests.
     while firm.sign_in("ann@x.y", "wrong", None).header("retry-after").is_none_or(|wait| wait.len() < 2) {
         home.advance_clock(1);
     }
     let wait = retry_after(&firm.sign_in("ann@x.y", VALID_PASSWORD, Some("10.9.9.9")));
     assert!((1..=300).contains(&wait), "{wait}");
     let reply = submit_sign_in(&home, &firm, "ann@x.y", VALID_PASSWORD);
-    assert_eq!(reply.status, 429, "the right one must wait on the page, too: {}", reply.body);
+    assert_eq!(reply.status, 429, "the page throttles the right password, too: {}", reply.body);
     assert!(reply.header("retry-after").is_some(), "{}", reply.head);
-    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, Some("10.9.9.9")).status, 200, "another person is not slowed");
+    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, Some("10.9.9.9")).status, 200, "another user is not throttled");
     home.advance_clock(wait);
     assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, Some("10.9.9.9")).status, 200);
     assert_eq!(submit_sign_in(&home, &firm, "ann@x.y", VALID_PASSWORD).status, 303);
     let looked_at =
         (0..1000).filter(|n| firm.sign_in("cat@x.y", &format!("guess number {n}"), Some("10.8.8.8")).status == 401);
-    assert!(looked_at.count() <= 10, "from one address it is far fewer");
+    assert!(looked_at.count() <= 10, "the limit per address is lower");
 }
 
 fn submit_sign_in(door: &dyn HttpTarget, firm: &TenantClient, user: &str, password: &str) -> HttpResponse {
@@ -58,7 +58,7 @@ fn the_delay_doubles_up_to_five_minutes_and_resets_on_success() {
     let sign_in = |password: &str| firm.sign_in("ann@x.y", password, None);
     let mut waits = Vec::new();
     for _ in 0..5 {
-        assert_eq!(sign_in("wrong").status, 401, "five are free");
+        assert_eq!(sign_in("wrong").status, 401, "five attempts are free");
     }
     for _ in 0..12 {
         let wait = match sign_in("wrong") {
@@ -66,20 +66,20 @@ fn the_delay_doubles_up_to_five_minutes_and_resets_on_success() {
             reply => retry_after(&reply),
         };
         waits.push(wait);
-        assert_eq!(retry_after(&sign_in(VALID_PASSWORD)), wait, "asking again does not make it longer");
+        assert_eq!(retry_after(&sign_in(VALID_PASSWORD)), wait, "further attempts do not extend the delay");
         home.advance_clock(wait);
     }
     println!("waits {waits:?}");
     assert!(waits.windows(2).all(|two| two[1] >= two[0] && two[1] <= two[0] * 2 + 1), "{waits:?}");
     assert_eq!(waits.last(), Some(&300), "{waits:?}");
-    // Whoever guesses for a day does not lock her out.
+    // Guessing for a day does not lock the user out.
     for _ in 0..288 {
         sign_in("wrong");
         home.advance_clock(300);
     }
     assert_eq!(sign_in(VALID_PASSWORD).status, 200);
     for _ in 0..5 {
-        assert_eq!(sign_in("wrong").status, 401, "after a right one, five are free again");
+        assert_eq!(sign_in("wrong").status, 401, "after a success, five attempts are free again");
     }
 }
 
@@ -99,7 +99,7 @@ fn an_address_guessing_many_users_is_throttled() {
     assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, Some("10.1.1.1")).status, 200);
 }
 
-/// So many guesses from ever new addresses that whoever was never here must wait.
+/// Guesses from many addresses, until unknown addresses are throttled.
 fn attack(firm: &TenantClient, user: &str) {
     attack_with(firm, user, VALID_PASSWORD);
 }
@@ -109,7 +109,7 @@ fn attack_with(firm: &TenantClient, user: &str, right: &str) {
         let reply = firm.sign_in(user, &format!("guess number {n}"), Some(&format!("10.2.{n}.1")));
         assert!(matches!(reply.status, 401 | 429), "{}", reply.body);
     }
-    assert_eq!(firm.sign_in(user, right, Some("10.9.9.9")).status, 429, "a stranger");
+    assert_eq!(firm.sign_in(user, right, Some("10.9.9.9")).status, 429, "an unknown address");
 }
 
 #[test]
@@ -129,10 +129,10 @@ fn known_networks_are_not_locked_out() {
     for address in ["192.0.3.7", "2001:db8:2::1"] {
         assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, Some(address)).status, 429, "{address}");
     }
-    // Guesses from there count all the same.
+    // Guesses from a known network are counted, too.
     let guesses = (0..20).map(|_| firm.sign_in("ann@x.y", "wrong", Some("192.0.2.8")).status);
     assert!(guesses.filter(|status| *status == 401).count() <= 6);
-    // What was once known is not for ever, nor are more than eight networks.
+    // Known networks expire, and only eight are kept.
     home.advance_clock(91 * 24 * 3600);
     attack(&firm, "ann@x.y");
     assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, Some("192.0.2.7")).status, 429);
@@ -159,26 +159,26 @@ fn known_browsers_are_not_locked_out() {
         browser.submit(&firm.page_path("sign-in"), &[("user", user), ("password", VALID_PASSWORD)]).status
     };
     assert_eq!(sign_in(&firm, "ann@x.y"), 303);
-    // The network is no longer known then, and the browser is.
+    // By then, the network is no longer known, but the browser is.
     home.advance_clock(91 * 24 * 3600);
     for (firm, user) in [(&firm, "ann@x.y"), (&firm, "bob@x.y"), (&other, "ann@x.y")] {
         attack(firm, user);
     }
     assert_eq!(submit_sign_in(&home, &firm, "ann@x.y", VALID_PASSWORD).status, 429, "another browser");
-    assert_eq!(sign_in(&firm, "bob@x.y"), 429, "another person");
+    assert_eq!(sign_in(&firm, "bob@x.y"), 429, "another user");
     assert_eq!(sign_in(&other, "ann@x.y"), 429, "another tenant");
     assert_eq!(sign_in(&firm, "ann@x.y"), 303);
-    // The network is known again; what follows is about the browser alone.
+    // Let the network expire again, to test only the browser.
     home.advance_clock(91 * 24 * 3600);
     let mut guess = |password: &str| {
         browser.submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", password)]).status
     };
     let looked_at = (0..20).filter(|_| guess("wrong") == 403).count();
-    assert!(looked_at <= 6, "guesses from a browser count, too: {looked_at}");
+    assert!(looked_at <= 6, "guesses from a known browser are counted, too: {looked_at}");
     home.advance_clock(3600);
     attack(&firm, "ann@x.y");
     assert_eq!(guess(VALID_PASSWORD), 303);
-    // Whoever changes their password or signs out everywhere begins anew.
+    // A password change or sign-out everywhere resets known browsers.
     let changed =
         serde_json::json!({"firstName": "Ann", "email": "ann@x.y", "roleId": 1, "password": "blaue fische im see"});
     assert_eq!(firm.send_json("PUT", "/request/user/1", &changed).status, 200);

@@ -1,12 +1,12 @@
-//! A rejection does not reveal whether a user exists, neither by its status nor by its text. That it takes as long for
-//! unknown users is checked by counting what is computed (`testkit::lives`, `adapters/passwords.rs`) and measured by
-//! `cargo xtask bench sign-in`.
+//! A rejection does not reveal whether a user exists, neither by status nor by text. Equal duration for unknown users
+//! is tested by counting hash computations (`testkit::account_conformance`, `adapters/src/hashing.rs`) and measured
+//! by `cargo xtask bench sign-in`.
 
 use super::{InProcessServer, PageClient, TenantClient, VALID_PASSWORD, form_token};
 use crate::support::{HttpResponse, Server};
 use serde_json::json;
 
-/// Somebody active, somebody suspended, and somebody without any password.
+/// Creates an active user, a suspended user and a user without a password.
 fn create_users(firm: &TenantClient) {
     for email in ["ann@x.y", "sus@x.y"] {
         firm.create_user(email, VALID_PASSWORD);
@@ -16,7 +16,7 @@ fn create_users(firm: &TenantClient) {
     firm.invite_with("new@x.y", &json!({"DoNotEmail": true}));
 }
 
-/// Who must not be told apart.
+/// Sign-ins whose rejections must be indistinguishable.
 const REJECTED_SIGN_INS: [(&str, &str); 4] = [
     ("nobody@x.y", VALID_PASSWORD),
     ("ann@x.y", "not her password"),
@@ -24,7 +24,7 @@ const REJECTED_SIGN_INS: [(&str, &str); 4] = [
     ("new@x.y", VALID_PASSWORD),
 ];
 
-/// An answer without what differs from one request to the next.
+/// A response without values that differ between requests.
 fn comparable(reply: &HttpResponse, typed: &str, form: Option<&str>) -> (u16, Vec<String>, String) {
     let mut body = reply.body.replace(typed, "TYPED");
     if form.is_some() {
@@ -54,7 +54,7 @@ fn rejections_are_identical_for_all_users() {
             let reply = typed(user, password);
             assert!(
                 !reply.body.contains(VALID_PASSWORD) && !reply.body.contains("not her"),
-                "a page shows no password"
+                "the page shows no password"
             );
             comparable(&reply, user, Some("form"))
         })
@@ -80,21 +80,21 @@ fn throttling_reveals_nothing() {
     });
     assert!(rounds[0].0.contains(&401) && rounds[0].1.0 == 429, "{rounds:?}");
     for (round, who) in rounds.iter().zip(REJECTED_SIGN_INS) {
-        // A second more or less to wait depends on when it was asked.
+        // The waiting time may differ by a second, so compare only the statuses.
         let free = |statuses: &[u16]| statuses.iter().take_while(|status| **status == 401).count();
         assert_eq!(free(&round.0), free(&rounds[0].0), "{who:?}");
         assert_eq!((round.1.0, &round.1.2), (rounds[0].1.0, &rounds[0].1.2), "{who:?}");
     }
 }
 
-/// Who counts numbers up must not learn who the tenants are.
+/// Trying tenant numbers must not reveal tenants.
 #[test]
 fn tenant_numbers_reveal_nothing() {
     let home = InProcessServer::with_manual_clock();
     let firm = TenantClient::new(&home, "Acme Rockets");
     firm.create_user("ann@x.y", VALID_PASSWORD);
     firm.invite("bob@x.y");
-    // What a page of a number says, and what it says to somebody who fills in its form.
+    // A page of a tenant number, and the response to its form.
     let seen = |number: u64, page: &str, fields: &[(&str, &str)]| {
         let (path, mut visitor) = (format!("/t/{number}/{page}"), PageClient::new(&home));
         let looked = visitor.get(&path);
@@ -133,7 +133,7 @@ fn tenant_numbers_reveal_nothing() {
     }
     let door = PageClient::new(&home).get("/sign-in?tenant=4711");
     assert!(door.status == 303, "{door:?}");
-    // Whoever has a link, is signed in, or deals with a tenant that wants it, sees the name.
+    // Users with a link, signed-in users, and all users of tenants with a public name see the tenant's name.
     let link = home.wait_for_link("bob@x.y");
     assert!(PageClient::new(&home).get(&link).body.contains("Acme Rockets"));
     let mut ann = PageClient::new(&home);

@@ -1,10 +1,11 @@
-//! Whoever is suspended, switched off, archived or deleted is out at once over every way in, and can come back.
+//! Suspended, inactive, archived and deleted users are signed out at once everywhere, and can be reactivated or
+//! restored.
 
 use super::{InProcessServer, PageClient, TenantClient, VALID_PASSWORD, run_command};
 use crate::support::HttpResponse;
 use serde_json::{Value, json};
 
-/// Somebody with a password, signed in on the pages.
+/// A user with a password and a session.
 struct SignedInUser<'a> {
     client: &'a TenantClient<'a>,
     email: String,
@@ -44,16 +45,16 @@ impl<'a> SignedInUser<'a> {
         false
     }
 
-    /// Neither the open session nor the right password opens anything.
+    /// Asserts that neither the session nor the right password works.
     fn assert_signed_out(&mut self, what: &str) {
-        assert!(!self.has_session(), "{what}: the open session goes on");
+        assert!(!self.has_session(), "{what}: the session continues");
         let reply = self.client.sign_in(&self.email, VALID_PASSWORD, None);
         assert_eq!(reply.status, 401, "{what}: {}", reply.body);
         assert_ne!(self.submit_sign_in().status, 303, "{what}");
         assert!(!self.has_session(), "{what}");
     }
 
-    /// What the history says of them, in words.
+    /// The output of `audit show` for the user.
     fn audit_text(&self) -> String {
         let tenant = self.client.number.to_string();
         let arguments = ["audit", "show", "--user", &self.id, "--tenant", &tenant];
@@ -62,7 +63,7 @@ impl<'a> SignedInUser<'a> {
         told
     }
 
-    /// A call of a dialect that is about this person.
+    /// Changes the user's status: a dialect and an action.
     fn set_status(&self, what: &str) -> HttpResponse {
         let (firm, email, id) = (self.client, &self.email, &self.id);
         let publisher = |call: &str| firm.send_json("POST", &format!("/api/2/users/{email}/{call}"), &Value::Null);
@@ -121,12 +122,12 @@ fn deactivated_users_are_signed_out_and_can_be_reactivated() {
         assert_eq!(told.matches("signed out everywhere").count(), ended + 1, "{off}: {told}");
         let reply = person.set_status(on);
         assert_eq!(reply.status, 200, "{on}: {}", reply.body);
-        assert!(!person.has_session(), "{on}: an old session does not come back");
+        assert!(!person.has_session(), "{on}: sessions are not restored");
         person.sign_in();
     }
 }
 
-/// What each dialect says of somebody who is not there.
+/// Asserts that the user does not exist in any dialect.
 fn assert_not_found(firm: &TenantClient, person: &SignedInUser) {
     let (email, number, id) = (&person.email, person.number, &person.id);
     let none = Value::Null;
@@ -173,7 +174,7 @@ fn deleted_users_disappear_and_are_restored_unchanged() {
         assert!(removed.to_string().contains(&person.id), "{removed}");
         let back = firm.run_json(&["user", "restore", &person.id]);
         assert_eq!((&back["id"], &back["number"]), (&person.id.as_str().into(), &person.number.into()), "{back}");
-        assert!(!person.has_session(), "{way}: an old session does not come back");
+        assert!(!person.has_session(), "{way}: sessions are not restored");
         person.sign_in();
         assert!(!firm.run_json(&["user", "list-deleted"]).to_string().contains(&person.id));
     }
@@ -185,7 +186,7 @@ fn a_taken_email_prevents_restoring() {
     let firm = TenantClient::new(&home, "Acme");
     let old = SignedInUser::new(&firm, "ann@x.y");
     firm.run_json(&["user", "delete", "ann@x.y"]);
-    // E-mail and user name are free again.
+    // Email and user name can be reused.
     let new = firm.send_json("POST", "/scim/v2/Users", &json!({"userName": "ann@x.y"}));
     assert_eq!(new.status, 201, "{}", new.body);
     let events = firm.event_count();
@@ -194,12 +195,12 @@ fn a_taken_email_prevents_restoring() {
     println!("{why}");
     assert!(why.contains("ann@x.y") || why.to_lowercase().contains("e-mail"), "{why}");
     assert!(why.contains("taken") || why.contains("in use") || why.contains("somebody else"), "{why}");
-    assert_eq!(firm.event_count(), events, "nothing happens");
+    assert_eq!(firm.event_count(), events, "nothing changed");
     let id = serde_json::from_str::<Value>(&new.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     assert_eq!(firm.send_json("DELETE", &format!("/scim/v2/Users/{id}"), &Value::Null).status, 204);
     assert_eq!(firm.run_json(&["user", "restore", &old.id])["id"], old.id);
     home.advance_clock(31 * 24 * 3600);
-    assert_eq!(firm.run_json(&["user", "show", "ann@x.y"])["id"], old.id, "who is back does not go later");
+    assert_eq!(firm.run_json(&["user", "show", "ann@x.y"])["id"], old.id, "the restored user is not purged later");
 }
 
 #[test]
@@ -227,7 +228,7 @@ fn an_external_id_restores_the_same_user() {
         let before = made(way, &format!("{way}@x.y"));
         firm.run_json(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}@x.y")), before, "{way}");
-        // Also with another e-mail, and over another dialect's way of saying so.
+        // Also with another email, and over another dialect.
         firm.run_json(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}-new@x.y")), before, "{way}");
     }

@@ -242,8 +242,8 @@ impl<'a> Client<'a> {
     }
 }
 
-/// A user as a dialect shows one, under whichever e-mail. Anything but an answer or none is reported;
-/// the status is 0 for answers that do not fit one another.
+/// Reads a user over a dialect, under any of its emails. Reports rejections; the status is 0 for inconsistent
+/// responses.
 pub(super) fn read(endpoint: &Endpoint<'_>, dialect: Dialect, known: &TrackedUser) -> ClientResult<Option<UserView>> {
     let emails = known.possible_emails();
     let may_be_absent =

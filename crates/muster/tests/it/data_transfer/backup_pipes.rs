@@ -126,7 +126,7 @@ fn a_damaged_stream_changes_nothing() {
     let whole = backup(&place.store);
     let length = whole.len();
     let mut wrong: Vec<(String, Vec<u8>)> = [0, 10, 16, 40, length / 2, length - 32, length - 1]
-        .map(|kept| (format!("cut to {kept}"), whole[..kept].to_vec()))
+        .map(|kept| (format!("truncated to {kept}"), whole[..kept].to_vec()))
         .into();
     for changed in (7..length).step_by(length / 9) {
         let mut bent = whole.clone();
@@ -139,7 +139,7 @@ fn a_damaged_stream_changes_nothing() {
     for (what, stream) in wrong {
         let output = run_with_input(&target.store, &["restore", "-"], &stream);
         let found = error_message(&output, &output.stdout);
-        assert!(found.starts_with("standard input was not used: it is "), "{what}: {found}");
+        assert!(found.starts_with("cannot use standard input: it is "), "{what}: {found}");
         assert_eq!(file_names(target.folder.path()), [""; 0], "{what}: no file is left");
         assert!(!run(&target.store, &["user", "list"]).status.success(), "{what}: the target is unchanged");
         let output = run_with_input(&target.store, &["restore", "-", "--check-only"], &stream);

@@ -23,11 +23,11 @@ fn an_import_reports_what_it_does() {
     assert!(text.contains("column 'Shoe size': 2 values, unknown column"), "{text}");
     assert!(text.contains("WOULD BE CREATED"), "{text}");
     assert!(text.contains("row 3: 'E-Mail' is not a valid email address"), "{text}");
-    assert!(!file.with_file_name("p.refused.csv").exists(), "a dry run writes no file");
+    assert!(!file.with_file_name("p.rejected.csv").exists(), "a dry run writes no file");
     let (code, text) = run_text(store, &["import", &path]);
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("The rejected rows are in"), "{text}");
-    let refused = file.with_file_name("p.refused.csv");
+    let refused = file.with_file_name("p.rejected.csv");
     let mended = std::fs::read_to_string(&refused).expect("there").replace("nobody", "b@x.y");
     std::fs::write(&refused, mended).expect("written");
     let (code, text) = run_text(store, &["import", &refused.display().to_string()]);

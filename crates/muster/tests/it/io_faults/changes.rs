@@ -1,4 +1,4 @@
-//! A server's I/O fails while it takes changes over two dialects, sends a mail and moves its log into the store's file.
+//! A server's I/O fails while it accepts changes over two dialects, sends a mail and checkpoints its log.
 
 use super::injection::{Injection, Sandbox};
 use super::is_supported;
@@ -14,18 +14,18 @@ use std::time::{Duration, Instant};
 use testkit::seeds::is_long_run;
 use testkit::waiting::wait_for;
 
-/// Bytes of the store's log at which the template ends: 4,000 pages make SQLite move the log, which so happens during the load.
+/// The size of the template's log in bytes. SQLite checkpoints at 4,000 pages, which therefore happens during the load.
 const LOG_SIZE: u64 = 3_935 * 4_120;
 
-/// Changes that were rejected.
+/// Rejected changes.
 static REJECTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Who writes.
+/// A tenant and a key.
 struct Client {
     bearer: String,
 }
 
-/// A user or group by name: everything that may be stored of it. `None`: it is not there.
+/// For each user or group by name, all states that may be stored. `None`: it does not exist.
 type PossibleStates = BTreeMap<String, BTreeSet<Option<String>>>;
 
 impl Client {
@@ -42,21 +42,21 @@ impl Client {
         Some((reply.status, serde_json::from_str(&reply.body).unwrap_or_default()))
     }
 
-    /// The id of a user or group over `scim`, if there is one and the server says so.
+    /// The id of a user or group over `scim`, if it exists and the server answers.
     fn id(&self, server: &RunningServer, kind: &str, attribute: &str, name: &str) -> Option<String> {
         let target = format!("/scim/v2/{kind}?filter={attribute}%20eq%20%22{name}%22");
         let (_, said) = self.send_request(server, "GET", &target, None)?;
         said["Resources"][0]["id"].as_str().map(str::to_owned)
     }
 
-    /// Everything there is, in the form of [`PossibleStates`].
+    /// All stored states, in the form of [`PossibleStates`].
     fn all_states(&self, server: &RunningServer) -> BTreeMap<String, String> {
         let list = |kind: &str| {
             let target = format!("/scim/v2/{kind}?count=200");
             let (status, said) = self.send_request(server, "GET", &target, None).expect("an answer");
             assert_eq!(status, 200, "{said}");
             let found = said["Resources"].as_array().cloned().unwrap_or_default();
-            assert_eq!(said["totalResults"], found.len(), "as many as are counted");
+            assert_eq!(said["totalResults"], found.len(), "totalResults equals the number of resources");
             found
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -75,7 +75,7 @@ fn state(first: &str, external: &str, groups: &str) -> String {
     format!("{first}/{external}/{groups}")
 }
 
-/// One load, and what it was answered.
+/// One load and its results.
 struct Load<'a> {
     client: &'a Client,
     sandbox: &'a Sandbox,
@@ -86,7 +86,7 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Sends a change after which something is as told, if the change is done; whether it was acknowledged.
+    /// Sends a change that leads to a state if it is committed; returns whether it was acknowledged.
     fn change(
         &mut self,
         (method, target, body): (&str, &str, Option<&Value>),
@@ -100,14 +100,14 @@ impl Load<'_> {
         let before = possible.clone();
         match status {
             Some(200..300) => *possible = [after.clone()].into(),
-            // The user of an earlier change that was answered 503 is not there after all.
+            // An earlier create that got 503 was not committed.
             Some(404) if before.contains(&None) => return false,
             _ => drop(possible.insert(after.clone())),
         }
         let has_ended = answer.is_none() && self.server.has_ended();
         let is_clear = matches!(status, Some(200..300 | 503)) || has_ended;
         let is_allowed = is_clear && (status != Some(503) || self.sandbox.has_failed());
-        self.findings.check(is_allowed, "a change is answered neither 2xx nor 503", || {
+        self.findings.check(is_allowed, "a change got neither 2xx nor 503", || {
             format!("{method} {target} {answer:?}; {}", self.sandbox.warnings())
         });
         let is_done = matches!(status, Some(200..300));
@@ -118,7 +118,7 @@ impl Load<'_> {
         is_done
     }
 
-    /// Reads a user whose change was acknowledged, over the other dialect.
+    /// Reads a user with an acknowledged change over the other dialect.
     fn read(&mut self, email: &str, wanted: Option<&str>) {
         let answer = self.client.send_request(&self.server, "GET", &format!("/api/2/users/{email}"), None);
         let first = wanted.map(|state| state.split('/').next().unwrap_or_default());
@@ -129,7 +129,7 @@ impl Load<'_> {
             _ => false,
         };
         let complaints = || format!("{email} {answer:?}; {}", self.sandbox.warnings());
-        self.findings.check(is_right, "a read after a change shows something else", complaints);
+        self.findings.check(is_right, "a read after a change returns another state", complaints);
     }
 
     fn create_over_scim(&mut self, n: u32) {
@@ -146,7 +146,7 @@ impl Load<'_> {
         self.change((method, &target, Some(&body)), &email, Some(&state(first, &external, "")))
     }
 
-    /// Creates, changes and deletes users and groups, one after the other.
+    /// Creates, changes and deletes users and groups sequentially.
     fn run(&mut self) {
         for n in 0..3 {
             self.create_over_scim(n);
@@ -180,12 +180,12 @@ impl Load<'_> {
         self.write_over_publisher(3, "POST", "P3");
     }
 
-    /// Whether the server says that it is ready when it takes changes, and only then.
+    /// Checks that the server is ready exactly when it accepts changes.
     fn check_readiness(&mut self, injected: Injection) {
         if !self.sandbox.has_failed() || self.server.has_ended() {
             return;
         }
-        let fault = injected.fault().expect("struck by a fault");
+        let fault = injected.fault().expect("a fault");
         if fault.is_persistent {
             let is_done = self.write_over_publisher(4, "POST", "P4");
             let is_right = if is_done {
@@ -194,13 +194,13 @@ impl Load<'_> {
                 self.server.readiness().0 == 503
             };
             let summary = if is_done {
-                "changes are taken and /readyz does not answer 200"
+                "changes are accepted and /readyz does not answer 200"
             } else {
                 "changes are rejected and /readyz does not answer 503"
             };
             let said = || format!("{:?}; {}", self.server.readiness(), self.sandbox.warnings());
             self.findings.check(is_right, summary, said);
-            // In a long run, every other one lasts until the server has stopped, which can take it 20 s.
+            // In a long run, every other fault lasts until the server has stopped, which can take 20 s.
             if is_long_run() && !fault.at.is_multiple_of(2) {
                 return;
             }
@@ -209,12 +209,12 @@ impl Load<'_> {
         let is_ready = self.server.wait_until_ready(Duration::from_secs(15));
         let works = is_ready && self.write_over_publisher(5, "POST", "P5");
         let is_said = self.sandbox.warnings().contains("restart");
-        self.findings.check(works || is_said, "the server does not go on after the fault", || {
+        self.findings.check(works || is_said, "the server does not recover after the fault", || {
             format!("ready: {is_ready}, {:?}; {}", self.server.readiness(), self.sandbox.warnings())
         });
     }
 
-    /// Waits for the mail to be sent, or for a fault, so that the sequence of calls is the same in every run.
+    /// Waits for the mail or for a fault, so that the sequence of calls is the same in every run.
     fn wait_for_mail(&self) {
         let begun = Instant::now();
         while mails(self.sandbox).is_empty() && begun.elapsed() < Duration::from_secs(3) {
@@ -224,25 +224,24 @@ impl Load<'_> {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert!(!self.is_counting || !mails(self.sandbox).is_empty(), "a mail: {}", self.sandbox.warnings());
-        // The note that it was sent.
+        // Until the outcome is recorded.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The mails in the spool folder.
 fn mails(stage: &Sandbox) -> Vec<String> {
     let files = std::fs::read_dir(stage.data().join("mail")).into_iter().flatten().flatten();
     let mails = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "eml"));
     mails.map(|file| std::fs::read_to_string(file.path()).expect("read")).collect()
 }
 
-/// Whether all of a mail is there, to the end of its last part.
+/// Whether a mail is complete up to the end of its last part.
 fn is_complete(mail: &str) -> bool {
     let boundary = mail.split("boundary=\"").nth(1).and_then(|rest| rest.split('"').next());
     mail.contains("To: m@x.y") && boundary.is_some_and(|boundary| mail.trim_end().ends_with(&format!("--{boundary}--")))
 }
 
-/// A store whose log is nearly long enough to be moved, with an invitation that waits; and a key.
+/// Creates a store whose log is nearly due for a checkpoint, with a waiting invitation.
 fn template(folder: &Path) -> Client {
     let stage = Sandbox::new(folder);
     let store = stage.store();
@@ -272,20 +271,20 @@ fn template(folder: &Path) -> Client {
     write!(invited, "&IntegrationKey={key}").expect("written");
     let user = json!({"Email": "m@x.y", "FirstName": "M", "LastName": "L", "ExternalId": "m"});
     ask("POST", &invited, &user);
-    // Killed, so that the log stays, and before the mail is sent.
+    // Kill the server before the mail is sent, which also keeps the log.
     drop(server);
-    assert!(mails(&stage).is_empty(), "the mail waits");
+    assert!(mails(&stage).is_empty(), "the mail is not sent yet");
     for ending in ["", "-wal"] {
         std::fs::copy(format!("{store}{ending}"), folder.join(format!("muster.db{ending}"))).expect("copied");
     }
     client
 }
 
-/// What is there after all, without faults.
+/// Checks the stored state without faults.
 fn verify(stage: &Sandbox, client: &Client, known: &PossibleStates, findings: &mut Findings) {
     stage.check_store(&stage.store(), findings);
     let Ok(server) = RunningServer::start(stage, Injection::Nothing) else {
-        return findings.check(false, "the server does not start again", || stage.warnings());
+        return findings.check(false, "the server does not restart", || stage.warnings());
     };
     let there = client.all_states(&server);
     let mut wrong = Vec::new();
@@ -297,15 +296,15 @@ fn verify(stage: &Sandbox, client: &Client, known: &PossibleStates, findings: &m
     }
     findings.check(wrong.is_empty(), "a user or group is not as acknowledged", || wrong.join(", "));
     let unknown: Vec<&String> = there.keys().filter(|name| !known.contains_key(*name)).collect();
-    findings.check(unknown.is_empty(), "there is something that was never sent", || format!("{unknown:?}"));
+    findings.check(unknown.is_empty(), "a resource was never sent", || format!("{unknown:?}"));
     let sent = wait_for("the mail to be sent", || Some(mails(stage)).filter(|mails| !mails.is_empty()));
     let is_once = sent.len() == 1 && sent.iter().all(|mail| is_complete(mail));
-    findings.check(is_once, "the mail is not there once and complete", || {
+    findings.check(is_once, "the mail is incomplete, missing or duplicated", || {
         let sizes: Vec<usize> = sent.iter().map(String::len).collect();
         format!("sizes in bytes: {sizes:?}")
     });
     let code = server.stop().code();
-    findings.check(code == Some(0), "the server does not end well without faults", || format!("{code:?}"));
+    findings.check(code == Some(0), "the server does not exit cleanly without faults", || format!("{code:?}"));
 }
 
 fn run(
@@ -331,7 +330,7 @@ fn run(
             load.check_readiness(injected);
             let Load { server, possible_states: after, .. } = load;
             known = after;
-            // What a failed commit has left in the log is another thing when nobody moves the log at the end.
+            // Kill some servers: without a final checkpoint, the remains of a failed commit stay in the log.
             if injected.fault().is_some_and(|fault| fault.at.is_multiple_of(3)) {
                 server.kill();
             } else {
@@ -356,11 +355,11 @@ fn acknowledged_changes_survive_io_faults() {
     assert!(found.is_ok(), "{}", found.unwrap_err());
     assert!(
         is_single_fault_run() || REJECTED.load(Ordering::Relaxed) > 0,
-        "some faults made the server reject changes"
+        "no fault made the server reject changes"
     );
 }
 
-/// Few of the calls of the test above are those for mails.
+/// Few calls of the test above are for mails.
 #[test]
 fn mails_are_complete_despite_io_faults() {
     if !is_supported() {

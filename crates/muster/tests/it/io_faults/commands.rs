@@ -1,5 +1,5 @@
-//! The I/O of commands fails: what they say they have done is complete, what they leave is complete or recognizable as
-//! incomplete, and running them again without faults succeeds.
+//! The I/O of commands fails: reported results are complete, remaining files are complete or recognizably incomplete,
+//! and running the command again without faults succeeds.
 
 use super::injection::{Injection, Sandbox};
 use super::is_supported;
@@ -12,16 +12,16 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Users of the store that the commands work on.
+/// Users in the store.
 const USERS: u64 = 12;
-/// Users in the file to be imported.
+/// Users in the import file.
 const IMPORTED: u64 = 25;
-/// The one row in it that cannot be a user.
+/// The invalid row in the import file.
 const REJECTED_ROW: &str = "no-email,Nobody";
-/// Time for a sample of one command.
+/// The time for the sample of one command.
 const TIME: Duration = Duration::from_millis(900);
 
-/// A store, a backup of it, a file to be imported, and what a backup says of the store.
+/// Creates a store, its backup and an import file; returns the tenants in the backup's output.
 fn template(folder: &Path) -> Value {
     let stage = Sandbox::new(folder);
     let store = stage.store();
@@ -32,7 +32,7 @@ fn template(folder: &Path) -> Value {
     let made = stage.json(&store, &["backup", &backup.display().to_string()]);
     std::fs::copy(&store, folder.join("muster.db")).expect("copied");
     let log = std::fs::metadata(format!("{store}-wal")).map_or(0, |file| file.len());
-    assert_eq!(log, 0, "the store is one file");
+    assert_eq!(log, 0, "the log is empty");
     std::fs::write(folder.join("users.csv"), format!("{}{REJECTED_ROW},\n", rows("i", IMPORTED))).expect("written");
     made["tenants"].clone()
 }
@@ -45,9 +45,9 @@ fn rows(name: &str, many: u64) -> String {
     text
 }
 
-/// What every command holds to: an error is an exit code and a message.
+/// Checks that an error has an exit code and a message.
 fn check_exit(ran: &CommandRun, stage: &Sandbox, findings: &mut Findings) {
-    findings.check(ran.code.is_some(), "a command is ended by a signal", || ran.text.clone());
+    findings.check(ran.code.is_some(), "a command was ended by a signal", || ran.text.clone());
     let is_panic = ran.text.contains("panicked");
     findings.check(!is_panic, "a command panics", || ran.text.clone());
     let is_said = ran.code == Some(0) || !ran.text.is_empty();
@@ -56,10 +56,10 @@ fn check_exit(ran: &CommandRun, stage: &Sandbox, findings: &mut Findings) {
     findings.check(is_expected, "a command fails without a fault", || ran.text.clone());
 }
 
-/// What must work now.
+/// Runs a command without faults, which must succeed.
 fn run_expecting(stage: &Sandbox, store: &str, arguments: &[&str], code: i32, findings: &mut Findings) -> CommandRun {
     let ran = stage.run(Injection::Nothing, store, arguments);
-    findings.check(ran.code == Some(code), "running it again does not succeed", || {
+    findings.check(ran.code == Some(code), "running the command again does not succeed", || {
         format!("{arguments:?}: {:?} {}", ran.code, ran.text)
     });
     ran
@@ -69,7 +69,7 @@ fn total(stage: &Sandbox, store: &str) -> Option<u64> {
     stage.run(Injection::Nothing, store, &["user", "list", "--limit", "1"]).output_json["total"].as_u64()
 }
 
-/// Whether a backup can be restored and holds what it should.
+/// Whether a backup can be restored and is complete.
 fn is_backup(stage: &Sandbox, file: &str, wanted: &Value) -> bool {
     let ran = stage.run(Injection::Nothing, &stage.path("nowhere.db"), &["restore", file, "--check-only"]);
     ran.code == Some(0) && ran.output_json["tenants"] == *wanted
@@ -82,7 +82,7 @@ fn backup(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Fin
     check_exit(&ran, &stage, findings);
     let is_there = Path::new(&file).exists();
     findings
-        .check(is_there || ran.code != Some(0), "a backup is said to be made and is not there", || ran.text.clone());
+        .check(is_there || ran.code != Some(0), "a backup was reported and does not exist", || ran.text.clone());
     if is_there {
         let is_whole = is_backup(&stage, &file, wanted);
         findings.check(is_whole, "an incomplete backup has its final name", || ran.text.clone());
@@ -93,12 +93,12 @@ fn backup(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Fin
     let left = std::fs::read_dir(stage.data()).expect("read").flatten().map(|file| file.file_name());
     let left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
     let is_tidy = left.iter().all(|name| !name.contains(".part"));
-    findings.check(is_tidy, "a part of a backup stays after the next one", || format!("{left:?}"));
+    findings.check(is_tidy, "a partial backup remains after the next one", || format!("{left:?}"));
     stage.check_store(&store, findings);
     stage
 }
 
-/// Over standard output, which goes into a file.
+/// A backup to standard output, which is a file.
 fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Findings) -> Sandbox {
     let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("new.bak"));
@@ -106,7 +106,7 @@ fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injection, findings
     let ran = stage.run_with(injected, &store, &["backup", "-"], (Stdio::null(), output.into()));
     check_exit(&ran, &stage, findings);
     let is_whole = is_backup(&stage, &file, wanted);
-    findings.check(is_whole || ran.code != Some(0), "an incomplete backup is said to be made", || ran.text.clone());
+    findings.check(is_whole || ran.code != Some(0), "an incomplete backup was reported as complete", || ran.text.clone());
     stage.check_store(&store, findings);
     stage
 }
@@ -119,7 +119,7 @@ fn export(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbo
     let lines = |file: &str| std::fs::read_to_string(file).ok().map(|text| text.lines().count() as u64);
     let is_there = lines(&file);
     let is_right = is_there == Some(USERS + 1) || (is_there.is_none() && ran.code != Some(0));
-    findings.check(is_right, "an export is incomplete under its final name, or not there", || {
+    findings.check(is_right, "an export is missing, or incomplete under its final name", || {
         format!("{is_there:?} lines, {:?} {}", ran.code, ran.text)
     });
     if is_there.is_some() {
@@ -130,7 +130,7 @@ fn export(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbo
     stage
 }
 
-/// A way to fill a store.
+/// Runs a command that fills a store.
 type FillCommand<'a> = &'a dyn Fn(&Sandbox, Injection, &str) -> CommandRun;
 
 fn fill(folder: &Path, wanted: &Value, fill: FillCommand<'_>, injected: Injection, findings: &mut Findings) -> Sandbox {
@@ -140,18 +140,18 @@ fn fill(folder: &Path, wanted: &Value, fill: FillCommand<'_>, injected: Injectio
     check_exit(&ran, &stage, findings);
     let there = total(&stage, &target);
     let is_right = if ran.code == Some(0) { there == Some(USERS) } else { there.is_none_or(|n| n == USERS) };
-    findings.check(is_right, "a store that is filled in part can be used, or one that is filled cannot", || {
+    findings.check(is_right, "a partly filled store can be used, or a filled store cannot", || {
         format!("{there:?} users after {:?} {}", ran.code, ran.text)
     });
     let next = fill(&stage, Injection::Nothing, &target);
     let is_filled = next.code == Some(0) || (there == Some(USERS) && next.text.contains("is not empty"));
-    findings.check(is_filled, "filling the store does not go on when it is run again", || {
+    findings.check(is_filled, "filling the store does not resume when run again", || {
         format!("{:?} {}, after {:?} {}", next.code, next.text, ran.code, ran.text)
     });
     let file = stage.outside_path("after.bak").display().to_string();
     let after = stage.run(Injection::Nothing, &target, &["backup", &file]);
     findings
-        .check(after.output_json["tenants"] == *wanted, "what was filled is not what was saved", || after.text.clone());
+        .check(after.output_json["tenants"] == *wanted, "the filled store differs from the backup", || after.text.clone());
     stage.check_store(&target, findings);
     stage
 }
@@ -172,7 +172,7 @@ fn move_store(stage: &Sandbox, injected: Injection, target: &str) -> CommandRun 
 fn import(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
     let stage = Sandbox::new(folder);
     let (store, file) = (stage.store(), stage.path("users.csv"));
-    // The file of rejected rows is complete, or the report says that there is none.
+    // The file of rejected rows is complete, or the report notes that it could not be written.
     let rejected = |ran: &CommandRun| match ran.output_json["rejectedFile"].as_str() {
         Some(file) => {
             std::fs::read_to_string(file).is_ok_and(|text| text.contains(REJECTED_ROW) && text.lines().count() == 2)
@@ -187,13 +187,13 @@ fn import(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbo
         Some(0) => false,
         _ => there.is_some_and(|there| (USERS..=USERS + IMPORTED).contains(&there)),
     };
-    findings.check(is_right, "an import is not as complete as it says", || {
+    findings.check(is_right, "an import is less complete than reported", || {
         format!("{there:?} users, {:?} {}", ran.code, ran.text)
     });
     stage.check_store(&store, findings);
     let next = run_expecting(&stage, &store, &["import", &file], 3, findings);
     let is_right = total(&stage, &store) == Some(USERS + IMPORTED) && rejected(&next);
-    findings.check(is_right, "an import that is repeated is not complete", || next.text.clone());
+    findings.check(is_right, "a repeated import is not complete", || next.text.clone());
     stage.check_store(&store, findings);
     stage
 }
@@ -207,14 +207,14 @@ fn add_user(folder: &Path, injected: Injection, findings: &mut Findings) -> Sand
     let there = total(&stage, &store);
     let is_right = there == Some(USERS + 1) || (there == Some(USERS) && ran.code != Some(0));
     let said = || format!("{there:?} users, {:?} {}", ran.code, ran.text);
-    findings.check(is_right, "a user is said to be added and is not there", said);
+    findings.check(is_right, "a user was reported as added and does not exist", said);
     let code = i32::from(there == Some(USERS + 1));
     run_expecting(&stage, &store, &["user", "add", "new@x.y"], code, findings);
-    findings.check(total(&stage, &store) == Some(USERS + 1), "the user is not there in the end", String::new);
+    findings.check(total(&stage, &store) == Some(USERS + 1), "the user does not exist at the end", String::new);
     stage
 }
 
-/// Into a store that is made by it.
+/// Adds a tenant, which also creates the store.
 fn add_tenant(folder: &Path, injected: Injection, findings: &mut Findings) -> Sandbox {
     let stage = Sandbox::new(folder);
     let store = stage.path("new.db");
@@ -227,9 +227,9 @@ fn add_tenant(folder: &Path, injected: Injection, findings: &mut Findings) -> Sa
     let before = tenants(&stage);
     let is_right = before == 1 || (before == 0 && ran.code != Some(0));
     let said = || format!("{before} tenants, {:?} {}", ran.code, ran.text);
-    findings.check(is_right, "a tenant is said to be added and is not there", said);
+    findings.check(is_right, "a tenant was reported as added and does not exist", said);
     run_expecting(&stage, &store, &["tenant", "add", "Second"], 0, findings);
-    findings.check(tenants(&stage) == before + 1, "the next tenant is not there", said);
+    findings.check(tenants(&stage) == before + 1, "the next tenant does not exist", said);
     stage.check_store(&store, findings);
     stage
 }

@@ -1,14 +1,14 @@
 /*
- * Makes chosen I/O calls of a program fail. Loaded with LD_PRELOAD; Linux with 64-bit files only.
+ * Makes selected I/O calls of a program fail. Loaded with LD_PRELOAD; Linux with 64-bit files only.
  *
- * FAULT_FOLDER  Only files below this folder count. An absolute path without symbolic links.
- * FAULT_KIND    write, sync, rename, truncate or mmap; anything else only counts.
- * FAULT_AT      The ordinal of the call of that kind that fails, from 1.
- * FAULT_ERROR   A number as in errno.h; `short`: half of the bytes are written and the next call goes on; or `torn`: half of
- *               the bytes are written and the next call fails with ENOSPC, as on a disk that becomes full.
+ * FAULT_FOLDER  Only calls on files below this folder count. An absolute path without symbolic links.
+ * FAULT_KIND    write, sync, rename, truncate or mmap; any other value only counts calls.
+ * FAULT_AT      The ordinal of the failing call of that kind, from 1.
+ * FAULT_ERROR   An errno; `short`: half of the bytes are written and the next call succeeds; or `torn`: half of the
+ *               bytes are written and the next call fails with ENOSPC, as on a disk that becomes full.
  * FAULT_LASTS   `once`, or `always`: from that call on until `lifted` is set.
- * FAULT_RECORD  A file of at least the size of `struct record`, which is shared with the test. Since it is mapped, the counts
- *               are there however the program ends.
+ * FAULT_RECORD  A file of at least the size of `struct record`, shared with the test. Because it is mapped, the counts
+ *               survive any end of the program.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,11 +29,11 @@ static const char *const names[KINDS] = {"write", "sync", "rename", "truncate", 
 
 struct record {
     uint64_t calls[KINDS];
-    /* How many calls failed or were shortened. */
+    /* Calls that failed or were shortened. */
     uint64_t struck;
-    /* Set by the test: nothing fails any more. */
+    /* Set by the test to stop all faults. */
     uint64_t lifted;
-    /* The file of the first of them. */
+    /* The file of the first of these calls. */
     char file[200];
 };
 
@@ -69,7 +69,7 @@ __attribute__((constructor)) static void prepare(void) {
     text = getenv("FAULT_ERROR");
     manner = text && !strcmp(text, "short") ? SHORT : text && !strcmp(text, "torn") ? TORN : FAILS;
     error = manner == FAILS && text ? atoi(text) : ENOSPC;
-    /* Other threads do not exist yet. */
+    /* No other threads exist yet, so this needs no barrier. */
     record = mapped;
 }
 
@@ -96,14 +96,14 @@ static int path_of(int fd, char *path) {
 
 enum verdict { PASS, FAIL, HALF };
 
-/* What becomes of a call on a file. */
+/* Decides the result of a call on a file. */
 static enum verdict judge(enum kind of, const char *path) {
     if (!is_below(path))
         return PASS;
     uint64_t n = __atomic_add_fetch(&record->calls[of], 1, __ATOMIC_SEQ_CST);
     if ((int)of != kind || n < at || __atomic_load_n(&record->lifted, __ATOMIC_SEQ_CST))
         return PASS;
-    /* What is torn is two calls: one that is short, and the next, which fails. */
+    /* A torn write affects two calls: a short one, and the next, which fails. */
     if (!lasts && n > at + (manner == TORN))
         return PASS;
     if (!__atomic_fetch_add(&record->struck, 1, __ATOMIC_SEQ_CST))

@@ -1,4 +1,4 @@
-//! A server's I/O fails while it takes an import over HTTP: what was answered 202 is carried out, and nothing twice.
+//! A server's I/O fails during an import over HTTP: accepted imports (202) are executed, and no row twice.
 
 use super::injection::{Injection, Sandbox};
 use super::is_supported;
@@ -11,12 +11,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use testkit::waiting::wait_for;
 
-/// Users of an import.
+/// Users in an import.
 const IMPORTED_USERS: u32 = 12;
-/// The row in each that is rejected.
+/// The rejected row of each import.
 const REJECTED_ROW: &str = "no-email,G0";
 
-/// A file of users; their names begin with a letter.
+/// An import file of users whose names start with a letter.
 fn rows(letter: char) -> String {
     let mut text = String::from("email,groups\n");
     for n in 0..IMPORTED_USERS {
@@ -25,7 +25,6 @@ fn rows(letter: char) -> String {
     text + REJECTED_ROW + "\n"
 }
 
-/// A client that may import.
 struct Client {
     bearer: String,
 }
@@ -48,7 +47,6 @@ impl Client {
         (status == 200).then_some(import)
     }
 
-    /// Waits until an import has ended.
     fn wait_until_ended(&self, server: &RunningServer, id: &str) -> Value {
         let is_over = |import: &Value| !import["ended"].is_null();
         wait_for("an import to end", || self.import(server, id).filter(is_over))
@@ -63,12 +61,12 @@ fn users(stage: &Sandbox, letter: char) -> BTreeSet<String> {
     emails.filter(|email| email.starts_with(letter)).collect()
 }
 
-/// What became of an import while calls could fail.
+/// The outcome of an import while calls could fail.
 #[derive(Default)]
 struct SentImport {
-    /// It was answered 202.
+    /// Set if the import was accepted (202).
     id: Option<String>,
-    /// It was seen to be done.
+    /// The server reported it as done.
     is_done: bool,
 }
 
@@ -77,7 +75,7 @@ fn send_import(client: &Client, server: &mut RunningServer, stage: &Sandbox, fin
     let has_ended = answer.is_none() && server.has_ended();
     let is_clear = matches!(answer, Some((202 | 503 | 507, _))) || has_ended;
     findings
-        .check(is_clear, "an import is answered neither 202 nor 503", || format!("{answer:?}; {}", stage.warnings()));
+        .check(is_clear, "an import got neither 202 nor 503", || format!("{answer:?}; {}", stage.warnings()));
     let Some((202, import)) = answer else { return SentImport::default() };
     let id = import["id"].as_str().expect("an id").to_owned();
     let begun = Instant::now();
@@ -87,7 +85,7 @@ fn send_import(client: &Client, server: &mut RunningServer, stage: &Sandbox, fin
         if status == Some("done") {
             break true;
         }
-        findings.check(status != Some("failed"), "an import that was acknowledged is given up after a fault", || {
+        findings.check(status != Some("failed"), "an accepted import failed after a fault", || {
             format!("{import:?}; {}", stage.warnings())
         });
         if status == Some("failed") || begun.elapsed() > Duration::from_secs(2) {
@@ -98,18 +96,18 @@ fn send_import(client: &Client, server: &mut RunningServer, stage: &Sandbox, fin
     SentImport { id: Some(id), is_done }
 }
 
-/// What there is after a restart without faults, and after another import.
+/// Checks the state after a restart without faults, and after another import.
 fn verify(stage: &Sandbox, client: &Client, sent: &SentImport, findings: &mut Findings) {
     let store = stage.store();
     stage.check_store(&store, findings);
     if sent.is_done {
         let there = users(stage, 'a').len();
         let is_complete = there == IMPORTED_USERS as usize;
-        findings.check(is_complete, "an import is said to be done and is not", || format!("{there} users"));
+        findings.check(is_complete, "an import was reported as done and is not", || format!("{there} users"));
         stage.json(&store, &["user", "delete", "a0@x.y"]);
     }
     let Ok(server) = RunningServer::start(stage, Injection::Nothing) else {
-        return findings.check(false, "the server does not start again", || stage.warnings());
+        return findings.check(false, "the server does not restart", || stage.warnings());
     };
     let posted = client.json(&server, "POST", "/v1/imports", &rows('b'));
     let Some((202, second)) = posted else {
@@ -118,39 +116,39 @@ fn verify(stage: &Sandbox, client: &Client, sent: &SentImport, findings: &mut Fi
     if let Some(id) = &sent.id {
         if client.import(&server, id).is_none() {
             let said = || format!("seen as done: {}; {}", sent.is_done, stage.warnings());
-            findings.check(false, "an import that was acknowledged is gone", said);
+            findings.check(false, "an accepted import is missing", said);
         } else {
             let first = client.wait_until_ended(&server, id);
             let is_right = first["status"] == "done" && first["report"]["people"]["refused"] == 1;
-            findings.check(is_right, "an import that was acknowledged is not done", || first.to_string());
+            findings.check(is_right, "an accepted import is not done", || first.to_string());
             let rejected = client.send_request(&server, "GET", &format!("/v1/imports/{id}/refused"), "");
             let is_there = rejected.as_ref().is_some_and(|(_, text)| text.contains(REJECTED_ROW));
-            // Where they could not be written, the report says so, and names the rows.
+            // If they could not be written, the report notes it and names the rows.
             let is_reported = rejected.as_ref().is_some_and(|(status, _)| *status == 404)
                 && first["report"]["notes"].to_string().contains("could not be written")
                 && !first["report"]["refusals"]["first"].as_array().is_none_or(Vec::is_empty);
             let is_known = is_there || is_reported;
-            findings.check(is_known, "the rejected rows of an import are gone", || format!("{rejected:?}"));
+            findings.check(is_known, "the rejected rows of an import are missing", || format!("{rejected:?}"));
         }
     }
-    // Imports of a tenant are carried out in the order in which they came.
+    // Imports of a tenant are executed in order of arrival.
     let second = client.wait_until_ended(&server, second["id"].as_str().expect("an id"));
     findings.check(second["status"] == "done", "the next import is not done", || second.to_string());
     let code = server.stop().code();
-    findings.check(code == Some(0), "the server does not end well without faults", || format!("{code:?}"));
+    findings.check(code == Some(0), "the server does not exit cleanly without faults", || format!("{code:?}"));
     let there = users(stage, 'a');
     let is_right = match &sent.id {
         Some(_) if sent.is_done => !there.contains("a0@x.y") && there.len() == IMPORTED_USERS as usize - 1,
         Some(_) => there.len() == IMPORTED_USERS as usize,
         None => there.is_empty() || there.len() == IMPORTED_USERS as usize,
     };
-    findings.check(is_right, "an import is lost, done in part or done again", || {
+    findings.check(is_right, "an import is lost, incomplete or duplicated", || {
         format!("acknowledged: {}, seen as done: {}, {there:?}", sent.id.is_some(), sent.is_done)
     });
     findings.check(users(stage, 'b').len() == IMPORTED_USERS as usize, "the next import is not complete", String::new);
     let folder = std::fs::read_dir(stage.data().join("imports")).expect("read").flatten();
     let data = folder.filter(|file| file.path().extension().is_some_and(|ending| ending == "data")).count();
-    findings.check(sent.id.is_none() || data == 0, "files of imports that have ended stay", || format!("{data}"));
+    findings.check(sent.id.is_none() || data == 0, "files of ended imports remain", || format!("{data}"));
 }
 
 fn run(
@@ -191,7 +189,7 @@ fn acknowledged_imports_survive_io_faults() {
         move |injected: Injection, findings: &mut Findings| run((folder, part), client, injected, findings)
     };
     let all = run_scenario(&Scenario { name: "imports", time: Duration::from_secs(3), run: &on("") });
-    // Few of these calls are for the data and state of imports.
+    // Few of the calls above are for the data and state files of imports.
     let files = run_scenario(&Scenario { name: "import files", time: Duration::from_secs(4), run: &on("imports") });
     let found: Vec<String> = [all, files].into_iter().filter_map(Result::err).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -1,4 +1,4 @@
-//! The program with a library that makes chosen I/O calls fail (`faults.c`, loaded with `LD_PRELOAD`).
+//! Runs the program with a library that makes selected I/O calls fail (`faults.c`, loaded with `LD_PRELOAD`).
 
 use crate::support::{MUSTER, repo_root};
 use std::fmt;
@@ -8,7 +8,6 @@ use std::process::Command;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// What a call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallKind {
     Write,
@@ -21,7 +20,7 @@ pub(super) enum CallKind {
 impl CallKind {
     pub(super) const ALL: [Self; 5] = [Self::Write, Self::Sync, Self::Rename, Self::Truncate, Self::Mmap];
 
-    /// How such a call can fail.
+    /// The ways in which a call of this kind can fail.
     fn errors(self) -> &'static [&'static str] {
         match self {
             Self::Write => &["EIO", "ENOSPC", "short", "torn"],
@@ -35,20 +34,20 @@ impl CallKind {
     }
 }
 
-/// One call that fails, or the first of those that fail.
+/// The failing call, or the first of all failing calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IoFault {
     pub(super) kind: CallKind,
-    /// The ordinal among the calls of this kind, from 1.
+    /// The ordinal among calls of this kind, from 1.
     pub(super) at: u64,
     /// One of the kind's errors.
     error: &'static str,
-    /// Whether all later calls fail, too.
+    /// Whether all later calls also fail.
     pub(super) is_persistent: bool,
 }
 
 impl IoFault {
-    /// Everything that can happen to so many calls of a kind.
+    /// All faults for `calls` calls of a kind.
     pub(super) fn all(kind: CallKind, calls: u64) -> impl Iterator<Item = Self> {
         let errors = move |at| kind.errors().iter().map(move |error| (at, *error));
         (1..=calls).flat_map(errors).flat_map(move |(at, error)| {
@@ -56,7 +55,7 @@ impl IoFault {
         })
     }
 
-    /// As the library reads it: a number of the system's, or a word.
+    /// The value of `FAULT_ERROR`: an errno or a word.
     fn error_code(&self) -> &'static str {
         match self.error {
             "EIO" => "5",
@@ -82,34 +81,34 @@ impl FromStr for IoFault {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split_whitespace().collect();
-        let [kind, at, error, lasts] = parts[..] else { return Err(format!("{text} is not a fault")) };
-        let kind = CallKind::ALL.into_iter().find(|one| one.name() == kind).ok_or("an unknown kind")?;
-        let at = at.parse().map_err(|_| "not an ordinal")?;
-        let error = kind.errors().iter().find(|one| **one == error).ok_or("an unknown error")?;
+        let [kind, at, error, lasts] = parts[..] else { return Err(format!("invalid fault {text}")) };
+        let kind = CallKind::ALL.into_iter().find(|one| one.name() == kind).ok_or("unknown kind")?;
+        let at = at.parse().map_err(|_| "invalid ordinal")?;
+        let error = kind.errors().iter().find(|one| **one == error).ok_or("unknown error")?;
         Ok(Self { kind, at, error, is_persistent: lasts == "always" })
     }
 }
 
-/// A folder whose files count, and beside it those that do not: the log, and what the library notes.
+/// A folder with fault injection, and files outside of it without: the log, and the library's record.
 pub(super) struct Sandbox {
     folder: tempfile::TempDir,
-    /// The folder among the program's files whose files count; empty for all of them.
+    /// The subfolder with fault injection; empty for all files.
     subfolder: &'static str,
 }
 
-/// Bytes of what the library notes: seven numbers and the name of a file.
+/// The size of the library's record: seven numbers and a file name.
 const RECORD_BYTES: u64 = 256;
-/// The place of the number that ends all faults, and that of the name.
+/// The offsets of the number that stops all faults, and of the file name.
 const STOPPED_OFFSET: u64 = 48;
 const FILE_OFFSET: usize = 56;
 
 impl Sandbox {
-    /// With copies of the files in a folder.
+    /// Copies the files of a folder.
     pub(super) fn new(template: &Path) -> Self {
         Self::with_part(template, "")
     }
 
-    /// The same, where only the files of one folder in it count.
+    /// Copies the files of a folder, with fault injection only in one of its subfolders.
     pub(super) fn with_part(template: &Path, part: &'static str) -> Self {
         let stage = Self { folder: tempfile::tempdir().expect("a folder"), subfolder: part };
         std::fs::create_dir(stage.folder.path().join("data")).expect("made");
@@ -143,10 +142,10 @@ impl Sandbox {
         self.outside_path("record")
     }
 
-    /// The program. With a fault, it also counts; without one it runs as it is.
+    /// The program. The library is loaded for faults and for counting only.
     pub(super) fn program(&self, injected: Injection) -> Command {
         let mut command = Command::new(MUSTER);
-        // The disk that tests run on is their machine's own business.
+        // Tests must not depend on free space of the machine's disk.
         command.current_dir(self.folder.path()).env("MUSTER_MIN_FREE_DISK_MIB", "0");
         let fault = match injected {
             Injection::Nothing => return command,
@@ -174,7 +173,7 @@ impl Sandbox {
         bytes[..FILE_OFFSET].chunks_exact(8).map(|number| u64::from_le_bytes(number.try_into().expect("8"))).collect()
     }
 
-    /// How many calls of a kind there were.
+    /// The number of calls of a kind so far.
     pub(super) fn calls(&self, kind: CallKind) -> u64 {
         self.counters()[kind as usize]
     }
@@ -184,21 +183,20 @@ impl Sandbox {
         self.counters()[CallKind::ALL.len()] > 0
     }
 
-    /// The file whose call failed first.
+    /// The file of the first failed call.
     pub(super) fn failed_file(&self) -> String {
         let bytes = std::fs::read(self.record()).expect("read");
         let name = String::from_utf8_lossy(&bytes[FILE_OFFSET..]).trim_end_matches('\0').to_owned();
         name.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
-    /// From now on nothing fails.
+    /// Stops all faults.
     pub(super) fn stop_faults(&self) {
         let record = std::fs::File::options().write(true).open(self.record()).expect("opened");
         record.write_all_at(&1_u64.to_le_bytes(), STOPPED_OFFSET).expect("written");
     }
 }
 
-/// What a program is run with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Injection {
     Nothing,
@@ -215,7 +213,7 @@ impl Injection {
     }
 }
 
-/// The library, compiled once a process. Others may do the same at the same time.
+/// The path of the library, which is compiled once per process. Other processes may compile it concurrently.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

@@ -1,8 +1,9 @@
-//! I/O calls of the real program that fail: writes, flushes, renames, truncations and mappings, on the store's files, on those of
-//! backups, imports and mails. Whatever fails, what was acknowledged is there, nothing is there by half, and the store is sound.
+//! Failing I/O calls of the real program: writes, flushes, renames, truncations and mappings, on files of the store,
+//! backups, imports and mails. After any failure, acknowledged changes are stored, nothing is incomplete, and the
+//! store is consistent.
 //!
-//! The usual run tries a sample within half a minute; with `MUSTER_TEST_LONG=1` every call fails in every way. Each failure prints
-//! the value of `MUSTER_TEST_FAULT` that repeats it.
+//! A normal run tries a sample for half a minute; with `MUSTER_TEST_LONG=1` every call fails in every way. Each failure
+//! prints the value of `MUSTER_TEST_FAULT` that repeats it.
 
 mod changes;
 mod commands;
@@ -14,11 +15,11 @@ mod search;
 use crate::outages::print;
 use crate::support::is_on_postgres;
 
-/// Whether the library can be loaded, and there is a file to fail on.
+/// Whether faults can be injected: on Linux, into the embedded engine.
 fn is_supported() -> bool {
     let is_possible = cfg!(target_os = "linux") && !is_on_postgres();
     if !is_possible {
-        print("skipped: faults are injected on Linux into the embedded engine");
+        print("skipped: fault injection needs Linux and the embedded engine");
     }
     is_possible
 }

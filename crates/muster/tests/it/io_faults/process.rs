@@ -1,4 +1,4 @@
-//! The program as a process that may fail: commands that run to their end, and a server that may never start.
+//! Runs the program as a process that may fail: commands, and a server that may not start.
 
 use super::injection::{Injection, Sandbox};
 use super::search::Findings;
@@ -10,12 +10,12 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use testkit::waiting::wait_for;
 
-/// What a command left.
+/// The result of a command.
 pub(super) struct CommandRun {
-    /// `None` if a signal ended it.
+    /// `None` if a signal ended the command.
     pub(super) code: Option<i32>,
     pub(super) output_json: Value,
-    /// Everything that it said, in short.
+    /// The output, shortened.
     pub(super) text: String,
 }
 
@@ -25,7 +25,7 @@ impl Sandbox {
         self.run_with(injected, store, arguments, (Stdio::null(), Stdio::piped()))
     }
 
-    /// The same with other input and output.
+    /// Like [`run`](Self::run), with other input and output.
     pub(super) fn run_with(
         &self,
         injected: Injection,
@@ -41,7 +41,7 @@ impl Sandbox {
         CommandRun { code: output.status.code(), output_json: said, text: shorten(&text) }
     }
 
-    /// Whether a store passes its checks.
+    /// Checks a store with `muster check` and `muster audit verify`.
     pub(super) fn check_store(&self, store: &str, findings: &mut Findings) {
         let ran = self.run(Injection::Nothing, store, &["check"]);
         let is_sound = ran.code == Some(0) && ran.output_json["sound"] == true;
@@ -51,36 +51,36 @@ impl Sandbox {
         findings.check(is_whole, "`muster audit verify` finds a gap", || ran.text.clone());
     }
 
-    /// What must work without faults; its document.
+    /// Runs a command without faults, which must succeed; returns its JSON output.
     pub(super) fn json(&self, store: &str, arguments: &[&str]) -> Value {
         let ran = self.run(Injection::Nothing, store, arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.text);
         ran.output_json
     }
 
-    /// A server that does not start has a fault, and says so.
+    /// Checks that a failed start has an exit code and a message.
     pub(super) fn check_failed_start(&self, status: ExitStatus, findings: &mut Findings) {
         let is_right = status.code().is_some_and(|code| code != 0) && self.has_failed();
         let complaints = || format!("{status}; {}", self.warnings());
-        findings.check(is_right, "a start fails in another way than by an exit code", complaints);
-        findings.check(self.has_logged_io_error(), "a start fails without a clear message", complaints);
+        findings.check(is_right, "a failed start has no error exit code", complaints);
+        findings.check(self.has_logged_io_error(), "a failed start has no clear message", complaints);
     }
 
-    /// Stops a server, or looks at how it ended.
+    /// Stops a server and checks its exit.
     pub(super) fn check_stop(&self, server: RunningServer, findings: &mut Findings) {
         let status = server.stop();
         let complaints = || format!("{status}; {}", self.warnings());
-        findings.check(status.code().is_some(), "the server ends by a signal", complaints);
+        findings.check(status.code().is_some(), "the server was ended by a signal", complaints);
         let is_clear = status.success() || self.has_logged_io_error();
-        findings.check(is_clear, "the server ends badly and does not say why", complaints);
-        findings.check(!self.log().contains("panicked"), "something panics in the server", complaints);
+        findings.check(is_clear, "the server exits with an error and logs no reason", complaints);
+        findings.check(!self.log().contains("panicked"), "the server panicked", complaints);
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.outside_path("log")).unwrap_or_default()
     }
 
-    /// The last warnings and errors of the server.
+    /// The last warnings and errors in the server's log.
     pub(super) fn warnings(&self) -> String {
         let log = self.log();
         let is_news = |line: &&str| !line.contains(" INFO ");
@@ -88,7 +88,7 @@ impl Sandbox {
         shorten(&lines[lines.len().saturating_sub(3)..].join(" | "))
     }
 
-    /// Whether the server has said that something is wrong with its files.
+    /// Whether the server has logged an I/O error.
     pub(super) fn has_logged_io_error(&self) -> bool {
         let log = self.log().to_lowercase();
         ["i/o error", "input/output error", "no space left", "disk is full", "unable to open"]
@@ -97,7 +97,7 @@ impl Sandbox {
     }
 }
 
-/// The beginning of a text, on one line.
+/// The start of a text, on one line.
 fn shorten(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(700).collect()
 }
@@ -110,7 +110,7 @@ pub(super) struct RunningServer {
 }
 
 impl RunningServer {
-    /// Starts a server, with mails and imports in the folder whose files count; `None` if it ends instead.
+    /// Starts a server with mails and imports in the sandbox; returns the exit status if it does not start.
     pub(super) fn start(stage: &Sandbox, injected: Injection) -> Result<Self, ExitStatus> {
         let log = File::options().create(true).append(true).open(stage.outside_path("log")).expect("a log");
         let mut command = stage.program(injected);
@@ -132,7 +132,7 @@ impl RunningServer {
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("read");
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
         let at = |name: &str| said[name].as_str().unwrap_or_default().replace("http://", "");
-        // An error is a document, too.
+        // A start error is also a JSON document.
         if at("listening").is_empty() {
             note.write_all(line.as_bytes()).expect("written");
             return Err(child.wait().expect("ended"));
@@ -140,7 +140,7 @@ impl RunningServer {
         Ok(Self { child, address: at("listening"), admin: at("admin") })
     }
 
-    /// One request. `None` without a complete answer.
+    /// Sends a request. `None` without a complete response.
     pub(super) fn send_request(
         &self,
         method: &str,
@@ -153,7 +153,7 @@ impl RunningServer {
         (reply.body.len() >= length).then_some(reply)
     }
 
-    /// The status of `/readyz`, and what it says; 0 if that takes longer than five seconds.
+    /// The status and body of `/readyz`; 0 if that takes longer than five seconds.
     pub(super) fn readiness(&self) -> (u16, String) {
         let begun = Instant::now();
         let Some(reply) = try_send(&self.admin, "GET", "/readyz", &[], b"") else {
@@ -163,7 +163,7 @@ impl RunningServer {
         (if is_timely { reply.status } else { 0 }, reply.body)
     }
 
-    /// Waits a while for the server to be ready.
+    /// Waits for the server to be ready; returns whether it is.
     pub(super) fn wait_until_ready(&self, time: Duration) -> bool {
         let begun = Instant::now();
         loop {
@@ -181,12 +181,12 @@ impl RunningServer {
         self.child.try_wait().expect("asked").is_some()
     }
 
-    /// Ends the process without a word.
+    /// Kills the process.
     pub(super) fn kill(self) {
         drop(self);
     }
 
-    /// Asks the server to stop and waits for that.
+    /// Stops the server and waits for its exit.
     pub(super) fn stop(mut self) -> ExitStatus {
         if !self.has_ended() {
             terminate(self.child.id());

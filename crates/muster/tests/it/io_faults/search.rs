@@ -1,4 +1,4 @@
-//! Tries a scenario with one fault after the other, and gathers what goes wrong.
+//! Runs a scenario with one fault after the other and collects findings.
 
 use super::injection::{CallKind, Injection, IoFault, Sandbox};
 use crate::outages::{print, random_at};
@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use testkit::seeds::is_long_run;
 
-/// Scenarios that run at the same time. Most of the time they wait for a process.
+/// Concurrent runs. Most of the time they wait for a process.
 const THREADS: usize = 4;
-/// Faults between two lines that say how far a long run is.
+/// Faults between two progress lines of a long run.
 const PROGRESS_INTERVAL: usize = 200;
 const SEED: u64 = 20_261_128;
-/// A variable that names one fault: `SCENARIO: KIND ORDINAL ERROR once|always`.
+/// An environment variable that selects one fault: `SCENARIO: KIND ORDINAL ERROR once|always`.
 const FAULT_VARIABLE: &str = "MUSTER_TEST_FAULT";
 
-/// What a run with a fault showed. A summary is the same for the same mistake, a detail is that of the run.
+/// The findings of one run: the summary is the same for the same defect, the detail belongs to the run.
 #[derive(Default)]
 pub(super) struct Findings(Vec<(&'static str, String)>);
 
 impl Findings {
-    /// Notes a mistake unless something is so.
+    /// Adds a finding unless `is_so`.
     pub(super) fn check(&mut self, is_so: bool, summary: &'static str, detail: impl FnOnce() -> String) {
         if !is_so {
             self.0.push((summary, detail()));
@@ -31,18 +31,17 @@ impl Findings {
     }
 }
 
-/// Does something with a fault and looks at what is left.
+/// Runs a scenario with a fault and checks the remaining state.
 pub(super) type Run<'a> = dyn Fn(Injection, &mut Findings) -> Sandbox + Sync + 'a;
 
-/// Something that is done with a fault, from preparing a store to looking at what is left.
+/// A scenario, from the preparation of a store to the checks of the remaining state.
 pub(super) struct Scenario<'a> {
     pub(super) name: &'static str,
-    /// The time for a sample.
+    /// The time limit of a sample.
     pub(super) time: Duration,
     pub(super) run: &'a Run<'a>,
 }
 
-/// What the faults did.
 #[derive(Default)]
 struct Results {
     done: usize,
@@ -54,7 +53,7 @@ fn requested_fault() -> Option<String> {
     std::env::var(FAULT_VARIABLE).ok().filter(|text| !text.is_empty())
 }
 
-/// Whether one fault was asked for.
+/// Whether the environment selects one fault.
 pub(super) fn is_single_fault_run() -> bool {
     requested_fault().is_some()
 }
@@ -62,7 +61,7 @@ pub(super) fn is_single_fault_run() -> bool {
 /// Runs a scenario without a fault, and then with faults: all of them in a long run, a sample otherwise.
 ///
 /// # Errors
-/// The mistakes that were found.
+/// The findings, as text.
 pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
     let one = requested_fault();
     let one = one.as_deref().map(|text| text.split_once(": ").expect("SCENARIO: FAULT"));
@@ -86,8 +85,8 @@ pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
                     let mut findings = Findings::default();
                     let run = || (scenario.run)(Injection::Fault(*fault), &mut findings);
                     let stage = catch_unwind(AssertUnwindSafe(run)).ok();
-                    // What it says has been printed.
-                    findings.check(stage.is_some(), "a run cannot go on", String::new);
+                    // The panic message has been printed.
+                    findings.check(stage.is_some(), "a run panicked", String::new);
                     tally.lock().note(*fault, stage.as_ref(), findings);
                 }
             });
@@ -95,12 +94,12 @@ pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
     });
     let tally = tally.into_inner();
     print(&format!("{}: {} of {} faults, {} struck", scenario.name, tally.done, faults.len(), tally.failed_calls));
-    // Background work makes the number of calls vary; but most faults must have been there to be survived.
-    assert!(tally.failed_calls * 2 > tally.done, "{}: {} of {} struck", scenario.name, tally.failed_calls, tally.done);
+    // Background work makes the number of calls vary, so a few faults do not occur; most must.
+    assert!(tally.failed_calls * 2 > tally.done, "{}: only {} of {} faults occurred", scenario.name, tally.failed_calls, tally.done);
     if tally.mistakes.is_empty() { Ok(()) } else { Err(tally.report(scenario.name)) }
 }
 
-/// The number of calls of each kind without faults, where nothing may go wrong: the more of two runs.
+/// The number of calls of each kind in a run without faults and findings: the maximum of two runs.
 fn calls(scenario: &Scenario<'_>) -> BTreeMap<CallKind, u64> {
     let mut calls = BTreeMap::new();
     for _ in 0..2 {
@@ -112,11 +111,11 @@ fn calls(scenario: &Scenario<'_>) -> BTreeMap<CallKind, u64> {
             *most = stage.calls(kind).max(*most);
         }
     }
-    assert!(calls[&CallKind::Write] > 0, "something is written");
+    assert!(calls[&CallKind::Write] > 0, "no write calls");
     calls
 }
 
-/// All faults in an order by chance that is the same in every run, in which the kinds take turns: the rare ones come soon.
+/// All faults in a pseudorandom order that is the same in every run. The kinds alternate, so that rare ones come early.
 fn interleaved_faults(calls: &BTreeMap<CallKind, u64>) -> Vec<IoFault> {
     let seed = testkit::seeds::seed(SEED);
     let mut faults = Vec::new();
@@ -139,7 +138,7 @@ impl Results {
             print(&format!("{} faults so far", self.done));
         }
         for (summary, detail) in findings.0 {
-            // A long run may be stopped before it has ended.
+            // Print at once: a long run may be stopped early.
             if is_long_run() {
                 print(&format!("{summary}: {fault} ({file}) {detail}"));
             }

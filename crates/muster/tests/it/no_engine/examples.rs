@@ -1,4 +1,4 @@
-//! Every operation of the OpenAPI document has an example, and succeeds when it is sent.
+//! Every operation of the OpenAPI document has an example that succeeds when it is sent.
 
 use crate::support::{TestApp, build_request, runtime};
 use dialects::kit::{EMAIL, FOLDER_ID, GROUP_ID, USER_ID};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::Path;
 use uuid::Uuid;
 
-/// What an operation creates, if examples of others name it.
+/// The resource that an operation creates, if other examples name it.
 fn created_resource(method: &str, path: &str) -> Option<&'static str> {
     let last = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     match last.as_str() {
@@ -23,7 +23,7 @@ fn created_resource(method: &str, path: &str) -> Option<&'static str> {
     }
 }
 
-/// A request as the document has it.
+/// A documented example request.
 struct Example {
     method: String,
     target: String,
@@ -54,7 +54,7 @@ impl Example {
         let content = operation["requestBody"]["content"].as_object();
         let with_example = content.map(|content| {
             let found = content.iter().find(|(_, content)| content.get("example").is_some());
-            found.unwrap_or_else(|| panic!("{method} {path} has no example of a body"))
+            found.unwrap_or_else(|| panic!("{method} {path} has no example body"))
         });
         if let Some((_, content)) = with_example {
             let schema = serde_json::json!({"allOf": [content["schema"]], "components": document["components"]});
@@ -95,7 +95,7 @@ impl Example {
     }
 }
 
-/// A tenant with a connection that may use every dialect.
+/// A tenant with a connection for all dialects.
 struct Fixture {
     app: TestApp,
     caller: Caller,
@@ -116,7 +116,7 @@ impl Fixture {
         body
     }
 
-    /// Creates what the examples name, but for `created`.
+    /// Creates the resources that the examples name, except `created`.
     async fn seed(&self, document: &Value, created: Option<&str>, has_signed_in: bool) {
         let id = |text: &str| Uuid::try_parse(text).expect("an id");
         let mut seeds = Vec::new();
@@ -155,7 +155,7 @@ fn every_dialect(connection: &mut NewConnection) {
     connection.dialects = dialects::grantable_dialects().map(|dialect| dialect.name.to_owned()).collect();
 }
 
-/// Sends the example of one operation to a tenant of its own; its status.
+/// Sends the example of one operation to a new tenant; returns the status and the body.
 async fn send(document: &Value, method: &str, path: &str) -> (u16, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut world = Fixture::new(folder.path()).await;
@@ -197,7 +197,7 @@ fn every_example_succeeds() {
         for (path, operations) in document["paths"].as_object().expect("paths") {
             for method in operations.as_object().expect("operations").keys() {
                 let (status, body) = send(&document, method, path).await;
-                // There are no groups of organisations, and no import is executed here.
+                // Organization groups do not exist, and imports are not executed here.
                 let is_missing = path.contains("organisationgroups/{") || path.ends_with("/refused");
                 let wanted = if is_missing { 404..405 } else { 200..300 };
                 if !wanted.contains(&status) {
@@ -208,5 +208,5 @@ fn every_example_succeeds() {
         }
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(sent > 140, "operations were found: {sent}");
+    assert!(sent > 140, "only {sent} operations");
 }

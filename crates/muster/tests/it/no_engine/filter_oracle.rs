@@ -1,5 +1,5 @@
-//! The server's filter parser against another one: what that one takes for a filter over the core schema, the server
-//! takes too.
+//! Compares the server's filter parser with a third-party one: the server accepts every core schema filter that the
+//! other parser accepts.
 
 use crate::scim_model::Fixture;
 use crate::scim_model::choices::Choices;
@@ -12,17 +12,18 @@ use proptest::test_runner::TestRunner;
 use scim_v2::filter::{AttrExp, AttrPath, CompValue, CompareOp, Filter, ValFilter, ValuePath};
 use serde_json::Value;
 
-/// The sort of an attribute, which says what it may be compared with.
+/// The type of an attribute, which determines its comparisons.
 #[derive(Clone, Copy, PartialEq)]
 enum AttributeType {
     Text,
     Boolean,
     Time,
-    /// Made of parts and without a value of its own.
+    /// Has sub-attributes and no value.
     Complex,
 }
 
-/// The singular attributes of the core schema and some of the plural ones; many of them no user here has.
+/// The single-valued attributes of the core schema and some of the multi-valued ones; many are unassigned for all
+/// users.
 const NAMES: [(&str, AttributeType); 38] = [
     ("id", AttributeType::Text),
     ("externalId", AttributeType::Text),
@@ -64,8 +65,7 @@ const NAMES: [(&str, AttributeType); 38] = [
     ("addresses.postalCode", AttributeType::Text),
 ];
 
-/// The sort of what a path names, outside square brackets; `None` when the core schema has no such attribute, or when
-/// it may not be asked for.
+/// The type of a path outside square brackets; `None` if the attribute is unknown in the core schema or not filterable.
 fn attribute_type(path: &AttrPath) -> Option<AttributeType> {
     if path.uri.as_deref().is_some_and(|uri| uri != CORE) {
         return None;
@@ -82,7 +82,7 @@ fn attribute_type(path: &AttrPath) -> Option<AttributeType> {
     }
 }
 
-/// Whether it belongs to every schema and is written without one.
+/// Common attributes belong to every schema and are written without one.
 fn is_common(name: &str) -> bool {
     matches!(name.split('.').next(), Some("id" | "externalid" | "externalId" | "meta"))
 }
@@ -107,7 +107,7 @@ fn sub_attribute_type(plural: &str, part: &str) -> Option<AttributeType> {
     }
 }
 
-/// Whether a filter asks only for what the core schema has, and compares it with what it may be compared with.
+/// Whether a filter uses only core schema attributes and compares them with values of their type.
 fn is_valid(filter: &Filter) -> bool {
     match filter {
         Filter::Attr(test) => is_valid_comparison(test, attribute_type),
@@ -156,7 +156,7 @@ fn is_valid_comparison(test: &AttrExp, sort_of: impl Fn(&AttrPath) -> Option<Att
     }
 }
 
-/// Whether it looks as the generator writes times; a mutated one may be anything.
+/// Whether a text has the generator's time format; mutated ones may not.
 fn is_time(text: &str) -> bool {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let shape = shape.replace('-', "+");
@@ -165,7 +165,7 @@ fn is_time(text: &str) -> bool {
     known.iter().any(|known| zones.iter().any(|zone| format!("{known}{zone}") == shape))
 }
 
-/// Puts another token in some places, or takes one out.
+/// Replaces or removes some tokens.
 fn mutate(text: &str, dice: &mut Choices) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     for _ in 0..dice.below(4) {
@@ -183,7 +183,7 @@ fn mutate(text: &str, dice: &mut Choices) -> String {
     letters.into_iter().collect()
 }
 
-/// A filter over any of them.
+/// A random filter over [`NAMES`].
 fn any_filter(dice: &mut Choices, depth: usize) -> String {
     if depth == 0 || dice.below(5) < 2 {
         return any_test(dice);
@@ -239,7 +239,7 @@ fn filters_accepted_by_another_parser_are_accepted() {
         if dice.once_in(2) {
             text = mutate(&text, &mut dice);
         }
-        // The other parser also skips blanks where RFC 7644 section 3.4.2.2 has none, before a bracket.
+        // The other parser also accepts a space before a bracket, which RFC 7644 §3.4.2.2 does not allow.
         let is_lax = text.contains(" [");
         let is_sound_filter = text.parse::<Filter>().is_ok_and(|filter| is_valid(&filter));
         if !is_sound_filter || is_lax || text.chars().count() > 2048 {

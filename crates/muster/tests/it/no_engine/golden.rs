@@ -1,12 +1,12 @@
-//! Texts that clients and operators rely on, compared with files in `tests/golden`: the OpenAPI document, the help of
-//! every command, and `muster config`. With `MUSTER_RECORD=1` the files are written instead.
+//! Compares texts that clients and operators rely on with files in `tests/golden`: the OpenAPI document, the help of
+//! every command, and `muster config`. `MUSTER_RECORD=1` writes the files instead.
 
 use crate::support::{MUSTER, TestApp, build_request, repo_root, runtime};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Golden files by their names.
+/// Golden files by name.
 pub(crate) type Texts = BTreeMap<String, String>;
 
 #[test]
@@ -15,7 +15,7 @@ fn openapi_document_matches_golden() {
         .block_on(async { TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await });
     assert_eq!(status, 200);
     let mut document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-    // A release alone changes nothing else.
+    // The version is not compared, so that releases do not change the file.
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     document["info"]["version"] = "VERSION".into();
     let pretty = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
@@ -31,7 +31,7 @@ fn settings_match_golden() {
 fn help_texts_match_golden() {
     let mut texts = Texts::new();
     collect_help(&cli::command(), &[], &mut texts);
-    assert!(texts.len() > 30, "the commands are found: {:?}", texts.keys());
+    assert!(texts.len() > 30, "too few commands: {:?}", texts.keys());
     let folder = golden_dir().join("help");
     for stale in file_names(&folder).into_iter().filter(|name| !texts.contains_key(name)) {
         assert!(is_recording(), "{stale}: no command has this help; {RECORD_HINT}");
@@ -47,7 +47,7 @@ fn no_stale_golden_files() {
     assert!(stale.is_empty(), "no test compares {stale:?}");
 }
 
-/// The help of a command and of all below it.
+/// Collects the help of a command and its subcommands.
 fn collect_help(command: &clap::Command, above: &[&str], texts: &mut Texts) {
     let mut arguments = above.to_vec();
     arguments.push("--help");
@@ -58,7 +58,7 @@ fn collect_help(command: &clap::Command, above: &[&str], texts: &mut Texts) {
     }
 }
 
-/// What the program prints where no variable is set and no settings file is there.
+/// The program's output without environment variables and settings file.
 fn output(arguments: &[&str]) -> String {
     let empty = tempfile::tempdir().expect("a folder");
     let output = Command::new(MUSTER).args(arguments).env_clear().current_dir(&empty).output().expect("ran");
@@ -79,13 +79,13 @@ fn file_names(folder: &Path) -> Vec<String> {
 }
 
 const RECORD_HINT: &str =
-    "if this is meant, run `MUSTER_RECORD=1 cargo test -p muster --test it golden` and review what changed";
+    "if this is intended, run `MUSTER_RECORD=1 cargo test -p muster --test it golden` and review the changes";
 
 fn is_recording() -> bool {
     std::env::var_os("MUSTER_RECORD").is_some()
 }
 
-/// Compares texts with the files of a folder, or writes them.
+/// Compares texts with the files of a folder, or records them.
 pub(crate) fn check(folder: &Path, texts: Texts) {
     let mut wrong = Vec::new();
     for (name, text) in texts {
@@ -100,7 +100,7 @@ pub(crate) fn check(folder: &Path, texts: Texts) {
     assert!(wrong.is_empty(), "\n{}\n{RECORD_HINT}", wrong.join("\n"));
 }
 
-/// The first line in which two texts differ.
+/// Returns the first different line as an error.
 fn compare(golden: &str, text: &str) -> Result<(), String> {
     if golden == text {
         return Ok(());

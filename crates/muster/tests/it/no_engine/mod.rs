@@ -1,4 +1,4 @@
-//! Tests that open no engine: they run once, in memory where they need a directory, and fail if they open one.
+//! Tests that open no engine: they run once, use the in-memory store, and fail if they open another.
 
 mod examples;
 mod filter_oracle;

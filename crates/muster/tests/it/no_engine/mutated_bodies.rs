@@ -1,7 +1,7 @@
-//! Ten thousand mutated bodies for every reader: no panic, no 500, and no change without a 200.
+//! Ten thousand mutated bodies for every body parser: no panic, no 500, and no change without a 200.
 //!
-//! The readers are tested here, not the engines, so that this runs in memory. The seeds are fixed; `MUSTER_TEST_SEED=n`
-//! makes other bodies, the same for the same `n`.
+//! This tests parsers, not engines, so it runs in memory. The seeds are fixed; `MUSTER_TEST_SEED=n` generates other
+//! bodies, the same for the same `n`.
 
 use crate::support::{TestApp, build_request, runtime};
 use directory::EventPosition;
@@ -10,10 +10,10 @@ use testkit::seeds;
 
 const MUTATIONS: usize = 10_000;
 
-/// Changes after which a test goes on with a new store: the memory engine copies everything with each change.
+/// Changes after which a test continues with a new store: the in-memory store copies all data with each change.
 const CHANGES_PER_STORE: usize = 50;
 
-/// Pieces that readers stumble over.
+/// Fragments that are difficult for parsers.
 const FRAGMENTS: [&str; 30] = [
     "\"",
     "'",
@@ -70,7 +70,7 @@ fn mutate(body: &str, dice: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// A request whose body is mutated. In its target `{t}` is the tenant, `{k}` a key and `{u}` an existing user.
+/// A request whose body is mutated. In the target, `{t}` is the tenant, `{k}` a key and `{u}` an existing user.
 struct ReaderRequest {
     dialect: &'static str,
     media: &'static str,
@@ -79,7 +79,7 @@ struct ReaderRequest {
     body: &'static str,
 }
 
-/// A new store for a reader's requests, with a user and a folder that they conflict with.
+/// A new store with a user and a folder that the requests conflict with.
 struct TestTenant {
     app: TestApp,
     target: String,
@@ -102,11 +102,11 @@ impl TestTenant {
         house.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
         let target = reader.target.replace("{t}", &caller.tenant.to_string()).replace("{k}", &key);
         let target = target.replace("{u}", &taken.users[0].id.to_string());
-        let seen = house.newest_event_after(EventPosition(0)).await.expect("there is a past");
+        let seen = house.newest_event_after(EventPosition(0)).await.expect("earlier events");
         Self { app: house, target, bearer: format!("Bearer {key}"), last_event: seen }
     }
 
-    /// Sends a body; whether it was accepted.
+    /// Sends a body; returns whether it was accepted.
     async fn send(&mut self, reader: &ReaderRequest, sent: &[u8]) -> bool {
         let ReaderRequest { dialect, media, method, .. } = reader;
         let mut asked = build_request(method, &self.target, &[("content-type", media)], "");
@@ -120,7 +120,7 @@ impl TestTenant {
         assert!(is_accepted || (400..500).contains(&status), "{dialect} {media}: {status} {answer}\n{text}");
         let news = self.app.newest_event_after(self.last_event).await;
         if is_accepted {
-            // An activation of somebody who is active changes nothing.
+            // Activating an active user changes nothing.
             self.last_event = news.unwrap_or(self.last_event);
         } else {
             assert_eq!(news, None, "{dialect} {media} changed something: {text}");
@@ -129,7 +129,7 @@ impl TestTenant {
     }
 }
 
-/// The first seed of all readers, each of which has one of its own.
+/// The base seed; each parser derives its own.
 fn seed() -> u64 {
     let set = std::env::var("MUSTER_TEST_SEED").ok();
     set.map_or_else(|| seeds::seed(0), |seed| seed.parse().expect("a number in MUSTER_TEST_SEED"))
@@ -149,11 +149,11 @@ fn check_mutated_bodies(number: u64, reader: &ReaderRequest) {
                 }
             }
         }
-        assert!(done < MUTATIONS / 2, "most mutations are refused: {done}, seed {seed}");
+        assert!(done < MUTATIONS / 2, "most mutations should be rejected: {done} accepted, seed {seed}");
     });
 }
 
-/// A test for each reader, so that they run side by side.
+/// One test for each parser, so that they run concurrently.
 macro_rules! readers {
     ($($number:literal $name:ident: $dialect:literal $media:literal $method:literal $target:literal $body:literal;)*) => {$(
         #[test]

@@ -1,4 +1,4 @@
-//! The OpenAPI document describes every route there is, and holds together.
+//! The OpenAPI document describes every route, and its references resolve.
 
 use crate::support::{TestApp, build_request, runtime};
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn every_route_is_described_and_references_resolve() {
             }
         }
     }
-    assert!(document["paths"]["/api/2/users/{user}"]["get"].is_object(), "a context may be left out");
+    assert!(document["paths"]["/api/2/users/{user}"]["get"].is_object(), "the context is optional");
     check_references(&document, &document);
 }
 
@@ -73,6 +73,6 @@ fn built_in_pages_are_read_only_and_exact() {
         }
         assert_eq!(house.send_request(build_request("POST", "/docs/other", &[], "")).await.0, 404);
         let (status, body) = house.send_request(build_request("GET", "/docs/api/2/users", &[], "")).await;
-        assert_eq!((status, body.as_str()), (404, ""), "no context is called docs");
+        assert_eq!((status, body.as_str()), (404, ""), "docs is not a context");
     });
 }

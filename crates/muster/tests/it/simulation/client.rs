@@ -1,4 +1,4 @@
-//! Clients: requests with marks, random commands, and polling for what was modified.
+//! Simulated clients: requests with unique markers, random commands, and polling for modified users.
 
 use super::SimulatedClock;
 use super::imports::{self, Import};
@@ -20,12 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::generators::{Rng, random_command};
 
-/// What each client does over all its lives.
+/// Steps of each client over all server restarts.
 const STEPS: u32 = 25;
 /// Ids that random commands name.
 const IDS: u64 = 40;
 
-/// What a client knows of a change that it asked for.
+/// The outcome of a change, as its client knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     Acknowledged,
@@ -33,10 +33,10 @@ pub(super) enum WriteOutcome {
     InDoubt,
 }
 
-/// A change that was asked for.
+/// A requested change.
 #[derive(Clone, Debug)]
 pub(super) struct SentChange {
-    /// What only this change has written.
+    /// A value that only this change writes.
     pub(super) marker: String,
     action: Action,
     outcome: WriteOutcome,
@@ -47,24 +47,24 @@ struct State {
     step: u32,
     sent: Vec<SentChange>,
     imports: Vec<Import>,
-    /// When each user was modified, as it was seen by polling, and the newest of these times. A sign-in is no modification.
+    /// The modification time of each user as seen by polling, and the newest of these. A sign-in is not a modification.
     polled: BTreeMap<UserId, Time>,
     newest: Time,
 }
 
-/// What all clients know.
+/// The state that all clients share.
 pub(super) struct Shared {
     pub(super) caller: Caller,
     pub(super) key: String,
     pub(super) groups: Vec<ItemId>,
-    /// Users whose creation was acknowledged.
+    /// Users whose create was acknowledged.
     pub(super) users: Mutex<Vec<UserId>>,
-    /// Whether a month passes while the server is down.
+    /// Whether a month passes during each downtime.
     pub(super) time_jumps: bool,
     pub(super) crashes: AtomicU64,
 }
 
-/// A client, which outlives the server.
+/// A client, which survives crashes of the server.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) number: u64,
@@ -92,12 +92,12 @@ impl Client {
         self.state.lock().imports.clone()
     }
 
-    /// Notes an import that was acknowledged.
+    /// Records an accepted import.
     pub(super) fn record_import(&self, import: Import) {
         self.state.lock().imports.push(import);
     }
 
-    /// Notes what came of an import.
+    /// Records the result of an import.
     pub(super) fn record_import_end(&self, place: usize, state: Option<Value>) {
         self.state.lock().imports[place].ended = state;
     }
@@ -106,7 +106,7 @@ impl Client {
         self.state.lock().dice.below(sides)
     }
 
-    /// Goes on until everything was sent.
+    /// Continues until all steps are sent.
     pub(super) async fn run(self, app: Arc<App>, clock: Arc<SimulatedClock>) -> Result<(), String> {
         loop {
             let step = {
@@ -136,11 +136,11 @@ impl Client {
                     }
                 }
             };
-            // Some hang up.
+            // Some clients disconnect early.
             drop(tokio::time::timeout(Duration::from_millis(patience), asked).await);
         }
         imports::wait_for_imports(&self, &app).await?;
-        // What was modified last is seen by the last look, if the store answers.
+        // Poll until the store answers, to see the last modifications.
         while !self.poll(&app).await {}
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Client {
         (!users.is_empty()).then(|| *state.dice.choose(&users))
     }
 
-    /// Something that others do to the same few users and groups at the same time.
+    /// A random command on the few users and groups that all clients share.
     fn shared_user_command(&self) -> Option<Command> {
         let user = UserKey::Id(self.shared_user()?);
         let mut state = self.state.lock();
@@ -201,7 +201,7 @@ impl Client {
         (status, body.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default())
     }
 
-    /// Notes a change before it is asked for; where to note what came of it.
+    /// Records a change before the request; returns the index for its outcome.
     pub(super) fn record_change(&self, mark: String, action: Action) -> usize {
         let mut state = self.state.lock();
         state.sent.push(SentChange { marker: mark, action, outcome: WriteOutcome::InDoubt });
@@ -231,7 +231,7 @@ impl Client {
         if !(200..300).contains(&status) {
             return;
         }
-        // Its own write is readable at once over any dialect, unless another client has deleted it meanwhile.
+        // A write is readable at once over any dialect, unless another client has deleted the user meanwhile.
         let filter = format!("/scim/v2/Users?filter=emails.value%20eq%20%22{email}%22");
         let (status, found) = self.send_json(app, "GET", &filter, &Value::Null).await;
         let id = found["Resources"][0]["id"].as_str().and_then(|id| id.parse().ok());
@@ -252,7 +252,7 @@ impl Client {
         self.record_outcome(place, status);
     }
 
-    /// Reads what was modified since the newest time it has seen; whether the store has answered.
+    /// Reads users modified since the newest seen time; returns whether the store has answered.
     async fn poll(&self, app: &App) -> bool {
         let newest = self.state.lock().newest;
         let test =
@@ -274,7 +274,7 @@ impl Client {
     }
 }
 
-/// What was acknowledged is in the history once, what was rejected is not, anything else once or not.
+/// Checks that acknowledged changes are in the history once, rejected ones are not, and others at most once.
 pub(super) fn check(events: &[Event], clients: &[Client]) -> Result<(), String> {
     let mut found: BTreeMap<(&str, bool), u32> = BTreeMap::new();
     for event in events {
@@ -309,17 +309,17 @@ fn check_sent(sent: &[SentChange], found: &BTreeMap<(&str, bool), u32>) -> Resul
             WriteOutcome::InDoubt => times <= 1,
         };
         if !is_right {
-            return Err(format!("{mark}: {action:?} was {outcome:?} and is {times} times in the history"));
+            return Err(format!("{mark}: {action:?} was {outcome:?} and occurs {times} times in the history"));
         }
     }
     Ok(())
 }
 
-/// Everybody who was modified was seen by those who polled, in the newest version that changed the time.
+/// Checks that polling clients have seen every modified user, in the version with the newest modification time.
 pub(super) fn check_pollers(clients: &[Client], replayed: &ReplayedState) -> Result<(), String> {
     for client in clients {
         let state = client.state.lock();
-        // What others have done after the last look is not missed yet.
+        // Ignore changes after the last poll.
         for user in replayed.users.values().filter(|user| user.updated < state.newest) {
             if !state.polled.contains_key(&user.id) {
                 return Err(format!("client {} has missed user {}", client.number, user.number));

@@ -1,4 +1,4 @@
-//! Imports that clients send, and what must have come of them.
+//! Imports that clients send, and checks of their results.
 
 use super::client::{Client, SentChange};
 use directory::Action;
@@ -9,22 +9,22 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How long imports may take after all clients are done.
+/// The time limit for imports after all clients are done.
 const IMPORT_TIMEOUT: Duration = Duration::from_hours(2);
 
-/// An import that was acknowledged.
+/// An accepted import.
 #[derive(Clone, Debug)]
 pub(super) struct Import {
     id: String,
-    /// The changes of its rows that create users, among those that the client has sent.
+    /// The range of the client's changes that are creates of this import's rows.
     created: Range<usize>,
-    /// How often the server had crashed before.
+    /// The number of server crashes before it.
     crashes: u64,
-    /// What came of it; nothing if that was kept long enough.
+    /// The result; `None` if its retention has ended.
     pub(super) ended: Option<Value>,
 }
 
-/// Sends a file: new users, and one whom others change as well.
+/// Sends a file with new users and one user that other clients also change.
 pub(super) async fn send_import(client: &Client, app: &App, step: u32) {
     let name = format!("c{}s{step}", client.number);
     let mut file = String::from("id,email,display name,groups\n");
@@ -49,7 +49,7 @@ pub(super) async fn send_import(client: &Client, app: &App, step: u32) {
     }
 }
 
-/// Waits until all that were acknowledged have ended.
+/// Waits until all accepted imports have ended.
 pub(super) async fn wait_for_imports(client: &Client, app: &App) -> Result<(), String> {
     for (place, import) in client.imports().into_iter().enumerate() {
         let target = format!("/v1/imports/{}", import.id);
@@ -70,8 +70,8 @@ pub(super) async fn wait_for_imports(client: &Client, app: &App) -> Result<(), S
 }
 
 impl Import {
-    /// What was acknowledged was executed, and its report agrees with the history. It is forgotten after seven days, if a month
-    /// passes with each crash.
+    /// Checks that the accepted import was executed and its report agrees with the history. Results are kept for seven
+    /// days, so they may be missing if a month passes with each crash.
     pub(super) fn check(
         &self,
         sent: &[SentChange],
@@ -93,6 +93,6 @@ impl Import {
         let marks = &sent[self.created.clone()];
         let there = marks.iter().filter(is_there).count() as u64;
         let is_right = state["status"] == "done" && created <= there && there <= created + rejected;
-        if is_right { Ok(()) } else { Err(format!("{there} rows of {} are in the history: {state}", marks.len())) }
+        if is_right { Ok(()) } else { Err(format!("the history has {there} rows of {}: {state}", marks.len())) }
     }
 }

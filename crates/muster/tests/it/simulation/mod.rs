@@ -1,18 +1,18 @@
-//! The core of the server, from requests in five dialects to the store, with its background tasks: imports, mails and purges.
-//! Time, the order in which tasks run, faults of the store and of the mail server, clients that hang up and crashes all follow
-//! from a seed.
+//! Deterministic simulation of the server, from requests in five dialects to the store, with its background tasks:
+//! imports, mails and purges. A seed determines time, task order, faults of the store and the mail server, client
+//! disconnects and crashes.
 //!
-//! One thread and a clock that stands still unless everybody waits: the same seed gives the same run. Clients send requests with
-//! marks of their own and random commands, all at once. At the end, from the store alone:
+//! A run has one thread and a clock that advances only when all tasks wait, so the same seed gives the same run.
+//! Clients concurrently send requests with unique markers and random commands. At the end, the store must satisfy:
 //!
-//! 1. each event begins with what the events before it have made, and what they made is what is stored ([`history`]);
-//! 2. what was acknowledged is in the history once, what was rejected is not, and anything else is there once or not;
-//! 3. who followed `updated` from the newest time they had seen has missed nobody;
-//! 4. an import that was acknowledged has ended, and its report agrees with the history ([`imports`]);
-//! 5. a mail that was recorded as sent was handed over, and no task has panicked ([`workers`]);
-//! 6. the chain verifies, and `check` is clean.
+//! 1. each event starts from the result of the events before it, and the final result is stored ([`replay`]);
+//! 2. acknowledged changes are in the history once, rejected ones are not, and others at most once;
+//! 3. clients that polled `updated` from the newest seen time have missed no user;
+//! 4. every accepted import has ended, and its report agrees with the history ([`imports`]);
+//! 5. every mail recorded as sent was handed over, and no task has panicked ([`workers`]);
+//! 6. the chain verifies, and `check` finds nothing.
 //!
-//! `MUSTER_TEST_SEEDS` says how many seeds are tried, `MUSTER_SEED` tries one.
+//! `MUSTER_TEST_SEEDS` is the number of seeds to try; `MUSTER_SEED` selects one.
 
 mod client;
 mod imports;
@@ -36,17 +36,17 @@ use testkit::generators::Rng;
 use tokio::task::LocalSet;
 use workers::{BackgroundTasks, MailServer};
 
-/// Seeds that the standard suite tries, and what each engine's runs begin from.
+/// The number of seeds in the standard suite.
 const SEEDS: u64 = 400;
 const SEEDS_ON_SQLITE: u64 = 40;
 const CLIENTS: u64 = 4;
 /// The longest time between two crashes.
 const MAX_UPTIME_MILLIS: u64 = 3_000;
 const CRASHES: u64 = 2;
-/// Microseconds after which nobody can be restored, and what came of imports is forgotten.
+/// Microseconds after which deleted users and import results are no longer kept.
 const MONTH: i64 = 31 * 24 * 60 * 60 * 1_000_000;
 
-/// Time that passes by hand and by a little with each look.
+/// Time advances manually, and a little with each reading.
 pub(super) struct SimulatedClock(AtomicI64);
 
 impl Clock for SimulatedClock {
@@ -55,7 +55,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// Where what was acknowledged is, over crashes.
+/// The storage that survives crashes.
 enum Storage {
     Memory(Arc<Memory>),
     Sqlite { folder: tempfile::TempDir, generation: u32, open: Option<Arc<Sqlite>> },
@@ -86,7 +86,7 @@ impl Storage {
         }
     }
 
-    /// Loses what a process that is killed loses: nothing in memory; of files, what was not written to them.
+    /// Simulates a killed process: files lose unwritten data, the in-memory store loses nothing.
     fn crash(&mut self) {
         if let Self::Sqlite { folder, generation, .. } = self {
             let (from, to) = (Self::path(folder.path(), *generation), Self::path(folder.path(), *generation + 1));
@@ -112,7 +112,7 @@ impl Storage {
     }
 }
 
-/// A server on the store, as it is after a start.
+/// Starts a server on the store.
 fn start_server(
     site: &Storage,
     imports: &Path,
@@ -133,7 +133,7 @@ fn start_server(
     Arc::new(server::build_app(parts, limits, face).expect("an app"))
 }
 
-/// A whole run; its history.
+/// Runs a seed; returns the history.
 async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
     let dice = Arc::new(Mutex::new(Rng::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
@@ -151,7 +151,7 @@ async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
             .collect();
         if crash < CRASHES {
             tokio::time::sleep(uptime).await;
-            // Requests without an answer stay in doubt.
+            // Requests without a response stay in doubt.
             running.iter().for_each(tokio::task::JoinHandle::abort);
         }
         for client in running {
@@ -186,15 +186,15 @@ async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
     if damage.is_empty() { Ok(events) } else { Err(damage.join("\n")) }
 }
 
-/// A folder in memory where there is one, since nothing here ends with the machine.
+/// A temporary folder, in memory if possible, because nothing needs to survive a power failure.
 fn temp_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
 }
 
-/// A tenant, a key for all dialects, and groups.
+/// Creates a tenant, a key for all dialects, and groups.
 async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months: bool) -> Shared {
-    // The store itself, since what is prepared must not fail.
+    // Use the store without faults, because the preparation must not fail.
     let directory = directory::Directory::new(
         store,
         Arc::clone(clock) as _,
@@ -240,7 +240,7 @@ fn run_seeds(standard: u64, site: impl Fn() -> Storage) {
             failed.push(format!("MUSTER_SEED={seed}: {what}"));
         }
     }
-    assert!(failed.is_empty(), "{} seeds found something:\n{}", failed.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{} seeds failed:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn runs_are_deterministic() {
     for seed in 1..=20 {
         let history = || -> Vec<_> {
             let events = run(seed, Storage::Memory(Arc::new(Memory::new()))).expect("simulated");
-            // Not the request: it names an import, and the names of imports are random.
+            // Ignore the request: it contains the import's id, which is random.
             let told = |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
             events.into_iter().map(told).collect()
         };

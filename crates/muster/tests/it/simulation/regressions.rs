@@ -1,8 +1,8 @@
-//! Seeds that have found something. They find it again only in the simulation that they were found in, so they are new tries in a
-//! later one.
+//! Seeds that have found defects. They reproduce them only in the version of the simulation that found them; in later
+//! versions they are ordinary seeds.
 
-/// An import that was interrupted created a user again whom others had deleted for good, or whose email they had changed.
-/// 62676: a report counted a user as created whom others had created and the import had changed.
+/// An interrupted import created a user again that was purged, or whose email was changed, by another client. 62676: a
+/// report counted a user as created that another client had created and the import had changed.
 pub(super) const REGRESSIONS: [u64; 90] = [
     62676, 1143, 1569, 3019, 3152, 4687, 5706, 6045, 6982, 7662, 8234, 9466, 14987, 19804, 20558, 21834, 22403, 23466,
     23553, 24347, 24527, 26259, 28318, 28731, 30635, 33049, 33745, 36028, 37270, 37830, 38177, 38522, 39250, 40273,

@@ -1,5 +1,5 @@
-//! Replays the history of a store: each event must begin with what the events before it have made, and at the end it must be
-//! what is stored.
+//! Replays the history of a store: each event must start from the result of the events before it, and the final result
+//! must equal the stored state.
 
 use directory::{
     EntitySnapshot, Event, EventNote, EventPosition, Item, ItemId, ItemKind, Store, TenantNumber, Time, User, UserId,
@@ -7,24 +7,24 @@ use directory::{
 };
 use std::collections::BTreeMap;
 
-/// What the events so far have made.
+/// The state after the events so far.
 #[derive(Default)]
 pub(super) struct ReplayedState {
     pub(super) users: BTreeMap<UserId, User>,
     items: BTreeMap<ItemId, Item>,
 }
 
-/// The history of a tenant, replayed.
+/// Replays the history of a tenant.
 ///
 /// # Errors
-/// An event does not follow from those before it, or something else is stored.
+/// If an event does not follow from those before it, or the stored state differs.
 pub(super) async fn replay(store: &dyn Store, tenant: TenantNumber) -> Result<ReplayedState, String> {
     let mut replayed = ReplayedState::default();
     let mut newest = Time(0);
     let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
     for (number, event) in (1..).zip(&events) {
         if event.position != EventPosition(number) {
-            return Err(format!("position {:?} comes as number {number}", event.position));
+            return Err(format!("position {:?} is event number {number}", event.position));
         }
         if event.data.tenant == tenant {
             replayed.apply(event).map_err(|what| format!("event {number}: {what}: {event:?}"))?;
@@ -61,18 +61,18 @@ impl ReplayedState {
                 match (before, stored) {
                     (None, None) => Ok(()),
                     (Some(EntitySnapshot::User(before)), Some(stored)) => check_same(&stored, before),
-                    (None, Some(_)) => Err("it was there".into()),
-                    _ => Err("it was not there".into()),
+                    (None, Some(_)) => Err("it existed".into()),
+                    _ => Err("it did not exist".into()),
                 }
             }
             (Some(EntitySnapshot::User(before)), None) => match self.users.remove(&before.id) {
                 Some(stored) => check_same(&stored, before),
-                None => Err("it was not there".into()),
+                None => Err("it did not exist".into()),
             },
             (before, Some(EntitySnapshot::Item(after))) => {
                 let stored = self.items.insert(after.id(), (**after).clone());
                 if before.is_some() != stored.is_some() {
-                    return Err("it was there, or it was not".into());
+                    return Err("its existence differs".into());
                 }
                 for user in &what.members_added {
                     self.set_membership(*user, after, true)?;
@@ -95,7 +95,7 @@ impl ReplayedState {
     }
 
     fn set_membership(&mut self, user: UserId, item: &Item, joins: bool) -> Result<(), String> {
-        let user = self.users.get_mut(&user).ok_or("a member is not there")?;
+        let user = self.users.get_mut(&user).ok_or("a member does not exist")?;
         let list = match item.kind() {
             ItemKind::Group => &mut user.groups,
             ItemKind::Folder => &mut user.folders,

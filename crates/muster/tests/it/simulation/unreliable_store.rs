@@ -1,4 +1,4 @@
-//! A store whose answers are late, lost or missing, as a seed has it.
+//! A store with delays, errors and lost replies, determined by a seed.
 
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
@@ -16,11 +16,11 @@ use std::time::Duration;
 use testkit::generators::Rng;
 use uuid::Uuid;
 
-/// Faults in a hundred calls.
+/// Faults per 100 calls.
 const LOST_REPLIES_PERCENT: u64 = 3;
 const REJECTED: u64 = 3;
 
-/// A store behind a connection that is slow and unreliable.
+/// A store behind a slow and unreliable connection.
 pub(super) struct UnreliableStore {
     inner: Arc<dyn Store>,
     rng: Arc<Mutex<Rng>>,
@@ -31,7 +31,7 @@ impl UnreliableStore {
         Self { inner, rng: dice }
     }
 
-    /// Lets other tasks run, for some steps or for some time.
+    /// Yields to other tasks for a random number of steps or a random time.
     async fn yield_randomly(&self) {
         let (steps, millis) = {
             let mut dice = self.rng.lock();
@@ -65,7 +65,7 @@ impl UnreliableStore {
     }
 }
 
-/// Waits for an answer on this thread, as no time passes and nothing else runs meanwhile.
+/// Runs a future on this thread; no simulated time passes and no other task runs meanwhile.
 pub(super) fn block_on<T>(pending: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -126,7 +126,7 @@ impl Store for UnreliableStore {
             if self.fails(REJECTED) {
                 return Err(unavailable());
             }
-            // From here on it is carried out, whatever becomes of the caller.
+            // From here on the commit happens, even if the caller is dropped.
             let done = block_on(self.inner.commit(change));
             self.yield_randomly().await;
             if self.fails(LOST_REPLIES_PERCENT) { Err(unavailable()) } else { done }

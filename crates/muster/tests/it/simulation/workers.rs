@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// Mails in a hundred that the mail server does not take; of half of them it has taken, and its answer is lost.
+/// Failed mails per 100. Half of them are accepted, and the reply is lost.
 const REJECTED_MAILS_PERCENT: u64 = 20;
 
-/// A mail server that is slow and unreliable, and what it was handed.
+/// A slow and unreliable mail server, and the mails it was handed.
 pub(super) struct MailServer {
     rng: Arc<Mutex<Rng>>,
     accepted: Mutex<BTreeSet<Uuid>>,
@@ -26,7 +26,7 @@ impl MailServer {
         Arc::new(Self { rng: Arc::clone(dice), accepted: Mutex::default() })
     }
 
-    /// A mail that is recorded as sent was handed over, and each that was queued and has not ended waits or has failed.
+    /// Checks that every mail recorded as sent was handed over, and every other queued mail waits or has failed.
     pub(super) async fn check(&self, store: &dyn Store, tenant: TenantNumber, events: &[Event]) -> Result<(), String> {
         let mut kept = BTreeSet::new();
         for Event { data: what, position } in events {
@@ -43,13 +43,13 @@ impl MailServer {
                 }
             };
             if !is_right {
-                return Err(format!("a mail does not follow from what was before, at {position:?}: {what:?}"));
+                return Err(format!("a mail event does not follow from earlier events, at {position:?}: {what:?}"));
             }
         }
         let stored = store.mails(tenant, None, (Time(i64::MIN), Uuid::nil()), 10_000).await;
         let stored = stored.map_err(|error| error.to_string())?;
         let waiting: BTreeSet<Uuid> = stored.iter().map(|mail| mail.id).collect();
-        if waiting == kept { Ok(()) } else { Err(format!("mails {kept:?} are to wait, and {waiting:?} do")) }
+        if waiting == kept { Ok(()) } else { Err(format!("mails {kept:?} should be waiting, and {waiting:?} are")) }
     }
 }
 
@@ -77,10 +77,10 @@ impl MailTransport for MailServer {
     }
 }
 
-/// The tasks of one life of the server.
+/// The background tasks of a server between two crashes.
 pub(super) struct BackgroundTasks {
     tasks: Vec<JoinHandle<()>>,
-    /// Nobody says stop: a server that crashes does not hear it.
+    /// Never used: a crashing server gets no stop signal.
     _stop: watch::Sender<bool>,
 }
 

@@ -1,5 +1,5 @@
 //! The rows "versions", "errors" and "media types" of the table "Surface", wrong methods, and that another tenant's
-//! things are exactly like unknown ones.
+//! resources are indistinguishable from unknown ones.
 
 use super::{CORE, Client, ERROR, GROUP, PATCH, UNKNOWN_ID, assert_error, assert_total, id_of, percent_encode, scim};
 use crate::support::build_request;
@@ -48,7 +48,7 @@ fn an_invalid_token_is_401_with_a_challenge() {
             assert_eq!(answer.status(), 401);
             let challenge = answer.headers()["www-authenticate"].to_str().expect("text").to_owned();
             assert!(challenge.starts_with("Bearer realm="), "{challenge}");
-            // Only a token that was sent can be invalid (RFC 6750 section 3.1).
+            // `invalid_token` requires a token in the request (RFC 6750 §3.1).
             assert_eq!(challenge.contains("error=\"invalid_token\""), is_invalid, "{challenge}");
             let (status, body) = client.app.send_request(build_request("GET", "/scim/v2/Users", &headers, "")).await;
             assert_error(&(status, serde_json::from_str(&body).expect("an error")), 401, "");
@@ -201,7 +201,7 @@ fn changing_the_id_or_removing_the_user_name_is_400_mutability_or_invalid_value(
         assert_error(&client.patch(&path, &id).await, 400, "mutability");
         let groups = json!([{"op": "add", "path": "groups", "value": [{"value": UNKNOWN_ID}]}]);
         assert_error(&client.patch(&path, &groups).await, 400, "mutability");
-        // RFC 7644, 3.5.2.2, names `mutability` for a required attribute; `invalidValue` says the same in 3.12.
+        // For a required attribute, RFC 7644 §3.5.2.2 requires `mutability`; §3.12 also allows `invalidValue`.
         let (status, body) = client.patch(&path, &json!([{"op": "remove", "path": "userName"}])).await;
         assert_eq!(status, 400, "{body}");
         assert!(["mutability", "invalidValue"].contains(&body["scimType"].as_str().unwrap_or("")), "{body}");
@@ -214,7 +214,7 @@ fn a_path_without_target_is_400_no_target() {
     scim(async |client| {
         let path = client.create_user("a@x.example").await;
         let before = client.get_ok(&path).await;
-        // Nothing can be created from "contains", so there is nothing to write to.
+        // No entry can be created from a `co` filter, so there is no target.
         let replace = json!([{"op": "replace", "path": "emails[value co \"zzz\"].display", "value": "x"}]);
         assert_error(&client.patch(&path, &replace).await, 400, "noTarget");
         assert_error(&client.patch(&path, &json!([{"op": "remove"}])).await, 400, "noTarget");
@@ -263,7 +263,7 @@ fn both_media_types_are_accepted() {
     });
 }
 
-/// The same requests for two ids; the answers with the ids taken out.
+/// Sends the same requests for an id; returns the responses without the id.
 async fn send_all(client: &Client, kind: &str, id: &str, body: &Value) -> Vec<(u16, String)> {
     let path = format!("/{kind}/{id}");
     let patch = json!([{"op": "replace", "path": "displayName", "value": "mine now"}]);
@@ -328,7 +328,7 @@ fn another_tenants_user_as_member_or_manager_is_exactly_like_an_unknown_one() {
                 [client.get_ok(&group).await["members"].clone(), client.get_ok(&own).await[super::ENTERPRISE].clone()];
             let clean = |body: &Value| {
                 let mut body = body.clone();
-                // Times and versions differ from request to request.
+                // Times and versions differ between requests.
                 if let Some(object) = body.as_object_mut() {
                     object.remove("meta");
                 }
@@ -337,7 +337,7 @@ fn another_tenants_user_as_member_or_manager_is_exactly_like_an_unknown_one() {
             seen.push((answers.map(|(status, body)| (status, clean(&body))), read.map(|body| clean(&body))));
         }
         assert_eq!(seen[0], seen[1]);
-        assert!(client.members(&group).await.is_empty(), "nobody came in");
-        assert_eq!(theirs.get_ok(&person).await.get("groups"), None, "theirs knows nothing of it");
+        assert!(client.members(&group).await.is_empty(), "no member was added");
+        assert_eq!(theirs.get_ok(&person).await.get("groups"), None, "the other tenant's user is unchanged");
     });
 }

@@ -1,11 +1,11 @@
-//! The section "Compatibility profile" of `spec/scim.md`: what `strict` refuses, that the others take it, and that
-//! nothing else depends on the profile.
+//! The section "Compatibility profile" of `spec/scim.md`: requests that `strict` rejects and the other profiles accept,
+//! and that nothing else depends on the profile.
 
 use super::{CORE, Client, ENTERPRISE, GROUP, MUSTER_EXTENSION, assert_error, email_of_type, id_of, scim};
 use directory::ClientProfile::{Entra, Okta, Rfc, Strict};
 use serde_json::{Value, json};
 
-/// A body with attributes that no schema knows, at several places.
+/// Bodies with unknown attributes in different places.
 fn unknown_attributes(name: &str) -> [Value; 3] {
     let plain = json!({"schemas": [CORE], "userName": name, "shoeSize": 43});
     let below = json!({"schemas": [CORE], "userName": name, "name": {"givenName": "A", "nope": "x"}});
@@ -90,7 +90,7 @@ fn rfc_is_the_default() {
     });
 }
 
-/// A series of requests in which no profile differs; what was answered, without what differs from run to run.
+/// Sends requests that all profiles answer equally; returns the responses without values that differ between runs.
 async fn run_requests(client: &Client) -> Vec<String> {
     let boss = client.create_user("boss@x.example").await;
     let user = client.create_user("a@x.example").await;

@@ -1,5 +1,5 @@
-//! The table "What identity providers send" of `spec/scim.md`, row by row. The rows about `startIndex` and `count` are
-//! in `paging.rs`, the one about `members` with a list of values also in `groups.rs`.
+//! One test for each row of the table "What identity providers send" of `spec/scim.md`. The rows about `startIndex` and
+//! `count` are in `paging.rs`; the row about `members` with a list of values is also in `groups.rs`.
 
 use super::{
     CORE, Client, ENTERPRISE, GROUP, MUSTER_EXTENSION, PATCH, SEARCH, assert_error, assert_total, email_of_type,
@@ -32,7 +32,7 @@ fn a_user_name_that_differs_only_in_case_is_the_same_user() {
         assert_error(&answer, 409, "uniqueness");
         assert_eq!(client.event_count().await, before, "nothing changed");
         let (_, list) = client.search("userName eq \"babs@x.example\"").await;
-        assert_eq!(super::user_names(&list), ["Babs@X.example"], "the spelling that was sent is kept");
+        assert_eq!(super::user_names(&list), ["Babs@X.example"], "the original case is kept");
     });
 }
 
@@ -152,8 +152,8 @@ fn patch_replace_on_a_value_path_without_such_a_value_creates_it() {
         assert_eq!(status, 200, "{user}");
         let user = client.get_ok(&path).await;
         assert_eq!(email_of_type(&user, "work"), "work@x.example");
-        assert_eq!(email_of_type(&user, "home"), "home@x.example", "the other stays");
-        // Once it is there, it is changed.
+        assert_eq!(email_of_type(&user, "home"), "home@x.example", "the other value is unchanged");
+        // An existing value is changed.
         let operations = json!([
             {"op": "Replace", "path": "emails[type eq \"work\"].value", "value": "new@x.example"}]);
         client.patch(&path, &operations).await;
@@ -166,7 +166,7 @@ fn patch_replace_on_a_value_path_without_such_a_value_creates_it() {
     });
 }
 
-/// A group of three people: its path and theirs.
+/// Creates a group of three users; returns its path and theirs.
 async fn create_group_of_three(client: &Client) -> (String, [String; 3]) {
     let people = [
         client.create_user("a@x.example").await,
@@ -185,7 +185,7 @@ fn patch_remove_of_members_with_a_value_list_removes_those_only() {
             {"op": "Remove", "path": "members", "value": [{"value": id_of(&a)}, {"value": id_of(&c)}]}]);
         assert_eq!(client.patch(&group, &operations).await.0, 204);
         assert_eq!(client.members(&group).await, ids(&[&b]));
-        // Without a list it is all of them.
+        // Without a list, all members are removed.
         assert_eq!(client.patch(&group, &json!([{"op": "remove", "path": "members"}])).await.0, 204);
         assert!(client.members(&group).await.is_empty());
     });
@@ -331,7 +331,7 @@ fn excluded_members_are_omitted_from_groups() {
         let search = json!({"schemas": [SEARCH], "excludedAttributes": ["members"]});
         let (_, list) = client.post("/Groups/.search", &search).await;
         assert_eq!((&list["totalResults"], list["Resources"][0].get("members")), (&json!(1), None), "{list}");
-        assert_eq!(client.members(&group).await, ids(&people.each_ref()), "they are still there");
+        assert_eq!(client.members(&group).await, ids(&people.each_ref()), "the members are unchanged");
     });
 }
 
@@ -391,9 +391,9 @@ fn put_without_an_id_or_with_another_meta_is_accepted() {
         let (status, user) = client.put(&path, &body).await;
         assert_eq!((status, &user["title"]), (200, &json!("Two")), "{user}");
         for part in ["resourceType", "created", "location"] {
-            assert_eq!(user["meta"][part], before["meta"][part], "{part} is ours");
+            assert_eq!(user["meta"][part], before["meta"][part], "{part} is set by the server");
         }
-        // RFC 7644, 3.5.1: values for what cannot be written are ignored.
+        // RFC 7644 §3.5.1: values of readOnly attributes are ignored.
         body["id"] = json!(super::UNKNOWN_ID);
         let (status, user) = client.put(&path, &body).await;
         assert_eq!((status, &user["id"]), (200, &json!(id_of(&path))), "{user}");

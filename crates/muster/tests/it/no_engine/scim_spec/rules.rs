@@ -1,5 +1,5 @@
-//! Rules of RFC 7643 and 7644 on which the rows of `spec/scim.md` rest, and what the brief says of our own attributes:
-//! what a PATCH does to one of several values, what is read-only, and who may only read.
+//! Rules of RFC 7643 and RFC 7644 behind the rows of `spec/scim.md`, and of the Muster extension: PATCH of one of
+//! several values, read-only attributes, and read-only keys.
 
 use super::{
     CORE, Client, ENTERPRISE, MUSTER_EXTENSION, SEARCH, assert_error, assert_members_among, assert_total,
@@ -8,7 +8,7 @@ use super::{
 use directory::Access;
 use serde_json::{Value, json};
 
-/// Somebody with two e-mails, the first of them primary.
+/// Creates a user with two emails, the first of them primary.
 async fn user_with_two_emails(client: &Client) -> String {
     let body = json!({"schemas": [CORE], "userName": "a@x.example", "emails": [
         {"type": "work", "value": "work@x.example", "primary": true},
@@ -16,7 +16,7 @@ async fn user_with_two_emails(client: &Client) -> String {
     client.create("/Users", &body).await
 }
 
-/// The values of those that are primary.
+/// The values of the primary entries.
 fn primary_values(plural: &Value) -> Vec<String> {
     let all = plural.as_array().expect("a list").iter().filter(|each| each["primary"] == true);
     all.map(|each| each["value"].as_str().expect("a text").to_owned()).collect()
@@ -49,7 +49,7 @@ fn adding_an_existing_value_changes_nothing() {
         ] {
             let (status, body) = client.patch(&path, &operations).await;
             assert_eq!(status, 200, "{body}");
-            // RFC 7644, 3.5.2.1: neither a second value nor another time of change.
+            // RFC 7644 §3.5.2.1: neither a second value nor a new modification time.
             assert_eq!(client.get_ok(&path).await, before, "{operations}");
         }
     });
@@ -175,7 +175,7 @@ fn put_clears_unmentioned_attributes() {
         body[ENTERPRISE] = json!({"department": "Sales"});
         body[MUSTER_EXTENSION] = json!({"metadata": "a=1", "customLinks": "Home=https://x.example/"});
         let path = client.create("/Users", &body).await;
-        // Whether an extension that is not mentioned at all is cleared the specification says both ways.
+        // The specification is ambiguous about omitted extensions, so include it.
         let mut whole = json!({"schemas": [CORE, MUSTER_EXTENSION], "userName": "b@x.example"});
         whole[MUSTER_EXTENSION] = json!({"metadata": "b=2"});
         let (status, user) = client.put(&path, &whole).await;

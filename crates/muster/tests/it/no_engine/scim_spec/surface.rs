@@ -1,5 +1,5 @@
 //! The table "Surface" of `spec/scim.md`: discovery, resources, schemas, searches, `/Me`, versions and media types.
-//! Errors are in `refusals.rs`, paging in `paging.rs`, `/Bulk` in `bulk.rs`.
+//! Errors are in `errors.rs`, paging in `paging.rs`, `/Bulk` in `bulk.rs`.
 
 use super::{
     CORE, Client, ENTERPRISE, GROUP, LIST, MUSTER_EXTENSION, SEARCH, assert_error, assert_members_among, assert_total,
@@ -157,7 +157,7 @@ fn schemas_have_only_standard_members() {
 #[test]
 fn a_filter_on_discovery_is_403() {
     scim(async |client| {
-        // RFC 7644, 4: so that nobody takes an unfiltered answer for a filtered one.
+        // RFC 7644 §4: clients must not mistake an unfiltered response for a filtered one.
         for part in ["ResourceTypes", "Schemas", "ServiceProviderConfig"] {
             let target = format!("/{part}?filter={}", percent_encode("id eq \"User\""));
             assert_error(&client.get(&target).await, 403, "");
@@ -176,7 +176,7 @@ fn a_user_is_created_read_replaced_changed_and_deleted() {
         assert_eq!(made.header("location"), user["meta"]["location"], "{user}");
         assert_eq!(made.header("etag"), user["meta"]["version"], "{user}");
         assert_eq!(user["meta"]["resourceType"], "User");
-        assert_eq!(user["active"], true, "a new person is active");
+        assert_eq!(user["active"], true, "new users are active");
         let path = format!("/Users/{}", user["id"].as_str().expect("an id"));
         assert!(made.header("location").ends_with(&format!("/scim/v2{path}")), "{user}");
         assert_eq!(client.get_ok(&path).await, user);
@@ -210,13 +210,13 @@ fn a_group_is_created_read_replaced_changed_and_deleted() {
         assert_eq!(client.members(&path).await, [id_of(&person)]);
         let (status, replaced) = client.put(&path, &json!({"schemas": [GROUP], "displayName": "Guides"})).await;
         assert_eq!((status, &replaced["displayName"]), (200, &json!("Guides")), "{replaced}");
-        assert!(client.members(&path).await.is_empty(), "what is not mentioned is cleared");
+        assert!(client.members(&path).await.is_empty(), "omitted members are removed");
         let rename = json!([{"op": "replace", "path": "displayName", "value": "Trips"}]);
         assert_eq!(client.patch(&path, &rename).await, (204, Value::Null));
         assert_eq!(client.get_ok(&path).await["displayName"], "Trips");
         assert_eq!(client.delete(&path).await, (204, Value::Null));
         assert_error(&client.get(&path).await, 404, "");
-        assert_eq!(client.get(&person).await.0, 200, "its people stay");
+        assert_eq!(client.get(&person).await.0, 200, "its members still exist");
     });
 }
 
@@ -243,7 +243,7 @@ fn extension_attributes_are_writable_and_the_number_is_returned_on_request() {
     });
 }
 
-/// Three people: who they are is known from their titles.
+/// Creates three users who are identified by their titles.
 async fn create_users(client: &Client) {
     for (name, title) in [("a@x.example", "Guide"), ("b@x.example", "Driver"), ("c@x.example", "Guide")] {
         let body = json!({"schemas": [CORE], "userName": name, "title": title, "displayName": name});
@@ -268,7 +268,7 @@ fn a_get_takes_filter_sorting_index_and_attributes_together() {
         assert_eq!(one["title"], "Guide");
         assert!(one["id"].is_string() && one.get("userName").is_none(), "{one}");
         let who = client.get_ok(&format!("/Users/{}", one["id"].as_str().expect("an id"))).await;
-        assert_eq!(who["userName"], "a@x.example", "the second from behind");
+        assert_eq!(who["userName"], "a@x.example", "the second in descending order");
         let page = client.get_ok("/Users?excludedAttributes=title,meta").await;
         let one = &page["Resources"][0];
         assert!(one["userName"].is_string(), "{one}");
@@ -299,7 +299,7 @@ fn missing_values_sort_last_ascending_and_first_descending() {
             body["title"] = json!(title);
             client.create("/Users", &body).await;
         }
-        // RFC 7644, 3.4.2.3.
+        // RFC 7644 §3.4.2.3.
         let order = async |query: &str| user_names(&client.get_ok(&format!("/Users?{query}")).await).join(" ");
         assert_eq!(order("sortBy=title").await, "c@x.example b@x.example a@x.example");
         let descending = order("sortBy=title&sortOrder=descending").await;
@@ -348,7 +348,7 @@ fn everything_is_searched_by_post_at_the_root() {
             all.1["Resources"].as_array().expect("a list").iter().map(|each| &each["meta"]["resourceType"]).collect();
         assert_eq!(kinds.iter().filter(|kind| ***kind == "User").count(), 3, "{kinds:?}");
         assert_eq!(kinds.iter().filter(|kind| ***kind == "Group").count(), 1, "{kinds:?}");
-        // Both kinds have a display name.
+        // Users and groups both have a display name.
         let filter = "displayName sw \"tour\" or displayName sw \"a@\"";
         let both = client.post("/.search", &json!({"schemas": [SEARCH], "filter": filter})).await;
         assert_total(&both, 2);
@@ -364,7 +364,7 @@ fn me_is_the_user_of_the_key() {
         assert_eq!(me.status, 200, "{}", me.text);
         assert_eq!(me.json()["id"], id_of(&path));
         let location = me.json()["meta"]["location"].as_str().expect("a place").to_owned();
-        assert!(location.ends_with(&format!("/scim/v2{path}")), "its lasting place: {location}");
+        assert!(location.ends_with(&format!("/scim/v2{path}")), "the user's permanent URI: {location}");
         let (status, body) = own.patch("/Me", &json!([{"op": "add", "path": "title", "value": "Guide"}])).await;
         assert_eq!((status, &body["title"]), (200, &json!("Guide")), "{body}");
         assert_eq!(client.get_ok(&path).await["title"], "Guide");
@@ -439,7 +439,7 @@ fn attributes_apply_to_responses_of_changes() {
         let (status, user) = client.patch(&format!("{path}?attributes=title"), &operations).await;
         assert_eq!((status, &user["title"]), (200, &json!("Driver")), "{user}");
         assert_members_among(&user, &["schemas", "id", "title"]);
-        assert_eq!(email_of_type(&client.get_ok(&path).await, "work"), "a@x.example", "nothing was lost");
+        assert_eq!(email_of_type(&client.get_ok(&path).await, "work"), "a@x.example", "no attribute was lost");
         assert_eq!(entry_values(&client.get_ok(&path).await["emails"]).len(), 1);
     });
 }
