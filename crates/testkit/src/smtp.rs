@@ -131,15 +131,15 @@ impl SmtpServer {
     }
 
     /// Sets the behavior of all sessions, including open ones, and clears the queue.
-    pub fn set_behavior(&self, behaviour: Behavior) {
+    pub fn set_behavior(&self, behavior: Behavior) {
         let mut state = self.shared.state();
-        state.behavior = behaviour;
+        state.behavior = behavior;
         state.queued_behaviors.clear();
     }
 
     /// Queues the behavior of the next `sessions` sessions. Later sessions use [`set_behavior`](Self::set_behavior).
-    pub fn queue_behavior(&self, sessions: usize, behaviour: Behavior) {
-        self.shared.state().queued_behaviors.extend(std::iter::repeat_n(behaviour, sessions));
+    pub fn queue_behavior(&self, sessions: usize, behavior: Behavior) {
+        self.shared.state().queued_behaviors.extend(std::iter::repeat_n(behavior, sessions));
     }
 
     /// Answers `RCPT TO` for this address with 550 from now on.
@@ -229,10 +229,10 @@ impl Shared {
             state.sessions += 1;
             state.streams.retain(|stream| stream.strong_count() > 0);
             state.streams.push(Arc::downgrade(&stream));
-            let (era, behaviour) = (state.generation, state.queued_behaviors.pop_front());
+            let (era, behavior) = (state.generation, state.queued_behaviors.pop_front());
             drop(state);
             let shared = Arc::clone(&self);
-            std::thread::spawn(move || drop(Session::run(&shared, &stream, era, behaviour)));
+            std::thread::spawn(move || drop(Session::run(&shared, &stream, era, behavior)));
         }
     }
 }
