@@ -24,8 +24,8 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let muster = Process::muster(&store)?;
         let (tenant, key) = muster.credentials.clone().context("credentials")?;
         let load = Load::create_json(tenant, &key, "j", FOR_LONG).stop_after(EVENTS);
-        let figures = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
-        rows.push(Row::new(&format!("{name}: create, {EVENTS}"), &figures, None));
+        let stats = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
+        rows.push(Row::new(&format!("{name}: create, {EVENTS}"), &stats, None));
         drop(muster);
         let mut seconds = Vec::new();
         for _ in 0..ROUNDS {

@@ -88,9 +88,9 @@ impl Engine {
 
     fn run_load(&mut self, what: &str, load: Load, rows: &mut Vec<Row>) -> anyhow::Result<(f64, u64)> {
         let cpu = || self.muster.cpu_seconds();
-        let figures = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
-        rows.push(Row::new(&format!("{}: {what}", self.name), &figures, None));
-        Ok((figures.requests_per_second(), figures.completed))
+        let stats = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
+        rows.push(Row::new(&format!("{}: {what}", self.name), &stats, None));
+        Ok((stats.requests_per_second(), stats.completed))
     }
 
     /// Creates users until there are `goal`.

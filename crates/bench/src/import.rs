@@ -260,7 +260,7 @@ impl UserRow {
         let groups: Vec<String> = self.groups.iter().map(|group| format!("Group {group}")).collect();
         writeln!(
             to,
-            "u{n}@example.com,u{n}@example.com,x{n},Given {},Family {},Clerk,Department {},City {},DE,+49 30 {n},{}",
+            "u{n}@example.com,u{n}@example.com,x{n},First {},Family {},Clerk,Department {},City {},DE,+49 30 {n},{}",
             n % 1000,
             n % 5003,
             n % 50,
@@ -275,7 +275,7 @@ impl UserRow {
         writeln!(
             to,
             "{{\"userName\":\"u{n}@example.com\",\"email\":\"u{n}@example.com\",\"externalId\":\"x{n}\",\
-             \"givenName\":\"Given {}\",\"familyName\":\"Family {}\",\"title\":\"Clerk\",\
+             \"givenName\":\"First {}\",\"familyName\":\"Family {}\",\"title\":\"Clerk\",\
              \"department\":\"Department {}\",\"city\":\"City {}\",\"country\":\"DE\",\"workPhone\":\"+49 30 {n}\",\
              \"groups\":[{}]}}",
             n % 1000,

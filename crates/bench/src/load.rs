@@ -65,7 +65,7 @@ impl Load {
         Self::new(time, move |n| {
             let body = format!(
                 "{{\"CompanyId\":{tenant},\"IntegrationKey\":\"{key}\",\"Email\":\"{prefix}{n}@example.com\",\
-                 \"FirstName\":\"Given{n}\",\"LastName\":\"Family{n}\",\"ExternalId\":\"{prefix}-{n}\",\
+                 \"FirstName\":\"First{n}\",\"LastName\":\"Family{n}\",\"ExternalId\":\"{prefix}-{n}\",\
                  \"WebsiteRole\":\"User\",\"TimeZone\":\"Central Standard Time\",\"Country\":\"BA\",\"DoNotEmail\":true}}"
             );
             request("POST", "/api/v2/user?format=json", "Content-Type: application/json\r\n", &body)
@@ -77,7 +77,7 @@ impl Load {
         Self::new(time, move |n| {
             let body = format!(
                 "<User><CompanyId>{tenant}</CompanyId><Country>BA</Country><DoNotEmail>true</DoNotEmail>\
-                 <Email>{prefix}{n}@example.com</Email><ExternalId>{prefix}-{n}</ExternalId><FirstName>Given{n}</FirstName>\
+                 <Email>{prefix}{n}@example.com</Email><ExternalId>{prefix}-{n}</ExternalId><FirstName>First{n}</FirstName>\
                  <IntegrationKey>{key}</IntegrationKey><LastName>Family{n}</LastName>\
                  <TimeZone>Central Standard Time</TimeZone><WebsiteRole>User</WebsiteRole></User>"
             );

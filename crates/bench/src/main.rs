@@ -74,9 +74,9 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let syncs = baselines::syncs_per_second(folder)?;
     let seconds = Duration::from_secs(SECONDS);
     let mut under = |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<LoadStats> {
-        let figures = runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
-        rows.push(Row::new(name, &figures, vs));
-        Ok(figures)
+        let stats = runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
+        rows.push(Row::new(name, &stats, vs));
+        Ok(stats)
     };
     let hello = Process::start_baseline("hello")?;
     let greeting = under("hello world", &hello, Load::get("/hello", seconds), None)?;
@@ -116,9 +116,9 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     Ok((rows, facts))
 }
 
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// A server under measurement.

@@ -14,14 +14,14 @@ pub(crate) struct Row {
 
 impl Row {
     /// A row; `yardstick` is the baseline's rate.
-    pub(crate) fn new(name: &str, figures: &LoadStats, yardstick: Option<f64>) -> Self {
+    pub(crate) fn new(name: &str, stats: &LoadStats, yardstick: Option<f64>) -> Self {
         Self {
             name: name.to_owned(),
-            rate: figures.requests_per_second(),
-            share_of_baseline: yardstick.map(|yardstick| figures.requests_per_second() / yardstick),
-            p50: figures.p50_ms,
-            p99: figures.p99_ms,
-            cpu: figures.cpu_us_per_request,
+            rate: stats.requests_per_second(),
+            share_of_baseline: yardstick.map(|yardstick| stats.requests_per_second() / yardstick),
+            p50: stats.p50_ms,
+            p99: stats.p99_ms,
+            cpu: stats.cpu_us_per_request,
         }
     }
 

@@ -91,9 +91,9 @@ impl<'a> Bench<'a> {
     /// Runs a load and adds a row; returns CPU µs per request.
     fn run(&mut self, name: &str, load: Load) -> anyhow::Result<f64> {
         let cpu = || self.muster.cpu_seconds();
-        let figures = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
-        self.rows.push(Row::new(name, &figures, None));
-        Ok(figures.cpu_us_per_request)
+        let stats = self.runtime.block_on(drive(&self.muster.address, CONNECTIONS, load, cpu))?;
+        self.rows.push(Row::new(name, &stats, None));
+        Ok(stats.cpu_us_per_request)
     }
 
     /// Alternates creates over both dialects, so that neither has the emptier store.
@@ -165,7 +165,7 @@ impl Client {
             let n = from + n;
             let body = format!(
                 "{{\"schemas\":[\"urn:ietf:params:scim:schemas:core:2.0:User\"],\"userName\":\"u{n}@example.com\",\
-                 \"externalId\":\"ext-{n}\",\"name\":{{\"givenName\":\"Given{n}\",\"familyName\":\"Family{n}\"}},\
+                 \"externalId\":\"ext-{n}\",\"name\":{{\"givenName\":\"First{n}\",\"familyName\":\"Family{n}\"}},\
                  \"emails\":[{{\"value\":\"u{n}@example.com\",\"type\":\"work\",\"primary\":true}}],\
                  \"timezone\":\"Central Standard Time\",\"active\":true}}"
             );

@@ -60,14 +60,14 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
                 let (outcome, stop) = (Arc::clone(&outcomes[beside]), Arc::clone(&stop));
                 std::thread::spawn(move || send_sign_ins((&address, &app), a_second, &outcome, &stop))
             });
-            let figures = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
+            let stats = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
             peaks[beside] = peaks[beside].max(muster.resident_mib());
             stop.store(true, Ordering::Relaxed);
             if let Some(asking) = asking {
                 asking.join().map_err(|_| anyhow::anyhow!("the sign-in thread panicked"))?;
             }
-            rates[beside][turn] = figures.requests_per_second();
-            rows.push(Row::new(&name, &figures, None));
+            rates[beside][turn] = stats.requests_per_second();
+            rows.push(Row::new(&name, &stats, None));
         }
     }
     let rates = rates.map(|mut rates| median(&mut rates));

@@ -178,8 +178,8 @@ pub fn jwt(bytes: &[u8]) {
         assert_unsigned_rejected(text);
         let _ = (kit_jwt::unverified_subject(text), kit_jwt::looks_like_jwt(text), kit_jwt::check_public_key(text));
     }
-    for good in [token.as_str(), SIGNED_ASSERTION] {
-        let mut changed = good.as_bytes().to_vec();
+    for valid in [token.as_str(), SIGNED_ASSERTION] {
+        let mut changed = valid.as_bytes().to_vec();
         let end = changed.len();
         for (index, byte) in bytes.iter().enumerate() {
             changed[index % end] ^= byte;

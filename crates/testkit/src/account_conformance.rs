@@ -65,10 +65,10 @@ async fn invitation(store: Arc<dyn Store>) {
     let signed_in = directory.sign_in(&caller, credentials("ANN@x.y", "vier rote fische"), Some(key)).await;
     assert_eq!(signed_in.expect("signed in").status, Status::Active);
     assert!(directory.user_by_session(caller.tenant, ann.id, &key).await.expect("read").is_some());
-    let (told, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
-    let notes: Vec<EventNote> = told.iter().flat_map(|event| event.data.notes.clone()).collect();
+    let (history, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
+    let notes: Vec<EventNote> = history.iter().flat_map(|event| event.data.notes.clone()).collect();
     assert_eq!(notes, [EventNote::LinkUsed, EventNote::SignInsEnded, EventNote::SignedIn]);
-    let text = format!("{told:?}");
+    let text = format!("{history:?}");
     assert!(!text.contains("fische") && !text.contains("plain$"), "{text}");
 }
 
@@ -160,7 +160,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     edit.set_text(Field::ExternalId, FieldUpdate::Set("E-1".into()));
     let ann = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
     create_user(&directory, &caller, "bob@x.y", false).await;
-    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("deleted");
     for key in
         [UserKey::Id(ann.id), UserKey::Number(1), UserKey::Login("ann@x.y".into()), UserKey::ExternalId("E-1".into())]
     {
@@ -179,19 +179,19 @@ async fn deleted_users(store: Arc<dyn Store>) {
     let twice = directory.run(&caller, Command::RestoreUser(UserKey::Id(ann.id))).await;
     assert_eq!(twice, Err(DirectoryError::NoSuchUser));
     // Another user has the email meanwhile, and the group is deleted.
-    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("deleted");
     let item = ItemKey::Id(ann.groups[0]);
-    directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("gone");
+    directory.run(&caller, Command::DeleteItem { kind: ItemKind::Group, item }).await.expect("deleted");
     let other =
         directory.run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("the email can be reused");
     assert_eq!(other.users[0].number, 3, "the number cannot be reused");
     let taken = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await;
     assert_eq!(taken, Err(DirectoryError::for_field(Field::Email, FieldErrorKind::Taken)));
-    directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("gone");
+    directory.run(&caller, Command::DeleteUser(UserKey::Number(3))).await.expect("deleted");
     let back = directory.run(&caller, Command::RestoreUser(UserKey::Number(1))).await.expect("restored");
     assert_eq!(back.users[0].groups, []);
     // Creating a user with the same external id restores the deleted user with the new attributes.
-    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("deleted");
     let mut again = new_user("ann.lee@x.y");
     again.set_text(Field::ExternalId, FieldUpdate::Set("E-1".into()));
     let again = directory.run(&caller, Command::CreateUser(again)).await.expect("created").users.remove(0);
@@ -208,7 +208,7 @@ async fn purged_users(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
     let ann = create_user(&directory, &caller, "ann@x.y", false).await;
-    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("gone");
+    directory.run(&caller, Command::DeleteUser(UserKey::Id(ann.id))).await.expect("deleted");
     let early = directory.run(&caller, Command::PurgeUser(UserKey::Id(ann.id))).await;
     assert_eq!(early, Err(DirectoryError::WrongStatus), "the retention period has not ended");
     let tombstones = store.tombstones_between((Time(0), Time(i64::MAX)), 10).await.expect("read");
@@ -230,8 +230,8 @@ async fn purged_users(store: Arc<dyn Store>) {
     assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read"), []);
     let again = create_user(&directory, &caller, "ann@x.y", false).await;
     assert!(again.id != ann.id && again.number == 2, "a purged user is not restored");
-    let (told, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
-    assert_eq!(told.last().expect("an event").data.notes, [EventNote::Purged]);
+    let (history, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
+    assert_eq!(history.last().expect("an event").data.notes, [EventNote::Purged]);
 }
 
 async fn mails(store: Arc<dyn Store>) {
@@ -271,7 +271,7 @@ async fn mails(store: Arc<dyn Store>) {
 async fn tenant_settings(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
-    let before = directory.tenant(caller.tenant).await.expect("there");
+    let before = directory.tenant(caller.tenant).await.expect("found");
     let edit = TenantEdit { min_password_chars: FieldUpdate::Set(16), ..TenantEdit::default() };
     let changed = directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("it");
     assert_eq!(changed.settings.min_password_chars, 16);
@@ -300,8 +300,8 @@ async fn chain(store: Arc<dyn Store>) {
         create_user(&directory, &one, &format!("{n}@x.y"), n % 3 == 0).await;
         create_user(&directory, &two, &format!("{n}@x.y"), false).await;
         // A rejected change leaves no gap in the chain.
-        let clash = directory.run(&one, Command::CreateUser(new_user("0@x.y"))).await;
-        assert!(clash.is_err());
+        let conflict = directory.run(&one, Command::CreateUser(new_user("0@x.y"))).await;
+        assert!(conflict.is_err());
     }
     let all = directory.events(EventPosition(0), 1000).await.expect("read");
     for caller in [&one, &two] {

@@ -246,10 +246,10 @@ fn default_isolation() -> Option<String> {
 fn binary_path(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
-        let told = Command::new("pg_config").arg("--bindir").output().ok();
-        let told = told.and_then(|output| String::from_utf8(output.stdout).ok());
-        let told = told.map(|text| PathBuf::from(text.trim())).filter(|folder| folder.join("initdb").exists());
-        told.or_else(newest_bin_dir).unwrap_or_default()
+        let folder = Command::new("pg_config").arg("--bindir").output().ok();
+        let folder = folder.and_then(|output| String::from_utf8(output.stdout).ok());
+        let folder = folder.map(|text| PathBuf::from(text.trim())).filter(|path| path.join("initdb").exists());
+        folder.or_else(newest_bin_dir).unwrap_or_default()
     });
     folder.join(name)
 }

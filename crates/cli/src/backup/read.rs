@@ -96,8 +96,8 @@ fn open_stream<R: Read>(input: R) -> Result<(BackupHeader, Entries<R>), BackupEr
     let mut line = Vec::new();
     input.by_ref().take(MAX_HEADER_LEN as u64).read_until(b'\n', &mut line).map_err(read_error)?;
     let about = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
-    let pressed = zstd::Decoder::with_buffer(input).map_err(read_error)?.single_frame();
-    Ok((about, Entries { decoder: pressed, is_v1: is_first, trailer: None }))
+    let decoder = zstd::Decoder::with_buffer(input).map_err(read_error)?.single_frame();
+    Ok((about, Entries { decoder, is_v1: is_first, trailer: None }))
 }
 
 /// The error for a file that starts with `title`.

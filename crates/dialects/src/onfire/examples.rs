@@ -23,7 +23,7 @@ fn body(object_schema: &ObjectSchema, is_partial: bool) -> Option<Value> {
             json!({
                 "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
                 "Password": "four red fish in a pond", "WebsiteRole": "User", "TimeZone": "Europe/London", "Country": "GB",
-                "DoNotEmail": true, "Metadata": [{"Key": "Desk", "Value": "12"}],
+                "DoNotEmail": true, "Metadata": [{"Key": "Room", "Value": "12"}],
             }),
         ),
         "SUser" => (

@@ -62,14 +62,14 @@ mod tests {
     fn distinguishes_unknown_attributes_from_syntax_errors() {
         let wrong =
             |path: &str| Parser::parse_path(path, &USER_TYPE, false).err().map(|wrong| wrong.is_unknown_attribute);
-        for good in [
+        for valid in [
             "userName",
             "manager",
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.manager",
             "emails[type eq work].value",
             "emails[type eq \"work\" and primary eq true]",
         ] {
-            assert_eq!(wrong(good), None, "{good}");
+            assert_eq!(wrong(valid), None, "{valid}");
         }
         for unknown in [
             "shoeSize",

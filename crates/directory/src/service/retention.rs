@@ -71,7 +71,7 @@ impl Directory {
             let cutoff = self.clock.now().plus_seconds(-Tombstone::RESTORABLE_SECONDS);
             let tombstones = self.store.tombstones_between((from, cutoff), PURGE_BATCH).await.map_err(read_error)?;
             let (page_len, mut purged) = (tombstones.len(), 0);
-            let last = tombstones.last().map(|(_, stone)| stone.deleted);
+            let last = tombstones.last().map(|(_, tombstone)| tombstone.deleted);
             for (tenant, tombstone) in tombstones {
                 let caller = Caller { actor: "server".into(), ..Caller::operator(tenant) };
                 match self.run(&caller, Command::PurgeUser(UserKey::Number(tombstone.user.number))).await {

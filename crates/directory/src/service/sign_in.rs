@@ -88,7 +88,7 @@ impl Directory {
         signed_in
     }
 
-    /// The user whom a link is for, if the link can be used.
+    /// The user of a link, if the link can be used.
     pub async fn user_by_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> Result<User, DirectoryError> {
         let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
         let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;

@@ -47,8 +47,8 @@ mod tests {
         for bad in ["password1234", "qwertyuiop", "password", "aaaaaaaaaaaa", "password2024!"] {
             assert!(is_common(bad), "{bad}");
         }
-        for good in ["correct horse battery staple", "unter dem pflaster", "vier rote fische"] {
-            assert!(!is_common(good), "{good}");
+        for valid in ["correct horse battery staple", "unter dem pflaster", "vier rote fische"] {
+            assert!(!is_common(valid), "{valid}");
         }
     }
 

@@ -23,7 +23,7 @@ fn the_picture_shows_what_a_dry_run_prints() {
     let command = ["import", "users.csv", "--update", "--dry-run"];
     let text = format!("$ muster {}\n{}", command.join(" "), run(&command));
     let images = repo_root().join("docs/images");
-    check(&images, vec![("import-dry-run.svg".to_owned(), svg(text.trim_end()))]);
+    check(&images, [("import-dry-run.svg".to_owned(), svg(text.trim_end()))].into());
 }
 
 fn svg(text: &str) -> String {

@@ -35,7 +35,7 @@ fn an_import_stops_when_its_connection_is_revoked() {
     let job = wait_for("the import to end", || Some(job()).filter(|job| !job["ended"].is_null()));
     assert_eq!(job["status"], "failed", "{job}");
     let why = job["error"].as_str().expect("a reason");
-    assert!(why.contains("no longer good") && why.contains("are kept"), "{why}");
+    assert!(why.contains("revoked") && why.contains("are kept"), "{why}");
     assert!(job["rowsDone"].as_u64().expect("a number") < 60_000, "{job}");
     let total = || server.run_json(&["user", "list", "--limit", "1"])["total"].clone();
     let at_the_end = total();

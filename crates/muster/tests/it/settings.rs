@@ -31,7 +31,7 @@ fn every_command_prints_one_json_document() {
     assert_eq!(ask(&["check"])["sound"], true);
     assert!(ask(&["user", "show", "1"])["error"].as_str().expect("an error").contains("no user 1"));
     assert!(ask(&["connection", "revoke", "other"])["error"].is_string());
-    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("an error").contains("taken"));
+    assert!(ask(&["tenant", "add", "Twice", "--number", "42"])["error"].as_str().expect("an error").contains("in use"));
 }
 
 #[test]

@@ -82,11 +82,11 @@ fn a_killed_test_leaves_nothing_behind() {
         .env("MUSTER_TEST_WAITS", file.path())
         .spawn()
         .expect("started");
-    let told = || std::fs::read_to_string(file.path()).expect("read");
-    while told().is_empty() {
+    let written = || std::fs::read_to_string(file.path()).expect("read");
+    while written().is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let folder = Path::new(&told()).to_owned();
+    let folder = Path::new(&written()).to_owned();
     assert!(folder.exists() && processes(&folder) > 0);
     child.kill().expect("killed");
     child.wait().expect("ended");

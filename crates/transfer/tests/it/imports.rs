@@ -110,7 +110,7 @@ fn rejected_rows_have_reasons_and_can_be_reimported() {
             .replace("ANN@x.y", "dora")
             .replace("EVE@x.y", "f@x.y")
             .replace(",G,", "g@x.y,G,");
-        let again = fixture.import(&fixture.file("mended.csv", corrected));
+        let again = fixture.import(&fixture.file("fixed.csv", corrected));
         assert_eq!((again.users.created, again.rejected_count()), (6, 0), "{again:?}");
         assert_eq!(fixture.user("bob@x.y").role, Some(3));
     }
@@ -185,7 +185,7 @@ fn rejected_rows_run_no_formulas() {
     fixture.import_with(&file, |options| options.rejected_file = Some(refused)).expect("imported");
     let text = std::fs::read_to_string(&path).expect("written");
     assert!(text.contains("nobody,'=1+1,2,"), "{text}");
-    fixture.import(&fixture.file("mended.csv", text.replace("nobody", "a@x.y")));
+    fixture.import(&fixture.file("fixed.csv", text.replace("nobody", "a@x.y")));
     assert_eq!(fixture.user("a@x.y").name.given.as_deref(), Some("=1+1"));
 }
 

@@ -100,7 +100,7 @@ fn a_resumed_import_keeps_newer_changes() {
         assert_eq!(fixture.user("later@x.y").status, Status::Active);
         assert_eq!(fixture.user("old@x.y").status, Status::Inactive);
         assert!(fixture.users().iter().all(|user| user.email() != Some("new@x.y")));
-        // Users whom others changed before their rows were executed are kept, too, and the report has a note.
+        // Users that others changed before their rows were executed are kept, too, and the report has a note.
         let begun = fixture.directory.now();
         name("b@x.y", "Newer");
         let with = |options: &mut transfer::import::ImportOptions| {

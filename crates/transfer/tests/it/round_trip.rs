@@ -278,8 +278,8 @@ fn fill_directory(fixture: &Fixture, seed: u64) {
         let edit = random_user(d, n, fixture);
         let made = fixture.run(Command::CreateUser(Box::new(edit)));
         if d.below(8) == 0 {
-            let unsaid = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
-            fixture.run(Command::UpdateUser { user: UserKey::Id(made.users[0].id), edit: Box::new(unsaid) });
+            let cleared = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
+            fixture.run(Command::UpdateUser { user: UserKey::Id(made.users[0].id), edit: Box::new(cleared) });
         }
     }
 }

@@ -310,8 +310,8 @@ mod tests {
         for useless in ["nonsense", RSA_OF_1024_BITS, P_521] {
             assert!(check_public_key(useless).is_err(), "{useless}");
         }
-        for good in [P_384, ED_25519] {
-            assert_eq!(check_public_key(good), Ok(()), "{good}");
+        for valid in [P_384, ED_25519] {
+            assert_eq!(check_public_key(valid), Ok(()), "{valid}");
         }
     }
 

@@ -89,18 +89,18 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     positions.dedup();
     assert_eq!(positions.len().to_string(), run_sql(store, "SELECT count(*) FROM events"));
     let tenant = firm.number.to_string();
-    let told = |who: &str| {
-        let (is_well, told) = run_command(store, &["audit", "show", "--user", who, "--tenant", &tenant]);
-        assert!(is_well, "{told}");
-        assert!(secrets.iter().all(|secret| !told.contains(secret.as_str())), "{told}");
-        told
+    let history_text = |who: &str| {
+        let (is_well, text) = run_command(store, &["audit", "show", "--user", who, "--tenant", &tenant]);
+        assert!(is_well, "{text}");
+        assert!(secrets.iter().all(|secret| !text.contains(secret.as_str())), "{text}");
+        text
     };
-    let ann = told("ann@x.y");
+    let ann = history_text("ann@x.y");
     assert_in_order(&ann, &["created, invited", "mail queued", "mail sent", "link used", "signed in", "password set"]);
-    assert_in_order(&told("ext-f"), &["created", "deleted", "restored", "deleted"]);
-    let cid = told("cid@x.y");
+    assert_in_order(&history_text("ext-f"), &["created", "deleted", "restored", "deleted"]);
+    let cid = history_text("cid@x.y");
     assert_in_order(&cid, &["created", "signed out everywhere", "activated"]);
-    assert!(cid.contains("main") && told("ext-f").contains("terminal"), "the actor: {cid}");
+    assert!(cid.contains("main") && history_text("ext-f").contains("terminal"), "the actor: {cid}");
     // Filters, also without a user.
     let shown = |filters: &[&str]| {
         let (is_well, shown) = run_command(store, &[&["audit", "show", "--tenant", &tenant], filters].concat());
@@ -119,9 +119,9 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     assert!(!is_well && said.contains("nobody@x.y"), "{said}");
 }
 
-fn assert_in_order(told: &str, words: &[&str]) {
-    let mut rest = told;
+fn assert_in_order(text: &str, words: &[&str]) {
+    let mut rest = text;
     for word in words {
-        rest = rest.split_once(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {told}")).1;
+        rest = rest.split_once(word).unwrap_or_else(|| panic!("{word:?} is missing or out of order in {text}")).1;
     }
 }

@@ -83,7 +83,7 @@ fn a_changed_byte_is_located() {
     for _ in 0..30 {
         let pick = usize::try_from(dice.below(left.len() as u64)).expect("small");
         let position = left.swap_remove(pick);
-        let told = usize::try_from(dice.below(13)).expect("small");
+        let target = usize::try_from(dice.below(13)).expect("small");
         for (n, column) in event_columns().into_iter().enumerate() {
             let new = changed_value(column, ledger.other, &mut dice);
             ledger.tamper(&format!("UPDATE events SET \"{column}\" = {new} WHERE {}", row_condition(position)));
@@ -96,7 +96,7 @@ fn a_changed_byte_is_located() {
                 let own = ledger.first_broken_position(ledger.tenant);
                 wrong.push(format!("{column} of {position}: {broken:?} in tenant {tenant}, {own:?} in its own"));
             }
-            if n == told {
+            if n == target {
                 let (is_well, said) = run_command(ledger.store(), &["audit", "verify"]);
                 let is_named = said.contains(&format!("BROKEN at position {position}.")) || column == "tenant";
                 assert!(!is_well && said.contains("BROKEN") && is_named, "{column} of {position}: {said}");

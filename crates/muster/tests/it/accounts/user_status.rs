@@ -58,9 +58,9 @@ impl<'a> SignedInUser<'a> {
     fn audit_text(&self) -> String {
         let tenant = self.client.number.to_string();
         let arguments = ["audit", "show", "--user", &self.id, "--tenant", &tenant];
-        let (is_well, told) = run_command(self.client.target.store(), &arguments);
-        assert!(is_well, "{told}");
-        told
+        let (is_well, text) = run_command(self.client.target.store(), &arguments);
+        assert!(is_well, "{text}");
+        text
     }
 
     /// Changes the user's status: a dialect and an action.
@@ -118,8 +118,8 @@ fn deactivated_users_are_signed_out_and_can_be_reactivated() {
         let reply = person.set_status(off);
         assert_eq!(reply.status, 200, "{off}: {}", reply.body);
         person.assert_signed_out(off);
-        let told = person.audit_text();
-        assert_eq!(told.matches("signed out everywhere").count(), ended + 1, "{off}: {told}");
+        let text = person.audit_text();
+        assert_eq!(text.matches("signed out everywhere").count(), ended + 1, "{off}: {text}");
         let reply = person.set_status(on);
         assert_eq!(reply.status, 200, "{on}: {}", reply.body);
         assert!(!person.has_session(), "{on}: sessions are not restored");
@@ -168,8 +168,8 @@ fn deleted_users_disappear_and_are_restored_unchanged() {
         }
         person.assert_signed_out(way);
         assert_not_found(&firm, &person);
-        let told = person.audit_text();
-        assert!(told.contains("deleted"), "{told}");
+        let text = person.audit_text();
+        assert!(text.contains("deleted"), "{text}");
         let removed = firm.run_json(&["user", "list-deleted"]);
         assert!(removed.to_string().contains(&person.id), "{removed}");
         let back = firm.run_json(&["user", "restore", &person.id]);

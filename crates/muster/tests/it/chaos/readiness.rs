@@ -144,11 +144,11 @@ pub(super) fn assert_others_write(world: &SharedState, one: usize, since: Instan
     let writes = world.writes.lock().clone();
     for server in (0..world.servers.len()).filter(|server| *server != one) {
         let is_own = |write: &&Write| write.server == server && write.outcome == WriteOutcome::Acknowledged;
-        let mut moments: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended_at).collect();
-        moments.retain(|moment| *moment > since);
-        moments.extend([since, until]);
-        moments.sort();
-        let longest = moments.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
+        let mut instants: Vec<Instant> = writes.iter().filter(is_own).map(|write| write.ended_at).collect();
+        instants.retain(|instant| *instant > since);
+        instants.extend([since, until]);
+        instants.sort();
+        let longest = instants.windows(2).map(|pair| pair[1].duration_since(pair[0])).max().unwrap_or_default();
         if longest > MAX_WRITE_GAP {
             world.violation(&format!(
                 "server {server} acknowledged nothing for {longest:.1?} during a fault of server {one}"
@@ -175,7 +175,7 @@ pub(super) fn violations(world: &SharedState, until: Instant) -> Vec<String> {
             writes: writes.iter().filter(|write| write.server == server).copied().collect(),
             faults: &faults,
         };
-        let at = |moment: Instant| moment.duration_since(world.started_at).as_secs_f32();
+        let at = |instant: Instant| instant.duration_since(world.started_at).as_secs_f32();
         wrong.extend(record.violations(&periods, at).into_iter().map(|text| format!("server {server}: {text}")));
     }
     wrong
@@ -204,9 +204,9 @@ impl ServerRecord<'_> {
             .collect();
         acknowledged.sort();
         for (begin, end) in periods {
-            let within = acknowledged.iter().filter(|moment| (begin..=end).contains(moment));
-            let moments: Vec<Instant> = std::iter::once(begin).chain(within).chain([end]).copied().collect();
-            for pair in moments.windows(2) {
+            let within = acknowledged.iter().filter(|instant| (begin..=end).contains(instant));
+            let instants: Vec<Instant> = std::iter::once(begin).chain(within).chain([end]).copied().collect();
+            for pair in instants.windows(2) {
                 let (from, to) = (pair[0], pair[1]);
                 if to.duration_since(from) <= MAX_WRITE_GAP {
                     continue;
@@ -278,7 +278,7 @@ mod tests {
             .map(|(from, to)| FaultPeriod { kind: "", started_at: at(from), ended_at: Some(at(to)) })
             .collect();
         let record = ServerRecord { probes: probes.collect(), writes, faults: &faults };
-        record.violations(&[(at(0), at(400))], |moment| moment.duration_since(begun).as_secs_f32()).len()
+        record.violations(&[(at(0), at(400))], |instant| instant.duration_since(begun).as_secs_f32()).len()
     }
 
     #[test]

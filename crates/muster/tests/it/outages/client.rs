@@ -1,4 +1,4 @@
-//! A client that speaks every dialect to one process, and knows a clear answer from none.
+//! A client of one process in every dialect, which classifies responses.
 
 pub(super) mod changes;
 
@@ -6,7 +6,6 @@ use super::nodes::Credentials;
 use crate::support::{HttpResponse, try_send};
 use serde_json::{Value, json};
 
-/// A way to reach people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Publisher,
@@ -18,14 +17,14 @@ pub(super) enum Dialect {
 
 impl Dialect {
     pub(super) const ALL: [Self; 5] = [Self::Publisher, Self::Ccs, Self::OnfireV2, Self::Scim, Self::OnfireV1];
-    /// Those that know external ids.
+    /// Dialects with external ids.
     pub(super) const WITH_EXTERNAL_ID: [Self; 4] = [Self::Publisher, Self::OnfireV2, Self::Scim, Self::OnfireV1];
 
     pub(super) fn is_onfire(self) -> bool {
         matches!(self, Self::OnfireV1 | Self::OnfireV2)
     }
 
-    /// Where people are made.
+    /// The path for creating users.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Publisher => "/api/2/users",
@@ -36,7 +35,7 @@ impl Dialect {
         }
     }
 
-    /// What holds the person in an answer.
+    /// The member that contains the user in a response.
     fn root(self) -> &'static str {
         match self {
             Self::Publisher => "user",
@@ -47,7 +46,6 @@ impl Dialect {
     }
 }
 
-/// A person as these tests know one.
 #[derive(Clone, Debug)]
 pub(super) struct TestUser {
     pub(super) email: String,
@@ -55,34 +53,32 @@ pub(super) struct TestUser {
     pub(super) first_name: String,
 }
 
-/// A person as a dialect shows one.
+/// A user as shown by a dialect.
 #[derive(Clone, Debug)]
 pub(super) struct UserView {
-    /// What this dialect calls them.
+    /// The user's identifier in this dialect.
     pub(super) key: String,
     pub(super) email: String,
     pub(super) first: String,
-    /// `None` where the dialect does not show it.
+    /// `None` if the dialect does not show it.
     pub(super) external: Option<String>,
-    /// The groups they are in, as the dialect names these.
+    /// The user's groups, by the dialect's identifiers.
     pub(super) groups: Vec<String>,
 }
 
-/// What came of a request.
 pub(super) type ClientResult<T> = Result<T, Failure>;
 
-/// Why something was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// A clear no: taken when creating, not there otherwise.
+    /// A conflict for a create, not found for other requests.
     Rejected,
-    /// A clear not now.
+    /// 503.
     Unavailable,
-    /// Nothing whole was answered: nobody knows what was done.
+    /// No complete response: the change may have been made.
     InDoubt,
 }
 
-/// One process, as a client with a key reaches it.
+/// A client of one process, with a key.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) address: String,
@@ -90,7 +86,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// One request in a dialect's JSON, with the key where the dialect carries it. `None` without a whole answer.
+    /// Sends a JSON request with the dialect's form of credentials. `None` without a complete response.
     pub(super) fn send_request(
         &self,
         tongue: Dialect,
@@ -110,12 +106,12 @@ impl Client {
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let reply = try_send(&self.address, method, &target, &headers, body.as_bytes())?;
-        // A process that was killed may have said only half of it.
+        // A killed process may have sent only a part.
         let length = reply.header("Content-Length").map_or(0, |text| text.parse().expect("a number"));
         (reply.body.len() >= length).then_some(reply)
     }
 
-    /// The same, understood: what is neither done nor a clear refusal fails the test.
+    /// Sends a request and classifies the response; panics on unexpected responses.
     fn send_and_classify(
         &self,
         tongue: Dialect,
@@ -136,7 +132,6 @@ impl Client {
         }
     }
 
-    /// Adds a person.
     pub(super) fn create(&self, tongue: Dialect, person: &TestUser) -> ClientResult<()> {
         let TestUser { email, external_id: external, first_name: first } = person;
         let body = match tongue {
@@ -164,12 +159,12 @@ impl Client {
         self.send_and_classify(tongue, "POST", tongue.path(), Some(&body), is_taken).map(drop)
     }
 
-    /// Reads a person, by their e-mail where the dialect can.
+    /// Reads a user, by email if the dialect supports it.
     pub(super) fn read(&self, tongue: Dialect, email: &str) -> ClientResult<UserView> {
         let path = tongue.path();
         let target = match tongue {
             Dialect::Publisher => format!("{path}/{email}"),
-            // It knows numbers only; another dialect tells which.
+            // ccs reads by number only; publisher returns the number.
             Dialect::Ccs => format!("{path}/{}", self.read(Dialect::Publisher, email)?.key),
             Dialect::OnfireV1 | Dialect::OnfireV2 => format!("{path}?Email={email}"),
             Dialect::Scim => format!("{path}?filter=emails.value%20eq%20%22{email}%22"),
@@ -185,22 +180,22 @@ impl Client {
         match said["Resources"].as_array().map(Vec::as_slice) {
             None | Some([]) => Err(Failure::Rejected),
             Some([one]) => Ok(parse_user(tongue, one)),
-            Some(several) => panic!("{email} is there more than once: {several:?}"),
+            Some(several) => panic!("{email} exists more than once: {several:?}"),
         }
     }
 
-    /// How many people have an e-mail, says a search.
+    /// The number of users with an email, by search.
     pub(super) fn count(&self, email: &str) -> u64 {
         let target = format!("/api/v2/user/search?Email={email}");
         let answer = self.send_and_classify(Dialect::OnfireV2, "GET", &target, None, |_, _| false);
-        let Ok(said) = answer else { panic!("a search is answered: {answer:?}") };
+        let Ok(said) = answer else { panic!("the search failed: {answer:?}") };
         said["TotalRows"].as_u64().expect("a number")
     }
 
-    /// How many people there are.
+    /// The number of users.
     pub(super) fn total(&self) -> u64 {
         let answer = self.send_and_classify(Dialect::Publisher, "GET", "/api/2/users?limit=0", None, |_, _| false);
-        let Ok(said) = answer else { panic!("a list is answered: {answer:?}") };
+        let Ok(said) = answer else { panic!("the list failed: {answer:?}") };
         said["users"]["totalcount"].as_u64().expect("a number")
     }
 }

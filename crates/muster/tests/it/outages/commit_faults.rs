@@ -1,5 +1,5 @@
-//! Three processes on one database through a proxy that spoils about a fifth of all commits: a create that was
-//! acknowledged is there exactly once, one that was refused is not there at all.
+//! Three processes on one database behind a proxy that injects faults into about a fifth of all commits: acknowledged
+//! creates exist exactly once, rejected ones do not exist.
 
 use super::client::{Client, ClientResult, Dialect, Failure, TestUser};
 use super::nodes::{self, Credentials, Node};
@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
 use testkit::proxy::{Fault, Proxy};
 
-/// How many creates in a usual run.
+/// Creates in a normal run.
 const CREATES: u32 = 1_000;
 const THREADS: usize = 12;
 const SEED: u64 = 17;
-/// Every so many jobs are two creates at the same time of which at most one may be done.
+/// One in this many jobs is a pair of concurrent creates of which at most one may succeed.
 const PAIR_EVERY: u64 = 10;
 
-/// One create, and what came of it.
+/// A create and its result.
 struct Attempt {
     user: TestUser,
     dialect: Dialect,
     result: ClientResult<()>,
 }
 
-/// One create, or two that are sent to different processes at the same time.
+/// One create, or two that are sent to different processes concurrently.
 type Job = Vec<(TestUser, Dialect)>;
 
 #[test]
@@ -48,19 +48,19 @@ fn acknowledged_creates_exist_once_and_rejected_ones_do_not() {
     let of = |answer: &ClientResult<()>| attempts.iter().flatten().filter(|one| one.result == *answer).count();
     let [done, taken, busy, silent] =
         [Ok(()), Err(Failure::Rejected), Err(Failure::Unavailable), Err(Failure::InDoubt)].map(|answer| of(&answer));
-    print(&format!("{done} acknowledged, {taken} taken, {busy} busy, {silent} silent in {:?}", begun.elapsed()));
+    print(&format!("{done} acknowledged, {taken} conflicts, {busy} unavailable, {silent} unanswered in {:?}", begun.elapsed()));
     print(&format!("{} commits: {:?}", proxy.commits(), proxy.counts()));
     let logs: String = nodes.iter().map(Node::log).collect();
-    assert_eq!(silent, 0, "everybody is answered within a minute: {logs}");
-    assert!(done > creates() / 2, "most of it works: {logs}");
+    assert_eq!(silent, 0, "requests without a response: {logs}");
+    assert!(done > creates() / 2, "too few creates succeeded: {logs}");
     for kind in KINDS {
-        assert!(proxy.counts().contains_key(kind.name()), "{kind:?} was done");
+        assert!(proxy.counts().contains_key(kind.name()), "{kind:?} was not injected");
     }
     drop(nodes);
-    // From here on nothing meddles.
+    // Check without the proxy.
     let calm = Node::start(&direct);
     verify(&calm.client(&door), &attempts);
-    assert_eq!(calm.client(&door).total(), done as u64, "nobody else is there");
+    assert_eq!(calm.client(&door).total(), done as u64, "unexpected users");
     drop(calm);
     nodes::assert_sound(&direct);
 }
@@ -114,7 +114,7 @@ fn jobs() -> Vec<Job> {
         let mut other = TestUser { first_name: format!("B{n}"), ..one.clone() };
         let mut tongues = [tongue, choose(&DIALECTS, other_tongue)];
         match n / PAIR_EVERY % 3 {
-            // The same in everything, the same e-mail only, the same external id only.
+            // The same user, the same email only, the same external id only.
             0 => {}
             1 => other.external_id = format!("f{n:05}"),
             _ => {
@@ -145,7 +145,7 @@ fn run_jobs(clients: &[Client], jobs: &[Job]) -> Vec<Vec<Attempt>> {
     attempts.into_inner()
 }
 
-/// Sends the creates of a job at the same time, each to another process.
+/// Sends the creates of a job concurrently, each to another process.
 fn send_concurrently(clients: &[Client], place: usize, job: &Job) -> Vec<Attempt> {
     let attempt = |number: usize| {
         let (person, tongue) = &job[number];
@@ -160,13 +160,13 @@ fn send_concurrently(clients: &[Client], place: usize, job: &Job) -> Vec<Attempt
     })
 }
 
-/// Whoever was acknowledged is there once, as sent; nobody else is.
+/// Checks that acknowledged users exist once, as sent, and no others.
 fn verify(client: &Client, attempts: &[Vec<Attempt>]) {
     let mut faults = Vec::new();
     for job in attempts {
         let done: Vec<&Attempt> = job.iter().filter(|one| one.result.is_ok()).collect();
         let answers: Vec<_> = job.iter().map(|one| (&one.user, one.dialect, &one.result)).collect();
-        // "Taken" is a lie when nobody was acknowledged.
+        // A conflict is wrong if neither create was acknowledged.
         if done.len() > 1 || (done.is_empty() && job.iter().any(|one| one.result == Err(Failure::Rejected))) {
             faults.push(format!("{} acknowledged: {answers:?}", done.len()));
         }
@@ -181,7 +181,7 @@ fn verify(client: &Client, attempts: &[Vec<Attempt>]) {
                 _ => false,
             };
             if !is_right {
-                faults.push(format!("{email} is there {count} times: {answers:?}"));
+                faults.push(format!("{email} exists {count} times: {answers:?}"));
             }
         }
     }

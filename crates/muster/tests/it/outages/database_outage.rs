@@ -1,5 +1,5 @@
-//! The database goes away and comes back: until then every dialect says so in its own voice, and nobody has to touch
-//! the process.
+//! A database outage: meanwhile every dialect answers 503 in its own format, and the process recovers without
+//! intervention.
 
 mod requests;
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use testkit::postgres::Cluster;
 use testkit::proxy::{Fault, Proxy};
 
-/// Within what time everybody knows that it is gone, and that it is back, however slow the machine. What it takes is printed.
+/// The time limit for detecting the outage and the recovery, for slow machines. The actual times are printed.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "pa55word-of-the-database";
 
@@ -35,7 +35,7 @@ fn a_database_that_hangs_is_a_503_until_it_answers() {
 
 fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let door = Credentials::create(url);
-    // Everybody is trusted in there; a password is sent all the same.
+    // The database requires no password, but the URL has one, which must not be logged.
     let node = Node::start_with_log_level("debug", &url.replacen("muster@", &format!("muster:{PASSWORD}@"), 1));
     let client = node.client(&door);
     let first = TestUser { email: "first@x.example".into(), external_id: "first".into(), first_name: "A".into() };
@@ -45,18 +45,18 @@ fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
     let ordinary: Vec<HttpResponse> =
         all_requests(&stranger).iter().map(|request| send_timed(&client, request).0).collect();
     for reply in &ordinary {
-        assert_eq!(reply.status, 401, "an ordinary refusal: {reply:?}");
+        assert_eq!(reply.status, 401, "an ordinary rejection: {reply:?}");
     }
     goes();
     let begun = Instant::now();
     let took = node.wait_for("/readyz", 503, TIMEOUT);
     print(&format!("not ready after {took:?}"));
-    // Each waits for some seconds, so they do so together.
+    // Each request waits for some seconds, so send them concurrently.
     let all = all_requests(&door);
     let replies: Vec<(HttpResponse, Duration)> = std::thread::scope(|scope| {
         let client = &client;
         let asking: Vec<_> = all.iter().map(|request| scope.spawn(move || send_timed(client, request))).collect();
-        assert_eq!(node.status("/healthz"), 200, "the process lives");
+        assert_eq!(node.status("/healthz"), 200, "the process is healthy");
         asking.into_iter().map(|one| one.join().expect("answered")).collect()
     });
     for ((request, ordinary), (reply, took)) in all.iter().zip(&ordinary).zip(replies) {
@@ -64,27 +64,27 @@ fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
         assert!(took < TIMEOUT, "{name} took {took:?}");
         assert_eq!(reply.status, 503, "{name}: {}\n{}", reply.body, node.log());
         let wait = reply.header("Retry-After").and_then(|text| text.parse::<u32>().ok());
-        assert!(wait.is_some(), "{name} does not say when to try again: {}", reply.head);
+        assert!(wait.is_some(), "{name} has no Retry-After: {}", reply.head);
         assert_eq!(reply.header("Content-Type"), ordinary.header("Content-Type"), "{name}");
         assert_eq!(member_names(&reply.body), member_names(&ordinary.body), "{name}: {}", reply.body);
     }
-    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 503), "the process lives");
-    print(&format!("all requests refused in {:?}", begun.elapsed()));
+    assert_eq!((node.status("/healthz"), node.status("/readyz")), (200, 503), "the process is healthy but not ready");
+    print(&format!("all requests rejected in {:?}", begun.elapsed()));
     comes();
     let begun = Instant::now();
     print(&format!("ready after {:?}", node.wait_for("/readyz", 200, TIMEOUT)));
     wait_for_creates(&client, begun, &node);
-    assert!(!node.log().contains(PASSWORD), "the log holds the password");
+    assert!(!node.log().contains(PASSWORD), "the log contains the password");
 }
 
-/// A create works soon, over every dialect; what was there before still is.
+/// Waits until creates work over every dialect; earlier users must still exist.
 fn wait_for_creates(client: &Client, begun: Instant, node: &Node) {
     for (n, tongue) in Dialect::ALL.into_iter().enumerate() {
         for tries in 0.. {
             let email = format!("back{n}.{tries}@x.example");
             let person = TestUser { external_id: email.clone(), email, first_name: "B".into() };
             let answer = client.create(tongue, &person);
-            assert!(begun.elapsed() < TIMEOUT, "{tongue:?} does not come back: {}", node.log());
+            assert!(begun.elapsed() < TIMEOUT, "{tongue:?} does not recover: {}", node.log());
             if answer.is_ok() {
                 break;
             }
@@ -101,10 +101,10 @@ fn send_timed(client: &Client, request: &Request) -> (HttpResponse, Duration) {
     let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let begun = Instant::now();
     let reply = try_send(&client.address, request.method, &request.target, &headers, request.body.as_bytes());
-    (reply.unwrap_or_else(|| panic!("{} is answered", request.name)), begun.elapsed())
+    (reply.unwrap_or_else(|| panic!("{} got no response", request.name)), begun.elapsed())
 }
 
-/// The names of the members of an answer, in JSON or XML, each with what it is in.
+/// The names of the members of a JSON or XML response, with their paths.
 fn member_names(body: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     if let Ok(value) = serde_json::from_str::<Value>(body) {

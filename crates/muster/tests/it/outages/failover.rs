@@ -1,5 +1,5 @@
-//! The primary dies under load and its synchronous standby takes over: the processes find it by themselves, and
-//! nothing that was acknowledged is lost.
+//! The primary is killed under load and its synchronous standby is promoted: the processes find it without
+//! intervention, and no acknowledged change is lost.
 
 use super::client::{Client, Dialect, Failure, TestUser};
 use super::nodes::{self, Credentials, Node};
@@ -12,10 +12,10 @@ use testkit::seeds::repetitions;
 use testkit::waiting::TIMEOUT;
 
 const THREADS_EACH: usize = 4;
-/// How many creates each process has acknowledged before the primary dies, and after the standby took over.
+/// Creates that each process acknowledges before the primary is killed, and after the standby is promoted.
 const CREATES_EACH: u32 = 40;
 
-/// What the load has seen so far.
+/// The results of the load so far.
 #[derive(Default)]
 struct LoadResults {
     acknowledged: Mutex<Vec<Acknowledged>>,
@@ -31,13 +31,13 @@ struct Acknowledged {
 }
 
 impl LoadResults {
-    /// The first acknowledgement after a moment.
+    /// The first acknowledgement after `moment`.
     fn first_after(&self, moment: Instant) -> Option<Instant> {
         let all = self.acknowledged.lock();
         all.iter().map(|one| one.at).filter(|at| *at > moment).min()
     }
 
-    /// Waits until each process has acknowledged some creates since a moment.
+    /// Waits until each process has acknowledged [`CREATES_EACH`] creates since a moment.
     fn wait_for_load(&self, since: Instant, nodes: &[Node]) {
         let wanted = usize::try_from(repetitions(CREATES_EACH)).expect("small");
         let begun = Instant::now();
@@ -73,7 +73,7 @@ fn acknowledged_changes_survive_failover() {
             let client = &clients[node];
             scope.spawn(move || run_load(client, node, seen));
         }
-        // Whatever fails in here, the load must end, or its threads would be waited for without end.
+        // Ends the load also on a panic; otherwise the scope would wait for its threads forever.
         let _over = StopOnDrop(&seen.is_over);
         seen.wait_for_load(Instant::now(), &nodes);
         let killed = Instant::now();
@@ -82,7 +82,7 @@ fn acknowledged_changes_survive_failover() {
         standby.promote();
         print(&format!("promoting took {:?}", promoted.elapsed()));
         seen.wait_for_load(promoted, &nodes);
-        let back = seen.first_after(promoted).expect("it is acknowledged again");
+        let back = seen.first_after(promoted).expect("acknowledged again");
         [killed, promoted, back]
     });
     print(&format!(
@@ -116,19 +116,19 @@ fn run_load(client: &Client, node: usize, seen: &LoadResults) {
                 let acknowledged = Acknowledged { user: person, node, at: Instant::now() };
                 seen.acknowledged.lock().push(acknowledged);
             }
-            // Nobody else asked for this person, so a "taken" is about what was refused or lost before.
-            Err(Failure::Rejected) => panic!("{person:?} is taken, and nobody has it"),
+            // Each user is sent once, so a conflict would be with a rejected or lost create.
+            Err(Failure::Rejected) => panic!("{person:?} conflicts with no acknowledged user"),
             Err(Failure::Unavailable) => {
                 seen.rejected.lock().push(person);
                 std::thread::sleep(Duration::from_millis(20));
             }
-            Err(Failure::InDoubt) => panic!("{person:?} got no answer within a minute"),
+            Err(Failure::InDoubt) => panic!("{person:?} got no response within a minute"),
         }
     }
 }
 
-/// Nobody acknowledged is lost or there twice; the refused are counted only, since the primary may have died between
-/// its commit and its answer.
+/// Checks that acknowledged users exist exactly once. Rejected ones are only counted, because the primary may have been
+/// killed between commit and reply.
 fn verify(clients: &[Client], seen: LoadResults) {
     let acknowledged = seen.acknowledged.into_inner();
     let refused = seen.rejected.into_inner();
@@ -139,13 +139,13 @@ fn verify(clients: &[Client], seen: LoadResults) {
         let read = client.read(Dialect::Publisher, email);
         let is_right = matches!(&read, Ok(read) if read.first == one.user.first_name);
         if count != 1 || !is_right {
-            faults.push(format!("{email} is there {count} times: {read:?}"));
+            faults.push(format!("{email} exists {count} times: {read:?}"));
         }
     }
     let counts: Vec<u64> = refused.iter().map(|person| clients[0].count(&person.email)).collect();
     let there: u64 = counts.iter().sum();
-    print(&format!("{} acknowledged, {} refused of whom {there} are there", acknowledged.len(), refused.len()));
-    assert!(counts.iter().all(|count| *count <= 1), "nobody is there twice");
+    print(&format!("{} acknowledged, {} rejected, of which {there} exist", acknowledged.len(), refused.len()));
+    assert!(counts.iter().all(|count| *count <= 1), "duplicate users");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    assert_eq!(clients[0].total(), acknowledged.len() as u64 + there, "nobody else is there");
+    assert_eq!(clients[0].total(), acknowledged.len() as u64 + there, "unexpected users");
 }

@@ -1,5 +1,5 @@
-//! Behind a pooler that sends reads to a standby, which may be far behind, whatever was acknowledged is read, also after a
-//! failover. In long runs only: nothing else needs Pgpool-II.
+//! Behind a pooler that sends reads to a lagging standby, acknowledged changes are still read, also after a failover.
+//! Runs only in long runs, because no other test needs Pgpool-II.
 
 use super::client::{Client, Dialect, TestUser};
 use super::nodes::{self, Credentials, Node};
@@ -19,7 +19,7 @@ fn a_balancing_pooler_gives_no_stale_reads() {
     let standby = primary.standby();
     let balancer = Pgpool::start(&primary, &standby);
     wait_until("reads to go to the standby", || balancer.reads_from_standby(name));
-    // The standby hardly ever sees what is written from here on: not even the tables.
+    // From here on, the standby lags behind all writes, even those that create the tables.
     query(&standby.url(name), "SELECT pg_wal_replay_pause()");
     let url = balancer.url(name);
     let door = Credentials::create(&url);
@@ -38,7 +38,7 @@ fn a_balancing_pooler_gives_no_stale_reads() {
         let before = test_user(&format!("before{n}"));
         assert!(
             client.read(Dialect::Publisher, &before.email).is_ok(),
-            "{before:?} was acknowledged: {}",
+            "{before:?} was acknowledged but is missing: {}",
             balancer.log()
         );
     }
@@ -48,7 +48,7 @@ fn test_user(name: &str) -> TestUser {
     TestUser { email: format!("{name}@load.example"), external_id: format!("e-{name}"), first_name: name.to_owned() }
 }
 
-/// Each user that was created is found at once, over every dialect.
+/// Creates users and finds them at once over every dialect.
 fn create_and_find(client: &Client, name: &str) {
     for n in 0..40 {
         let person = test_user(&format!("{name}{n}"));
@@ -56,7 +56,7 @@ fn create_and_find(client: &Client, name: &str) {
         client.create(tongue, &person).unwrap_or_else(|_| panic!("{person:?} was not created"));
         for tongue in Dialect::ALL {
             let found = client.read(tongue, &person.email);
-            assert!(found.is_ok(), "{person:?} was acknowledged, and {tongue:?} says {found:?}");
+            assert!(found.is_ok(), "{person:?} was acknowledged, and {tongue:?} returns {found:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Several processes on one PostgreSQL, and what goes wrong there: commits that fail, hang or lose their answer,
-//! servers that are killed, stopped or replaced. Whatever was acknowledged must be there once, in every dialect.
+//! Several processes on one PostgreSQL database with faults: commits that fail, hang or lose their reply, and servers
+//! that are killed, suspended or replaced. Acknowledged changes must exist exactly once in every dialect.
 
 mod client;
 mod commit_faults;
@@ -9,7 +9,7 @@ mod load_balancer;
 mod nodes;
 mod three_processes;
 
-/// A number by chance that is the same in every run: the `n`-th of a seed (`SplitMix64`).
+/// The `n`-th pseudorandom number of a seed (`SplitMix64`), the same in every run.
 pub(crate) fn random_at(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,13 +17,11 @@ pub(crate) fn random_at(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// One of several, by such a number.
 fn choose<T: Copy>(all: &[T], number: u64) -> T {
     all[usize::try_from(number % all.len() as u64).expect("an index")]
 }
 
-/// Figures for whoever watches.
-#[expect(clippy::print_stdout, reason = "said by tests only, which hold it back unless asked")]
+#[expect(clippy::print_stdout, reason = "the test harness captures it")]
 pub(crate) fn print(text: &str) {
     println!("{text}");
 }

@@ -1,4 +1,4 @@
-//! Processes of the program on a shared store, each with a log of its own, to be killed and started again.
+//! Processes of the program on a shared store, each with its own log, that can be killed and restarted.
 
 use super::client::Client;
 use crate::support::{MUSTER, launch, run_json, try_send};
@@ -24,19 +24,19 @@ impl Node {
         Self::start_with_log_level("warn", url)
     }
 
-    /// One that logs from this level on.
+    /// Starts a process with this log level.
     pub(super) fn start_with_log_level(level: &'static str, url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (child, address) = serve(url, level, &folder);
         Self { url: url.to_owned(), level, folder, child, address }
     }
 
-    /// A new process in the place of the one that was killed.
+    /// Replaces the killed process by a new one.
     pub(super) fn restart(&mut self) {
         (self.child, self.address) = serve(&self.url, self.level, &self.folder);
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(super) fn kill(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ended");
@@ -50,12 +50,12 @@ impl Node {
         Client { address: self.address.clone(), credentials: door.clone() }
     }
 
-    /// The status of one of its own pages.
+    /// The status of a page such as `/readyz`.
     pub(super) fn status(&self, page: &str) -> u16 {
-        try_send(&self.address, "GET", page, &[], b"").expect("the process is there").status
+        try_send(&self.address, "GET", page, &[], b"").expect("a running process").status
     }
 
-    /// Waits until a page has a status; how long that took.
+    /// Waits until a page has a status; returns the duration.
     pub(super) fn wait_for(&self, page: &str, status: u16, at_most: Duration) -> Duration {
         let begun = Instant::now();
         loop {
@@ -82,12 +82,12 @@ fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
     (launched.child, launched.address)
 }
 
-/// A store whose parts agree with one another and whose history is whole, as the program itself finds.
+/// Asserts that `check` and `audit verify` find no problems.
 pub(super) fn assert_sound(url: &str) {
     assert_eq!(run_json(url, &["check"]), serde_json::json!({"sound": true, "found": [], "notes": []}));
 }
 
-/// The store, opened in this process.
+/// Opens the store in this process.
 pub(super) fn open_store(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
     let limits = Limits { hash_strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
@@ -95,17 +95,17 @@ pub(super) fn open_store(url: &str) -> App {
     server::build_app(parts, limits, server::PublicConfig::default()).expect("a house")
 }
 
-/// What opens a tenant.
+/// A tenant and a connection to it.
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) tenant: u64,
     pub(super) key: String,
-    /// The connection, as a client of OAuth names it.
+    /// The connection's id, which is the OAuth client id.
     pub(super) id: String,
 }
 
 impl Credentials {
-    /// A new tenant on a store, and a key for it.
+    /// Creates a tenant with a connection.
     pub(super) fn create(url: &str) -> Self {
         let store = Path::new(url);
         let added = run_json(store, &["tenant", "add", "Acme"]);

@@ -1,5 +1,5 @@
-//! Three processes on one database under a mixed load over every dialect, of which one is killed and comes back: each
-//! sees at once what another has acknowledged, nobody's e-mail has two owners, and the feed tells all of it once.
+//! Three processes on one database under mixed load over every dialect; one is killed and restarted. Each sees
+//! acknowledged changes of the others at once, no email has two owners, and the event feed contains every change once.
 
 mod contention;
 mod event_reader;
@@ -20,29 +20,29 @@ use testkit::seeds::repetitions;
 use testkit::waiting::wait_until;
 use worker::Worker;
 
-/// How many things are done while all three are there, while one is away, and when it is back.
+/// Operations with all three processes, without one, and after its restart.
 const OPERATIONS: u32 = 600;
 const THREADS: u64 = 9;
 const CONTESTED_EMAILS: usize = 6;
 const SEED: u64 = 4;
 
-/// What all threads share.
+/// The state that all threads share.
 struct SharedState {
     credentials: Credentials,
-    /// Where the processes listen; `None` for the one that is away.
+    /// The processes' addresses; `None` for the killed one.
     addresses: RwLock<Vec<Option<String>>>,
-    /// E-mails that everybody wants.
+    /// Emails that all workers compete for.
     contested_emails: Vec<Mutex<EmailOwner>>,
     is_over: AtomicBool,
-    /// How many things were done.
+    /// The number of operations so far.
     operations: AtomicU32,
 }
 
 impl SharedState {
-    /// Waits until so many more things were done.
+    /// Waits for [`OPERATIONS`] more operations.
     fn wait_for_load(&self) {
         let wanted = self.operations.load(Ordering::SeqCst) + repetitions(OPERATIONS);
-        wait_until("the load to go on", || {
+        wait_until("more operations", || {
             self.operations.load(Ordering::SeqCst) >= wanted || self.is_over.load(Ordering::SeqCst)
         });
     }
@@ -55,7 +55,7 @@ impl SharedState {
         self.addresses.write()[node] = address;
     }
 
-    /// A process that is there, by a number; not this one.
+    /// A client of a running process selected by `number`, except this one.
     fn client(&self, number: u64, except: Option<usize>) -> (usize, Client) {
         let addresses = self.addresses.read();
         let there: Vec<(usize, &String)> =
@@ -66,10 +66,10 @@ impl SharedState {
     }
 }
 
-/// How often something was done to each e-mail, by the word of its event.
+/// The number of events by email and action.
 type EventCounts = BTreeMap<(String, &'static str), u64>;
 
-/// Says that something is over when dropped.
+/// Sets the flag when dropped.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -96,16 +96,16 @@ fn processes_see_each_others_changes_and_events_appear_once() {
         let follower = scope.spawn(|| read_events(event_feed(&url), &is_written));
         let work = |name| Worker::new(&world, name).run();
         let threads: Vec<_> = (0..THREADS).map(|name| scope.spawn(move || work(name))).collect();
-        // However this ends, the others must.
+        // Also ends the other threads on a panic.
         let (over, written) = (StopOnDrop(&world.is_over), StopOnDrop(&is_written));
         kill_one_and_start_it_again(&world, 1, &mut nodes[1]);
         drop(over);
-        let owners: Vec<Worker> = threads.into_iter().map(|thread| thread.join().expect("all was right")).collect();
-        // An event gets its position a moment after its change was acknowledged.
+        let owners: Vec<Worker> = threads.into_iter().map(|thread| thread.join().expect("no worker failed")).collect();
+        // Events get their positions shortly after the change is acknowledged.
         let unsealed = "SELECT count(*) FROM batches WHERE position IS NULL";
-        wait_until("every event to have its position", || query(&url, unsealed) == "0");
+        wait_until("every event to have a position", || query(&url, unsealed) == "0");
         drop(written);
-        (owners, follower.join().expect("the feed is right"))
+        (owners, follower.join().expect("the feed is correct"))
     });
     verify(&world, &owners, &followed);
     nodes::assert_sound(&url);
@@ -113,23 +113,23 @@ fn processes_see_each_others_changes_and_events_appear_once() {
 
 fn kill_one_and_start_it_again(world: &SharedState, number: usize, node: &mut Node) {
     world.wait_for_load();
-    // Away before it is killed: whoever is not answered can tell that this is why.
+    // Remove the address before the kill, so that clients without a response can detect the reason.
     world.set(number, None);
     node.kill();
     world.wait_for_load();
     let begun = Instant::now();
     node.restart();
     world.set(number, Some(node.address.clone()));
-    print(&format!("back after {:?}", begun.elapsed()));
+    print(&format!("restarted after {:?}", begun.elapsed()));
     world.wait_for_load();
 }
 
-/// The feed, read in this process without any of the three.
+/// Reads the feed in this process, without any of the three.
 fn event_feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)> {
     let (runtime, app) = (crate::support::runtime(), nodes::open_store(url));
     move |after| {
         let events = runtime.block_on(app.directory.events(EventPosition(after), 1000)).expect("read");
-        let told = events.into_iter().map(|event| {
+        let read = events.into_iter().map(|event| {
             let what = event.data;
             let email = match what.after.or(what.before) {
                 Some(EntitySnapshot::User(user)) => user.email().map(str::to_owned),
@@ -137,11 +137,11 @@ fn event_feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static s
             };
             (event.position.0, email, what.action.as_str())
         });
-        told.collect()
+        read.collect()
     }
 }
 
-/// What is there at the end, and what the feed has told, is what was acknowledged.
+/// Checks that the final state and the feed match the acknowledged changes.
 fn verify(world: &SharedState, owners: &[Worker], followed: &ReadEvents) {
     let (mut tally, mut done) = (EventCounts::new(), BTreeMap::<&str, u64>::new());
     for owner in owners {
@@ -150,7 +150,7 @@ fn verify(world: &SharedState, owners: &[Worker], followed: &ReadEvents) {
     }
     print(&format!("{done:?}; {} events", followed.last));
     let (_, client) = world.client(0, None);
-    let mut told = followed.counts.clone();
+    let mut read = followed.counts.clone();
     let mut total = 0;
     for (number, prize) in world.contested_emails.iter().enumerate() {
         let (email, prize) = (contention::contested_email(number), prize.lock());
@@ -158,11 +158,11 @@ fn verify(world: &SharedState, owners: &[Worker], followed: &ReadEvents) {
         total += count;
         print(&format!("{email}: {prize:?}, {:?} times", tally.get(&(email.clone(), "created"))));
         if *prize == EmailOwner::Unknown {
-            // Where one was not answered, either is right, but no more than one person.
-            assert!(count <= 1, "{email} is there {count} times");
+            // After a request without a response, zero or one user may exist.
+            assert!(count <= 1, "{email} exists {count} times");
             let is_this = |what: &(String, &str)| what.0 == email;
             tally.retain(|what, _| !is_this(what));
-            told.retain(|what, _| !is_this(what));
+            read.retain(|what, _| !is_this(what));
         } else {
             assert_eq!(count, u64::from(matches!(*prize, EmailOwner::Held(_))), "{email}: {prize:?}");
         }
@@ -174,6 +174,6 @@ fn verify(world: &SharedState, owners: &[Worker], followed: &ReadEvents) {
             assert_eq!(read.map(|seen| seen.first), Ok::<_, Failure>(known.user.first_name.clone()));
         }
     }
-    assert_eq!(client.total(), total, "nobody else is there");
-    assert_eq!(told, tally, "the feed tells what was acknowledged");
+    assert_eq!(client.total(), total, "unexpected users");
+    assert_eq!(read, tally, "the feed matches the acknowledged changes");
 }

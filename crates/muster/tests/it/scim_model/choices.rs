@@ -1,9 +1,9 @@
-//! Choices for a generator, drawn beforehand as numbers: what is generated may then depend on what the model says at
-//! that moment, and a failing case still shrinks. Zero is the plainest choice everywhere.
+//! Random choices for a generator, drawn beforehand as numbers: the generated value may then depend on the current
+//! state of the model, and failing cases still shrink. Zero is always the simplest choice.
 
 use proptest::prelude::*;
 
-/// Numbers to be used up one after the other; after the last one, zeros.
+/// Numbers that are used in order; zeros after the last one.
 #[derive(Clone, Debug)]
 pub(crate) struct Choices {
     numbers: Vec<u16>,
@@ -15,14 +15,14 @@ impl Choices {
         proptest::collection::vec(any::<u16>(), most / 2..=most).prop_map(|numbers| Self { numbers, next: 0 })
     }
 
-    /// A number below `limit`.
+    /// A number less than `limit`.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         let number = self.numbers.get(self.next).copied().unwrap_or_default();
         self.next += 1;
         usize::from(number) % limit
     }
 
-    /// True once in `times`.
+    /// True with a probability of 1 in `times`.
     pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
@@ -31,7 +31,7 @@ impl Choices {
         all[self.below(all.len())].clone()
     }
 
-    /// A word in its own case or another.
+    /// A word with random case.
     pub(crate) fn random_case(&mut self, word: &str) -> String {
         match self.below(6) {
             3 => word.to_ascii_lowercase(),

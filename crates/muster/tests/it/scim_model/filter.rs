@@ -1,14 +1,13 @@
-//! A filter as a tree: what it selects, plainly evaluated over a document, and how a client may write it.
+//! The model of filters: a tree, its evaluation over a document, and the texts in which a client may write it.
 
 use super::choices::Choices;
 use super::resource::{CORE, ENTERPRISE, MUSTER_EXTENSION};
 use serde_json::Value;
 
-/// A filter.
 #[derive(Clone, Debug)]
 pub(crate) enum Filter {
     Comparison(Comparison),
-    /// `attribute[inner]`, and with `then` a sub-attribute of what was chosen: `attribute[inner].value eq "x"`.
+    /// `attribute[inner]`, or with `then`, a sub-attribute of the selected values: `attribute[inner].value eq "x"`.
     ValuePath {
         name: AttributePath,
         inner: Box<Filter>,
@@ -19,7 +18,7 @@ pub(crate) enum Filter {
     Not(Box<Filter>),
 }
 
-/// One comparison; `pr` has no literal.
+/// A comparison; `pr` has no literal.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
     pub(super) name: AttributePath,
@@ -27,7 +26,7 @@ pub(crate) struct Comparison {
     pub(super) literal: Option<Literal>,
 }
 
-/// What is compared; inside square brackets, the sub-attribute is the `attribute`.
+/// The left operand; inside square brackets, the sub-attribute is the `attribute`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttributePath {
     pub(super) schema: &'static str,
@@ -35,12 +34,12 @@ pub(crate) struct AttributePath {
     pub(super) sub_attribute: Option<&'static str>,
 }
 
-/// What it is compared with.
+/// The right operand.
 #[derive(Clone, Debug)]
 pub(crate) enum Literal {
     Text(String),
     Boolean(bool),
-    /// Microseconds since 1970, and how the time is written: with how many minutes' offset, with how many digits.
+    /// Microseconds since 1970, and the format: UTC offset in minutes and number of fractional digits.
     Time {
         micros: i64,
         offset: i64,
@@ -60,12 +59,12 @@ impl Comparison {
     }
 }
 
-/// Whether the letters' case counts, as RFC 7643 section 4 and the discovered schemas say.
+/// Whether the attribute is `caseExact` according to RFC 7643 §4 and the discovered schemas.
 fn is_case_exact(plural: Option<&str>, name: AttributePath) -> bool {
     let full = match (plural, name.sub_attribute) {
         (Some(plural), _) => format!("{plural}.{}", name.attribute),
         (None, Some(part)) => format!("{}.{part}", name.attribute),
-        // Without a sub-attribute a comparison means `value`.
+        // Without a sub-attribute, a comparison uses `value`.
         (None, None) if name.attribute == "photos" => "photos.value".to_owned(),
         (None, None) => name.attribute.to_owned(),
     };
@@ -81,12 +80,12 @@ fn is_case_exact(plural: Option<&str>, name: AttributePath) -> bool {
 }
 
 impl Filter {
-    /// Whether it selects a user.
+    /// Whether the filter selects a user.
     pub(crate) fn matches(&self, user: &Value) -> bool {
         self.matches_in(user, None)
     }
 
-    /// Whether it selects an entry of a plural attribute.
+    /// Whether the filter selects an entry of a multi-valued attribute.
     pub(crate) fn matches_entry(&self, attribute: &str, entry: &Value) -> bool {
         self.matches_in(entry, Some(attribute))
     }
@@ -111,7 +110,7 @@ impl Filter {
 }
 
 impl Comparison {
-    /// Whether it holds for some of the `holders`, which are one user, or entries of the `plural` attribute.
+    /// Whether the comparison is true for any of the `holders`: one user, or entries of the `plural` attribute.
     fn matches<'a>(&self, mut holders: impl Iterator<Item = &'a Value>, plural: Option<&str>) -> bool {
         let fold = |text: &str| {
             if is_case_exact(plural, self.name) { text.to_owned() } else { text.to_lowercase() }
@@ -137,7 +136,7 @@ impl Comparison {
     }
 }
 
-/// The values behind a name; those of all entries where it is plural.
+/// The values of a path; those of all entries of a multi-valued attribute.
 fn values(holder: &Value, name: AttributePath) -> Vec<&Value> {
     let home =
         if matches!(name.schema, ENTERPRISE | MUSTER_EXTENSION) { holder.get(name.schema) } else { Some(holder) };
@@ -151,7 +150,7 @@ fn values(holder: &Value, name: AttributePath) -> Vec<&Value> {
 fn sub_attribute<'a>(value: &'a Value, part: Option<&str>) -> Option<&'a Value> {
     match (value, part) {
         (Value::Object(map), Some(part)) => map.get(part),
-        // An address has no `value`, but it is there.
+        // An address has no `value`, but is present.
         (Value::Object(map), None) => map.get("value").or(Some(value)),
         _ => Some(value),
     }
@@ -162,7 +161,7 @@ fn compare_texts(text: &str, operator: &str, wanted: &str) -> bool {
         "co" => text.contains(wanted),
         "sw" => text.starts_with(wanted),
         "ew" => text.ends_with(wanted),
-        // The order of UTF-8 bytes is that of code points.
+        // UTF-8 byte order equals code point order.
         _ => compare(&text, operator, &wanted),
     }
 }
@@ -178,7 +177,7 @@ fn compare<T: Ord>(value: &T, operator: &str, wanted: &T) -> bool {
     }
 }
 
-/// A time as the server shows it, in microseconds since 1970.
+/// Parses the server's time format to microseconds since 1970.
 pub(crate) fn parse_micros(text: &str) -> i64 {
     let number = |from: usize, to: usize| text[from..to].parse::<i64>().expect("a number");
     assert!(text.ends_with('Z'), "{text} is not in UTC");
@@ -189,7 +188,7 @@ pub(crate) fn parse_micros(text: &str) -> i64 {
     (days * 86_400 + seconds) * 1_000_000 + micros
 }
 
-/// Days from 1970 to the first of a month.
+/// Days from 1970-01-01 to the first day of a month.
 fn days_since_epoch(year: i64, month: i64) -> i64 {
     let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let years: i64 = (1970..year).map(|year| if is_leap(year) { 366 } else { 365 }).sum();
@@ -199,7 +198,7 @@ fn days_since_epoch(year: i64, month: i64) -> i64 {
     years + lengths[..months].iter().sum::<i64>()
 }
 
-/// A time as a client in another place may write it.
+/// Formats a time with a UTC offset.
 fn format_time(micros: i64, offset: i64, digits: usize) -> String {
     let local = micros + offset * 60_000_000;
     let (seconds, fraction) = (local.div_euclid(1_000_000), local.rem_euclid(1_000_000));
@@ -221,7 +220,7 @@ fn format_time(micros: i64, offset: i64, digits: usize) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}")
 }
 
-/// How tightly the parts of a tree hold together: brackets are needed where a looser one is inside a tighter one.
+/// Operator precedence: a node with lower precedence needs parentheses inside one with higher precedence.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Precedence {
     Or,
@@ -230,7 +229,7 @@ enum Precedence {
 }
 
 impl Filter {
-    /// The filter as text, in any of the ways in which it may be written.
+    /// Writes the filter in a random equivalent form.
     pub(crate) fn write(&self, dice: &mut Choices) -> String {
         let mut text = String::new();
         if dice.once_in(8) {
@@ -293,7 +292,7 @@ impl Filter {
     }
 }
 
-/// A word between blanks.
+/// Writes a word with spaces around it.
 fn write_word(text: &mut String, word: &str, dice: &mut Choices) {
     let blanks = [" ", " ", " ", "  "];
     text.push_str(dice.choose(&blanks));
@@ -303,7 +302,7 @@ fn write_word(text: &mut String, word: &str, dice: &mut Choices) {
 
 impl AttributePath {
     fn write(self, text: &mut String, dice: &mut Choices) {
-        // Common attributes such as `id` belong to every schema and are written bare.
+        // Common attributes such as `id` belong to every schema and have no URN prefix.
         let is_common = matches!(self.attribute, "id" | "externalId" | "meta");
         if self.schema != CORE || (!is_common && !self.is_sub_attribute() && dice.once_in(6)) {
             text.push_str(self.schema);
@@ -316,7 +315,7 @@ impl AttributePath {
         }
     }
 
-    /// Whether it is a sub-attribute inside square brackets.
+    /// Whether the path is a sub-attribute inside square brackets.
     fn is_sub_attribute(self) -> bool {
         matches!(
             self.attribute,
@@ -353,7 +352,7 @@ impl Comparison {
     }
 }
 
-/// A JSON string, now and then with escapes that need not be.
+/// A JSON string, sometimes with unnecessary escapes.
 fn quoted(text: &str, dice: &mut Choices) -> String {
     if !dice.once_in(8) {
         return Value::from(text).to_string();

@@ -1,5 +1,5 @@
-//! SCIM against plain models of it: what PATCH does to a resource, and what a filter selects. The models were written from RFC 7643 and RFC 7644 and the table of tolerances, by somebody who
-//! had not seen the implementation.
+//! Compares SCIM with simple models: the effect of PATCH on a resource, and the users that a filter selects. The models
+//! were written from RFC 7643, RFC 7644 and the table of tolerances, without knowledge of the implementation.
 
 pub(crate) mod choices;
 mod filter;
@@ -13,7 +13,7 @@ pub(crate) mod users;
 use crate::support::{TestApp, build_request};
 use serde_json::Value;
 
-/// A house with one tenant and a key to it.
+/// An application with one tenant and a key.
 pub(crate) struct Fixture {
     app: TestApp,
     authorization: String,
@@ -30,7 +30,7 @@ impl Fixture {
         Self { app: house, authorization: format!("Bearer {key}") }
     }
 
-    /// One request; status and document.
+    /// Sends a request; returns status and body.
     pub(crate) async fn send_request(&self, method: &str, target: &str, body: Option<&Value>) -> (u16, Value) {
         let body = body.map(Value::to_string);
         let headers = [("authorization", self.authorization.as_str()), ("content-type", "application/scim+json")];
@@ -41,20 +41,20 @@ impl Fixture {
         (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") })
     }
 
-    /// A new user; the answer's document.
+    /// Creates a user; returns the response body.
     pub(crate) async fn add(&self, user: &Value) -> Value {
         let (status, made) = self.send_request("POST", "/Users", Some(user)).await;
         assert_eq!(status, 201, "{user} gave {made}");
         made
     }
 
-    /// The users that a filter selects: the status and the document.
+    /// Searches users with a filter; returns status and body.
     pub(crate) async fn search(&self, filter: &str) -> (u16, Value) {
         self.send_request("GET", &format!("/Users?filter={}&count=1000", percent_encoded(filter)), None).await
     }
 }
 
-/// Everything escaped that is not a letter, a digit or one of the marks that never need it.
+/// Percent-encodes everything except unreserved characters.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

@@ -1,11 +1,10 @@
-//! The model of PATCH: RFC 7644 section 3.5.2 over documents, with the tolerances that Muster documents.
+//! The model of PATCH: RFC 7644 §3.5.2 over documents, with Muster's documented tolerances.
 
 use super::choices::Choices;
 use super::filter::{Comparison, Filter, Literal};
 use super::resource::{AttributeLocation, CORE, remove_unassigned, schema_object};
 use serde_json::{Map, Value, json};
 
-/// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Add,
@@ -13,24 +12,24 @@ pub(crate) enum Op {
     Remove,
 }
 
-/// One operation of a PATCH.
+/// An operation of a PATCH.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     /// Without a path: several attributes of the user.
     WithoutPath { verb: Op, parts: Vec<(AttributeLocation, Value)> },
-    /// With the path of an attribute or a sub-attribute. To remove, the value is null or a list of what goes.
+    /// With the path of an attribute or a sub-attribute. For `remove`, the value is null or a list of values to remove.
     AtPath { verb: Op, place: AttributeLocation, value: Value },
-    /// With a condition: `emails[type eq "work"]`, `emails[type eq "work"].display`.
+    /// With a value filter: `emails[type eq "work"]`, `emails[type eq "work"].display`.
     AtValuePath { verb: Op, attribute: &'static str, condition: Filter, part: Option<&'static str>, value: Value },
-    /// One that every server must refuse, as it is sent.
+    /// The JSON of an operation that must be rejected.
     Invalid(Value),
 }
 
-/// An operation that cannot be done; then nothing of its request is done.
+/// The operation is rejected, so its whole request has no effect.
 #[derive(Debug)]
 pub(crate) struct Rejected;
 
-/// The user after all operations of a request, in their order.
+/// The user after all operations of a request, in order.
 pub(crate) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Rejected> {
     let mut user = user.clone();
     for operation in operations {
@@ -52,7 +51,6 @@ pub(crate) fn apply(user: &Value, operations: &[Operation]) -> Result<Value, Rej
     Ok(user)
 }
 
-/// Adds or replaces.
 fn set(user: &mut Value, verb: Op, place: AttributeLocation, value: &Value) {
     let home = schema_object(user, place.schema);
     match place.sub_attribute {
@@ -74,7 +72,7 @@ fn set(user: &mut Value, verb: Op, place: AttributeLocation, value: &Value) {
                 home.remove(place.attribute);
             }
             Value::Object(parts) => merge(home, place.attribute, parts),
-            // Some identity providers send a manager as a bare id.
+            // Some identity providers send a manager as a plain id.
             id => merge(home, place.attribute, &Map::from_iter([("value".to_owned(), id.clone())])),
         },
         None => {
@@ -86,14 +84,14 @@ fn set(user: &mut Value, verb: Op, place: AttributeLocation, value: &Value) {
     }
 }
 
-/// Sets the sub-attributes that are mentioned and leaves the others as they are.
+/// Sets the given sub-attributes and keeps the others.
 fn merge(home: &mut Map<String, Value>, attribute: &str, parts: &Map<String, Value>) {
     let complex = home.entry(attribute).or_insert_with(|| json!({}));
     let complex = complex.as_object_mut().expect("an object");
     complex.extend(parts.clone());
 }
 
-/// Appends what is not there yet. The last new primary entry is the only one.
+/// Appends missing entries. The last new primary entry becomes the only one.
 fn append(list: &mut Vec<Value>, new: Vec<Value>) {
     for entry in new {
         if !list.contains(&entry) {
@@ -107,7 +105,7 @@ fn append(list: &mut Vec<Value>, new: Vec<Value>) {
     }
 }
 
-/// The entry at `place` has become the primary one: the others say nothing of it any more.
+/// Removes `primary` from all entries except the one at `place`.
 fn keep_one_primary(list: &mut [Value], place: usize) {
     for (other, entry) in list.iter_mut().enumerate() {
         if other != place {
@@ -116,7 +114,7 @@ fn keep_one_primary(list: &mut [Value], place: usize) {
     }
 }
 
-/// An entry as it is kept: booleans are booleans, and null says nothing.
+/// An entry in its stored form: strings with boolean values are booleans, and null values are removed.
 fn normalized(entry: &Value) -> Value {
     let mut kept = normalize_booleans(entry);
     remove_unassigned(&mut kept);
@@ -131,7 +129,7 @@ fn normalize_booleans(entry: &Value) -> Value {
     entry
 }
 
-/// Entra ID sends "True" and "False" where a boolean belongs.
+/// Entra ID sends booleans as "True" and "False".
 fn normalize_boolean(name: &str, value: &Value) -> Value {
     match (name, value.as_str()) {
         ("active" | "primary", Some("True")) => json!(true),
@@ -140,7 +138,8 @@ fn normalize_boolean(name: &str, value: &Value) -> Value {
     }
 }
 
-/// Unassigns an attribute or a sub-attribute; of a plural, with a list, only the entries with these values.
+/// Removes an attribute or a sub-attribute; with a list, only the entries of a multi-valued attribute with these
+/// values.
 fn remove(user: &mut Value, place: AttributeLocation, listed: &Value) {
     let home = schema_object(user, place.schema);
     let Some(held) = home.get_mut(place.attribute) else { return };
@@ -158,7 +157,7 @@ fn remove(user: &mut Value, place: AttributeLocation, listed: &Value) {
     }
 }
 
-/// Changes the entries of a plural attribute for which a condition holds.
+/// Changes the entries of a multi-valued attribute that match a filter.
 fn change_filtered(
     user: &mut Value,
     verb: Op,
@@ -176,7 +175,7 @@ fn change_filtered(
         return Ok(());
     }
     if chosen.is_empty() {
-        // Entra ID fills in e-mails and addresses of a type like this, whether they are there or not.
+        // Entra ID sets emails and addresses of a type in this way, whether they exist or not.
         let (Some(part), Some(kind)) = (part, filtered_type(condition)) else { return Err(Rejected) };
         list.push(json!({"type": kind, part: value}));
         return Ok(());
@@ -200,7 +199,7 @@ fn change_filtered(
     Ok(())
 }
 
-/// Removes entries or a sub-attribute of them. An entry without its value is none.
+/// Removes entries or their sub-attribute. Entries without a value are removed.
 fn remove_filtered(list: &mut Vec<Value>, chosen: &[usize], part: Option<&str>) {
     match part {
         None | Some("value") => {
@@ -216,7 +215,7 @@ fn remove_filtered(list: &mut Vec<Value>, chosen: &[usize], part: Option<&str>) 
     }
 }
 
-/// The type that a condition asks for when it asks for nothing else.
+/// The type in a filter of the form `type eq "…"`.
 fn filtered_type(condition: &Filter) -> Option<&str> {
     match condition {
         Filter::Comparison(Comparison { name, operator: "eq", literal: Some(Literal::Text(kind)) })
@@ -229,7 +228,7 @@ fn filtered_type(condition: &Filter) -> Option<&str> {
 }
 
 impl Operation {
-    /// The operation as a client may send it.
+    /// Writes the operation in a random equivalent form.
     pub(super) fn write(&self, dice: &mut Choices) -> Value {
         match self {
             Self::Invalid(operation) => operation.clone(),
@@ -253,7 +252,7 @@ impl Operation {
     }
 }
 
-/// An operation with a path; one that removes carries a value only when that is a list.
+/// An operation with a path; `remove` has a value only if it is a list.
 fn with_value(verb: Op, path: &str, value: &Value, dice: &mut Choices) -> Value {
     let mut operation = json!({"op": verb.write(dice), "path": path});
     if verb != Op::Remove || value.is_array() {
@@ -263,7 +262,7 @@ fn with_value(verb: Op, path: &str, value: &Value, dice: &mut Choices) -> Value 
 }
 
 impl Op {
-    /// The word in any case: Entra ID capitalizes it.
+    /// The operation in random case, because Entra ID capitalizes it.
     fn write(self, dice: &mut Choices) -> String {
         dice.random_case(match self {
             Self::Add => "add",
@@ -274,7 +273,7 @@ impl Op {
 }
 
 impl AttributeLocation {
-    /// As a path; an attribute of an extension needs its schema, one of the core may have it.
+    /// Writes the path; extension attributes need their schema URN, for core attributes it is optional.
     pub(super) fn write(self, dice: &mut Choices) -> String {
         let mut path = String::new();
         if self.schema != CORE || (self.attribute != "externalId" && dice.once_in(6)) {
@@ -288,7 +287,7 @@ impl AttributeLocation {
     }
 }
 
-/// Writes a member of a value that stands without a path: nested, or with a dotted or a prefixed key.
+/// Writes a member of a value without path: nested, or with a dotted or URN-prefixed key.
 fn write_key(value: &mut Value, place: AttributeLocation, part: &Value, dice: &mut Choices) {
     if dice.once_in(2) {
         value[place.write(dice)] = part.clone();

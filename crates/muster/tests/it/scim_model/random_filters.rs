@@ -1,4 +1,4 @@
-//! Random filters: the server selects exactly the users for whom the filter holds by the model.
+//! Random filters: the server selects exactly the users that the model selects.
 
 use super::Fixture;
 use super::choices::Choices;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-/// What is compared with texts, in the ways that hold anywhere but inside square brackets.
+/// String attributes, in all path forms outside square brackets.
 const TEXTS: [AttributeLocation; 22] = [
     AttributeLocation::core("userName"),
     AttributeLocation::core("nickName"),
@@ -35,7 +35,7 @@ const TEXTS: [AttributeLocation; 22] = [
     AttributeLocation::of(ENTERPRISE, "employeeNumber"),
     AttributeLocation::of(ENTERPRISE, "manager").part("value"),
 ];
-/// What may be asked for with `pr` besides.
+/// Additional paths for `pr`.
 const PRESENCE_PATHS: [AttributeLocation; 8] = [
     AttributeLocation::core("name"),
     AttributeLocation::core("addresses"),
@@ -54,7 +54,7 @@ fn path_of(place: AttributeLocation) -> AttributePath {
     AttributePath { schema: place.schema, attribute: place.attribute, sub_attribute: place.sub_attribute }
 }
 
-/// Makes filters over what the users have, so that most of them select some users and not others.
+/// Generates filters from existing values, so that most of them select some but not all users.
 pub(crate) struct FilterGenerator<'a> {
     pub(crate) choices: &'a mut Choices,
     pub(crate) users: &'a [Value],
@@ -84,7 +84,7 @@ impl FilterGenerator<'_> {
         }
     }
 
-    /// A comparison with a text that somebody has, or a part of one, in some case.
+    /// A comparison with a part of an existing text, in random case.
     fn text_comparison(&mut self, name: AttributePath, plural: Option<&str>) -> Comparison {
         let found = self.existing_texts(name, plural);
         let text = if found.is_empty() { "x".to_owned() } else { self.choices.choose(&found) };
@@ -109,7 +109,7 @@ impl FilterGenerator<'_> {
         Comparison { name, operator, literal: Some(Literal::Text(part)) }
     }
 
-    /// The texts that users have under a name.
+    /// All users' texts at a path.
     fn existing_texts(&self, name: AttributePath, plural: Option<&str>) -> Vec<String> {
         let place = match plural {
             None => AttributeLocation { schema: name.schema, attribute: name.attribute, sub_attribute: None },
@@ -224,7 +224,7 @@ fn default_sub_attribute(attribute: &str) -> &'static str {
 async fn check(world: &Fixture, users: &[Value], mut dice: Choices) -> Result<bool, TestCaseError> {
     let filter = FilterGenerator { choices: &mut dice, users }.filter(3);
     let text = filter.write(&mut dice);
-    // A longer one is refused, which is right.
+    // Longer filters are rejected.
     prop_assume!(text.chars().count() <= 2048);
     let (status, answer) = world.search(&text).await;
     prop_assert_eq!(status, 200, "{} gave {}", text, answer);
@@ -254,6 +254,6 @@ fn filters_select_what_the_model_selects() {
         Ok(())
     });
     outcome.expect("the same users");
-    // Filters that select everybody or nobody show little.
-    assert!(telling.get() >= 100, "only {} filters told some users from others", telling.get());
+    // Filters that select all users or none test little.
+    assert!(telling.get() >= 100, "only {} filters selected some but not all users", telling.get());
 }

@@ -1,4 +1,4 @@
-//! Random PATCH requests: after each of them the server's user is the model's.
+//! Random PATCH requests: after each, the server's user equals the model's.
 
 use super::Fixture;
 use super::choices::Choices;
@@ -37,8 +37,8 @@ const SINGLE_VALUED: [AttributeLocation; 17] = [
 const MANAGER: AttributeLocation = AttributeLocation::of(ENTERPRISE, "manager");
 const NAME: AttributeLocation = AttributeLocation::core("name");
 
-/// Makes operations that fit the user as it is then. Every text is a new one, so that it is never in question
-/// whether two entries are the same.
+/// Generates operations for the user's current state. Every text is unique, so that no two entries are ambiguous
+/// duplicates.
 struct OperationGenerator<'a> {
     choices: &'a mut Choices,
     next: &'a mut usize,
@@ -77,11 +77,11 @@ impl OperationGenerator<'_> {
         if attribute == "addresses" { self.choices.choose(&ADDRESS_PARTS) } else { "value" }
     }
 
-    /// A new entry; one of a list may be the primary one.
+    /// A new entry, which may be primary.
     fn entry(&mut self, attribute: &'static str, primary: bool) -> Value {
         let mut entry = json!({});
         if attribute == "addresses" {
-            // Two of its parts, so that one can be taken away again.
+            // Two sub-attributes, so that one can be removed later.
             entry["formatted"] = json!(self.text());
         }
         let part = self.sub_attribute_of(attribute);
@@ -106,7 +106,7 @@ impl OperationGenerator<'_> {
         (0..count).map(|place| self.entry(attribute, place == primary)).collect()
     }
 
-    /// One attribute with a value that fits it.
+    /// An attribute with a valid value.
     fn assignment(&mut self) -> (AttributeLocation, Value) {
         match self.choices.below(6) {
             0 | 1 => {
@@ -180,7 +180,7 @@ impl OperationGenerator<'_> {
         }
     }
 
-    /// Unassigns a singular attribute or a part of one.
+    /// Removes a single-valued attribute or a sub-attribute.
     fn unassign(&mut self) -> Operation {
         let place = match self.choices.below(6) {
             0..=2 => self.choices.choose(&SINGLE_VALUED),
@@ -227,7 +227,7 @@ impl OperationGenerator<'_> {
         Operation::AtPath { verb: Op::Remove, place, value: json!(listed) }
     }
 
-    /// Sets the value of an entry of a type that is not there.
+    /// Sets the value of a missing entry of a type.
     fn create_of_type(&mut self, user: &Value, attribute: &'static str) -> Operation {
         let kind = self.type_of(attribute);
         let condition = Filter::Comparison(Comparison::text("type", "eq", kind));
@@ -241,7 +241,7 @@ impl OperationGenerator<'_> {
         Operation::AtValuePath { verb, attribute, condition, part: Some(part), value }
     }
 
-    /// A condition that holds for one entry and perhaps for others.
+    /// A filter that matches at least one entry.
     fn condition(&mut self, known: &[Value]) -> Filter {
         let entry = self.choices.choose(known);
         let part = text_sub_attributes(&entry)[0];
@@ -271,7 +271,7 @@ impl OperationGenerator<'_> {
         }
     }
 
-    /// Sets a part of the entries for which a condition holds.
+    /// Sets a sub-attribute of the entries that match a filter.
     fn set_part(&mut self, user: &Value, attribute: &'static str) -> Operation {
         let known = entries(user, attribute);
         if known.is_empty() {
@@ -288,14 +288,14 @@ impl OperationGenerator<'_> {
             }
             (1 | 2, 1) => ("primary", self.choices.choose(&[json!(true), json!("True"), json!(false)])),
             (3, _) => ("type", json!(self.type_of(attribute))),
-            (_, 0) => unreachable!("it holds for one"),
+            (_, 0) => unreachable!("the filter matches one"),
             _ if attribute == "addresses" => (self.choices.choose(&ADDRESS_PARTS), json!(self.text())),
             _ => ("display", json!(self.text())),
         };
         Operation::AtValuePath { verb, attribute, condition, part: Some(part), value }
     }
 
-    /// Replaces one entry, or adds to it.
+    /// Replaces an entry or adds to it.
     fn replace_filtered(&mut self, user: &Value, attribute: &'static str) -> Operation {
         let known = entries(user, attribute);
         let condition = if known.is_empty() { None } else { Some(self.condition(known)) };
@@ -320,14 +320,14 @@ impl OperationGenerator<'_> {
             _ => [None, Some("value"), Some("display"), Some("type"), Some("primary")],
         };
         let part = self.choices.choose(&parts);
-        // Whether an address of which only the type is left is one, nobody says: then all of it goes.
+        // The specification does not say whether an address with only a type is removed, so remove the whole entry.
         let is_last = |entry: &Value| part.is_some_and(|part| text_sub_attributes(entry) == [part]);
         let part = if known.iter().any(is_last) { None } else { part };
         Operation::AtValuePath { verb: Op::Remove, attribute, condition, part, value: Value::Null }
     }
 }
 
-/// The sub-attributes that an entry is about.
+/// The sub-attributes with the content of an entry.
 fn text_sub_attributes(entry: &Value) -> Vec<&'static str> {
     let all = ["value", "formatted"].into_iter().chain(ADDRESS_PARTS);
     all.filter(|part| entry[part].is_string()).collect()
@@ -344,11 +344,11 @@ async fn check_requests(world: &Fixture, requests: &mut [Choices], next: &mut us
         let count = 1 + dice.below(4);
         for _ in 0..count {
             let operation = OperationGenerator { choices: dice, next }.operation(&seen);
-            // The next operation must fit what this one leaves.
+            // Generate the next operation for the result of this one.
             seen = apply(&seen, std::slice::from_ref(&operation)).unwrap_or(seen);
             operations.push(operation);
         }
-        // One request in ten ends badly; then what came before it must not have happened either.
+        // One request in ten ends with an invalid operation; then the earlier operations must have no effect, either.
         if dice.once_in(10) {
             operations.push(Operation::Invalid(dice.choose(&rejected_patches::invalid_operations())));
         }
@@ -359,7 +359,7 @@ async fn check_requests(world: &Fixture, requests: &mut [Choices], next: &mut us
         let expected: &[u16] = if after.is_ok() { &[200, 204] } else { &[400] };
         prop_assert!(
             expected.contains(&status),
-            "{} on {} gave {} {}, not one of {:?}",
+            "{} on {} returned {} {}, not one of {:?}",
             body,
             user,
             status,

@@ -1,16 +1,14 @@
-//! What PATCH must refuse, and then nothing is changed.
+//! PATCH requests that must be rejected without any change.
 
 use super::Fixture;
 use super::resource::{CORE, comparable};
 use crate::support::runtime;
 use serde_json::{Value, json};
 
-/// The body of a PATCH.
 pub(super) fn patch_request(operations: &[Value]) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
-/// A user to be patched.
 pub(super) fn new_user(number: usize) -> Value {
     json!({
         "schemas": [CORE],
@@ -24,7 +22,7 @@ pub(super) fn new_user(number: usize) -> Value {
     })
 }
 
-/// Operations that must be refused with 400 whatever the user looks like.
+/// Operations that must be rejected with 400 for every user.
 pub(super) fn invalid_operations() -> Vec<Value> {
     vec![
         json!({"op": "replace", "path": "nope[", "value": "x"}),
@@ -46,7 +44,7 @@ pub(super) fn invalid_operations() -> Vec<Value> {
     ]
 }
 
-/// Sends requests of which each is bad; those that were not refused, or changed something all the same.
+/// Sends invalid requests; returns those that were accepted or changed something.
 async fn accepted_requests(requests: Vec<Vec<Value>>) -> Vec<String> {
     let world = Fixture::new().await;
     let mut taken = Vec::new();
@@ -72,11 +70,11 @@ fn invalid_operations_are_rejected_and_change_nothing() {
     assert!(taken.is_empty(), "{taken:#?}");
 }
 
-/// "Several operations, one of them bad: nothing changed at all."
+/// RFC 7644 §3.5.2: one invalid operation makes the whole request fail.
 #[test]
 fn a_later_operation_does_not_fix_an_invalid_one() {
     let good = json!({"op": "remove", "path": "emails"});
-    let mended = invalid_operations().into_iter().map(|bad| vec![bad, good.clone()]);
-    let taken = runtime().block_on(accepted_requests(mended.collect()));
+    let fixed = invalid_operations().into_iter().map(|bad| vec![bad, good.clone()]);
+    let taken = runtime().block_on(accepted_requests(fixed.collect()));
     assert!(taken.is_empty(), "{taken:#?}");
 }

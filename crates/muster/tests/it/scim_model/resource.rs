@@ -1,4 +1,4 @@
-//! A user as a document: where its attributes are, what sort they are, and what two such documents are compared by.
+//! Users as documents: locations and types of attributes, and comparison of two documents.
 
 use serde_json::{Map, Value, json};
 
@@ -6,11 +6,11 @@ pub(crate) const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub(crate) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 pub(crate) const MUSTER_EXTENSION: &str = "urn:muster:params:scim:schemas:extension:2.0:User";
 
-/// The plural attributes that these tests touch.
+/// The multi-valued attributes that these tests use.
 pub(crate) const MULTI_VALUED: [&str; 7] =
     ["emails", "phoneNumbers", "addresses", "ims", "entitlements", "roles", "photos"];
 
-/// Where something is: an attribute of a schema, or a part of it.
+/// An attribute of a schema, or a sub-attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AttributeLocation {
     pub(crate) schema: &'static str,
@@ -31,7 +31,7 @@ impl AttributeLocation {
         Self { sub_attribute: Some(part), ..self }
     }
 
-    /// The attribute as the document has it, without regard to the part.
+    /// The attribute's value, ignoring the sub-attribute.
     pub(crate) fn get(self, user: &Value) -> Option<&Value> {
         let home = if self.schema == CORE { Some(user) } else { user.get(self.schema) };
         home?.get(self.attribute).filter(|value| !value.is_null())
@@ -46,7 +46,7 @@ impl AttributeLocation {
     }
 }
 
-/// The object that holds the attributes of a schema; made when it is not there yet.
+/// The object with the attributes of a schema; created if it is missing.
 pub(crate) fn schema_object<'a>(user: &'a mut Value, schema: &str) -> &'a mut Map<String, Value> {
     let top = user.as_object_mut().expect("an object");
     if schema == CORE {
@@ -55,12 +55,12 @@ pub(crate) fn schema_object<'a>(user: &'a mut Value, schema: &str) -> &'a mut Ma
     top.entry(schema).or_insert_with(|| json!({})).as_object_mut().expect("an object")
 }
 
-/// The entries of a plural attribute of the core schema.
+/// The entries of a multi-valued attribute of the core schema.
 pub(crate) fn entries<'a>(user: &'a Value, attribute: &str) -> &'a [Value] {
     user.get(attribute).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Drops what says nothing: null, empty objects and empty lists are all "unassigned" (RFC 7643 section 2.5).
+/// Removes null, empty objects and empty lists, which are all "unassigned" (RFC 7643 §2.5).
 pub(crate) fn remove_unassigned(value: &mut Value) {
     let says_nothing = |value: &Value| match value {
         Value::Null => true,
@@ -81,7 +81,7 @@ pub(crate) fn remove_unassigned(value: &mut Value) {
     }
 }
 
-/// What a document says, less what the server alone decides.
+/// A document without attributes that the server sets.
 pub(crate) fn comparable(user: &Value) -> Value {
     let mut user = user.clone();
     for name in ["meta", "schemas"] {

@@ -1,4 +1,4 @@
-//! Sixty users who differ in what filters ask for.
+//! Sixty users with different values for filters.
 
 use super::Fixture;
 use super::resource::{CORE, ENTERPRISE};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 pub(crate) const COUNT: usize = 60;
 
-// Only letters for which folding the case is making them small; the sharp s and the final sigma have tests elsewhere.
+// Only letters whose case folding equals lowercasing; the sharp s and the final sigma are tested elsewhere.
 const GIVEN_NAMES: [&str; 8] = ["Ann", "Élodie", "Øyvind", "ДМИТРИЙ", "春子", "ann-marie", "ÅSE", "bob"];
 const FAMILY_NAMES: [&str; 6] = ["Müller", "MÜLLER-Lund", "O'Neill", "łukasz", "Smith", "van der \"Berg\""];
 const USER_NAMES: [&str; 5] = ["Ann.Lee", "bob.smith", "CAROL", "déjà.Vu", "eVe_99"];
@@ -17,7 +17,7 @@ fn choose(all: &[&'static str], number: usize) -> &'static str {
     all[number % all.len()]
 }
 
-/// The user of a number. The divisors are primes that differ, so that all combinations come up.
+/// The user with a number. The divisors are distinct primes, so that all combinations occur.
 fn user_numbered(n: usize) -> Value {
     let mut user = json!({
         "schemas": [CORE, ENTERPRISE],
@@ -31,7 +31,7 @@ fn user_numbered(n: usize) -> Value {
     }
     user["name"] = name;
     if n % 4 < 3 {
-        // Neighbors have ids that differ in the case only.
+        // Neighbors have external ids that differ only in case.
         let letters = if n.is_multiple_of(2) { "Ext" } else { "eXT" };
         user["externalId"] = json!(format!("{letters}-{}", n / 2));
     }
@@ -103,7 +103,7 @@ fn add_optional_attributes(user: &mut Value, n: usize) {
     user[ENTERPRISE] = employment;
 }
 
-/// Adds the users and changes some of them later; the documents as GET shows them.
+/// Creates the users and changes some of them; returns their documents as GET shows them.
 pub(crate) async fn create_users(world: &Fixture) -> Vec<Value> {
     let mut targets = Vec::new();
     for n in 0..COUNT {

@@ -1,9 +1,9 @@
-//! The row "/Bulk" of the table "Surface": references in any order and in circles, `failOnErrors`, and the limits.
+//! The row "/Bulk" of the table "Surface": references in any order, circular references, `failOnErrors`, and limits.
 
 use super::{BULK, CORE, Client, ENTERPRISE, GROUP, assert_error, assert_total, id_of, run_test, user_names};
 use serde_json::{Value, json};
 
-/// Sends operations; the answers to them.
+/// Sends operations; returns their responses.
 async fn send_bulk(client: &Client, operations: Value, fail_on_errors: Option<u32>) -> Vec<Value> {
     let mut body = json!({"schemas": [BULK], "Operations": operations});
     if let Some(number) = fail_on_errors {
@@ -19,7 +19,7 @@ fn create_operation(bulk_id: &str, name: &str) -> Value {
     json!({"method": "POST", "path": "/Users", "bulkId": bulk_id, "data": {"schemas": [CORE], "userName": name}})
 }
 
-/// Somebody whose manager is somebody of the same request.
+/// Creates a user whose manager is created in the same request.
 fn create_with_manager(bulk_id: &str, name: &str, manager: &str) -> Value {
     let mut operation = create_operation(bulk_id, name);
     operation["data"]["schemas"] = json!([CORE, ENTERPRISE]);
@@ -31,7 +31,7 @@ fn statuses(answers: &[Value]) -> Vec<&str> {
     answers.iter().map(|each| each["status"].as_str().expect("a text")).collect()
 }
 
-/// The path within the dialect of what an operation made.
+/// The path of the resource that an operation created.
 fn location_of(answers: &[Value], bulk_id: &str) -> String {
     let answer = answers.iter().find(|each| each["bulkId"] == bulk_id).expect("an answer");
     let location = answer["location"].as_str().unwrap_or_else(|| panic!("a place: {answer}"));
@@ -157,7 +157,7 @@ fn failed_operations_report_errors_and_others_succeed() {
         assert!(statuses(&answers)[3].starts_with('4'), "{answers:?}");
         assert_eq!(statuses(&answers)[4..], ["201"], "{answers:?}");
         assert_error(&(409, answers[1]["response"].clone()), 409, "uniqueness");
-        assert!(answers[1].get("location").is_none(), "a POST that failed has no place: {}", answers[1]);
+        assert!(answers[1].get("location").is_none(), "a failed POST has no location: {}", answers[1]);
         assert_error(&(404, answers[2]["response"].clone()), 404, "");
         assert_total(&client.get("/Users").await, 3);
     });
@@ -170,7 +170,7 @@ fn a_post_without_a_bulk_id_is_rejected_and_creates_nothing() {
             json!({"method": "POST", "path": "/Users", "data": {"schemas": [CORE], "userName": "a@x.example"}});
         let body = json!({"schemas": [BULK], "Operations": [operation]});
         let (status, answer) = client.post("/Bulk", &body).await;
-        // RFC 7644, 3.7, requires the bulkId; it leaves open whether the operation or the whole request fails.
+        // RFC 7644 §3.7 requires the bulkId, but not whether the operation or the whole request fails.
         let said = if status == 200 { &answer["Operations"][0]["status"] } else { &answer["status"] };
         assert_eq!(said, "400", "{answer}");
         assert_total(&client.get("/Users").await, 0);
@@ -182,7 +182,7 @@ fn a_patch_can_be_a_bare_list() {
     run_test(async |client| {
         let path = client.create_user("a@x.example").await;
         client.patch(&path, &json!([{"op": "add", "path": "nickName", "value": "N"}])).await;
-        // RFC 7644, 3.7.3, the first example.
+        // RFC 7644 §3.7.3, the first example.
         let data = json!([{"op": "remove", "path": "nickName"}, {"op": "add", "path": "userName", "value": "Dave"}]);
         let answers = send_bulk(&client, json!([{"method": "PATCH", "path": path, "data": data}]), None).await;
         assert_eq!(statuses(&answers), ["200"], "{answers:?}");
@@ -201,7 +201,7 @@ fn a_reference_to_a_failing_operation_changes_nothing() {
             json!([create_with_manager("a", "a@x.example", "b"), group, create_operation("b", "taken@x.example")]);
         let answers = send_bulk(&client, operations, None).await;
         assert!(statuses(&answers).iter().all(|status| status.starts_with('4')), "{answers:?}");
-        // What is answered with an error was not done, as after any POST.
+        // An operation with an error has no effect, as with any POST.
         assert_total(&client.get("/Users").await, 1);
         assert_total(&client.get("/Groups").await, 0);
         assert!(answers.iter().all(|each| each.get("location").is_none()), "{answers:?}");
@@ -216,7 +216,7 @@ fn a_failing_circular_reference_changes_nothing() {
             json!([create_with_manager("a", "a@x.example", "b"), create_with_manager("b", "taken@x.example", "a")]);
         let answers = send_bulk(&client, operations, None).await;
         assert!(statuses(&answers).iter().all(|status| status.starts_with('4')), "{answers:?}");
-        // Otherwise who is told of a failure and sends the same again is told that the name is taken.
+        // Otherwise a client that retries after this error gets a conflict.
         assert_eq!(user_names(&client.get_ok("/Users").await), ["taken@x.example"]);
     });
 }
@@ -228,7 +228,7 @@ fn circular_groups_are_atomic() {
             json!({"method": "POST", "path": "/Groups", "bulkId": bulk_id, "data": {"schemas": [GROUP],
                 "displayName": name, "members": [{"type": "Group", "value": format!("bulkId:{other}")}]}})
         };
-        // RFC 7644, 3.7.1, prints this; RFC 7643 does not ask for groups in groups, so they may be refused.
+        // An example of RFC 7644 §3.7.1. RFC 7643 does not require nested groups, so they may be rejected.
         let operations = json!([group("qwerty", "Group A", "ytrewq"), group("ytrewq", "Group B", "qwerty")]);
         let answers = send_bulk(&client, operations, None).await;
         let all = statuses(&answers);
@@ -258,7 +258,7 @@ fn fail_on_errors_stops_after_that_many() {
             let answers = send_bulk(&client, operations, Some(limit)).await;
             assert_eq!(answers.len(), done, "{limit}: {answers:?}");
             let there = client.found_initials("not (userName sw \"taken\")").await;
-            assert_eq!(there, left, "{limit}: what came before stays, what follows is not done");
+            assert_eq!(there, left, "{limit}: earlier operations are kept, later ones are not executed");
         });
     }
 }
@@ -324,7 +324,7 @@ fn an_oversized_body_is_413() {
 fn a_body_of_the_maximum_size_is_accepted() {
     run_test(async |client| {
         let body = json!({"schemas": [BULK], "Operations": [create_operation("a", "a@x.example")]}).to_string();
-        // White space is as good as anything for filling up.
+        // Fill up with white space.
         let full = format!("{body}{}", " ".repeat(4_194_304 - body.len()));
         let answer = client.send("POST", "/Bulk", &[], &full).await;
         assert_eq!(answer.status, 200, "{}", answer.text);

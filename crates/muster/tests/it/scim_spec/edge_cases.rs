@@ -1,5 +1,5 @@
-//! What a careless server loses: members behind a list it could not read, parts nobody spoke of, a version nobody
-//! looked at, people behind a walk from the end.
+//! Edge cases that can lose data: invalid member lists, omitted sub-attributes, unparsable versions, and descending
+//! pagination.
 
 use super::{
     BULK, CORE, ENTERPRISE, GROUP, PATCH, assert_error, entry_values, id_of, percent_encode, run_test, user_names,

@@ -1,10 +1,10 @@
-//! The section "Filters" of `spec/scim.md`: every operator, every shape and every limit. Four people are asked for;
-//! who is found is told by the first letters of their user names.
+//! The section "Filters" of `spec/scim.md`: every operator, form and limit. Results are the first letters of the four
+//! users' user names.
 
 use super::{CORE, Client, ENTERPRISE, GROUP, MUSTER_EXTENSION, assert_error, id_of, run_test};
 use serde_json::{Value, json};
 
-/// Four people, and where Anna, Bert, Cleo and Dora are.
+/// Creates four users; returns the paths of Anna, Bert, Cleo and Dora.
 async fn create_users(client: &Client) -> [String; 4] {
     let with = |mut body: Value, department: &str| {
         body["schemas"] = json!([CORE, ENTERPRISE]);
@@ -29,7 +29,7 @@ async fn create_users(client: &Client) -> [String; 4] {
     ]
 }
 
-/// Each filter finds exactly these.
+/// Asserts that each filter finds exactly these users.
 fn assert_finds(cases: &[(&str, &str)]) {
     run_test(async |client| {
         create_users(&client).await;
@@ -39,7 +39,7 @@ fn assert_finds(cases: &[(&str, &str)]) {
     });
 }
 
-/// Each filter is refused, which is never an empty list.
+/// Asserts that each filter is rejected and does not return an empty list.
 fn assert_rejected(filters: &[&str]) {
     run_test(async |client| {
         create_users(&client).await;
@@ -111,7 +111,7 @@ fn pr_is_present() {
 
 #[test]
 fn null_means_unassigned() {
-    // RFC 7643, 2.5: unassigned and null are the same.
+    // RFC 7643 §2.5: unassigned and null are equivalent.
     assert_finds(&[("title eq null", "d"), ("title ne null", "abc")]);
 }
 
@@ -181,7 +181,7 @@ fn a_sub_attribute_after_a_value_path_belongs_to_that_value() {
 
 #[test]
 fn a_multi_valued_attribute_without_sub_attribute_means_value() {
-    // RFC 7644, 3.4.2.2, has `emails co "example.com"` among its examples.
+    // RFC 7644 §3.4.2.2 contains the example `emails co "example.com"`.
     assert_finds(&[("emails co \"work.example\"", "ab"), ("emails.type eq \"home\"", "ac")]);
 }
 
@@ -257,7 +257,7 @@ fn dates_are_compared_as_times() {
         let [anna, ..] = create_users(&client).await;
         let text = client.get_ok(&anna).await["meta"]["created"].as_str().expect("a time").to_owned();
         let hour: u32 = text[11..13].parse().expect("an hour");
-        // The same moment in another zone, on the same day.
+        // The same time in another zone, on the same day.
         let (local, zone) = if hour < 12 { (hour + 2, "+02:00") } else { (hour - 2, "-02:00") };
         let other = format!("{}{local:02}{}{zone}", &text[..11], text[13..].trim_end_matches('Z'));
         for (filter, found) in [
@@ -300,14 +300,14 @@ fn a_filter_nested_deeper_than_ten_is_rejected() {
         create_users(&client).await;
         let nested = |depth: usize| format!("{}title pr{}", "(".repeat(depth), ")".repeat(depth));
         let denied = |depth: usize| format!("{}title pr{}", "not (".repeat(depth), ")".repeat(depth));
-        // Whether the expression inside counts is not said, so the two depths about the limit are left out.
+        // The specification does not say whether the inner expression counts, so skip the two depths at the limit.
         assert_eq!(client.found_initials(&nested(9)).await, "abc");
         assert_eq!(client.found_initials(&denied(8)).await, "abc");
         for filter in [nested(12), denied(12), nested(900)] {
             assert_error(&client.search(&filter).await, 400, "invalidFilter");
         }
         let broad = vec!["title pr"; 100].join(" and ");
-        assert_eq!(client.found_initials(&broad).await, "abc", "a long filter is not a deep one");
+        assert_eq!(client.found_initials(&broad).await, "abc", "a long filter is not deep");
     });
 }
 

@@ -1,19 +1,19 @@
-//! The section "Groups at scale" of `spec/scim.md`, apart from its timing: membership seen from both sides, one PATCH
-//! with thousands of members, and large groups that are read whole, in part or page by page.
+//! The section "Groups at scale" of `spec/scim.md`, except its timing: membership in groups and users, one PATCH with
+//! thousands of members, and large groups read completely, partly or in pages.
 
 use super::{
     BULK, CORE, Client, GROUP, assert_error, assert_total, entry_values, id_of, ids, percent_encode, run_test,
 };
 use serde_json::{Value, json};
 
-/// More people than a page has.
+/// More members than a page.
 const MEMBERS: usize = 3000;
 
-/// Adds that many people; their ids, sorted.
+/// Creates `number` users; returns their ids, sorted.
 async fn create_users(client: &Client, number: usize) -> Vec<String> {
     let all: Vec<usize> = (0..number).collect();
     let mut requests = tokio::task::JoinSet::new();
-    // Several requests at the same time, so that their changes share commits.
+    // Concurrent requests, so that their changes share commits.
     for part in all.chunks(100) {
         let each = |at: &usize| {
             json!({"method": "POST", "path": "/Users", "bulkId": at.to_string(),
@@ -56,7 +56,7 @@ fn membership_is_visible_from_groups_and_users() {
             assert_eq!(user["groups"][0]["display"], "Tours", "{user}");
         }
         client.delete(&b).await;
-        assert_eq!(client.members(&group).await, ids(&[&a]), "who is deleted is a member no more");
+        assert_eq!(client.members(&group).await, ids(&[&a]), "deleted users are not members");
         client.delete(&group).await;
         assert_eq!(client.get_ok(&a).await.get("groups"), None);
     });
@@ -129,7 +129,7 @@ fn a_members_filter_may_name_several() {
         let people = create_users(&client, 4).await;
         let body = json!({"schemas": [GROUP], "displayName": "Tours", "members": member_values(&people)});
         let group = client.create("/Groups", &body).await;
-        // RFC 7644, 3.5.2.2: every value that matches is removed, whatever the filter.
+        // RFC 7644 §3.5.2.2: every matching value is removed, whatever the filter.
         let both = format!("members[value eq \"{}\" or value eq \"{}\"]", people[0], people[3]);
         let answer = client.patch(&group, &json!([{"op": "remove", "path": both}])).await;
         assert_eq!(answer, (204, Value::Null), "{both}");
@@ -224,7 +224,7 @@ fn thousands_of_operations_in_one_patch_are_applied() {
     run_test(async |client| {
         let people = create_users(&client, 1500).await;
         let group = client.create_group("Everybody", &[]).await;
-        // Some providers write one operation for each member.
+        // Some providers send one operation per member.
         let add = |id: &String| json!({"op": "add", "path": "members", "value": [{"value": id}]});
         let all: Vec<Value> = people.iter().map(add).collect();
         assert_eq!(client.patch(&group, &json!(all)).await.0, 204);

@@ -1,4 +1,4 @@
-//! SCIM as clients send it who do not keep to the letter of the standard: taken under every profile but `strict`, where it is a 400.
+//! Requests of clients that deviate from the standard: accepted under every profile except `strict`, which answers 400.
 
 use super::{
     CORE, Client, ENTERPRISE, GROUP, PATCH, SEARCH, assert_error, entry_values, id_of, percent_encode, run_test,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const TOLERANT_PROFILES: [ClientProfile; 3] = [Rfc, Entra, Okta];
 
-/// Asks each tolerant profile with a person of its own, and the strict one.
+/// Runs a test under each tolerant profile, with its own user.
 async fn with_tolerant_profiles(client: &Client, test: impl AsyncFn(&Client, String)) {
     for (n, profile) in TOLERANT_PROFILES.into_iter().enumerate() {
         let with = client.with_profile(profile).await;
@@ -97,7 +97,7 @@ fn entra_app_roles_are_json_in_strings() {
             assert_eq!((made.0, &made.1["roles"][0]["value"]), (201, &json!("User")), "{}", made.1);
         })
         .await;
-        // An object in a text grants no more than a text.
+        // JSON in a string grants no more than a plain string.
         let narrow = client.with_new_key("narrow", |new| new.highest_role = 2).await;
         let person = narrow.create_user("narrow@x.example").await;
         for operation in [
@@ -135,7 +135,7 @@ fn a_stored_text_does_not_become_another_role() {
             let add = json!([{"op": "add", "path": "roles", "value": [{"value": "viewer"}]}]);
             let body = patch_ok(&client, &person, add).await;
             assert_eq!(entry_values(&body["roles"]), [inner, "viewer"], "{body}");
-            // The narrow connection may change the user only if the user got no role above its ceiling.
+            // The limited connection can change the user only if the user has no role above its ceiling.
             patch_ok(&narrow, &person, json!([{"op": "replace", "path": "title", "value": "T"}])).await;
         }
     });
@@ -174,7 +174,7 @@ fn an_entry_without_value_does_not_change_the_primary() {
 #[test]
 fn many_long_values_are_rejected_at_once() {
     run_test(async |client| {
-        // One comparison of all with all would take seconds.
+        // A quadratic comparison would take seconds.
         let long = "a".repeat(900);
         let many = |count: usize| (0..count).map(|n| json!({"value": format!("{long}{n}")})).collect::<Value>();
         let person = client.create_user("p@x.example").await;
@@ -210,7 +210,7 @@ fn sub_attributes_can_be_set_before_the_value() {
                     (&json!(value), &json!(true), &json!("D"), &json!("work")),
                     "{body}"
                 );
-                // Without a value it is none, and takes no preference away.
+                // An entry without a value is ignored and does not change the primary one.
                 let other = format!("{attribute}[type eq \"other\"]");
                 let operations = json!([
                     {"op": "add", "path": format!("{other}.primary"), "value": true},
@@ -253,7 +253,7 @@ fn adding_an_existing_value_changes_nothing() {
                 let after = patch_ok(client, &person, json!([{"op": "add", "path": "emails", "value": value}])).await;
                 assert_eq!((&after["emails"], &after["meta"]["version"]), (&body["emails"], &version), "{value}");
             }
-            // Case counts for what is caseExact.
+            // caseExact attributes are case-sensitive.
             let add = json!([{"op": "add", "path": "photos", "value": [{"value": "https://x/p", "type": "photo"}]}]);
             assert_eq!(entry_values(&patch_ok(client, &person, add).await["photos"]), ["https://x/P", "https://x/p"]);
             let remove = json!([{"op": "remove", "path": "photos", "value": [{"value": "https://x/p"}]}]);
@@ -289,7 +289,7 @@ fn a_value_path_accepts_values_in_many_forms() {
                 let body = patch_ok(client, &person, json!([{"op": "add", "path": path, "value": value}])).await;
                 assert_eq!(entry_values(&body["phoneNumbers"]), [format!("+{n}")], "{value}");
             }
-            // A bare value is the value alone, which leaves the type.
+            // A plain string sets only the value and keeps the type.
             let bare = json!([{"op": "replace", "path": path, "value": "+5"}]);
             let phones = patch_ok(client, &person, bare).await["phoneNumbers"].clone();
             assert_eq!((&phones[0]["value"], &phones[0]["type"]), (&json!("+5"), &json!("work")), "{phones}");
@@ -356,7 +356,7 @@ fn minor_deviations_are_tolerated() {
             let mail = format!("m{}@x.example", id_of(&person));
             let body = patch_ok(client, &person, json!([{"op": "replace", "value": {"emails": mail}}])).await;
             assert_eq!(entry_values(&body["emails"]), [mail]);
-            // A manager of another system is nowhere here.
+            // A manager id of another system does not exist.
             let add = json!([{"op": "add", "path": "manager", "value": "E-77"}]);
             let manager = patch_ok(client, &person, add).await[ENTERPRISE]["manager"].clone();
             assert_eq!(manager, json!({"value": "E-77"}));
@@ -396,7 +396,7 @@ fn ten_thousand_verbose_members_fit() {
             json!({"schemas": [GROUP], "displayName": "Huge", "members": (0..10_000).map(member).collect::<Vec<_>>()});
         let size = body.to_string().len();
         assert!((1_500_000..4_194_304).contains(&size), "{size}");
-        // None of them exists, so the request was read to its end.
+        // The error about missing members shows that the request was read completely.
         let answer = client.post("/Groups", &body).await;
         assert_ne!(answer.0, 413, "{}", answer.1);
         let config = client.get("/ServiceProviderConfig").await.1;
@@ -404,7 +404,7 @@ fn ten_thousand_verbose_members_fit() {
         let (_, schema) = client.get(&format!("/Schemas/{CORE}")).await;
         let emails = schema["attributes"].as_array().expect("a list").iter().find(|one| one["name"] == "emails");
         assert_eq!(emails.expect("there")["subAttributes"][0]["uniqueness"], "server");
-        // A filter in a body may be longer than one in a query.
+        // A filter in a body may be longer than in a query.
         let filter = vec!["userName eq \"nobody@x.example\""; 300].join(" or ");
         assert!(filter.len() > 10_000);
         let (status, found) = client.post("/Users/.search", &json!({"schemas": [SEARCH], "filter": filter})).await;
@@ -454,8 +454,8 @@ fn okta_recreates_deactivated_users() {
         let user = client.app.directory().user(&client.caller, key).await.expect("there");
         assert_eq!(user.text(Field::ExternalId), Some("00u1"));
         let passwords = client.app.directory().password_hashes(&client.caller, (user.number, user.number)).await;
-        assert!(passwords.expect("read").is_empty(), "the old password is gone");
-        // Nobody above the ceiling comes back.
+        assert!(passwords.expect("read").is_empty(), "the old password is removed");
+        // Users above the ceiling are not restored.
         let admin = json!({"userName": "admin@x.example", "externalId": "00u2", "roles": [{"value": "Admin"}]});
         let admin_path = client.with_new_key("high", |new| new.highest_role = 4).await.create("/Users", &admin).await;
         set_status(&client, &admin_path, RequestedStatus::Exact(directory::Status::Inactive)).await;

@@ -1,5 +1,5 @@
-//! The rows of `spec/scim.md`, one test for each, written from the specification alone: those that the store has a part
-//! in. The others are in `no_engine::scim_rows`. What the files share is here: a client with a key, and what every error must look like.
+//! One test for each row of `spec/scim.md` that depends on the store, written from the specification alone; the
+//! others are in `no_engine::scim_spec`. This module has the shared client and assertions.
 
 mod bulk;
 mod edge_cases;
@@ -25,10 +25,10 @@ pub(crate) const PATCH: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 pub(crate) const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 pub(crate) const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// An id that nobody has.
+/// An id of no resource.
 pub(crate) const UNKNOWN_ID: &str = "01890000-0000-7000-8000-000000000000";
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct ScimResponse {
     pub(crate) status: u16,
@@ -41,7 +41,7 @@ impl ScimResponse {
         self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
     }
 
-    /// The body; null when there is none.
+    /// The body; null if it is empty.
     pub(crate) fn json(&self) -> Value {
         if self.text.is_empty() {
             return Value::Null;
@@ -50,7 +50,7 @@ impl ScimResponse {
     }
 }
 
-/// Somebody with a key to one tenant's directory.
+/// A client with a key to one tenant's directory.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) app: Arc<TestApp>,
@@ -59,12 +59,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The first client of a fresh house.
+    /// A client of a new application.
     pub(crate) async fn new() -> Self {
         Self::on_app(TestApp::new()).await
     }
 
-    /// The first client of a house.
+    /// A client of a new tenant.
     pub(crate) async fn on_app(house: TestApp) -> Self {
         let house = Arc::new(house);
         let caller = house.create_tenant("Alpha").await;
@@ -72,7 +72,7 @@ impl Client {
         Self { app: house, caller, bearer }
     }
 
-    /// A client of another tenant of the same house.
+    /// A client of another tenant of the same application.
     pub(crate) async fn of_other_tenant(&self) -> Self {
         let caller = self.app.create_tenant("Beta").await;
         let bearer = format!("Bearer {}", self.app.create_key(&caller, "theirs", |_| {}).await);
@@ -89,7 +89,7 @@ impl Client {
         self.with_new_key(&format!("{profile:?}"), |new| new.profile = profile).await
     }
 
-    /// One request; the target is what follows `/scim/v2`.
+    /// Sends a request; the target is relative to `/scim/v2`.
     pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> ScimResponse {
         let mut all = vec![("authorization", self.bearer.as_str())];
         if !headers.iter().any(|(name, _)| *name == "content-type") && !body.is_empty() {
@@ -125,44 +125,43 @@ impl Client {
         self.send_json("DELETE", target, &Value::Null).await
     }
 
-    /// A PATCH with these operations.
     pub(crate) async fn patch(&self, target: &str, operations: &Value) -> (u16, Value) {
         self.send_json("PATCH", target, &json!({"schemas": [PATCH], "Operations": operations})).await
     }
 
-    /// What is there; it must be.
+    /// A GET that must succeed; returns the body.
     pub(crate) async fn get_ok(&self, target: &str) -> Value {
         let (status, body) = self.get(target).await;
         assert_eq!(status, 200, "{target}: {body}");
         body
     }
 
-    /// Adds a person with a work e-mail; where they are.
+    /// Creates a user with a work email; returns the path.
     pub(crate) async fn create_user(&self, name: &str) -> String {
         let body = json!({"schemas": [CORE], "userName": name,
             "emails": [{"type": "work", "value": name, "primary": true}]});
         self.create("/Users", &body).await
     }
 
-    /// Adds a group with these people; where it is.
+    /// Creates a group with these members; returns the path.
     pub(crate) async fn create_group(&self, name: &str, people: &[&String]) -> String {
         let members: Vec<Value> = people.iter().map(|path| json!({"value": id_of(path)})).collect();
         self.create("/Groups", &json!({"schemas": [GROUP], "displayName": name, "members": members})).await
     }
 
-    /// Adds something; where it is.
+    /// Creates a resource; returns the path.
     pub(crate) async fn create(&self, target: &str, body: &Value) -> String {
         let (status, answer) = self.post(target, body).await;
         assert_eq!(status, 201, "{body}: {answer}");
         format!("{target}/{}", answer["id"].as_str().expect("an id"))
     }
 
-    /// How a search ends.
+    /// Searches users.
     pub(crate) async fn search(&self, filter: &str) -> (u16, Value) {
         self.get(&format!("/Users?filter={}", percent_encode(filter))).await
     }
 
-    /// The first letters of the user names of those who are found, in order.
+    /// The first letters of the found users' user names, sorted.
     pub(crate) async fn found_initials(&self, filter: &str) -> String {
         let (status, body) = self.search(filter).await;
         assert_eq!(status, 200, "{filter}: {body}");
@@ -172,7 +171,7 @@ impl Client {
         letters.into_iter().collect::<String>().to_lowercase()
     }
 
-    /// How many things have happened in the tenant: the same number means that nothing changed.
+    /// The number of events of the tenant: an equal number means that nothing changed.
     pub(crate) async fn event_count(&self) -> usize {
         self.app.event_count(self.caller.tenant).await
     }
@@ -186,29 +185,29 @@ impl Client {
     }
 }
 
-/// Runs a test with the first client of a fresh house.
+/// Runs a test with a client of a new application.
 pub(crate) fn run_test(test: impl AsyncFnOnce(Client)) {
     runtime().block_on(async { test(Client::new().await).await });
 }
 
-/// The id at the end of a path.
+/// The id in a path.
 pub(crate) fn id_of(path: &str) -> &str {
     path.rsplit('/').next().expect("an id")
 }
 
-/// The ids at the ends of these paths, sorted.
+/// The ids in these paths, sorted.
 pub(crate) fn ids(paths: &[&String]) -> Vec<String> {
     let mut ids: Vec<String> = paths.iter().map(|path| id_of(path).to_owned()).collect();
     ids.sort_unstable();
     ids
 }
 
-/// The user names of a list, as they come.
+/// The user names of a list, in its order.
 pub(crate) fn user_names(list: &Value) -> Vec<String> {
     strings(&list["Resources"], "userName")
 }
 
-/// The values of a plural attribute, as they come.
+/// The values of a multi-valued attribute, in its order.
 pub(crate) fn entry_values(plural: &Value) -> Vec<String> {
     strings(plural, "value")
 }
@@ -218,18 +217,18 @@ fn strings(array: &Value, name: &str) -> Vec<String> {
     array.iter().map(|each| each[name].as_str().expect("a text").to_owned()).collect()
 }
 
-/// The value of a person's e-mail of a type.
+/// The value of a user's email of a type.
 pub(crate) fn email_of_type<'a>(user: &'a Value, kind: &str) -> &'a Value {
     value_of_type(&user["emails"], kind)
 }
 
-/// The value of a plural's entry of a type; null when there is none.
+/// The value of the entry of a type in a multi-valued attribute; null if there is none.
 pub(crate) fn value_of_type<'a>(plural: &'a Value, kind: &str) -> &'a Value {
     let found = plural.as_array().and_then(|all| all.iter().find(|each| each["type"] == kind));
     found.map_or(&Value::Null, |each| &each["value"])
 }
 
-/// The answer is the standard's error with this status and type.
+/// Asserts that the response is a SCIM error with this status and type.
 #[track_caller]
 pub(crate) fn assert_error(answer: &(u16, Value), status: u16, kind: &str) {
     let (got, body) = answer;
@@ -240,7 +239,7 @@ pub(crate) fn assert_error(answer: &(u16, Value), status: u16, kind: &str) {
     assert_eq!(body["scimType"], wanted, "{body}");
 }
 
-/// The answer is a list with this total.
+/// Asserts that the response is a list with this total.
 #[track_caller]
 pub(crate) fn assert_total(answer: &(u16, Value), total: usize) {
     assert_eq!(answer.0, 200, "{}", answer.1);
@@ -248,15 +247,15 @@ pub(crate) fn assert_total(answer: &(u16, Value), total: usize) {
     assert_eq!(answer.1["totalResults"], total, "{}", answer.1);
 }
 
-/// The names of an object's members are among these.
+/// Asserts that an object has only these members.
 #[track_caller]
 pub(crate) fn assert_members_among(object: &Value, allowed: &[&str]) {
     for name in object.as_object().expect("an object").keys() {
-        assert!(allowed.contains(&name.as_str()), "{name} is no standard member: {object}");
+        assert!(allowed.contains(&name.as_str()), "{name} is not a standard member: {object}");
     }
 }
 
-/// Percent-encoding of everything that is not plain.
+/// Percent-encodes everything except unreserved characters.
 pub(crate) fn percent_encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

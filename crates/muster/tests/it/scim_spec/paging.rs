@@ -1,10 +1,10 @@
 //! The row "paging" of the table "Surface", and the rows about `startIndex` and `count` of "What identity providers
-//! send": index paging and the cursors of RFC 9865.
+//! send": index pagination and the cursors of RFC 9865.
 
 use super::{BULK, CORE, Client, SEARCH, assert_error, assert_total, percent_encode, run_test, user_names};
 use serde_json::{Value, json};
 
-/// Seven people whose user names are in the order of their arrival.
+/// Creates seven users whose user names are in creation order.
 async fn create_seven_users(client: &Client) {
     for at in 1..=7 {
         let title = if at % 2 == 0 { "even" } else { "odd" };
@@ -13,12 +13,12 @@ async fn create_seven_users(client: &Client) {
     }
 }
 
-/// The numbers of the people on a page.
+/// The numbers of the users on a page.
 fn user_numbers(page: &Value) -> String {
     user_names(page).iter().filter_map(|name| name.chars().next()).collect()
 }
 
-/// A page's way on or back.
+/// The next or previous cursor of a page.
 fn cursor(page: &Value, name: &str) -> String {
     page[name].as_str().unwrap_or_else(|| panic!("no {name}: {page}")).to_owned()
 }
@@ -178,7 +178,7 @@ fn a_cursor_keeps_its_position_when_users_change() {
         }
         client.create("/Users", &json!({"schemas": [CORE], "userName": "0@x.example"})).await;
         let second = client.get_ok(&format!("/Users?cursor={}&{query}", cursor(&first, "nextCursor"))).await;
-        assert_eq!(user_numbers(&second), "456", "nobody skipped, nobody twice");
+        assert_eq!(user_numbers(&second), "456", "no user skipped or repeated");
     });
 }
 
@@ -261,7 +261,7 @@ fn another_querys_cursor_is_400_invalid_cursor() {
     });
 }
 
-// RFC 9865, 2.1: the count is a number between 0 and the largest page, and the same as in the first request.
+// RFC 9865 §2.1: the count is a number between 0 and the maximum page size, and the same as in the first request.
 
 #[test]
 fn a_count_that_is_no_number_with_a_cursor_is_400_invalid_count() {

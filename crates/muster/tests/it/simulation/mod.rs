@@ -259,8 +259,8 @@ fn runs_are_deterministic() {
         let history = || -> Vec<_> {
             let events = run(seed, Storage::Memory(Arc::new(Memory::new()))).expect("simulated");
             // Ignore the request: it contains the import's id, which is random.
-            let told = |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
-            events.into_iter().map(told).collect()
+            let fields = |event: Event| (event.data.at, event.data.action, event.data.members_added, event.data.notes);
+            events.into_iter().map(fields).collect()
         };
         assert!(history() == history(), "seed {seed}");
     }

@@ -1,20 +1,20 @@
-//! Changes, ends and groups, as a client of each dialect says them.
+//! Updates, deletions and group changes in each dialect.
 
 use super::{Client, ClientResult, Dialect, Failure, TestUser, UserView};
 use crate::support::try_send;
 use serde_json::{Value, json};
 
-/// A group under both its names.
+/// A group with its identifiers.
 #[derive(Clone, Debug)]
 pub(in crate::outages) struct Group {
-    /// Over `scim`.
+    /// In `scim`.
     pub(in crate::outages) id: String,
-    /// Over `publisher`.
+    /// In `publisher`.
     pub(in crate::outages) number: u64,
 }
 
 impl Client {
-    /// Gives a person another first name.
+    /// Changes the first name.
     pub(in crate::outages) fn rename(&self, tongue: Dialect, person: &TestUser, first: &str) -> ClientResult<()> {
         let TestUser { email, external_id: external, .. } = person;
         let path = tongue.path();
@@ -40,7 +40,7 @@ impl Client {
         self.send_and_classify(tongue, method, &target, Some(&body), |status, _| status == 404).map(drop)
     }
 
-    /// Deletes a person whom the dialect has just shown. There is no such call over `publisher`.
+    /// Deletes a user that was just read over this dialect. `publisher` does not support this.
     pub(in crate::outages) fn delete(&self, tongue: Dialect, seen: &UserView) -> ClientResult<()> {
         let path = tongue.path();
         let target =
@@ -48,7 +48,7 @@ impl Client {
         self.send_and_classify(tongue, "DELETE", &target, None, |status, _| status == 404).map(drop)
     }
 
-    /// A new, empty group.
+    /// Creates an empty group.
     pub(in crate::outages) fn create_group(&self, name: &str) -> Group {
         let body = json!({"displayName": name});
         let made = self.send_and_classify(Dialect::Scim, "POST", "/scim/v2/Groups", Some(&body), |_, _| false);
@@ -59,7 +59,7 @@ impl Client {
         Group { id, number: found["groups"]["groups"][0]["id"].as_u64().expect("a number") }
     }
 
-    /// Puts a person into a group; over `publisher` only who is active.
+    /// Adds a user to a group; over `publisher`, the user must be active.
     pub(in crate::outages) fn add_to_group(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<()> {
         if tongue == Dialect::Publisher {
             let (target, body) =
@@ -70,7 +70,7 @@ impl Client {
         self.patch_members(group, &json!({"op": "add", "path": "members", "value": [{"value": key}]}))
     }
 
-    /// Takes a person out of a group.
+    /// Removes a user from a group.
     pub(in crate::outages) fn remove_from_group(&self, group: &Group, email: &str) -> ClientResult<()> {
         let key = self.read(Dialect::Scim, email)?.key;
         self.patch_members(group, &json!({"op": "remove", "path": format!("members[value eq \"{key}\"]")}))
@@ -82,7 +82,7 @@ impl Client {
         self.send_and_classify(Dialect::Scim, "PATCH", &target, Some(&body), |_, _| false).map(drop)
     }
 
-    /// Whether a person is in a group, says a dialect.
+    /// Whether a user is in a group, according to a dialect.
     pub(in crate::outages) fn is_member(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<bool> {
         let seen = self.read(tongue, email)?;
         if matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2 | Dialect::Scim) {
@@ -94,7 +94,7 @@ impl Client {
         Ok(listed.filter_map(|user| user["id"].as_u64()).any(|id| id.to_string() == seen.key))
     }
 
-    /// An access token for the connection.
+    /// Requests an access token for the connection.
     pub(in crate::outages) fn request_token(&self) -> ClientResult<String> {
         let form = format!(
             "grant_type=client_credentials&client_id={}&client_secret={}",

@@ -1,8 +1,8 @@
-//! A read and a create of every dialect in the formats it has, and the asking for a token.
+//! A read and a create of every dialect in each of its formats, and a token request.
 
 use crate::outages::nodes::Credentials;
 
-/// A request of a dialect's, with a key.
+/// A request with credentials.
 pub(super) struct Request {
     pub(super) name: &'static str,
     pub(super) method: &'static str,
@@ -23,7 +23,7 @@ pub(super) fn all_requests(door: &Credentials) -> Vec<Request> {
     [bearer_requests(key), onfire_requests(door), vec![token]].into_iter().flatten().collect()
 }
 
-/// The dialects whose key is a bearer token.
+/// Requests with a bearer token.
 fn bearer_requests(key: &str) -> Vec<Request> {
     let scim = "application/scim+json";
     let rows = [
@@ -55,7 +55,7 @@ fn bearer_requests(key: &str) -> Vec<Request> {
     rows.map(request).into()
 }
 
-/// The one whose key is in the query.
+/// Requests with the key in the query.
 fn onfire_requests(door: &Credentials) -> Vec<Request> {
     let json = r#"{"Email":"o6@x.example","FirstName":"A","LastName":"L"}"#;
     let xml = "<User><Email>o7@x.example</Email><FirstName>A</FirstName><LastName>L</LastName></User>";
@@ -74,7 +74,7 @@ fn onfire_requests(door: &Credentials) -> Vec<Request> {
     rows.map(request).into()
 }
 
-/// A read without a body, a create with one.
+/// A GET without a body, a POST with one.
 fn request(name: &'static str, format: &str, target: &str, body: &str) -> Request {
     let method = if body.is_empty() { "GET" } else { "POST" };
     let headers = vec![("Content-Type", format.to_owned()), ("Accept", format.to_owned())];

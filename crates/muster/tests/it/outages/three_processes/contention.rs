@@ -1,19 +1,19 @@
-//! E-mails that every thread wants for a person of its own: at any time at most one has it.
+//! Emails that all threads compete for: at any time, at most one user has each.
 
 use super::SharedState;
 use super::worker::Worker;
 use crate::outages::choose;
 use crate::outages::client::{Dialect, Failure, TestUser};
 
-/// Who has an e-mail, as far as acknowledgements tell.
+/// The owner of an email, according to acknowledgements.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum EmailOwner {
     #[default]
     Nobody,
     Held(u64),
-    /// The holder has begun to give it up.
+    /// The owner is deleting its user.
     Releasing(u64),
-    /// Somebody was not answered; from then on it is left alone.
+    /// A request got no response; the owner is not tracked from then on.
     Unknown,
 }
 
@@ -21,7 +21,7 @@ pub(super) fn contested_email(number: usize) -> String {
     format!("prize{number}@three.example")
 }
 
-/// Takes an e-mail, or gives it up.
+/// Claims an email, or releases it.
 pub(super) fn contend(owner: &mut Worker) {
     let number = usize::try_from(owner.random()).expect("a number") % owner.shared.contested_emails.len();
     if *owner.shared.contested_emails[number].lock() == EmailOwner::Unknown {
@@ -68,26 +68,26 @@ fn release(owner: &mut Worker, number: usize, person: TestUser) {
     let (_, client) = world.client(owner.random(), None);
     let seen = match client.read(tongue, &person.email) {
         Ok(seen) => seen,
-        Err(Failure::Rejected) => panic!("{person:?} is gone"),
+        Err(Failure::Rejected) => panic!("{person:?} is missing"),
         Err(Failure::Unavailable | Failure::InDoubt) => {
             owner.held_emails.insert(number, person);
             return;
         }
     };
-    assert_eq!(seen.first, person.first_name, "it is mine");
+    assert_eq!(seen.first, person.first_name, "the user is this worker's");
     set(EmailOwner::Held(owner.name), EmailOwner::Releasing(owner.name));
     match client.delete(tongue, &seen) {
         Ok(()) => {
-            // Somebody else may have it by now.
+            // Another worker may own it by now.
             set(EmailOwner::Releasing(owner.name), EmailOwner::Nobody);
             owner.expect_event(&person.email, "deleted");
         }
         Err(Failure::Unavailable) => {
             let mine = set(EmailOwner::Releasing(owner.name), EmailOwner::Held(owner.name));
-            assert!(mine || set(EmailOwner::Unknown, EmailOwner::Unknown), "{person:?} was lost without leaving");
+            assert!(mine || set(EmailOwner::Unknown, EmailOwner::Unknown), "{person:?} was lost without a release");
             owner.held_emails.insert(number, person);
         }
         Err(Failure::InDoubt) => *world.contested_emails[number].lock() = EmailOwner::Unknown,
-        Err(Failure::Rejected) => panic!("{person:?} is gone"),
+        Err(Failure::Rejected) => panic!("{person:?} is missing"),
     }
 }

@@ -1,4 +1,4 @@
-//! A thread with people of its own, who knows at any time what every process must say of them.
+//! A thread with its own users, so that it always knows their expected state.
 
 use super::contention::contend;
 use super::{EventCounts, SEED, SharedState};
@@ -11,24 +11,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::waiting::TIMEOUT;
 
-/// How long after the end of a process whatever it had under way is done or undone.
+/// This long after a process was killed, its transactions are either committed or rolled back.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct Worker<'a> {
     pub(super) shared: &'a SharedState,
     pub(super) name: u64,
     pub(super) users: Vec<TrackedUser>,
-    /// E-mails it has won, by their number.
+    /// The contested emails that it owns, by number.
     pub(super) held_emails: BTreeMap<usize, TestUser>,
-    /// What was acknowledged.
+    /// The events of acknowledged changes.
     pub(super) expected_events: EventCounts,
-    /// How often each thing came to pass.
+    /// The number of operations by kind.
     pub(super) operation_counts: BTreeMap<&'static str, u64>,
     group: Group,
     next: u64,
 }
 
-/// A person as acknowledged.
+/// A user in its acknowledged state.
 pub(super) struct TrackedUser {
     pub(super) user: TestUser,
     created_over: Dialect,
@@ -51,7 +51,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Does one thing after the other until it is over.
+    /// Runs operations until the test is over.
     pub(super) fn run(mut self) -> Self {
         while !self.shared.is_over.load(Ordering::SeqCst) {
             let kind = match self.random() % 100 {
@@ -84,14 +84,14 @@ impl<'a> Worker<'a> {
         random_at(SEED + self.name, self.next) >> 8
     }
 
-    /// A person with an external id and a name that nobody else has.
+    /// A user with a unique external id and name.
     pub(super) fn unique_user(&mut self, email: String) -> TestUser {
         self.next += 1;
         let (name, next) = (self.name, self.next);
         TestUser { email, external_id: format!("e{name}.{next}"), first_name: format!("F{name}.{next}") }
     }
 
-    /// Notes what the feed must tell of a person.
+    /// Records an event that the feed must contain.
     pub(super) fn expect_event(&mut self, email: &str, action: &'static str) {
         *self.expected_events.entry((email.to_owned(), action)).or_default() += 1;
     }
@@ -105,14 +105,14 @@ impl<'a> Worker<'a> {
         self.shared.client(number, None)
     }
 
-    /// Reads over another process and another dialect than a write has just used.
+    /// Reads over another process and dialect than the last write.
     fn read_elsewhere(&mut self, node: usize, tongue: Dialect, email: &str) -> Option<UserView> {
         let tongues: Vec<Dialect> = Dialect::ALL.into_iter().filter(|other| *other != tongue).collect();
         let tongue = choose(&tongues, self.random());
         self.retry(Some(node), |client| client.read(tongue, email))
     }
 
-    /// Asks until there is a clear answer; `None` for a no.
+    /// Retries until there is a definite response; `None` if it is a rejection.
     fn retry<T>(&mut self, except: Option<usize>, ask: impl Fn(&Client) -> ClientResult<T>) -> Option<T> {
         let begun = Instant::now();
         loop {
@@ -122,14 +122,14 @@ impl<'a> Worker<'a> {
                 Err(Failure::Rejected) => return None,
                 Err(not) => {
                     *self.operation_counts.entry("put off").or_default() += 1;
-                    assert!(begun.elapsed() < TIMEOUT, "no answer: {not:?}");
+                    assert!(begun.elapsed() < TIMEOUT, "no response: {not:?}");
                 }
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Whether a write was done. Where nobody knows, its process must have been killed, and `is_done` finds out.
+    /// Whether a write was committed. If it is in doubt, its process must have been killed, and `is_done` checks.
     fn outcome(
         &mut self,
         (node, client): &(usize, Client),
@@ -142,11 +142,11 @@ impl<'a> Worker<'a> {
                 *self.operation_counts.entry("busy").or_default() += 1;
                 false
             }
-            Err(Failure::Rejected) => panic!("{} is refused what is its own", self.name),
+            Err(Failure::Rejected) => panic!("a change of worker {}'s own user was rejected", self.name),
             Err(Failure::InDoubt) => {
                 *self.operation_counts.entry("unanswered").or_default() += 1;
                 let address = self.shared.address(*node);
-                assert_ne!(address.as_ref(), Some(&client.address), "a process that lives answers");
+                assert_ne!(address.as_ref(), Some(&client.address), "a running process answers");
                 std::thread::sleep(SETTLE_TIME);
                 is_done(self)
             }
@@ -168,7 +168,7 @@ impl<'a> Worker<'a> {
         self.check(via.0, maker, &email, is_done.then_some(&person));
     }
 
-    /// What another process says over another dialect is what is known.
+    /// Compares the user, read over another process and dialect, with the known state.
     fn check(&mut self, node: usize, tongue: Dialect, email: &str, wanted: Option<&TestUser>) {
         let seen = self.read_elsewhere(node, tongue, email);
         let is_right = match (&seen, wanted) {
@@ -193,8 +193,8 @@ impl<'a> Worker<'a> {
         let via = self.client();
         let answer = via.1.rename(tongue, &person, &first);
         let is_done = self.outcome(&via, answer, |owner| {
-            let seen = owner.read_elsewhere(via.0, tongue, &person.email).expect("it was not deleted");
-            assert!(seen.first == first || seen.first == person.first_name, "one or the other: {seen:?}");
+            let seen = owner.read_elsewhere(via.0, tongue, &person.email).expect("an existing user");
+            assert!(seen.first == first || seen.first == person.first_name, "neither the old nor the new name: {seen:?}");
             seen.first == first
         });
         if is_done {
@@ -224,7 +224,7 @@ impl<'a> Worker<'a> {
         let (place, number) = (self.random_user(), self.random());
         let TrackedUser { user: person, created_over: maker, is_member } = &self.users[place];
         let (email, joins, group) = (person.email.clone(), !is_member, self.group.clone());
-        // Over `publisher` only who is active may join, which invited people are not.
+        // Over `publisher` only active users can join, and invited ones are not active.
         let is_active = joins && matches!(maker, Dialect::Publisher | Dialect::Scim);
         let tongue = if is_active { choose(&[Dialect::Publisher, Dialect::Scim], number) } else { Dialect::Scim };
         let via = self.client();
@@ -233,17 +233,17 @@ impl<'a> Worker<'a> {
         let reader = choose(&[Dialect::Publisher, Dialect::OnfireV2, Dialect::Scim], number >> 8);
         let is_in = |owner: &mut Self| {
             let is_in = owner.retry(Some(via.0), |client| client.is_member(reader, &group, &email));
-            is_in.expect("it was not deleted")
+            is_in.expect("an existing user")
         };
         if self.outcome(&via, answer, |owner| is_in(owner) == joins) {
             self.users[place].is_member = joins;
         }
-        assert_eq!(is_in(self), self.users[place].is_member, "{email} in its group, says {reader:?}");
+        assert_eq!(is_in(self), self.users[place].is_member, "{email} in its group, according to {reader:?}");
     }
 
-    /// A token got from one process is good at another.
+    /// A token from one process works at another.
     fn use_token(&mut self) {
-        let Some(token) = self.retry(None, Client::request_token) else { panic!("the key is good") };
+        let Some(token) = self.retry(None, Client::request_token) else { panic!("the token request was rejected") };
         let (place, number) = (self.random_user(), self.random());
         let person = self.users[place].user.clone();
         let tongue = choose(&[Dialect::Publisher, Dialect::Ccs, Dialect::Scim], number);
