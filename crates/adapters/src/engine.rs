@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// Prepares a dump of the snapshot at the time the returned function starts; other processes can keep writing.
-    /// Fails at once if there is no store.
+    /// Fails at once if there is no SQLite store; a PostgreSQL database is opened when the dump starts.
     pub fn prepare_dump(settings: &StoreSettings) -> anyhow::Result<DumpFn> {
         if let Some(path) = settings.sqlite_path()? {
             if !path.exists() {

@@ -263,9 +263,9 @@ fn set_idle_priority() {
         NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
         thread_native_id,
     };
-    let workers = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     // Not permitted everywhere; then all threads have the same priority.
-    drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, workers));
+    drop(set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle));
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -101,7 +101,7 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let read = Load::read_by_email(tenant, &key, made.completed, seconds);
     under("read by email", &muster, read, Some(greeting.requests_per_second()))?;
     let pages = Load::pages(tenant, &key, USERS / 100, seconds);
-    under("page of 100, at random in 200,000", &muster, pages, None)?;
+    under("page of 100, anywhere in 200,000", &muster, pages, None)?;
     let loaded = muster.resident_mib();
     let per_commit = (after.1 - before.1) / (after.0 - before.0).max(1.0);
     let facts = json!({

@@ -35,7 +35,7 @@ impl Row {
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
 pub(crate) fn print(rows: &[Row], facts: &Value) {
-    println!("| benchmark | per second | share of baseline | p50 ms | p99 ms | CPU µs/request |");
+    println!("| what | per second | of its baseline | p50 ms | p99 ms | CPU µs/request |");
     println!("|---|---:|---:|---:|---:|---:|");
     for row in rows {
         let share = row.share_of_baseline.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0));

@@ -406,7 +406,7 @@ fn has_one_host(parts: &Parts) -> bool {
     is_valid && parts.uri.authority().is_none_or(|target| target.as_str().eq_ignore_ascii_case(host))
 }
 
-/// For a request that matches no route.
+/// The values for a request without a matching route, such as one for a page.
 fn unrouted() -> HandledRequest {
     HandledRequest {
         response: DialectResponse::default(),

@@ -64,7 +64,7 @@ where
     /// Reads and drops the rest if it is short; returns whether the end was reached.
     pub(crate) async fn discard(mut self) -> bool {
         let mut remaining = MAX_DISCARDED;
-        let buffer = async {
+        let drain = async {
             loop {
                 match self.next().await {
                     Ok(None) => return true,
@@ -73,7 +73,7 @@ where
                 }
             }
         };
-        timeout(DISCARD_TIMEOUT, buffer).await.unwrap_or(false)
+        timeout(DISCARD_TIMEOUT, drain).await.unwrap_or(false)
     }
 }
 

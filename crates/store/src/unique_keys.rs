@@ -72,7 +72,7 @@ pub(crate) fn case_folded(text: &str) -> String {
     UniCase::unicode(text).to_folded_case()
 }
 
-/// What the user signed in with before the migration `identifiers`.
+/// The user name and email as normalized before the migration `identifiers`.
 pub(crate) fn former_logins(user: &User) -> Vec<String> {
     let claims = of_user_with(user, &LEGACY_NORMALIZERS);
     claims.into_iter().filter(|claim| claim.namespace == LOGINS).map(|claim| claim.text).collect()
@@ -84,7 +84,7 @@ pub(crate) fn former_login_key(login: &str) -> String {
 
 /// Whether a user name or the email has this spelling, ignoring case. A former login stays stored when the user
 /// gets another.
-pub(crate) fn has_former_login(user: &User, login: &str) -> bool {
+pub(crate) fn has_login_spelling(user: &User, login: &str) -> bool {
     former_logins(user).contains(&case_folded(login))
 }
 

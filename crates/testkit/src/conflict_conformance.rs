@@ -209,7 +209,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
         }]
     };
     world.check_combinations("a restored user", &keys, make).await;
-    let fresh = world.store.user(TENANT, UserKey::Id(user_id(102))).await.expect("read").expect("there");
+    let fresh = world.store.user(TENANT, UserKey::Id(user_id(102))).await.expect("read").expect("found");
     let make = |is_taken: &[bool]| {
         let user = if is_taken[1] { &other } else { &fresh };
         let version = user.version + u32::from(is_taken[0]);

@@ -13,7 +13,7 @@ pub fn error_message(error: &DirectoryError) -> String {
     })
 }
 
-/// Like [`refusal_message`]; `name` returns the name of a field.
+/// Like [`error_message`]; `name` returns the name of a field.
 pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) -> String) -> String {
     let describe = |fault: &FieldError| {
         let field = name(fault.field);

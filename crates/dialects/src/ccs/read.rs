@@ -147,7 +147,7 @@ fn apply_member(
         Node::Text(text) => text.clone(),
         _ => String::new(),
     };
-    let mut add_error = |add_error: ConversionError| match add_error {
+    let mut add_error = |error: ConversionError| match error {
         ConversionError::Body => Err(()),
         ConversionError::Member(text) => {
             let text = text

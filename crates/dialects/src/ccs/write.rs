@@ -20,10 +20,8 @@ pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
     request.response_format(negotiate_format)
 }
 
-/// The framework's negotiation: JSON for scripts that accept anything; then the best match of `Accept`, where an
-/// exact
-/// entry wins over `type/*`, that over `*/*`, and JSON over XML; then the type of the request body; then JSON.
-/// There is
+/// The framework's negotiation: JSON for scripts that accept anything; then the best match of `Accept`, where an exact
+/// entry wins over `type/*`, that over `*/*`, and JSON over XML; then the type of the request body; then JSON. There is
 /// no 406.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let wanted = media_types::accepted_media_ranges(&request.headers);

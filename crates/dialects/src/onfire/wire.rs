@@ -42,7 +42,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
     description: "A user (v2)",
     properties: &[
         ID,
-        Property::new("UserID", ValueType::Integer, "Number of the user within the tenant; only for vendors")
+        Property::new("UserID", ValueType::Integer, "Number of the user within the tenant; only for keys that may grant the role of a vendor administrator")
             .field(Field::Number)
             .response_only(),
         COMPANY_ID,

@@ -125,8 +125,8 @@ pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, 
     let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
     let text = |value: Option<&str>| value.map(OutputValue::text);
     let list = |ids: &[ItemId]| {
-        let format_named = |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
-        OutputValue::List("Id", ids.iter().map(format_named).collect())
+        let label = |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
+        OutputValue::List("Id", ids.iter().map(label).collect())
     };
     let mut put = |name: &'static str, out: Option<OutputValue>| members.extend(out.map(|out| (name, out)));
     let is_v2 = api_version(request) == ApiVersion::V2;

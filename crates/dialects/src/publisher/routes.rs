@@ -260,7 +260,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new("List organization groups", GROUP_LIST_PARAMETERS, None, &wire::ORGANIZATION_GROUPS_BODY),
+            MethodSpec::new("List organization groups (there are none)", GROUP_LIST_PARAMETERS, None, &wire::ORGANIZATION_GROUPS_BODY),
             organizations::list_groups
         )],
     },
@@ -269,7 +269,7 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new("Get an organization group", &[], None, &wire::ORGANIZATION_GROUP_BODY),
+            MethodSpec::new("Get an organization group (there are none)", &[], None, &wire::ORGANIZATION_GROUP_BODY),
             organizations::get_group
         )],
     },

@@ -44,7 +44,7 @@ message!(
     [
         Property::new("op", ValueType::Text, "`add`, `replace` or `remove`, case-insensitive").required(),
         Property::new("path", ValueType::Text, "Path of the attribute"),
-        Property::new("value", ValueType::Any, "New value"),
+        Property::new("value", ValueType::Any, "New value, or the values to remove"),
     ]
 );
 /// RFC 7644 section 3.4.2, RFC 9865.
@@ -268,7 +268,7 @@ message!(
         text("id", "URN"),
         text("name", "Name"),
         text("description", "Description"),
-        Property::new("attributes", ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)), "Attributes")
+        Property::new("attributes", ValueType::List("attributes", &ValueType::Object(&ATTRIBUTE)), "Sub-attributes")
             .always_returned(),
         META_PROPERTY,
     ]
@@ -283,7 +283,7 @@ message!(
         boolean("multiValued", "Whether it is multi-valued"),
         text("description", "Description"),
         boolean("required", "Whether it is required"),
-        Property::new("subAttributes", ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)), "Attributes"),
+        Property::new("subAttributes", ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)), "Sub-attributes"),
         Property::new("canonicalValues", ValueType::List("canonicalValues", &ValueType::Text), "Canonical values"),
         Property::new("caseExact", ValueType::Boolean, "Whether it is case-sensitive"),
         text("mutability", "`readOnly`, `readWrite`, `immutable` or `writeOnly`"),

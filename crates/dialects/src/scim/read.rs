@@ -94,8 +94,8 @@ pub(super) fn matches_etag(request: &DialectRequest, name: &str, etag: &str) -> 
     let mut sent = request.headers.get_all(name).iter().peekable();
     sent.peek()?;
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").trim_matches('"').to_owned();
-    let member_values = opaque(etag);
-    let names = |line: &str| line.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == member_values);
+    let current = opaque(etag);
+    let names = |line: &str| line.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == current);
     Some(sent.any(|line| line.to_str().is_ok_and(names)))
 }
 
@@ -318,7 +318,7 @@ fn extract_members(
 
 #[derive(Default)]
 struct MemberChanges<'a> {
-    /// Loaded only if a filter tests more than a member's id.
+    /// Loaded only if members are removed by a filter other than `value eq`.
     all_members: &'a [UserId],
     is_replacement: bool,
     added: HashSet<UserKey>,
@@ -400,7 +400,7 @@ pub(super) fn needs_all_members(operations: &[PatchOperation], normalizer: &Norm
     };
     let count = operations.iter().filter(needs_scan).count();
     if count > MAX_MEMBER_SCANS {
-        let text = format!("At most {MAX_MEMBER_SCANS} filter on members may test more than ids");
+        let text = format!("At most {MAX_MEMBER_SCANS} operation may remove members by a filter other than `value eq`");
         return Err(RequestError::dialect_specific(http::StatusCode::BAD_REQUEST, "tooMany", text));
     }
     Ok(count > 0)
@@ -408,7 +408,7 @@ pub(super) fn needs_all_members(operations: &[PatchOperation], normalizer: &Norm
 
 const MAX_MEMBER_SCANS: usize = 1;
 
-/// `None` if the filter tests more than members' ids.
+/// `None` unless the filter is `value eq`, or several of them joined with `or`.
 fn user_keys_in_filter(filter: &directory::Filter) -> Option<Vec<UserKey>> {
     use directory::{AttributeValue, CompareOp, Filter};
     match filter {

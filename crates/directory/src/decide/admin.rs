@@ -45,10 +45,10 @@ pub(super) fn update_tenant(
     check_name(&after.name)?;
     let (settings, defaults) = (&mut after.settings, TenantSettings::default());
     let set_in_range =
-        |slot: &mut u32, update: &FieldUpdate<u32>, defaults: u32, range: std::ops::RangeInclusive<u32>| match update {
+        |slot: &mut u32, update: &FieldUpdate<u32>, default: u32, range: std::ops::RangeInclusive<u32>| match update {
             FieldUpdate::Keep => Ok(()),
             FieldUpdate::Clear => {
-                *slot = defaults;
+                *slot = default;
                 Ok(())
             }
             FieldUpdate::Set(value) if range.contains(value) => {

@@ -284,7 +284,7 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, errors: 
     }
 }
 
-/// Replaces multi-valued attributes. Of the roles, the first in the catalog becomes the effective role.
+/// Replaces multi-valued attributes. Of the roles, the primary one becomes the effective role, else the first that the catalog has.
 fn apply_multi_valued(user: &mut User, edit: &UserEdit, input: &DecisionInput, errors: &mut Vec<FieldError>) {
     for (field, update) in &edit.multi_valued {
         if !update.is_change() {
@@ -391,8 +391,8 @@ fn apply_links_and_references(user: &mut User, edit: &UserEdit, input: &Decision
         }
         // Clients send only names and values here: keep the other attributes of an existing link.
         let same = |new: &ProfileLink, old: &&ProfileLink| (&old.name, &old.value) == (&new.name, &new.value);
-        let input = |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
-        user.links.extend(links.iter().map(input));
+        let keep_details = |new: &ProfileLink| replaced.iter().find(|old| same(new, old)).unwrap_or(new).clone();
+        user.links.extend(links.iter().map(keep_details));
     }
     user.links.sort_by_key(|link| link.kind as u8);
     set_or_default(&mut user.metadata, &edit.metadata);

@@ -80,7 +80,7 @@ pub struct User {
     pub license: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// For lists.
+    /// Color of the user in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
     /// In the order sent.

@@ -67,7 +67,7 @@ pub enum UserPredicate {
     Email(String),
     /// Ignores case.
     ExternalId(String),
-    /// First and last name contain this text.
+    /// The full name contains this text.
     NameContains(String),
     /// Any text of the user contains this text, or the user belongs to one of these organizations.
     AnyTextContains {

@@ -18,14 +18,14 @@ impl Directory {
     /// several match, the one who was deleted last.
     pub async fn deleted_user(&self, caller: &Caller, keys: &[UserKey]) -> Result<Tombstone, DirectoryError> {
         for key in keys {
-            let page_len = match key {
+            let tombstone = match key {
                 UserKey::Login(login) | UserKey::LoginConstantTime(login) | UserKey::Email(login) => {
                     self.deleted_user_by_login(caller.tenant, &identifier_key(login)).await?
                 }
                 key => self.store.tombstone(caller.tenant, key.clone()).await.map_err(read_error)?,
             };
-            if let Some(page_len) = page_len.filter(|page_len| page_len.is_restorable(self.clock.now())) {
-                return Ok(page_len);
+            if let Some(tombstone) = tombstone.filter(|tombstone| tombstone.is_restorable(self.clock.now())) {
+                return Ok(tombstone);
             }
         }
         Err(DirectoryError::NoSuchUser)
@@ -45,8 +45,8 @@ impl Directory {
                 identifier_key(&user.user_name) == login
                     || user.email().is_some_and(|email| identifier_key(email) == login)
             };
-            let page_len = page.into_iter().filter(|tombstone| has_login(&tombstone.user));
-            latest = latest.into_iter().chain(page_len).max_by_key(|tombstone| tombstone.deleted);
+            let matching = page.into_iter().filter(|tombstone| has_login(&tombstone.user));
+            latest = latest.into_iter().chain(matching).max_by_key(|tombstone| tombstone.deleted);
         }
     }
 

@@ -209,7 +209,7 @@ fn one_of_two_concurrent_creates_with_one_name_wins() {
                 })
             };
             let (one, two) = (ask(format!("Racer{n}@x.y")), ask(format!("rACER{n}@X.Y")));
-            let (one, two) = (one.await.expect("asked"), two.await.expect("asked"));
+            let (one, two) = (one.await.expect("answered"), two.await.expect("answered"));
             let mut statuses = [one.0, two.0];
             statuses.sort_unstable();
             assert_eq!(statuses, [201, 409], "{n}: {} {}", one.1, two.1);
@@ -238,7 +238,7 @@ fn one_of_two_conditional_changes_wins() {
                 })
             };
             let (one, two) = (ask(format!("one {n}")), ask(format!("two {n}")));
-            let (one, two) = (one.await.expect("asked"), two.await.expect("asked"));
+            let (one, two) = (one.await.expect("answered"), two.await.expect("answered"));
             let (_, now) = world.send_request("GET", &path, &[], Value::Null).await;
             let wanted = match (one, two) {
                 (200, 412) => format!("one {n}"),
@@ -257,7 +257,7 @@ fn one_of_two_conditional_changes_wins() {
         };
         for _ in 0..100 {
             let (one, two) = (ask("nickName", "Nick"), ask("locale", "de-CH"));
-            assert_eq!((one.await.expect("asked"), two.await.expect("asked")), (200, 200));
+            assert_eq!((one.await.expect("answered"), two.await.expect("answered")), (200, 200));
         }
         let (_, now) = world.send_request("GET", &path, &[], Value::Null).await;
         assert_eq!((now["nickName"].as_str(), now["locale"].as_str()), (Some("Nick"), Some("de-CH")));

@@ -164,7 +164,7 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
         let expired = house.create_key(&alpha, "expired", |new| new.expires = Some(past)).await;
         let revoked = house.create_key(&alpha, "revoked", |_| {}).await;
         let all = house.directory().connections(Some(alpha.tenant)).await.expect("listed");
-        let id = all.iter().find(|c| c.name == "revoked").expect("there").id;
+        let id = all.iter().find(|c| c.name == "revoked").expect("found").id;
         house.directory().run(&alpha, Command::RevokeConnection(id)).await.expect("revoked");
         let foreign = house.create_key(&beta, "foreign", |_| {}).await;
         let mut routes = 0;
@@ -245,13 +245,13 @@ async fn check_open_route(house: &TestApp, case: &Case<'_>, tenant: u32) {
 async fn clear_second_tenant(house: &TestApp, beta: &Caller) {
     let everybody = directory::UserQuery { limit: 100, ..directory::UserQuery::default() };
     for user in house.directory().users(beta, everybody).await.expect("read").rows {
-        house.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("gone");
+        house.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("deleted");
     }
     for kind in [directory::ItemKind::Group, directory::ItemKind::Folder] {
         let all = directory::ItemQuery::all(kind);
         for item in house.directory().items(beta, all).await.expect("read").rows {
             let gone = Command::DeleteItem { kind, item: directory::ItemKey::Id(item.id()) };
-            house.directory().run(beta, gone).await.expect("gone");
+            house.directory().run(beta, gone).await.expect("deleted");
         }
     }
 }

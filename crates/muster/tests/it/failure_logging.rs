@@ -49,7 +49,7 @@ fn rejection_reasons_are_logged_but_not_returned() {
         assert_eq!(answered_lines(&server, 401).len(), before + 1, "one line");
     }
     // The response does not depend on why the key is invalid.
-    let said = |reason: &str| &answers.iter().find(|(other, _)| *other == reason).expect("asked").1;
+    let said = |reason: &str| &answers.iter().find(|(other, _)| *other == reason).expect("answered").1;
     for reason in ["expired", "revoked"] {
         assert_eq!(said(reason), said("unknown_key"), "{reason}");
     }

@@ -201,7 +201,7 @@ fn requests_finish_during_shutdown() {
     let mut reader = BufReader::new(stream.try_clone().expect("the same"));
     let mut asked = String::new();
     for _ in 0..2 {
-        reader.read_line(&mut asked).expect("asked");
+        reader.read_line(&mut asked).expect("answered");
     }
     assert_eq!(asked, "HTTP/1.1 100 Continue\r\n\r\n");
     terminate(server.pid());

@@ -64,7 +64,7 @@ fn run_with_closed_output(store: &OsStr, arguments: &[&str]) -> (Option<i32>, St
         .expect("started");
     drop(child.stdout.take());
     let begun = Instant::now();
-    while child.try_wait().expect("asked").is_none() {
+    while child.try_wait().expect("a status").is_none() {
         assert!(begun.elapsed() < Duration::from_mins(1), "{arguments:?} does not end");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -157,9 +157,9 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
         ),
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
         Err(refusal) => {
-            let invalid_new_password = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
+            let field = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
             Ok(with_retry_after(
-                render_change_password(request, &user, invalid_new_password, Some(messages::error_message(&refusal)))?,
+                render_change_password(request, &user, field, Some(messages::error_message(&refusal)))?,
                 &refusal,
             ))
         }

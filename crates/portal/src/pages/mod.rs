@@ -230,7 +230,7 @@ impl Portal {
             return render_page(200, "tenant_picker.html", &TenantPicker::default());
         };
         match asked.trim().parse::<u32>() {
-            Ok(request_id) => Ok(redirect(&format!("/t/{request_id}/sign-in"))),
+            Ok(number) => Ok(redirect(&format!("/t/{number}/sign-in"))),
             Err(_) => render_page(
                 422,
                 "tenant_picker.html",

@@ -35,10 +35,10 @@ pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> P
         problem: &problem,
         user: request.field("user"),
     };
-    let next_page = request.with_browser_cookie(render_page(status, "sign_in.html", &form)?);
+    let page = request.with_browser_cookie(render_page(status, "sign_in.html", &form)?);
     Ok(match refusal {
-        Some(refusal) => with_retry_after(next_page, refusal),
-        None => next_page,
+        Some(refusal) => with_retry_after(page, refusal),
+        None => page,
     })
 }
 
@@ -67,9 +67,9 @@ pub(super) async fn sign_in(
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
         Err(refusal) => return show(request, Some(&refusal)),
     };
-    let next_page =
+    let path =
         if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
-    let next_page = with_cookie(redirect(&request.page_path(&next_page)), &request.session_cookie(user.id, &key));
-    Ok(with_cookie(next_page, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
+    let response = with_cookie(redirect(&request.page_path(&path)), &request.session_cookie(user.id, &key));
+    Ok(with_cookie(response, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
 }

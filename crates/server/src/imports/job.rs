@@ -149,12 +149,12 @@ impl Job {
                 self.rows_done = self.rows.unwrap_or(self.rows_done);
                 self.report = serde_json::to_value(report).ok();
             }
-            // The store is unavailable: the import resumes later.
+            // The import resumes later.
             Err(ImportError::Stopped {
                 error: error @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
-                tracing::warn!(detail = transfer::error_message(&error), "import paused: the store is unavailable");
+                tracing::warn!(detail = transfer::error_message(&error), "import paused: the store is unavailable or busy");
                 self.status = JobStatus::Queued;
             }
             Err(ImportError::Canceled) => self.status = JobStatus::Canceled,

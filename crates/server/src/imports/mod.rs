@@ -183,7 +183,7 @@ impl Imports {
     /// abandoned uploads.
     fn next_jobs(&self, last_turns: &HashMap<u32, u64>) -> Vec<Job> {
         let now = self.directory.now();
-        let (mut ready, mut on_rows) = (Vec::new(), HashSet::new());
+        let (mut ready, mut tenants) = (Vec::new(), HashSet::new());
         for job in self.jobs() {
             match job.status {
                 JobStatus::Uploading => {
@@ -199,7 +199,7 @@ impl Imports {
                     if self.unrecorded.lock().contains_key(&job.id) {
                         continue;
                     }
-                    if on_rows.insert(job.caller.tenant) {
+                    if tenants.insert(job.caller.tenant) {
                         ready.push(job);
                     }
                 }
@@ -439,8 +439,8 @@ impl Transfers for Imports {
     }
 
     fn list_imports(&self, caller: &Caller) -> Vec<Value> {
-        let used = |job: &Job| job.caller.tenant == caller.tenant.0 && job.status != JobStatus::Uploading;
-        self.jobs().into_iter().rev().filter(used).map(|job| job.to_json()).collect()
+        let is_own = |job: &Job| job.caller.tenant == caller.tenant.0 && job.status != JobStatus::Uploading;
+        self.jobs().into_iter().rev().filter(is_own).map(|job| job.to_json()).collect()
     }
 
     fn get_import(&self, caller: &Caller, id: Uuid) -> Option<Value> {

@@ -102,8 +102,8 @@ where
         }
         if size >= next_check {
             next_check = size + CHECK_INTERVAL;
-            imports.check_disk().map_err(|why| {
-                tracing::error!(why, "import rejected: the disk is almost full");
+            imports.check_disk().map_err(|reason| {
+                tracing::error!(reason, "import rejected: the disk is almost full");
                 insufficient_storage(DISK_FULL)
             })?;
         }

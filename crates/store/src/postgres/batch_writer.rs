@@ -34,7 +34,7 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(4);
 const TIMEOUT_PER_ROW: Duration = Duration::from_millis(1);
 /// Retries of a batch although no violated precondition was found.
 const MAX_EMPTY_RETRIES: u32 = 20;
-/// Conflicts of a batch before its callers get [`CommitError::Busy`].
+/// Failed attempts of a batch before its callers get [`CommitError::Busy`].
 const MAX_CONFLICT_RETRIES: u32 = 40;
 
 /// For how many batches a writer expects conflicts after it had one.

@@ -78,7 +78,7 @@ impl LookupQueue {
         };
         let holder = ask(LOGINS, identifier_key(handle));
         let former = ask(FORMER_LOGINS, unique_keys::former_login_key(handle));
-        let is_spelled = |user: &User| unique_keys::has_former_login(user, handle);
+        let is_spelled = |user: &User| unique_keys::has_login_spelling(user, handle);
         let (holder, former) = if is_sign_in {
             let (holder, former) = join(holder, former).await;
             (holder?, former?)

@@ -24,7 +24,7 @@ pub(super) fn users(session: &Session, tenant: TenantNumber, query: UserQuery) -
             return indexed_page(session, code, &query, source).await;
         }
         if query.predicates.is_empty() && query.sort.is_by_number() {
-            return arrival_page(session, code, &query).await;
+            return page_by_number(session, code, &query).await;
         }
         match plan {
             Some((source, true)) if query.sort.is_by_number() => exact_page(session, code, &query, &source).await,
@@ -167,7 +167,7 @@ async fn count(session: &Session, sql: &str, params: &[&dyn Param]) -> Result<u6
 }
 
 /// A page of all users. The block counts give its start and the total.
-async fn arrival_page(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, PgError> {
+async fn page_by_number(session: &Session, code: i32, query: &UserQuery) -> Result<Page<User>, PgError> {
     let blocks = blocks(session, code).await?;
     let total = blocks.iter().map(|(_, live)| live).sum();
     let limit = i64::from(query.limit);

@@ -213,8 +213,8 @@ fn remove_user(
     bump_group_versions(db, tenant, &user.groups, &[], at)?;
     replace_secondary_emails(db, tenant, pk, &unique_keys::secondary_emails(&user), &[])?;
     let key = user.external_id.as_deref().map(unique_keys::external_id_key);
-    let deleted_ids = db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
-    map_constraint_error(deleted_ids.map(|_| 0), Field::Id)?;
+    let inserted = db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(params![pk, at.0, key, to_json(&user)?]);
+    map_constraint_error(inserted.map(|_| 0), Field::Id)?;
     expect_one_row(db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?)?;
     counters.add_to_block(tenant, crate::page_builder::block_of(user.number), -1);
     let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);

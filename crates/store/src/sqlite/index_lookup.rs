@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_index_serves_is_walked() {
+    fn queries_without_an_index_are_scans() {
         let contains = Comparison::new(Field::UserName, None, CompareOp::Contains, AttributeValue::text("a"), false);
         assert_eq!(planned(Filter::Comparison(contains)), None);
         assert_eq!(planned(Filter::Not(Box::new(since(CompareOp::Equal)))), None);

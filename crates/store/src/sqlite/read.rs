@@ -22,12 +22,12 @@ pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Res
         }
         UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => {
             let holder = user_by_unique_key(db, number, LOGINS, &identifier_key(handle));
-            if holder.as_ref().is_ok_and(|holder| unique_keys::has_former_login(holder, handle)) {
+            if holder.as_ref().is_ok_and(|holder| unique_keys::has_login_spelling(holder, handle)) {
                 holder
             } else {
                 let former =
                     optional(user_by_unique_key(db, number, FORMER_LOGINS, &unique_keys::former_login_key(handle)))?;
-                former.filter(|user| unique_keys::has_former_login(user, handle)).map_or(holder, Ok)
+                former.filter(|user| unique_keys::has_login_spelling(user, handle)).map_or(holder, Ok)
             }
         }
         UserKey::ExternalId(id) => user_by_unique_key(db, number, USER_EXTERNAL_IDS, &unique_keys::external_id_key(id)),

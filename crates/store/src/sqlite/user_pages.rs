@@ -26,7 +26,7 @@ pub(super) fn users(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlit
         return indexed_page(db, tenant, query, source);
     }
     if query.predicates.is_empty() && query.sort.is_by_number() {
-        return arrival_page(db, tenant, query);
+        return page_by_number(db, tenant, query);
     }
     match plan {
         Some((source, true)) if query.sort.is_by_number() => exact_page(db, tenant, query, &source),
@@ -135,7 +135,7 @@ fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLo
 }
 
 /// A page of all users: the block counts give the total and the block where the page starts.
-fn arrival_page(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
+fn page_by_number(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
     // One snapshot for the count and the rows, until it is dropped.
     let _view = db.unchecked_transaction()?;
     if let Some(PageBoundary::Before(place)) = &query.boundary {

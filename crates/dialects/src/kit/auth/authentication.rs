@@ -63,8 +63,7 @@ impl From<RequestError> for AuthenticationError {
 }
 
 impl AppState {
-    /// Fails with `Unauthorized` for every missing or invalid key, whatever the reason; with `Forbidden` if a
-    /// valid key
+    /// Fails with `Unauthorized` for every missing or invalid key, whatever the reason; with `Forbidden` if a valid key
     /// is not for this dialect or read-only; with `TooManyAttempts` after too many invalid keys from the address.
     pub(crate) async fn authenticate(
         &self,
@@ -169,8 +168,7 @@ impl AppState {
         Ok(Some(connection))
     }
 
-    /// The connection of an access token, and the fingerprint of the key it was issued for, if the connection
-    /// still has
+    /// The connection of an access token, and the fingerprint of the key it was issued for, if the connection still has
     /// that key. Fails with `Unauthorized` if the token has expired.
     async fn connection_for_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, RequestError> {
         let keys = self.token_keys.get_or_derive(&self.directory).await?;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// How long a valid key is accepted without asking the store again. A revoked key stops working within this time.
 const CACHE_TTL_SECONDS: i64 = 1;
 
-/// Number of cached keys and tokens from which expired entries are removed.
-const MAX_CACHED_CONNECTIONS: usize = 10_000;
+/// When this many keys and tokens are cached, expired ones are removed.
+const CACHE_CLEANUP_SIZE: usize = 10_000;
 
 pub trait RateLimiter: Send + Sync {
     /// Records an invalid key from an address; returns the seconds to wait if there were too many.
@@ -49,7 +49,7 @@ impl Authenticator {
             cache.remove(&hash);
             return;
         };
-        if cache.len() >= MAX_CACHED_CONNECTIONS {
+        if cache.len() >= CACHE_CLEANUP_SIZE {
             cache.retain(|_, (_, since)| now < since.plus_seconds(CACHE_TTL_SECONDS));
         }
         cache.insert(hash, (Arc::clone(connection), now));

@@ -16,8 +16,7 @@ pub trait ChunkSource: Send {
 
 pub enum ResponseBody {
     Full(Bytes),
-    /// In chunks, so that memory does not depend on the length. If a chunk cannot be read, the connection is
-    /// closed, so
+    /// In chunks, so that memory does not depend on the length. If a chunk cannot be read, the connection is closed, so
     /// that the client notices that the response is incomplete.
     Streamed(StreamedBody),
 }

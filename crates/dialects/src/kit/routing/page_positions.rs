@@ -135,23 +135,23 @@ mod tests {
 
     #[test]
     fn uses_the_least_advanced_position_and_forgets_old_ones() {
-        let iterations = PagePositions::default();
+        let positions = PagePositions::default();
         let list = ListKey::new(ConnectionId(uuid::Uuid::nil()), "all");
         let at = |number: u32| SortPosition { number, ..SortPosition::default() };
         let (sort, now) = (Sort::default(), Time(0));
-        iterations.record_page(list, 1, None, Some((101, at(100))), now);
-        iterations.record_page(list, 1, None, Some((101, at(107))), now);
-        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(100)));
-        assert_eq!(iterations.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now), None);
+        positions.record_page(list, 1, None, Some((101, at(100))), now);
+        positions.record_page(list, 1, None, Some((101, at(107))), now);
+        assert_eq!(positions.position(list, 101, &sort, now), Some(at(100)));
+        assert_eq!(positions.position(ListKey::new(ConnectionId(uuid::Uuid::nil()), "some"), 101, &sort, now), None);
         let backward = Sort { descending: true, ..Sort::default() };
-        assert_eq!(iterations.position(list, 101, &backward, now), Some(at(107)), "the least advanced in that order");
-        iterations.record_page(list, 101, Some(&at(100)), Some((201, at(210))), now);
-        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(100)), "a page may be requested again");
-        iterations.record_page(list, 201, Some(&at(210)), None, now);
-        assert_eq!(iterations.position(list, 101, &sort, now), Some(at(107)), "finished iterations have no effect");
-        assert_eq!(iterations.position(list, 101, &sort, now.plus_seconds(IDLE_TIMEOUT_SECONDS)), None);
+        assert_eq!(positions.position(list, 101, &backward, now), Some(at(107)), "the least advanced in that order");
+        positions.record_page(list, 101, Some(&at(100)), Some((201, at(210))), now);
+        assert_eq!(positions.position(list, 101, &sort, now), Some(at(100)), "a page may be requested again");
+        positions.record_page(list, 201, Some(&at(210)), None, now);
+        assert_eq!(positions.position(list, 101, &sort, now), Some(at(107)), "finished iterations have no effect");
+        assert_eq!(positions.position(list, 101, &sort, now.plus_seconds(IDLE_TIMEOUT_SECONDS)), None);
         for n in 0..10_000 {
-            iterations.record_page(
+            positions.record_page(
                 ListKey::new(ConnectionId(uuid::Uuid::nil()), &n.to_string()),
                 1,
                 None,
@@ -159,11 +159,11 @@ mod tests {
                 now,
             );
         }
-        assert!(iterations.iterations.lock().len() <= MAX_LISTS_PER_CONNECTION);
+        assert!(positions.iterations.lock().len() <= MAX_LISTS_PER_CONNECTION);
         for n in 0..6_000 {
             let client = ConnectionId(uuid::Uuid::from_u128(n));
-            iterations.record_page(ListKey::new(client, "all"), 1, None, Some((2, at(1))), now);
+            positions.record_page(ListKey::new(client, "all"), 1, None, Some((2, at(1))), now);
         }
-        assert!(iterations.iterations.lock().len() <= MAX_LISTS);
+        assert!(positions.iterations.lock().len() <= MAX_LISTS);
     }
 }

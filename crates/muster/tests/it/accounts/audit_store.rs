@@ -29,7 +29,7 @@ pub(super) fn run_sql(store: &str, statement: &str) -> String {
             _ => String::new(),
         })
     };
-    let rows = asked.query_map([], text).expect("asked").collect::<rusqlite::Result<Vec<String>>>();
+    let rows = asked.query_map([], text).expect("queried").collect::<rusqlite::Result<Vec<String>>>();
     rows.expect("rows").join("\n")
 }
 

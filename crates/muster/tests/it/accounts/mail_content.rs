@@ -141,8 +141,7 @@ fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> V
     let fields = [("old", "geheim-nummer-eins"), ("new", "geheim-nummer-zwei"), ("again", "geheim-nummer-zwei")];
     assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
     visitor.submit(&firm.page_path("forgot"), &[("user", "ann@x.y")]);
-    let reset =
-        wait_for("a new mail", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
+    let reset = wait_for("a new mail", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
     keep(reset.rsplit('/').next().expect("a link"));
     assert_password_set(&visitor.set_password(&reset, "geheim-nummer-drei"));
     assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);

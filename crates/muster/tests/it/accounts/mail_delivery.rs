@@ -281,12 +281,7 @@ fn kill_9_loses_no_mail_and_rarely_duplicates() {
     let is_whole = wait_for_deliveries(&post, emails.len());
     println!("the last mails arrived {:?} after the last kill", begun.elapsed());
     let firm = TenantClient { target: &server, number: 1, key, sign_in_key: String::new() };
-    assert!(
-        is_whole,
-        "{} of 200; queued: {:#?}",
-        deliveries_by_recipient(&post.mails()).len(),
-        queued_mails(&firm)
-    );
+    assert!(is_whole, "{} of 200; queued: {:#?}", deliveries_by_recipient(&post.mails()).len(), queued_mails(&firm));
     wait_until_queue_empty(&firm);
     let arrived = deliveries_by_recipient(&post.mails());
     assert!(arrived.keys().eq(emails.iter().collect::<BTreeSet<_>>()), "{arrived:?}");

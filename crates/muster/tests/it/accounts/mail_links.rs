@@ -226,7 +226,11 @@ fn reset_links_are_single_use_and_expire() {
     let before = firm.event_count();
     let forgot = |user: &str| PageClient::new(&home).submit(&firm.page_path("forgot"), &[("user", user)]);
     let (known, unknown) = (forgot("bob@x.y"), forgot("nobody@x.y"));
-    assert_eq!((known.status, &known.body), (unknown.status, &unknown.body), "the response does not reveal whether the user exists");
+    assert_eq!(
+        (known.status, &known.body),
+        (unknown.status, &unknown.body),
+        "the response does not reveal whether the user exists"
+    );
     home.wait_for_link("bob@x.y");
     let mailed = firm.event_count();
     forgot("bob@x.y");

@@ -141,7 +141,7 @@ fn compare_list(
             _ => false,
         };
         if !is_right {
-            world.violation(&format!("{dialect:?} lists {seen:?} for {email}, who should be {constant:?}"));
+            world.violation(&format!("{dialect:?} lists {seen:?} for {email}, expected {constant:?}"));
         }
         constant.exists = Some(seen.is_some());
     }

@@ -72,7 +72,7 @@ impl EmbeddedSetup {
             .spawn()
             .expect("started");
         let mut is_stopped = false;
-        while !is_stopped && import.try_wait().expect("asked").is_none() {
+        while !is_stopped && import.try_wait().expect("a status").is_none() {
             std::thread::sleep(Duration::from_millis(40));
             let stopped = Instant::now();
             signal(&import, "STOP");
@@ -167,7 +167,7 @@ impl EmbeddedSetup {
     /// Replaces the store's file next to the log of a killed server. A server must not start on it.
     fn replace_file_while_stopped(&mut self, world: &SharedState) {
         let copy = self.restored_copy(world);
-        world.begin_fault("file replaced after a kill, beside the old log");
+        world.begin_fault("file replaced after a kill, next to the old log");
         self.program.kill(world);
         let kept = self.file("kept.db");
         let files: Vec<(PathBuf, PathBuf)> = ["", "-wal"]

@@ -94,7 +94,7 @@ impl ServerProcess {
         self.signal("TERM");
         if let Some(mut child) = self.child.take() {
             let begun = Instant::now();
-            while child.try_wait().expect("asked").is_none() {
+            while child.try_wait().expect("a status").is_none() {
                 if begun.elapsed() > STARTUP_TIMEOUT {
                     world.violation("the server does not exit after SIGTERM");
                     drop(child.kill());
@@ -122,7 +122,7 @@ impl ServerProcess {
 
     /// Whether the process still runs; an unexpected exit is a violation.
     pub(super) fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().expect("asked").is_none())
+        self.child.as_mut().is_some_and(|child| child.try_wait().expect("a status").is_none())
     }
 
     /// The folder of the log, on another disk than the store.

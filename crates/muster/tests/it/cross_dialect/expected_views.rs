@@ -104,7 +104,7 @@ impl Fixture {
         let organisation = match u.organization {
             Some(id) => {
                 let found = directory.item(&self.caller, ItemKind::Organization, ItemKey::Id(id)).await;
-                Some(found.expect("there").name().to_owned())
+                Some(found.expect("found").name().to_owned())
             }
             None => None,
         };

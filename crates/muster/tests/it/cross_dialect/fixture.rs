@@ -29,7 +29,7 @@ impl Fixture {
     }
 
     pub(super) async fn stored_user(&self, number: u32) -> User {
-        self.app.directory().user(&self.caller, UserKey::Number(number)).await.expect("there")
+        self.app.directory().user(&self.caller, UserKey::Number(number)).await.expect("found")
     }
 
     /// Sends a JSON request with the dialect's form of credentials.

@@ -126,7 +126,7 @@ async fn check_pair(world: &Fixture, maker: Dialect, changer: Dialect, person: &
         world.assert_view(reader, &changed).await;
     }
     let gone = Command::DeleteUser(UserKey::Id(made.id));
-    world.app.directory().run(&world.caller, gone).await.expect("gone");
+    world.app.directory().run(&world.caller, gone).await.expect("deleted");
 }
 
 // One test for each creating dialect, so that they run concurrently.

@@ -28,7 +28,7 @@ fn an_import_reports_what_it_does() {
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("The rejected rows are in"), "{text}");
     let refused = file.with_file_name("p.rejected.csv");
-    let fixed = std::fs::read_to_string(&refused).expect("there").replace("nobody", "b@x.y");
+    let fixed = std::fs::read_to_string(&refused).expect("found").replace("nobody", "b@x.y");
     std::fs::write(&refused, fixed).expect("written");
     let (code, text) = run_text(store, &["import", &refused.display().to_string()]);
     assert_eq!(code, Some(0), "{text}");

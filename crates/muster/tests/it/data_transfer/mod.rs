@@ -45,7 +45,7 @@ pub(super) fn spawn(store: &str, arguments: &[&str]) -> Child {
 pub(super) fn kill_after(store: &str, arguments: &[&str], after: Duration) -> bool {
     let mut child = spawn(store, arguments);
     std::thread::sleep(after);
-    let had_ended = child.try_wait().expect("asked").is_some();
+    let had_ended = child.try_wait().expect("a status").is_some();
     drop(child.kill());
     child.wait().expect("ended");
     had_ended

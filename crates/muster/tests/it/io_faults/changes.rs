@@ -353,10 +353,7 @@ fn acknowledged_changes_survive_io_faults() {
     let found = run_scenario(&Scenario { name: "changes", time: Duration::from_secs(7), run: &all });
     print(&format!("{} changes were rejected", REJECTED.load(Ordering::Relaxed)));
     assert!(found.is_ok(), "{}", found.unwrap_err());
-    assert!(
-        is_single_fault_run() || REJECTED.load(Ordering::Relaxed) > 0,
-        "no fault made the server reject changes"
-    );
+    assert!(is_single_fault_run() || REJECTED.load(Ordering::Relaxed) > 0, "no fault made the server reject changes");
 }
 
 /// Few calls of the test above are for mails.

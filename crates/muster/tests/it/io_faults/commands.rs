@@ -81,8 +81,7 @@ fn backup(folder: &Path, wanted: &Value, injected: Injection, findings: &mut Fin
     let ran = stage.run(injected, &store, &["backup", &file]);
     check_exit(&ran, &stage, findings);
     let is_there = Path::new(&file).exists();
-    findings
-        .check(is_there || ran.code != Some(0), "a backup was reported and does not exist", || ran.text.clone());
+    findings.check(is_there || ran.code != Some(0), "a backup was reported and does not exist", || ran.text.clone());
     if is_there {
         let is_whole = is_backup(&stage, &file, wanted);
         findings.check(is_whole, "an incomplete backup has its final name", || ran.text.clone());
@@ -106,7 +105,8 @@ fn backup_to_a_pipe(folder: &Path, wanted: &Value, injected: Injection, findings
     let ran = stage.run_with(injected, &store, &["backup", "-"], (Stdio::null(), output.into()));
     check_exit(&ran, &stage, findings);
     let is_whole = is_backup(&stage, &file, wanted);
-    findings.check(is_whole || ran.code != Some(0), "an incomplete backup was reported as complete", || ran.text.clone());
+    findings
+        .check(is_whole || ran.code != Some(0), "an incomplete backup was reported as complete", || ran.text.clone());
     stage.check_store(&store, findings);
     stage
 }
@@ -150,8 +150,9 @@ fn fill(folder: &Path, wanted: &Value, fill: FillCommand<'_>, injected: Injectio
     });
     let file = stage.outside_path("after.bak").display().to_string();
     let after = stage.run(Injection::Nothing, &target, &["backup", &file]);
-    findings
-        .check(after.output_json["tenants"] == *wanted, "the filled store differs from the backup", || after.text.clone());
+    findings.check(after.output_json["tenants"] == *wanted, "the filled store differs from the backup", || {
+        after.text.clone()
+    });
     stage.check_store(&target, findings);
     stage
 }

@@ -74,8 +74,7 @@ fn send_import(client: &Client, server: &mut RunningServer, stage: &Sandbox, fin
     let answer = client.json(server, "POST", "/v1/imports", &rows('a'));
     let has_ended = answer.is_none() && server.has_ended();
     let is_clear = matches!(answer, Some((202 | 503 | 507, _))) || has_ended;
-    findings
-        .check(is_clear, "an import got neither 202 nor 503", || format!("{answer:?}; {}", stage.warnings()));
+    findings.check(is_clear, "an import got neither 202 nor 503", || format!("{answer:?}; {}", stage.warnings()));
     let Some((202, import)) = answer else { return SentImport::default() };
     let id = import["id"].as_str().expect("an id").to_owned();
     let begun = Instant::now();

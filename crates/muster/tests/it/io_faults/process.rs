@@ -178,7 +178,7 @@ impl RunningServer {
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("asked").is_some()
+        self.child.try_wait().expect("a status").is_some()
     }
 
     /// Kills the process.
@@ -191,7 +191,7 @@ impl RunningServer {
         if !self.has_ended() {
             terminate(self.child.id());
         }
-        wait_for("the server to stop", || self.child.try_wait().expect("asked"))
+        wait_for("the server to stop", || self.child.try_wait().expect("a status"))
     }
 }
 

@@ -95,7 +95,13 @@ pub(super) fn run_scenario(scenario: &Scenario<'_>) -> Result<(), String> {
     let tally = tally.into_inner();
     print(&format!("{}: {} of {} faults, {} struck", scenario.name, tally.done, faults.len(), tally.failed_calls));
     // Background work makes the number of calls vary, so a few faults do not occur; most must.
-    assert!(tally.failed_calls * 2 > tally.done, "{}: only {} of {} faults occurred", scenario.name, tally.failed_calls, tally.done);
+    assert!(
+        tally.failed_calls * 2 > tally.done,
+        "{}: only {} of {} faults occurred",
+        scenario.name,
+        tally.failed_calls,
+        tally.done
+    );
     if tally.mistakes.is_empty() { Ok(()) } else { Err(tally.report(scenario.name)) }
 }
 

@@ -79,7 +79,7 @@ fn file_names(folder: &Path) -> Vec<String> {
 }
 
 const RECORD_HINT: &str =
-    "if this is intended, run `MUSTER_RECORD=1 cargo test -p muster --test it golden` and review the changes";
+    "if this is intended, record it as CONTRIBUTING.md says and review the changes";
 
 fn is_recording() -> bool {
     std::env::var_os("MUSTER_RECORD").is_some()

@@ -48,7 +48,10 @@ fn acknowledged_creates_exist_once_and_rejected_ones_do_not() {
     let of = |answer: &ClientResult<()>| attempts.iter().flatten().filter(|one| one.result == *answer).count();
     let [done, taken, busy, silent] =
         [Ok(()), Err(Failure::Rejected), Err(Failure::Unavailable), Err(Failure::InDoubt)].map(|answer| of(&answer));
-    print(&format!("{done} acknowledged, {taken} conflicts, {busy} unavailable, {silent} unanswered in {:?}", begun.elapsed()));
+    print(&format!(
+        "{done} acknowledged, {taken} conflicts, {busy} unavailable, {silent} unanswered in {:?}",
+        begun.elapsed()
+    ));
     print(&format!("{} commits: {:?}", proxy.commits(), proxy.counts()));
     let logs: String = nodes.iter().map(Node::log).collect();
     assert_eq!(silent, 0, "requests without a response: {logs}");

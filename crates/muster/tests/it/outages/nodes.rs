@@ -92,7 +92,7 @@ pub(super) fn open_store(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
     let limits = Limits { hash_strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
     let parts = Ports::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
-    server::build_app(parts, limits, server::PublicConfig::default()).expect("a house")
+    server::build_app(parts, limits, server::PublicConfig::default()).expect("an app")
 }
 
 /// A tenant and a connection to it.

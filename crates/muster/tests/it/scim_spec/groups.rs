@@ -267,7 +267,7 @@ fn large_groups_can_be_paged_through_users() {
             let target = format!("/Users?filter={filter}&startIndex={start}&count=100&attributes=userName");
             let answer = client.get(&target).await;
             assert_total(&answer, 250);
-            for user in answer.1["Resources"].as_array().expect("people") {
+            for user in answer.1["Resources"].as_array().expect("users") {
                 found.push(user["id"].as_str().expect("an id").to_owned());
             }
         }

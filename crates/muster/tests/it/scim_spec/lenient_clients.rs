@@ -403,7 +403,7 @@ fn ten_thousand_verbose_members_fit() {
         assert_eq!(config["bulk"]["maxPayloadSize"], 4_194_304);
         let (_, schema) = client.get(&format!("/Schemas/{CORE}")).await;
         let emails = schema["attributes"].as_array().expect("a list").iter().find(|one| one["name"] == "emails");
-        assert_eq!(emails.expect("there")["subAttributes"][0]["uniqueness"], "server");
+        assert_eq!(emails.expect("found")["subAttributes"][0]["uniqueness"], "server");
         // A filter in a body may be longer than in a query.
         let filter = vec!["userName eq \"nobody@x.example\""; 300].join(" or ");
         assert!(filter.len() > 10_000);
@@ -451,7 +451,7 @@ fn okta_recreates_deactivated_users() {
         assert_eq!((&made["active"], &made["nickName"], &made["title"]), (&json!(true), &json!("New"), &Value::Null));
         assert!(okta.members(&group).await.is_empty(), "as after a deletion");
         let key = UserKey::ExternalId("00u1".into());
-        let user = client.app.directory().user(&client.caller, key).await.expect("there");
+        let user = client.app.directory().user(&client.caller, key).await.expect("found");
         assert_eq!(user.text(Field::ExternalId), Some("00u1"));
         let passwords = client.app.directory().password_hashes(&client.caller, (user.number, user.number)).await;
         assert!(passwords.expect("read").is_empty(), "the old password is removed");

@@ -194,7 +194,10 @@ impl<'a> Worker<'a> {
         let answer = via.1.rename(tongue, &person, &first);
         let is_done = self.outcome(&via, answer, |owner| {
             let seen = owner.read_elsewhere(via.0, tongue, &person.email).expect("an existing user");
-            assert!(seen.first == first || seen.first == person.first_name, "neither the old nor the new name: {seen:?}");
+            assert!(
+                seen.first == first || seen.first == person.first_name,
+                "neither the old nor the new name: {seen:?}"
+            );
             seen.first == first
         });
         if is_done {
