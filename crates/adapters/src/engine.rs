@@ -132,13 +132,11 @@ impl Engine {
 
     fn open_with(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
         if let Some(path) = settings.sqlite_path()? {
-            let (cache_mib, maps_file) = (settings.cache_mib, settings.memory_mapped);
-            let (longest_read, is_checked) = (settings.read_timeout, settings.check_on_open);
             let options = SqliteOptions {
-                cache_mib,
-                memory_mapped: maps_file,
-                read_timeout: longest_read,
-                check_on_open: is_checked,
+                cache_mib: settings.cache_mib,
+                memory_mapped: settings.memory_mapped,
+                read_timeout: settings.read_timeout,
+                check_on_open: settings.check_on_open,
                 ..SqliteOptions::default()
             };
             return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
@@ -183,8 +181,8 @@ impl Engine {
             if !path.exists() {
                 bail!("there is no store at {}", path.display());
             }
-            let longest = settings.read_timeout;
-            return Ok(Box::new(move |to| Sqlite::dump(&path, longest, to)));
+            let read_timeout = settings.read_timeout;
+            return Ok(Box::new(move |to| Sqlite::dump(&path, read_timeout, to)));
         }
         let (address, options) = (settings.address()?, settings.server_options(false));
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
@@ -220,10 +218,7 @@ impl ExclusiveStore {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
             Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
-            None => Ok(Self::Server(Box::new(ExclusivePostgres::acquire(
-                &settings.address()?,
-                &settings.server_options(false),
-            )?))),
+            None => Self::server(settings, false),
         }
     }
 
@@ -232,13 +227,15 @@ impl ExclusiveStore {
     /// # Errors
     /// Another process has it open.
     pub fn open_target(settings: &StoreSettings) -> anyhow::Result<Self> {
-        Ok(match settings.sqlite_path()? {
-            Some(path) => Self::Embedded(ExclusiveSqlite::acquire(&path)?),
-            None => Self::Server(Box::new(ExclusivePostgres::acquire(
-                &settings.address()?,
-                &settings.server_options(true),
-            )?)),
-        })
+        match settings.sqlite_path()? {
+            Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
+            None => Self::server(settings, true),
+        }
+    }
+
+    fn server(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
+        let options = settings.server_options(create_schema);
+        Ok(Self::Server(Box::new(ExclusivePostgres::acquire(&settings.address()?, &options)?)))
     }
 
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {

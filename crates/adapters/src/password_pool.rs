@@ -76,8 +76,7 @@ impl Task {
 }
 
 /// Time for a worker to finish a task before the dispatcher recomputes it; used until the speed of this machine is
-/// known. A password takes tens of milliseconds, but minutes at idle priority while other processes keep the CPUs
-/// busy.
+/// known. A password takes tens of milliseconds, but minutes at idle priority while other processes keep the CPUs busy.
 const INITIAL_FINISH_TIMEOUT: Duration = Duration::from_millis(150);
 /// Time for a worker to start a task.
 const START_TIMEOUT: Duration = Duration::from_millis(5);

@@ -74,11 +74,11 @@ async fn serve_null_store() -> anyhow::Result<()> {
     // Log as `muster serve` does, so that the costs are comparable.
     server::start_logging("text", tracing::Level::INFO);
     let parts = server::Ports::new(Arc::new(NullStore::default()), Arc::new(adapters::TimeOrderedIds));
-    let house = server::build_app(parts, Limits::default(), PublicConfig::default())?;
+    let app = server::build_app(parts, Limits::default(), PublicConfig::default())?;
     let key = adapters::generate_api_key()?;
     let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
     let caller = Caller::operator(TenantNumber(1));
-    let added = house.directory.run(&caller, Command::AddConnection(new)).await;
+    let added = app.directory.run(&caller, Command::AddConnection(new)).await;
     added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let listener = Listener {
@@ -92,7 +92,7 @@ async fn serve_null_store() -> anyhow::Result<()> {
     };
     let address = listener.address().context("an address")?;
     announce(&format!("{{\"listening\":\"http://{address}\",\"tenant\":1,\"key\":\"{key}\"}}"));
-    listener.serve(house.service, house.metrics, std::future::pending()).await;
+    listener.serve(app.service, app.metrics, std::future::pending()).await;
     Ok(())
 }
 

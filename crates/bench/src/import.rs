@@ -130,9 +130,9 @@ fn backup(folder: &Path, store: &str, engine: &str) -> anyhow::Result<Value> {
 /// Writes a file of incompressible bytes.
 fn write_incompressible(path: &Path, bytes: u64) -> anyhow::Result<&Path> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    let mut dice = Rng::new(bytes);
+    let mut rng = Rng::new(bytes);
     for _ in 0..bytes / 8 {
-        file.write_all(&dice.below(u64::MAX).to_le_bytes())?;
+        file.write_all(&rng.below(u64::MAX).to_le_bytes())?;
     }
     file.flush()?;
     Ok(path)
@@ -184,7 +184,7 @@ impl Files {
             ndjson: folder.join("people.ndjson"),
             large_groups: folder.join("field.csv"),
         };
-        let mut dice = Rng::new(6);
+        let mut rng = Rng::new(6);
         let mut csv = BufWriter::new(File::create(&files.csv)?);
         let mut ndjson = BufWriter::new(File::create(&files.ndjson)?);
         writeln!(csv, "{HEADER}")?;
@@ -193,7 +193,7 @@ impl Files {
             for place in 0..groups.len() {
                 // Some groups are large, most are small; memberships are distinct.
                 groups[place] = loop {
-                    let group = skewed_group(&mut dice, GROUPS);
+                    let group = skewed_group(&mut rng, GROUPS);
                     if !groups[..place].contains(&group) {
                         break group;
                     }
@@ -216,23 +216,23 @@ impl Files {
     clippy::cast_sign_loss,
     reason = "a random number"
 )]
-fn skewed_group(dice: &mut Rng, groups: u64) -> u64 {
-    let part = dice.below(1 << 32) as f64 / (1_u64 << 32) as f64;
+fn skewed_group(rng: &mut Rng, groups: u64) -> u64 {
+    let part = rng.below(1 << 32) as f64 / (1_u64 << 32) as f64;
     (part * part * groups as f64) as u64
 }
 
 /// Writes 250,000 users and 50,000 groups with 10 to 10,000 members each, in a Pareto distribution.
 fn write_large_groups(path: &Path) -> anyhow::Result<()> {
-    let mut dice = Rng::new(7);
+    let mut rng = Rng::new(7);
     let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(LARGE_FILE_USERS)?];
     for group in 0..GROUPS {
         #[expect(clippy::cast_precision_loss, reason = "a random number")]
-        let part = (dice.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
+        let part = (rng.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
         // A few groups have the maximum size.
         let size = if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
         let size = size as u64;
-        let first = dice.below(LARGE_FILE_USERS);
+        let first = rng.below(LARGE_FILE_USERS);
         for n in 0..size {
             // The step is coprime to the number of users, so members are distinct.
             let person = (first + n * 7_919) % LARGE_FILE_USERS;

@@ -78,8 +78,7 @@ pub struct ServerSettings {
     /// Maximum size of each tenant's import files in MiB; further uploads get a 507
     #[arg(long, env = "MUSTER_IMPORTS_QUOTA_MIB", default_value_t = 8192, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub imports_quota_mib: u64,
-    /// Minimum free disk space in MiB, and at least 5 % of the disk; below it, imports get a 507 (0 disables the
-    /// check)
+    /// Minimum free disk space in MiB, and at least 5 % of the disk; below it, imports get a 507 (0 disables the check)
     #[arg(long, env = "MUSTER_MIN_FREE_DISK_MIB", default_value_t = 1024, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub min_free_disk_mib: u64,
     /// Maximum number of open connections; further ones get a 503

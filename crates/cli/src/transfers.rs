@@ -194,9 +194,11 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
 }
 
 /// `users.rejected.csv` for `users.csv`. If that exists, as when it is imported itself, `users.rejected.2.csv`.
+/// Version 0.1.0 wrote `users.refused.csv`.
 fn rejected_rows_path(path: &Path, format: Format) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = stem.split_once(".rejected").map_or(stem.as_str(), |(first, _)| first);
+    let suffix = stem.split_once(".rejected").or_else(|| stem.split_once(".refused"));
+    let stem = suffix.map_or(stem.as_str(), |(first, _)| first);
     let named = |number: String| path.with_file_name(format!("{stem}.rejected{number}.{}", format.as_str()));
     let all = std::iter::once(String::new()).chain((2_u64..).map(|number| format!(".{number}")));
     all.map(named).find(|file| !file.exists()).unwrap_or_else(|| named(String::new()))

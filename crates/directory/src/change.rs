@@ -1,9 +1,8 @@
 //! A write as a value, which an engine carries out atomically.
 //!
-//! Each mutation carries its own precondition and its own event. A mutation of something that exists holds the
-//! state it was decided from, and the engine rejects it as stale if the stored state differs. A new entity is
-//! rejected if one of its unique keys is taken. Events are derived from mutations, so nothing can change without
-//! one.
+//! Each mutation carries its own precondition and its own event. A mutation of something that exists holds the state it
+//! was decided from, and the engine rejects it as stale if the stored state differs. A new entity is rejected if one of
+//! its unique keys is taken. Events are derived from mutations, so nothing can change without one.
 
 use crate::{
     AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber, Time,
@@ -26,8 +25,7 @@ pub struct Change {
     /// of them exists. Only keys that are unique to an item (external id, domain, address; names of organizations,
     /// roles and departments).
     pub assumed_absent: Vec<(ItemKind, ItemKey)>,
-    /// An external id assumed to belong to no deleted user without a lookup; the change is stale if one of them has
-    /// it.
+    /// An external id assumed to belong to no deleted user without a lookup; the change is stale if one of them has it.
     pub assumed_not_deleted: Option<String>,
     /// Carried out in this order.
     pub mutations: Vec<Mutation>,

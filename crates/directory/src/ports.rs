@@ -85,8 +85,7 @@ pub trait Store: Send + Sync {
         after: (Time, Uuid),
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
-    /// Events about a user after a position, oldest first. Some may be about other users: the caller must filter
-    /// them.
+    /// Events about a user after a position, oldest first. Some may be about other users: the caller must filter them.
     fn user_history(
         &self,
         tenant: TenantNumber,

@@ -52,9 +52,9 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         let keys = create_connections(&app.directory, &caller).await?;
         let number = caller.tenant.0;
         let stop = serve::shutdown_signal()?;
-        let on_mail: serde_json::Map<String, Value> =
+        let keys_json: serde_json::Map<String, Value> =
             keys.iter().map(|(dialect, key)| (dialect.name.to_owned(), json!(key.expose_secret()))).collect();
-        output.try_result(&json!({"listening": base, "tenant": number, "keys": on_mail}), || {
+        output.try_result(&json!({"listening": base, "tenant": number, "keys": keys_json}), || {
             banner(&base, number, &keys)
         })?;
         let on_mail = Arc::new(move |sent: SentMail| {

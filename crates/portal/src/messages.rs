@@ -4,26 +4,26 @@ use directory::{DirectoryError, FieldErrorKind, SignInError, Time};
 use jiff::Timestamp;
 
 /// The HTTP status and message for an error.
-pub(crate) fn error_message(refusal: &DirectoryError) -> (u16, String) {
+pub(crate) fn error_message(error: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
-    match refusal {
+    match error {
         DirectoryError::SignIn(SignInError::InvalidCredentials) => (403, "Incorrect user or password.".into()),
         DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
             (429, format!("Too many failed attempts. Please try again in {}.", format_retry_after(*retry_after)))
         }
-        DirectoryError::Invalid(faults) => {
-            let rule = faults.first().map_or(FieldErrorKind::Malformed, |fault| fault.kind);
-            (422, password_error(rule))
+        DirectoryError::Invalid(errors) => {
+            let kind = errors.first().map_or(FieldErrorKind::Malformed, |error| error.kind);
+            (422, password_error(kind))
         }
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => (503, busy.into()),
         _ => (500, "Something went wrong on our side. Please try again later.".into()),
     }
 }
 
-fn password_error(rule: FieldErrorKind) -> String {
-    match rule {
-        FieldErrorKind::TooShort(least) => format!("The password is too short. Use at least {least} characters."),
-        FieldErrorKind::TooLong(most) => format!("The password is too long. Use at most {most} bytes."),
+fn password_error(kind: FieldErrorKind) -> String {
+    match kind {
+        FieldErrorKind::TooShort(min) => format!("The password is too short. Use at least {min} characters."),
+        FieldErrorKind::TooLong(max) => format!("The password is too long. Use at most {max} bytes."),
         FieldErrorKind::CommonPassword => {
             "This password is too common and easy to guess. Please choose another.".into()
         }

@@ -31,8 +31,8 @@ impl PortalKeys {
 
     fn derive(secret: &ServerSecret) -> Self {
         let master = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
-        let draw = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose).as_ref());
-        Self { links: draw(b"links"), forms: draw(b"forms"), devices: draw(b"devices") }
+        let derive_key = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose).as_ref());
+        Self { links: derive_key(b"links"), forms: derive_key(b"forms"), devices: derive_key(b"devices") }
     }
 
     /// The last part of a link's path: user, link id and MAC.

@@ -1,5 +1,4 @@
-//! The preconditions of a mutation, and the order in which conflicts are reported, which is the same on every
-//! engine.
+//! The preconditions of a mutation, and the order in which conflicts are reported, which is the same on every engine.
 //!
 //! A change can conflict with stored data in several ways at once: a new user may have an id, an email and an
 //! external id that other users have. Every engine must report the same conflict:
@@ -40,6 +39,7 @@ pub(crate) enum Guard<'a> {
     /// The folded name, within the tenant.
     ConnectionNameFree(String),
     MailIdFree(Uuid),
+    /// The name of a server secret.
     SecretFree(&'static str),
     KeyFree(UniqueKey),
     /// The mutation itself has the key twice, which never works.

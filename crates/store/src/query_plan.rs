@@ -26,12 +26,12 @@ pub(crate) enum IndexLookup {
 
 /// The best index for a query, and whether it finds exactly the matching users.
 pub(crate) fn plan_users(query: &UserQuery) -> Option<(IndexLookup, bool)> {
-    let best = query.predicates.iter().filter_map(plan_predicate).min_by_key(|(source, _)| source.cost_rank());
-    best.map(|(source, exact)| (source, exact && query.predicates.len() == 1))
+    let best = query.predicates.iter().filter_map(plan_predicate).min_by_key(|(lookup, _)| lookup.cost_rank());
+    best.map(|(lookup, is_exact)| (lookup, is_exact && query.predicates.len() == 1))
 }
 
-fn plan_predicate(test: &UserPredicate) -> Option<(IndexLookup, bool)> {
-    match test {
+fn plan_predicate(predicate: &UserPredicate) -> Option<(IndexLookup, bool)> {
+    match predicate {
         UserPredicate::Email(email) => Some((login_lookup(email), false)),
         UserPredicate::ExternalId(id) => {
             let (from, to) = unique_keys::external_id_key_range(id);
@@ -45,8 +45,8 @@ fn plan_predicate(test: &UserPredicate) -> Option<(IndexLookup, bool)> {
 fn plan_filter(filter: &Filter) -> Option<(IndexLookup, bool)> {
     match filter {
         Filter::All(filters) => {
-            let best = filters.iter().filter_map(plan_filter).min_by_key(|(source, _)| source.cost_rank());
-            best.map(|(source, exact)| (source, exact && filters.len() == 1))
+            let best = filters.iter().filter_map(plan_filter).min_by_key(|(lookup, _)| lookup.cost_rank());
+            best.map(|(lookup, is_exact)| (lookup, is_exact && filters.len() == 1))
         }
         Filter::Any(filters) => {
             let sources: Option<Vec<IndexLookup>> = filters.iter().map(|f| plan_filter(f).map(|(s, _)| s)).collect();

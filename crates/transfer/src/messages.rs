@@ -15,13 +15,13 @@ pub fn error_message(error: &DirectoryError) -> String {
 
 /// Like [`error_message`]; `name` returns the name of a field.
 pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) -> String) -> String {
-    let describe = |fault: &FieldError| {
-        let field = name(fault.field);
-        match fault.kind {
+    let describe = |error: &FieldError| {
+        let field = name(error.field);
+        match error.kind {
             FieldErrorKind::Missing => format!("'{field}' is required"),
             FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max})"),
             FieldErrorKind::TooShort(min) => format!("'{field}' is too short (minimum: {min})"),
-            FieldErrorKind::Malformed if fault.field == Field::Email => {
+            FieldErrorKind::Malformed if error.field == Field::Email => {
                 format!("'{field}' is not a valid email address")
             }
             FieldErrorKind::Malformed => format!("'{field}' has an invalid format"),
@@ -30,12 +30,14 @@ pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) ->
             FieldErrorKind::NotAllowed => format!("'{field}' cannot be set to this value"),
             FieldErrorKind::CommonPassword => format!("'{field}' is a commonly used password; choose another one"),
             FieldErrorKind::PersonalPassword => {
-                format!("'{field}' contains the user's name or email; choose another password")
+                format!(
+                    "'{field}' contains the name or email of the user, or the tenant's name; choose another password"
+                )
             }
         }
     };
     match error {
-        DirectoryError::Invalid(faults) => faults.iter().map(describe).collect::<Vec<_>>().join("; "),
+        DirectoryError::Invalid(errors) => errors.iter().map(describe).collect::<Vec<_>>().join("; "),
         DirectoryError::NoSuchUser => "this user does not exist".into(),
         DirectoryError::NoSuchItem(kind) => format!("this {} does not exist", kind.as_str()),
         DirectoryError::NoSuchTenant => "this tenant does not exist".into(),

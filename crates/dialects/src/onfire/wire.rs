@@ -42,9 +42,13 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
     description: "A user (v2)",
     properties: &[
         ID,
-        Property::new("UserID", ValueType::Integer, "Number of the user within the tenant; only for keys that may grant the role of a vendor administrator")
-            .field(Field::Number)
-            .response_only(),
+        Property::new(
+            "UserID",
+            ValueType::Integer,
+            "Number within the tenant; only for keys that may grant the highest role",
+        )
+        .field(Field::Number)
+        .response_only(),
         COMPANY_ID,
         INTEGRATION_KEY,
         Property::text("Type", Field::License, "License: `Standard`, `Premium`, `Lite` or `Full`").max_length(50),

@@ -260,7 +260,12 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new("List organization groups (there are none)", GROUP_LIST_PARAMETERS, None, &wire::ORGANIZATION_GROUPS_BODY),
+            MethodSpec::new(
+                "List organization groups (there are none)",
+                GROUP_LIST_PARAMETERS,
+                None,
+                &wire::ORGANIZATION_GROUPS_BODY
+            ),
             organizations::list_groups
         )],
     },

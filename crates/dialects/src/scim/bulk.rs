@@ -358,8 +358,7 @@ fn prepare_sub_request(
     let body = data.map(|node| ParsedBody { format: Format::Json, root: None, node });
     // The body is not parsed yet, so this becomes the parsed one.
     drop(sub_request.parsed_body.set(Ok(body)));
-    let matched =
-        state.routes.find(&sub_request.path).and_then(|found| found.matched).ok_or(RequestError::NoRoute)?;
+    let matched = state.routes.find(&sub_request.path).and_then(|found| found.matched).ok_or(RequestError::NoRoute)?;
     let is_resource = matched.route.path.contains("/Users") || matched.route.path.contains("/Groups");
     if !is_resource || matched.route.path.ends_with(".search") {
         return Err(invalid_syntax("Only users and groups can be changed in bulk"));

@@ -283,7 +283,11 @@ message!(
         boolean("multiValued", "Whether it is multi-valued"),
         text("description", "Description"),
         boolean("required", "Whether it is required"),
-        Property::new("subAttributes", ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)), "Sub-attributes"),
+        Property::new(
+            "subAttributes",
+            ValueType::List("subAttributes", &ValueType::Object(&ATTRIBUTE)),
+            "Sub-attributes"
+        ),
         Property::new("canonicalValues", ValueType::List("canonicalValues", &ValueType::Text), "Canonical values"),
         Property::new("caseExact", ValueType::Boolean, "Whether it is case-sensitive"),
         text("mutability", "`readOnly`, `readWrite`, `immutable` or `writeOnly`"),

@@ -317,7 +317,10 @@ async fn search_users(
         boundary: start.boundary.clone(),
     };
     if !query.sort.is_by_number() && query.offset > MAX_SORTED_OFFSET {
-        return Err(bad_request("tooMany", format!("In sorted lists, startIndex is at most {}; use a cursor", MAX_SORTED_OFFSET + 1)));
+        return Err(bad_request(
+            "tooMany",
+            format!("In sorted lists, startIndex is at most {}; use a cursor", MAX_SORTED_OFFSET + 1),
+        ));
     }
     let sort = query.sort.clone();
     let page: Page<User> = user_pages::load(state, request, query).await?;

@@ -128,7 +128,12 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         multi_valued("addresses", Field::PostalAddresses, &ValueType::Object(&ADDRESS), "Postal addresses"),
         multi_valued("groups", Field::Groups, &ValueType::Object(&MEMBERSHIP), "Groups of the user").response_only(),
         multi_valued("entitlements", Field::Entitlements, &ValueType::Object(&ENTITLEMENT), "Entitlements"),
-        multi_valued("roles", Field::Roles, &ValueType::Object(&ROLE), "Roles; the primary one is effective, else the first that the catalog has"),
+        multi_valued(
+            "roles",
+            Field::Roles,
+            &ValueType::Object(&ROLE),
+            "Roles; the primary one is effective, else the first that the catalog has",
+        ),
         multi_valued("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "X.509 certificates"),
     ],
 };
@@ -271,7 +276,11 @@ pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
         Property::text("color", Field::Color, "Color to display"),
         pairs_text("metadata", Field::Metadata, "Custom metadata, one `key=value` per line"),
         boolean("doNotEmail", Field::DoNotEmail, "Whether to send no invitation email"),
-        boolean("forcePasswordChange", Field::ForcePasswordChange, "Whether the password must be changed at the next sign-in"),
+        boolean(
+            "forcePasswordChange",
+            Field::ForcePasswordChange,
+            "Whether the password must be changed at the next sign-in",
+        ),
         multi_valued("folders", Field::Folders, &ValueType::Object(&FOLDER), "Visible folders").response_only(),
         timestamp("invited", Field::Invited, "Time of the last invitation"),
         timestamp("lastActivity", Field::LastActivity, "Time of the last activity"),

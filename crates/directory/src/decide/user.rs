@@ -190,8 +190,7 @@ pub(super) fn target_user(input: &DecisionInput) -> Result<&User, DirectoryError
     input.users.first().and_then(Option::as_ref).ok_or(DirectoryError::NoSuchUser)
 }
 
-/// Applies the complete edit. Mutations for a new organization or department come first, since the user refers to
-/// them.
+/// Applies the complete edit. Mutations for a new organization or department come first, since the user refers to them.
 fn apply(
     user: &mut User,
     before: Option<&User>,

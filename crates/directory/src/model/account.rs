@@ -1,7 +1,6 @@
 //! How a user signs in. This is stored beside a [`crate::User`], not in it, and no dialect shows it.
 //!
-//! The version of the user guards the account, too: to change an account, read the user first and the account
-//! after.
+//! The version of the user guards the account, too: to change an account, read the user first and the account after.
 
 use crate::{KeyHash, Time, User, UserId};
 use secrecy::SecretString;

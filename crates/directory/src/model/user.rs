@@ -282,8 +282,7 @@ impl User {
         multi_valued::preferred_index(&self.photos, "photo").map(|index| self.photos[index].value.as_str())
     }
 
-    /// The value of `field` if it is a text. Of a multi-valued attribute, the value that single-valued dialects
-    /// show.
+    /// The value of `field` if it is a text. Of a multi-valued attribute, the value that single-valued dialects show.
     pub fn text(&self, field: Field) -> Option<&str> {
         let address = |line: fn(&Address) -> &Option<String>| line(self.work_address()?).as_deref();
         match field {

@@ -24,10 +24,10 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
-        let house = Arc::new(TestApp::new());
-        let caller = house.create_tenant("T").await;
-        let bearer = format!("Bearer {}", house.create_key(&caller, "walker", |_| {}).await);
-        Self { app: house, caller, bearer }
+        let test_app = Arc::new(TestApp::new());
+        let caller = test_app.create_tenant("T").await;
+        let bearer = format!("Bearer {}", test_app.create_key(&caller, "walker", |_| {}).await);
+        Self { app: test_app, caller, bearer }
     }
 
     async fn send_request(&self, method: &str, target: &str, more: &[(&str, &str)], body: Value) -> (u16, Value) {
@@ -42,12 +42,12 @@ impl Fixture {
     async fn create_users(&self, count: u32) -> Vec<directory::UserId> {
         let mut tasks = tokio::task::JoinSet::new();
         for part in 0..20 {
-            let (house, caller) = (Arc::clone(&self.app), self.caller.clone());
+            let (test_app, caller) = (Arc::clone(&self.app), self.caller.clone());
             tasks.spawn(async move {
                 let mut ids = Vec::new();
                 for n in (0..count).filter(|n| n % 20 == part) {
                     let command = Command::CreateUser(testkit::conformance::new_user(&format!("p{n}@x.y")));
-                    ids.push(house.directory().run(&caller, command).await.expect("added").users[0].id);
+                    ids.push(test_app.directory().run(&caller, command).await.expect("added").users[0].id);
                 }
                 ids
             });
@@ -57,12 +57,12 @@ impl Fixture {
 
     /// Deletes the users in random order; returns their ids.
     fn delete_random_users(&self, ids: &[directory::UserId], seed: u64) -> tokio::task::JoinHandle<HashSet<String>> {
-        let (house, caller, ids) = (Arc::clone(&self.app), self.caller.clone(), ids.to_vec());
+        let (test_app, caller, ids) = (Arc::clone(&self.app), self.caller.clone(), ids.to_vec());
         tokio::spawn(async move {
-            let (mut dice, mut gone) = (Rng::new(seed), HashSet::new());
+            let (mut rng, mut gone) = (Rng::new(seed), HashSet::new());
             while gone.len() < ids.len() / ONE_DELETED_IN {
-                let id = *dice.choose(&ids);
-                if house.directory().run(&caller, Command::DeleteUser(UserKey::Id(id))).await.is_ok() {
+                let id = *rng.choose(&ids);
+                if test_app.directory().run(&caller, Command::DeleteUser(UserKey::Id(id))).await.is_ok() {
                     gone.insert(id.to_string());
                 }
                 tokio::task::yield_now().await;

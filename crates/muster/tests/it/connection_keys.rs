@@ -27,7 +27,7 @@ struct Ids {
 
 impl Case<'_> {
     /// Sends the request with this key, as the dialect expects it; returns status and body.
-    async fn send_request(&self, house: &TestApp, key: Option<&str>, tenant: u32) -> (u16, String) {
+    async fn send_request(&self, test_app: &TestApp, key: Option<&str>, tenant: u32) -> (u16, String) {
         let path = self.route.path.to_owned();
         let mut target = path
             .replace("/{context}", "/ctx")
@@ -59,7 +59,7 @@ impl Case<'_> {
         } else if key.is_some() {
             headers.push(("authorization", &bearer));
         }
-        house.send_request(build_request(self.verb.name, &target, &headers, self.body())).await
+        test_app.send_request(build_request(self.verb.name, &target, &headers, self.body())).await
     }
 
     /// The value for `{id}` in a path.
@@ -126,8 +126,8 @@ impl Case<'_> {
     }
 }
 
-async fn create_resources(house: &TestApp, alpha: &Caller) -> Ids {
-    let run = async |command| house.directory().run(alpha, command).await.expect("done");
+async fn create_resources(test_app: &TestApp, alpha: &Caller) -> Ids {
+    let run = async |command| test_app.directory().run(alpha, command).await.expect("done");
     let mut edit = new_user("alphaonly@x.y");
     edit.set_text(Field::GivenName, FieldUpdate::Set(format!("{MARKER}-name")));
     edit.department = FieldUpdate::Set(directory::DepartmentRef::Name(format!("{MARKER}-department")));
@@ -155,35 +155,35 @@ fn forbidden(dialect: &str) -> u16 {
 #[expect(clippy::too_many_lines, reason = "one sequence of steps")]
 fn every_route_rejects_invalid_keys_without_disclosure() {
     runtime().block_on(async {
-        let house = TestApp::new();
-        let (alpha, beta) = (house.create_tenant("Alpha").await, house.create_tenant("Beta").await);
-        let ids = create_resources(&house, &alpha).await;
-        let reader = house.create_key(&alpha, "reader", |new| new.access = Access::ReadOnly).await;
-        let other = house.create_key(&alpha, "other", |new| new.dialects = vec!["none of them".into()]).await;
-        let past = house.directory().now().plus_seconds(-60);
-        let expired = house.create_key(&alpha, "expired", |new| new.expires = Some(past)).await;
-        let revoked = house.create_key(&alpha, "revoked", |_| {}).await;
-        let all = house.directory().connections(Some(alpha.tenant)).await.expect("listed");
+        let test_app = TestApp::new();
+        let (alpha, beta) = (test_app.create_tenant("Alpha").await, test_app.create_tenant("Beta").await);
+        let ids = create_resources(&test_app, &alpha).await;
+        let reader = test_app.create_key(&alpha, "reader", |new| new.access = Access::ReadOnly).await;
+        let other = test_app.create_key(&alpha, "other", |new| new.dialects = vec!["none of them".into()]).await;
+        let past = test_app.directory().now().plus_seconds(-60);
+        let expired = test_app.create_key(&alpha, "expired", |new| new.expires = Some(past)).await;
+        let revoked = test_app.create_key(&alpha, "revoked", |_| {}).await;
+        let all = test_app.directory().connections(Some(alpha.tenant)).await.expect("listed");
         let id = all.iter().find(|c| c.name == "revoked").expect("found").id;
-        house.directory().run(&alpha, Command::RevokeConnection(id)).await.expect("revoked");
-        let foreign = house.create_key(&beta, "foreign", |_| {}).await;
+        test_app.directory().run(&alpha, Command::RevokeConnection(id)).await.expect("revoked");
+        let foreign = test_app.create_key(&beta, "foreign", |_| {}).await;
         let mut routes = 0;
-        let before = house.event_count(alpha.tenant).await;
+        let before = test_app.event_count(alpha.tenant).await;
         for dialect in dialects::USER_APIS {
             for route in dialect.routes {
                 for verb in route.methods {
                     routes += 1;
                     let case = Case { dialect: dialect.name, route, verb, ids: &ids };
                     if verb.access == dialects::kit::RequiredAccess::Public {
-                        check_open_route(&house, &case, alpha.tenant.0).await;
+                        check_open_route(&test_app, &case, alpha.tenant.0).await;
                         continue;
                     }
-                    let no_key = case.send_request(&house, None, alpha.tenant.0).await;
+                    let no_key = case.send_request(&test_app, None, alpha.tenant.0).await;
                     assert_eq!(no_key.0, 401, "no key: {}", case.description());
                     for (name, key) in
                         [("bad", "x".repeat(32)), ("revoked", revoked.clone()), ("expired", expired.clone())]
                     {
-                        let (status, body) = case.send_request(&house, Some(&key), alpha.tenant.0).await;
+                        let (status, body) = case.send_request(&test_app, Some(&key), alpha.tenant.0).await;
                         assert_eq!(status, 401, "{name} key: {}", case.description());
                         assert!(!body.contains(MARKER) && !body.contains(&key), "{name}: {body}");
                         // The response does not depend on what is wrong with the key.
@@ -192,14 +192,14 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         };
                         assert_eq!(number(&body), number(&no_key.1), "{name} key: {}", case.description());
                     }
-                    let (status, _) = case.send_request(&house, Some(&other), alpha.tenant.0).await;
+                    let (status, _) = case.send_request(&test_app, Some(&other), alpha.tenant.0).await;
                     assert_eq!(status, forbidden(dialect.name), "another dialect's key: {}", case.description());
                     if verb.access == dialects::kit::RequiredAccess::Write {
-                        let (status, body) = case.send_request(&house, Some(&reader), alpha.tenant.0).await;
+                        let (status, body) = case.send_request(&test_app, Some(&reader), alpha.tenant.0).await;
                         assert_eq!(status, forbidden(dialect.name), "read-only key: {}", case.description());
                         assert!(!body.contains(MARKER), "{body}");
                     } else {
-                        let (status, _) = case.send_request(&house, Some(&reader), alpha.tenant.0).await;
+                        let (status, _) = case.send_request(&test_app, Some(&reader), alpha.tenant.0).await;
                         assert!(
                             case.is_success_or_client_error(status) && status != 401 && status != 403,
                             "read-only key on a read: {status} {}",
@@ -207,11 +207,11 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         );
                     }
                     if dialect.name == "onfire" {
-                        let (status, body) = case.send_request(&house, Some(&foreign), alpha.tenant.0).await;
+                        let (status, body) = case.send_request(&test_app, Some(&foreign), alpha.tenant.0).await;
                         assert_eq!(status, 401, "another company's key: {}", case.description());
                         assert!(!body.contains(MARKER), "{body}");
                     }
-                    let (status, body) = case.send_request(&house, Some(&foreign), beta.tenant.0).await;
+                    let (status, body) = case.send_request(&test_app, Some(&foreign), beta.tenant.0).await;
                     assert!(!body.replace("alphaonly@x.y", "").contains(MARKER), "{}: {body}", case.description());
                     if case.addresses_a_resource() {
                         let unknown = if dialect.name == "onfire" { 400 } else { 404 };
@@ -220,12 +220,12 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
                         assert!(case.is_success_or_client_error(status), "{} {body}", case.description());
                     }
                     assert_eq!(
-                        house.event_count(alpha.tenant).await,
+                        test_app.event_count(alpha.tenant).await,
                         before,
                         "nothing changed: {}",
                         case.description()
                     );
-                    clear_second_tenant(&house, &beta).await;
+                    clear_second_tenant(&test_app, &beta).await;
                 }
             }
         }
@@ -234,24 +234,24 @@ fn every_route_rejects_invalid_keys_without_disclosure() {
 }
 
 /// A public route returns the same response to all clients and discloses nothing about tenants.
-async fn check_open_route(house: &TestApp, case: &Case<'_>, tenant: u32) {
-    let without = case.send_request(house, None, tenant).await;
+async fn check_open_route(test_app: &TestApp, case: &Case<'_>, tenant: u32) {
+    let without = case.send_request(test_app, None, tenant).await;
     assert_eq!(without.0, 200, "{}", case.description());
     assert!(!without.1.contains(MARKER), "{}", case.description());
-    assert_eq!(case.send_request(house, Some(&"x".repeat(32)), tenant).await, without, "{}", case.description());
+    assert_eq!(case.send_request(test_app, Some(&"x".repeat(32)), tenant).await, without, "{}", case.description());
 }
 
 /// Deletes what the second tenant's key was permitted to add to its own tenant.
-async fn clear_second_tenant(house: &TestApp, beta: &Caller) {
+async fn clear_second_tenant(test_app: &TestApp, beta: &Caller) {
     let everybody = directory::UserQuery { limit: 100, ..directory::UserQuery::default() };
-    for user in house.directory().users(beta, everybody).await.expect("read").rows {
-        house.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("deleted");
+    for user in test_app.directory().users(beta, everybody).await.expect("read").rows {
+        test_app.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("deleted");
     }
     for kind in [directory::ItemKind::Group, directory::ItemKind::Folder] {
         let all = directory::ItemQuery::all(kind);
-        for item in house.directory().items(beta, all).await.expect("read").rows {
+        for item in test_app.directory().items(beta, all).await.expect("read").rows {
             let gone = Command::DeleteItem { kind, item: directory::ItemKey::Id(item.id()) };
-            house.directory().run(beta, gone).await.expect("deleted");
+            test_app.directory().run(beta, gone).await.expect("deleted");
         }
     }
 }
@@ -259,39 +259,39 @@ async fn clear_second_tenant(house: &TestApp, beta: &Caller) {
 #[test]
 fn a_key_grants_no_higher_role_and_rotation_has_no_gap() {
     runtime().block_on(async {
-        let house = TestApp::new();
-        let alpha = house.create_tenant("Alpha").await;
-        let key = house.create_key(&alpha, "low", |new| new.highest_role = 2).await;
+        let test_app = TestApp::new();
+        let alpha = test_app.create_tenant("Alpha").await;
+        let key = test_app.create_key(&alpha, "low", |new| new.highest_role = 2).await;
         let bearer = format!("Bearer {key}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let post = |role: u32| {
             let body = format!("{{\"firstName\":\"B\",\"email\":\"b{role}@x.y\",\"roleId\":{role}}}");
             build_request("POST", "/request/user", &headers, &body)
         };
-        assert_eq!(house.send_request(post(2)).await.0, 200);
-        assert_eq!(house.send_request(post(3)).await.0, 401);
+        assert_eq!(test_app.send_request(post(2)).await.0, 200);
+        assert_eq!(test_app.send_request(post(3)).await.0, 401);
         let query = format!("/api/v2/user?CompanyId={}&IntegrationKey={key}", alpha.tenant);
         let json = [("content-type", "application/json")];
         let body = "{\"Email\":\"c@x.y\",\"FirstName\":\"C\",\"LastName\":\"D\",\"WebsiteRole\":\"SuperAdmin\"}";
-        let (status, answer) = house.send_request(build_request("POST", &query, &json, body)).await;
+        let (status, answer) = test_app.send_request(build_request("POST", &query, &json, body)).await;
         assert_eq!(status, 403, "{answer}");
         // A user with a higher role keeps role and password.
         let mut admin = new_user("admin@x.y");
         admin.role = FieldUpdate::Set(directory::RoleRef::Number(6));
-        house.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");
+        test_app.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");
         let takeover = "{\"Email\":\"admin@x.y\",\"Password\":\"my own now\"}";
-        assert_eq!(house.send_request(build_request("PUT", &query, &json, takeover)).await.0, 403);
-        let connection = house.directory().connections(None).await.expect("listed").remove(0);
+        assert_eq!(test_app.send_request(build_request("PUT", &query, &json, takeover)).await.0, 403);
+        let connection = test_app.directory().connections(None).await.expect("listed").remove(0);
         let second = adapters::generate_api_key().expect("a key");
         let command = Command::AddKey {
             connection: connection.id,
             key_hash: dialects::kit::hash_key(&second),
             revoke_others: false,
         };
-        house.directory().run(&alpha, command).await.expect("rotated");
+        test_app.directory().run(&alpha, command).await.expect("rotated");
         for key in [key, second] {
             let target = format!("/api/v2/user/search?CompanyId={}&IntegrationKey={key}", alpha.tenant);
-            assert_eq!(house.send_request(build_request("GET", &target, &[], "")).await.0, 200);
+            assert_eq!(test_app.send_request(build_request("GET", &target, &[], "")).await.0, 200);
         }
     });
 }

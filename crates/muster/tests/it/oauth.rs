@@ -26,12 +26,12 @@ fn public_config() -> server::PublicConfig {
 
 impl Fixture {
     async fn new(change: impl FnOnce(&mut directory::NewConnection)) -> Self {
-        let house = TestApp::on_store(TestStore::new(), public_config());
-        let caller = house.create_tenant("T").await;
-        house.directory().run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added");
-        let key = house.create_key(&caller, "client", change).await;
-        let id = house.directory().connections(None).await.expect("listed")[0].id;
-        Self { app: house, caller, key, id }
+        let test_app = TestApp::on_store(TestStore::new(), public_config());
+        let caller = test_app.create_tenant("T").await;
+        test_app.directory().run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added");
+        let key = test_app.create_key(&caller, "client", change).await;
+        let id = test_app.directory().connections(None).await.expect("listed")[0].id;
+        Self { app: test_app, caller, key, id }
     }
 
     async fn send_form(&self, path: &str, headers: &[(&str, &str)], form: &str) -> (u16, Value) {
@@ -306,10 +306,10 @@ fn a_client_can_authenticate_with_a_signed_assertion() {
 #[test]
 fn metadata_describes_the_token_endpoint() {
     runtime().block_on(async {
-        let house = TestApp::on_store(TestStore::new(), public_config());
+        let test_app = TestApp::on_store(TestStore::new(), public_config());
         let host = [("host", "evil.example")];
         let (status, body) =
-            house.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &host, "")).await;
+            test_app.send_request(build_request("GET", "/.well-known/oauth-authorization-server", &host, "")).await;
         let metadata: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!((status, metadata["issuer"].as_str()), (200, Some("http://example.com")));
         assert_eq!(metadata["token_endpoint"], "http://example.com/oauth2/token");

@@ -15,7 +15,8 @@ fn the_picture_shows_what_a_dry_run_prints() {
     let place = TestStore::new();
     let run = |arguments: &[&str]| {
         let images = repo_root().join("docs/images");
-        let output = Command::new(MUSTER).args(arguments).env("MUSTER_STORE", &place.store).current_dir(images).output();
+        let output =
+            Command::new(MUSTER).args(arguments).env("MUSTER_STORE", &place.store).current_dir(images).output();
         String::from_utf8(output.expect("ran").stdout).expect("text")
     };
     run(&["tenant", "add", "Example Ltd"]);

@@ -47,22 +47,22 @@ fn an_import_stops_when_its_connection_is_revoked() {
 #[test]
 fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
     crate::support::runtime().block_on(async {
-        let house = TestApp::with_manual_clock();
-        let caller = house.create_tenant("Acme").await;
-        let expires = house.directory().now().plus_seconds(60);
-        house.create_key(&caller, "expiring", |new| new.expires = Some(expires)).await;
-        let connections = house.directory().connections(Some(caller.tenant)).await.expect("read");
+        let test_app = TestApp::with_manual_clock();
+        let caller = test_app.create_tenant("Acme").await;
+        let expires = test_app.directory().now().plus_seconds(60);
+        test_app.create_key(&caller, "expiring", |new| new.expires = Some(expires)).await;
+        let connections = test_app.directory().connections(Some(caller.tenant)).await.expect("read");
         let (id, dialect) = (connections[0].id, connections[0].dialects[0].clone());
         let working = Caller { connection: Some(id), dialect: Some(dialect), ..caller.clone() };
         let ended = Err(DirectoryError::ConnectionEnded);
-        let look = || house.directory().users(&working, UserQuery::default());
+        let look = || test_app.directory().users(&working, UserQuery::default());
         assert!(look().await.is_ok());
         let elsewhere = Caller { dialect: Some("transfer".into()), ..working.clone() };
-        assert_eq!(house.directory().users(&elsewhere, UserQuery::default()).await, ended);
-        house.advance_clock(61);
+        assert_eq!(test_app.directory().users(&elsewhere, UserQuery::default()).await, ended);
+        test_app.advance_clock(61);
         assert_eq!(look().await, ended);
         let add = Command::AddDepartment { name: "Sales".into(), number: None };
-        assert_eq!(house.directory().run(&working, add).await.map(|_| ()), Err(DirectoryError::ConnectionEnded));
+        assert_eq!(test_app.directory().run(&working, add).await.map(|_| ()), Err(DirectoryError::ConnectionEnded));
     });
 }
 

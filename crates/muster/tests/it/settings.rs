@@ -65,17 +65,58 @@ fn settings_precedence_is_flag_variable_file_default() {
 fn settings_are_accepted_under_the_names_of_0_1_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("my.toml");
-    std::fs::write(&file, "header_time = 7\nstore-lanes = 3\n").expect("written");
+    std::fs::write(&file, "header_time = 7\nstore-lanes = 3\nmail-spool = \"/spool\"\n").expect("written");
+    let old_variables = [
+        ("MUSTER_IDS", "random"),
+        ("MUSTER_IMPORTS", "/imports"),
+        ("MUSTER_IMPORTS_MIB", "34"),
+        ("MUSTER_LEAST_FREE_MIB", "35"),
+        ("MUSTER_ANSWER_TIME", "31"),
+        ("MUSTER_DRAIN_TIME", "36"),
+        ("MUSTER_BODY_TIME", "32"),
+    ];
     let output = Command::new(MUSTER)
-        .args(["config", "--json", "--bad-keys", "61", "--config"])
+        .args(["config", "--json", "--bad-keys", "61", "--mail-time", "37", "--mail-retry", "38", "--config"])
         .arg(&file)
-        .envs([("MUSTER_ANSWER_TIME", "31"), ("MUSTER_BODY_TIME", "32"), ("MUSTER_BODY_TIMEOUT", "33")])
+        .envs(old_variables)
+        .env("MUSTER_BODY_TIMEOUT", "33")
         .output()
         .expect("ran");
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let value = |name: &str| said[name]["value"].as_str().unwrap_or_default().to_owned();
-    let values = ["header-timeout", "store-writers", "invalid-keys-per-minute", "response-timeout", "body-timeout"];
-    assert_eq!(values.map(value), ["7", "3", "61", "31", "33"]);
+    for (name, value) in [
+        ("header-timeout", "7"),
+        ("store-writers", "3"),
+        ("mail-spool-dir", "/spool"),
+        ("id-kind", "random"),
+        ("imports-dir", "/imports"),
+        ("imports-quota-mib", "34"),
+        ("min-free-disk-mib", "35"),
+        ("response-timeout", "31"),
+        ("drain-timeout", "36"),
+        ("invalid-keys-per-minute", "61"),
+        ("smtp-timeout", "37"),
+        ("mail-retry-delay", "38"),
+        ("body-timeout", "33"),
+    ] {
+        assert_eq!(said[name]["value"], value, "{name}: {said}");
+    }
+}
+
+#[test]
+fn commands_are_accepted_under_the_names_of_0_1_0() {
+    for command in [
+        "tenant remove 1 --yes",
+        "user remove 1",
+        "user removed",
+        "tenant set --min-password 12",
+        "tenant set --mails-to a@x.y",
+        "import a.csv --deactivate-missing --yes-really",
+        "import a.csv --empty-clears",
+        "import a.csv --refused b.csv",
+    ] {
+        let parsed = cli::command().try_get_matches_from(["muster"].into_iter().chain(command.split(' ')));
+        assert!(parsed.is_ok(), "{command}: {parsed:?}");
+    }
 }
 
 #[test]

@@ -203,8 +203,8 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
         .args(["--json", "--store"])
         .arg(store.as_ref())
         .args(flags)
-        .env("MUSTER_MAIL_SPOOL", folder.join("mail"))
-        .env("MUSTER_IMPORTS", folder.join("imports"))
+        .env("MUSTER_MAIL_SPOOL_DIR", folder.join("mail"))
+        .env("MUSTER_IMPORTS_DIR", folder.join("imports"))
         // Tests must not depend on free space of the machine's disk.
         .env("MUSTER_MIN_FREE_DISK_MIB", "0")
         .stdout(Stdio::piped())
@@ -371,9 +371,9 @@ impl TestApp {
 
     fn build_on_store(place: TestStore, face: server::PublicConfig, ahead: TestClock) -> Self {
         let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
-        let mut house = Self::build(engine.store(), face, ahead);
-        house.backing_store = Some((engine, place));
-        house
+        let mut test_app = Self::build(engine.store(), face, ahead);
+        test_app.backing_store = Some((engine, place));
+        test_app
     }
 
     fn build(store: Arc<dyn directory::Store>, face: server::PublicConfig, ahead: TestClock) -> Self {

@@ -86,9 +86,9 @@ fn open_at_original_time(place: TestStore, facts: &Value) -> InProcessServer {
         imports_dir: Some(place.folder.path().join("imports")),
         ..server::PublicConfig::default()
     };
-    let house = TestApp::on_store(place, face);
-    house.set_clock(facts["made"].as_i64().expect("a time"));
-    InProcessServer::on_app(house)
+    let test_app = TestApp::on_store(place, face);
+    test_app.set_clock(facts["made"].as_i64().expect("a time"));
+    InProcessServer::on_app(test_app)
 }
 
 /// Checks the counts that a backup reports for each tenant.

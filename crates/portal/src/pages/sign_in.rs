@@ -67,8 +67,7 @@ pub(super) async fn sign_in(
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
         Err(refusal) => return show(request, Some(&refusal)),
     };
-    let path =
-        if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
+    let path = if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
     let response = with_cookie(redirect(&request.page_path(&path)), &request.session_cookie(user.id, &key));
     Ok(with_cookie(response, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))

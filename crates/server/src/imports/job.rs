@@ -154,7 +154,10 @@ impl Job {
                 error: error @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. }),
                 ..
             }) => {
-                tracing::warn!(detail = transfer::error_message(&error), "import paused: the store is unavailable or busy");
+                tracing::warn!(
+                    detail = transfer::error_message(&error),
+                    "import paused: the store is unavailable or busy"
+                );
                 self.status = JobStatus::Queued;
             }
             Err(ImportError::Canceled) => self.status = JobStatus::Canceled,

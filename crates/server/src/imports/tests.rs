@@ -80,30 +80,30 @@ impl House {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_that_panics_twice_is_set_aside() {
-    let house = House::new().await;
-    let imports = house.imports();
-    let bad = house.send(&imports, "email,password\nann@x.y,a password that panics\n");
-    let good = house.send(&imports, "email,password\nbob@x.y,a good password\n");
-    let states = house.work(&imports, &[bad, good]).await;
+    let test_app = House::new().await;
+    let imports = test_app.imports();
+    let bad = test_app.send(&imports, "email,password\nann@x.y,a password that panics\n");
+    let good = test_app.send(&imports, "email,password\nbob@x.y,a good password\n");
+    let states = test_app.work(&imports, &[bad, good]).await;
     assert_eq!((&states[0]["status"], &states[1]["status"]), (&json("failed"), &json("done")));
     let error = states[0]["error"].as_str().unwrap_or_default();
     assert!(error.contains("twice") && error.contains(&bad.to_string()), "{error}");
     let panics = Job::read(&imports.path(bad, "json")).map(|job| job.panics);
     assert_eq!(panics, Some(2));
-    assert!(house.directory.user(&house.caller, UserKey::Email("bob@x.y".into())).await.is_ok());
-    assert!(house.directory.user(&house.caller, UserKey::Email("ann@x.y".into())).await.is_err());
+    assert!(test_app.directory.user(&test_app.caller, UserKey::Email("bob@x.y".into())).await.is_ok());
+    assert!(test_app.directory.user(&test_app.caller, UserKey::Email("ann@x.y".into())).await.is_err());
 }
 
 /// The process ended after it wrote the result and before it replaced the state: the result is recorded, and
 /// nothing is executed again.
 #[tokio::test(start_paused = true)]
 async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
-    let house = House::new().await;
-    let imports = house.imports();
-    let id = house.send(&imports, "email,display name\nann@x.y,From the file\n");
+    let test_app = House::new().await;
+    let imports = test_app.imports();
+    let id = test_app.send(&imports, "email,display name\nann@x.y,From the file\n");
     let state = imports.path(id, "json");
     let queued = std::fs::read(&state).expect("read");
-    house.work(&imports, &[id]).await;
+    test_app.work(&imports, &[id]).await;
     let ended = std::fs::read(&state).expect("read");
     std::fs::write(&state, queued).expect("written");
     std::fs::write(imports.path(id, job::RESERVED_EXTENSION), &ended).expect("written");
@@ -112,28 +112,28 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
     let mut edit = UserEdit::default();
     edit.set_text(Field::DisplayName, FieldUpdate::Set("Newer".into()));
     let command = Command::UpdateUser { user: user.clone(), edit: Box::new(edit) };
-    house.directory.run(&house.caller, command).await.expect("changed");
-    let restarted = house.imports();
-    let states = house.work(&restarted, &[id]).await;
+    test_app.directory.run(&test_app.caller, command).await.expect("changed");
+    let restarted = test_app.imports();
+    let states = test_app.work(&restarted, &[id]).await;
     assert_eq!((&states[0]["status"], &states[0]["report"]["people"]["created"]), (&json("done"), &1.into()));
-    let found = house.directory.user(&house.caller, user).await.expect("found");
+    let found = test_app.directory.user(&test_app.caller, user).await.expect("found");
     assert_eq!(found.text(Field::DisplayName), Some("Newer"));
     assert_eq!(std::fs::read(&state).expect("read"), ended);
-    assert_eq!(std::fs::read_dir(house.folder.path()).expect("read").count(), 1, "only the state is left");
+    assert_eq!(std::fs::read_dir(test_app.folder.path()).expect("read").count(), 1, "only the state is left");
 }
 
 /// The process ended after it recorded the result and before it removed the uploaded file.
 #[tokio::test(start_paused = true)]
 async fn the_file_of_an_import_that_has_ended_is_removed_after_a_restart() {
-    let house = House::new().await;
-    let imports = house.imports();
-    let id = house.send(&imports, "email\nann@x.y\n");
-    house.work(&imports, &[id]).await;
+    let test_app = House::new().await;
+    let imports = test_app.imports();
+    let id = test_app.send(&imports, "email\nann@x.y\n");
+    test_app.work(&imports, &[id]).await;
     let data = imports.path(id, "data");
     std::fs::write(&data, "email\nann@x.y\n").expect("written");
-    let restarted = house.imports();
-    let next = house.send(&restarted, "email\nbob@x.y\n");
-    let states = house.work(&restarted, &[id, next]).await;
+    let restarted = test_app.imports();
+    let next = test_app.send(&restarted, "email\nbob@x.y\n");
+    let states = test_app.work(&restarted, &[id, next]).await;
     assert_eq!((&states[0]["status"], &states[0]["report"]["people"]["created"]), (&json("done"), &1.into()));
     assert!(!data.exists());
 }

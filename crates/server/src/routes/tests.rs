@@ -138,36 +138,36 @@ fn patterns() -> Vec<&'static str> {
 }
 
 /// A pattern with its parameters filled in, and sometimes small changes.
-fn path(dice: &mut Rng, patterns: &[&'static str]) -> String {
+fn path(rng: &mut Rng, patterns: &[&'static str]) -> String {
     let mut segments: Vec<String> = Vec::new();
-    for segment in dice.choose(patterns).split('/').skip(1) {
+    for segment in rng.choose(patterns).split('/').skip(1) {
         let is_literal = !segment.starts_with('{');
-        match dice.below(40) {
+        match rng.below(40) {
             0 => continue,
-            1 => segments.push((*dice.choose(&SEGMENTS)).to_owned()),
-            2 => segments.extend(dice.choose(patterns).rsplit('/').next().map(str::to_owned)),
+            1 => segments.push((*rng.choose(&SEGMENTS)).to_owned()),
+            2 => segments.extend(rng.choose(patterns).rsplit('/').next().map(str::to_owned)),
             _ => {}
         }
-        segments.push(match dice.below(8) {
+        segments.push(match rng.below(8) {
             0 | 1 if is_literal => segment.to_ascii_uppercase(),
             2 if is_literal => segment.to_ascii_lowercase(),
             _ if is_literal => segment.to_owned(),
-            _ => (*dice.choose(&SEGMENTS)).to_owned(),
+            _ => (*rng.choose(&SEGMENTS)).to_owned(),
         });
     }
-    format!("{}{}{}", if dice.below(20) == 0 { "" } else { "/" }, segments.join("/"), dice.choose(&ENDINGS))
+    format!("{}{}{}", if rng.below(20) == 0 { "" } else { "/" }, segments.join("/"), rng.choose(&ENDINGS))
 }
 
 #[test]
 fn the_table_finds_what_a_walk_through_all_routes_finds() {
     let (routes, patterns) = (Routes::new().expect("no two are the same"), patterns());
     let mut found = BTreeSet::new();
-    let mut dice = Rng::new(7);
+    let mut rng = Rng::new(7);
     for path in ["", "/", "//", "*", "/t", "/t/", "/docs/", "/docs//", "/scim", "/v1/", "/api/api/2/users"] {
         assert_eq!(describe(routes.resolve(path)), describe(walk(path)), "{path}");
     }
     for _ in 0..20_000 {
-        let path = path(&mut dice, &patterns);
+        let path = path(&mut rng, &patterns);
         let text = describe(routes.resolve(&path));
         assert_eq!(text, describe(walk(&path)), "{path}");
         found.insert(text.split(" [").next().expect("a part").to_owned());

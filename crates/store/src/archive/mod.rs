@@ -106,8 +106,7 @@ pub struct EventEntry {
 pub(crate) const MAX_MEMBERS_PER_ENTRY: usize = 10_000;
 
 impl Entry {
-    /// Upgrades an entry of Muster 0.1.0 as the migration of a store does: an empty list of dialects meant all of
-    /// them.
+    /// Upgrades an entry of Muster 0.1.0 as the migration of a store does: an empty list of dialects meant all of them.
     #[must_use]
     pub fn upgraded(self) -> Self {
         // The quoted texts of the migration: the old value and the new one.

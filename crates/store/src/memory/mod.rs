@@ -83,20 +83,12 @@ impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
         let own = self.events.iter().filter(|event| event.data.tenant == change.tenant);
         change.set_time(guards::commit_time(change.at, own.map(|event| event.data.at).max()));
-        let Change {
-            tenant,
-            at,
-            connection,
-            actor: who,
-            request_id: request,
-            assumed_absent: absent,
-            assumed_not_deleted: not_deleted,
-            mutations: edits,
-        } = change;
+        let Change { tenant, at, connection, actor, request_id, assumed_absent, assumed_not_deleted, mutations } =
+            change;
         let exists = |(kind, key): &(ItemKind, ItemKey)| {
             self.tenant_data.get(&tenant).is_some_and(|data| data.item(*kind, key).is_some())
         };
-        if absent.iter().any(exists) {
+        if assumed_absent.iter().any(exists) {
             return Err(CommitError::Stale);
         }
         let is_deleted = |id: &String| {
@@ -104,18 +96,18 @@ impl State {
             let mut tombstones = data.into_iter().flat_map(|data| data.tombstones.values());
             tombstones.any(|(tombstone, _)| tombstone.user.external_id.as_ref() == Some(id))
         };
-        if not_deleted.as_ref().is_some_and(is_deleted) {
+        if assumed_not_deleted.as_ref().is_some_and(is_deleted) {
             return Err(CommitError::Stale);
         }
         let mut receipt = Receipt::default();
-        for edit in edits {
+        for edit in mutations {
             self.check_guards(tenant, &edit)?;
             let draft = EventData {
                 tenant,
                 at,
                 connection,
-                actor: who.clone(),
-                request_id: request.clone(),
+                actor: actor.clone(),
+                request_id: request_id.clone(),
                 action: Action::Updated,
                 before: None,
                 after: None,

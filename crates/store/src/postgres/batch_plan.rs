@@ -55,21 +55,13 @@ pub(super) fn plan_batch<'a>(
 
 impl BatchPlan {
     fn change(&mut self, change: &Change, known: &mut Prefetched) -> ApplyResult {
-        let Change {
-            tenant,
-            at,
-            connection,
-            actor: who,
-            request_id: request,
-            assumed_absent: absent,
-            assumed_not_deleted: not_deleted,
-            mutations: edits,
-        } = change;
-        for claim in absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
+        let Change { tenant, at, connection, actor, request_id, assumed_absent, assumed_not_deleted, mutations } =
+            change;
+        for claim in assumed_absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
             self.rows.require_absent(tenant_code(*tenant), &claim);
             self.require(Precondition::KeyAbsent(tenant_code(*tenant), claim));
         }
-        if let Some(id) = not_deleted {
+        if let Some(id) = assumed_not_deleted {
             let (code, key) = (tenant_code(*tenant), unique_keys::external_id_key(id));
             self.rows.require_not_deleted(code, &key);
             self.require(Precondition::ExternalIdNotDeleted(code, key.into_bytes()));
@@ -78,10 +70,10 @@ impl BatchPlan {
             tenant: *tenant,
             at: *at,
             connection: *connection,
-            actor: who.clone(),
-            request_id: request.clone(),
+            actor: actor.clone(),
+            request_id: request_id.clone(),
         };
-        for edit in edits {
+        for edit in mutations {
             for check in guards::guards_of(edit) {
                 self.check(tenant_code(*tenant), check, known);
             }

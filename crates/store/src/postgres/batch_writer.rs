@@ -312,8 +312,7 @@ impl InFlightBatch {
         }
     }
 
-    /// The error to give up with; `None` to retry. A batch in doubt is always retried, because an error could
-    /// be wrong.
+    /// The error to give up with; `None` to retry. A batch in doubt is always retried, because an error could be wrong.
     fn give_up_error(&self, trouble: &PgError, tries: u32) -> Option<CommitError> {
         if self.in_doubt_receipts.is_some() {
             return None;

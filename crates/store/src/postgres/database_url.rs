@@ -69,9 +69,8 @@ impl DatabaseUrl {
     }
 
     /// Parses a URL. Besides the parameters of `tokio-postgres` (several hosts, `target_session_attrs`,
-    /// `connect_timeout`, `application_name`, `options`, …) it supports `sslmode` and `sslrootcert`, a PEM
-    /// file. TLS is used unless all hosts are local or `sslmode` disables it. `password` applies if the URL has
-    /// none.
+    /// `connect_timeout`, `application_name`, `options`, …) it supports `sslmode` and `sslrootcert`, a PEM file. TLS is
+    /// used unless all hosts are local or `sslmode` disables it. `password` applies if the URL has none.
     pub fn parse(url: &str, password: Option<&str>) -> Result<Self, DatabaseUrlError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut roots) = (None, None);

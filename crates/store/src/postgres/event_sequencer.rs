@@ -1,9 +1,8 @@
 //! Assigns event positions to committed batches, in the one process that holds the sequencer lease.
 //!
-//! Writers never queue for a position, and a reader that follows positions never misses a batch that commits
-//! late: a batch gets the next position when it becomes visible, whenever it began. A holder that was stopped
-//! for too long does no harm: the position counter advances only for the lease holder, in the transaction that
-//! assigns the positions.
+//! Writers never queue for a position, and a reader that follows positions never misses a batch that commits late: a
+//! batch gets the next position when it becomes visible, whenever it began. A holder that was stopped for too long does
+//! no harm: the position counter advances only for the lease holder, in the transaction that assigns the positions.
 
 use super::batch_writer::BatchWriter;
 use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, renew_process_lease};

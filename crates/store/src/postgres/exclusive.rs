@@ -104,8 +104,7 @@ impl ExclusivePostgres {
                 .map_err(|trouble| PostgresOpenError::from_pg(&self.address, &trouble))?;
             task(&session).await
         })?;
-        // After the lease expired, another process may have used the database, even if the renewal did not
-        // notice.
+        // After the lease expired, another process may have used the database, even if the renewal did not notice.
         if self.last_renewal.lock().is_none_or(|kept| kept.elapsed() > lease_duration()) {
             return Err(PostgresOpenError::InUse(self.address.to_string()).into());
         }
@@ -126,8 +125,7 @@ impl Drop for ExclusivePostgres {
     }
 }
 
-/// Waits until no other process has the database open, and locks it. Returns when; others may have written
-/// until then.
+/// Waits until no other process has the database open, and locks it. Returns when; others may have written until then.
 async fn acquire(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<Instant, ArchiveError> {
     let begun = Instant::now();
     loop {

@@ -1,6 +1,5 @@
-//! Lookups of single users and items. Waiting lookups share one statement per kind of key, as changes share a
-//! batch. A lookup never joins a statement that was sent before it arrived, so it sees everything committed
-//! before.
+//! Lookups of single users and items. Waiting lookups share one statement per kind of key, as changes share a batch. A
+//! lookup never joins a statement that was sent before it arrived, so it sees everything committed before.
 
 use super::batch_rows::{PipelinedQuery, run_pipelined};
 use super::managed_connection::{ManagedConnection, Session};
@@ -68,9 +67,8 @@ impl LookupQueue {
         Ok(Some(user_from_row(&row)?))
     }
 
-    /// The user with this user name or email: the holder of its key, unless the spelling differs and is the
-    /// former login of another user. A sign-in looks up both at once, so that its duration does not reveal
-    /// which users exist.
+    /// The user with this user name or email: the holder of its key, unless the spelling differs and is the former
+    /// login of another user. A sign-in looks up both at once, so that its duration does not reveal which users exist.
     async fn by_login(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
         let ask = async |space, text: String| {
             let row = self.lookup(LookupKey::Claim(code, i16::from(space), text.into_bytes())).await?;

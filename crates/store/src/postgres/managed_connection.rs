@@ -21,8 +21,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
-/// Lifetime of a spare connection. It serves the first requests of a store; later, its server may have failed
-/// over.
+/// Lifetime of a spare connection. It serves the first requests of a store; later, its server may have failed over.
 const SPARE_LIFETIME: Duration = Duration::from_secs(10);
 
 const LOAD_BALANCING_PROBES: usize = 2;
@@ -35,8 +34,7 @@ pub(super) struct Connector {
     /// Whether prepared statements have names on the server. A pooler that assigns a server process per
     /// transaction makes names useless; then statements are sent unnamed.
     named_statements: Arc<AtomicBool>,
-    /// Whether a pooler sends reads to a standby, which may lag behind. Then reads are marked to go to the
-    /// primary.
+    /// Whether a pooler sends reads to a standby, which may lag behind. Then reads are marked to go to the primary.
     is_load_balanced: Arc<AtomicBool>,
     allow_standby: bool,
     /// Open connections not in use yet: those that opening the store needed.

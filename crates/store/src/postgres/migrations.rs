@@ -1,5 +1,4 @@
-//! Schema migrations for engines that speak the PostgreSQL protocol: ordered, embedded, checksummed, forward
-//! only.
+//! Schema migrations for engines that speak the PostgreSQL protocol: ordered, embedded, checksummed, forward only.
 //!
 //! Each statement runs on its own and may run twice, so an interrupted step simply runs again. The migrating
 //! process holds a lease row, and processes that start meanwhile wait for it. A current database is only read.

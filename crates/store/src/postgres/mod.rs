@@ -1,9 +1,8 @@
 //! The server engine: any database that speaks the PostgreSQL protocol, shared by any number of processes.
 //!
-//! Writer tasks commit many changes per transaction (`batch_writer`), reads are pipelined over a few
-//! connections (`read`), and one process assigns event positions after the commit (`event_sequencer`). A queued
-//! change is committed even if its caller is gone, until the store is closed. Operation and tested setups:
-//! `docs/scaling.md`.
+//! Writer tasks commit many changes per transaction (`batch_writer`), reads are pipelined over a few connections
+//! (`read`), and one process assigns event positions after the commit (`event_sequencer`). A queued change is committed
+//! even if its caller is gone, until the store is closed. Operation and tested setups: `docs/scaling.md`.
 
 mod accounts;
 mod admin;

@@ -21,8 +21,7 @@ pub struct PostgresOptions {
     /// The runtime for connections and tasks, which must outlive the store; `None` creates one. A runtime
     /// shared with request handlers saves waking another thread per request.
     pub runtime: Option<Handle>,
-    /// Ids of batches: rising with time, or random for databases where rising keys would all go to the same
-    /// node.
+    /// Ids of batches: rising with time, or random for databases where rising keys would all go to the same node.
     pub ids: Arc<dyn IdGenerator>,
 }
 

@@ -215,10 +215,8 @@ impl StoredState {
                 single => state.read_single(session, single).await?,
             }
         }
-        for row in
-            query_if_any(session, sql::DELETED_EXTERNAL_IDS, deleted_ids.0.len(), &[&deleted_ids.0, &deleted_ids.1])
-                .await?
-        {
+        let params: [&dyn Param; 2] = [&deleted_ids.0, &deleted_ids.1];
+        for row in query_if_any(session, sql::DELETED_EXTERNAL_IDS, deleted_ids.0.len(), &params).await? {
             state.deleted_external_ids.insert((row.try_get(0)?, row.try_get(1)?));
         }
         let params: [&dyn Param; 2] = [&tombstones.0, &tombstones.1];

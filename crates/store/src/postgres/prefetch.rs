@@ -88,8 +88,7 @@ impl Prefetched {
         }
     }
 
-    /// Reads what the changes need, again where it may have changed. Returns the changes that cannot be carried
-    /// out.
+    /// Reads what the changes need, again where it may have changed. Returns the changes that cannot be carried out.
     pub(super) async fn prefetch(
         &mut self,
         session: &Session,

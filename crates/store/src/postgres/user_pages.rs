@@ -125,8 +125,7 @@ fn index_queries(source: &IndexLookup) -> Vec<IndexQuery> {
     vec![IndexQuery { sql: sql.postgres, bound }]
 }
 
-/// A page of exactly the users that an index finds. The index counts and cuts it, so only the page itself is
-/// read.
+/// A page of exactly the users that an index finds. The index counts and cuts it, so only the page itself is read.
 async fn exact_page(
     session: &Session,
     code: i32,

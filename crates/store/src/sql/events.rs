@@ -82,9 +82,8 @@ statements! {
         SELECT n.batch, n.tenant, n.link FROM unnest($1, $2, $3) AS n (batch, tenant, link)",
     );
 
-    /// The last statement of a batch before its commit. All its locks are held by then, so of two batches that
-    /// change the same rows, the later one has the later time. Inserts nothing while the store is being restored or
-    /// is locked.
+    /// The last statement of a batch before its commit. All its locks are held by then, so of two batches that change
+    /// the same rows, the later one has the later time. Inserts nothing while the store is being restored or is locked.
     ADD_BATCH = per_engine(
         "",
         "INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2

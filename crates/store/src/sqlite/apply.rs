@@ -21,33 +21,23 @@ use directory::{
 use rusqlite::{Connection as Db, params};
 use std::collections::BTreeSet;
 
-#[expect(clippy::too_many_lines, reason = "one case for each kind of mutation")]
 pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> ApplyResult<Receipt> {
     let mut receipt = Receipt::default();
     change.set_time(counters.effective_time(db, change.tenant.0, change.at)?);
-    let Change {
-        tenant,
-        at,
-        connection,
-        actor: who,
-        request_id: request,
-        assumed_absent: absent,
-        assumed_not_deleted: not_deleted,
-        mutations: edits,
-    } = change;
-    for (kind, key) in &absent {
+    let Change { tenant, at, connection, actor, request_id, assumed_absent, assumed_not_deleted, mutations } = change;
+    for (kind, key) in &assumed_absent {
         if super::read::item(db, tenant, *kind, key)?.is_some() {
             return Err(STALE);
         }
     }
-    if let Some(id) = not_deleted {
+    if let Some(id) = assumed_not_deleted {
         let key = params![tenant.0, unique_keys::external_id_key(&id)];
         if db.prepare_cached(sql::DELETED_EXTERNAL_IDS.sqlite)?.query_row(key, |row| row.get(0))? {
             return Err(STALE);
         }
     }
-    let context = ChangeContext { tenant, at, connection, actor: who, request_id: request };
-    for edit in edits {
+    let context = ChangeContext { tenant, at, connection, actor, request_id };
+    for edit in mutations {
         let event = match edit {
             Mutation::AddUser { user, account } => add_user(db, counters, tenant, (*user, at), &account, &mut receipt)?,
             Mutation::ChangeUser { before, after, account, notes } => {

@@ -4,11 +4,10 @@
 //! store, an exclusive one to restore or move it. SQLite's own locks do not show this, since they are held only
 //! during a transaction.
 //!
-//! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA
-//! user_version`). A process that is alone with the store begins a new session. SQLite applies any log it finds to
-//! any file of that name. The log of a crashed process is therefore used only if the ids agree and the store is the
-//! same file (device and inode) as in that session. Otherwise the store was replaced by another one or by an older
-//! copy of itself.
+//! The lock file contains the id of the *session*, which is also in the header of the store (`PRAGMA user_version`). A
+//! process that is alone with the store begins a new session. SQLite applies any log it finds to any file of that name.
+//! The log of a crashed process is therefore used only if the ids agree and the store is the same file (device and
+//! inode) as in that session. Otherwise the store was replaced by another one or by an older copy of itself.
 
 use super::open_error::{APPLICATION_ID, SqliteOpenError};
 use crate::sql;
@@ -27,8 +26,7 @@ pub(super) enum LockMode {
 
 /// Time between two attempts to get a lock.
 const RETRY: Duration = Duration::from_millis(20);
-/// Attempts to get a shared lock: five seconds. A process that opens the store alone holds the exclusive one
-/// meanwhile.
+/// Attempts to get a shared lock: five seconds. A process that opens the store alone holds the exclusive one meanwhile.
 const SHARED_TRIES: u32 = 250;
 /// Attempts to get an exclusive lock: half a second, for a command that is just ending.
 const EXCLUSIVE_TRIES: u32 = 25;
@@ -299,8 +297,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    /// The first session of a new store may be only in the log: the log is accepted as long as the file is the
-    /// same.
+    /// The first session of a new store may be only in the log: the log is accepted as long as the file is the same.
     #[test]
     fn the_log_of_a_first_session_is_used() {
         let folder = tempfile::tempdir().expect("a folder");

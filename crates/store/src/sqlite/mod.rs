@@ -129,8 +129,7 @@ impl Sqlite {
         check::check(&db).map_err(|error| open_error::to_open_error(path, &error))
     }
 
-    /// Runs a short read on the calling thread: it takes tens of microseconds, less than handing it to another
-    /// thread.
+    /// Runs a short read on the calling thread: it takes tens of microseconds, less than handing it to another thread.
     fn read<'a, T: Send + 'a>(
         &self,
         f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,

@@ -111,13 +111,13 @@ fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
     let store = place.open();
     runtime.block_on(async {
         let directory = fakes::directory(Arc::clone(&store));
-        let mut dice = Rng::new(seed);
+        let mut rng = Rng::new(seed);
         let one = conformance::create_tenant(&directory, "One").await;
         let two = conformance::create_tenant(&directory, "Two").await;
         directory.server_secret("sealing").await.expect("a secret");
         for step in 0..steps {
             let caller = if step % 4 == 0 { &two } else { &one };
-            let _ = directory.run(caller, random_command(&mut dice, 30)).await;
+            let _ = directory.run(caller, random_command(&mut rng, 30)).await;
         }
     });
     drop(store);
@@ -263,10 +263,10 @@ fn an_interrupted_fill_resumes() {
     let entries = source.dump();
     let targets = [file_location(folder.path(), "target"), StoreLocation::database()];
     for target in targets {
-        let mut dice = Rng::new(11);
+        let mut rng = Rng::new(11);
         let mut end = 0;
         while end < entries.len() {
-            end += 1 + usize::try_from(dice.below(3000)).expect("small");
+            end += 1 + usize::try_from(rng.below(3000)).expect("small");
             // The stream ends as if the source had died.
             let some = entries.iter().take(end).cloned().map(Ok);
             let broken = some.chain(std::iter::once(Err(ArchiveError::Disconnected)));

@@ -60,7 +60,11 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
         "UPDATE tombstones SET external_key = 'other'",
         "columns of deleted user 4",
     ),
-    ("UPDATE tombstones SET number = 1", "UPDATE tombstones SET number = 1", "to a user and to a deleted user"),
+    (
+        "UPDATE tombstones SET number = 1",
+        "UPDATE tombstones SET number = 1",
+        "number 1 belongs to a user and to a deleted user",
+    ),
     (
         "UPDATE items SET number = 77 WHERE kind = 3",
         "UPDATE items SET number = 77 WHERE kind = 3",

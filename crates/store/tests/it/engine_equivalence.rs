@@ -37,9 +37,9 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
     let (a, b) = (fakes::directory(Arc::clone(&one)), fakes::directory(Arc::clone(&other)));
     let caller = conformance::create_tenant(&a, "One").await;
     assert_eq!(conformance::create_tenant(&b, "One").await, caller);
-    let mut dice = Rng::new(seed);
+    let mut rng = Rng::new(seed);
     for step in 0..60 {
-        let command = random_command(&mut dice, 30);
+        let command = random_command(&mut rng, 30);
         let (left, right) = (a.run(&caller, command.clone()).await, b.run(&caller, command.clone()).await);
         assert_eq_diff!(left, right, "step {step}: {command:?}");
     }
@@ -74,9 +74,8 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
         }
     }
     compare_accounts((&a, &b), (&*one, &*other), &caller, &people).await;
-    // Both engines delete the users with the same results. A delete can only fail if a deleted user has the
-    // same id: ids are sequential here, so one that a create specified and a delete released can be assigned
-    // again.
+    // Both engines delete the users with the same results. A delete can only fail if a deleted user has the same id:
+    // ids are sequential here, so one that a create specified and a delete released can be assigned again.
     let mut kept = 0;
     for user in people {
         let delete = Command::DeleteUser(UserKey::Number(user.number));

@@ -37,8 +37,8 @@ macro_rules! on_each_engine {
 }
 on_each_engine! {
     a_queued_write_finishes_when_its_caller_hangs_up_and_nothing_leaks: check_hang_up;
-    parallel_creates_that_make_the_same_places_all_succeed: check_parallel_creates;
-    a_wished_number_uses_up_no_others_and_lists_have_an_end: check_requested_numbers;
+    parallel_creates_of_users_with_the_same_organization_all_succeed: check_parallel_creates;
+    requested_numbers_use_up_no_others_and_are_limited: check_requested_numbers;
 }
 
 fn check_hang_up(store: Arc<dyn Store>) {

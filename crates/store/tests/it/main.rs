@@ -1,5 +1,4 @@
-//! Tests of the engines: the shared conformance suite, random changes, and faults that each engine must
-//! withstand.
+//! Tests of the engines: the shared conformance suite, random changes, and faults that each engine must withstand.
 
 mod archive;
 mod check_violations;

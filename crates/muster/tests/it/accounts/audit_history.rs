@@ -6,31 +6,31 @@ use serde_json::{Value, json};
 
 /// Creates two tenants and, in the first, every kind of event; returns the secrets that no event may contain.
 pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, TenantClient<'_>, Vec<String>) {
-    let (firm, other) = (TenantClient::new(home, "Acme"), TenantClient::new(home, "Other"));
+    let (acme, other) = (TenantClient::new(home, "Acme"), TenantClient::new(home, "Other"));
     let none = Value::Null;
     let ok = |reply: crate::support::HttpResponse| assert!(matches!(reply.status, 200..=204), "{}", reply.body);
-    let id = firm.invite_with("ann@x.y", &json!({"ExternalId": "ext-1", "Type": "Größe \"ß\" 'x'"}));
+    let id = acme.invite_with("ann@x.y", &json!({"ExternalId": "ext-1", "Type": "Größe \"ß\" 'x'"}));
     assert_password_set(&PageClient::new(home).set_password(&home.wait_for_link("ann@x.y"), "geheim-nummer-eins"));
-    assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-eins", None).status, 200);
-    assert_eq!(firm.sign_in("ann@x.y", "geheim-falsch", None).status, 401);
-    ok(firm.send_onfire("PUT", json!({"Id": id, "FirstName": "Anna", "Password": "geheim-nummer-zwei"})));
+    assert_eq!(acme.sign_in("ann@x.y", "geheim-nummer-eins", None).status, 200);
+    assert_eq!(acme.sign_in("ann@x.y", "geheim-falsch", None).status, 401);
+    ok(acme.send_onfire("PUT", json!({"Id": id, "FirstName": "Anna", "Password": "geheim-nummer-zwei"})));
     other.create_user("bob@x.y", VALID_PASSWORD);
-    let number = firm.create_user("bob@x.y", "geheim-nummer-drei");
+    let number = acme.create_user("bob@x.y", "geheim-nummer-drei");
     let known = json!({"firstName": "Robert", "email": "robert@x.y", "roleId": 2, "departmentId": 3});
-    ok(firm.send_json("PUT", &format!("/request/user/{number}"), &known));
+    ok(acme.send_json("PUT", &format!("/request/user/{number}"), &known));
     let cid = json!({"user": {"email": "cid@x.y", "name": {"firstname": "Cid"}, "organisation": {"orgname": "Org"}}});
-    ok(firm.send_json("POST", "/api/2/users", &cid));
-    ok(firm.send_json("POST", "/api/2/groups", &json!({"group": {"name": "G", "users": ["cid@x.y", number]}})));
-    ok(firm.send_json("PUT", "/api/2/groups/1", &json!({"group": {"name": "H", "users": [number]}})));
-    ok(firm.send_json("POST", "/api/2/users/cid@x.y/disable", &none));
+    ok(acme.send_json("POST", "/api/2/users", &cid));
+    ok(acme.send_json("POST", "/api/2/groups", &json!({"group": {"name": "G", "users": ["cid@x.y", number]}})));
+    ok(acme.send_json("PUT", "/api/2/groups/1", &json!({"group": {"name": "H", "users": [number]}})));
+    ok(acme.send_json("POST", "/api/2/users/cid@x.y/disable", &none));
     other.invite("dan@x.y");
-    ok(firm.send_json("POST", "/api/2/users/cid@x.y/activate", &none));
-    let made = firm.send_json("POST", "/scim/v2/Users", &json!({"userName": "eve", "password": "geheim-nummer-vier"}));
+    ok(acme.send_json("POST", "/api/2/users/cid@x.y/activate", &none));
+    let made = acme.send_json("POST", "/scim/v2/Users", &json!({"userName": "eve", "password": "geheim-nummer-vier"}));
     let made: Value = serde_json::from_str(&made.body).expect("JSON");
     let eve = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
     let change = json!({"Operations": [{"op": "replace", "path": "displayName", "value": "Eve"}]});
-    ok(firm.send_json("PATCH", &eve, &change));
-    ok(firm.send_json("DELETE", &eve, &none));
+    ok(acme.send_json("PATCH", &eve, &change));
+    ok(acme.send_json("DELETE", &eve, &none));
     for arguments in [
         &["user", "add", "fay@x.y", "--first-name", "Fay", "--external-id", "ext-f"][..],
         &["user", "delete", "fay@x.y"],
@@ -40,31 +40,31 @@ pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, Tenan
         &["tenant", "set", "--sender-name", "Zoë"],
         &["connection", "rotate", "main"],
     ] {
-        let said = firm.run_json(arguments);
+        let said = acme.run_json(arguments);
         assert!(said["error"].is_null(), "{arguments:?}: {said}");
     }
-    PageClient::new(home).submit(&firm.page_path("forgot"), &[("user", "robert@x.y")]);
+    PageClient::new(home).submit(&acme.page_path("forgot"), &[("user", "robert@x.y")]);
     let reset = home.wait_for_link("robert@x.y");
     assert_password_set(&PageClient::new(home).set_password(&reset, "geheim-nummer-neun"));
     // After this, no event is added.
-    firm.wait_for_outcomes();
+    acme.wait_for_outcomes();
     other.wait_for_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
-    let secrets = [link(&reset), link(&home.wait_for_link("ann@x.y")), firm.key.clone(), firm.sign_in_key.clone()];
-    (firm, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())
+    let secrets = [link(&reset), link(&home.wait_for_link("ann@x.y")), acme.key.clone(), acme.sign_in_key.clone()];
+    (acme, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())
 }
 
 #[test]
 fn history_is_complete_exportable_and_free_of_secrets() {
     let home = InProcessServer::new();
-    let (firm, other, secrets) = record_history(&home);
+    let (acme, other, secrets) = record_history(&home);
     let store = home.store();
     let (is_whole, said) = run_command(store, &["audit", "verify", "--json"]);
     let said: Value = serde_json::from_str(&said).expect("JSON");
     assert!(is_whole && said["whole"] == true, "{said}");
     let mut positions = Vec::new();
-    for (firm, at) in [(&firm, 0), (&other, 1)] {
-        let tenant = firm.number.to_string();
+    for (acme, at) in [(&acme, 0), (&other, 1)] {
+        let tenant = acme.number.to_string();
         let (is_well, export) = run_command(store, &["audit", "export", "--tenant", &tenant]);
         assert!(is_well, "{export}");
         let events: Vec<Value> =
@@ -75,7 +75,7 @@ fn history_is_complete_exportable_and_free_of_secrets() {
             events.len().to_string()
         );
         for event in &events {
-            assert_eq!(event["tenant"], firm.number, "{event}");
+            assert_eq!(event["tenant"], acme.number, "{event}");
             positions.push(event["position"].as_u64().expect("a position"));
         }
         for secret in &secrets {
@@ -88,7 +88,7 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     positions.sort_unstable();
     positions.dedup();
     assert_eq!(positions.len().to_string(), run_sql(store, "SELECT count(*) FROM events"));
-    let tenant = firm.number.to_string();
+    let tenant = acme.number.to_string();
     let history_text = |who: &str| {
         let (is_well, text) = run_command(store, &["audit", "show", "--user", who, "--tenant", &tenant]);
         assert!(is_well, "{text}");

@@ -81,14 +81,14 @@ impl AuditStore {
     pub(super) fn new() -> Self {
         let home = InProcessServer::new();
         let (tenant, other, positions, others) = {
-            let (firm, other, _) = record_history(&home);
-            let positions = |firm: &TenantClient| -> Vec<u64> {
-                let (_, export) = run_command(home.store(), &["audit", "export", "--tenant", &firm.number.to_string()]);
+            let (acme, other, _) = record_history(&home);
+            let positions = |acme: &TenantClient| -> Vec<u64> {
+                let (_, export) = run_command(home.store(), &["audit", "export", "--tenant", &acme.number.to_string()]);
                 let events = export.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
                 events.map(|event| event["position"].as_u64().expect("a position")).collect()
             };
-            let number = |firm: &TenantClient| u32::try_from(firm.number).expect("small");
-            (number(&firm), number(&other), positions(&firm), positions(&other))
+            let number = |acme: &TenantClient| u32::try_from(acme.number).expect("small");
+            (number(&acme), number(&other), positions(&acme), positions(&other))
         };
         for table in history_tables() {
             run_sql(home.store(), &format!("CREATE TABLE kept_{table} AS SELECT * FROM {table}"));

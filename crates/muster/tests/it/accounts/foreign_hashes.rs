@@ -23,17 +23,17 @@ fn stored_hash(store: &str, number: u64) -> String {
 }
 
 /// Adds a user with a password hash.
-fn add_user_with_hash(firm: &TenantClient, email: &str, hash: &str) -> serde_json::Value {
+fn add_user_with_hash(acme: &TenantClient, email: &str, hash: &str) -> serde_json::Value {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), hash).expect("written");
     let file = file.path().to_str().expect("text").to_owned();
-    firm.run_json(&["user", "add", email, "--first-name", "P", "--password-hash-file", &file])
+    acme.run_json(&["user", "add", email, "--first-name", "P", "--password-hash-file", &file])
 }
 
 #[test]
 fn foreign_hashes_sign_in_and_are_rehashed() {
     let server = Server::start(&[]);
-    let firm = TenantClient::new(&server, "Acme");
+    let acme = TenantClient::new(&server, "Acme");
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -41,7 +41,7 @@ fn foreign_hashes_sign_in_and_are_rehashed() {
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(stored) = FOREIGN_HASHES.get(n) else { return };
-                    check_rehashed(&firm, &format!("p{n}@x.y"), stored);
+                    check_rehashed(&acme, &format!("p{n}@x.y"), stored);
                 }
             });
         }
@@ -49,25 +49,25 @@ fn foreign_hashes_sign_in_and_are_rehashed() {
 }
 
 /// A new user with an imported hash signs in, and the hash is replaced by Muster's own.
-fn check_rehashed(firm: &TenantClient, email: &str, stored: &str) {
-    let store = firm.target.store();
-    let number = add_user_with_hash(firm, email, &format!("{stored}\n"))["number"].as_u64().expect("added");
+fn check_rehashed(acme: &TenantClient, email: &str, stored: &str) {
+    let store = acme.target.store();
+    let number = add_user_with_hash(acme, email, &format!("{stored}\n"))["number"].as_u64().expect("added");
     assert_eq!(stored_hash(store, number), stored, "the hash is unchanged until the first sign-in");
-    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
+    assert_eq!(acme.sign_in(email, "password 1", None).status, 401, "{stored}");
     assert_eq!(stored_hash(store, number), stored, "a wrong password changes nothing");
     for _ in 0..2 {
-        let reply = firm.sign_in(email, PASSWORD, None);
+        let reply = acme.sign_in(email, PASSWORD, None);
         assert_eq!(reply.status, 200, "{stored}: {}", reply.body);
         let ours = stored_hash(store, number);
         assert!(ours.starts_with("$argon2id$v=19$m=19456,t=2"), "{stored}: {ours}");
     }
-    assert_eq!(firm.sign_in(email, "password 1", None).status, 401, "{stored}");
+    assert_eq!(acme.sign_in(email, "password 1", None).status, 401, "{stored}");
 }
 
 #[test]
 fn invalid_hashes_are_rejected() {
     let server = Server::start(&[]);
-    let firm = TenantClient::new(&server, "Acme");
+    let acme = TenantClient::new(&server, "Acme");
     let argon2 = "$Cbg6Q22354oZpIKMANcBZw$ESx/wDc2YDIwpasQUIEsP8rOFABPW2yvjgO+CYCCP7k";
     let pbkdf2 = "$MDEyMzQ1Njc4OWFiY2RlZg$+FL+McA9nAb1E3e1Q6wLp+pW6uC20N1iWXD1DCdnA/E";
     let scrypt = "$MDEyMzQ1Njc4OWFiY2RlZg$Ws+EMA53dfkcXDSWeQEwawxnFnuxhHhv4rghHhOMzzc";
@@ -92,14 +92,14 @@ fn invalid_hashes_are_rejected() {
         format!("{}\n{}", FOREIGN_HASHES[0], FOREIGN_HASHES[1]),
         "x".repeat(100_000),
     ];
-    let before = firm.event_count();
+    let before = acme.event_count();
     for hash in &absurd {
-        let said = add_user_with_hash(&firm, "p@x.y", hash);
+        let said = add_user_with_hash(&acme, "p@x.y", hash);
         assert!(said["error"].as_str().is_some_and(|why| why.len() > 10), "{hash:.80}: {said}");
         assert!(hash.is_empty() || !said.to_string().contains(hash.as_str()), "{said}");
     }
-    assert_eq!(firm.run_json(&["user", "list"])["total"], 0);
-    assert_eq!(firm.event_count(), before);
+    assert_eq!(acme.run_json(&["user", "list"])["total"], 0);
+    assert_eq!(acme.event_count(), before);
 }
 
 /// A memory value of a process from /proc, in MiB.
@@ -113,22 +113,22 @@ fn memory_mib(pid: u32, name: &str) -> u64 {
 #[test]
 fn a_flood_of_sign_ins_is_answered_in_bounded_memory() {
     let (_post, server) = start_with_mail_server(&["--log-level", "error"]);
-    let firm = TenantClient::new(&server, "Acme");
+    let acme = TenantClient::new(&server, "Acme");
     for n in 0..30 {
-        firm.create_user(&format!("p{n}@x.y"), VALID_PASSWORD);
+        acme.create_user(&format!("p{n}@x.y"), VALID_PASSWORD);
     }
-    assert_eq!(firm.sign_in("p0@x.y", VALID_PASSWORD, None).status, 200);
+    assert_eq!(acme.sign_in("p0@x.y", VALID_PASSWORD, None).status, 200);
     let before = memory_mib(server.pid(), "VmRSS:");
     let start = Barrier::new(300);
     let replies: Vec<_> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..300)
             .map(|n| {
-                let (firm, start) = (&firm, &start);
+                let (acme, start) = (&acme, &start);
                 scope.spawn(move || {
                     let password = if n % 3 == 0 { "not the password" } else { VALID_PASSWORD };
                     let address = format!("10.0.{}.{}", n / 20, n % 20);
                     start.wait();
-                    firm.sign_in(&format!("p{}@x.y", n % 30), password, Some(&address))
+                    acme.sign_in(&format!("p{}@x.y", n % 30), password, Some(&address))
                 })
             })
             .collect();
@@ -148,8 +148,8 @@ fn a_flood_of_sign_ins_is_answered_in_bounded_memory() {
     assert!(counts.get(&200) > Some(&10) && counts.contains_key(&503), "{counts:?}");
     assert!(most < before + 150, "{before} MiB before, at most {most} MiB");
     // After the flood, sign-ins work again.
-    firm.create_user("late@x.y", VALID_PASSWORD);
-    wait_until("a sign-in after the flood", || match firm.sign_in("late@x.y", VALID_PASSWORD, None).status {
+    acme.create_user("late@x.y", VALID_PASSWORD);
+    wait_until("a sign-in after the flood", || match acme.sign_in("late@x.y", VALID_PASSWORD, None).status {
         200 => true,
         // The last sign-ins of the flood may still be queued.
         503 => false,

@@ -37,8 +37,8 @@ fn row_condition(position: u64) -> String {
 }
 
 /// An SQL expression for a column's value with one byte changed, or for a new value if it is null.
-fn changed_value(column: &str, other: u32, dice: &mut Rng) -> String {
-    let (c, at) = (format!("\"{column}\""), dice.below(100_000));
+fn changed_value(column: &str, other: u32, rng: &mut Rng) -> String {
+    let (c, at) = (format!("\"{column}\""), rng.below(100_000));
     let digit = |digit: &str| format!("CASE {digit} WHEN '7' THEN '8' ELSE '7' END");
     match column {
         "at" | "action" => format!("{c} + 1"),
@@ -76,16 +76,16 @@ fn changed_value(column: &str, other: u32, dice: &mut Rng) -> String {
 fn a_changed_byte_is_located() {
     let ledger = AuditStore::new();
     ledger.assert_intact();
-    let mut dice = Rng::new(testkit::seeds::seed(20_261_126));
+    let mut rng = Rng::new(testkit::seeds::seed(20_261_126));
     assert!(ledger.positions.len() > 30, "{}", ledger.positions.len());
     let mut wrong = Vec::new();
     let mut left = ledger.positions.clone();
     for _ in 0..30 {
-        let pick = usize::try_from(dice.below(left.len() as u64)).expect("small");
+        let pick = usize::try_from(rng.below(left.len() as u64)).expect("small");
         let position = left.swap_remove(pick);
-        let target = usize::try_from(dice.below(13)).expect("small");
+        let target = usize::try_from(rng.below(13)).expect("small");
         for (n, column) in event_columns().into_iter().enumerate() {
-            let new = changed_value(column, ledger.other, &mut dice);
+            let new = changed_value(column, ledger.other, &mut rng);
             ledger.tamper(&format!("UPDATE events SET \"{column}\" = {new} WHERE {}", row_condition(position)));
             // An event moved to another tenant is surplus there and missing here.
             let tenant = if column == "tenant" { ledger.other } else { ledger.tenant };

@@ -18,30 +18,30 @@ fn wait_for_mail(post: &SmtpServer, email: &str) -> ReceivedMail {
 #[test]
 fn users_without_mail_can_be_invited_later() {
     let (post, server) = start_with_mail_server(&[]);
-    let firm = TenantClient::new(&server, "Acme");
-    firm.invite_with("quiet@x.y", &json!({"DoNotEmail": true}));
-    firm.run_json(&["user", "add", "terminal@x.y", "--first-name", "T"]);
-    firm.create_user("bob@x.y", VALID_PASSWORD);
-    firm.run_json(&["user", "add", "asked@x.y", "--first-name", "T", "--invite"]);
+    let acme = TenantClient::new(&server, "Acme");
+    acme.invite_with("quiet@x.y", &json!({"DoNotEmail": true}));
+    acme.run_json(&["user", "add", "terminal@x.y", "--first-name", "T"]);
+    acme.create_user("bob@x.y", VALID_PASSWORD);
+    acme.run_json(&["user", "add", "asked@x.y", "--first-name", "T", "--invite"]);
     wait_for_mail(&post, "asked@x.y");
     // No mail is queued for the others, either.
-    let is_empty = || firm.run_json(&["mail", "list"]).as_array().is_some_and(Vec::is_empty).then_some(());
+    let is_empty = || acme.run_json(&["mail", "list"]).as_array().is_some_and(Vec::is_empty).then_some(());
     wait_for("an empty mail queue", is_empty);
     assert_eq!(post.mails().len(), 1, "{:#?}", post.mails());
-    assert_eq!(firm.run_json(&["user", "show", "quiet@x.y"])["status"], "invited");
-    firm.run_json(&["user", "invite", "quiet@x.y"]);
+    assert_eq!(acme.run_json(&["user", "show", "quiet@x.y"])["status"], "invited");
+    acme.run_json(&["user", "invite", "quiet@x.y"]);
     assert_password_set(
         &PageClient::new(&server).set_password(&newest_mailed_link(&post, "quiet@x.y"), VALID_PASSWORD),
     );
-    assert_eq!(firm.sign_in("quiet@x.y", VALID_PASSWORD, None).status, 200);
-    assert_eq!(firm.run_json(&["user", "show", "quiet@x.y"])["status"], "active");
+    assert_eq!(acme.sign_in("quiet@x.y", VALID_PASSWORD, None).status, 200);
+    assert_eq!(acme.run_json(&["user", "show", "quiet@x.y"])["status"], "active");
 }
 
 #[test]
 fn tenants_have_their_own_sender_templates_and_recipient() {
     let (post, server) = start_with_mail_server(&[]);
-    let (firm, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
-    firm.run_json(&[
+    let (acme, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
+    acme.run_json(&[
         "tenant",
         "set",
         "--sender-name",
@@ -53,7 +53,7 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
     let text = |name: &str, text: &str| {
         let file = folder.path().join(name);
         std::fs::write(&file, text).expect("written");
-        firm.run_json(&["tenant", "template", name, file.to_str().expect("text")])
+        acme.run_json(&["tenant", "template", name, file.to_str().expect("text")])
     };
     text("invitation.subject.txt", "Komm zu {{ tenant }}, {{ name }} 🎈");
     text("invitation.txt", "Hallo {{ name }}: {{ link }} gilt {{ lasts }}.");
@@ -63,7 +63,7 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
         println!("{bad:?}: {said}");
         assert!(said["error"].is_string(), "{bad:?} is not a valid template: {said}");
     }
-    firm.invite_with("ann@x.y", &json!({"FirstName": "<b>Ann & Co</b>"}));
+    acme.invite_with("ann@x.y", &json!({"FirstName": "<b>Ann & Co</b>"}));
     let mail = wait_for_mail(&post, "desk@acme.org");
     assert_eq!((mail.from.as_str(), mail.to.len()), ("people@example.com", 1));
     let from = mail.header("From").expect("a sender");
@@ -79,10 +79,10 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
     assert!(mail.header("From").expect("a sender").contains("Other"), "{mail:?}");
     assert!(mail.text().starts_with("Hello Ann Lee"), "{}", mail.text());
     for name in ["invitation.txt", "invitation.html", "invitation.subject.txt"] {
-        assert!(firm.run_json(&["tenant", "template", name])["error"].is_null());
+        assert!(acme.run_json(&["tenant", "template", name])["error"].is_null());
     }
-    firm.run_json(&["tenant", "set", "--sender-name", "", "--redirect-mails-to", ""]);
-    firm.invite("cid@x.y");
+    acme.run_json(&["tenant", "set", "--sender-name", "", "--redirect-mails-to", ""]);
+    acme.invite("cid@x.y");
     let mail = wait_for_mail(&post, "cid@x.y");
     assert!(mail.header("From").expect("a sender").contains("Acme"), "{mail:?}");
     assert!(mail.text().starts_with("Hello Ann Lee"), "{}", mail.text());
@@ -91,12 +91,12 @@ fn tenants_have_their_own_sender_templates_and_recipient() {
 #[test]
 fn user_names_cannot_inject_headers() {
     let (post, server) = start_with_mail_server(&[]);
-    let firm = TenantClient::new(&server, "Acme");
-    firm.invite_with("ann@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y", "LastName": "B\r\n\r\n.\r\nQUIT"}));
+    let acme = TenantClient::new(&server, "Acme");
+    acme.invite_with("ann@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y", "LastName": "B\r\n\r\n.\r\nQUIT"}));
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "For {{ name }}").expect("written");
-    firm.run_json(&["tenant", "template", "invitation.subject.txt", file.path().to_str().expect("text")]);
-    firm.invite_with("bob@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y"}));
+    acme.run_json(&["tenant", "template", "invitation.subject.txt", file.path().to_str().expect("text")]);
+    acme.invite_with("bob@x.y", &json!({"FirstName": "A\r\nBcc: spy@x.y"}));
     for email in ["ann@x.y", "bob@x.y"] {
         let mail = wait_for_mail(&post, email);
         assert_eq!((mail.to.len(), mail.header("Bcc")), (1, None), "{}", mail.raw);
@@ -107,11 +107,11 @@ fn user_names_cannot_inject_headers() {
 fn tenant_names_cannot_inject_headers_or_block_other_mails() {
     for bad in ["Acme\r\nBcc: spy@x.y", "Acme\nLtd", "Acme\u{0}", "Acme\u{7f}\t"] {
         let (post, server) = start_with_mail_server(&[]);
-        let (firm, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
+        let (acme, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
         // It may also be rejected.
-        firm.run_json(&["tenant", "set", &format!("--sender-name={}", bad.replace('\0', "\u{1}"))]);
-        firm.run_json(&["tenant", "set", &format!("--name={}", bad.replace('\0', "\u{1}"))]);
-        firm.invite("ann@x.y");
+        acme.run_json(&["tenant", "set", &format!("--sender-name={}", bad.replace('\0', "\u{1}"))]);
+        acme.run_json(&["tenant", "set", &format!("--name={}", bad.replace('\0', "\u{1}"))]);
+        acme.invite("ann@x.y");
         other.invite("bob@x.y");
         for email in ["bob@x.y", "ann@x.y"] {
             let mail = wait_for_mail(&post, email);
@@ -121,10 +121,10 @@ fn tenant_names_cannot_inject_headers_or_block_other_mails() {
 }
 
 /// Uses every page and returns the secrets that must not appear anywhere, including every typed password.
-fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> Vec<String> {
-    let mut secrets = vec![firm.key.clone(), firm.sign_in_key.clone()];
+fn collect_secrets(post: &SmtpServer, server: &Server, acme: &TenantClient) -> Vec<String> {
+    let mut secrets = vec![acme.key.clone(), acme.sign_in_key.clone()];
     let mut keep = |secret: &str| secrets.push(secret.to_owned());
-    firm.invite("ann@x.y");
+    acme.invite("ann@x.y");
     let link = newest_mailed_link(post, "ann@x.y");
     keep(link.rsplit('/').next().expect("a link"));
     let mut visitor = PageClient::new(server);
@@ -132,22 +132,22 @@ fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> V
     visitor.set_password(&link, "kurz-geheim");
     assert_password_set(&visitor.set_password(&link, "geheim-nummer-eins"));
     visitor.get(&link);
-    let sign_in = firm.page_path("sign-in");
+    let sign_in = acme.page_path("sign-in");
     keep(&visitor.cookies.remove("muster-session").expect("signed in"));
     visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-falsch-geraten")]);
     let reply = visitor.submit(&sign_in, &[("user", "ann@x.y"), ("password", "geheim-nummer-eins")]);
     assert_eq!(reply.status, 303, "{}", reply.body);
-    assert_eq!(visitor.get(&firm.page_path("account")).status, 200);
+    assert_eq!(visitor.get(&acme.page_path("account")).status, 200);
     let fields = [("old", "geheim-nummer-eins"), ("new", "geheim-nummer-zwei"), ("again", "geheim-nummer-zwei")];
-    assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
-    visitor.submit(&firm.page_path("forgot"), &[("user", "ann@x.y")]);
+    assert_eq!(visitor.submit(&acme.page_path("password"), &fields).status, 303);
+    visitor.submit(&acme.page_path("forgot"), &[("user", "ann@x.y")]);
     let reset = wait_for("a new mail", || Some(newest_mailed_link(post, "ann@x.y")).filter(|new| *new != link));
     keep(reset.rsplit('/').next().expect("a link"));
     assert_password_set(&visitor.set_password(&reset, "geheim-nummer-drei"));
-    assert_eq!(firm.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);
-    firm.sign_in("ann@x.y", "geheim-nummer-vier", Some("10.0.0.1"));
+    assert_eq!(acme.sign_in("ann@x.y", "geheim-nummer-drei", Some("10.0.0.1")).status, 200);
+    acme.sign_in("ann@x.y", "geheim-nummer-vier", Some("10.0.0.1"));
     // A password typed in the user name field.
-    firm.sign_in("geheim-am-falschen-ort", "x", Some("10.0.0.1"));
+    acme.sign_in("geheim-am-falschen-ort", "x", Some("10.0.0.1"));
     for cookie in visitor.cookies.values().filter(|cookie| cookie.len() > 20) {
         keep(cookie);
     }
@@ -159,8 +159,8 @@ fn collect_secrets(post: &SmtpServer, server: &Server, firm: &TenantClient) -> V
 fn secrets_do_not_leak_into_mails_logs_events_or_the_store() {
     let (post, mut server) = start_with_mail_server(&["--log-level", "debug", "--log-format", "json"]);
     let secrets = {
-        let firm = TenantClient::new(&server, "Acme");
-        collect_secrets(&post, &server, &firm)
+        let acme = TenantClient::new(&server, "Acme");
+        collect_secrets(&post, &server, &acme)
     };
     assert!(secrets.len() >= 8, "{secrets:?}");
     let (_, events) = super::run_command(server.store(), &["audit", "export", "--tenant", "1"]);

@@ -38,12 +38,12 @@ fn race_for_link(door: &dyn HttpTarget, link: &str) -> String {
 #[test]
 fn one_of_ten_concurrent_uses_succeeds() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    firm.invite("ann@x.y");
+    let acme = TenantClient::new(&home, "Acme");
+    acme.invite("ann@x.y");
     let won = race_for_link(&home, &home.wait_for_link("ann@x.y"));
     for n in 0..10 {
         let password = format!("{VALID_PASSWORD} {n}");
-        let reply = firm.sign_in("ann@x.y", &password, None);
+        let reply = acme.sign_in("ann@x.y", &password, None);
         assert_eq!(reply.status, if password == won { 200 } else { 401 }, "{password}: {}", reply.body);
         // So many wrong passwords in a row would be throttled.
         home.advance_clock(301);
@@ -53,25 +53,25 @@ fn one_of_ten_concurrent_uses_succeeds() {
 #[test]
 fn one_concurrent_use_succeeds_over_sockets() {
     let (post, server) = start_with_mail_server(&[]);
-    let firm = TenantClient::new(&server, "Acme");
-    firm.invite("ann@x.y");
+    let acme = TenantClient::new(&server, "Acme");
+    acme.invite("ann@x.y");
     let won = race_for_link(&server, &newest_mailed_link(&post, "ann@x.y"));
     let lost = i32::from(won.ends_with('0'));
-    assert_eq!(firm.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {lost}"), None).status, 401);
-    assert_eq!(firm.sign_in("ann@x.y", &won, None).status, 200);
-    let reply = PageClient::new(&server).submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
-    assert_eq!((reply.status, reply.header("location")), (303, Some(firm.page_path("account").as_str())));
+    assert_eq!(acme.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {lost}"), None).status, 401);
+    assert_eq!(acme.sign_in("ann@x.y", &won, None).status, 200);
+    let reply = PageClient::new(&server).submit(&acme.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
+    assert_eq!((reply.status, reply.header("location")), (303, Some(acme.page_path("account").as_str())));
 }
 
 /// Asserts that viewing and using an invalid link, with the token of a valid form, is rejected and changes nothing.
-fn assert_rejected(firm: &TenantClient, link: &str, status: u16) {
-    let before = firm.event_count();
-    try_links(firm, &[link.to_owned()], status);
-    assert_eq!(firm.event_count(), before, "{link}: nothing changed");
+fn assert_rejected(acme: &TenantClient, link: &str, status: u16) {
+    let before = acme.event_count();
+    try_links(acme, &[link.to_owned()], status);
+    assert_eq!(acme.event_count(), before, "{link}: nothing changed");
 }
 
-fn try_links(firm: &TenantClient, links: &[String], status: u16) {
-    let mut visitor = PageClient::new(firm.target);
+fn try_links(acme: &TenantClient, links: &[String], status: u16) {
+    let mut visitor = PageClient::new(acme.target);
     // A valid form of the same tenant.
     let tenant = links[0].split('/').nth(2).expect("a tenant");
     let form = form_token(&visitor.get(&format!("/t/{tenant}/sign-in")));
@@ -85,8 +85,8 @@ fn try_links(firm: &TenantClient, links: &[String], status: u16) {
 #[test]
 fn altered_or_truncated_links_are_rejected() {
     let home = InProcessServer::new();
-    let (firm, other) = (TenantClient::new(&home, "Acme"), TenantClient::new(&home, "Other"));
-    firm.invite("ann@x.y");
+    let (acme, other) = (TenantClient::new(&home, "Acme"), TenantClient::new(&home, "Other"));
+    acme.invite("ann@x.y");
     // The other tenant has a user with the same number.
     other.invite("bob@x.y");
     let link = home.wait_for_link("ann@x.y");
@@ -100,26 +100,26 @@ fn altered_or_truncated_links_are_rejected() {
         .collect();
     bad.extend((1..sealed.len()).map(|length| format!("{folder}/{}", &sealed[..length])));
     bad.extend([format!("{link}A"), format!("{link}="), format!("{link}%20"), format!("{link}.")]);
-    let before = (firm.event_count(), other.event_count());
-    try_links(&firm, &bad, 404);
+    let before = (acme.event_count(), other.event_count());
+    try_links(&acme, &bad, 404);
     // Complete, but for another tenant or purpose.
     let elsewhere =
-        [link.replacen(&firm.page_path(""), &other.page_path(""), 1), link.replace("/invitation/", "/reset/")];
+        [link.replacen(&acme.page_path(""), &other.page_path(""), 1), link.replace("/invitation/", "/reset/")];
     assert_ne!(elsewhere[0], link);
-    try_links(&firm, &elsewhere[..1], 404);
-    try_links(&firm, &elsewhere[1..], 404);
-    assert_eq!((firm.event_count(), other.event_count()), before, "nothing changed");
+    try_links(&acme, &elsewhere[..1], 404);
+    try_links(&acme, &elsewhere[1..], 404);
+    assert_eq!((acme.event_count(), other.event_count()), before, "nothing changed");
     assert_password_set(&PageClient::new(&home).set_password(&link, VALID_PASSWORD));
 }
 
 #[test]
 fn viewing_or_a_rejected_password_does_not_consume_a_link() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    firm.invite("ann@x.y");
-    firm.run_json(&["tenant", "set", "--min-password-length", "16"]);
+    let acme = TenantClient::new(&home, "Acme");
+    acme.invite("ann@x.y");
+    acme.run_json(&["tenant", "set", "--min-password-length", "16"]);
     let link = home.wait_for_link("ann@x.y");
-    let before = firm.event_count();
+    let before = acme.event_count();
     for _ in 0..50 {
         // Mail scanners follow links, each time without a cookie.
         assert_page(&PageClient::new(&home).get(&link), 200);
@@ -140,19 +140,19 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
     // A cross-site form has no cookie.
     let fields = [("token", form.as_str()), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
     assert_ne!(PageClient::new(&home).post(&link, &fields).status, 303);
-    assert_eq!(firm.event_count(), before, "nothing changed");
+    assert_eq!(acme.event_count(), before, "nothing changed");
     assert_password_set(&visitor.post(&link, &fields));
-    assert_rejected(&firm, &link, 410);
-    assert_eq!(firm.sign_in("ann@x.y", VALID_PASSWORD, None).status, 200);
+    assert_rejected(&acme, &link, 410);
+    assert_eq!(acme.sign_in("ann@x.y", VALID_PASSWORD, None).status, 200);
 }
 
 #[test]
 fn invitations_expire() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    firm.run_json(&["tenant", "set", "--invitation-hours", "1"]);
+    let acme = TenantClient::new(&home, "Acme");
+    acme.run_json(&["tenant", "set", "--invitation-hours", "1"]);
     for email in ["ann@x.y", "bob@x.y"] {
-        firm.invite(email);
+        acme.invite(email);
     }
     let [ann, bob] = ["ann@x.y", "bob@x.y"].map(|email| home.wait_for_link(email));
     home.advance_clock(3500);
@@ -160,60 +160,60 @@ fn invitations_expire() {
     let mut visitor = PageClient::new(&home);
     let form = form_token(&visitor.get(&bob));
     home.advance_clock(101);
-    assert_rejected(&firm, &bob, 410);
+    assert_rejected(&acme, &bob, 410);
     // Also if the page was opened before.
     assert_page(&visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]), 410);
-    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
+    assert_eq!(acme.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
 }
 
 #[test]
 fn a_newer_invitation_invalidates_the_older() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    firm.invite("ann@x.y");
+    let acme = TenantClient::new(&home, "Acme");
+    acme.invite("ann@x.y");
     home.wait_for_link("ann@x.y");
-    firm.run_json(&["user", "invite", "ann@x.y"]);
+    acme.run_json(&["user", "invite", "ann@x.y"]);
     let links = home.wait_for_links("ann@x.y", 2);
-    assert_rejected(&firm, &links[0], 410);
+    assert_rejected(&acme, &links[0], 410);
     assert_password_set(&PageClient::new(&home).set_password(&links[1], VALID_PASSWORD));
-    assert_rejected(&firm, &links[0], 410);
+    assert_rejected(&acme, &links[0], 410);
 }
 
 #[test]
 fn changes_to_the_user_invalidate_the_link() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
+    let acme = TenantClient::new(&home, "Acme");
     let none = Value::Null;
     let cases = ["disable", "archive", "suspended", "scim", "delete", "e-mail"];
     // Invite all users first: mails that are queued together are sent together.
     let invited = cases.map(|what| (what, format!("{}@x.y", what.replace('-', "")))).map(|(what, email)| {
-        let id = firm.invite(&email);
+        let id = acme.invite(&email);
         (what, email, id)
     });
     let invited = invited.map(|(what, email, id)| {
         let link = home.wait_for_link(&email);
         (what, email, id, link)
     });
-    firm.wait_for_outcomes();
+    acme.wait_for_outcomes();
     for (what, email, id, link) in invited {
         let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
         let suspended = json!({"user": {"email": email, "name": {"firstname": "A"}, "status": "suspended"}});
         let reply = match what {
-            "suspended" => firm.send_json("PUT", &format!("/api/2/users/{email}"), &suspended),
-            "scim" => firm.send_json("PATCH", &format!("/scim/v2/Users/{id}"), &off),
-            "delete" => firm.send_onfire("DELETE", json!({"Id": id})),
-            "e-mail" => firm.send_onfire("PUT", json!({"Id": id, "Email": "new@x.y"})),
-            _ => firm.send_json("POST", &format!("/api/2/users/{email}/{what}"), &none),
+            "suspended" => acme.send_json("PUT", &format!("/api/2/users/{email}"), &suspended),
+            "scim" => acme.send_json("PATCH", &format!("/scim/v2/Users/{id}"), &off),
+            "delete" => acme.send_onfire("DELETE", json!({"Id": id})),
+            "e-mail" => acme.send_onfire("PUT", json!({"Id": id, "Email": "new@x.y"})),
+            _ => acme.send_json("POST", &format!("/api/2/users/{email}/{what}"), &none),
         };
         assert!(reply.status == 200, "{what}: {}", reply.body);
         // A new address gets a new invitation.
-        firm.wait_for_outcomes();
-        assert_rejected(&firm, &link, 410);
+        acme.wait_for_outcomes();
+        assert_rejected(&acme, &link, 410);
         if matches!(what, "disable" | "archive") {
             // The link stays invalid after reactivation.
-            let reply = firm.send_json("POST", &format!("/api/2/users/{email}/activate"), &none);
+            let reply = acme.send_json("POST", &format!("/api/2/users/{email}/activate"), &none);
             assert_eq!(reply.status, 200, "{}", reply.body);
-            assert_rejected(&firm, &link, 410);
+            assert_rejected(&acme, &link, 410);
         }
     }
 }
@@ -221,10 +221,10 @@ fn changes_to_the_user_invalidate_the_link() {
 #[test]
 fn reset_links_are_single_use_and_expire() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    firm.create_user("bob@x.y", VALID_PASSWORD);
-    let before = firm.event_count();
-    let forgot = |user: &str| PageClient::new(&home).submit(&firm.page_path("forgot"), &[("user", user)]);
+    let acme = TenantClient::new(&home, "Acme");
+    acme.create_user("bob@x.y", VALID_PASSWORD);
+    let before = acme.event_count();
+    let forgot = |user: &str| PageClient::new(&home).submit(&acme.page_path("forgot"), &[("user", user)]);
     let (known, unknown) = (forgot("bob@x.y"), forgot("nobody@x.y"));
     assert_eq!(
         (known.status, &known.body),
@@ -232,30 +232,30 @@ fn reset_links_are_single_use_and_expire() {
         "the response does not reveal whether the user exists"
     );
     home.wait_for_link("bob@x.y");
-    let mailed = firm.event_count();
+    let mailed = acme.event_count();
     forgot("bob@x.y");
-    assert_eq!(firm.event_count(), mailed, "repeated requests send no more mails");
+    assert_eq!(acme.event_count(), mailed, "repeated requests send no more mails");
     home.advance_clock(300);
     forgot("bob@x.y");
     let links = home.wait_for_links("bob@x.y", 2);
-    assert!(links[0].starts_with(&firm.page_path("reset/")), "{links:?}");
-    assert!(firm.event_count() > before);
-    assert_rejected(&firm, &links[1].replace("/reset/", "/invitation/"), 404);
+    assert!(links[0].starts_with(&acme.page_path("reset/")), "{links:?}");
+    assert!(acme.event_count() > before);
+    assert_rejected(&acme, &links[1].replace("/reset/", "/invitation/"), 404);
     // Earlier links stay valid: anyone can request a link, and an attacker could otherwise invalidate every link.
     assert_password_set(&PageClient::new(&home).set_password(&links[0], "fünf blaue vögel am himmel"));
-    assert_rejected(&firm, &links[0], 410);
-    assert_rejected(&firm, &links[1], 410);
-    assert_eq!(firm.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
-    assert_eq!(firm.sign_in("bob@x.y", "fünf blaue vögel am himmel", None).status, 200);
+    assert_rejected(&acme, &links[0], 410);
+    assert_rejected(&acme, &links[1], 410);
+    assert_eq!(acme.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
+    assert_eq!(acme.sign_in("bob@x.y", "fünf blaue vögel am himmel", None).status, 200);
     // Any other password change invalidates an open link.
     home.advance_clock(300);
     forgot("bob@x.y");
     let link = home.wait_for_links("bob@x.y", 3).remove(2);
     let mut visitor = PageClient::new(&home);
     let reply =
-        visitor.submit(&firm.page_path("sign-in"), &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")]);
+        visitor.submit(&acme.page_path("sign-in"), &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")]);
     assert_eq!(reply.status, 303, "{}", reply.body);
     let fields = [("old", "fünf blaue vögel am himmel"), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
-    assert_eq!(visitor.submit(&firm.page_path("password"), &fields).status, 303);
-    assert_rejected(&firm, &link, 410);
+    assert_eq!(visitor.submit(&acme.page_path("password"), &fields).status, 303);
+    assert_rejected(&acme, &link, 410);
 }

@@ -61,14 +61,14 @@ impl InProcessServer {
     }
 
     /// Uses a store that may contain data.
-    pub(crate) fn on_app(house: TestApp) -> Self {
+    pub(crate) fn on_app(test_app: TestApp) -> Self {
         let runtime = crate::support::runtime();
         let post = tempfile::tempdir().expect("a folder");
         let sender = MailSender::spool(post.path(), "people@example.com", None).expect("a folder");
-        let directory = Arc::clone(&house.app.directory);
+        let directory = Arc::clone(&test_app.app.directory);
         let worker = Worker::new(directory, sender, "http://example.com", RetryPolicy::default(), Arc::new(|_, _| ()));
         runtime.spawn(async move { worker.run(std::future::pending()).await });
-        Self { runtime, app: house, spool_dir: post }
+        Self { runtime, app: test_app, spool_dir: post }
     }
 
     pub(crate) fn advance_clock(&self, seconds: i64) {
@@ -157,8 +157,8 @@ fn newest_mailed_link(post: &SmtpServer, email: &str) -> String {
 }
 
 /// Queued and failed mails.
-fn queued_mails(firm: &TenantClient) -> Vec<Value> {
-    firm.run_json(&["mail", "list"]).as_array().expect("mails").clone()
+fn queued_mails(acme: &TenantClient) -> Vec<Value> {
+    acme.run_json(&["mail", "list"]).as_array().expect("mails").clone()
 }
 
 /// A tenant with a key for all dialects and one for sign-ins.
@@ -172,12 +172,12 @@ struct TenantClient<'a> {
 impl<'a> TenantClient<'a> {
     fn new(door: &'a dyn HttpTarget, name: &str) -> Self {
         let number = run_json(door.store(), &["tenant", "add", name])["number"].as_u64().expect("a number");
-        let mut firm = Self { target: door, number, key: String::new(), sign_in_key: String::new() };
+        let mut acme = Self { target: door, number, key: String::new(), sign_in_key: String::new() };
         let key = |answer: Value| answer["key"].as_str().expect("a key").to_owned();
-        firm.key =
-            key(firm.run_json(&["connection", "add", "main", "--dialect", "all", "--highest-role", "EnterpriseAdmin"]));
-        firm.sign_in_key = key(firm.run_json(&["connection", "add", "asking", "--dialect", "sign-in"]));
-        firm
+        acme.key =
+            key(acme.run_json(&["connection", "add", "main", "--dialect", "all", "--highest-role", "EnterpriseAdmin"]));
+        acme.sign_in_key = key(acme.run_json(&["connection", "add", "asking", "--dialect", "sign-in"]));
+        acme
     }
 
     /// An existing tenant, on a restarted server.

@@ -7,13 +7,13 @@ use crate::support::{HttpResponse, Server};
 use serde_json::json;
 
 /// Creates an active user, a suspended user and a user without a password.
-fn create_users(firm: &TenantClient) {
+fn create_users(acme: &TenantClient) {
     for email in ["ann@x.y", "sus@x.y"] {
-        firm.create_user(email, VALID_PASSWORD);
+        acme.create_user(email, VALID_PASSWORD);
     }
     let suspended = json!({"user": {"email": "sus@x.y", "name": {"firstname": "S"}, "status": "suspended"}});
-    assert_eq!(firm.send_json("PUT", "/api/2/users/sus@x.y", &suspended).status, 200);
-    firm.invite_with("new@x.y", &json!({"DoNotEmail": true}));
+    assert_eq!(acme.send_json("PUT", "/api/2/users/sus@x.y", &suspended).status, 200);
+    acme.invite_with("new@x.y", &json!({"DoNotEmail": true}));
 }
 
 /// Sign-ins whose rejections must be indistinguishable.
@@ -38,11 +38,11 @@ fn comparable(reply: &HttpResponse, typed: &str, form: Option<&str>) -> (u16, Ve
 #[test]
 fn rejections_are_identical_for_all_users() {
     let server = Server::start(&[]);
-    let firm = TenantClient::new(&server, "Acme");
-    create_users(&firm);
-    let asked = |user: &str, password: &str| firm.sign_in(user, password, None);
+    let acme = TenantClient::new(&server, "Acme");
+    create_users(&acme);
+    let asked = |user: &str, password: &str| acme.sign_in(user, password, None);
     let typed = |user: &str, password: &str| {
-        PageClient::new(&server).submit(&firm.page_path("sign-in"), &[("user", user), ("password", password)])
+        PageClient::new(&server).submit(&acme.page_path("sign-in"), &[("user", user), ("password", password)])
     };
     assert_eq!(asked("ann@x.y", VALID_PASSWORD).status, 200);
     let answers: Vec<_> =
@@ -70,12 +70,12 @@ fn rejections_are_identical_for_all_users() {
 #[test]
 fn throttling_reveals_nothing() {
     let home = InProcessServer::with_manual_clock();
-    let firm = TenantClient::new(&home, "Acme");
-    create_users(&firm);
+    let acme = TenantClient::new(&home, "Acme");
+    create_users(&acme);
     let rounds = REJECTED_SIGN_INS.map(|(user, password)| {
         let address = format!("10.0.0.{}", user.len());
-        let statuses: Vec<u16> = (0..8).map(|_| firm.sign_in(user, password, Some(&address)).status).collect();
-        let last = firm.sign_in(user, password, Some(&address));
+        let statuses: Vec<u16> = (0..8).map(|_| acme.sign_in(user, password, Some(&address)).status).collect();
+        let last = acme.sign_in(user, password, Some(&address));
         (statuses, comparable(&last, user, None))
     });
     assert!(rounds[0].0.contains(&401) && rounds[0].1.0 == 429, "{rounds:?}");
@@ -91,9 +91,9 @@ fn throttling_reveals_nothing() {
 #[test]
 fn tenant_numbers_reveal_nothing() {
     let home = InProcessServer::with_manual_clock();
-    let firm = TenantClient::new(&home, "Acme Rockets");
-    firm.create_user("ann@x.y", VALID_PASSWORD);
-    firm.invite("bob@x.y");
+    let acme = TenantClient::new(&home, "Acme Rockets");
+    acme.create_user("ann@x.y", VALID_PASSWORD);
+    acme.invite("bob@x.y");
     // A page of a tenant number, and the response to its form.
     let seen = |number: u64, page: &str, fields: &[(&str, &str)]| {
         let (path, mut visitor) = (format!("/t/{number}/{page}"), PageClient::new(&home));
@@ -127,7 +127,7 @@ fn tenant_numbers_reveal_nothing() {
         (&whole, &[]),
         ("nowhere", &[]),
     ] {
-        let (there, not_there) = (seen(firm.number, page, fields), seen(4711, page, fields));
+        let (there, not_there) = (seen(acme.number, page, fields), seen(4711, page, fields));
         assert_eq!(there, not_there, "{page}");
         assert!(there.iter().all(|(.., body)| !body.contains("Rockets")), "{page}: {there:?}");
     }
@@ -138,10 +138,10 @@ fn tenant_numbers_reveal_nothing() {
     assert!(PageClient::new(&home).get(&link).body.contains("Acme Rockets"));
     let mut ann = PageClient::new(&home);
     assert_eq!(
-        ann.submit(&firm.page_path("sign-in"), &[("user", "ann@x.y"), ("password", VALID_PASSWORD)]).status,
+        ann.submit(&acme.page_path("sign-in"), &[("user", "ann@x.y"), ("password", VALID_PASSWORD)]).status,
         303
     );
-    assert!(ann.get(&firm.page_path("account")).body.contains("Acme Rockets"));
-    assert_eq!(firm.run_json(&["tenant", "set", "--public-name", "true"])["publicName"], true);
-    assert!(PageClient::new(&home).get(&firm.page_path("sign-in")).body.contains("Acme Rockets"));
+    assert!(ann.get(&acme.page_path("account")).body.contains("Acme Rockets"));
+    assert_eq!(acme.run_json(&["tenant", "set", "--public-name", "true"])["publicName"], true);
+    assert!(PageClient::new(&home).get(&acme.page_path("sign-in")).body.contains("Acme Rockets"));
 }

@@ -15,10 +15,10 @@ struct SignedInUser<'a> {
 }
 
 impl<'a> SignedInUser<'a> {
-    fn new(firm: &'a TenantClient<'a>, email: &str) -> Self {
-        let number = firm.create_user(email, VALID_PASSWORD);
-        let id = firm.run_json(&["user", "show", email])["id"].as_str().expect("an id").to_owned();
-        let mut person = Self { client: firm, email: email.into(), number, id, browser: PageClient::new(firm.target) };
+    fn new(acme: &'a TenantClient<'a>, email: &str) -> Self {
+        let number = acme.create_user(email, VALID_PASSWORD);
+        let id = acme.run_json(&["user", "show", email])["id"].as_str().expect("an id").to_owned();
+        let mut person = Self { client: acme, email: email.into(), number, id, browser: PageClient::new(acme.target) };
         person.sign_in();
         person
     }
@@ -65,20 +65,20 @@ impl<'a> SignedInUser<'a> {
 
     /// Changes the user's status: a dialect and an action.
     fn set_status(&self, what: &str) -> HttpResponse {
-        let (firm, email, id) = (self.client, &self.email, &self.id);
-        let publisher = |call: &str| firm.send_json("POST", &format!("/api/2/users/{email}/{call}"), &Value::Null);
+        let (acme, email, id) = (self.client, &self.email, &self.id);
+        let publisher = |call: &str| acme.send_json("POST", &format!("/api/2/users/{email}/{call}"), &Value::Null);
         let bulk = |call: &str| {
             let body = json!({"users": {"user": [email]}});
-            firm.send_json("POST", &format!("/api/2/users/{call}"), &body)
+            acme.send_json("POST", &format!("/api/2/users/{call}"), &body)
         };
         let active = |value: Value| {
             let body = json!({"Operations": [{"op": "replace", "path": "active", "value": value}]});
-            firm.send_json("PATCH", &format!("/scim/v2/Users/{id}"), &body)
+            acme.send_json("PATCH", &format!("/scim/v2/Users/{id}"), &body)
         };
         match what.split_once(' ').expect("a dialect and a word") {
             ("publisher", "suspended") => {
                 let body = json!({"user": {"email": email, "name": {"firstname": "B"}, "status": "suspended"}});
-                firm.send_json("PUT", &format!("/api/2/users/{email}"), &body)
+                acme.send_json("PUT", &format!("/api/2/users/{email}"), &body)
             }
             ("publisher", call) => publisher(call),
             ("bulk", call) => bulk(call),
@@ -86,9 +86,9 @@ impl<'a> SignedInUser<'a> {
             ("scim", "on") => active(true.into()),
             ("put", word) => {
                 let body = json!({"userName": email, "emails": [{"value": email}], "active": word == "on"});
-                firm.send_json("PUT", &format!("/scim/v2/Users/{id}"), &body)
+                acme.send_json("PUT", &format!("/scim/v2/Users/{id}"), &body)
             }
-            ("onfire", status) => firm.send_onfire("PUT", json!({"Id": id, "Status": status})),
+            ("onfire", status) => acme.send_onfire("PUT", json!({"Id": id, "Status": status})),
             (other, _) => panic!("{other}"),
         }
     }
@@ -97,7 +97,7 @@ impl<'a> SignedInUser<'a> {
 #[test]
 fn deactivated_users_are_signed_out_and_can_be_reactivated() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
+    let acme = TenantClient::new(&home, "Acme");
     for (n, (off, on)) in [
         ("publisher suspended", "publisher reinstate"),
         ("publisher disable", "publisher activate"),
@@ -113,7 +113,7 @@ fn deactivated_users_are_signed_out_and_can_be_reactivated() {
     .into_iter()
     .enumerate()
     {
-        let mut person = SignedInUser::new(&firm, &format!("p{n}@x.y"));
+        let mut person = SignedInUser::new(&acme, &format!("p{n}@x.y"));
         let ended = person.audit_text().matches("signed out everywhere").count();
         let reply = person.set_status(off);
         assert_eq!(reply.status, 200, "{off}: {}", reply.body);
@@ -128,111 +128,111 @@ fn deactivated_users_are_signed_out_and_can_be_reactivated() {
 }
 
 /// Asserts that the user does not exist in any dialect.
-fn assert_not_found(firm: &TenantClient, person: &SignedInUser) {
+fn assert_not_found(acme: &TenantClient, person: &SignedInUser) {
     let (email, number, id) = (&person.email, person.number, &person.id);
     let none = Value::Null;
-    let reply = firm.send_json("GET", &format!("/request/user/{number}"), &none);
+    let reply = acme.send_json("GET", &format!("/request/user/{number}"), &none);
     assert_eq!((reply.status, reply.body.as_str()), (404, ""));
     for target in [format!("/api/2/users/{email}"), format!("/api/2/users/{number}")] {
-        let reply = firm.send_json("GET", &target, &none);
+        let reply = acme.send_json("GET", &target, &none);
         assert!(reply.status == 404 && reply.body.contains("\"ref\":108"), "{}", reply.body);
     }
-    assert_eq!(firm.send_json("GET", &format!("/scim/v2/Users/{id}"), &none).status, 404);
+    assert_eq!(acme.send_json("GET", &format!("/scim/v2/Users/{id}"), &none).status, 404);
     let body = json!({"Id": id, "FirstName": "X"});
-    let reply = firm.send_onfire("PUT", body);
+    let reply = acme.send_onfire("PUT", body);
     assert!(reply.status == 400 && reply.body.contains("\"NotFound\""), "{}", reply.body);
-    let listed = firm.send_json("GET", "/api/2/users", &none).body;
+    let listed = acme.send_json("GET", "/api/2/users", &none).body;
     assert!(!listed.contains(email.as_str()), "{listed}");
     let filter = format!("/scim/v2/Users?filter=userName%20eq%20%22{email}%22");
-    assert!(firm.send_json("GET", &filter, &none).body.contains("\"totalResults\":0"));
+    assert!(acme.send_json("GET", &filter, &none).body.contains("\"totalResults\":0"));
 }
 
 #[test]
 fn deleted_users_disappear_and_are_restored_unchanged() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
+    let acme = TenantClient::new(&home, "Acme");
     for way in ["onfire", "ccs", "scim", "terminal"] {
-        let mut person = SignedInUser::new(&firm, &format!("{way}@x.y"));
+        let mut person = SignedInUser::new(&acme, &format!("{way}@x.y"));
         let none = Value::Null;
         match way {
-            "onfire" => assert_eq!(firm.send_onfire("DELETE", json!({"Id": person.id})).status, 200),
+            "onfire" => assert_eq!(acme.send_onfire("DELETE", json!({"Id": person.id})).status, 200),
             "ccs" => {
                 let target = format!("/request/user/{}", person.number);
-                assert_eq!(firm.send_json("DELETE", &target, &none).status, 204);
+                assert_eq!(acme.send_json("DELETE", &target, &none).status, 204);
             }
             "scim" => {
                 let target = format!("/scim/v2/Users/{}", person.id);
-                assert_eq!(firm.send_json("DELETE", &target, &none).status, 204);
+                assert_eq!(acme.send_json("DELETE", &target, &none).status, 204);
             }
-            _ => assert_eq!(firm.run_json(&["user", "delete", &person.email])["removed"], true),
+            _ => assert_eq!(acme.run_json(&["user", "delete", &person.email])["removed"], true),
         }
         person.assert_signed_out(way);
-        assert_not_found(&firm, &person);
+        assert_not_found(&acme, &person);
         let text = person.audit_text();
         assert!(text.contains("deleted"), "{text}");
-        let removed = firm.run_json(&["user", "list-deleted"]);
+        let removed = acme.run_json(&["user", "list-deleted"]);
         assert!(removed.to_string().contains(&person.id), "{removed}");
-        let back = firm.run_json(&["user", "restore", &person.id]);
+        let back = acme.run_json(&["user", "restore", &person.id]);
         assert_eq!((&back["id"], &back["number"]), (&person.id.as_str().into(), &person.number.into()), "{back}");
         assert!(!person.has_session(), "{way}: sessions are not restored");
         person.sign_in();
-        assert!(!firm.run_json(&["user", "list-deleted"]).to_string().contains(&person.id));
+        assert!(!acme.run_json(&["user", "list-deleted"]).to_string().contains(&person.id));
     }
 }
 
 #[test]
 fn a_taken_email_prevents_restoring() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
-    let old = SignedInUser::new(&firm, "ann@x.y");
-    firm.run_json(&["user", "delete", "ann@x.y"]);
+    let acme = TenantClient::new(&home, "Acme");
+    let old = SignedInUser::new(&acme, "ann@x.y");
+    acme.run_json(&["user", "delete", "ann@x.y"]);
     // Email and user name can be reused.
-    let new = firm.send_json("POST", "/scim/v2/Users", &json!({"userName": "ann@x.y"}));
+    let new = acme.send_json("POST", "/scim/v2/Users", &json!({"userName": "ann@x.y"}));
     assert_eq!(new.status, 201, "{}", new.body);
-    let events = firm.event_count();
-    let refused = firm.run_json(&["user", "restore", &old.id]);
+    let events = acme.event_count();
+    let refused = acme.run_json(&["user", "restore", &old.id]);
     let why = refused["error"].as_str().expect("a sentence");
     println!("{why}");
     assert!(why.contains("ann@x.y") || why.to_lowercase().contains("email"), "{why}");
     assert!(why.contains("taken") || why.contains("in use") || why.contains("somebody else"), "{why}");
-    assert_eq!(firm.event_count(), events, "nothing changed");
+    assert_eq!(acme.event_count(), events, "nothing changed");
     let id = serde_json::from_str::<Value>(&new.body).expect("JSON")["id"].as_str().expect("an id").to_owned();
-    assert_eq!(firm.send_json("DELETE", &format!("/scim/v2/Users/{id}"), &Value::Null).status, 204);
-    assert_eq!(firm.run_json(&["user", "restore", &old.id])["id"], old.id);
+    assert_eq!(acme.send_json("DELETE", &format!("/scim/v2/Users/{id}"), &Value::Null).status, 204);
+    assert_eq!(acme.run_json(&["user", "restore", &old.id])["id"], old.id);
     home.advance_clock(31 * 24 * 3600);
-    assert_eq!(firm.run_json(&["user", "show", "ann@x.y"])["id"], old.id, "the restored user is not purged later");
+    assert_eq!(acme.run_json(&["user", "show", "ann@x.y"])["id"], old.id, "the restored user is not purged later");
 }
 
 #[test]
 fn an_external_id_restores_the_same_user() {
     let home = InProcessServer::new();
-    let firm = TenantClient::new(&home, "Acme");
+    let acme = TenantClient::new(&home, "Acme");
     let made = |way: &str, email: &str| {
         let external = format!("ext-{way}");
         let reply = match way {
-            "onfire" => firm.send_onfire(
+            "onfire" => acme.send_onfire(
                 "POST",
                 json!({"Email": email, "FirstName": "A", "LastName": "B", "ExternalId": external, "DoNotEmail": true}),
             ),
             "publisher" => {
                 let body = json!({"user": {"email": email, "name": {"firstname": "A"}, "externalid": external}});
-                firm.send_json("POST", "/api/2/users", &body)
+                acme.send_json("POST", "/api/2/users", &body)
             }
-            _ => firm.send_json("POST", "/scim/v2/Users", &json!({"userName": email, "externalId": external})),
+            _ => acme.send_json("POST", "/scim/v2/Users", &json!({"userName": email, "externalId": external})),
         };
         assert!(matches!(reply.status, 200 | 201), "{way}: {}", reply.body);
-        let shown = firm.run_json(&["user", "show", email]);
+        let shown = acme.run_json(&["user", "show", email]);
         (shown["id"].clone(), shown["number"].clone())
     };
     for way in ["onfire", "publisher", "scim"] {
         let before = made(way, &format!("{way}@x.y"));
-        firm.run_json(&["user", "delete", &format!("{way}@x.y")]);
+        acme.run_json(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}@x.y")), before, "{way}");
         // Also with another email, and over another dialect.
-        firm.run_json(&["user", "delete", &format!("{way}@x.y")]);
+        acme.run_json(&["user", "delete", &format!("{way}@x.y")]);
         assert_eq!(made(way, &format!("{way}-new@x.y")), before, "{way}");
     }
-    assert_eq!(firm.run_json(&["user", "list"])["total"], 3);
+    assert_eq!(acme.run_json(&["user", "list"])["total"], 3);
     let (is_whole, said) = run_command(home.app.store(), &["audit", "verify"]);
     assert!(is_whole, "{said}");
 }

@@ -220,27 +220,27 @@ impl Deployment for EmbeddedSetup {
         vec!["kill", "stop", "import", "replace running", "replace and list", "replace stopped", "backup", "disk"]
     }
 
-    fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool) {
+    fn inject(&mut self, kind: &str, world: &SharedState, rng: &mut Rng, is_short: bool) {
         let mut time =
-            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) });
+            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + rng.below(longest) });
         match kind {
             "kill" => self.kill(world, time(100, 4_000)),
             "stop" => self.stop(world, time(1_500, 12_000)),
             "import" => {
-                let (time, is_killed) = (time(6_000, 15_000), dice.below(2) == 0);
+                let (time, is_killed) = (time(6_000, 15_000), rng.below(2) == 0);
                 let is_stopped = (0..5).any(|_| self.stop_import(world, time, is_killed));
                 assert!(is_stopped, "an import is stopped while it holds the lock");
             }
             "disk" => self.fill_disk(world, time(4_000, 12_000)),
             "replace running" => {
-                self.replace_file_while_running(world, time(4_000, 10_000), dice.below(3) == 0, false);
+                self.replace_file_while_running(world, time(4_000, 10_000), rng.below(3) == 0, false);
             }
             "replace and list" => {
-                self.replace_file_while_running(world, time(500, 5_000), dice.below(3) == 0, true);
+                self.replace_file_while_running(world, time(500, 5_000), rng.below(3) == 0, true);
             }
             "replace stopped" => self.replace_file_while_stopped(world),
             _ => {
-                super::checks::verify_backup(world, self.store(), self.program.folder(), dice.below(1 << 32));
+                super::checks::verify_backup(world, self.store(), self.program.folder(), rng.below(1 << 32));
             }
         }
         wait_for_recovery(world, || self.program.log());

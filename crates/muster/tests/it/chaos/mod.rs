@@ -50,7 +50,7 @@ trait Deployment {
     /// The kinds of faults that this deployment supports.
     fn fault_kinds(&self) -> Vec<&'static str>;
     /// Injects a fault, ends it, and waits for recovery. Short faults are for the standard suite.
-    fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool);
+    fn inject(&mut self, kind: &str, world: &SharedState, rng: &mut Rng, is_short: bool);
     /// The value for `--store`, without proxies.
     fn store(&self) -> &str;
     fn stop(&mut self, world: &SharedState);
@@ -106,7 +106,7 @@ fn acknowledged_changes_survive_faults_in_random_order() {
 
 /// Injects every kind of fault in random order, compares everything, and repeats until the time is over.
 fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState) {
-    let mut dice = Rng::new(plan.seed);
+    let mut rng = Rng::new(plan.seed);
     let wanted = std::env::var("MUSTER_TEST_CHAOS_FAULTS").ok();
     let mut is_last = false;
     while !is_last {
@@ -117,10 +117,10 @@ fn run_rounds(plan: &RunOptions, site: &mut dyn Deployment, world: &SharedState)
             assert!(!kinds.is_empty(), "MUSTER_TEST_CHAOS_FAULTS must name faults of {:?}", site.fault_kinds());
         }
         while !kinds.is_empty() {
-            let place = usize::try_from(dice.below(kinds.len() as u64)).expect("small");
+            let place = usize::try_from(rng.below(kinds.len() as u64)).expect("small");
             let kind = kinds.swap_remove(place);
-            std::thread::sleep(Duration::from_millis(200 + dice.below(if plan.is_short { 300 } else { 3_000 })));
-            site.inject(kind, world, &mut dice, plan.is_short);
+            std::thread::sleep(Duration::from_millis(200 + rng.below(if plan.is_short { 300 } else { 3_000 })));
+            site.inject(kind, world, &mut rng, plan.is_short);
         }
         // A short run starts no round that would exceed the time; a long run lasts as long as requested.
         let next = if plan.is_short { begun.elapsed() / 2 } else { Duration::ZERO };

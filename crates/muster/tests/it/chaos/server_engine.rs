@@ -44,11 +44,11 @@ impl ServerSetup {
 /// Injects random faults into a third of all commits while `is_spoiling` is set.
 fn fault_chooser(is_spoiling: Arc<AtomicBool>) -> impl Fn(u64) -> Fault + Send + Sync + 'static {
     move |number| {
-        let mut dice = Rng::new(number);
-        if !is_spoiling.load(Ordering::SeqCst) || dice.below(3) > 0 {
+        let mut rng = Rng::new(number);
+        if !is_spoiling.load(Ordering::SeqCst) || rng.below(3) > 0 {
             return Fault::Pass;
         }
-        let time = Duration::from_millis(20 + dice.below(300));
+        let time = Duration::from_millis(20 + rng.below(300));
         let kinds = [
             Fault::SerializationFailure,
             Fault::Deadlock,
@@ -57,7 +57,7 @@ fn fault_chooser(is_spoiling: Arc<AtomicBool>) -> impl Fn(u64) -> Fault + Send +
             Fault::DisconnectThenCommit(time),
             Fault::Delay(time),
         ];
-        *dice.choose(&kinds)
+        *rng.choose(&kinds)
     }
 }
 
@@ -72,10 +72,10 @@ impl Deployment for ServerSetup {
         vec!["kill database", "stop database", "kill process", "stop process", "cut", "hang", "spoil", "backup"]
     }
 
-    fn inject(&mut self, kind: &str, world: &SharedState, dice: &mut Rng, is_short: bool) {
-        let one = usize::try_from(dice.below(PROCESSES as u64)).expect("small");
+    fn inject(&mut self, kind: &str, world: &SharedState, rng: &mut Rng, is_short: bool) {
+        let one = usize::try_from(rng.below(PROCESSES as u64)).expect("small");
         let mut time =
-            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + dice.below(longest) });
+            |short: u64, longest: u64| Duration::from_millis(if is_short { short } else { 300 + rng.below(longest) });
         let begun = Instant::now();
         match kind {
             "kill database" => {
@@ -122,7 +122,7 @@ impl Deployment for ServerSetup {
                 self.inject_faults.store(false, Ordering::SeqCst);
             }
             _ => {
-                let number = dice.below(1 << 32);
+                let number = rng.below(1 << 32);
                 super::checks::verify_backup(world, &self.store, self.programs[0].folder(), number);
                 return;
             }

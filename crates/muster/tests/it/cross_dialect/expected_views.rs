@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 impl Fixture {
     #[expect(clippy::too_many_lines, reason = "one document per dialect")]
-    pub(super) async fn expected_view(&self, tongue: Dialect, u: &User) -> Value {
+    pub(super) async fn expected_view(&self, api: Dialect, u: &User) -> Value {
         let word = |on: &'static str, off: &'static str, wait: &'static str| match u.status {
             Status::Invited => wait,
             Status::Active => on,
@@ -18,14 +18,14 @@ impl Fixture {
         };
         let role = u.role.map(|n| builtin_role_name(n).expect("built in"));
         let ids = |ids: &[ItemId]| ids.iter().map(|id| id.0.simple().to_string()).collect::<Vec<_>>();
-        match tongue {
+        match api {
             Dialect::OnfireV2 | Dialect::OnfireV1 => {
                 let mut shown = json!({
                     "Id": u.id.0.simple().to_string(), "FirstName": u.name.given, "LastName": u.name.family,
                     "Email": u.email(), "Status": word("Active", "Inactive", "Invited"), "ExternalId": u.external_id,
                     "WebsiteRole": role, "Groups": ids(&u.groups), "Folders": ids(&u.folders),
                 });
-                if tongue == Dialect::OnfireV2 {
+                if api == Dialect::OnfireV2 {
                     let pairs: Vec<Value> =
                         u.metadata.iter().map(|p| json!({"Key": p.key, "Value": p.value})).collect();
                     for (name, value) in [

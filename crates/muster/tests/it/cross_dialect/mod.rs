@@ -26,20 +26,20 @@ const ALL_DIALECTS: [Dialect; 5] =
     [Dialect::OnfireV2, Dialect::OnfireV1, Dialect::Ccs, Dialect::Publisher, Dialect::Scim];
 
 /// Asserts that the stored user has the attributes that the dialect sent.
-fn assert_stored(tongue: Dialect, p: &GeneratedUser, u: &User) {
+fn assert_stored(api: Dialect, p: &GeneratedUser, u: &User) {
     assert_eq!((u.name.given.as_ref(), u.name.family.as_ref()), (Some(&p.first), Some(&p.last)));
-    let onfire = matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2);
+    let onfire = matches!(api, Dialect::OnfireV1 | Dialect::OnfireV2);
     if onfire {
         assert_eq!(u.groups.len() + u.folders.len(), usize::from(p.in_group) + usize::from(p.in_folder));
         // The user gets an invitation.
         assert!(u.status == Status::Invited && u.invited.is_some());
     }
-    if tongue == Dialect::OnfireV2 {
+    if api == Dialect::OnfireV2 {
         assert_eq!((&u.license, &u.time_zone, &u.color), (&p.licence, &p.time_zone, &p.color));
         assert_eq!(u.text(Field::Country), p.address_lines[4].as_deref());
         assert_eq!(u.metadata.len(), p.metadata.len());
     }
-    if tongue == Dialect::Scim {
+    if api == Dialect::Scim {
         assert_eq!((&u.profile.nick_name, &u.employment.division), (&p.nick_name, &p.division));
         assert_eq!((&u.name.middle, &u.name.honorific_prefix), (&p.middle_name, &p.prefix));
         assert_eq!(u.emails.len(), 1 + usize::from(p.has_home_email));
@@ -47,18 +47,18 @@ fn assert_stored(tongue: Dialect, p: &GeneratedUser, u: &User) {
         assert_eq!(u.metadata.len(), p.metadata.len());
         assert!(matches!(u.status, Status::Active | Status::Inactive));
     }
-    if onfire || matches!(tongue, Dialect::Publisher | Dialect::Scim) {
+    if onfire || matches!(api, Dialect::Publisher | Dialect::Scim) {
         assert_eq!(u.external_id, p.external_id);
     }
-    if tongue != Dialect::Publisher {
+    if api != Dialect::Publisher {
         assert_eq!(u.role, Some(p.role));
     }
-    if tongue == Dialect::Ccs {
+    if api == Dialect::Ccs {
         assert_eq!((u.text(Field::HonorificPrefix), u.phone("work")), (p.prefix.as_deref(), p.phone.as_deref()));
         assert_eq!(u.department.is_some(), p.department_number.is_some());
         assert_eq!(u.force_password_change, Some(p.force_password_change));
     }
-    if matches!(tongue, Dialect::Publisher | Dialect::Scim) {
+    if matches!(api, Dialect::Publisher | Dialect::Scim) {
         assert_eq!(u.phone("mobile"), p.mobile.as_deref());
         assert_eq!((&u.title, &u.department), (&p.title, &p.department));
         assert_eq!(
@@ -68,7 +68,7 @@ fn assert_stored(tongue: Dialect, p: &GeneratedUser, u: &User) {
         let lines = (u.text(Field::AddressLine1), u.text(Field::PostalCode));
         assert_eq!(lines, (p.address_lines[0].as_deref(), p.address_lines[3].as_deref()));
         assert_eq!(u.links.len(), p.links.len());
-        assert_eq!(u.office, (tongue == Dialect::Publisher).then_some(5));
+        assert_eq!(u.office, (api == Dialect::Publisher).then_some(5));
     }
 }
 

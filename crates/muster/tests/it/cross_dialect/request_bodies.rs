@@ -7,14 +7,14 @@ use directory::builtin_role_name;
 use serde_json::{Map, Value, json};
 
 impl Fixture {
-    pub(super) fn request_body(&self, tongue: Dialect, p: &GeneratedUser, email: &str) -> Value {
+    pub(super) fn request_body(&self, api: Dialect, p: &GeneratedUser, email: &str) -> Value {
         let mut body = Map::new();
         let mut put = |name: &str, value: Value| {
             if !value.is_null() {
                 body.insert(name.into(), value);
             }
         };
-        match tongue {
+        match api {
             Dialect::OnfireV2 | Dialect::OnfireV1 => {
                 put("Email", json!(email));
                 put("FirstName", json!(p.first));
@@ -24,7 +24,7 @@ impl Fixture {
                 put("Groups", if p.in_group { json!([self.group.0.simple().to_string()]) } else { json!([]) });
                 put("Folders", if p.in_folder { json!([self.folder.0.to_string()]) } else { json!([]) });
                 put("Password", if p.has_password { json!("long enough") } else { Value::Null });
-                if tongue == Dialect::OnfireV2 {
+                if api == Dialect::OnfireV2 {
                     put("Type", json!(p.licence));
                     put("TimeZone", json!(p.time_zone));
                     put("Country", json!(p.address_lines[4]));

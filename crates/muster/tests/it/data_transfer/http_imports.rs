@@ -119,7 +119,7 @@ fn stored_files(server: &Server, ending: &str) -> usize {
 }
 
 #[test]
-fn cancelled_imports_stay_cancelled() {
+fn canceled_imports_stay_canceled() {
     let server = Server::start(&[]);
     let (tenant, _) = server.create_tenant(&[]);
     let key = server.create_connection(tenant, "files", &["--dialect", "transfer"]);

@@ -71,7 +71,7 @@ impl Example {
         }
     }
 
-    async fn send(&self, house: &TestApp, key: &str) -> (u16, String) {
+    async fn send(&self, test_app: &TestApp, key: &str) -> (u16, String) {
         let is_form = self.media.as_deref() == Some("application/x-www-form-urlencoded");
         let body = match &self.body {
             Value::Null => String::new(),
@@ -91,7 +91,7 @@ impl Example {
             headers.push(("Authorization", bearer.as_str()));
         }
         headers.extend(self.media.as_deref().map(|media| ("Content-Type", media)));
-        house.send_request(build_request(&self.method, &target, &headers, &body)).await
+        test_app.send_request(build_request(&self.method, &target, &headers, &body)).await
     }
 }
 
@@ -104,10 +104,10 @@ struct Fixture {
 
 impl Fixture {
     async fn new(imports: &Path) -> Self {
-        let house = TestApp::in_memory_with_imports(imports);
-        let caller = house.create_tenant("Acme").await;
-        let key = house.create_key(&caller, "all", every_dialect).await;
-        Self { app: house, caller, key }
+        let test_app = TestApp::in_memory_with_imports(imports);
+        let caller = test_app.create_tenant("Acme").await;
+        let key = test_app.create_key(&caller, "all", every_dialect).await;
+        Self { app: test_app, caller, key }
     }
 
     async fn send_ok(&self, example: &Example) -> String {

@@ -166,15 +166,15 @@ fn is_time(text: &str) -> bool {
 }
 
 /// Replaces or removes some tokens.
-fn mutate(text: &str, dice: &mut Choices) -> String {
+fn mutate(text: &str, rng: &mut Choices) -> String {
     let mut letters: Vec<char> = text.chars().collect();
-    for _ in 0..dice.below(4) {
-        let place = dice.below(letters.len().max(1));
-        let token = dice.choose(&[
+    for _ in 0..rng.below(4) {
+        let place = rng.below(letters.len().max(1));
+        let token = rng.choose(&[
             " ", "  ", "(", ")", "[", "]", ".", "\"", "\\", " and ", " or ", "not (", "not ", " pr", " eq ", "null",
             "true", "type", "title", "emails", ":", "1.5", "-", "x", "urn:",
         ]);
-        if dice.once_in(3) && !letters.is_empty() {
+        if rng.once_in(3) && !letters.is_empty() {
             letters.remove(place);
         } else {
             letters.splice(place..place, token.chars());
@@ -184,31 +184,31 @@ fn mutate(text: &str, dice: &mut Choices) -> String {
 }
 
 /// A random filter over [`NAMES`].
-fn any_filter(dice: &mut Choices, depth: usize) -> String {
-    if depth == 0 || dice.below(5) < 2 {
-        return any_test(dice);
+fn any_filter(rng: &mut Choices, depth: usize) -> String {
+    if depth == 0 || rng.below(5) < 2 {
+        return any_test(rng);
     }
-    let left = any_filter(dice, depth - 1);
-    match dice.below(5) {
-        0 => format!("{left} and {}", any_filter(dice, depth - 1)),
-        1 => format!("{left} or {}", any_filter(dice, depth - 1)),
+    let left = any_filter(rng, depth - 1);
+    match rng.below(5) {
+        0 => format!("{left} and {}", any_filter(rng, depth - 1)),
+        1 => format!("{left} or {}", any_filter(rng, depth - 1)),
         2 => format!("({left})"),
         3 => format!("not ({left})"),
         _ => {
-            let plural = dice.choose(&["emails", "ims", "entitlements", "roles", "photos", "phoneNumbers"]);
-            let inner = dice.choose(&["type eq \"work\"", "value pr", "primary eq true", "display co \"x\""]);
-            let more = dice.choose(&["", " and not (value sw \"x\")", " or (type pr and primary ne false)"]);
+            let plural = rng.choose(&["emails", "ims", "entitlements", "roles", "photos", "phoneNumbers"]);
+            let inner = rng.choose(&["type eq \"work\"", "value pr", "primary eq true", "display co \"x\""]);
+            let more = rng.choose(&["", " and not (value sw \"x\")", " or (type pr and primary ne false)"]);
             format!("{plural}[{inner}{more}] and {left}")
         }
     }
 }
 
-fn any_test(dice: &mut Choices) -> String {
-    let (name, sort) = dice.choose(&NAMES);
-    let prefix = if !is_common(name) && dice.once_in(5) { format!("{CORE}:") } else { String::new() };
-    let name = format!("{prefix}{}", dice.random_case(name));
-    if sort == AttributeType::Complex || dice.once_in(5) {
-        return format!("{name} {}", dice.random_case("pr"));
+fn any_test(rng: &mut Choices) -> String {
+    let (name, sort) = rng.choose(&NAMES);
+    let prefix = if !is_common(name) && rng.once_in(5) { format!("{CORE}:") } else { String::new() };
+    let name = format!("{prefix}{}", rng.random_case(name));
+    if sort == AttributeType::Complex || rng.once_in(5) {
+        return format!("{name} {}", rng.random_case("pr"));
     }
     let texts = ["\"\"", "\"x\"", "\"a ] ) b\"", "\"\\u00e9\\/\\t\\\"\"", "\"日本 🦀\""];
     let (operators, values) = match sort {
@@ -216,10 +216,10 @@ fn any_test(dice: &mut Choices) -> String {
         AttributeType::Time => (&["eq", "ne", "gt", "ge", "lt", "le"][..], &["\"2026-01-02T03:04:05Z\""][..]),
         _ => (&["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"][..], &texts[..]),
     };
-    let operator = dice.choose(operators);
+    let operator = rng.choose(operators);
     let is_equality = ["eq", "ne"].contains(&operator);
-    let value = if is_equality && dice.once_in(6) { "null" } else { dice.choose(values) };
-    format!("{name} {} {value}", dice.random_case(operator))
+    let value = if is_equality && rng.once_in(6) { "null" } else { rng.choose(values) };
+    format!("{name} {} {value}", rng.random_case(operator))
 }
 
 #[test]
@@ -229,15 +229,15 @@ fn filters_accepted_by_another_parser_are_accepted() {
     let users: Vec<Value> = runtime.block_on(users::create_users(&world)).into_iter().take(20).collect();
     let compared = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(testkit::seeds::proptest_config(1500, file!()));
-    let outcome = runner.run(&Choices::strategy(160), |mut dice| {
-        let mut text = if dice.once_in(2) {
-            any_filter(&mut dice, 3)
+    let outcome = runner.run(&Choices::strategy(160), |mut rng| {
+        let mut text = if rng.once_in(2) {
+            any_filter(&mut rng, 3)
         } else {
-            let filter = FilterGenerator { choices: &mut dice, users: &users }.filter(3);
-            filter.write(&mut dice)
+            let filter = FilterGenerator { choices: &mut rng, users: &users }.filter(3);
+            filter.write(&mut rng)
         };
-        if dice.once_in(2) {
-            text = mutate(&text, &mut dice);
+        if rng.once_in(2) {
+            text = mutate(&text, &mut rng);
         }
         // The other parser also accepts a space before a bracket, which RFC 7644 §3.4.2.2 does not allow.
         let is_lax = text.contains(" [");

@@ -78,8 +78,7 @@ fn file_names(folder: &Path) -> Vec<String> {
     names
 }
 
-const RECORD_HINT: &str =
-    "if this is intended, record it as CONTRIBUTING.md says and review the changes";
+const RECORD_HINT: &str = "if this is intended, record it as CONTRIBUTING.md says and review the changes";
 
 fn is_recording() -> bool {
     std::env::var_os("MUSTER_RECORD").is_some()

@@ -47,23 +47,23 @@ const FRAGMENTS: [&str; 30] = [
     "=",
 ];
 
-fn mutate(body: &str, dice: &mut Rng) -> Vec<u8> {
+fn mutate(body: &str, rng: &mut Rng) -> Vec<u8> {
     let mut bytes = body.as_bytes().to_vec();
-    for _ in 0..=dice.below(4) {
-        let at = usize::try_from(dice.below(bytes.len() as u64 + 1)).expect("small");
-        match dice.below(6) {
-            0 if at < bytes.len() => bytes[at] = u8::try_from(dice.below(256)).expect("a byte"),
+    for _ in 0..=rng.below(4) {
+        let at = usize::try_from(rng.below(bytes.len() as u64 + 1)).expect("small");
+        match rng.below(6) {
+            0 if at < bytes.len() => bytes[at] = u8::try_from(rng.below(256)).expect("a byte"),
             1 if at < bytes.len() => {
                 bytes.remove(at);
             }
             2 => bytes.truncate(at),
             3 => {
-                let from = usize::try_from(dice.below(at as u64 + 1)).expect("small");
+                let from = usize::try_from(rng.below(at as u64 + 1)).expect("small");
                 let copy = bytes[from..at].to_vec();
                 bytes.splice(at..at, copy);
             }
             _ => {
-                bytes.splice(at..at, dice.choose(&FRAGMENTS).bytes());
+                bytes.splice(at..at, rng.choose(&FRAGMENTS).bytes());
             }
         }
     }
@@ -89,21 +89,21 @@ struct TestTenant {
 
 impl TestTenant {
     async fn new(reader: &ReaderRequest) -> Self {
-        let house = TestApp::in_memory();
-        let caller = house.create_tenant("T").await;
-        let key = house.create_key(&caller, "c", |_| {}).await;
+        let test_app = TestApp::in_memory();
+        let caller = test_app.create_tenant("T").await;
+        let key = test_app.create_key(&caller, "c", |_| {}).await;
         let taken = directory::Command::CreateUser(testkit::conformance::new_user("taken@x.y"));
-        let taken = house.directory().run(&caller, taken).await.expect("added");
+        let taken = test_app.directory().run(&caller, taken).await.expect("added");
         let folder = directory::FolderEdit {
             name: directory::FieldUpdate::Set("F".into()),
             external_id: directory::FieldUpdate::Set("taken".into()),
             ..directory::FolderEdit::default()
         };
-        house.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
+        test_app.directory().run(&caller, directory::Command::CreateFolder(folder)).await.expect("added");
         let target = reader.target.replace("{t}", &caller.tenant.to_string()).replace("{k}", &key);
         let target = target.replace("{u}", &taken.users[0].id.to_string());
-        let seen = house.newest_event_after(EventPosition(0)).await.expect("earlier events");
-        Self { app: house, target, bearer: format!("Bearer {key}"), last_event: seen }
+        let seen = test_app.newest_event_after(EventPosition(0)).await.expect("earlier events");
+        Self { app: test_app, target, bearer: format!("Bearer {key}"), last_event: seen }
     }
 
     /// Sends a body; returns whether it was accepted.
@@ -137,12 +137,12 @@ fn seed() -> u64 {
 
 fn check_mutated_bodies(number: u64, reader: &ReaderRequest) {
     let seed = seed().wrapping_add(number);
-    let mut dice = Rng::new(seed);
+    let mut rng = Rng::new(seed);
     runtime().block_on(async {
         let mut receiver = TestTenant::new(reader).await;
         let mut done = 0;
         for _ in 0..MUTATIONS {
-            if receiver.send(reader, &mutate(reader.body, &mut dice)).await {
+            if receiver.send(reader, &mutate(reader.body, &mut rng)).await {
                 done += 1;
                 if done % CHANGES_PER_STORE == 0 {
                     receiver = TestTenant::new(reader).await;

@@ -44,13 +44,13 @@ fn check_references(node: &Value, document: &Value) {
 #[test]
 fn the_docs_page_loads_nothing_external() {
     runtime().block_on(async {
-        let house = TestApp::in_memory();
-        let (_, page) = house.send_request(build_request("GET", "/docs", &[], "")).await;
+        let test_app = TestApp::in_memory();
+        let (_, page) = test_app.send_request(build_request("GET", "/docs", &[], "")).await;
         assert!(!page.contains("http://") && !page.contains("https://"), "{page}");
         for part in ["/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"] {
-            assert_eq!(house.send_request(build_request("GET", part, &[], "")).await.0, 200, "{part}");
+            assert_eq!(test_app.send_request(build_request("GET", part, &[], "")).await.0, 200, "{part}");
         }
-        let answer = house.respond(build_request("GET", "/docs", &[], "")).await;
+        let answer = test_app.respond(build_request("GET", "/docs", &[], "")).await;
         let policy = answer.headers()["content-security-policy"].to_str().expect("text").to_owned();
         assert!(policy.contains("default-src 'none'") && policy.contains("connect-src 'self'"));
     });
@@ -59,20 +59,20 @@ fn the_docs_page_loads_nothing_external() {
 #[test]
 fn built_in_pages_are_read_only_and_exact() {
     runtime().block_on(async {
-        let house = TestApp::in_memory();
+        let test_app = TestApp::in_memory();
         for path in ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/start.js"] {
             for method in ["GET", "HEAD"] {
-                assert_eq!(house.send_request(build_request(method, path, &[], "")).await.0, 200, "{method} {path}");
+                assert_eq!(test_app.send_request(build_request(method, path, &[], "")).await.0, 200, "{method} {path}");
             }
-            let answer = house.respond(build_request("POST", path, &[], "x")).await;
+            let answer = test_app.respond(build_request("POST", path, &[], "x")).await;
             assert_eq!(answer.status(), 405, "{path}");
             assert_eq!(answer.headers()["allow"], "GET,HEAD", "{path}");
             for other in [path.to_uppercase(), format!("{path}/")] {
-                assert_eq!(house.send_request(build_request("GET", &other, &[], "")).await.0, 404, "{other}");
+                assert_eq!(test_app.send_request(build_request("GET", &other, &[], "")).await.0, 404, "{other}");
             }
         }
-        assert_eq!(house.send_request(build_request("POST", "/docs/other", &[], "")).await.0, 404);
-        let (status, body) = house.send_request(build_request("GET", "/docs/api/2/users", &[], "")).await;
+        assert_eq!(test_app.send_request(build_request("POST", "/docs/other", &[], "")).await.0, 404);
+        let (status, body) = test_app.send_request(build_request("GET", "/docs/api/2/users", &[], "")).await;
         assert_eq!((status, body.as_str()), (404, ""), "docs is not a context");
     });
 }

@@ -89,7 +89,7 @@ impl Client {
     /// Sends a JSON request with the dialect's form of credentials. `None` without a complete response.
     pub(super) fn send_request(
         &self,
-        tongue: Dialect,
+        api: Dialect,
         method: &str,
         target: &str,
         body: Option<&Value>,
@@ -97,7 +97,7 @@ impl Client {
         let bearer = format!("Bearer {}", self.credentials.key);
         let mut target = target.to_owned();
         let mut headers = vec![("Content-Type", "application/json")];
-        if tongue.is_onfire() {
+        if api.is_onfire() {
             let join = if target.contains('?') { '&' } else { '?' };
             let (tenant, key) = (self.credentials.tenant, &self.credentials.key);
             target.push_str(&format!("{join}format=json&CompanyId={tenant}&IntegrationKey={key}"));
@@ -114,13 +114,13 @@ impl Client {
     /// Sends a request and classifies the response; panics on unexpected responses.
     fn send_and_classify(
         &self,
-        tongue: Dialect,
+        api: Dialect,
         method: &str,
         target: &str,
         body: Option<&Value>,
         is_no: impl Fn(u16, &Value) -> bool,
     ) -> ClientResult<Value> {
-        let Some(reply) = self.send_request(tongue, method, target, body) else {
+        let Some(reply) = self.send_request(api, method, target, body) else {
             return Err(Failure::InDoubt);
         };
         let said = serde_json::from_str(&reply.body).unwrap_or_default();
@@ -132,9 +132,9 @@ impl Client {
         }
     }
 
-    pub(super) fn create(&self, tongue: Dialect, person: &TestUser) -> ClientResult<()> {
+    pub(super) fn create(&self, api: Dialect, person: &TestUser) -> ClientResult<()> {
         let TestUser { email, external_id: external, first_name: first } = person;
-        let body = match tongue {
+        let body = match api {
             Dialect::Publisher => {
                 json!({"user": {"name": {"firstname": first}, "email": email, "externalid": external}})
             }
@@ -148,7 +148,7 @@ impl Client {
                 "emails": [{"value": email, "type": "work", "primary": true}],
             }),
         };
-        let is_taken = |status: u16, said: &Value| match tongue {
+        let is_taken = |status: u16, said: &Value| match api {
             Dialect::Publisher => [103, 105].contains(&said["error"]["ref"].as_u64().unwrap_or_default()),
             Dialect::Ccs => {
                 status == 400 && said["message"].as_str().is_some_and(|text| text.contains("already exists"))
@@ -156,30 +156,30 @@ impl Client {
             Dialect::OnfireV1 | Dialect::OnfireV2 => said["ResponseStatus"]["ErrorCode"] == "AlreadyExists",
             Dialect::Scim => said["scimType"] == "uniqueness",
         };
-        self.send_and_classify(tongue, "POST", tongue.path(), Some(&body), is_taken).map(drop)
+        self.send_and_classify(api, "POST", api.path(), Some(&body), is_taken).map(drop)
     }
 
     /// Reads a user, by email if the dialect supports it.
-    pub(super) fn read(&self, tongue: Dialect, email: &str) -> ClientResult<UserView> {
-        let path = tongue.path();
-        let target = match tongue {
+    pub(super) fn read(&self, api: Dialect, email: &str) -> ClientResult<UserView> {
+        let path = api.path();
+        let target = match api {
             Dialect::Publisher => format!("{path}/{email}"),
             // ccs reads by number only; publisher returns the number.
             Dialect::Ccs => format!("{path}/{}", self.read(Dialect::Publisher, email)?.key),
             Dialect::OnfireV1 | Dialect::OnfireV2 => format!("{path}?Email={email}"),
             Dialect::Scim => format!("{path}?filter=emails.value%20eq%20%22{email}%22"),
         };
-        let is_absent = |status: u16, said: &Value| match tongue {
+        let is_absent = |status: u16, said: &Value| match api {
             Dialect::Publisher | Dialect::Ccs | Dialect::Scim => status == 404,
             Dialect::OnfireV1 | Dialect::OnfireV2 => said["ResponseStatus"]["ErrorCode"] == "NotFound",
         };
-        let said = self.send_and_classify(tongue, "GET", &target, None, is_absent)?;
-        if tongue != Dialect::Scim {
-            return Ok(parse_user(tongue, &said));
+        let said = self.send_and_classify(api, "GET", &target, None, is_absent)?;
+        if api != Dialect::Scim {
+            return Ok(parse_user(api, &said));
         }
         match said["Resources"].as_array().map(Vec::as_slice) {
             None | Some([]) => Err(Failure::Rejected),
-            Some([one]) => Ok(parse_user(tongue, one)),
+            Some([one]) => Ok(parse_user(api, one)),
             Some(several) => panic!("{email} exists more than once: {several:?}"),
         }
     }
@@ -200,8 +200,8 @@ impl Client {
     }
 }
 
-fn parse_user(tongue: Dialect, said: &Value) -> UserView {
-    let root = tongue.root();
+fn parse_user(api: Dialect, said: &Value) -> UserView {
+    let root = api.root();
     let person = if root.is_empty() { said } else { &said[root] };
     let text = |value: &Value| match value {
         Value::Number(number) => number.to_string(),
@@ -209,7 +209,7 @@ fn parse_user(tongue: Dialect, said: &Value) -> UserView {
     };
     let external = |name: &str| Some(text(&person[name])).filter(|id| !id.is_empty());
     let list = |name: &str| person[name].as_array().cloned().unwrap_or_default();
-    let (key, email, first, external, groups) = match tongue {
+    let (key, email, first, external, groups) = match api {
         Dialect::Publisher => ("id", "email", &person["name"]["firstname"], external("externalid"), Vec::new()),
         Dialect::Ccs => ("id", "email", &person["firstName"], None, Vec::new()),
         Dialect::OnfireV1 | Dialect::OnfireV2 => {

@@ -107,15 +107,15 @@ fn jobs() -> Vec<Job> {
             external_id: format!("e{n:05}"),
             first_name: format!("A{n}"),
         };
-        let tongue = choose(&DIALECTS, n);
+        let api = choose(&DIALECTS, n);
         if !n.is_multiple_of(PAIR_EVERY) {
-            jobs.push(vec![(one, tongue)]);
+            jobs.push(vec![(one, api)]);
             left -= 1;
             continue;
         }
         let other_tongue = random_at(SEED + 1, n);
         let mut other = TestUser { first_name: format!("B{n}"), ..one.clone() };
-        let mut tongues = [tongue, choose(&DIALECTS, other_tongue)];
+        let mut tongues = [api, choose(&DIALECTS, other_tongue)];
         match n / PAIR_EVERY % 3 {
             // The same user, the same email only, the same external id only.
             0 => {}
@@ -151,9 +151,9 @@ fn run_jobs(clients: &[Client], jobs: &[Job]) -> Vec<Vec<Attempt>> {
 /// Sends the creates of a job concurrently, each to another process.
 fn send_concurrently(clients: &[Client], place: usize, job: &Job) -> Vec<Attempt> {
     let attempt = |number: usize| {
-        let (person, tongue) = &job[number];
-        let answer = clients[(place + number) % clients.len()].create(*tongue, person);
-        Attempt { user: person.clone(), dialect: *tongue, result: answer }
+        let (person, api) = &job[number];
+        let answer = clients[(place + number) % clients.len()].create(*api, person);
+        Attempt { user: person.clone(), dialect: *api, result: answer }
     };
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..job.len()).map(|number| scope.spawn(move || attempt(number))).collect();

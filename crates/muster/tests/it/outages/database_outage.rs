@@ -79,20 +79,20 @@ fn check_outage(url: &str, goes: impl Fn(), comes: impl Fn()) {
 
 /// Waits until creates work over every dialect; earlier users must still exist.
 fn wait_for_creates(client: &Client, begun: Instant, node: &Node) {
-    for (n, tongue) in Dialect::ALL.into_iter().enumerate() {
+    for (n, api) in Dialect::ALL.into_iter().enumerate() {
         for tries in 0.. {
             let email = format!("back{n}.{tries}@x.example");
             let person = TestUser { external_id: email.clone(), email, first_name: "B".into() };
-            let answer = client.create(tongue, &person);
-            assert!(begun.elapsed() < TIMEOUT, "{tongue:?} does not recover: {}", node.log());
+            let answer = client.create(api, &person);
+            assert!(begun.elapsed() < TIMEOUT, "{api:?} does not recover: {}", node.log());
             if answer.is_ok() {
                 break;
             }
-            assert_eq!(answer, Err(Failure::Unavailable), "{tongue:?}");
+            assert_eq!(answer, Err(Failure::Unavailable), "{api:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        let first = client.read(tongue, "first@x.example");
-        assert!(matches!(&first, Ok(seen) if seen.first == "A"), "{tongue:?}: {first:?}");
+        let first = client.read(api, "first@x.example");
+        assert!(matches!(&first, Ok(seen) if seen.first == "A"), "{api:?}: {first:?}");
     }
     print(&format!("creates work after {:?}", begun.elapsed()));
 }

@@ -52,11 +52,11 @@ fn test_user(name: &str) -> TestUser {
 fn create_and_find(client: &Client, name: &str) {
     for n in 0..40 {
         let person = test_user(&format!("{name}{n}"));
-        let tongue = super::choose(&Dialect::ALL, n);
-        client.create(tongue, &person).unwrap_or_else(|_| panic!("{person:?} was not created"));
-        for tongue in Dialect::ALL {
-            let found = client.read(tongue, &person.email);
-            assert!(found.is_ok(), "{person:?} was acknowledged, and {tongue:?} returns {found:?}");
+        let api = super::choose(&Dialect::ALL, n);
+        client.create(api, &person).unwrap_or_else(|_| panic!("{person:?} was not created"));
+        for api in Dialect::ALL {
+            let found = client.read(api, &person.email);
+            assert!(found.is_ok(), "{person:?} was acknowledged, and {api:?} returns {found:?}");
         }
     }
 }

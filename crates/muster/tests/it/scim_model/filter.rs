@@ -230,62 +230,62 @@ enum Precedence {
 
 impl Filter {
     /// Writes the filter in a random equivalent form.
-    pub(crate) fn write(&self, dice: &mut Choices) -> String {
+    pub(crate) fn write(&self, rng: &mut Choices) -> String {
         let mut text = String::new();
-        if dice.once_in(8) {
+        if rng.once_in(8) {
             text.push_str("  ");
         }
-        self.write_in(&mut text, Precedence::Or, dice);
-        if dice.once_in(8) {
+        self.write_in(&mut text, Precedence::Or, rng);
+        if rng.once_in(8) {
             text.push(' ');
         }
         text
     }
 
-    fn write_in(&self, text: &mut String, around: Precedence, dice: &mut Choices) {
+    fn write_in(&self, text: &mut String, around: Precedence, rng: &mut Choices) {
         let bond = match self {
             Self::Or(..) => Precedence::Or,
             Self::And(..) => Precedence::And,
             _ => Precedence::Single,
         };
-        if bond < around || dice.once_in(12) {
-            let (open, close) = dice.choose(&[("(", ")"), ("(", ")"), ("( ", " )")]);
+        if bond < around || rng.once_in(12) {
+            let (open, close) = rng.choose(&[("(", ")"), ("(", ")"), ("( ", " )")]);
             text.push_str(open);
-            self.write_bare(text, dice);
+            self.write_bare(text, rng);
             text.push_str(close);
         } else {
-            self.write_bare(text, dice);
+            self.write_bare(text, rng);
         }
     }
 
-    fn write_bare(&self, text: &mut String, dice: &mut Choices) {
+    fn write_bare(&self, text: &mut String, rng: &mut Choices) {
         match self {
-            Self::Comparison(test) => test.write(text, dice),
+            Self::Comparison(test) => test.write(text, rng),
             Self::ValuePath { name, inner, then } => {
-                name.write(text, dice);
-                let (open, close) = dice.choose(&[("[", "]"), ("[", "]"), ("[", "]"), ("[ ", " ]")]);
+                name.write(text, rng);
+                let (open, close) = rng.choose(&[("[", "]"), ("[", "]"), ("[", "]"), ("[ ", " ]")]);
                 text.push_str(open);
-                inner.write_in(text, Precedence::Or, dice);
+                inner.write_in(text, Precedence::Or, rng);
                 text.push_str(close);
                 if let Some(test) = then {
                     text.push('.');
-                    test.write(text, dice);
+                    test.write(text, rng);
                 }
             }
             Self::And(left, right) => {
-                left.write_in(text, Precedence::And, dice);
-                write_word(text, "and", dice);
-                right.write_in(text, Precedence::And, dice);
+                left.write_in(text, Precedence::And, rng);
+                write_word(text, "and", rng);
+                right.write_in(text, Precedence::And, rng);
             }
             Self::Or(left, right) => {
-                left.write_in(text, Precedence::Or, dice);
-                write_word(text, "or", dice);
-                right.write_in(text, Precedence::Or, dice);
+                left.write_in(text, Precedence::Or, rng);
+                write_word(text, "or", rng);
+                right.write_in(text, Precedence::Or, rng);
             }
             Self::Not(inner) => {
-                text.push_str(&dice.random_case("not"));
-                text.push_str(dice.choose(&[" (", " (", "(", "  ("]));
-                inner.write_in(text, Precedence::Or, dice);
+                text.push_str(&rng.random_case("not"));
+                text.push_str(rng.choose(&[" (", " (", "(", "  ("]));
+                inner.write_in(text, Precedence::Or, rng);
                 text.push(')');
             }
         }
@@ -293,25 +293,25 @@ impl Filter {
 }
 
 /// Writes a word with spaces around it.
-fn write_word(text: &mut String, word: &str, dice: &mut Choices) {
+fn write_word(text: &mut String, word: &str, rng: &mut Choices) {
     let blanks = [" ", " ", " ", "  "];
-    text.push_str(dice.choose(&blanks));
-    text.push_str(&dice.random_case(word));
-    text.push_str(dice.choose(&blanks));
+    text.push_str(rng.choose(&blanks));
+    text.push_str(&rng.random_case(word));
+    text.push_str(rng.choose(&blanks));
 }
 
 impl AttributePath {
-    fn write(self, text: &mut String, dice: &mut Choices) {
+    fn write(self, text: &mut String, rng: &mut Choices) {
         // Common attributes such as `id` belong to every schema and have no URN prefix.
         let is_common = matches!(self.attribute, "id" | "externalId" | "meta");
-        if self.schema != CORE || (!is_common && !self.is_sub_attribute() && dice.once_in(6)) {
+        if self.schema != CORE || (!is_common && !self.is_sub_attribute() && rng.once_in(6)) {
             text.push_str(self.schema);
             text.push(':');
         }
-        text.push_str(&dice.random_case(self.attribute));
+        text.push_str(&rng.random_case(self.attribute));
         if let Some(part) = self.sub_attribute {
             text.push('.');
-            text.push_str(&dice.random_case(part));
+            text.push_str(&rng.random_case(part));
         }
     }
 
@@ -334,16 +334,16 @@ impl AttributePath {
 }
 
 impl Comparison {
-    fn write(&self, text: &mut String, dice: &mut Choices) {
-        self.name.write(text, dice);
+    fn write(&self, text: &mut String, rng: &mut Choices) {
+        self.name.write(text, rng);
         let Some(literal) = &self.literal else {
-            text.push_str(dice.choose(&[" ", " ", "   "]));
-            text.push_str(&dice.random_case(self.operator));
+            text.push_str(rng.choose(&[" ", " ", "   "]));
+            text.push_str(&rng.random_case(self.operator));
             return;
         };
-        write_word(text, self.operator, dice);
+        write_word(text, self.operator, rng);
         match literal {
-            Literal::Text(wanted) => text.push_str(&quoted(wanted, dice)),
+            Literal::Text(wanted) => text.push_str(&quoted(wanted, rng)),
             Literal::Boolean(flag) => text.push_str(if *flag { "true" } else { "false" }),
             Literal::Time { micros, offset, digits } => {
                 text.push_str(&format!("\"{}\"", format_time(*micros, *offset, *digits)));
@@ -353,8 +353,8 @@ impl Comparison {
 }
 
 /// A JSON string, sometimes with unnecessary escapes.
-fn quoted(text: &str, dice: &mut Choices) -> String {
-    if !dice.once_in(8) {
+fn quoted(text: &str, rng: &mut Choices) -> String {
+    if !rng.once_in(8) {
         return Value::from(text).to_string();
     }
     let escaped = text.encode_utf16().fold(String::new(), |all, unit| format!("{all}\\u{unit:04x}"));

@@ -24,10 +24,10 @@ impl Fixture {
         Self::on(TestApp::new()).await
     }
 
-    pub(crate) async fn on(house: TestApp) -> Self {
-        let caller = house.create_tenant("T").await;
-        let key = house.create_key(&caller, "scim", |_| {}).await;
-        Self { app: house, authorization: format!("Bearer {key}") }
+    pub(crate) async fn on(test_app: TestApp) -> Self {
+        let caller = test_app.create_tenant("T").await;
+        let key = test_app.create_key(&caller, "scim", |_| {}).await;
+        Self { app: test_app, authorization: format!("Bearer {key}") }
     }
 
     /// Sends a request; returns status and body.

@@ -229,32 +229,32 @@ fn filtered_type(condition: &Filter) -> Option<&str> {
 
 impl Operation {
     /// Writes the operation in a random equivalent form.
-    pub(super) fn write(&self, dice: &mut Choices) -> Value {
+    pub(super) fn write(&self, rng: &mut Choices) -> Value {
         match self {
             Self::Invalid(operation) => operation.clone(),
             Self::WithoutPath { verb, parts } => {
                 let mut value = json!({});
                 for (place, part) in parts {
-                    write_key(&mut value, *place, part, dice);
+                    write_key(&mut value, *place, part, rng);
                 }
-                json!({"op": verb.write(dice), "value": value})
+                json!({"op": verb.write(rng), "value": value})
             }
-            Self::AtPath { verb, place, value } => with_value(*verb, &place.write(dice), value, dice),
+            Self::AtPath { verb, place, value } => with_value(*verb, &place.write(rng), value, rng),
             Self::AtValuePath { verb, attribute, condition, part, value } => {
-                let mut path = AttributeLocation::core(attribute).write(dice);
-                path.push_str(&format!("[{}]", condition.write(dice).trim()));
+                let mut path = AttributeLocation::core(attribute).write(rng);
+                path.push_str(&format!("[{}]", condition.write(rng).trim()));
                 if let Some(part) = part {
-                    path.push_str(&format!(".{}", dice.random_case(part)));
+                    path.push_str(&format!(".{}", rng.random_case(part)));
                 }
-                with_value(*verb, &path, value, dice)
+                with_value(*verb, &path, value, rng)
             }
         }
     }
 }
 
 /// An operation with a path; `remove` has a value only if it is a list.
-fn with_value(verb: Op, path: &str, value: &Value, dice: &mut Choices) -> Value {
-    let mut operation = json!({"op": verb.write(dice), "path": path});
+fn with_value(verb: Op, path: &str, value: &Value, rng: &mut Choices) -> Value {
+    let mut operation = json!({"op": verb.write(rng), "path": path});
     if verb != Op::Remove || value.is_array() {
         operation["value"] = value.clone();
     }
@@ -263,8 +263,8 @@ fn with_value(verb: Op, path: &str, value: &Value, dice: &mut Choices) -> Value 
 
 impl Op {
     /// The operation in random case, because Entra ID capitalizes it.
-    fn write(self, dice: &mut Choices) -> String {
-        dice.random_case(match self {
+    fn write(self, rng: &mut Choices) -> String {
+        rng.random_case(match self {
             Self::Add => "add",
             Self::Replace => "replace",
             Self::Remove => "remove",
@@ -274,28 +274,28 @@ impl Op {
 
 impl AttributeLocation {
     /// Writes the path; extension attributes need their schema URN, for core attributes it is optional.
-    pub(super) fn write(self, dice: &mut Choices) -> String {
+    pub(super) fn write(self, rng: &mut Choices) -> String {
         let mut path = String::new();
-        if self.schema != CORE || (self.attribute != "externalId" && dice.once_in(6)) {
+        if self.schema != CORE || (self.attribute != "externalId" && rng.once_in(6)) {
             path.push_str(&format!("{}:", self.schema));
         }
-        path.push_str(&dice.random_case(self.attribute));
+        path.push_str(&rng.random_case(self.attribute));
         if let Some(part) = self.sub_attribute {
-            path.push_str(&format!(".{}", dice.random_case(part)));
+            path.push_str(&format!(".{}", rng.random_case(part)));
         }
         path
     }
 }
 
 /// Writes a member of a value without path: nested, or with a dotted or URN-prefixed key.
-fn write_key(value: &mut Value, place: AttributeLocation, part: &Value, dice: &mut Choices) {
-    if dice.once_in(2) {
-        value[place.write(dice)] = part.clone();
+fn write_key(value: &mut Value, place: AttributeLocation, part: &Value, rng: &mut Choices) {
+    if rng.once_in(2) {
+        value[place.write(rng)] = part.clone();
         return;
     }
     let nested = schema_object(value, place.schema);
     match place.sub_attribute {
-        None => nested.insert(dice.random_case(place.attribute), part.clone()),
+        None => nested.insert(rng.random_case(place.attribute), part.clone()),
         Some(inner) => nested.insert(place.attribute.to_owned(), json!({inner: part})),
     };
 }

@@ -221,9 +221,9 @@ fn default_sub_attribute(attribute: &str) -> &'static str {
     if attribute == "addresses" { "locality" } else { "value" }
 }
 
-async fn check(world: &Fixture, users: &[Value], mut dice: Choices) -> Result<bool, TestCaseError> {
-    let filter = FilterGenerator { choices: &mut dice, users }.filter(3);
-    let text = filter.write(&mut dice);
+async fn check(world: &Fixture, users: &[Value], mut rng: Choices) -> Result<bool, TestCaseError> {
+    let filter = FilterGenerator { choices: &mut rng, users }.filter(3);
+    let text = filter.write(&mut rng);
     // Longer filters are rejected.
     prop_assume!(text.chars().count() <= 2048);
     let (status, answer) = world.search(&text).await;
@@ -248,8 +248,8 @@ fn filters_select_what_the_model_selects() {
     assert!(users.iter().all(|user| user["schemas"][0] == CORE));
     let telling = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(testkit::seeds::proptest_config(400, file!()));
-    let outcome = runner.run(&Choices::strategy(160), |dice| {
-        let is_telling = runtime.block_on(check(&world, &users, dice))?;
+    let outcome = runner.run(&Choices::strategy(160), |rng| {
+        let is_telling = runtime.block_on(check(&world, &users, rng))?;
         telling.set(telling.get() + u32::from(is_telling));
         Ok(())
     });

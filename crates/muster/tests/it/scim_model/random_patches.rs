@@ -338,21 +338,21 @@ async fn check_requests(world: &Fixture, requests: &mut [Choices], next: &mut us
     let made = world.add(&rejected_patches::new_user(*next)).await;
     let target = format!("/Users/{}", made["id"].as_str().expect("an id"));
     let mut user = comparable(&made);
-    for dice in requests {
+    for rng in requests {
         let mut operations = Vec::new();
         let mut seen = user.clone();
-        let count = 1 + dice.below(4);
+        let count = 1 + rng.below(4);
         for _ in 0..count {
-            let operation = OperationGenerator { choices: dice, next }.operation(&seen);
+            let operation = OperationGenerator { choices: rng, next }.operation(&seen);
             // Generate the next operation for the result of this one.
             seen = apply(&seen, std::slice::from_ref(&operation)).unwrap_or(seen);
             operations.push(operation);
         }
         // One request in ten ends with an invalid operation; then the earlier operations must have no effect, either.
-        if dice.once_in(10) {
-            operations.push(Operation::Invalid(dice.choose(&rejected_patches::invalid_operations())));
+        if rng.once_in(10) {
+            operations.push(Operation::Invalid(rng.choose(&rejected_patches::invalid_operations())));
         }
-        let written: Vec<Value> = operations.iter().map(|operation| operation.write(dice)).collect();
+        let written: Vec<Value> = operations.iter().map(|operation| operation.write(rng)).collect();
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": written});
         let (status, answer) = world.send_request("PATCH", &target, Some(&body)).await;
         let after = apply(&user, &operations);

@@ -65,11 +65,11 @@ impl Client {
     }
 
     /// A client of a new tenant.
-    pub(crate) async fn on_app(house: TestApp) -> Self {
-        let house = Arc::new(house);
-        let caller = house.create_tenant("Alpha").await;
-        let bearer = format!("Bearer {}", house.create_key(&caller, "first", |_| {}).await);
-        Self { app: house, caller, bearer }
+    pub(crate) async fn on_app(test_app: TestApp) -> Self {
+        let test_app = Arc::new(test_app);
+        let caller = test_app.create_tenant("Alpha").await;
+        let bearer = format!("Bearer {}", test_app.create_key(&caller, "first", |_| {}).await);
+        Self { app: test_app, caller, bearer }
     }
 
     /// A client of another tenant of the same application.

@@ -43,7 +43,7 @@ pub(super) struct SentChange {
 }
 
 struct State {
-    dice: Rng,
+    rng: Rng,
     step: u32,
     sent: Vec<SentChange>,
     imports: Vec<Import>,
@@ -74,9 +74,9 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(number: u64, shared: &Arc<Shared>, seed: u64) -> Self {
-        let dice = Rng::new(seed.wrapping_mul(31).wrapping_add(number));
+        let rng = Rng::new(seed.wrapping_mul(31).wrapping_add(number));
         let state =
-            State { dice, step: 0, sent: Vec::new(), imports: Vec::new(), polled: BTreeMap::new(), newest: Time(0) };
+            State { rng, step: 0, sent: Vec::new(), imports: Vec::new(), polled: BTreeMap::new(), newest: Time(0) };
         Self { number, shared: Arc::clone(shared), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -103,7 +103,7 @@ impl Client {
     }
 
     pub(super) fn random(&self, sides: u64) -> u64 {
-        self.state.lock().dice.below(sides)
+        self.state.lock().rng.below(sides)
     }
 
     /// Continues until all steps are sent.
@@ -126,7 +126,7 @@ impl Client {
                     3 | 4 => self.rename(&app, step).await,
                     5 => drop(self.poll(&app).await),
                     6..=8 => {
-                        let command = random_command(&mut self.state.lock().dice, IDS);
+                        let command = random_command(&mut self.state.lock().rng, IDS);
                         drop(app.directory.run(&self.shared.caller, command).await);
                     }
                     9 if step % 3 == 0 => imports::send_import(&self, &app, step).await,
@@ -148,17 +148,17 @@ impl Client {
     pub(super) fn shared_user(&self) -> Option<UserId> {
         let users = self.shared.users.lock();
         let mut state = self.state.lock();
-        (!users.is_empty()).then(|| *state.dice.choose(&users))
+        (!users.is_empty()).then(|| *state.rng.choose(&users))
     }
 
     /// A random command on the few users and groups that all clients share.
     fn shared_user_command(&self) -> Option<Command> {
         let user = UserKey::Id(self.shared_user()?);
         let mut state = self.state.lock();
-        let group = *state.dice.choose(&self.shared.groups);
-        Some(match state.dice.below(8) {
+        let group = *state.rng.choose(&self.shared.groups);
+        Some(match state.rng.below(8) {
             0..=3 => {
-                let (join, leave) = if state.dice.below(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
+                let (join, leave) = if state.rng.below(2) == 0 { (vec![user], vec![]) } else { (vec![], vec![user]) };
                 let members = Some(MemberEdit::Change { add: join, remove: leave });
                 let edit = GroupEdit { members, ..GroupEdit::default() };
                 Command::UpdateGroup { group: ItemKey::Id(group), edit }

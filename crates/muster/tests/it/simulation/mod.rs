@@ -117,10 +117,10 @@ fn start_server(
     site: &Storage,
     imports: &Path,
     clock: &Arc<SimulatedClock>,
-    dice: &Arc<Mutex<Rng>>,
+    rng: &Arc<Mutex<Rng>>,
     first_id: u64,
 ) -> Arc<App> {
-    let unreliable = unreliable_store::UnreliableStore::new(site.store(), Arc::clone(dice));
+    let unreliable = unreliable_store::UnreliableStore::new(site.store(), Arc::clone(rng));
     let parts = Ports {
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
@@ -135,16 +135,16 @@ fn start_server(
 
 /// Runs a seed; returns the history.
 async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
-    let dice = Arc::new(Mutex::new(Rng::new(seed)));
+    let rng = Arc::new(Mutex::new(Rng::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
-    let has_months = dice.lock().below(4) == 0;
+    let has_months = rng.lock().below(4) == 0;
     let shared = Arc::new(create_tenant_data(site.store(), &clock, has_months).await);
-    let (imports, mail_server) = (temp_dir(), MailServer::new(&dice));
+    let (imports, mail_server) = (temp_dir(), MailServer::new(&rng));
     let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &shared, seed)).collect();
     for crash in 0..=CRASHES {
-        let app = start_server(&site, imports.path(), &clock, &dice, 10 + 1_000 * crash);
+        let app = start_server(&site, imports.path(), &clock, &rng, 10 + 1_000 * crash);
         let workers = BackgroundTasks::start(&app, &mail_server);
-        let uptime = Duration::from_millis(dice.lock().below(MAX_UPTIME_MILLIS));
+        let uptime = Duration::from_millis(rng.lock().below(MAX_UPTIME_MILLIS));
         let running: Vec<_> = clients
             .iter()
             .map(|client| tokio::spawn(client.clone().run(Arc::clone(&app), Arc::clone(&clock))))

@@ -27,15 +27,15 @@ pub(super) struct UnreliableStore {
 }
 
 impl UnreliableStore {
-    pub(super) fn new(inner: Arc<dyn Store>, dice: Arc<Mutex<Rng>>) -> Self {
-        Self { inner, rng: dice }
+    pub(super) fn new(inner: Arc<dyn Store>, rng: Arc<Mutex<Rng>>) -> Self {
+        Self { inner, rng }
     }
 
     /// Yields to other tasks for a random number of steps or a random time.
     async fn yield_randomly(&self) {
         let (steps, millis) = {
-            let mut dice = self.rng.lock();
-            (dice.below(4), if dice.below(10) == 0 { dice.below(200) } else { 0 })
+            let mut rng = self.rng.lock();
+            (rng.below(4), if rng.below(10) == 0 { rng.below(200) } else { 0 })
         };
         for _ in 0..steps {
             tokio::task::yield_now().await;

@@ -22,8 +22,8 @@ pub(super) struct MailServer {
 }
 
 impl MailServer {
-    pub(super) fn new(dice: &Arc<Mutex<Rng>>) -> Arc<Self> {
-        Arc::new(Self { rng: Arc::clone(dice), accepted: Mutex::default() })
+    pub(super) fn new(rng: &Arc<Mutex<Rng>>) -> Arc<Self> {
+        Arc::new(Self { rng: Arc::clone(rng), accepted: Mutex::default() })
     }
 
     /// Checks that every mail recorded as sent was handed over, and every other queued mail waits or has failed.
@@ -64,8 +64,8 @@ impl MailTransport for MailServer {
     fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let (millis, luck) = {
-                let mut dice = self.rng.lock();
-                (dice.below(300), dice.below(100))
+                let mut rng = self.rng.lock();
+                (rng.below(300), rng.below(100))
             };
             tokio::time::sleep(Duration::from_millis(millis)).await;
             if luck < REJECTED_MAILS_PERCENT / 2 {

@@ -15,37 +15,36 @@ pub(in crate::outages) struct Group {
 
 impl Client {
     /// Changes the first name.
-    pub(in crate::outages) fn rename(&self, tongue: Dialect, person: &TestUser, first: &str) -> ClientResult<()> {
+    pub(in crate::outages) fn rename(&self, api: Dialect, person: &TestUser, first: &str) -> ClientResult<()> {
         let TestUser { email, external_id: external, .. } = person;
-        let path = tongue.path();
-        let (method, target, body) = match tongue {
+        let path = api.path();
+        let (method, target, body) = match api {
             Dialect::Publisher => {
                 let name = json!({"firstname": first});
                 let body = json!({"user": {"name": name, "email": email, "externalid": external}});
                 ("PUT", format!("{path}/{email}"), body)
             }
             Dialect::Ccs => {
-                let key = self.read(tongue, email)?.key;
+                let key = self.read(api, email)?.key;
                 ("PUT", format!("{path}/{key}"), json!({"firstName": first, "email": email, "roleId": 2}))
             }
             Dialect::OnfireV1 | Dialect::OnfireV2 => {
                 ("PUT", path.to_owned(), json!({"Email": email, "FirstName": first}))
             }
             Dialect::Scim => {
-                let key = self.read(tongue, email)?.key;
+                let key = self.read(api, email)?.key;
                 let change = json!({"op": "replace", "path": "name.givenName", "value": first});
                 ("PATCH", format!("{path}/{key}"), json!({"Operations": [change]}))
             }
         };
-        self.send_and_classify(tongue, method, &target, Some(&body), |status, _| status == 404).map(drop)
+        self.send_and_classify(api, method, &target, Some(&body), |status, _| status == 404).map(drop)
     }
 
     /// Deletes a user that was just read over this dialect. `publisher` does not support this.
-    pub(in crate::outages) fn delete(&self, tongue: Dialect, seen: &UserView) -> ClientResult<()> {
-        let path = tongue.path();
-        let target =
-            if tongue.is_onfire() { format!("{path}?Id={}", seen.key) } else { format!("{path}/{}", seen.key) };
-        self.send_and_classify(tongue, "DELETE", &target, None, |status, _| status == 404).map(drop)
+    pub(in crate::outages) fn delete(&self, api: Dialect, seen: &UserView) -> ClientResult<()> {
+        let path = api.path();
+        let target = if api.is_onfire() { format!("{path}?Id={}", seen.key) } else { format!("{path}/{}", seen.key) };
+        self.send_and_classify(api, "DELETE", &target, None, |status, _| status == 404).map(drop)
     }
 
     /// Creates an empty group.
@@ -60,11 +59,11 @@ impl Client {
     }
 
     /// Adds a user to a group; over `publisher`, the user must be active.
-    pub(in crate::outages) fn add_to_group(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<()> {
-        if tongue == Dialect::Publisher {
+    pub(in crate::outages) fn add_to_group(&self, api: Dialect, group: &Group, email: &str) -> ClientResult<()> {
+        if api == Dialect::Publisher {
             let (target, body) =
                 (format!("/api/2/groups/{}/users", group.number), json!({"group": {"users": [email]}}));
-            return self.send_and_classify(tongue, "PUT", &target, Some(&body), |_, _| false).map(drop);
+            return self.send_and_classify(api, "PUT", &target, Some(&body), |_, _| false).map(drop);
         }
         let key = self.read(Dialect::Scim, email)?.key;
         self.patch_members(group, &json!({"op": "add", "path": "members", "value": [{"value": key}]}))
@@ -83,9 +82,9 @@ impl Client {
     }
 
     /// Whether a user is in a group, according to a dialect.
-    pub(in crate::outages) fn is_member(&self, tongue: Dialect, group: &Group, email: &str) -> ClientResult<bool> {
-        let seen = self.read(tongue, email)?;
-        if matches!(tongue, Dialect::OnfireV1 | Dialect::OnfireV2 | Dialect::Scim) {
+    pub(in crate::outages) fn is_member(&self, api: Dialect, group: &Group, email: &str) -> ClientResult<bool> {
+        let seen = self.read(api, email)?;
+        if matches!(api, Dialect::OnfireV1 | Dialect::OnfireV2 | Dialect::Scim) {
             return Ok(seen.groups.contains(&group.id.replace('-', "")));
         }
         let target = format!("/api/2/users?fields=id&usergroups={}&limit=1000", group.number);

@@ -36,9 +36,9 @@ pub(super) fn contend(owner: &mut Worker) {
 fn claim(owner: &mut Worker, number: usize) {
     let world: &SharedState = owner.shared;
     let person = owner.unique_user(contested_email(number));
-    let tongue = choose(&Dialect::ALL, owner.random());
+    let api = choose(&Dialect::ALL, owner.random());
     let (_, client) = world.client(owner.random(), None);
-    let answer = client.create(tongue, &person);
+    let answer = client.create(api, &person);
     let mut prize = world.contested_emails[number].lock();
     match answer {
         Ok(()) => {
@@ -64,9 +64,9 @@ fn release(owner: &mut Worker, number: usize, person: TestUser) {
         }
         false
     };
-    let tongue = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], owner.random());
+    let api = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], owner.random());
     let (_, client) = world.client(owner.random(), None);
-    let seen = match client.read(tongue, &person.email) {
+    let seen = match client.read(api, &person.email) {
         Ok(seen) => seen,
         Err(Failure::Rejected) => panic!("{person:?} is missing"),
         Err(Failure::Unavailable | Failure::InDoubt) => {
@@ -76,7 +76,7 @@ fn release(owner: &mut Worker, number: usize, person: TestUser) {
     };
     assert_eq!(seen.first, person.first_name, "the user is this worker's");
     set(EmailOwner::Held(owner.name), EmailOwner::Releasing(owner.name));
-    match client.delete(tongue, &seen) {
+    match client.delete(api, &seen) {
         Ok(()) => {
             // Another worker may own it by now.
             set(EmailOwner::Releasing(owner.name), EmailOwner::Nobody);

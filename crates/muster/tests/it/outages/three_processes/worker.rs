@@ -106,10 +106,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads over another process and dialect than the last write.
-    fn read_elsewhere(&mut self, node: usize, tongue: Dialect, email: &str) -> Option<UserView> {
-        let tongues: Vec<Dialect> = Dialect::ALL.into_iter().filter(|other| *other != tongue).collect();
-        let tongue = choose(&tongues, self.random());
-        self.retry(Some(node), |client| client.read(tongue, email))
+    fn read_elsewhere(&mut self, node: usize, api: Dialect, email: &str) -> Option<UserView> {
+        let tongues: Vec<Dialect> = Dialect::ALL.into_iter().filter(|other| *other != api).collect();
+        let api = choose(&tongues, self.random());
+        self.retry(Some(node), |client| client.read(api, email))
     }
 
     /// Retries until there is a definite response; `None` if it is a rejection.
@@ -169,31 +169,31 @@ impl<'a> Worker<'a> {
     }
 
     /// Compares the user, read over another process and dialect, with the known state.
-    fn check(&mut self, node: usize, tongue: Dialect, email: &str, wanted: Option<&TestUser>) {
-        let seen = self.read_elsewhere(node, tongue, email);
+    fn check(&mut self, node: usize, api: Dialect, email: &str, wanted: Option<&TestUser>) {
+        let seen = self.read_elsewhere(node, api, email);
         let is_right = match (&seen, wanted) {
             (None, None) => true,
             (Some(seen), Some(person)) => seen.first == person.first_name && seen.email == person.email,
             _ => false,
         };
-        assert!(is_right, "written over {tongue:?}, {email} should be {wanted:?} and is {seen:?}");
+        assert!(is_right, "written over {api:?}, {email} should be {wanted:?} and is {seen:?}");
     }
 
     fn read(&mut self) {
-        let (place, tongue) = (self.random_user(), choose(&Dialect::ALL, self.random()));
+        let (place, api) = (self.random_user(), choose(&Dialect::ALL, self.random()));
         let person = self.users[place].user.clone();
-        let seen = self.retry(None, |client| client.read(tongue, &person.email));
-        assert_eq!(seen.map(|seen| seen.first), Some(person.first_name), "{tongue:?} of {}", person.email);
+        let seen = self.retry(None, |client| client.read(api, &person.email));
+        assert_eq!(seen.map(|seen| seen.first), Some(person.first_name), "{api:?} of {}", person.email);
     }
 
     fn change(&mut self) {
-        let (place, tongue) = (self.random_user(), choose(&Dialect::ALL, self.random()));
+        let (place, api) = (self.random_user(), choose(&Dialect::ALL, self.random()));
         let person = self.users[place].user.clone();
         let first = self.unique_user(String::new()).first_name;
         let via = self.client();
-        let answer = via.1.rename(tongue, &person, &first);
+        let answer = via.1.rename(api, &person, &first);
         let is_done = self.outcome(&via, answer, |owner| {
-            let seen = owner.read_elsewhere(via.0, tongue, &person.email).expect("an existing user");
+            let seen = owner.read_elsewhere(via.0, api, &person.email).expect("an existing user");
             assert!(
                 seen.first == first || seen.first == person.first_name,
                 "neither the old nor the new name: {seen:?}"
@@ -205,22 +205,22 @@ impl<'a> Worker<'a> {
             self.expect_event(&person.email, "updated");
         }
         let person = self.users[place].user.clone();
-        self.check(via.0, tongue, &person.email, Some(&person));
+        self.check(via.0, api, &person.email, Some(&person));
     }
 
     fn delete(&mut self) {
         let (place, number) = (self.random_user(), self.random());
-        let tongue = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], number);
+        let api = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], number);
         let person = self.users[place].user.clone();
         let via = self.client();
-        let answer = via.1.read(tongue, &person.email).and_then(|seen| via.1.delete(tongue, &seen));
-        let gone = |owner: &mut Self| owner.read_elsewhere(via.0, tongue, &person.email).is_none();
+        let answer = via.1.read(api, &person.email).and_then(|seen| via.1.delete(api, &seen));
+        let gone = |owner: &mut Self| owner.read_elsewhere(via.0, api, &person.email).is_none();
         let is_done = self.outcome(&via, answer, gone);
         if is_done {
             self.users.swap_remove(place);
             self.expect_event(&person.email, "deleted");
         }
-        self.check(via.0, tongue, &person.email, (!is_done).then_some(&person));
+        self.check(via.0, api, &person.email, (!is_done).then_some(&person));
     }
 
     fn join_or_leave(&mut self) {
@@ -229,10 +229,10 @@ impl<'a> Worker<'a> {
         let (email, joins, group) = (person.email.clone(), !is_member, self.group.clone());
         // Over `publisher` only active users can join, and invited ones are not active.
         let is_active = joins && matches!(maker, Dialect::Publisher | Dialect::Scim);
-        let tongue = if is_active { choose(&[Dialect::Publisher, Dialect::Scim], number) } else { Dialect::Scim };
+        let api = if is_active { choose(&[Dialect::Publisher, Dialect::Scim], number) } else { Dialect::Scim };
         let via = self.client();
         let answer =
-            if joins { via.1.add_to_group(tongue, &group, &email) } else { via.1.remove_from_group(&group, &email) };
+            if joins { via.1.add_to_group(api, &group, &email) } else { via.1.remove_from_group(&group, &email) };
         let reader = choose(&[Dialect::Publisher, Dialect::OnfireV2, Dialect::Scim], number >> 8);
         let is_in = |owner: &mut Self| {
             let is_in = owner.retry(Some(via.0), |client| client.is_member(reader, &group, &email));
@@ -249,11 +249,11 @@ impl<'a> Worker<'a> {
         let Some(token) = self.retry(None, Client::request_token) else { panic!("the token request was rejected") };
         let (place, number) = (self.random_user(), self.random());
         let person = self.users[place].user.clone();
-        let tongue = choose(&[Dialect::Publisher, Dialect::Ccs, Dialect::Scim], number);
+        let api = choose(&[Dialect::Publisher, Dialect::Ccs, Dialect::Scim], number);
         let seen = self.retry(None, |client| {
             let door = Credentials { key: token.clone(), ..client.credentials.clone() };
-            Client { credentials: door, ..client.clone() }.read(tongue, &person.email)
+            Client { credentials: door, ..client.clone() }.read(api, &person.email)
         });
-        assert_eq!(seen.map(|seen| seen.first), Some(person.first_name), "{tongue:?} with a token");
+        assert_eq!(seen.map(|seen| seen.first), Some(person.first_name), "{api:?} with a token");
     }
 }
