@@ -181,11 +181,11 @@ fn show(session: &AdminSession, caller: &Caller, filter: &ShowArgs, output: Outp
                 || event_text::event_text(event),
                 |user| event_text::user_event_text(event, user).join("; "),
             );
-            let (at, user_ref) = (format_timestamp(event.data.at), &event.data.actor);
+            let (at, actor) = (format_timestamp(event.data.at), &event.data.actor);
             documents.push(json!({
-                "position": event.position.0, "at": at, "who": user_ref, "kind": event_text::record_kind(event), "what": text,
+                "position": event.position.0, "at": at, "who": actor, "kind": event_text::record_kind(event), "what": text,
             }));
-            rows.push(vec![event.position.0.to_string(), at, user_ref.clone(), text]);
+            rows.push(vec![event.position.0.to_string(), at, actor.clone(), text]);
         }
         match next {
             Some(next) => after = next,

@@ -263,8 +263,11 @@ impl SettingsFile {
                 _ => bail!("{}: {name} must be a string, an integer, true or false", path.display()),
             };
             let id = name.replace('-', "_");
-            let renamed = RENAMED.iter().find(|(old, _)| *old == id).map(|(_, new)| (*new).to_owned());
-            values.insert(renamed.unwrap_or(id).replace('_', "-"), text);
+            match RENAMED.iter().find(|(old, _)| *old == id) {
+                // The new name has precedence, in any order.
+                Some((_, new)) => drop(values.entry(new.replace('_', "-")).or_insert(text)),
+                None => drop(values.insert(id.replace('_', "-"), text)),
+            }
         }
         Ok(Self { path: Some(path.into()), values })
     }

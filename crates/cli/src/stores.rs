@@ -187,10 +187,10 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     let sums = restored.with_context(|| format!("cannot restore {name}"))?;
     output.result(&contents_json(&backup.contents), || {
         format!(
-            "{}\n\nRestored {} as of {}.",
+            "{}\n\nRestored the backup of {} into {}.",
             sums_table(&sums),
-            redacted_location(&settings.store),
-            backup.contents.header.created
+            backup.contents.header.created,
+            redacted_location(&settings.store)
         )
     });
     Ok(())

@@ -34,7 +34,7 @@ pub(crate) enum TenantCommand {
     Delete {
         /// Tenant number
         number: u32,
-        /// Confirm the deletion; without it, the command only shows what would be deleted
+        /// Confirm the deletion; without it, the command fails and shows the number of users
         #[arg(long)]
         yes: bool,
     },

@@ -42,7 +42,7 @@ pub(crate) struct ImportArgs {
     /// Deactivate active users who are not in the file; users in rejected rows count as in the file
     #[arg(long)]
     deactivate_missing: bool,
-    /// Maximum share of active users to deactivate; if more are missing, nothing is imported
+    /// Maximum percentage of active users to deactivate; if more are missing, nothing is imported
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,

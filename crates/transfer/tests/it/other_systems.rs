@@ -439,7 +439,7 @@ fn missing_references_can_be_reimported() {
     }
 }
 
-/// Rejected rows are written unchanged, including ignored values.
+/// Rejected rows are written unchanged, including ignored values, with the reason.
 #[test]
 fn rejected_rows_are_unchanged() {
     let ldif = "dn: uid=a,dc=x\nobjectClass: person\nuid: a\nsn:: w4Q=\nmail: no email\njpegPhoto:: /9j/4AAQ\n\
@@ -457,5 +457,6 @@ fn rejected_rows_are_unchanged() {
         assert_eq!(report.expect("imported").users.rejected, 1, "{name}");
         let written = std::fs::read_to_string(&rejected).expect("written");
         assert!(written.contains(wanted), "{name}: {written}");
+        assert!(written.contains("is not a valid email address"), "the reason, {name}: {written}");
     }
 }

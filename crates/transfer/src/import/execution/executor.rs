@@ -187,10 +187,10 @@ impl ResultCollector<'_> {
         match self.scan.dn_index.ambiguous_group_names() {
             0 => {}
             1 => self.report.add_note(
-                "Several groups share one name; they are named by their distinguished names instead.".to_owned(),
+                "Several groups share one name; they are identified by their distinguished names instead.".to_owned(),
             ),
             many => self.report.add_note(format!(
-                "{many} names are shared by several groups each; these are named by their distinguished names instead."
+                "{many} names are shared by several groups each; these groups are identified by their distinguished names instead."
             )),
         }
         if self.dropped_passwords > 0 {

@@ -105,7 +105,7 @@ fn check_columns(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Option<String> {
         if !matches!(column.kind, ColumnKind::Ignored | ColumnKind::Status | ColumnKind::AccountState(_))
             && cells[..place].iter().any(|(other, _)| std::ptr::eq(*other, *column))
         {
-            return Some(format!("several columns have a value for '{}'", column.name));
+            return Some(format!("the row has several values for '{}'", column.name));
         }
     }
     let other_column = cells.iter().find(|(column, _)| {

@@ -115,7 +115,7 @@ impl RejectedFile {
         }
         let number = row.number;
         if let RawRow::Text(text) = &row.raw {
-            let (row, reason) = match self.kind_column {
+            let (row_header, reason_header) = match self.kind_column {
                 Some(_) => ("muster-importRow", "muster-importReason"),
                 None => ("importRow", "importReason"),
             };
@@ -124,7 +124,7 @@ impl RejectedFile {
             for ((_, header, _, named), name) in references.into_iter().zip(&names) {
                 extra.extend([(header, Value::Array(Vec::new())), (name.as_str(), named)]);
             }
-            extra.extend([(row, Value::from(number)), (reason, Value::from(reason))]);
+            extra.extend([(row_header, Value::from(number)), (reason_header, Value::from(reason))]);
             return self.writer.write_raw(text, &extra);
         }
         let kind = row.kind.map(crate::column::RecordKind::as_str);
@@ -145,7 +145,7 @@ impl RejectedFile {
         row: &Row,
         column_kind: ColumnKind,
         text: &str,
-        why: &str,
+        reason: &str,
         scan: &Scan,
     ) -> Result<(), FileError> {
         let is_entry = self.kind_column.is_some() && matches!(row.raw, RawRow::Text(_));
@@ -170,20 +170,20 @@ impl RejectedFile {
             RowSubject::Kind(kind) => Some(kind.as_str()),
             RowSubject::NotImported(_) | RowSubject::Unknown(_) => None,
         };
-        self.write_cells(row.number, why, kind, cells)
+        self.write_cells(row.number, reason, kind, cells)
     }
 
     fn write_cells(
         &mut self,
         number: u64,
-        why: &str,
+        reason: &str,
         kind: Option<&str>,
-        is_in_row: Vec<(usize, Value)>,
+        row_cells: Vec<(usize, Value)>,
     ) -> Result<(), FileError> {
-        let mut cells = vec![(self.row_column, Value::from(number)), (self.reason_column, Value::from(why))];
+        let mut cells = vec![(self.row_column, Value::from(number)), (self.reason_column, Value::from(reason))];
         cells.extend(self.kind_column.zip(kind).map(|(place, kind)| (place, Value::from(kind))));
         let own_cells = cells.len();
-        for (place, value) in is_in_row {
+        for (place, value) in row_cells {
             let place = self.column_indexes.get(place).copied().flatten();
             if let Some(place) = place.filter(|place| !cells[..own_cells].iter().any(|(taken, _)| taken == place)) {
                 cells.push((place, value));

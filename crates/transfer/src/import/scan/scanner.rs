@@ -280,11 +280,11 @@ impl Scan {
                 // Okta and others write the manager's id beside the name.
                 if known.kind != ColumnKind::Text(Field::Manager) {
                     let other = &self.headers[other].name;
-                    let kind = format!(
+                    let message = format!(
                         "same meaning as '{other}' ({}); ignore one of them with --map '{name}=' or --map '{other}='",
                         known.name
                     );
-                    return Err(FileError::at(1, kind).in_column(name.clone()));
+                    return Err(FileError::at(1, message).in_column(name.clone()));
                 }
                 let is_key = |name: &str| ["id", "email"].iter().any(|end| name.to_lowercase().ends_with(end));
                 if is_key(name) && !is_key(&self.headers[other].name) {
