@@ -65,7 +65,11 @@ fn settings_precedence_is_flag_variable_file_default() {
 fn settings_are_accepted_under_the_names_of_0_1_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("my.toml");
-    std::fs::write(&file, "header_time = 7\nids = \"time-ordered\"\nid-kind = \"random\"\nstore-lanes = 3\nmail-spool = \"/spool\"\n").expect("written");
+    std::fs::write(
+        &file,
+        "header_time = 7\nids = \"time-ordered\"\nid-kind = \"random\"\nstore-lanes = 3\nmail-spool = \"/spool\"\n",
+    )
+    .expect("written");
     let old_variables = [
         ("MUSTER_IMPORTS", "/imports"),
         ("MUSTER_IMPORTS_MIB", "34"),
