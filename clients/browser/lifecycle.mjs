@@ -145,7 +145,7 @@ async function passwordReset(step, { page, person, browser, post, from }) {
   await step('the old password fails, the new one works, and earlier sessions have ended', async () => {
     await assertSignedOut(page);
     assert.equal(await signIn(page, person.email, old), 403);
-    assert.match((await said(page)).problem, /incorrect email or password/i);
+    assert.match((await said(page)).problem, /incorrect email, user name or password/i);
     assert.equal(await page.locator('[name=password]').inputValue(), '');
     await browser.look(page, 'sign-in-error');
     assert.equal(await signInApi(person.email, old), null);
@@ -162,7 +162,7 @@ async function deactivateAndActivate(step, { page, person }) {
       await assertEverywhere(person, 'off');
       await assertSignedOut(page);
       assert.equal(await signIn(page, person.email, person.password), 403);
-      assert.match((await said(page)).problem, /incorrect email or password/i);
+      assert.match((await said(page)).problem, /incorrect email, user name or password/i);
       assert.equal(await signInApi(person.email, person.password), null);
     });
     await step(`activated over ${on}, sign-in works again`, async () => {

@@ -20,7 +20,8 @@ pub(crate) enum AuditCommand {
         /// Only this tenant (default: all tenants)
         #[arg(long)]
         tenant: Option<u32>,
-        /// Chain end printed by an earlier run, as `POSITION:LINK`; fails if the chain no longer contains it
+        /// Chain end that an earlier run printed, as `POSITION:HASH`; fails if the history does not contain it (requires
+        /// --tenant)
         #[arg(long, value_name = "END", value_parser = parse_chain_end, requires = "tenant")]
         expect: Option<(u64, String)>,
     },
@@ -39,7 +40,7 @@ pub(crate) enum AuditCommand {
 
 #[derive(Args)]
 pub(crate) struct ShowArgs {
-    /// Only events of this user, who may be deleted: number, email, id or external id
+    /// Only events of this user, who may be deleted: number, id, email, user name or external id
     #[arg(long)]
     user: Option<String>,
     /// Only events about this kind: user, group, folder, organisation, role, department, tenant, connection or mail
@@ -97,7 +98,7 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
 
 fn parse_chain_end(text: &str) -> Result<(u64, String), String> {
     let wrong =
-        || "must be POSITION:LINK as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
+        || "must be POSITION:HASH as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
     let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
     let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
     match position.parse() {

@@ -51,7 +51,7 @@ pub(crate) struct AddArgs {
     /// Tenant number (default: the only tenant)
     #[arg(long)]
     tenant: Option<u32>,
-    /// API that the connection may use (repeatable). `all` means every user API; name sign-in and transfer explicitly
+    /// API that the connection may use (repeatable). `all` means every user API; sign-in and transfer must be named
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// Allow only reading
@@ -60,16 +60,17 @@ pub(crate) struct AddArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
     #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
-    /// Highest role that the connection may grant; it cannot change users with a higher role
+    /// Highest role that the connection may grant (see `muster role list`); it cannot change users with a higher role
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
-    /// SCIM client type: rfc (default), entra, okta or strict. Implies --dialect scim if no dialect is given
+    /// SCIM client type: rfc (default), entra, okta, or strict, which rejects deviations from the RFC that the others
+    /// accept. Implies --dialect scim if no dialect is given
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// User who owns this client: number, email, id or external id
+    /// User that /Me of SCIM returns: number, id, email, user name or external id
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// PEM file with a public key to authenticate token requests (repeatable)
+    /// PEM file with a public key that verifies the client's signed assertions in token requests (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }
@@ -87,13 +88,13 @@ pub(crate) struct SetArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
-    /// Highest role that the connection may grant; it cannot change users with a higher role
+    /// Highest role that the connection may grant (see `muster role list`); it cannot change users with a higher role
     #[arg(long, value_parser = parse_role)]
     highest_role: Option<u32>,
     /// SCIM client type: rfc, entra, okta or strict
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// PEM file with a public key to authenticate token requests; replaces the current ones (repeatable)
+    /// PEM file with a public key that verifies the client's signed assertions in token requests; replaces the current ones (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }

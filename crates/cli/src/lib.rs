@@ -72,7 +72,7 @@ enum CliCommand {
     Export(transfers::ExportArgs),
     /// Back up the whole store to a file or pipe, also while a server is running
     Backup(stores::BackupArgs),
-    /// Restore a verified backup from a file or pipe into an empty store
+    /// Verify a backup from a file or pipe and restore it into an empty store
     Restore(stores::RestoreArgs),
     /// Move a whole store to another engine or location, and verify the copy
     Move(stores::MoveArgs),

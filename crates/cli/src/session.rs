@@ -21,7 +21,7 @@ pub(crate) enum RoleCommand {
         /// Tenant number (default: the only tenant)
         #[arg(long)]
         tenant: Option<u32>,
-        /// Built-in role of the same rank
+        /// Built-in role whose rights the new role has
         #[arg(long, default_value = "User", value_parser = parse_role)]
         rank: u32,
     },

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Settings of all commands. Each is a flag, an environment variable `MUSTER_…` and a name in the file.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Store: a file, created when needed (default: muster.db), or a database that several processes share, as
-    /// <postgres://USER@HOST/DATABASE>
+    /// SQLite file (default: muster.db), or a PostgreSQL database that several processes can share, as
+    /// <postgres://USER@HOST/DATABASE> with its password in PGPASSWORD
     #[arg(
         long,
         env = "MUSTER_STORE",
@@ -30,19 +30,19 @@ pub struct Settings {
     /// Settings file in TOML (default: ./muster.toml, if you own it and nobody else can write to it)
     #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Maximum size of the store's page cache in MiB
+    /// SQLite: maximum size of the page cache in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = STORE_HEADING)]
     pub cache_mib: u32,
-    /// Type of new ids; use random for databases that distribute rows by ranges of their keys
+    /// Type of the UUIDs of new records; use random for databases that are sharded by key range
     #[arg(long, env = "MUSTER_ID_KIND", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = STORE_HEADING)]
     pub id_kind: String,
-    /// Database connections for changes; each carries many changes
+    /// PostgreSQL: connections for writes; each commits many changes in one transaction
     #[arg(long, env = "MUSTER_STORE_WRITERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_writers: usize,
-    /// Database connections that short reads share, and as many again for look-ups
+    /// PostgreSQL: connections for reads, and the same number again for look-ups of single records
     #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_readers: usize,
-    /// Prepared statements on database connections; use unnamed for poolers that do not support them
+    /// PostgreSQL: kind of prepared statements; use unnamed for connection poolers that do not support named ones
     #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = STORE_HEADING)]
     pub store_statements: String,
 }
@@ -68,17 +68,18 @@ pub struct ServerSettings {
     /// URL at which clients reach the server, for links in responses and mails, such as <https://people.example.com>
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL", help_heading = SERVER_HEADING)]
     pub public_url: Option<String>,
-    /// Maximum size of a request body (at most 1 MiB without a valid key in the headers); larger ones get a 413
+    /// Maximum size of a request body in bytes; larger ones get a 413. At most 1 MiB without a valid key in the headers;
+    /// imported files can have 4 GiB
     #[arg(long, env = "MUSTER_BODY_LIMIT", default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER_HEADING)]
     pub body_limit: usize,
-    /// Directory for uploaded imports (default: next to the store). Processes that share a database should share this
-    /// directory, too
+    /// Directory for uploaded imports (default: next to the store). Processes that share a database should share it;
+    /// its file system must support file locks
     #[arg(long, env = "MUSTER_IMPORTS_DIR", value_name = "DIR", help_heading = SERVER_HEADING)]
     pub imports_dir: Option<PathBuf>,
     /// Maximum size of each tenant's import files in MiB; further uploads get a 507
     #[arg(long, env = "MUSTER_IMPORTS_QUOTA_MIB", default_value_t = 8192, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub imports_quota_mib: u64,
-    /// Minimum free disk space in MiB, and at least 5 % of the disk; below it, imports get a 507 (0 disables the check)
+    /// Imports get a 507 if less than this many MiB, or less than 5 % of the disk, are free (0 disables both checks)
     #[arg(long, env = "MUSTER_MIN_FREE_DISK_MIB", default_value_t = 1024, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub min_free_disk_mib: u64,
     /// Maximum number of open connections; further ones get a 503
@@ -103,7 +104,7 @@ pub struct ServerSettings {
     /// Invalid keys per minute and address before further ones are throttled
     #[arg(long, env = "MUSTER_INVALID_KEYS_PER_MINUTE", default_value = "60", value_name = "N", help_heading = SERVER_HEADING)]
     pub invalid_keys_per_minute: NonZeroU32,
-    /// Addresses of proxies whose X-Forwarded-For header is trusted, separated by commas
+    /// IP addresses of proxies whose X-Forwarded-For header is trusted, separated by commas (no ranges)
     #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub trusted_proxies: Vec<std::net::IpAddr>,
     /// Threads for password hashing (0: one per core)

@@ -57,7 +57,7 @@ pub(crate) fn copy_store(
     verify_copy(&target, &source_sums)?;
     if compute_sums(&source)? != source_sums {
         bail!(
-            "{} was changed during the move; stop all processes that use it and try again (the target cannot be used)",
+            "{} was changed during the move; stop all processes that use it and try again (the target cannot be used: delete it)",
             redacted_location(&from.location)
         );
     }
@@ -85,7 +85,7 @@ pub(crate) fn restore_backup(
         }
     };
     if source_sums != backup.contents.sums {
-        bail!("the backup was changed while it was read; the target cannot be used");
+        bail!("the backup was changed while it was read; the target cannot be used: delete it and try again");
     }
     verify_copy(&target, &source_sums)?;
     target.finish_restore()?;
@@ -101,7 +101,10 @@ fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()
     let differs = |tenant: &&u32| target_sums.get(tenant) != source_sums.get(tenant);
     let tenants: Vec<String> =
         source_sums.keys().chain(target_sums.keys()).filter(differs).map(u32::to_string).collect();
-    bail!("the copied data of tenant {} differs from the source; the target cannot be used", tenants.join(", "))
+    bail!(
+        "the copied data of tenant {} differs from the source; the target cannot be used: delete it and try again",
+        tenants.join(", ")
+    )
 }
 
 fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {

@@ -47,7 +47,7 @@ impl BackupArgs {
         if self.passphrase_file.is_some() {
             bail!(
                 "--passphrase-file was removed; encrypt with `muster backup - | age --passphrase > FILE`, which asks \
-                 for a passphrase, or with --recipient, which asks for none"
+                 for a passphrase, or with `age --recipient age1…`, which asks for none"
             );
         }
         if self.writes_to_stdout() && std::io::stdout().is_terminal() {

@@ -27,9 +27,9 @@ pub(crate) enum TenantCommand {
     List,
     /// Show the settings of a tenant
     Show(TenantArg),
-    /// Change the settings of a tenant; an empty text restores the default
+    /// Change the settings of a tenant; omitted settings are unchanged
     Set(TenantSetArgs),
-    /// Delete a tenant permanently, with its users, groups and connections
+    /// Delete a tenant permanently, with its users, groups and connections; its audit history is kept
     #[command(alias = "remove")]
     Delete {
         /// Tenant number

@@ -39,14 +39,14 @@ pub(crate) struct ImportArgs {
     /// Leave existing users unchanged (default)
     #[arg(long, conflicts_with_all = ["update", "deactivate_missing"])]
     create_only: bool,
-    /// Deactivate active users who are not in the file; users in rejected rows count as in the file
+    /// Deactivate active users who are not in the file; users in rejected rows are not deactivated
     #[arg(long)]
     deactivate_missing: bool,
     /// Maximum percentage of active users to deactivate; if more are missing, nothing is imported
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
-    /// Deactivate missing users even if rejected rows identify no existing user
+    /// Deactivate missing users even if rejected rows match no existing user, so that their users may be deactivated, too
     #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
     force: bool,
     /// Show what would happen, without any change
@@ -67,7 +67,7 @@ pub(crate) struct ImportArgs {
     /// Clear stored values for empty cells; without it, empty cells are ignored
     #[arg(long, alias = "empty-clears")]
     clear_empty_fields: bool,
-    /// File for rejected rows, to correct and import again (default: FILE.rejected.…)
+    /// File for rejected rows, to correct and import again (default: users.rejected.csv for users.csv)
     #[arg(long, value_name = "FILE", alias = "refused")]
     rejected_file: Option<PathBuf>,
     /// List the available columns and exit
@@ -159,15 +159,19 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
 
 fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOptions> {
     let format = args.format.or_else(|| Format::from_path(path));
-    let format = format
-        .with_context(|| format!("cannot detect the format of {} from its name; set --format", path.display()))?;
+    let format = format.with_context(|| {
+        format!(
+            "cannot detect the format of {} from its name; set --format to csv, ndjson, xlsx or ldif",
+            path.display()
+        )
+    })?;
     let mut columns = columns();
     for map in &args.map {
         let (header, column) = map.rsplit_once('=').context("--map must have the form HEADER=COLUMN")?;
         columns.map_header(header, column.trim()).map_err(|what| anyhow!(what))?;
     }
     if let Some(file) = args.rejected_file.as_deref().filter(|file| file.exists()) {
-        bail!("{} already exists", file.display());
+        bail!("{} already exists; choose another --rejected-file", file.display());
     }
     let rejected_file = || args.rejected_file.clone().unwrap_or_else(|| rejected_rows_path(path, format));
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -288,8 +292,12 @@ fn row_ranges(lines: &ReportRows) -> String {
 pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> anyhow::Result<()> {
     let is_stdout = args.file.as_os_str() == "-";
     let format = args.format.or_else(|| Format::from_path(&args.file));
-    let format = format
-        .with_context(|| format!("cannot detect the format of {} from its name; set --format", args.file.display()))?;
+    let format = format.with_context(|| {
+        format!(
+            "cannot detect the format of {} from its name; set --format to csv, ndjson, xlsx or ldif",
+            args.file.display()
+        )
+    })?;
     let kinds = if args.kinds.is_empty() { RecordKind::ALL.to_vec() } else { args.kinds };
     let options = transfer::export::ExportOptions {
         format,

@@ -32,7 +32,7 @@ pub(crate) enum UserCommand {
     },
     /// Show a user
     Show {
-        /// User number, email, id or external id
+        /// User number, id, email, user name or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -42,7 +42,7 @@ pub(crate) enum UserCommand {
     Add(AddArgs),
     /// Email a user an invitation with a link to choose a password; can be repeated
     Invite {
-        /// User number, email, id or external id
+        /// User number, id, email, user name or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -50,7 +50,7 @@ pub(crate) enum UserCommand {
     },
     /// Restore a user who was deleted in the last 30 days
     Restore {
-        /// User number, email, id or external id
+        /// User number, id, email, user name or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -65,7 +65,7 @@ pub(crate) enum UserCommand {
     /// Delete a user, who can be restored for 30 days
     #[command(alias = "remove")]
     Delete {
-        /// User number, email, id or external id
+        /// User number, id, email, user name or external id
         #[arg(value_name = "USER")]
         user_ref: String,
         #[command(flatten)]
@@ -138,7 +138,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             if invited == Err(directory::DirectoryError::WrongStatus) {
                 let status = user.status.as_str();
                 anyhow::bail!(
-                    "{} is {status}: only users who may sign in and have no password yet can be invited",
+                    "{} is {status}: only users who may sign in and have no password yet can be invited; users with a password can reset it on the sign-in page",
                     user.user_name
                 );
             }

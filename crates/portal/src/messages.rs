@@ -7,7 +7,9 @@ use jiff::Timestamp;
 pub(crate) fn error_message(error: &DirectoryError) -> (u16, String) {
     let busy = "The service is busy. Please try again in a moment.";
     match error {
-        DirectoryError::SignIn(SignInError::InvalidCredentials) => (403, "Incorrect user or password.".into()),
+        DirectoryError::SignIn(SignInError::InvalidCredentials) => {
+            (403, "Incorrect email, user name or password.".into())
+        }
         DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after }) => {
             (429, format!("Too many failed attempts. Please try again in {}.", format_retry_after(*retry_after)))
         }

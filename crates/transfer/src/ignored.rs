@@ -82,7 +82,7 @@ impl fmt::Display for Ignored {
                 write!(f, "{noun} '{name}': {}, only one is imported", many("further value", "further values"))
             }
             (_, IgnoredReason::Url) => {
-                write!(f, "{noun} '{name}': {}, URL, never opened", values())
+                write!(f, "{noun} '{name}': {}, URLs are not downloaded", values())
             }
             (_, IgnoredReason::Binary) => write!(f, "{noun} '{name}': {}, not text", values()),
             (_, IgnoredReason::Numbers) => {
@@ -92,7 +92,7 @@ impl fmt::Display for Ignored {
                 write!(f, "{noun} '{name}': {}, not UUIDs (the external id is used)", values())
             }
             (_, IgnoredReason::UnknownRoles) => {
-                write!(f, "{noun} '{name}': {}, no existing role (create roles with `muster role add`)", values())
+                write!(f, "{noun} '{name}': {}, unknown roles (create roles with `muster role add`)", values())
             }
             (_, IgnoredReason::Hidden) => write!(f, "{noun} '{name}': {}, masked password", values()),
             (_, IgnoredReason::NotChosen | IgnoredReason::NotImported | IgnoredReason::Deleted) => {

@@ -132,7 +132,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
             "roles",
             Field::Roles,
             &ValueType::Object(&ROLE),
-            "Roles; the primary one is effective, else the first that the catalog has",
+            "Roles; the primary one is effective, else the first one that exists in the tenant",
         ),
         multi_valued("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "X.509 certificates"),
     ],

@@ -51,7 +51,7 @@ const MAX_PANICS: u32 = 2;
 /// Messages of 507 responses.
 const TENANT_STORAGE_FULL: &str =
     "The tenant's import files have reached their storage limit (see --imports-quota-mib)";
-const DISK_FULL: &str = "The server's disk is almost full";
+const DISK_FULL: &str = "The server's disk is almost full (see --min-free-disk-mib)";
 /// The extension of the file that marks an import as canceled.
 const CANCEL_EXTENSION: &str = "off";
 /// How often imports of other processes are looked for.
@@ -253,7 +253,7 @@ impl Imports {
             Ok(()) => Ok(Some(data)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(format!(
-                "cannot lock the uploaded file ({error}): set --imports-dir to a directory on a local disk"
+                "cannot lock the uploaded file ({error}): set --imports-dir to a directory whose file system supports file locks"
             )),
         }
     }
@@ -410,7 +410,7 @@ impl Transfers for Imports {
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= MAX_PENDING_PER_TENANT {
             return Err(Rejected::Temporary(format!(
-                "The tenant already has {MAX_PENDING_PER_TENANT} unfinished imports"
+                "The tenant already has {MAX_PENDING_PER_TENANT} unfinished imports; wait, or cancel one"
             )));
         }
         let unavailable =

@@ -154,7 +154,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Server(#[from] crate::postgres::options::PostgresOpenError),
     /// The target of the restore is not empty.
-    #[error("{0} is not empty; nothing was changed")]
+    #[error("{0} is not empty; nothing was changed. Use a new file or an empty database")]
     NotEmpty(String),
     /// The chain is broken, which rebuilding it on another engine would hide.
     #[error(
@@ -171,10 +171,10 @@ pub enum ArchiveError {
     /// An interrupted restore was resumed with another stream; the partial data was removed.
     #[error("the source has changed since the first attempt; run the command again to start over")]
     OriginChanged,
-    #[error("the time limit was reached (--max-minutes; 0 for none): the write-ahead log grows while a store is read")]
+    #[error("the backup took longer than --max-minutes (0: no limit; the write-ahead log grows during a backup)")]
     TimedOut,
     /// The receiver of the stream is gone.
-    #[error("the transfer was stopped")]
+    #[error("the copy was interrupted; run the command again")]
     Disconnected,
 }
 

@@ -46,7 +46,9 @@ pub enum PostgresOpenError {
          upgrade it"
     )]
     Older(String, u32, usize),
-    #[error("the store at {0} was migrated differently than expected (migration {1}); nothing was changed")]
+    #[error(
+        "the store at {0} has an unknown schema (migration {1} differs); nothing was changed. Use the version that last opened it"
+    )]
     MigrationMismatch(String, u32),
     #[error("the store at {0} contains only a part of {1}: run the interrupted restore or move again to resume")]
     IncompleteRestore(String, String),

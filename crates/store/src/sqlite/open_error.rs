@@ -20,7 +20,9 @@ pub enum SqliteOpenError {
     )]
     Older(PathBuf, u32, u32),
     /// An applied migration differs from the one of this version.
-    #[error("{0} was migrated differently than expected (migration {1}); nothing was changed")]
+    #[error(
+        "{0} has an unknown schema (migration {1} differs); nothing was changed. Use the version that last opened it"
+    )]
     MigrationMismatch(PathBuf, u32),
     #[error("{0} cannot be written: {1}")]
     ReadOnly(PathBuf, String),
@@ -29,7 +31,7 @@ pub enum SqliteOpenError {
     /// It cannot be read, or there is no space for the files beside it.
     #[error(
         "{0} cannot be opened: {1}. Check the free space and the health of the disk; even commands that only read \
-         create a small index of the log (-shm)"
+         create the file {0}-shm"
     )]
     Io(PathBuf, String),
     /// Any other error of SQLite.
@@ -37,8 +39,8 @@ pub enum SqliteOpenError {
     Other(PathBuf, String),
     /// Another process has it open, and one of the two needs it alone.
     #[error(
-        "{0} is in use by another process: stop `muster serve` and every command that uses it, or wait for the check \
-         after a crash, and try again"
+        "{0} is in use by another process: stop `muster serve` and every command that uses it, and try again; \
+         after a crash, a server that starts checks the store first"
     )]
     InUse(PathBuf),
     /// The log beside it belongs to another file.

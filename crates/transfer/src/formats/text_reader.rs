@@ -138,7 +138,7 @@ pub(super) struct RowLimitReader {
     state: Rc<StreamState>,
 }
 
-pub(super) const ROW_TOO_LONG: &str = "the row is longer than 1 MiB";
+pub(super) const ROW_TOO_LONG: &str = "the row is longer than 1 MiB; check quotes and the delimiter";
 
 impl Read for RowLimitReader {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {

@@ -157,7 +157,10 @@ impl Scan {
             }
         }
         if state.key_hashes.len() > MAX_KEYS {
-            return Err(FileError::at(row.number, "too many rows for one import; split the file"));
+            return Err(FileError::at(
+                row.number,
+                format!("more than {MAX_KEYS} keys of users and groups; split the file"),
+            ));
         }
         Ok(())
     }
