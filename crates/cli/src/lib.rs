@@ -1,6 +1,10 @@
 //! The command line: settings, output, and all commands except `serve` and `demo`, which the `muster` crate passes in.
 //!
 //! Commands open the store directly. This crate contains no HTTP.
+//!
+//! ```
+//! assert!(cli::command().find_subcommand("import").is_some());
+//! ```
 
 mod audit;
 pub mod backup;

@@ -242,11 +242,11 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
     }
     let sections = [("created", &report.created), ("changed", &report.changed), ("unchanged", &report.unchanged)];
     for (word, lines) in sections.into_iter().filter(|(_, lines)| is_preview && !lines.ranges.is_empty()) {
-        text += &format!("\n\n{}: rows {}", would(word), row_ranges(lines));
-        text += &lines_text(lines);
+        text += &format!("\n\nWould be {word}: {}{}", row_ranges(lines), lines_text(lines));
     }
     if !report.rejected.messages.is_empty() {
-        text += &format!("\n\n{}:{}", would("rejected"), lines_text(&report.rejected));
+        let heading = if is_preview { "Would be rejected" } else { "Rejected" };
+        text += &format!("\n\n{heading}:{}", lines_text(&report.rejected));
     }
     if report.missing_reference_count > 0 {
         let many = report.missing_reference_count;
@@ -286,7 +286,8 @@ fn lines_text(lines: &ReportRows) -> String {
 
 fn row_ranges(lines: &ReportRows) -> String {
     let one = |(from, to): &(u64, u64)| if from == to { from.to_string() } else { format!("{from}-{to}") };
-    lines.ranges.iter().map(one).collect::<Vec<_>>().join(", ")
+    let noun = if matches!(lines.ranges[..], [(from, to)] if from == to) { "row" } else { "rows" };
+    format!("{noun} {}", lines.ranges.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> anyhow::Result<()> {

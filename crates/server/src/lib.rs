@@ -1,5 +1,11 @@
 //! The HTTP server: composition of the application, accept loop, request handling around the APIs, the server's own
 //! pages, background tasks. It contains no SQL and nothing specific to one dialect.
+//!
+//! ```
+//! use std::sync::Arc;
+//! let ports = server::Ports::new(Arc::new(store::Memory::new()), Arc::new(adapters::TimeOrderedIds));
+//! server::build_app(ports, server::Limits::default(), server::PublicConfig::default()).unwrap();
+//! ```
 
 mod allocator;
 mod app;

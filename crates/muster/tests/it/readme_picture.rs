@@ -33,10 +33,11 @@ fn svg(text: &str) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#1e1e2e\"/>\n\
-         <g font-family=\"ui-monospace, DejaVu Sans Mono, monospace\" font-size=\"15\" fill=\"#cdd6f4\" xml:space=\"preserve\">\n"
+         <g font-family=\"ui-monospace, DejaVu Sans Mono, monospace\" font-size=\"15\" fill=\"#cdd6f4\">\n"
     );
     for (number, line) in (1..).zip(text.lines()) {
-        let line = line.replace('&', "&amp;").replace('<', "&lt;");
+        // Browsers collapse ordinary spaces.
+        let line = line.replace('&', "&amp;").replace('<', "&lt;").replace(' ', "\u{a0}");
         let y = number * LINE_HEIGHT + MARGIN / 2;
         let color = if number == 1 { " fill=\"#a6e3a1\"" } else { "" };
         writeln!(svg, "<text x=\"{MARGIN}\" y=\"{y}\"{color}>{line}</text>").expect("a string");
