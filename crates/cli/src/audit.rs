@@ -20,8 +20,7 @@ pub(crate) enum AuditCommand {
         /// Only this tenant (default: all tenants)
         #[arg(long)]
         tenant: Option<u32>,
-        /// Chain end that an earlier run printed, as `POSITION:HASH`; fails if the history does not contain it (requires
-        /// --tenant)
+        /// Chain end of an earlier run, as `POSITION:HASH`; fails if the history lacks it (requires --tenant)
         #[arg(long, value_name = "END", value_parser = parse_chain_end, requires = "tenant")]
         expect: Option<(u64, String)>,
     },

@@ -63,8 +63,7 @@ pub(crate) struct AddArgs {
     /// Highest role that the connection may grant (see `muster role list`); it cannot change users with a higher role
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
-    /// SCIM client type: rfc (default), entra, okta, or strict, which rejects deviations from the RFC that the others
-    /// accept. Implies --dialect scim if no dialect is given
+    /// SCIM client type: rfc (default), entra, okta or strict (rejects deviations from the RFC); implies --dialect scim
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
     /// User that /Me of SCIM returns: number, id, email, user name or external id

@@ -264,8 +264,8 @@ impl SettingsFile {
                 _ => bail!("{}: {name} must be a string, an integer, true or false", path.display()),
             };
             let id = name.replace('-', "_");
+            // The new name of a setting has precedence, in any order.
             match RENAMED.iter().find(|(old, _)| *old == id) {
-                // The new name has precedence, in any order.
                 Some((_, new)) => drop(values.entry(new.replace('_', "-")).or_insert(text)),
                 None => drop(values.insert(id.replace('_', "-"), text)),
             }

@@ -101,10 +101,8 @@ fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()
     let differs = |tenant: &&u32| target_sums.get(tenant) != source_sums.get(tenant);
     let tenants: Vec<String> =
         source_sums.keys().chain(target_sums.keys()).filter(differs).map(u32::to_string).collect();
-    bail!(
-        "the copied data of tenant {} differs from the source; the target cannot be used: delete it and try again",
-        tenants.join(", ")
-    )
+    let tenants = tenants.join(", ");
+    bail!("the copied data of tenant {tenants} differs from the source; delete the target and try again")
 }
 
 fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {

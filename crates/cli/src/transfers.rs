@@ -157,14 +157,14 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
     Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(crate::exit::PARTIAL) })
 }
 
+fn format_of(requested: Option<Format>, path: &Path) -> anyhow::Result<Format> {
+    let unknown =
+        || format!("cannot detect the format of {}: set --format to csv, ndjson, xlsx or ldif", path.display());
+    requested.or_else(|| Format::from_path(path)).with_context(unknown)
+}
+
 fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOptions> {
-    let format = args.format.or_else(|| Format::from_path(path));
-    let format = format.with_context(|| {
-        format!(
-            "cannot detect the format of {} from its name; set --format to csv, ndjson, xlsx or ldif",
-            path.display()
-        )
-    })?;
+    let format = format_of(args.format, path)?;
     let mut columns = columns();
     for map in &args.map {
         let (header, column) = map.rsplit_once('=').context("--map must have the form HEADER=COLUMN")?;
@@ -232,8 +232,7 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
     if report.items != RowCounts::default() {
         rows.push(row("groups and other records", &report.items));
     }
-    let unchanged = if is_preview { "would be unchanged".into() } else { "unchanged".to_owned() };
-    let mut text = table(&["", &would("created"), &would("changed"), &unchanged, &would("rejected")], rows);
+    let mut text = table(&["", &would("created"), &would("changed"), &would("unchanged"), &would("rejected")], rows);
     if report.created_items > 0 {
         text += &format!("\n\nNew groups and folders: {} {}.", report.created_items, would("created"));
     }
@@ -249,11 +248,8 @@ fn report_text(report: &ImportReport, is_preview: bool, rejected_file: Option<&P
         text += &format!("\n\n{heading}:{}", lines_text(&report.rejected));
     }
     if report.missing_reference_count > 0 {
-        let many = report.missing_reference_count;
-        text += &format!(
-            "\n\nMissing references, whose rows are imported without them: {many}{}",
-            lines_text(&report.missing_references)
-        );
+        let (count, rows) = (report.missing_reference_count, lines_text(&report.missing_references));
+        text += &format!("\n\nMissing references, whose rows are imported without them: {count}{rows}");
     }
     if !report.ignored.is_empty() {
         text += "\n\nNot imported:";
@@ -292,13 +288,7 @@ fn row_ranges(lines: &ReportRows) -> String {
 
 pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> anyhow::Result<()> {
     let is_stdout = args.file.as_os_str() == "-";
-    let format = args.format.or_else(|| Format::from_path(&args.file));
-    let format = format.with_context(|| {
-        format!(
-            "cannot detect the format of {} from its name; set --format to csv, ndjson, xlsx or ldif",
-            args.file.display()
-        )
-    })?;
+    let format = format_of(args.format, &args.file)?;
     let kinds = if args.kinds.is_empty() { RecordKind::ALL.to_vec() } else { args.kinds };
     let options = transfer::export::ExportOptions {
         format,

@@ -218,8 +218,7 @@ impl Portal {
         }
     }
 
-    /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. All numbers lead to a sign-in
-    /// page.
+    /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. Every number has a page.
     async fn tenant_picker(&self, query: &str) -> PageResult {
         let tenants = self.directory.tenants().await?;
         if let [only] = &tenants[..] {
