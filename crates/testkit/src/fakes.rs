@@ -103,7 +103,7 @@ pub fn directory(store: Arc<dyn Store>) -> Directory {
     directory_with_ids_from(store, 0)
 }
 
-/// Like [`directory`], with ids from `first_id` on, for a store that contains data already.
+/// Like [`directory()`], with ids from `first_id` on, for a store that contains data already.
 pub fn directory_with_ids_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
     let ids = CountingIds::from(first_id);
     Directory::new(store, Arc::new(StepClock::default()), Arc::new(ids), Arc::new(PlainHasher))
