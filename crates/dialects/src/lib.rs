@@ -1,26 +1,41 @@
 //! The APIs that Muster speaks ("dialects"). Each translates bytes to a command or query of the directory, and the
 //! result back to bytes. No dialect decides anything, knows an engine, or knows another dialect.
 //!
-//! To add one, create a folder with the same files as the others and add a line to [`USER_APIS`].
+//! To add one, create a folder with the same files as the others and add its name to `user_apis!` below.
 //!
 //! ```
 //! let document = dialects::openapi("1.0.0");
 //! assert!(document["paths"]["/scim/v2/Users"]["post"].is_object());
 //! ```
 
-mod ccs;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod kit;
 mod oauth;
-mod onfire;
-mod publisher;
-mod scim;
 mod sign_in;
 pub mod transfer;
 
 use http::Response;
 use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route, ValueType};
+
+/// Declares the modules of the dialects that manage users, and lists them.
+macro_rules! user_apis {
+    ($($name:ident,)+) => {
+        $(mod $name;)+
+
+        /// The dialects that manage users. If some use one name for different fields, columns of imported files have
+        /// the meaning of the last dialect.
+        pub static USER_APIS: &[&Dialect] = &[$(&$name::DIALECT),+];
+    };
+}
+
+// `cargo fmt` does not find modules that a macro declares; `cargo xtask fmt` does.
+user_apis! {
+    onfire,
+    ccs,
+    publisher,
+    scim,
+}
 
 /// An API as data. The router, authentication and the OpenAPI document read it.
 pub struct Dialect {
@@ -42,6 +57,8 @@ pub struct Dialect {
     pub error_response: fn(&RequestError, &DialectRequest) -> DialectResponse,
     pub request_media_types: &'static [&'static str],
     pub response_media_types: &'static [&'static str],
+    /// Names and descriptions of the parameters in paths.
+    pub path_parameters: &'static [(&'static str, &'static str)],
     /// Query parameters that every operation accepts: name, type, description.
     pub common_parameters: &'static [(&'static str, ValueType, &'static str)],
     pub examples: &'static kit::Examples,
@@ -68,9 +85,6 @@ pub struct CurlTarget<'a> {
 }
 
 pub type SecurityScheme = fn() -> serde_json::Value;
-
-/// The dialects that manage users.
-pub static USER_APIS: &[&Dialect] = &[&onfire::DIALECT, &ccs::DIALECT, &publisher::DIALECT, &scim::DIALECT];
 
 /// The dialect that adapts to its clients by [`directory::ClientProfile`].
 pub static PROFILED_DIALECT: &Dialect = &scim::DIALECT;

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask test | check | tidy | fuzz | bench | dist`.
+//! Developer commands: `cargo xtask test | check | fmt | tidy | fuzz | bench | dist`.
 
 mod fuzz;
 mod setup;
@@ -15,6 +15,7 @@ const HELP: &str = "cargo xtask COMMAND
           `test --quick`: format, lints, unit tests, transcripts, the store's suite on SQLite
           `test --long`: every test on every engine, longer loops, fresh seeds; before a release
   check   Check formatting, lints and repository rules
+  fmt     Format every source file (`cargo fmt` does not find the dialects)
   tidy    Check repository rules
   fuzz    Run a fuzz target: `fuzz NAME [SECONDS]`; list targets without a name
   bench   Run a benchmark on a build of the profile dist; writes bench-results/
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => test::TestScope::parse(std::env::args().nth(2).as_deref()).and_then(test::test),
         "check" => check(),
+        "fmt" => format(&[]),
         "tidy" => tidy(),
         "fuzz" => fuzz::fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "dist" => dist(),
@@ -90,9 +92,23 @@ fn check() -> anyhow::Result<()> {
 
 /// Checks that need no compiler: formatting, repository rules, spelling, unused dependencies.
 fn style() -> anyhow::Result<()> {
-    run("cargo", &["fmt", "--all", "--check"])?;
+    format(&["--check"])?;
     tidy()?;
     tools::check()
+}
+
+/// Formats the files that Cargo's targets declare, and the dialects, which a macro declares.
+fn format(options: &[&str]) -> anyhow::Result<()> {
+    let sources = repo_root().join("crates/dialects/src");
+    let mut files = Vec::new();
+    for folder in std::fs::read_dir(&sources)? {
+        let file = folder?.path().join("mod.rs");
+        if file.is_file() {
+            files.push(file.display().to_string());
+        }
+    }
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    run("cargo", &[&["fmt", "--all", "--"], options, &files].concat())
 }
 
 /// The rules of the repository are tests of this package.

@@ -3,7 +3,7 @@
 //! Requests are JSON, XML or forms; responses are JSON or XML, and `text/html` (what browsers accept) gets JSON.
 //! Peculiarities: all errors of a body are reported at once, keyed by member, in the framework's wording; JSON is
 //! parsed as leniently as by Json.NET; an unknown user is a 404 without a body; a forbidden write is a 401, not a
-//! 403. Differences from the original: `docs/dialects/ccs.md`.
+//! 403. Differences from the original: `README.md`.
 
 mod convert;
 mod errors;
@@ -46,6 +46,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         "application/xml; charset=utf-8",
         "text/xml; charset=utf-8",
     ],
+    path_parameters: &[("id", "Number of the user")],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

@@ -3,7 +3,7 @@
 //! XML first, JSON too. The key is in the body or the query, among the user's own fields. Peculiarities:
 //! success is always 200; an unknown user is a 400; `Id` is 32 digits in JSON and dashed in XML; XML members
 //! are in alphabetical order; POST and PUT of a user return only `Id` and `Status`. Differences from the
-//! original: `docs/dialects/onfire.md`.
+//! original: `README.md`.
 
 mod errors;
 mod examples;
@@ -31,6 +31,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     error_response: errors::error_response,
     request_media_types: &["application/xml", "application/json", "application/x-www-form-urlencoded"],
     response_media_types: &["application/json; charset=utf-8", "application/xml"],
+    path_parameters: &[],
     common_parameters: &[
         ("format", ValueType::Enum(&["json", "xml"]), "Format of the response: `json` or `xml`"),
         ("CompanyId", ValueType::Integer, "Number of the tenant (`ProviderId` in v1)"),

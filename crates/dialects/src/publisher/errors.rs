@@ -1,6 +1,6 @@
 //! Maps errors to the API's error document: a sentence, a number and a link; one error per response.
 //!
-//! Undocumented numbers are ours, see `docs/dialects/publisher.md`.
+//! Undocumented numbers are ours, see `README.md`.
 
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, MemberError, OutputValue, RequestError};

@@ -2,7 +2,7 @@
 //!
 //! Peculiarities: users are addressed by number or email; PUT replaces; success is always 200; links are
 //! `/user/3` in responses to add and bulk calls and `/users/3` elsewhere, as the documents print them; a single
-//! link of a user is bare, several are an array. Differences from the original: `docs/dialects/publisher.md`.
+//! link of a user is bare, several are an array. Differences from the original: `README.md`.
 
 mod errors;
 mod examples;
@@ -15,7 +15,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{DialectRequest, RequestError, XmlNames, bearer, media_types};
+use crate::kit::{XmlNames, bearer, media_types};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -25,12 +25,20 @@ pub(crate) static DIALECT: Dialect = Dialect {
     claims_path,
     has_format_suffixes: false,
     method_override: |_| None,
-    check_acceptable,
+    check_acceptable: |request| {
+        media_types::require_any(request, &["application/json", "application/xml", "text/xml", "text/json"])
+    },
     credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
     error_response: errors::error_response,
     request_media_types: &["application/json", "application/xml"],
     response_media_types: &["application/json", "application/xml"],
+    path_parameters: &[
+        ("context", "Any segment; it is repeated in links and has no other meaning"),
+        ("user", "Number or email of the user"),
+        ("group", "Number of the group"),
+        ("organisation", "Number of the organization"),
+    ],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,
@@ -48,15 +56,4 @@ fn claims_path(path: &str) -> bool {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').take(3).collect();
     let at = |n: usize, text: &str| segments.get(n).is_some_and(|s| s.eq_ignore_ascii_case(text));
     (at(0, "api") && at(1, "2")) || (at(1, "api") && at(2, "2"))
-}
-
-fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
-    let accepted = media_types::accepted_media_ranges(&request.headers);
-    let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
-    let written = ["application/json", "application/xml", "text/xml", "text/json"];
-    if accepted.is_empty() || written.iter().any(|media| fits(media)) {
-        Ok(())
-    } else {
-        Err(RequestError::NotAcceptable)
-    }
 }

@@ -3,7 +3,7 @@
 //! One attribute table (`wire.rs`) drives readers, writers, PATCH, filters and `/Schemas`. PUT and PATCH are
 //! computed on the whole resource, and only the differences reach the core. PATCH of a group answers 204 and
 //! never reads members it does not name. Paging by index misses no users (`kit/routing/page_positions.rs`).
-//! What providers send and how it is read: `docs/dialects/scim.md`.
+//! What providers send and how it is read: `README.md`.
 
 mod bulk;
 mod discovery;
@@ -32,7 +32,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{DialectRequest, RequestError, bearer, media_types};
+use crate::kit::{bearer, media_types};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -42,12 +42,17 @@ pub(crate) static DIALECT: Dialect = Dialect {
     claims_path,
     has_format_suffixes: false,
     method_override: |_| None,
-    check_acceptable,
+    check_acceptable: |request| media_types::require_any(request, &["application/scim+json", "application/json"]),
     credential: |request| Ok(bearer(request)),
     has_credential_in_body: false,
     error_response: errors::error_response,
     request_media_types: &["application/scim+json", "application/json"],
     response_media_types: &["application/scim+json", "application/json"],
+    path_parameters: &[
+        ("id", "`id` of the resource"),
+        ("name", "Name of the resource type, such as `User`"),
+        ("urn", "URN of the schema"),
+    ],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &messages::ERROR,
@@ -64,14 +69,4 @@ pub(crate) static DIALECT: Dialect = Dialect {
 fn claims_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     first.eq_ignore_ascii_case("scim")
-}
-
-fn check_acceptable(request: &DialectRequest) -> Result<(), RequestError> {
-    let accepted = media_types::accepted_media_ranges(&request.headers);
-    let fits = |media: &str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
-    if accepted.is_empty() || fits("application/scim+json") || fits("application/json") {
-        Ok(())
-    } else {
-        Err(RequestError::NotAcceptable)
-    }
 }

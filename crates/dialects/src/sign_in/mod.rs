@@ -26,6 +26,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     error_response: errors::error_response,
     request_media_types: &["application/json"],
     response_media_types: &["application/json"],
+    path_parameters: &[],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

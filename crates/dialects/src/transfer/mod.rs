@@ -27,6 +27,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     error_response: errors::error_response,
     request_media_types: &["application/octet-stream", "text/csv", "application/x-ndjson", XLSX, "text/ldif"],
     response_media_types: &["application/json"],
+    path_parameters: &[("id", "Id of the import"), ("file", "`all`, or the format and name of the file")],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

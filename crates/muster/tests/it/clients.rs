@@ -2,7 +2,8 @@
 
 use crate::client_packages;
 use crate::support::{HttpResponse, MUSTER, Server, repo_root};
-use crate::transcripts::{compare, parse, substitute};
+use crate::transcripts::{compare, parse, substitute, transcripts_of};
+use dialects::{CurlTarget, USER_APIS};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -94,8 +95,7 @@ fn curl_can_send_the_documented_samples() {
     for name in ["onfire", "ccs", "publisher"] {
         let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
         let mut known = HashMap::from([("company".to_owned(), tenant.to_string()), ("key".to_owned(), key)]);
-        let text =
-            std::fs::read_to_string(repo_root().join("transcripts").join(name).join("seeds.http")).expect("samples");
+        let text = std::fs::read_to_string(transcripts_of(name).join("seeds.http")).expect("samples");
         for exchange in parse(&text) {
             let path = exchange.target.replace("http://example.com", "");
             let mut curl = Command::new("curl");
@@ -135,7 +135,9 @@ fn the_demo_curl_commands_work() {
         }
     }
     let curls: Vec<&String> = printed.iter().filter(|line| line.starts_with("  curl ")).collect();
-    assert_eq!(curls.len(), 5, "{printed:?}");
+    let target = CurlTarget { url: "", tenant: 1, key: "", email: "" };
+    let expected = USER_APIS.iter().map(|dialect| (dialect.curl_examples)(&target).len()).sum::<usize>();
+    assert_eq!(curls.len(), expected, "{printed:?}");
     for line in curls {
         let said = run_ok(Command::new("sh").args(["-c", &format!("{} --silent --fail-with-body", line.trim())]));
         assert!(said.contains("example.com") || said.contains("<Status>Invited</Status>"), "{line}\n{said}");

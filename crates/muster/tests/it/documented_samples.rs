@@ -3,11 +3,13 @@
 //! The `onfire` samples show both the user and an error. A real response has only one of them, so a success and an
 //! error together must equal the sample, each part byte for byte.
 
-use crate::support::{Server, repo_root, send};
-use crate::transcripts::strip_whitespace;
+use crate::support::{Server, send};
+use crate::transcripts::{strip_whitespace, transcripts_of};
 
+/// A sample, such as `publisher/seed-004.request.json`.
 fn read_sample(name: &str) -> String {
-    std::fs::read_to_string(repo_root().join("transcripts").join(name)).expect("a sample")
+    let (dialect, file) = name.split_once('/').expect("a dialect and a file");
+    std::fs::read_to_string(transcripts_of(dialect).join(file)).expect("a sample")
 }
 
 /// The markup of a document without its declaration and its values.

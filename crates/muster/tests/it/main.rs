@@ -13,6 +13,7 @@ mod crash_recovery;
 mod cross_dialect;
 mod data_transfer;
 mod documented_samples;
+mod example_requests;
 mod failure_logging;
 mod fairness;
 mod full_disk;

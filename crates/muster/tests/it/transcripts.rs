@@ -1,8 +1,8 @@
 //! Transcripts: files of requests and responses, sent over a real socket and compared byte for byte.
 //!
-//! A file under `transcripts/<dialect>/` contains exchanges: `### title`, a request line, headers, a blank line, the
-//! body, then `--- status`, required headers, a blank line and the body. White space between tags and outside JSON
-//! strings is ignored. `{{name}}` is an earlier value, `{{*}}` any value, `{{name=*}}` any value, which is saved as
+//! A file in `dialects/src/<dialect>/transcripts` contains exchanges: `### title`, a request line, headers, a blank
+//! line, the body, then `--- status`, required headers, a blank line and the body. White space between tags and outside
+//! JSON strings is ignored. `{{name}}` is an earlier value, `{{*}}` any value, `{{name=*}}` any value, which is saved as
 //! `name`, and `{{fill N}}` N letters. `MUSTER_RECORD=1` writes the responses into the files; review them before you
 //! commit.
 
@@ -10,6 +10,11 @@ use crate::support::{HttpResponse, Server, repo_root, send};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use testkit::diff::text_difference;
+
+/// The transcripts of a dialect, by the name of its folder.
+pub(crate) fn transcripts_of(dialect: &str) -> PathBuf {
+    repo_root().join("crates/dialects/src").join(dialect).join("transcripts")
+}
 
 pub(crate) struct Exchange {
     pub(crate) title: String,
@@ -25,8 +30,8 @@ pub(crate) struct Exchange {
 #[test]
 fn every_transcript_matches() {
     let mut files: Vec<PathBuf> = Vec::new();
-    for folder in std::fs::read_dir(repo_root().join("transcripts")).expect("transcripts") {
-        let folder = folder.expect("a folder").path();
+    for folder in std::fs::read_dir(repo_root().join("crates/dialects/src")).expect("dialects") {
+        let folder = folder.expect("a folder").path().join("transcripts");
         if folder.is_dir() {
             let inside = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
             files.extend(inside.filter(|path| path.extension().is_some_and(|end| end == "http")));

@@ -1,5 +1,6 @@
 //! Parses `Accept` and `Content-Type` for all dialects.
 
+use crate::kit::{DialectRequest, RequestError};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
@@ -30,6 +31,14 @@ impl MediaRange {
 pub(crate) fn accepted_media_ranges(headers: &HeaderMap) -> Vec<MediaRange> {
     let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).filter_map(parse_media_range).take(64).collect()
+}
+
+/// Rejects a request whose `Accept` header excludes all these media types.
+pub(crate) fn require_any(request: &DialectRequest, media_types: &[&str]) -> Result<(), RequestError> {
+    let accepted = accepted_media_ranges(&request.headers);
+    let accepts = |media: &&str| accepted.iter().any(|entry| entry.quality > 0 && entry.specificity(media) > 0);
+    let is_acceptable = accepted.is_empty() || media_types.iter().any(accepts);
+    if is_acceptable { Ok(()) } else { Err(RequestError::NotAcceptable) }
 }
 
 fn parse_media_range(text: &str) -> Option<MediaRange> {

@@ -100,8 +100,12 @@ fn operation(
     };
     let mut parameters = Vec::new();
     for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
-        let known = dialect.common_parameters.iter().find(|(known, ..)| *known == name);
-        let (kind, description) = known.map_or((&ValueType::Text, ""), |(_, kind, about)| (kind, about));
+        let own = dialect.path_parameters.iter().find(|(known, _)| *known == name);
+        let common = dialect.common_parameters.iter().find(|(known, ..)| *known == name);
+        let (kind, description) = match (own, common) {
+            (Some((_, description)), _) => (&ValueType::Text, *description),
+            (None, common) => common.map_or((&ValueType::Text, ""), |(_, kind, description)| (kind, *description)),
+        };
         parameters.push(parameter(name, "path", kind, description, schemas));
     }
     for (name, kind, description) in method.spec.query_params.iter().chain(dialect.common_parameters) {

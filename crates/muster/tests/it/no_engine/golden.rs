@@ -1,7 +1,8 @@
-//! Compares texts that clients and operators rely on with files in `tests/golden`: the OpenAPI document, the help of
-//! every command, and `muster config`. `MUSTER_RECORD=1` writes the files instead.
+//! Compares texts that clients and operators rely on with files: the help of every command and `muster config` in
+//! `tests/golden`, and each dialect's part of the OpenAPI document in its folder. `MUSTER_RECORD=1` writes the files.
 
 use crate::support::{MUSTER, TestApp, build_request, repo_root, runtime};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,12 +15,40 @@ fn openapi_document_matches_golden() {
     let (status, body) = runtime()
         .block_on(async { TestApp::in_memory().send_request(build_request("GET", "/openapi.json", &[], "")).await });
     assert_eq!(status, 200);
-    let mut document: serde_json::Value = serde_json::from_str(&body).expect("JSON");
-    // The version is not compared, so that releases do not change the file.
+    let mut document: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    for dialect in dialects::endpoints() {
+        let folder = repo_root().join("crates/dialects/src").join(dialect.name.replace('-', "_"));
+        let part = serde_json::to_string_pretty(&take_part(&mut document, dialect.name)).expect("JSON") + "\n";
+        check(&folder, Texts::from([("openapi.json".into(), part)]));
+    }
+    // The version is not compared, so that releases do not change the file.
     document["info"]["version"] = "VERSION".into();
-    let pretty = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
-    check(&golden_dir(), Texts::from([("openapi.json".into(), pretty)]));
+    let rest = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
+    check(&golden_dir(), Texts::from([("openapi.json".into(), rest)]));
+}
+
+/// Removes the operations, schemas and responses of a dialect from the OpenAPI document.
+fn take_part(document: &mut Value, dialect: &str) -> Value {
+    let tags = document["tags"].as_array_mut().expect("tags");
+    let tag = tags.remove(tags.iter().position(|tag| tag["name"] == dialect).expect("a tag"));
+    let mut take = |pointer: &str, is_part: &dyn Fn(&str, &Value) -> bool| {
+        let members = document.pointer_mut(pointer).and_then(Value::as_object_mut).expect("an object");
+        let (part, rest) = std::mem::take(members).into_iter().partition(|(name, value)| is_part(name, value));
+        *members = rest;
+        Value::Object(part)
+    };
+    let has_tag = |_: &str, path: &Value| {
+        let operations = path.as_object().expect("operations");
+        operations.values().all(|operation| operation["tags"] == serde_json::json!([dialect]))
+    };
+    let has_prefix = |name: &str, _: &Value| name.split('.').next() == Some(dialect);
+    serde_json::json!({
+        "description": tag["description"],
+        "paths": take("/paths", &has_tag),
+        "schemas": take("/components/schemas", &has_prefix),
+        "responses": take("/components/responses", &has_prefix),
+    })
 }
 
 #[test]

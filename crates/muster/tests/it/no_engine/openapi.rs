@@ -17,6 +17,9 @@ fn every_route_is_described_and_references_resolve() {
             for verb in route.methods {
                 let operation = &document["paths"][route.path][verb.name.to_ascii_lowercase()];
                 assert!(operation["summary"].is_string(), "{} {}", verb.name, route.path);
+                for parameter in operation["parameters"].as_array().expect("parameters") {
+                    assert_ne!(parameter["description"], "", "{} {}: {}", verb.name, route.path, parameter["name"]);
+                }
                 assert!(ids.insert(operation["operationId"].as_str().expect("an id").to_owned()));
                 let takes_body = verb.spec.body.is_some();
                 assert_eq!(operation["requestBody"].is_object(), takes_body, "{} {}", verb.name, route.path);
