@@ -179,7 +179,7 @@ impl Engine {
     pub fn prepare_dump(settings: &StoreSettings) -> anyhow::Result<DumpFn> {
         if let Some(path) = settings.sqlite_path()? {
             if !path.exists() {
-                bail!("there is no store at {}", path.display());
+                bail!("there is no store at {}; check --store", path.display());
             }
             let read_timeout = settings.read_timeout;
             return Ok(Box::new(move |to| Sqlite::dump(&path, read_timeout, to)));
@@ -196,7 +196,7 @@ impl Engine {
     /// Checks the whole store for inconsistencies.
     pub fn check(settings: &StoreSettings) -> anyhow::Result<CheckReport> {
         match settings.sqlite_path()? {
-            Some(path) if !path.exists() => bail!("there is no store at {}", Path::display(&path)),
+            Some(path) if !path.exists() => bail!("there is no store at {}; check --store", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),
             None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
         }
@@ -216,7 +216,7 @@ impl ExclusiveStore {
     /// The store does not exist, or another process has it open.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
-            Some(path) if !path.exists() => bail!("there is no store at {}", path.display()),
+            Some(path) if !path.exists() => bail!("there is no store at {}; check --store", path.display()),
             Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
             None => Self::server(settings, false),
         }

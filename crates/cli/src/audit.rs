@@ -141,7 +141,7 @@ fn verify(
         lines.push(if is_there {
             format!("  The expected end is part of the chain, at position {position}.")
         } else {
-            format!("  The expected end is NOT part of the chain: events up to position {position} cannot be trusted.")
+            format!("  The expected end is NOT part of the chain: events up to position {position} cannot be trusted; compare them with a backup.")
         });
     }
     let expected_end = expected_end.map(|(_, is_there)| is_there);
@@ -157,7 +157,7 @@ fn chain_text(tenant: TenantNumber, chain: &ChainReport) -> String {
             chain.verified_events, chain.last_position.0
         ),
         Some(position) => format!(
-            "Tenant {tenant}: BROKEN at position {}. The {} events before it are unchanged; the event there was changed or is missing.",
+            "Tenant {tenant}: BROKEN at position {}. The {} events before it are unchanged; the event there was changed or is missing; compare it with a backup.",
             position.0, chain.verified_events
         ),
     };

@@ -252,7 +252,7 @@ pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitC
         let mut text = if is_sound {
             format!("{name} is not damaged.")
         } else {
-            format!("{name} is damaged:\n  {}", damage.join("\n  "))
+            format!("{name} is damaged. Restore a backup (`muster restore`). Found:\n  {}", damage.join("\n  "))
         };
         if !notes.is_empty() {
             text.push_str("\n\nTo review:\n  ");

@@ -62,7 +62,7 @@ impl TenantChecker {
     /// Columns: number, id, version, active, updated.
     pub(crate) fn check_user(&mut self, user: &User, columns: (u32, UserId, u32, u8, i64), report: &mut CheckReport) {
         if columns != (user.number, user.id, user.version, active_code(user), user.updated.0) {
-            self.report(&format!("the columns of user {} differ from the document", columns.0), report);
+            self.report(&format!("the columns of user {} differ from its stored document", columns.0), report);
         }
         if !user.groups.is_empty() || !user.folders.is_empty() {
             self.report(&format!("the document of user {} contains memberships", user.number), report);
@@ -77,7 +77,7 @@ impl TenantChecker {
     pub(crate) fn check_item(&self, item: &Item, columns: &(u32, ItemId, String), report: &mut CheckReport) {
         if *columns != (item.number(), item.id(), Item::name_key(item.kind(), item.name())) {
             let kind = format!("{:?}", item.kind()).to_lowercase();
-            self.report(&format!("the columns of {kind} {} differ from the document", columns.0), report);
+            self.report(&format!("the columns of {kind} {} differ from its stored document", columns.0), report);
         }
     }
 
@@ -90,7 +90,7 @@ impl TenantChecker {
     ) {
         let key = user.external_id.as_deref().map(unique_keys::external_id_key);
         if *columns != (user.number, user.id, key) {
-            self.report(&format!("the columns of deleted user {} differ from the document", columns.0), report);
+            self.report(&format!("the columns of deleted user {} differ from its stored document", columns.0), report);
         }
         if self.user_numbers.contains(&columns.0) {
             self.report(&format!("number {} belongs to a user and to a deleted user", columns.0), report);
@@ -107,11 +107,11 @@ impl TenantChecker {
         report: &mut CheckReport,
     ) {
         for (number, _) in self.secondary_emails.symmetric_difference(mentions) {
-            let text = format!("the stored secondary emails of user {number} differ from the document");
+            let text = format!("the indexed secondary emails of user {number} differ from its stored document");
             self.report(&text, report);
         }
         for (number, _) in self.organization_members.symmetric_difference(organization_members) {
-            self.report(&format!("the organization of user {number} differs from the document"), report);
+            self.report(&format!("the indexed organization of user {number} differs from its stored document"), report);
         }
         if last_number < self.max_number {
             self.report(
@@ -139,7 +139,7 @@ impl CheckReport {
     /// Columns: number, version.
     pub(crate) fn check_tenant(&mut self, tenant: &Tenant, columns: (u32, u32)) {
         if columns != (tenant.number.0, tenant.version) {
-            self.errors.push(format!("tenant {}: the columns differ from the document", columns.0));
+            self.errors.push(format!("tenant {}: its columns differ from its stored document", columns.0));
         }
     }
 

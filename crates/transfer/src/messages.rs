@@ -4,13 +4,16 @@ use directory::{DirectoryError, Field, FieldError, FieldErrorKind};
 
 /// The text of an error for users and administrators.
 pub fn error_message(error: &DirectoryError) -> String {
-    error_message_with(error, |field| match field {
-        Field::Number => "number".into(),
-        Field::Name => "name".into(),
-        Field::Email => "email".into(),
-        Field::ExternalId => "external id".into(),
-        other => format!("{other:?}"),
-    })
+    error_message_with(error, crate::column::column_of_field)
+}
+
+/// The unit of a length limit, with a space before it.
+fn unit(field: Field) -> &'static str {
+    match field {
+        Field::Password => " bytes",
+        Field::Members | Field::Entries => " entries",
+        _ => "",
+    }
 }
 
 /// Like [`error_message`]; `name` returns the name of a field.
@@ -19,8 +22,8 @@ pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) ->
         let field = name(error.field);
         match error.kind {
             FieldErrorKind::Missing => format!("'{field}' is required"),
-            FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max})"),
-            FieldErrorKind::TooShort(min) => format!("'{field}' is too short (minimum: {min})"),
+            FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max}{})", unit(error.field)),
+            FieldErrorKind::TooShort(min) => format!("'{field}' is too short (minimum: {min} characters)"),
             FieldErrorKind::Malformed if error.field == Field::Email => {
                 format!("'{field}' is not a valid email address")
             }
@@ -45,8 +48,8 @@ pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) ->
         DirectoryError::ConnectionEnded => {
             "this connection may no longer do this: it was revoked or restricted, or it has expired".into()
         }
-        DirectoryError::RoleTooHigh => "the role is above the highest role that this connection may manage".into(),
-        DirectoryError::WrongStatus => "the user's status does not allow this".into(),
+        DirectoryError::RoleTooHigh => "the role is above the connection's highest role (`--highest-role`)".into(),
+        DirectoryError::WrongStatus => "the user's status does not allow this; `muster user show` prints it".into(),
         DirectoryError::SignIn(_) => "the credentials are not valid".into(),
         DirectoryError::VersionMismatch => "the record was changed in the meantime; read it again and retry".into(),
         DirectoryError::Conflict => "the record was changed by others at the same time; try again".into(),

@@ -5,16 +5,16 @@ use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
-const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Id; no other key is accepted")];
+const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Id of the item")];
 const USER_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "Id of the user"),
-    ("Email", ValueType::Text, "Email, if there is no `Id`"),
-    ("ExternalId", ValueType::Text, "External id, if there is neither"),
+    ("Email", ValueType::Text, "Email of the user, if there is no `Id`"),
+    ("ExternalId", ValueType::Text, "External id of the user, if there is no `Id` and no `Email`"),
 ];
 const ITEM_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "Id of the item"),
-    ("ExternalId", ValueType::Text, "External id, if there is no `Id`"),
-    ("Name", ValueType::Text, "Name, if there is neither"),
+    ("ExternalId", ValueType::Text, "External id of the item, if there is no `Id`"),
+    ("Name", ValueType::Text, "Name of the item, if there is no `Id` and no `ExternalId`"),
 ];
 const USER_SEARCH_PARAMETERS: Parameters = &[
     ("Name", ValueType::Text, "Substring of first and last name, case-insensitive"),
@@ -51,7 +51,7 @@ macro_rules! resource {
             RouteMethod {
                 name: "PUT",
                 access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Change a ", $what, "; absent fields stay"), &[], Some($record), $answer)
+                spec: MethodSpec::new(concat!("Change a ", $what, "; properties that are not sent keep their value"), &[], Some($record), $answer)
                     .partial(),
                 handler: |state, request| Box::pin($module::$put(state, request)),
             },

@@ -10,8 +10,8 @@ const PAGE_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("limit", ValueType::Integer, "Page size; default 200, maximum 1,000"),
 ];
 const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("createddate", ValueType::Text, "`lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
-    ("modifieddate", ValueType::Text, "The same for the last change"),
+    ("createddate", ValueType::Text, "Created in this time: `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+    ("modifieddate", ValueType::Text, "Last changed in this time: `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
 ];
 const USER_LIST_PARAMETERS: Parameters = &[
     ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
@@ -39,10 +39,10 @@ const GROUP_LIST_PARAMETERS: Parameters = &[
 ];
 const ORGANIZATION_LIST_PARAMETERS: Parameters = &[
     ("domain", ValueType::Text, "Email domains, comma-separated"),
-    ("autologin", ValueType::Boolean, "Only organizations with this setting"),
-    ("homepage", ValueType::Integer, "Only organizations with this number"),
-    ("industry", ValueType::Integer, "Only organizations with this number"),
-    ("category", ValueType::Integer, "Only organizations with this number"),
+    ("autologin", ValueType::Boolean, "Only organizations with this value of `autologin`"),
+    ("homepage", ValueType::Integer, "Only organizations with this `homepage`"),
+    ("industry", ValueType::Integer, "Only organizations with this `industry`"),
+    ("category", ValueType::Integer, "Only organizations with this `category`"),
     ("locations", ValueType::Text, "Substrings of addresses of its users, comma-separated"),
     ("search", ValueType::Text, "Substring of the name, URL or a domain"),
     ("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),

@@ -55,7 +55,7 @@ static IGNORED: ObjectSchema = ObjectSchema {
         Property::new(
             "reason",
             ValueType::Text,
-            "`unknown`, `otherKind`, `duplicate`, `furtherValue`, `url`, `binary`, …",
+            "`unknown` name, `otherKind` of record, `duplicate` column, `furtherValue` of a single-valued column, `url`, …",
         ),
         Property::new("count", ValueType::Integer, "The number of values, entries or users"),
     ],

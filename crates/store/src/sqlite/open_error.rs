@@ -45,9 +45,9 @@ pub enum SqliteOpenError {
     InUse(PathBuf),
     /// The log beside it belongs to another file.
     #[error(
-        "{0}-wal does not belong to {0}: the file was replaced after a process that used the old one had crashed. If \
-         the new file is the right one, delete {0}-wal and {0}-shm; if not, put the old file back; if all files of the \
-         store were copied here together, delete {0}-lock"
+        "{0}-wal does not belong to {0}, because the file was replaced after a crash. Do one of these: (a) to use the \
+         new file, delete {0}-wal and {0}-shm; (b) to use the old file, put it back; (c) if all files of the store were \
+         copied here together, delete {0}-lock"
     )]
     ForeignWal(PathBuf),
     #[error("{0} was replaced while another process had it open: stop that process first")]

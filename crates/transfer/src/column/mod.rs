@@ -160,6 +160,43 @@ impl Column {
     }
 }
 
+impl ColumnKind {
+    /// Whether a column of this kind holds this field.
+    pub(crate) fn holds(self, field: Field) -> bool {
+        match self {
+            Self::Text(of) | Self::MultiValued(of) | Self::Timestamp(of) => of == field,
+            Self::Links(_) => {
+                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
+            }
+            Self::Department => field == Field::Department,
+            Self::Organization => field == Field::Organization,
+            Self::Office => field == Field::Office,
+            Self::Role => field == Field::Role,
+            Self::Roles => field == Field::Roles,
+            Self::Groups => field == Field::Groups,
+            Self::Folders => field == Field::Folders,
+            Self::Status => field == Field::Status,
+            Self::Password | Self::PasswordHash | Self::LdapPassword => field == Field::Password,
+            Self::Name => field == Field::Name,
+            Self::Id => field == Field::Id,
+            Self::Number => field == Field::Number,
+            Self::Metadata => field == Field::Metadata,
+            Self::PostalAddresses => field == Field::PostalAddresses,
+            Self::Domains => field == Field::Domains,
+            Self::Offices => field == Field::Addresses,
+            Self::FolderEntries => field == Field::Entries,
+            Self::RestrictedTo => field == Field::RestrictedTo,
+            _ => false,
+        }
+    }
+}
+
+/// The name of the column that holds a field, or the field's own name.
+pub(crate) fn column_of_field(field: Field) -> String {
+    let column = COLUMNS.iter().find(|column| column.kind.holds(field));
+    column.map_or_else(|| format!("{field:?}"), |column| column.name.to_owned())
+}
+
 pub fn column_by_name(name: &str) -> Option<&'static Column> {
     static NAMES: LazyLock<HashMap<String, &'static Column>> =
         LazyLock::new(|| COLUMNS.iter().map(|column| (normalize_header(column.name), column)).collect());

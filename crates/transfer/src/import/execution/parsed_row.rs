@@ -142,38 +142,8 @@ fn check_duplicate(
 impl Scan {
     /// The header of a field in the file, or the name of its column.
     pub(crate) fn header_of_field(&self, field: Field) -> String {
-        let matches_field = |column_kind: ColumnKind| match column_kind {
-            ColumnKind::Text(of) | ColumnKind::MultiValued(of) | ColumnKind::Timestamp(of) => of == field,
-            ColumnKind::Links(_) => {
-                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
-            }
-            ColumnKind::Department => field == Field::Department,
-            ColumnKind::Organization => field == Field::Organization,
-            ColumnKind::Office => field == Field::Office,
-            ColumnKind::Role => field == Field::Role,
-            ColumnKind::Roles => field == Field::Roles,
-            ColumnKind::Groups => field == Field::Groups,
-            ColumnKind::Folders => field == Field::Folders,
-            ColumnKind::Status => field == Field::Status,
-            ColumnKind::Password | ColumnKind::PasswordHash | ColumnKind::LdapPassword => field == Field::Password,
-            ColumnKind::Name => field == Field::Name,
-            ColumnKind::Id => field == Field::Id,
-            ColumnKind::Number => field == Field::Number,
-            ColumnKind::Metadata => field == Field::Metadata,
-            ColumnKind::PostalAddresses => field == Field::PostalAddresses,
-            ColumnKind::Domains => field == Field::Domains,
-            ColumnKind::Offices => field == Field::Addresses,
-            ColumnKind::FolderEntries => field == Field::Entries,
-            ColumnKind::RestrictedTo => field == Field::RestrictedTo,
-            _ => false,
-        };
-        let found = self.header_name(matches_field).map(str::to_owned);
-        found.unwrap_or_else(|| {
-            crate::column::COLUMNS
-                .iter()
-                .find(|column| matches_field(column.kind))
-                .map_or_else(|| format!("{field:?}"), |column| column.name.to_owned())
-        })
+        let found = self.header_name(|kind: ColumnKind| kind.holds(field)).map(str::to_owned);
+        found.unwrap_or_else(|| crate::column::column_of_field(field))
     }
 
     /// The text of invalid cells, with their headers in the file.
