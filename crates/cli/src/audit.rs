@@ -2,7 +2,7 @@
 
 use crate::event_text;
 use crate::output::Output;
-use crate::session::{AdminSession, directory_error, format_timestamp};
+use crate::session::{AdminSession, format_timestamp};
 use crate::settings::Settings;
 use crate::users;
 use anyhow::Context;
@@ -114,11 +114,11 @@ fn verify(
 ) -> anyhow::Result<ExitCode> {
     let tenant_filter =
         tenant.map(|_| session.resolve_tenant_or_removed(tenant).map(|caller| caller.tenant)).transpose()?;
-    let chains = session.runtime.block_on(session.directory.verify_chain(tenant_filter)).map_err(directory_error)?;
+    let chains = session.wait(session.directory.verify_chain(tenant_filter))?;
     let expected_end = match (tenant_filter, expect) {
         (Some(tenant), Some((position, link))) => {
             let hash = session.directory.chain_hash_at(tenant, EventPosition(position));
-            let hash = session.runtime.block_on(hash).map_err(directory_error)?;
+            let hash = session.wait(hash)?;
             Some((position, hash.is_some_and(|hash| hex(&hash) == link)))
         }
         _ => None,
@@ -204,9 +204,9 @@ fn events_page(
     after: EventPosition,
 ) -> anyhow::Result<(Vec<Event>, Option<EventPosition>)> {
     if let Some(user) = user {
-        return session.runtime.block_on(session.directory.user_history(caller, user, after)).map_err(directory_error);
+        return session.wait(session.directory.user_history(caller, user, after));
     }
-    let mut events = session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
+    let mut events = session.wait(session.directory.events(after, 1000))?;
     let next = events.last().map(|last| last.position);
     events.retain(|event| event.data.tenant == caller.tenant);
     Ok((events, next))
@@ -214,7 +214,7 @@ fn events_page(
 
 /// Finds a connection by name or id. Ids of deleted connections are accepted, since events still contain them.
 fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
-    let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
+    let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
     let key = directory::fold(name);
     let found = all.iter().find(|connection| directory::fold(&connection.name) == key);
     let id = found.map(|connection| connection.id);
@@ -240,7 +240,7 @@ fn export(session: &AdminSession, caller: &Caller, after: u64) -> anyhow::Result
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut after = EventPosition(after);
     loop {
-        let events = session.runtime.block_on(session.directory.events(after, 1000)).map_err(directory_error)?;
+        let events = session.wait(session.directory.events(after, 1000))?;
         let Some(last) = events.last() else { break };
         after = last.position;
         for event in events.iter().filter(|event| event.data.tenant == caller.tenant) {

@@ -3,7 +3,8 @@
 //! Commands open the store directly, also while a server is running; the server applies changes within a second.
 
 use crate::output::Output;
-use crate::session::{AdminSession, directory_error, format_timestamp, parse_role};
+use crate::roles::parse_role;
+use crate::session::{AdminSession, format_timestamp};
 use crate::settings::Settings;
 use crate::users;
 use adapters::generate_api_key;
@@ -176,7 +177,7 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
             let (caller, connection) = find_connection(&session, &connection_ref)?;
             let (key, id) = (generate_api_key()?, connection.id);
             let command = Command::AddKey { connection: id, key_hash: hash_key(&key), revoke_others: revoke_old };
-            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            session.wait(session.directory.run(&caller, command))?;
             output.result(&json!({"id": id.to_string(), "name": connection.name, "key": key}), || {
                 let old = if revoke_old {
                     "The previous keys stop working within a second."
@@ -190,7 +191,7 @@ pub(crate) fn run(settings: &Settings, command: ConnectionCommand, output: Outpu
         ConnectionCommand::Revoke(connection_ref) => {
             let (caller, connection) = find_connection(&session, &connection_ref)?;
             let command = Command::RevokeConnection(connection.id);
-            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            session.wait(session.directory.run(&caller, command))?;
             output.result(&json!({"id": connection.id.to_string(), "name": connection.name, "revoked": true}), || {
                 format!(
                     "Revoked connection {}. Its keys stop working within a second, and its name can be reused.",
@@ -220,7 +221,7 @@ fn set_connection(session: &AdminSession, change: &SetArgs, output: Output) -> a
         },
     };
     let command = Command::UpdateConnection { connection: connection.id, edit };
-    session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    session.wait(session.directory.run(&caller, command))?;
     let (_, connection) = find_connection(session, &change.connection_ref)?;
     let document = connection_json(&connection, session.directory.now());
     output.result(&document, || {
@@ -261,7 +262,7 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
         public_keys: new.public_keys.iter().map(read_public_key).collect::<anyhow::Result<_>>()?,
         ..NewConnection::new(new.name.clone(), dialects, hash_key(&key))
     });
-    session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    session.wait(session.directory.run(&caller, command))?;
     let added = ConnectionRef { name: new.name, tenant: Some(caller.tenant.0) };
     let (_, connection) = find_connection(session, &added)?;
     let mut document = connection_json(&connection, session.directory.now());
@@ -279,8 +280,7 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
 }
 
 fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
-    let all =
-        session.runtime.block_on(session.directory.connections(tenant.map(TenantNumber))).map_err(directory_error)?;
+    let all = session.wait(session.directory.connections(tenant.map(TenantNumber)))?;
     let now = session.directory.now();
     let document: Vec<Value> = all.iter().map(|connection| connection_json(connection, now)).collect();
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -361,7 +361,7 @@ fn key_id(key: &ApiKey) -> String {
 
 fn find_connection(session: &AdminSession, connection_ref: &ConnectionRef) -> anyhow::Result<(Caller, Connection)> {
     let caller = session.resolve_tenant(connection_ref.tenant)?;
-    let all = session.runtime.block_on(session.directory.connections(Some(caller.tenant))).map_err(directory_error)?;
+    let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
     let key = directory::fold(&connection_ref.name);
     let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;
     // A revoked connection may have the same name.

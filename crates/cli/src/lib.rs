@@ -15,6 +15,7 @@ mod mails;
 mod new_file;
 mod output;
 mod progress;
+mod roles;
 mod session;
 mod settings;
 mod store_copy;
@@ -58,7 +59,7 @@ enum CliCommand {
     Connection(connections::ConnectionCommand),
     /// Manage the custom roles of a tenant
     #[command(subcommand)]
-    Role(session::RoleCommand),
+    Role(roles::RoleCommand),
     /// List, show, create, invite, delete and restore users
     #[command(subcommand)]
     User(users::UserCommand),
@@ -130,7 +131,7 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
         CliCommand::Serve(server) => return (serving.serve)(&settings, &server, output),
         CliCommand::Tenant(task) => tenants::run(&settings, task, output)?,
         CliCommand::Connection(task) => connections::run(&settings, task, output)?,
-        CliCommand::Role(task) => session::run_role(&settings, task, output)?,
+        CliCommand::Role(task) => roles::run(&settings, task, output)?,
         CliCommand::User(task) => users::run(&settings, task, output)?,
         CliCommand::Audit(task) => return audit::run(&settings, task, output),
         CliCommand::Mail(task) => mails::run(&settings, task, output)?,

@@ -1,7 +1,7 @@
 //! `muster mail`: pending and failed mails.
 
 use crate::output::Output;
-use crate::session::{AdminSession, directory_error, format_timestamp};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use anyhow::bail;
 use clap::Subcommand;
@@ -11,30 +11,20 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum MailCommand {
     /// List pending and failed mails
-    List {
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
-    },
+    List(TenantArg),
     /// Retry failed and delayed mails now
-    Retry {
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
-    },
+    Retry(TenantArg),
 }
 
 const MAX_MAILS: u32 = 10_000;
 
 pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> anyhow::Result<()> {
     let session = AdminSession::open_for(settings, matches!(command, MailCommand::List { .. }))?;
+    let (MailCommand::List(TenantArg { tenant }) | MailCommand::Retry(TenantArg { tenant })) = command;
+    let caller = session.resolve_tenant(tenant)?;
+    let mails = session.wait(session.directory.mails(caller.tenant, None, MAX_MAILS))?;
     match command {
-        MailCommand::List { tenant } => {
-            let caller = session.resolve_tenant(tenant)?;
-            let mails = session
-                .runtime
-                .block_on(session.directory.mails(caller.tenant, None, MAX_MAILS))
-                .map_err(directory_error)?;
+        MailCommand::List(_) => {
             let (mut documents, mut rows) = (Vec::new(), Vec::new());
             for mail in &mails {
                 let user = session.runtime.block_on(session.directory.user(&caller, UserKey::Id(mail.user))).ok();
@@ -55,12 +45,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
             let headings = ["to", "kind", "since", "attempts", "state"];
             output.rows(&documents.into(), &headings, rows, "No pending or failed mails.");
         }
-        MailCommand::Retry { tenant } => {
-            let caller = session.resolve_tenant(tenant)?;
-            let mails = session
-                .runtime
-                .block_on(session.directory.mails(caller.tenant, None, MAX_MAILS))
-                .map_err(directory_error)?;
+        MailCommand::Retry(_) => {
             let now = session.directory.now();
             let mut retried = 0;
             // A mail that a server is sending must not be sent twice.
@@ -70,7 +55,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                     outcome => outcome,
                 });
                 let update = session.directory.update_mail(mail, Some(now), outcome, false);
-                retried += usize::from(session.runtime.block_on(update).map_err(directory_error)?.is_some());
+                retried += usize::from(session.wait(update)?.is_some());
             }
             if mails.is_empty() {
                 bail!("there are no pending or failed mails");

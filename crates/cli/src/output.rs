@@ -47,6 +47,7 @@ impl Output {
             .into();
         let cells = rows.iter().map(|(name, value, from)| vec![name.clone(), value.clone(), from.clone()]).collect();
         self.rows(&document, &["setting", "value", "from"], cells, "");
+        self.line("\nFor meanings, units and further defaults, see `muster serve --help`.");
     }
 
     /// Prints a line, except with `--json`.

@@ -1,42 +1,10 @@
-//! Opens the directory for one command; and `muster role`.
+//! Opens the directory for one command.
 
-use crate::output::Output;
 use crate::settings::Settings;
 use adapters::{Engine, PasswordPool, StoreSettings, SystemClock};
 use anyhow::{Context, anyhow, bail};
-use clap::Subcommand;
-use directory::{
-    BUILTIN_ROLES, Caller, Command, Directory, DirectoryError, ItemKind, ItemQuery, TenantNumber, Time,
-    builtin_role_number,
-};
-use serde_json::{Value, json};
+use directory::{Caller, Directory, DirectoryError, TenantNumber, Time};
 use std::sync::Arc;
-
-#[derive(Subcommand)]
-pub(crate) enum RoleCommand {
-    /// Create a custom role
-    Add {
-        /// Name of the role, unique within the tenant
-        name: String,
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
-        /// Built-in role whose rights the new role has
-        #[arg(long, default_value = "User", value_parser = parse_role)]
-        rank: u32,
-    },
-    /// List the built-in and custom roles of a tenant
-    List {
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
-    },
-}
-
-pub(crate) fn parse_role(text: &str) -> Result<u32, String> {
-    let known = BUILTIN_ROLES.map(|(_, name)| name).join(", ");
-    builtin_role_number(text).ok_or_else(|| format!("must be one of {known}"))
-}
 
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
@@ -45,6 +13,13 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// A command reads data only once, so memory mapping does not pay off.
 fn one_shot_settings(settings: &Settings) -> StoreSettings {
     StoreSettings { memory_mapped: false, ..settings.store_settings() }
+}
+
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct TenantArg {
+    /// Tenant number (default: the only tenant)
+    #[arg(long)]
+    pub(crate) tenant: Option<u32>,
 }
 
 pub(crate) struct AdminSession {
@@ -78,6 +53,11 @@ impl AdminSession {
         Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
     }
 
+    /// Waits for the directory; its error becomes one for the operator.
+    pub(crate) fn wait<T>(&self, result: impl Future<Output = Result<T, DirectoryError>>) -> anyhow::Result<T> {
+        self.runtime.block_on(result).map_err(directory_error)
+    }
+
     /// Like [`Self::resolve_tenant`], but also finds removed tenants, whose history remains.
     pub(crate) fn resolve_tenant_or_removed(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
         match requested.map(TenantNumber) {
@@ -90,7 +70,7 @@ impl AdminSession {
 
     /// The requested tenant, or the only one.
     pub(crate) fn resolve_tenant(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
-        let tenants = self.runtime.block_on(self.directory.tenants()).map_err(directory_error)?;
+        let tenants = self.wait(self.directory.tenants())?;
         let number = match (requested, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
             (Some(number), _) => bail!("there is no tenant {number} (see `muster tenant list`)"),
@@ -126,34 +106,4 @@ pub fn directory_error(refusal: DirectoryError) -> anyhow::Error {
 /// Formats as RFC 3339, to the second.
 pub(crate) fn format_timestamp(time: Time) -> String {
     dialects::kit::rfc3339(time)
-}
-
-pub(crate) fn run_role(settings: &Settings, command: RoleCommand, output: Output) -> anyhow::Result<()> {
-    let session = AdminSession::open_for(settings, matches!(command, RoleCommand::List { .. }))?;
-    match command {
-        RoleCommand::Add { name, tenant, rank } => {
-            let caller = session.resolve_tenant(tenant)?;
-            let command = Command::AddRole { name, rank };
-            let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
-            let role = receipt.items.first().context("the directory returned no role")?;
-            output.result(&json!({"number": role.number(), "name": role.name()}), || {
-                format!("Created role {} ({}).", role.number(), role.name())
-            });
-        }
-        RoleCommand::List { tenant } => {
-            let caller = session.resolve_tenant(tenant)?;
-            let query = ItemQuery::all(ItemKind::Role);
-            let custom_roles =
-                session.runtime.block_on(session.directory.items(&caller, query)).map_err(directory_error)?.rows;
-            let built_in = BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
-            let all: Vec<(u32, String, &str)> = built_in
-                .chain(custom_roles.iter().map(|role| (role.number(), role.name().to_owned(), "own")))
-                .collect();
-            let document: Vec<Value> =
-                all.iter().map(|(number, name, from)| json!({"number": number, "name": name, "from": from})).collect();
-            let rows = all.iter().map(|(n, name, from)| vec![n.to_string(), name.clone(), (*from).into()]).collect();
-            output.rows(&document.into(), &["number", "name", "from"], rows, "");
-        }
-    }
-    Ok(())
 }

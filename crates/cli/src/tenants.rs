@@ -1,7 +1,7 @@
 //! `muster tenant`: tenants and their settings.
 
 use crate::output::Output;
-use crate::session::{AdminSession, directory_error};
+use crate::session::AdminSession;
 use crate::settings::Settings;
 use crate::tenant_removal;
 use anyhow::{Context, bail};
@@ -91,7 +91,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
     };
     match command {
         TenantCommand::Add { name, number, allow_duplicate } => {
-            let tenants = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
+            let tenants = session.wait(session.directory.tenants())?;
             let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
             if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
                 bail!(
@@ -156,7 +156,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
 fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
     let caller = crate::session::operator_caller(TenantNumber(0));
-    let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let receipt = session.wait(session.directory.run(&caller, command))?;
     let tenant = receipt.tenant.context("the directory returned no tenant")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
         format!("Created tenant {} ({}). Some clients send this number with their key.", tenant.number, tenant.name)
@@ -165,7 +165,7 @@ fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output
 }
 
 fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
-    let all = session.runtime.block_on(session.directory.tenants()).map_err(directory_error)?;
+    let all = session.wait(session.directory.tenants())?;
     let document: Vec<Value> = all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
     let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
     let empty = "No tenants yet. Create one with `muster tenant add NAME`.";
@@ -174,12 +174,12 @@ fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
 }
 
 fn load_tenant(session: &AdminSession, caller: &Caller) -> anyhow::Result<Tenant> {
-    session.runtime.block_on(session.directory.tenant(caller.tenant)).map_err(directory_error)
+    session.wait(session.directory.tenant(caller.tenant))
 }
 
 fn update(session: &AdminSession, caller: &Caller, edit: TenantEdit, output: Output) -> anyhow::Result<()> {
     let command = Command::UpdateTenant(edit);
-    session.runtime.block_on(session.directory.run(caller, command)).map_err(directory_error)?;
+    session.wait(session.directory.run(caller, command))?;
     print_tenant(&load_tenant(session, caller)?, output);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::new_file::NewFile;
 use crate::output::{Output, table};
 use crate::progress::Progress;
-use crate::session::{AdminSession, directory_error};
+use crate::session::AdminSession;
 use crate::settings::Settings;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -330,7 +330,7 @@ fn write_export(
     output: Option<Output>,
 ) -> anyhow::Result<Vec<(RecordKind, u64)>> {
     let total = transfer::export::estimate_rows(&session.directory, caller, &options.kinds);
-    let total = session.runtime.block_on(total).map_err(directory_error)?;
+    let total = session.wait(total)?;
     let mut progress = output.map(|output| Progress::new(output, "rows", Some(total)));
     let to = create_writer(options.format, to, writing)?;
     let on_rows = |more| {

@@ -118,7 +118,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let caller = session.resolve_tenant(tenant.tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let mails = session.directory.mails(caller.tenant, Some(user.id), 100);
-            let mails = session.runtime.block_on(mails).map_err(directory_error)?;
+            let mails = session.wait(mails)?;
             let mut document = user_json(&user);
             let to = user.email().unwrap_or_default();
             document["mails"] = mails.iter().map(|mail| mails::mail_json(mail, to)).collect();
@@ -157,7 +157,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
                 )
             })?;
             let command = Command::RestoreUser(UserKey::Id(tombstone.user.id));
-            let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            let receipt = session.wait(session.directory.run(&caller, command))?;
             let user = receipt.users.first().context("the directory returned no user")?;
             output.result(&user_json(user), || format!("Restored user {} ({}).", user.number, user.user_name));
         }
@@ -166,7 +166,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let caller = session.resolve_tenant(tenant.tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::DeleteUser(UserKey::Id(user.id));
-            session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+            session.wait(session.directory.run(&caller, command))?;
             output.result(&json!({"number": user.number, "removed": true}), || {
                 format!(
                     "Deleted user {0} ({1}). To undo this within 30 days, run `muster user restore {0}`.",
@@ -190,7 +190,7 @@ fn list(
         .map(|text| UserPredicate::AnyTextContains { substring: fold(text), organizations: Vec::new() })
         .collect();
     let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
-    let page = session.runtime.block_on(session.directory.users(caller, query)).map_err(directory_error)?;
+    let page = session.wait(session.directory.users(caller, query))?;
     let document = json!({"total": page.total, "users": page.rows.iter().map(user_json).collect::<Vec<_>>()});
     let rows = page.rows.iter().map(|user| {
         let email = user.email().unwrap_or(&user.user_name).to_owned();
@@ -223,7 +223,7 @@ fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<(
     edit.set_text(Field::ExternalId, FieldUpdate::set_or_keep(new.external_id));
     edit.role = FieldUpdate::set_or_keep(new.role.map(RoleRef::Name));
     let command = Command::CreateUser(Box::new(edit));
-    let receipt = session.runtime.block_on(session.directory.run(&caller, command)).map_err(directory_error)?;
+    let receipt = session.wait(session.directory.run(&caller, command))?;
     let user = receipt.users.first().context("the directory returned no user")?;
     output.result(&user_json(user), || format!("Created user {} ({}).", user.number, user.user_name));
     Ok(())
@@ -237,8 +237,7 @@ fn list_deleted(session: &AdminSession, tenant: Option<u32>, output: Output) -> 
     let caller = session.resolve_tenant(tenant)?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
-        let page =
-            session.runtime.block_on(session.directory.deleted_users(&caller, after, 1000)).map_err(directory_error)?;
+        let page = session.wait(session.directory.deleted_users(&caller, after, 1000))?;
         let Some(last) = page.last() else { break };
         after = last.user.number;
         for tombstone in page.iter().filter(|tombstone| tombstone.is_restorable(session.directory.now())) {
