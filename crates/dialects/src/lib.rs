@@ -114,3 +114,7 @@ fn text_response(status: http::StatusCode, media: &'static str, body: String) ->
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media));
     response
 }
+
+fn json_response(status: http::StatusCode, json: String) -> DialectResponse {
+    text_response(status, "application/json", json)
+}

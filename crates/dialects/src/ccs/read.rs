@@ -4,8 +4,8 @@
 use super::convert::{self, ConversionError};
 use super::wire::{self, clr_name};
 use crate::kit::{
-    DialectRequest, Duplicates, Format, MemberError, Node, Object, ParsedBody, Property, RequestError, form, json,
-    lenient_json, media_types, xml,
+    BodyUse, DialectRequest, Duplicates, Format, MemberError, Node, Object, ParsedBody, Property, RequestError, form,
+    json, lenient_json, media_types,
 };
 use directory::{
     DepartmentRef, Field, FieldErrorKind, FieldUpdate, RequestedStatus, RoleRef, SecretString, Status, UserEdit,
@@ -28,27 +28,19 @@ pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, Reque
     if request.body.is_empty() {
         return Ok(None);
     }
-    if format == Format::Form {
-        let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
-        return Ok(Some(ParsedBody { format, root: None, node }));
-    }
-    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
-    let (root, node) = if format == Format::Json {
-        if text.trim_start_matches('\u{FEFF}').trim().is_empty() {
-            return Ok(None);
+    let parsed = match format {
+        Format::Form => return Ok(Some(ParsedBody::new(format, form::parse(&request.body)?))),
+        Format::Xml => ParsedBody::from_xml(request.body_text()?)?,
+        Format::Json => {
+            let text = request.body_text()?;
+            if text.trim_start_matches('\u{FEFF}').trim().is_empty() {
+                return Ok(None);
+            }
+            let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::JsonNet);
+            ParsedBody::new(format, json::parse(text).or_else(leniently)?)
         }
-        let strict = json::parse(text);
-        (
-            None,
-            strict
-                .or_else(|_| lenient_json::parse(text, lenient_json::Leniency::JsonNet))
-                .map_err(RequestError::Unparsable)?,
-        )
-    } else {
-        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
-        (Some(document.root), document.node)
     };
-    Ok(if node == Node::Null { None } else { Some(ParsedBody { format, root, node }) })
+    Ok((parsed.node != Node::Null).then_some(parsed))
 }
 
 /// Errors, in the framework's order.
@@ -90,11 +82,11 @@ fn find_member<'a>(object: &'a Object, member: &Property, body: &ParsedBody) -> 
 }
 
 /// Parses the body of a POST or PUT. In a PUT, absent members are kept; null and empty clear.
-pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
+pub(super) fn user_edit(request: &DialectRequest, body_use: BodyUse) -> Result<UserEdit, RequestError> {
     let body = request.parsed_body(body)?.ok_or(RequestError::BodyMissing)?;
-    let unparsable = |text: &str| RequestError::Unparsable(text.to_owned());
+    let unparsable = |text: &str| RequestError::Unparsable(text.into());
     // The original names the same model `UserPut` in a PUT.
-    let is_known = |root: &str| root == wire::USER_POST.name || !is_new && root == "UserPut";
+    let is_known = |root: &str| root == wire::USER_POST.name || body_use == BodyUse::Update && root == "UserPut";
     if body.root.as_deref().is_some_and(|root| !is_known(root)) {
         return Err(unparsable("the root element must be UserPost or, in a PUT, UserPut"));
     }
@@ -119,7 +111,7 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEd
     if !state.faults.is_empty() {
         return Err(RequestError::InvalidMembers(state.faults));
     }
-    if is_new {
+    if body_use == BodyUse::Create {
         let status = if edit.password.is_some() { Status::Active } else { Status::Invited };
         edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
     }

@@ -1,7 +1,7 @@
 //! The routes.
 
 use super::{users, wire};
-use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
+use crate::kit::{MethodSpec, ObjectSchema, Route, SuccessResponse, ValueType, route_method};
 
 const fn spec(summary: &'static str, body: Option<&'static ObjectSchema>, success: SuccessResponse) -> MethodSpec {
     MethodSpec { summary, query_params: &[], body, is_partial: false, success, error_statuses: &[] }
@@ -11,73 +11,59 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/request/user",
         methods: &[
-            RouteMethod {
-                name: "POST",
-                access: RequiredAccess::Write,
-                spec: spec(
-                    "Add a new user",
-                    Some(&wire::USER_POST),
-                    SuccessResponse::Object(&wire::USER_POST_RESPONSE),
-                ),
-                handler: |state, request| Box::pin(users::create(state, request)),
-            },
-            RouteMethod {
-                name: "GET",
-                access: RequiredAccess::Read,
-                spec: MethodSpec {
+            route_method!(
+                "POST",
+                Write,
+                users::create,
+                spec("Add a new user", Some(&wire::USER_POST), SuccessResponse::Object(&wire::USER_POST_RESPONSE),)
+            ),
+            route_method!(
+                "GET",
+                Read,
+                users::list,
+                MethodSpec {
                     query_params: &[
                         ("skip", ValueType::Integer, "Number of users to skip"),
                         ("take", ValueType::Integer, "Maximum number of users to return; all by default"),
                     ],
                     ..spec("List all users", None, SuccessResponse::List(&wire::USER_LIST))
-                },
-                handler: |state, request| Box::pin(users::list(state, request)),
-            },
+                }
+            ),
         ],
     },
     Route {
         path: "/request/user/{id}",
         methods: &[
-            RouteMethod {
-                name: "GET",
-                access: RequiredAccess::Read,
-                spec: spec("Get a user", None, SuccessResponse::Object(&wire::USER_VIEW)),
-                handler: |state, request| Box::pin(users::get(state, request)),
-            },
-            RouteMethod {
-                name: "PUT",
-                access: RequiredAccess::Write,
-                spec: spec(
+            route_method!("GET", Read, users::get, spec("Get a user", None, SuccessResponse::Object(&wire::USER_VIEW))),
+            route_method!(
+                "PUT",
+                Write,
+                users::update,
+                spec(
                     "Change a user; absent members are kept",
                     Some(&wire::USER_POST),
                     SuccessResponse::Object(&wire::USER_POST_RESPONSE),
-                ),
-                handler: |state, request| Box::pin(users::update(state, request)),
-            },
-            RouteMethod {
-                name: "DELETE",
-                access: RequiredAccess::Write,
-                spec: spec("Delete a user", None, SuccessResponse::NoContent),
-                handler: |state, request| Box::pin(users::delete(state, request)),
-            },
+                )
+            ),
+            route_method!("DELETE", Write, users::delete, spec("Delete a user", None, SuccessResponse::NoContent)),
         ],
     },
     Route {
         path: "/request/role",
-        methods: &[RouteMethod {
-            name: "GET",
-            access: RequiredAccess::Read,
-            spec: spec("List the roles", None, SuccessResponse::List(&wire::ROLE_LIST)),
-            handler: |state, request| Box::pin(users::roles(state, request)),
-        }],
+        methods: &[route_method!(
+            "GET",
+            Read,
+            users::roles,
+            spec("List the roles", None, SuccessResponse::List(&wire::ROLE_LIST))
+        )],
     },
     Route {
         path: "/request/department",
-        methods: &[RouteMethod {
-            name: "GET",
-            access: RequiredAccess::Read,
-            spec: spec("List the departments", None, SuccessResponse::List(&wire::DEPARTMENT_LIST)),
-            handler: |state, request| Box::pin(users::departments(state, request)),
-        }],
+        methods: &[route_method!(
+            "GET",
+            Read,
+            users::departments,
+            spec("List the departments", None, SuccessResponse::List(&wire::DEPARTMENT_LIST))
+        )],
     },
 ];

@@ -1,7 +1,7 @@
 //! The handlers.
 
 use super::{read, wire, write};
-use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
+use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery};
 use http::{Response, StatusCode};
 
@@ -9,14 +9,16 @@ use http::{Response, StatusCode};
 const MAX_LIST_SIZE: u64 = 100_000;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let edit = read::user_edit(request, true)?;
+    let edit = read::user_edit(request, BodyUse::Create)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(Box::new(edit))).await?;
     id_response(request, &receipt.users)
 }
 
 pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let command =
-        Command::UpdateUser { user: read::user_key(request)?, edit: Box::new(read::user_edit(request, false)?) };
+    let command = Command::UpdateUser {
+        user: read::user_key(request)?,
+        edit: Box::new(read::user_edit(request, BodyUse::Update)?),
+    };
     let receipt = state.directory.run(request.caller()?, command).await?;
     id_response(request, &receipt.users)
 }

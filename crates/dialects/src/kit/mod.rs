@@ -11,12 +11,12 @@ mod routing;
 pub use auth::*;
 pub(crate) use auth::{Denial, bearer, bearer_scheme, jwt};
 pub use formats::*;
-pub(crate) use formats::{form, json, lenient_json, timestamps, validate_members, xml};
-pub(crate) use http::media_types;
+pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;
+pub(crate) use http::{media_types, own_api_errors};
 pub use openapi::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
-pub(crate) use routing::ListKey;
 pub use routing::*;
+pub(crate) use routing::{ListKey, route_method};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -1,7 +1,7 @@
 //! Renders errors as RFC 6749 section 5.2.
 
-use super::write;
-use crate::kit::{DialectRequest, DialectResponse, OutputValue, RequestError};
+use crate::json_response;
+use crate::kit::{DialectRequest, DialectResponse, OutputValue, RequestError, json};
 use directory::DirectoryError;
 use http::{HeaderValue, StatusCode, header};
 
@@ -70,7 +70,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
 fn json_error(status: StatusCode, code: &'static str, text: &str) -> DialectResponse {
     let out =
         OutputValue::object(vec![("error", OutputValue::text(code)), ("error_description", OutputValue::text(text))]);
-    let mut response = write::response(status, &out);
+    let mut response = json_response(status, json::write(&out));
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"muster\""));
     }

@@ -1,14 +1,14 @@
 //! The routes: the standard ones, and a token endpoint where clients of another API expect it.
 
 use super::{token, wire};
-use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod};
+use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, route_method};
 
-const TOKEN: &[RouteMethod] = &[RouteMethod {
-    name: "POST",
-    access: RequiredAccess::Public,
-    spec: MethodSpec::new("Get an access token", &[], Some(&wire::REQUEST), &wire::TOKEN),
-    handler: |state, request| Box::pin(token::issue_token(state, request)),
-}];
+const TOKEN: &[RouteMethod] = &[route_method!(
+    "POST",
+    Public,
+    token::issue_token,
+    MethodSpec::new("Get an access token", &[], Some(&wire::REQUEST), &wire::TOKEN)
+)];
 
 pub(super) static ROUTES: &[Route] = &[
     Route { path: "/oauth2/token", methods: TOKEN },

@@ -1,12 +1,8 @@
 //! Writes tokens and metadata as JSON.
 
+use crate::json_response;
 use crate::kit::{DialectResponse, OutputValue, json};
-use crate::text_response;
 use http::StatusCode;
-
-pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
-    text_response(status, "application/json", json::write(out))
-}
 
 /// A token (RFC 6749 section 5.1). The required `Cache-Control: no-store` is on every response of the server.
 pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
@@ -15,7 +11,7 @@ pub(super) fn token_response(token: String, seconds: i64) -> DialectResponse {
         ("token_type", OutputValue::text("Bearer")),
         ("expires_in", OutputValue::Integer(seconds)),
     ]);
-    response(StatusCode::OK, &out)
+    json_response(StatusCode::OK, json::write(&out))
 }
 
 /// RFC 8414 section 2.
@@ -36,5 +32,5 @@ pub(super) fn metadata_response(issuer: &str, algorithms: Vec<String>) -> Dialec
         ),
         ("service_documentation", OutputValue::Text(format!("{issuer}/docs"))),
     ]);
-    response(StatusCode::OK, &out)
+    json_response(StatusCode::OK, json::write(&out))
 }

@@ -1,7 +1,7 @@
 //! Handlers of groups and folders.
 
 use super::{read, wire, write};
-use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
+use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{
     Command, DirectoryError, Folder, Group, Item, ItemKind, ItemPredicate, ItemQuery, Page, Receipt, fold,
     identifier_key,
@@ -15,13 +15,13 @@ pub(super) async fn get_group(state: &AppState, request: &DialectRequest) -> Res
 }
 
 pub(super) async fn create_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (_, edit) = read::group_edit(request, true)?;
+    let (_, edit) = read::group_edit(request, BodyUse::Create)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateGroup(edit)).await?;
     group_response(state, request, as_group(first_item(&receipt, ItemKind::Group)?)?).await
 }
 
 pub(super) async fn update_group(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (fields, edit) = read::group_edit(request, false)?;
+    let (fields, edit) = read::group_edit(request, BodyUse::Update)?;
     let command = Command::UpdateGroup { group: read::item_to_change(&fields)?, edit };
     let receipt = state.directory.run(request.caller()?, command).await?;
     group_response(state, request, as_group(first_item(&receipt, ItemKind::Group)?)?).await
@@ -48,13 +48,13 @@ pub(super) async fn get_folder(state: &AppState, request: &DialectRequest) -> Re
 }
 
 pub(super) async fn create_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (_, edit) = read::folder_edit(request, true)?;
+    let (_, edit) = read::folder_edit(request, BodyUse::Create)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateFolder(edit)).await?;
     folder_response(request, as_folder(first_item(&receipt, ItemKind::Folder)?)?)
 }
 
 pub(super) async fn update_folder(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (fields, edit) = read::folder_edit(request, false)?;
+    let (fields, edit) = read::folder_edit(request, BodyUse::Update)?;
     let command = Command::UpdateFolder { folder: read::item_to_change(&fields)?, edit };
     let receipt = state.directory.run(request.caller()?, command).await?;
     folder_response(request, as_folder(first_item(&receipt, ItemKind::Folder)?)?)

@@ -5,9 +5,9 @@
 
 use super::{ApiVersion, api_version, form_lists, wire};
 use crate::kit::{
-    ApiCredential, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema, ParsedBody,
-    RequestError, ValueType, boolean_of, child_nodes, form, integer_of, json, media_types, pairs_of, text_of,
-    validate_members, xml,
+    ApiCredential, BodyUse, DialectRequest, Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema,
+    ParsedBody, RequestError, ValueType, boolean_of, check_members, child_nodes, form, integer_of, json, media_types,
+    pairs_of, text_of, validate_members,
 };
 use directory::{
     Field, FieldErrorKind, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, ItemId, ItemKey, MemberEdit, MetadataEntry,
@@ -33,18 +33,11 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
         }
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
-    if format == Format::Form {
-        let node = form::parse(&request.body).map_err(RequestError::Unparsable)?;
-        return Ok(Some(ParsedBody { format, root: None, node }));
-    }
-    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
-    let (root, node) = if format == Format::Json {
-        (None, json::parse(text).map_err(RequestError::Unparsable)?)
-    } else {
-        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
-        (Some(document.root), document.node)
-    };
-    Ok(Some(ParsedBody { format, root, node }))
+    Ok(Some(match format {
+        Format::Form => ParsedBody::new(format, form::parse(&request.body)?),
+        Format::Json => ParsedBody::new(format, json::parse(request.body_text()?)?),
+        Format::Xml => ParsedBody::from_xml(request.body_text()?)?,
+    }))
 }
 
 /// The body's members, overlaid with the query's.
@@ -60,7 +53,9 @@ impl RequestFields {
             fields.duplicates = body.duplicates();
             fields.object = match (&body.node, &body.root) {
                 (_, Some(root)) if root != object_schema.name => {
-                    return Err(RequestError::Unparsable(format!("the root is {root}, not {}", object_schema.name)));
+                    return Err(RequestError::Unparsable(
+                        format!("the root is {root}, not {}", object_schema.name).into(),
+                    ));
                 }
                 (Node::Object(object), _) => object.clone(),
                 (Node::Text(text), Some(_)) if text.trim().is_empty() => Object::default(),
@@ -133,10 +128,13 @@ pub(super) fn credential(request: &DialectRequest) -> Result<Option<ApiCredentia
     Ok(Some(ApiCredential { key: key.trim().to_owned(), tenant: Some(tenant) }))
 }
 
-pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, UserEdit), RequestError> {
+pub(super) fn user_edit(
+    request: &DialectRequest,
+    body_use: BodyUse,
+) -> Result<(RequestFields, UserEdit), RequestError> {
     let object_schema = user_record(request);
     let fields = RequestFields::from_request(request, object_schema)?;
-    let mut errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
+    let mut errors = validate_members(object_schema, &fields.object, fields.duplicates, body_use);
     let mut edit = UserEdit::default();
     for (member, field) in object_schema.text_properties().filter(|(member, _)| member.direction != Direction::Response)
     {
@@ -152,12 +150,12 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<(Reque
         Err(_) => errors.push(MemberError::new(name, FieldErrorKind::Malformed)),
         Ok(()) => {}
     };
-    collect_errors("Status", set_status(&fields, is_new, &mut edit));
+    collect_errors("Status", set_status(&fields, body_use, &mut edit));
     collect_errors("WebsiteRole", set_role(&fields, &mut edit));
     collect_errors("Password", set_password(&fields, &mut edit));
     collect_errors("DoNotEmail", fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
     // New users get an invitation email unless they have `DoNotEmail`.
-    edit.invite = is_new;
+    edit.invite = body_use == BodyUse::Create;
     collect_errors("Groups", parse_references(&fields, "Groups").map(|update| edit.groups = update));
     collect_errors("Folders", parse_references(&fields, "Folders").map(|update| edit.folders = update));
     collect_errors("Metadata", set_metadata(&fields, &mut edit));
@@ -172,7 +170,7 @@ fn user_record(request: &DialectRequest) -> &'static ObjectSchema {
 }
 
 /// New users are always invited, but an unknown status is still an error.
-fn set_status(fields: &RequestFields, is_new: bool, edit: &mut UserEdit) -> Result<(), RequestError> {
+fn set_status(fields: &RequestFields, body_use: BodyUse, edit: &mut UserEdit) -> Result<(), RequestError> {
     let Some(word) = fields.non_blank("Status")? else { return Ok(()) };
     let requested_status = match word.trim().to_ascii_lowercase().as_str() {
         "invited" => RequestedStatus::Exact(Status::Invited),
@@ -180,7 +178,7 @@ fn set_status(fields: &RequestFields, is_new: bool, edit: &mut UserEdit) -> Resu
         "inactive" => RequestedStatus::Inactive,
         _ => return Err(RequestError::invalid_member("Status", FieldErrorKind::Malformed)),
     };
-    if !is_new {
+    if body_use == BodyUse::Update {
         edit.status = FieldUpdate::Set(requested_status);
     }
     Ok(())
@@ -235,19 +233,26 @@ fn set_metadata(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), Reque
     Ok(())
 }
 
-/// `Id`, else `Email`, else `ExternalId`; a PUT may have a new email, so there the external id goes first.
-pub(super) fn user_key(fields: &RequestFields, external_id_first: bool) -> Result<UserKey, RequestError> {
+/// What identifies a user without `Id`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyOrder {
+    EmailFirst,
+    /// For a PUT, whose email may be new.
+    ExternalIdFirst,
+}
+
+pub(super) fn user_key(fields: &RequestFields, order: KeyOrder) -> Result<UserKey, RequestError> {
     if let Some(id) = fields.guid("Id")? {
         return Ok(UserKey::Id(UserId(id)));
     }
     let email = fields.non_blank("Email")?.map(UserKey::Email);
     let external_id = fields.non_blank("ExternalId")?.map(UserKey::ExternalId);
-    let found = if external_id_first { external_id.or(email) } else { email.or(external_id) };
+    let found = if order == KeyOrder::ExternalIdFirst { external_id.or(email) } else { email.or(external_id) };
     found.ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
 pub(super) fn user_to_get(request: &DialectRequest) -> Result<UserKey, RequestError> {
-    user_key(&RequestFields::from_request(request, user_record(request))?, false)
+    user_key(&RequestFields::from_request(request, user_record(request))?, KeyOrder::EmailFirst)
 }
 
 /// Only `Id` identifies the user; other fields are ignored.
@@ -275,13 +280,13 @@ pub(super) fn item_key(fields: &RequestFields) -> Result<ItemKey, RequestError> 
         .ok_or_else(|| RequestError::invalid_member("Id", FieldErrorKind::Missing))
 }
 
-pub(super) fn group_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, GroupEdit), RequestError> {
+pub(super) fn group_edit(
+    request: &DialectRequest,
+    body_use: BodyUse,
+) -> Result<(RequestFields, GroupEdit), RequestError> {
     let object_schema = &wire::USER_GROUP;
     let fields = RequestFields::from_request(request, object_schema)?;
-    let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
-    if !errors.is_empty() {
-        return Err(RequestError::InvalidMembers(errors));
-    }
+    check_members(object_schema, &fields.object, fields.duplicates, body_use)?;
     let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = GroupEdit {
         id: None,
@@ -303,16 +308,16 @@ pub(super) fn group_edit(request: &DialectRequest, is_new: bool) -> Result<(Requ
     Ok((fields, edit))
 }
 
-pub(super) fn folder_edit(request: &DialectRequest, is_new: bool) -> Result<(RequestFields, FolderEdit), RequestError> {
+pub(super) fn folder_edit(
+    request: &DialectRequest,
+    body_use: BodyUse,
+) -> Result<(RequestFields, FolderEdit), RequestError> {
     let object_schema = &wire::FOLDER;
     let fields = RequestFields::from_request(request, object_schema)?;
-    let errors = validate_members(object_schema, &fields.object, fields.duplicates, is_new);
-    if !errors.is_empty() {
-        return Err(RequestError::InvalidMembers(errors));
-    }
+    check_members(object_schema, &fields.object, fields.duplicates, body_use)?;
     let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
     let mut edit = FolderEdit {
-        id: if is_new { fields.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
+        id: if body_use == BodyUse::Create { fields.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
         name: fields.field_update("Name").map_err(invalid_member("Name"))?,
         external_id: fields.field_update("ExternalId").map_err(invalid_member("ExternalId"))?,
         description: fields.field_update("Description").map_err(invalid_member("Description"))?,

@@ -1,20 +1,20 @@
 //! The routes of the dialect.
 
 use super::{groups, users, wire};
-use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
+use crate::kit::{MethodSpec, Route, RouteMethod, ValueType, route_method};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
 const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Id of the item")];
 const USER_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "Id of the user"),
-    ("Email", ValueType::Text, "Email of the user, if there is no `Id`"),
-    ("ExternalId", ValueType::Text, "External id of the user, if there is no `Id` and no `Email`"),
+    ("Email", ValueType::Text, "Email of the user, if no `Id` is sent"),
+    ("ExternalId", ValueType::Text, "External id of the user, if no `Id` or `Email` is sent"),
 ];
 const ITEM_KEY_PARAMETERS: Parameters = &[
     ("Id", ValueType::Guid, "Id of the item"),
-    ("ExternalId", ValueType::Text, "External id of the item, if there is no `Id`"),
-    ("Name", ValueType::Text, "Name of the item, if there is no `Id` and no `ExternalId`"),
+    ("ExternalId", ValueType::Text, "External id of the item, if no `Id` is sent"),
+    ("Name", ValueType::Text, "Name of the item, if no `Id` or `ExternalId` is sent"),
 ];
 const USER_SEARCH_PARAMETERS: Parameters = &[
     ("Name", ValueType::Text, "Substring of first and last name, case-insensitive"),
@@ -36,31 +36,26 @@ const ITEM_SEARCH_PARAMETERS: Parameters = &[
 macro_rules! resource {
     ($name:ident, $record:expr, $answer:expr, $who:expr, $what:literal, $module:ident: $get:ident $post:ident $put:ident $delete:ident) => {
         const $name: &[RouteMethod] = &[
-            RouteMethod {
-                name: "GET",
-                access: RequiredAccess::Read,
-                spec: MethodSpec::new(concat!("Get a ", $what), $who, None, $answer),
-                handler: |state, request| Box::pin($module::$get(state, request)),
-            },
-            RouteMethod {
-                name: "POST",
-                access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Create a ", $what), &[], Some($record), $answer),
-                handler: |state, request| Box::pin($module::$post(state, request)),
-            },
-            RouteMethod {
-                name: "PUT",
-                access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Change a ", $what, "; properties that are not sent keep their value"), &[], Some($record), $answer)
-                    .partial(),
-                handler: |state, request| Box::pin($module::$put(state, request)),
-            },
-            RouteMethod {
-                name: "DELETE",
-                access: RequiredAccess::Write,
-                spec: MethodSpec::new(concat!("Delete a ", $what), ID_PARAMETER, Some($record), $answer).partial(),
-                handler: |state, request| Box::pin($module::$delete(state, request)),
-            },
+            route_method!("GET", Read, $module::$get, MethodSpec::new(concat!("Get a ", $what), $who, None, $answer)),
+            route_method!(
+                "POST",
+                Write,
+                $module::$post,
+                MethodSpec::new(concat!("Create a ", $what), &[], Some($record), $answer)
+            ),
+            route_method!(
+                "PUT",
+                Write,
+                $module::$put,
+                MethodSpec::new(concat!("Change the sent properties of a ", $what), &[], Some($record), $answer)
+                    .partial()
+            ),
+            route_method!(
+                "DELETE",
+                Write,
+                $module::$delete,
+                MethodSpec::new(concat!("Delete a ", $what), ID_PARAMETER, Some($record), $answer).partial()
+            ),
         ];
     };
 }
@@ -73,12 +68,7 @@ resource!(FOLDER, &wire::FOLDER, &wire::FOLDER_RESPONSE, ITEM_KEY_PARAMETERS, "f
 
 macro_rules! search {
     ($name:ident, $answer:expr, $query:expr, $what:literal, $handler:path, $($method:literal),+) => {
-        const $name: &[RouteMethod] = &[$(RouteMethod {
-            name: $method,
-            access: RequiredAccess::Read,
-            spec: MethodSpec::new(concat!("Search ", $what), $query, None, $answer),
-            handler: |state, request| Box::pin($handler(state, request)),
-        }),+];
+        const $name: &[RouteMethod] = &[$(route_method!($method, Read, $handler, MethodSpec::new(concat!("Search ", $what), $query, None, $answer))),+];
     };
 }
 search!(FIND_SUSER, &wire::SUSER_PAGE, USER_SEARCH_PARAMETERS, "users", users::search, "GET");

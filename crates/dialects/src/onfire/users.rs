@@ -1,7 +1,7 @@
 //! Handlers of users.
 
 use super::{ApiVersion, api_version, read, wire, write};
-use crate::kit::{AppState, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
+use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{
     Command, FieldErrorKind, Item, ItemKey, ItemKind, Status, User, UserPredicate, UserQuery, builtin_role_name, fold,
     identifier_key,
@@ -16,14 +16,15 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
 }
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (_, edit) = read::user_edit(request, true)?;
+    let (_, edit) = read::user_edit(request, BodyUse::Create)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(Box::new(edit))).await?;
     short_user_response(request, &receipt.users)
 }
 
 pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (fields, edit) = read::user_edit(request, false)?;
-    let command = Command::UpdateUser { user: read::user_key(&fields, true)?, edit: Box::new(edit) };
+    let (fields, edit) = read::user_edit(request, BodyUse::Update)?;
+    let command =
+        Command::UpdateUser { user: read::user_key(&fields, read::KeyOrder::ExternalIdFirst)?, edit: Box::new(edit) };
     let receipt = state.directory.run(request.caller()?, command).await?;
     short_user_response(request, &receipt.users)
 }

@@ -61,7 +61,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         Property::text("TimeZone", Field::TimeZone, "Time zone, stored as sent").max_length(100),
         Property::text("Country", Field::Country, "Country, preferably its two-letter code").max_length(100),
         WEBSITE_ROLE,
-        Property::new("DoNotEmail", ValueType::Boolean, "Create the user without an invitation email").field(Field::DoNotEmail).request_only(),
+        Property::new("DoNotEmail", ValueType::Boolean, "Send no invitation").field(Field::DoNotEmail).request_only(),
         Property::new("CreatedDate", ValueType::Timestamp, "Time of creation").response_only(),
         Property::new("LastUpdated", ValueType::Timestamp, "Time of the last change").response_only(),
         Property::new("LastActivity", ValueType::Timestamp, "Time of the last activity").response_only(),

@@ -2,8 +2,8 @@
 
 use super::{status, wire};
 use crate::kit::{
-    DialectRequest, Direction, Format, MemberError, Node, Object, ObjectSchema, ParsedBody, RequestError, boolean_of,
-    integer_of, json, lenient_json, media_types, text_of, timestamps, validate_members, xml,
+    BodyUse, DialectRequest, Direction, Format, MemberError, Node, Object, ObjectSchema, ParsedBody, RequestError,
+    boolean_of, check_members, integer_of, json, lenient_json, media_types, text_of, timestamps, validate_members,
 };
 use directory::{
     DepartmentRef, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, MemberEdit, OrganizationEdit,
@@ -21,21 +21,17 @@ pub(super) fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>,
         None if !request.headers.contains_key(http::header::CONTENT_TYPE) => Format::Json,
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     };
-    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
-    let (root, node) = if format == Format::Json {
-        let strictly = json::parse(text);
-        let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::TrailingCommas);
-        (None, strictly.or_else(leniently).map_err(RequestError::Unparsable)?)
-    } else {
-        let document = xml::parse(text).map_err(RequestError::Unparsable)?;
-        (Some(document.root), document.node)
-    };
-    Ok(Some(ParsedBody { format, root, node }))
+    let text = request.body_text()?;
+    if format == Format::Xml {
+        return Ok(Some(ParsedBody::from_xml(text)?));
+    }
+    let leniently = |_| lenient_json::parse(text, lenient_json::Leniency::TrailingCommas);
+    Ok(Some(ParsedBody::new(format, json::parse(text).or_else(leniently)?)))
 }
 
 fn root_node<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Node, &'a ParsedBody), RequestError> {
     let body = request.parsed_body(parse_body)?.ok_or(RequestError::BodyMissing)?;
-    let missing = || RequestError::Unparsable(format!("no {root}"));
+    let missing = || RequestError::Unparsable(format!("no {root}").into());
     let node = match &body.root {
         Some(name) if name == root => &body.node,
         Some(_) => return Err(missing()),
@@ -50,7 +46,7 @@ fn root_object<'a>(request: &'a DialectRequest, root: &str) -> Result<(&'a Objec
     match node {
         Node::Object(object) => Ok((object, body)),
         Node::Text(text) if body.format == Format::Xml && text.trim().is_empty() => Ok((&EMPTY, body)),
-        _ => Err(RequestError::Unparsable(format!("{root} is not an object"))),
+        _ => Err(RequestError::Unparsable(format!("{root} is not an object").into())),
     }
 }
 
@@ -115,14 +111,14 @@ impl<'a> UserEditBuilder<'a> {
 }
 
 /// Missing fields are cleared, except the password, which this API does not have.
-pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEdit, RequestError> {
+pub(super) fn user_edit(request: &DialectRequest, body_use: BodyUse) -> Result<UserEdit, RequestError> {
     let (object, body) = root_object(request, "user")?;
     request.count_ignored(object.count_unknown(&wire::USER, &[]));
     let mut builder = UserEditBuilder { body, edit: UserEdit::default(), errors: Vec::new() };
-    builder.errors = validate_members(&wire::USER, object, body.duplicates(), true);
+    builder.errors = validate_members(&wire::USER, object, body.duplicates(), BodyUse::Replace);
     let name = builder.object(object, &["name"]);
     let empty = Object::default();
-    builder.errors.extend(validate_members(&wire::NAME, name.unwrap_or(&empty), body.duplicates(), true));
+    builder.errors.extend(validate_members(&wire::NAME, name.unwrap_or(&empty), body.duplicates(), BodyUse::Replace));
     builder.texts(&wire::USER, Some(object));
     builder.texts(&wire::NAME, name);
     let location = builder.object(object, &["location"]);
@@ -136,14 +132,16 @@ pub(super) fn user_edit(request: &DialectRequest, is_new: bool) -> Result<UserEd
     }
     match parse_status(builder.get(object, &["status"])) {
         Ok(Some(requested_status)) => builder.edit.status = FieldUpdate::Set(requested_status),
-        Ok(None) if is_new => builder.edit.status = FieldUpdate::Set(RequestedStatus::Active),
+        Ok(None) if body_use == BodyUse::Create => builder.edit.status = FieldUpdate::Set(RequestedStatus::Active),
         Ok(None) => {}
         Err(rule) => builder.errors.push(MemberError::new("status", rule)),
     }
     let organization = builder.object(object, &["organisation"]);
     match organization.map(|object| parse_organization_ref(object, body)).transpose() {
         // New users without an organization get the one of their email's domain.
-        Ok(None) => builder.edit.organization = if is_new { FieldUpdate::Keep } else { FieldUpdate::Clear },
+        Ok(None) => {
+            builder.edit.organization = if body_use == BodyUse::Create { FieldUpdate::Keep } else { FieldUpdate::Clear }
+        }
         Ok(Some(Some(organization))) => builder.edit.organization = FieldUpdate::Set(organization),
         Ok(Some(None)) => builder.edit.organization = FieldUpdate::Clear,
         Err(fault) => builder.errors.push(fault),
@@ -228,10 +226,7 @@ pub(super) fn item_key(request: &DialectRequest) -> ItemKey {
 pub(super) fn group_edit(request: &DialectRequest) -> Result<GroupEdit, RequestError> {
     let (object, body) = root_object(request, "group")?;
     request.count_ignored(object.count_unknown(&wire::GROUP, &[]));
-    let errors = validate_members(&wire::GROUP, object, body.duplicates(), true);
-    if !errors.is_empty() {
-        return Err(RequestError::InvalidMembers(errors));
-    }
+    check_members(&wire::GROUP, object, body.duplicates(), BodyUse::Replace)?;
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
     let name = name.map_err(|rule| RequestError::invalid_member("name", rule))?;
     let members = Some(MemberEdit::Replace(member_keys(object, body)?));
@@ -259,10 +254,7 @@ fn member_keys(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, Reque
 pub(super) fn organization_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = root_object(request, "organisation")?;
     request.count_ignored(object.count_unknown(&wire::ORGANIZATION, &[]));
-    let errors = validate_members(&wire::ORGANIZATION, object, body.duplicates(), true);
-    if !errors.is_empty() {
-        return Err(RequestError::InvalidMembers(errors));
-    }
+    check_members(&wire::ORGANIZATION, object, body.duplicates(), BodyUse::Replace)?;
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
         let text = get(name).map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;

@@ -1,7 +1,7 @@
 //! The routes of the dialect, each also below one path segment, the context.
 
 use super::{groups, organizations, users, wire};
-use crate::kit::{MethodSpec, RequiredAccess, Route, RouteMethod, ValueType};
+use crate::kit::{MethodSpec, Route, RouteMethod, ValueType, route_method};
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
 
@@ -10,8 +10,8 @@ const PAGE_PARAMETERS: [(&str, ValueType, &str); 2] = [
     ("limit", ValueType::Integer, "Page size; default 200, maximum 1,000"),
 ];
 const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("createddate", ValueType::Text, "Created in this time: `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
-    ("modifieddate", ValueType::Text, "Last changed in this time: `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+    ("createddate", ValueType::Text, "Created in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+    ("modifieddate", ValueType::Text, "Changed in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
 ];
 const USER_LIST_PARAMETERS: Parameters = &[
     ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
@@ -54,22 +54,11 @@ const ORGANIZATION_LIST_PARAMETERS: Parameters = &[
     DATE_PARAMETERS[1],
 ];
 
-macro_rules! route_method {
-    ($method:literal, $access:ident, $about:expr, $handler:path) => {
-        RouteMethod {
-            name: $method,
-            access: RequiredAccess::$access,
-            spec: $about,
-            handler: |state, request| Box::pin($handler(state, request)),
-        }
-    };
-}
-
 macro_rules! post {
     ($path:literal, $summary:literal, $body:expr, $answer:expr, $handler:path) => {
         Route {
             path: $path,
-            methods: &[route_method!("POST", Write, MethodSpec::new($summary, &[], $body, $answer), $handler)],
+            methods: &[route_method!("POST", Write, $handler, MethodSpec::new($summary, &[], $body, $answer))],
         }
     };
 }
@@ -78,42 +67,42 @@ const ONE_USER: &[RouteMethod] = &[
     route_method!(
         "GET",
         Read,
-        MethodSpec::new("Get a user by number or email", &[], None, &wire::USER_BODY),
-        users::get
+        users::get,
+        MethodSpec::new("Get a user by number or email", &[], None, &wire::USER_BODY)
     ),
     route_method!(
         "PUT",
         Write,
-        MethodSpec::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY),
-        users::update
+        users::update,
+        MethodSpec::new("Replace a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY)
     ),
 ];
 const ONE_GROUP: &[RouteMethod] = &[
-    route_method!("GET", Read, MethodSpec::new("Get a group", &[], None, &wire::GROUP_BODY), groups::get),
+    route_method!("GET", Read, groups::get, MethodSpec::new("Get a group", &[], None, &wire::GROUP_BODY)),
     route_method!(
         "PUT",
         Write,
-        MethodSpec::new("Replace a group and its members", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
-        groups::update
+        groups::update,
+        MethodSpec::new("Replace a group and its members", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY)
     ),
 ];
 const ONE_ORGANIZATION: &[RouteMethod] = &[
     route_method!(
         "GET",
         Read,
-        MethodSpec::new("Get an organization", &[], None, &wire::ORGANIZATION_BODY),
-        organizations::get
+        organizations::get,
+        MethodSpec::new("Get an organization", &[], None, &wire::ORGANIZATION_BODY)
     ),
     route_method!(
         "PUT",
         Write,
+        organizations::update,
         MethodSpec::new(
             "Replace an organization",
             &[],
             Some(&wire::ORGANIZATION_BODY),
             &wire::ORGANIZATION_SUMMARY_BODY
-        ),
-        organizations::update
+        )
     ),
 ];
 
@@ -125,14 +114,14 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List users", USER_LIST_PARAMETERS, None, &wire::USERS_BODY),
-                users::list
+                users::list,
+                MethodSpec::new("List users", USER_LIST_PARAMETERS, None, &wire::USERS_BODY)
             ),
             route_method!(
                 "POST",
                 Write,
-                MethodSpec::new("Add a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY),
-                users::create
+                users::create,
+                MethodSpec::new("Add a user", &[], Some(&wire::USER_BODY), &wire::USER_SUMMARY_BODY)
             ),
         ],
     },
@@ -169,14 +158,14 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List groups", GROUP_LIST_PARAMETERS, None, &wire::GROUPS_BODY),
-                groups::list
+                groups::list,
+                MethodSpec::new("List groups", GROUP_LIST_PARAMETERS, None, &wire::GROUPS_BODY)
             ),
             route_method!(
                 "POST",
                 Write,
-                MethodSpec::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY),
-                groups::create
+                groups::create,
+                MethodSpec::new("Add a group", &[], Some(&wire::GROUP_BODY), &wire::GROUP_SUMMARY_BODY)
             ),
         ],
     },
@@ -186,8 +175,8 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "PUT",
             Write,
-            MethodSpec::new("Add active users to a group", &[], Some(&wire::GROUP_MEMBERS_BODY), &wire::GROUP_BODY),
-            groups::add_users
+            groups::add_users,
+            MethodSpec::new("Add active users to a group", &[], Some(&wire::GROUP_MEMBERS_BODY), &wire::GROUP_BODY)
         )],
     },
     Route {
@@ -196,19 +185,19 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                MethodSpec::new("List organizations", ORGANIZATION_LIST_PARAMETERS, None, &wire::ORGANIZATIONS_BODY),
-                organizations::list
+                organizations::list,
+                MethodSpec::new("List organizations", ORGANIZATION_LIST_PARAMETERS, None, &wire::ORGANIZATIONS_BODY)
             ),
             route_method!(
                 "POST",
                 Write,
+                organizations::create,
                 MethodSpec::new(
                     "Add an organization",
                     &[],
                     Some(&wire::ORGANIZATION_BODY),
                     &wire::ORGANIZATION_SUMMARY_BODY
-                ),
-                organizations::create
+                )
             ),
         ],
     },
@@ -260,13 +249,13 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
+            organizations::list_groups,
             MethodSpec::new(
                 "List organization groups (there are none)",
                 GROUP_LIST_PARAMETERS,
                 None,
                 &wire::ORGANIZATION_GROUPS_BODY
-            ),
-            organizations::list_groups
+            )
         )],
     },
     Route {
@@ -274,8 +263,8 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Read,
-            MethodSpec::new("Get an organization group (there are none)", &[], None, &wire::ORGANIZATION_GROUP_BODY),
-            organizations::get_group
+            organizations::get_group,
+            MethodSpec::new("Get an organization group (there are none)", &[], None, &wire::ORGANIZATION_GROUP_BODY)
         )],
     },
 ];

@@ -2,7 +2,7 @@
 
 use super::write::LinkStyle;
 use super::{read, status, write};
-use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
+use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{
     Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization, Sort,
     SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
@@ -11,14 +11,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let edit = Box::new(read::user_edit(request, true)?);
+    let edit = Box::new(read::user_edit(request, BodyUse::Create)?);
     let receipt = state.directory.run(request.caller()?, Command::CreateUser(edit)).await?;
     summary_response(request, &receipt.users, LinkStyle::Singular)
 }
 
 pub(super) async fn update(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let command =
-        Command::UpdateUser { user: read::user_key(request)?, edit: Box::new(read::user_edit(request, false)?) };
+    let command = Command::UpdateUser {
+        user: read::user_key(request)?,
+        edit: Box::new(read::user_edit(request, BodyUse::Replace)?),
+    };
     let receipt = state.directory.run(request.caller()?, command).await?;
     summary_response(request, &receipt.users, LinkStyle::Plural)
 }

@@ -6,7 +6,8 @@ use super::users::{check_if_match, no_content, not_modified};
 use super::wire::{GROUP_TYPE, USER_TYPE};
 use super::{read, tree, write};
 use crate::kit::{
-    AppState, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody, json,
+    AppState, BodyUse, Chunk, ChunkSource, DialectRequest, DialectResponse, Node, Object, RequestError, ResponseBody,
+    json,
 };
 use bytes::Bytes;
 use directory::{BoxFuture, Caller, Command, Directory, DirectoryError, GroupEdit, Item, ItemId, ItemKey, ItemKind};
@@ -20,7 +21,7 @@ const MAX_BUFFERED_BYTES: usize = 65_536;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
-    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, true)?;
+    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, BodyUse::Create)?;
     let receipt = state.directory.run(request.caller()?, Command::CreateGroup(edit)).await?;
     let item = receipt.items.into_iter().next().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
     group_response(state, request, StatusCode::CREATED, &item, &projection).await
@@ -38,7 +39,7 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
 
 pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
-    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, false)?;
+    let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, BodyUse::Replace)?;
     let item = change_group(state, request, |_| Ok(edit.clone())).await?;
     group_response(state, request, StatusCode::OK, &item, &projection).await
 }

@@ -7,8 +7,8 @@ use super::schema::object_schema_of;
 use super::tree::{Normalizer, invalid_value};
 use super::wire::{self, ResourceType};
 use crate::kit::{
-    DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError, ValueType, json,
-    media_types,
+    BodyUse, DialectRequest, Direction, Format, Node, Object, ObjectSchema, ParsedBody, Property, RequestError,
+    ValueType, json, media_types,
 };
 use directory::{
     Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit, MetadataEntry,
@@ -26,8 +26,8 @@ fn parse_body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestErr
         None if !request.headers.contains_key(http::header::CONTENT_TYPE) => {}
         other => return Err(RequestError::UnsupportedMediaType(other.map(str::to_owned))),
     }
-    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
-    let node = json::parse(text).map_err(RequestError::Unparsable)?;
+    let text = request.body_text()?;
+    let node = json::parse(text)?;
     Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
 }
 
@@ -251,10 +251,10 @@ fn as_u32(node: &Node) -> Option<u32> {
     as_text(node)?.parse().ok()
 }
 
-pub(super) fn group_edit(tree: &Object, is_new: bool) -> Result<GroupEdit, RequestError> {
+pub(super) fn group_edit(tree: &Object, body_use: BodyUse) -> Result<GroupEdit, RequestError> {
     let text = |name: &str| FieldUpdate::set_or_clear(get(tree, name).and_then(as_text));
     let members = parse_members(get(tree, "members"))?;
-    let members = (!is_new || !members.is_empty()).then_some(MemberEdit::Replace(members));
+    let members = (body_use == BodyUse::Replace || !members.is_empty()).then_some(MemberEdit::Replace(members));
     Ok(GroupEdit { id: None, name: text("displayName"), external_id: text("externalId"), members })
 }
 

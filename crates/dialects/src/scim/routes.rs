@@ -1,7 +1,7 @@
 //! The routes of the dialect.
 
 use super::{bulk, discovery, groups, messages, search, users, wire};
-use crate::kit::{MethodSpec, ObjectSchema, RequiredAccess, Route, RouteMethod, SuccessResponse, ValueType};
+use crate::kit::{MethodSpec, ObjectSchema, Route, SuccessResponse, ValueType, route_method};
 use http::StatusCode;
 
 type Parameters = &'static [(&'static str, ValueType, &'static str)];
@@ -22,28 +22,13 @@ const LIST_PARAMETERS: Parameters = &[
     PROJECTION_PARAMETERS[1],
 ];
 
-macro_rules! route_method {
-    ($method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path) => {
-        route_method!($method, $access, $about, $query, $body, $success, $handler, &[])
-    };
-    (
-        $method:literal, $access:ident, $about:literal, $query:expr, $body:expr, $success:expr, $handler:path,
-        $own_failures:expr
-    ) => {
-        RouteMethod {
-            name: $method,
-            access: RequiredAccess::$access,
-            spec: MethodSpec {
-                summary: $about,
-                query_params: $query,
-                body: $body,
-                is_partial: false,
-                success: $success,
-                error_statuses: $own_failures,
-            },
-            handler: |state, request| Box::pin($handler(state, request)),
-        }
-    };
+const fn spec(
+    summary: &'static str,
+    query_params: Parameters,
+    body: Option<&'static ObjectSchema>,
+    success: SuccessResponse,
+) -> MethodSpec {
+    MethodSpec { summary, query_params, body, is_partial: false, success, error_statuses: &[] }
 }
 
 const USER: Option<&'static ObjectSchema> = Some(&wire::USER);
@@ -51,9 +36,9 @@ const GROUP: Option<&'static ObjectSchema> = Some(&wire::GROUP);
 const PATCH: Option<&'static ObjectSchema> = Some(&messages::PATCH_OP);
 
 /// The connection belongs to no user.
-const ME_FAILURES: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
+const ME_ERRORS: &[StatusCode] = &[StatusCode::NOT_IMPLEMENTED];
 /// Discovery endpoints reject filters (RFC 7644 section 4).
-const DISCOVERY_FAILURES: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
+const DISCOVERY_ERRORS: &[StatusCode] = &[StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
 
 pub(super) static ROUTES: &[Route] = &[
     Route {
@@ -62,20 +47,14 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "List users",
-                LIST_PARAMETERS,
-                None,
-                SuccessResponse::Object(&messages::USER_LIST),
-                search::users_by_query
+                search::users_by_query,
+                spec("List users", LIST_PARAMETERS, None, SuccessResponse::Object(&messages::USER_LIST))
             ),
             route_method!(
                 "POST",
                 Write,
-                "Create a user",
-                RESOURCE_PARAMETERS,
-                USER,
-                SuccessResponse::Created(&wire::USER),
-                users::create
+                users::create,
+                spec("Create a user", RESOURCE_PARAMETERS, USER, SuccessResponse::Created(&wire::USER))
             ),
         ],
     },
@@ -84,11 +63,8 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "Search users",
-            &[],
-            Some(&messages::SEARCH_REQUEST),
-            SuccessResponse::Object(&messages::USER_LIST),
-            search::users_by_body
+            search::users_by_body,
+            spec("Search users", &[], Some(&messages::SEARCH_REQUEST), SuccessResponse::Object(&messages::USER_LIST))
         )],
     },
     Route {
@@ -97,31 +73,22 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "Get a user",
-                RESOURCE_PARAMETERS,
-                None,
-                SuccessResponse::Versioned(&wire::USER),
-                users::get
+                users::get,
+                spec("Get a user", RESOURCE_PARAMETERS, None, SuccessResponse::Versioned(&wire::USER))
             ),
             route_method!(
                 "PUT",
                 Write,
-                "Replace a user",
-                RESOURCE_PARAMETERS,
-                USER,
-                SuccessResponse::Object(&wire::USER),
-                users::replace
+                users::replace,
+                spec("Replace a user", RESOURCE_PARAMETERS, USER, SuccessResponse::Object(&wire::USER))
             ),
             route_method!(
                 "PATCH",
                 Write,
-                "Modify a user",
-                RESOURCE_PARAMETERS,
-                PATCH,
-                SuccessResponse::Object(&wire::USER),
-                users::modify
+                users::modify,
+                spec("Modify a user", RESOURCE_PARAMETERS, PATCH, SuccessResponse::Object(&wire::USER))
             ),
-            route_method!("DELETE", Write, "Delete a user", &[], None, SuccessResponse::NoContent, users::delete),
+            route_method!("DELETE", Write, users::delete, spec("Delete a user", &[], None, SuccessResponse::NoContent)),
         ],
     },
     Route {
@@ -130,20 +97,14 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "List groups",
-                LIST_PARAMETERS,
-                None,
-                SuccessResponse::Object(&messages::GROUP_LIST),
-                search::groups_by_query
+                search::groups_by_query,
+                spec("List groups", LIST_PARAMETERS, None, SuccessResponse::Object(&messages::GROUP_LIST))
             ),
             route_method!(
                 "POST",
                 Write,
-                "Create a group",
-                RESOURCE_PARAMETERS,
-                GROUP,
-                SuccessResponse::Created(&wire::GROUP),
-                groups::create
+                groups::create,
+                spec("Create a group", RESOURCE_PARAMETERS, GROUP, SuccessResponse::Created(&wire::GROUP))
             ),
         ],
     },
@@ -152,11 +113,8 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "Search groups",
-            &[],
-            Some(&messages::SEARCH_REQUEST),
-            SuccessResponse::Object(&messages::GROUP_LIST),
-            search::groups_by_body
+            search::groups_by_body,
+            spec("Search groups", &[], Some(&messages::SEARCH_REQUEST), SuccessResponse::Object(&messages::GROUP_LIST))
         )],
     },
     Route {
@@ -165,31 +123,37 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "Get a group",
-                RESOURCE_PARAMETERS,
-                None,
-                SuccessResponse::Versioned(&wire::GROUP),
-                groups::get
+                groups::get,
+                spec("Get a group", RESOURCE_PARAMETERS, None, SuccessResponse::Versioned(&wire::GROUP))
             ),
             route_method!(
                 "PUT",
                 Write,
-                "Replace a group and its members",
-                RESOURCE_PARAMETERS,
-                GROUP,
-                SuccessResponse::Object(&wire::GROUP),
-                groups::replace
+                groups::replace,
+                spec(
+                    "Replace a group and its members",
+                    RESOURCE_PARAMETERS,
+                    GROUP,
+                    SuccessResponse::Object(&wire::GROUP)
+                )
             ),
             route_method!(
                 "PATCH",
                 Write,
-                "Modify a group; 204 unless `attributes` is given",
-                RESOURCE_PARAMETERS,
-                PATCH,
-                SuccessResponse::ObjectOrNoContent(&wire::GROUP),
-                groups::modify
+                groups::modify,
+                spec(
+                    "Modify a group; 204 unless `attributes` is given",
+                    RESOURCE_PARAMETERS,
+                    PATCH,
+                    SuccessResponse::ObjectOrNoContent(&wire::GROUP)
+                )
             ),
-            route_method!("DELETE", Write, "Delete a group", &[], None, SuccessResponse::NoContent, groups::delete),
+            route_method!(
+                "DELETE",
+                Write,
+                groups::delete,
+                spec("Delete a group", &[], None, SuccessResponse::NoContent)
+            ),
         ],
     },
     Route {
@@ -197,11 +161,13 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Read,
-            "Search users and groups",
-            &[],
-            Some(&messages::SEARCH_REQUEST),
-            SuccessResponse::Object(&messages::RESOURCE_LIST),
-            search::resources_by_body
+            search::resources_by_body,
+            spec(
+                "Search users and groups",
+                &[],
+                Some(&messages::SEARCH_REQUEST),
+                SuccessResponse::Object(&messages::RESOURCE_LIST)
+            )
         )],
     },
     Route {
@@ -209,11 +175,13 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "POST",
             Write,
-            "Run several operations in one request",
-            &[],
-            Some(&messages::BULK_REQUEST),
-            SuccessResponse::Object(&messages::BULK_RESPONSE),
-            bulk::bulk
+            bulk::bulk,
+            spec(
+                "Run several operations in one request",
+                &[],
+                Some(&messages::BULK_REQUEST),
+                SuccessResponse::Object(&messages::BULK_RESPONSE)
+            )
         )],
     },
     Route {
@@ -222,42 +190,45 @@ pub(super) static ROUTES: &[Route] = &[
             route_method!(
                 "GET",
                 Read,
-                "Get the user the connection belongs to",
-                RESOURCE_PARAMETERS,
-                None,
-                SuccessResponse::Versioned(&wire::USER),
                 users::get_me,
-                ME_FAILURES
+                spec(
+                    "Get the user the connection belongs to",
+                    RESOURCE_PARAMETERS,
+                    None,
+                    SuccessResponse::Versioned(&wire::USER)
+                )
+                .with_error_statuses(ME_ERRORS)
             ),
             route_method!(
                 "PUT",
                 Write,
-                "Replace the user the connection belongs to",
-                RESOURCE_PARAMETERS,
-                USER,
-                SuccessResponse::Object(&wire::USER),
                 users::replace_me,
-                ME_FAILURES
+                spec(
+                    "Replace the user the connection belongs to",
+                    RESOURCE_PARAMETERS,
+                    USER,
+                    SuccessResponse::Object(&wire::USER)
+                )
+                .with_error_statuses(ME_ERRORS)
             ),
             route_method!(
                 "PATCH",
                 Write,
-                "Modify the user the connection belongs to",
-                RESOURCE_PARAMETERS,
-                PATCH,
-                SuccessResponse::Object(&wire::USER),
                 users::modify_me,
-                ME_FAILURES
+                spec(
+                    "Modify the user the connection belongs to",
+                    RESOURCE_PARAMETERS,
+                    PATCH,
+                    SuccessResponse::Object(&wire::USER)
+                )
+                .with_error_statuses(ME_ERRORS)
             ),
             route_method!(
                 "DELETE",
                 Write,
-                "Delete the user the connection belongs to",
-                &[],
-                None,
-                SuccessResponse::NoContent,
                 users::delete_me,
-                ME_FAILURES
+                spec("Delete the user the connection belongs to", &[], None, SuccessResponse::NoContent)
+                    .with_error_statuses(ME_ERRORS)
             ),
         ],
     },
@@ -266,12 +237,14 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "Get the service provider configuration",
-            &[],
-            None,
-            SuccessResponse::Object(&messages::SERVICE_PROVIDER_CONFIG),
             discovery::service_provider_config,
-            DISCOVERY_FAILURES
+            spec(
+                "Get the service provider configuration",
+                &[],
+                None,
+                SuccessResponse::Object(&messages::SERVICE_PROVIDER_CONFIG)
+            )
+            .with_error_statuses(DISCOVERY_ERRORS)
         )],
     },
     Route {
@@ -279,12 +252,9 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "List resource types",
-            &[],
-            None,
-            SuccessResponse::Object(&messages::TYPE_LIST),
             discovery::resource_types,
-            DISCOVERY_FAILURES
+            spec("List resource types", &[], None, SuccessResponse::Object(&messages::TYPE_LIST))
+                .with_error_statuses(DISCOVERY_ERRORS)
         )],
     },
     Route {
@@ -292,12 +262,9 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "Get a resource type",
-            &[],
-            None,
-            SuccessResponse::Object(&messages::RESOURCE_TYPE),
             discovery::resource_type,
-            DISCOVERY_FAILURES
+            spec("Get a resource type", &[], None, SuccessResponse::Object(&messages::RESOURCE_TYPE))
+                .with_error_statuses(DISCOVERY_ERRORS)
         )],
     },
     Route {
@@ -305,12 +272,9 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "List schemas",
-            &[],
-            None,
-            SuccessResponse::Object(&messages::SCHEMA_LIST),
             discovery::schemas,
-            DISCOVERY_FAILURES
+            spec("List schemas", &[], None, SuccessResponse::Object(&messages::SCHEMA_LIST))
+                .with_error_statuses(DISCOVERY_ERRORS)
         )],
     },
     Route {
@@ -318,12 +282,9 @@ pub(super) static ROUTES: &[Route] = &[
         methods: &[route_method!(
             "GET",
             Public,
-            "Get a schema",
-            &[],
-            None,
-            SuccessResponse::Object(&messages::SCHEMA),
             discovery::schema,
-            DISCOVERY_FAILURES
+            spec("Get a schema", &[], None, SuccessResponse::Object(&messages::SCHEMA))
+                .with_error_statuses(DISCOVERY_ERRORS)
         )],
     },
 ];

@@ -14,10 +14,10 @@ fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
     if media.as_deref().is_some_and(|media| media != "application/json") {
         return Err(RequestError::UnsupportedMediaType(media));
     }
-    let text = std::str::from_utf8(&request.body).map_err(|error| RequestError::Unparsable(error.to_string()))?;
+    let text = request.body_text()?;
     // Drop the message of the parser: it may quote a password.
     let node = json::parse(text).map_err(|_| RequestError::Unparsable("invalid JSON".into()))?;
-    Ok(Some(ParsedBody { format: Format::Json, root: None, node }))
+    Ok(Some(ParsedBody::new(Format::Json, node)))
 }
 
 fn text_member(body: &ParsedBody, object: &Object, name: &str) -> Result<Option<String>, RequestError> {

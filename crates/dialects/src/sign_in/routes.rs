@@ -1,19 +1,19 @@
 //! The route, and its handler.
 
 use super::{read, wire, write};
-use crate::kit::{
-    AppState, DialectRequest, DialectResponse, MethodSpec, RequestError, RequiredAccess, Route, RouteMethod,
-};
+use crate::kit::{AppState, DialectRequest, DialectResponse, MethodSpec, RequestError, Route, route_method};
 
 pub(super) static ROUTES: &[Route] = &[Route {
     path: "/v1/sign-in",
-    methods: &[RouteMethod {
-        name: "POST",
+    methods: &[
         // It updates only the last sign-in and what follows from it, nothing that the caller chooses.
-        access: RequiredAccess::Read,
-        spec: MethodSpec::new("Check a user's credentials", &[], Some(&wire::REQUEST), &wire::RESPONSE),
-        handler: |state, request| Box::pin(sign_in(state, request)),
-    }],
+        route_method!(
+            "POST",
+            Read,
+            sign_in,
+            MethodSpec::new("Check a user's credentials", &[], Some(&wire::REQUEST), &wire::RESPONSE)
+        ),
+    ],
 }];
 
 async fn sign_in(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {

@@ -1,13 +1,9 @@
 //! Writes users as JSON.
 
+use crate::json_response;
 use crate::kit::{DialectResponse, OutputValue, json};
-use crate::text_response;
 use directory::User;
 use http::StatusCode;
-
-pub(super) fn response(status: StatusCode, out: &OutputValue) -> DialectResponse {
-    text_response(status, "application/json", json::write(out))
-}
 
 pub(super) fn sign_in_response(user: &User) -> DialectResponse {
     let mut members = vec![
@@ -30,5 +26,5 @@ pub(super) fn sign_in_response(user: &User) -> DialectResponse {
         ("user", OutputValue::object(members)),
         ("passwordChangeRequired", OutputValue::Bool(must_change)),
     ]);
-    response(StatusCode::OK, &out)
+    json_response(StatusCode::OK, json::write(&out))
 }

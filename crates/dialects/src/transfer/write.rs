@@ -1,12 +1,12 @@
 //! Writes resources and files as responses.
 
+use crate::json_response;
 use crate::kit::{DialectResponse, ResponseBody};
-use crate::text_response;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 pub(super) fn import_response(status: StatusCode, resource: &Value, location: Option<&str>) -> DialectResponse {
-    let mut response = text_response(status, "application/json", resource.to_string());
+    let mut response = json_response(status, resource.to_string());
     if let Some(location) = location.and_then(|location| HeaderValue::from_str(location).ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -14,7 +14,7 @@ pub(super) fn import_response(status: StatusCode, resource: &Value, location: Op
 }
 
 pub(super) fn import_list_response(all: &[Value]) -> DialectResponse {
-    text_response(StatusCode::OK, "application/json", json!({ "imports": all }).to_string())
+    json_response(StatusCode::OK, json!({ "imports": all }).to_string())
 }
 
 /// A file for download.

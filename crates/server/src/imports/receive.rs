@@ -66,7 +66,7 @@ impl From<RequestError> for ReceiveError {
 
 impl From<std::io::Error> for ReceiveError {
     fn from(error: std::io::Error) -> Self {
-        Self(RequestError::Unparsable(format!("The body does not match its Content-Encoding: {error}")))
+        Self(RequestError::Unparsable(format!("The body does not match its Content-Encoding: {error}").into()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Parsed bodies with the lookup rules of their format, and conversions that dialects share.
 
-use crate::kit::{Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema};
+use crate::kit::{
+    Direction, Duplicates, Format, MemberError, Node, Object, ObjectSchema, RequestError, SyntaxError, xml,
+};
 use directory::FieldErrorKind;
 
 #[derive(Clone, Debug)]
@@ -12,6 +14,16 @@ pub struct ParsedBody {
 }
 
 impl ParsedBody {
+    /// A JSON or form body.
+    pub(crate) fn new(format: Format, node: Node) -> Self {
+        Self { format, root: None, node }
+    }
+
+    pub(crate) fn from_xml(text: &str) -> Result<Self, SyntaxError> {
+        let xml::Document { root, node } = xml::parse(text)?;
+        Ok(Self { format: Format::Xml, root: Some(root), node })
+    }
+
     pub fn duplicates(&self) -> Duplicates {
         if self.format == Format::Json { Duplicates::LastWins } else { Duplicates::FirstWins }
     }
@@ -106,18 +118,39 @@ pub fn pairs_of(
     Ok(pairs)
 }
 
+/// What a body is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyUse {
+    Create,
+    /// A PUT that clears what is missing.
+    Replace,
+    /// A change that keeps what is missing.
+    Update,
+}
+
+/// Fails with the errors of [`validate_members`].
+pub(crate) fn check_members(
+    record: &ObjectSchema,
+    object: &Object,
+    duplicates: Duplicates,
+    body_use: BodyUse,
+) -> Result<(), RequestError> {
+    let errors = validate_members(record, object, duplicates, body_use);
+    if errors.is_empty() { Ok(()) } else { Err(RequestError::InvalidMembers(errors)) }
+}
+
 /// Checks required members and maximum lengths (in UTF-16 units) by the schema.
 pub(crate) fn validate_members(
     record: &ObjectSchema,
     object: &Object,
     duplicates: Duplicates,
-    is_new: bool,
+    body_use: BodyUse,
 ) -> Vec<MemberError> {
     let mut errors = Vec::new();
     for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
         let node = object.get(member.name, duplicates);
         let blank = match node {
-            None | Some(Node::Null) => is_new,
+            None | Some(Node::Null) => body_use != BodyUse::Update,
             Some(Node::Text(text)) => text.trim().is_empty(),
             Some(_) => false,
         };

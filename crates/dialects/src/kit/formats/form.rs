@@ -1,9 +1,9 @@
 //! Parses forms (`application/x-www-form-urlencoded`) to the same tree as JSON and XML.
 
-use crate::kit::{Node, Object};
+use crate::kit::{Node, Object, SyntaxError};
 
 /// Invalid UTF-8 is replaced by U+FFFD. `a[]` becomes `a`, `a[b]` becomes `a.b`; an unclosed bracket is an error.
-pub(crate) fn parse(body: &[u8]) -> Result<Node, String> {
+pub(crate) fn parse(body: &[u8]) -> Result<Node, SyntaxError> {
     let mut members = Vec::new();
     for (name, value) in form_urlencoded::parse(body) {
         let mut plain = String::with_capacity(name.len());

@@ -1,17 +1,17 @@
 //! Parses and writes JSON: `serde_json` for the grammar and escapes, our own tree to keep order and duplicates.
 
-use crate::kit::{Node, Object, OutputValue};
+use crate::kit::{Node, Object, OutputValue, SyntaxError};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Parses strictly (RFC 8259), but ignores a leading byte order mark.
-pub(crate) fn parse(text: &str) -> Result<Node, String> {
+pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let node = NodeSeed(0).deserialize(&mut reader).map_err(|error| error.to_string())?;
-    reader.end().map_err(|error| error.to_string())?;
+    let node = NodeSeed(0).deserialize(&mut reader)?;
+    reader.end()?;
     Ok(node)
 }
 
@@ -139,7 +139,7 @@ mod tests {
         let names: Vec<&str> = node.as_object().unwrap().members.iter().map(|(n, _)| n.as_str()).collect();
         assert_eq!(names, ["b", "a", "b"]);
         assert!(parse(&"[".repeat(100_000)).is_err());
-        assert!(parse(&format!("{}{}", "[".repeat(40), "]".repeat(40))).unwrap_err().contains("deep"));
+        assert!(parse(&format!("{}{}", "[".repeat(40), "]".repeat(40))).unwrap_err().0.contains("deep"));
         assert!(parse("{} {}").is_err());
         assert!(parse("{\"a\":1,}").is_err());
     }

@@ -1,7 +1,7 @@
 //! A lenient JSON parser for bodies that the strict one rejects, for dialects whose original APIs accept them.
 
 use crate::kit::json::MAX_DEPTH;
-use crate::kit::{Node, Object};
+use crate::kit::{Node, Object, SyntaxError};
 
 /// Extensions of the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(crate) enum Leniency {
     JsonNet,
 }
 
-pub(crate) fn parse(text: &str, leniency: Leniency) -> Result<Node, String> {
+pub(crate) fn parse(text: &str, leniency: Leniency) -> Result<Node, SyntaxError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = Reader { text, position: 0, is_json_net: leniency == Leniency::JsonNet };
     let node = reader.value(0)?;
@@ -27,8 +27,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn error(&self, what: &str) -> String {
-        format!("{what} at byte {}", self.position)
+    fn error(&self, what: &str) -> SyntaxError {
+        SyntaxError(format!("{what} at byte {}", self.position))
     }
 
     fn rest(&self) -> &str {
@@ -53,7 +53,7 @@ impl Reader<'_> {
         found
     }
 
-    fn skip_whitespace(&mut self) -> Result<(), String> {
+    fn skip_whitespace(&mut self) -> Result<(), SyntaxError> {
         loop {
             let blank = self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\n', '\r', '\u{A0}']).len();
             self.position += blank;
@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node, String> {
+    fn value(&mut self, depth: usize) -> Result<Node, SyntaxError> {
         self.skip_whitespace()?;
         match self.peek() {
             Some('{' | '[') if depth >= MAX_DEPTH => Err(self.error("nested too deeply")),
@@ -84,7 +84,7 @@ impl Reader<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Node, String> {
+    fn object(&mut self, depth: usize) -> Result<Node, SyntaxError> {
         self.next();
         let mut members = Vec::new();
         loop {
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Node, String> {
+    fn list(&mut self, depth: usize) -> Result<Node, SyntaxError> {
         self.next();
         let mut nodes = Vec::new();
         loop {
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&mut self, quote: char) -> Result<String, String> {
+    fn string(&mut self, quote: char) -> Result<String, SyntaxError> {
         self.next();
         let mut text = String::new();
         loop {
@@ -144,7 +144,7 @@ impl Reader<'_> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, String> {
+    fn escape(&mut self) -> Result<char, SyntaxError> {
         Ok(match self.next() {
             Some(c @ ('"' | '\'' | '\\' | '/')) => c,
             Some('b') => '\u{8}',
@@ -169,7 +169,7 @@ impl Reader<'_> {
         })
     }
 
-    fn utf16_unit(&mut self) -> Result<u32, String> {
+    fn utf16_unit(&mut self) -> Result<u32, SyntaxError> {
         let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|d| u32::from_str_radix(d, 16).ok());
         let unit = unit.ok_or_else(|| self.error("invalid \\u escape"))?;
@@ -184,7 +184,7 @@ impl Reader<'_> {
         &self.text[from..self.position]
     }
 
-    fn literal(&mut self) -> Result<Node, String> {
+    fn literal(&mut self) -> Result<Node, SyntaxError> {
         let net = self.is_json_net;
         let word = self.bare_word().to_owned();
         match word.as_str() {
@@ -221,6 +221,6 @@ mod tests {
         for bad in ["{'a'", "/*", "/", "{a", "'\\ud800'", "0xg", "'\\u12", "tru"] {
             assert!(net(bad).is_err(), "{bad}");
         }
-        assert!(net(&"[".repeat(1_000_000)).unwrap_err().contains("deep"));
+        assert!(net(&"[".repeat(1_000_000)).unwrap_err().0.contains("deep"));
     }
 }

@@ -11,7 +11,17 @@ mod schema;
 pub(crate) mod timestamps;
 pub(crate) mod xml;
 
-pub(crate) use body::validate_members;
+/// Why a body does not match its media type. For the log only: it may quote the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError(pub(crate) String);
+
+impl<T: ToString> From<T> for SyntaxError {
+    fn from(error: T) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub(crate) use body::{BodyUse, check_members, validate_members};
 pub use body::{ParsedBody, boolean_of, child_nodes, integer_of, pairs_of, text_of};
 pub use field_aliases::field_aliases;
 pub use node::{Duplicates, Node, Object};

@@ -3,7 +3,7 @@
 //!
 //! Attributes are ignored except `nil`, and not checked for duplicates, so that many attributes cost nothing.
 
-use crate::kit::{Node, Object, OutputValue};
+use crate::kit::{Node, Object, OutputValue, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
@@ -46,7 +46,7 @@ fn is_nil(start: &BytesStart<'_>) -> bool {
     })
 }
 
-pub(crate) fn parse(text: &str) -> Result<Document, String> {
+pub(crate) fn parse(text: &str) -> Result<Document, SyntaxError> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
     let mut is_first = true;
     loop {
         let was_first = std::mem::replace(&mut is_first, false);
-        match reader.read_event().map_err(|error| error.to_string())? {
+        match reader.read_event()? {
             Event::Start(start) => {
                 elements += 1;
                 if document.is_some() {
@@ -83,7 +83,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
             }
             Event::CData(text) => append_text(&mut open_elements, &text.xml10_content())?,
             Event::GeneralRef(reference) => {
-                let c = match reference.resolve_char_ref().map_err(|error| error.to_string())? {
+                let c = match reference.resolve_char_ref()? {
                     Some(c) => c,
                     None => match reference.as_ref() {
                         "amp" => '&',
@@ -100,7 +100,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
             Event::Decl(_) if !was_first => return Err("XML declaration is not at the start".into()),
             Event::Decl(declaration) => {
                 if let Some(encoding) = declaration.encoding() {
-                    let encoding = encoding.map_err(|error| error.to_string())?;
+                    let encoding = encoding?;
                     if !encoding.eq_ignore_ascii_case("utf-8") && !encoding.eq_ignore_ascii_case("us-ascii") {
                         return Err("unsupported encoding (use UTF-8)".into());
                     }
@@ -116,7 +116,7 @@ pub(crate) fn parse(text: &str) -> Result<Document, String> {
     document.ok_or_else(|| "no root element".into())
 }
 
-fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), String> {
+fn append_text(open: &mut [OpenElement], text: &str) -> Result<(), SyntaxError> {
     // XML 1.0 section 2.2; also applies to character references.
     let is_foreign = |c| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(is_foreign) {

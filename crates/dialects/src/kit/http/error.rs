@@ -1,6 +1,7 @@
 //! Errors of requests: those of the directory, and those of HTTP, bodies and keys. Each dialect renders them in
 //! its own format.
 
+use crate::kit::SyntaxError;
 use directory::{DirectoryError, FieldErrorKind, SignInError};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,8 @@ pub enum RequestError {
     BodyIncomplete,
     /// The request does not have exactly one host (RFC 9112 section 3.2).
     InvalidHost,
-    /// The body does not match its media type. The message of the parser is for the log.
-    Unparsable(String),
+    /// The body does not match its media type.
+    Unparsable(SyntaxError),
     BodyMissing,
     /// The key is missing, unknown, expired or revoked, or belongs to another tenant.
     Unauthorized,
@@ -51,6 +52,12 @@ pub struct DialectError {
     pub message: String,
 }
 
+impl DialectError {
+    pub(crate) fn new(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self { status, code, message: text.into() }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberError {
     /// The name in the dialect.
@@ -72,7 +79,7 @@ impl RequestError {
     }
 
     pub fn dialect_specific(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {
-        Self::DialectSpecific(Box::new(DialectError { status, code, message: text.into() }))
+        Self::DialectSpecific(Box::new(DialectError::new(status, code, text)))
     }
 
     /// The label of logs and metrics.
@@ -146,9 +153,15 @@ impl RequestError {
     pub fn log_detail(&self) -> Option<&str> {
         match self {
             Self::Directory(DirectoryError::Unavailable(text) | DirectoryError::Internal(text))
-            | Self::Unparsable(text) => Some(text),
+            | Self::Unparsable(SyntaxError(text)) => Some(text),
             _ => None,
         }
+    }
+}
+
+impl From<SyntaxError> for RequestError {
+    fn from(error: SyntaxError) -> Self {
+        Self::Unparsable(error)
     }
 }
 

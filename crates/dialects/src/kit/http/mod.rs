@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod media_types;
+pub(crate) mod own_api_errors;
 mod query;
 mod request;
 mod response_body;

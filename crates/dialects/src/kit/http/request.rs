@@ -1,6 +1,8 @@
 //! A request as dialects see it: plain data, independent of sockets.
 
-use crate::kit::{Denial, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat};
+use crate::kit::{
+    Denial, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat, SyntaxError,
+};
 use bytes::Bytes;
 use directory::{Caller, TenantNumber};
 use http::{HeaderMap, Response};
@@ -62,6 +64,11 @@ pub struct DialectRequest {
 }
 
 impl DialectRequest {
+    /// The body, which must be UTF-8.
+    pub(crate) fn body_text(&self) -> Result<&str, SyntaxError> {
+        Ok(std::str::from_utf8(&self.body)?)
+    }
+
     /// Fails only for public operations; handlers of all others run after authentication.
     pub fn caller(&self) -> Result<&Caller, RequestError> {
         self.caller.as_ref().ok_or(RequestError::Unauthorized)

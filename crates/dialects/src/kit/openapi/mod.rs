@@ -284,7 +284,7 @@ fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
         RequestError::BodyTooLarge(0),
         RequestError::BodyIncomplete,
         RequestError::InvalidHost,
-        RequestError::Unparsable(String::new()),
+        RequestError::Unparsable("".into()),
         RequestError::TooManyAttempts { retry_after: 1 },
         RequestError::TooManyConcurrentRequests { retry_after: 1 },
         RequestError::TimedOut,

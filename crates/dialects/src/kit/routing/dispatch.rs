@@ -278,7 +278,7 @@ async fn run_handler(
         BodyError::TooLarge(limit) => RequestError::BodyTooLarge(limit),
         BodyError::Incomplete => RequestError::BodyIncomplete,
         BodyError::UnsupportedEncoding(name) => RequestError::UnsupportedMediaType(Some(name)),
-        BodyError::Undecodable(text) => RequestError::Unparsable(text),
+        BodyError::Undecodable(text) => RequestError::Unparsable(text.into()),
     })?;
     let handler = match next {
         Next::Handle(handler) => handler,

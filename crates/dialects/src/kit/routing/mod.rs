@@ -12,6 +12,7 @@ pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_hea
 pub use operation::{MethodSpec, RequiredAccess, SuccessResponse};
 pub(crate) use page_positions::ListKey;
 pub use page_positions::PagePositions;
+pub(crate) use route::route_method;
 pub use route::{
     AppState, Handler, MatchedRoute, Route, RouteMatch, RouteMethod, RoutePath, RouteTable, claiming_dialect,
     route_paths,

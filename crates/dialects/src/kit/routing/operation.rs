@@ -68,7 +68,7 @@ impl MethodSpec {
     }
 
     #[must_use]
-    pub(crate) const fn with_error_statuses(self, own_failures: &'static [StatusCode]) -> Self {
-        Self { error_statuses: own_failures, ..self }
+    pub(crate) const fn with_error_statuses(self, error_statuses: &'static [StatusCode]) -> Self {
+        Self { error_statuses, ..self }
     }
 }

@@ -24,6 +24,18 @@ pub struct RouteMethod {
     pub handler: Handler,
 }
 
+macro_rules! route_method {
+    ($name:literal, $access:ident, $handler:path, $spec:expr) => {
+        $crate::kit::RouteMethod {
+            name: $name,
+            access: $crate::kit::RequiredAccess::$access,
+            spec: $spec,
+            handler: |state, request| Box::pin($handler(state, request)),
+        }
+    };
+}
+pub(crate) use route_method;
+
 impl std::fmt::Debug for RouteMethod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({:?})", self.name, self.access)
