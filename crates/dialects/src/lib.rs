@@ -16,7 +16,7 @@ mod sign_in;
 pub mod transfer;
 
 use http::Response;
-use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route, ValueType};
+use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route};
 
 /// Declares the modules of the dialects that manage users, and lists them.
 macro_rules! user_apis {
@@ -57,10 +57,9 @@ pub struct Dialect {
     pub error_response: fn(&RequestError, &DialectRequest) -> DialectResponse,
     pub request_media_types: &'static [&'static str],
     pub response_media_types: &'static [&'static str],
-    /// Names and descriptions of the parameters in paths.
-    pub path_parameters: &'static [(&'static str, &'static str)],
-    /// Query parameters that every operation accepts: name, type, description.
-    pub common_parameters: &'static [(&'static str, ValueType, &'static str)],
+    pub path_parameters: &'static [kit::Parameter],
+    /// Query parameters that every operation accepts.
+    pub common_parameters: &'static [kit::Parameter],
     pub examples: &'static kit::Examples,
     pub error_schema: &'static ObjectSchema,
     /// Members that every object has besides its own, for the OpenAPI document.

@@ -5,11 +5,11 @@ use super::wire::{self, clr_name};
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, Format, MemberError, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use std::borrow::Cow;
 
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
-    let mut response = match error {
+    match error {
         RequestError::Directory(refusal) => directory_error_response(refusal, request),
         RequestError::InvalidMembers(errors) => model_state_response(request, errors),
         RequestError::NoRoute => {
@@ -62,11 +62,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         RequestError::TimedOut => {
             message_response(request, StatusCode::SERVICE_UNAVAILABLE, "The request took too long.")
         }
-    };
-    if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    response
 }
 
 const INVALID_REQUEST: &str = "The request is invalid.";

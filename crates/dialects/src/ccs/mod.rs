@@ -14,7 +14,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{XmlNames, bearer};
+use crate::kit::{ValueType, XmlNames, bearer, param};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -46,7 +46,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         "application/xml; charset=utf-8",
         "text/xml; charset=utf-8",
     ],
-    path_parameters: &[("id", "Number of the user")],
+    path_parameters: &[param("id", ValueType::Text, "Number of the user")],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

@@ -1,10 +1,10 @@
 //! The routes.
 
 use super::{users, wire};
-use crate::kit::{MethodSpec, ObjectSchema, Route, SuccessResponse, ValueType, route_method};
+use crate::kit::{MethodSpec, ObjectSchema, Route, SuccessResponse, ValueType, param, route_method};
 
 const fn spec(summary: &'static str, body: Option<&'static ObjectSchema>, success: SuccessResponse) -> MethodSpec {
-    MethodSpec { summary, query_params: &[], body, is_partial: false, success, error_statuses: &[] }
+    MethodSpec { summary, query_parameters: &[], body, is_partial: false, success, error_statuses: &[] }
 }
 
 pub(super) static ROUTES: &[Route] = &[
@@ -22,9 +22,9 @@ pub(super) static ROUTES: &[Route] = &[
                 Read,
                 users::list,
                 MethodSpec {
-                    query_params: &[
-                        ("skip", ValueType::Integer, "Number of users to skip"),
-                        ("take", ValueType::Integer, "Maximum number of users to return; all by default"),
+                    query_parameters: &[
+                        param("skip", ValueType::Integer, "Number of users to skip"),
+                        param("take", ValueType::Integer, "Maximum number of users to return; all by default"),
                     ],
                     ..spec("List all users", None, SuccessResponse::List(&wire::USER_LIST))
                 }

@@ -16,7 +16,7 @@ pub use http::*;
 pub(crate) use http::{media_types, own_api_errors};
 pub use openapi::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
 pub use routing::*;
-pub(crate) use routing::{ListKey, route_method};
+pub(crate) use routing::{ListKey, param, route_method};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

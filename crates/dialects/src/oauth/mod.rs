@@ -13,6 +13,7 @@ mod wire;
 mod write;
 
 use crate::Dialect;
+use crate::kit::{ValueType, param};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "oauth",
@@ -27,7 +28,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     error_response: errors::error_response,
     request_media_types: &["application/x-www-form-urlencoded"],
     response_media_types: &["application/json"],
-    path_parameters: &[("context", "Any segment, as in paths of `publisher`")],
+    path_parameters: &[param("context", ValueType::Text, "Any segment, as in paths of `publisher`")],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

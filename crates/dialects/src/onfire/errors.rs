@@ -3,12 +3,12 @@
 //! The original documents only 400, 401 and 405: an unknown user is a 400 (decision 7), an unknown path a 405.
 
 use super::{ApiVersion, api_version, wire, write};
-use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
+use crate::kit::{DialectError, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
-    let (status, code, message) = describe(error, request);
+    let DialectError { status, code, message } = describe(error, request);
     let errors = response_errors(error, request);
     let code = errors.first().map_or(code, |error| error.code);
     let message = errors.first().map_or(message, |error| error.message.clone());
@@ -46,10 +46,10 @@ fn xml_root(request: &DialectRequest) -> &'static str {
     }
 }
 
-fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'static str, String) {
+fn describe(error: &RequestError, request: &DialectRequest) -> DialectError {
     let (status, code, message): (StatusCode, &str, &str) = match error {
         RequestError::Directory(error) => return describe_directory_error(error, request),
-        RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
+        RequestError::DialectSpecific(own) => return DialectError::clone(own),
         RequestError::InvalidMembers(_) => (StatusCode::BAD_REQUEST, "ArgumentException", "The request is not valid."),
         RequestError::NoRoute => {
             (StatusCode::METHOD_NOT_ALLOWED, "NotImplementedException", "There is no such endpoint.")
@@ -65,7 +65,7 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
         RequestError::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "NotSupportedException", "Accept XML or JSON."),
         RequestError::BodyTooLarge(limit) => {
             let message = format!("The body is larger than {limit} bytes.");
-            return (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
+            return DialectError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message);
         }
         RequestError::InvalidHost => {
             (StatusCode::BAD_REQUEST, "ArgumentException", "A request must have exactly one Host header.")
@@ -91,10 +91,10 @@ fn describe(error: &RequestError, request: &DialectRequest) -> (StatusCode, &'st
         ),
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long."),
     };
-    (status, code, message.to_owned())
+    DialectError::new(status, code, message)
 }
 
-fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> (StatusCode, &'static str, String) {
+fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> DialectError {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, message): (StatusCode, &str, &str) = match error {
         DirectoryError::Invalid(_) => (bad, "ArgumentException", "The request is not valid."),
@@ -117,10 +117,10 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         }
         DirectoryError::Internal(_) => {
             let message = format!("Internal server error. Request {}.", request.request_id);
-            return (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
+            return DialectError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
         }
     };
-    (status, code, message.to_owned())
+    DialectError::new(status, code, message)
 }
 
 struct ResponseError {
@@ -142,10 +142,14 @@ fn response_errors(error: &RequestError, request: &DialectRequest) -> Vec<Respon
             errors.iter().map(|f| response_error(field_name(f.field, request), f.kind)).collect()
         }
         RequestError::Directory(DirectoryError::NoSuchUser | DirectoryError::NoSuchItem(_)) => {
-            vec![ResponseError { code: "NotFound", field: "Id".into(), message: describe(error, request).2 }]
+            vec![ResponseError { code: "NotFound", field: "Id".into(), message: describe(error, request).message }]
         }
         RequestError::Directory(DirectoryError::RoleTooHigh) => {
-            vec![ResponseError { code: "Forbidden", field: "WebsiteRole".into(), message: describe(error, request).2 }]
+            vec![ResponseError {
+                code: "Forbidden",
+                field: "WebsiteRole".into(),
+                message: describe(error, request).message,
+            }]
         }
         _ => Vec::new(),
     }

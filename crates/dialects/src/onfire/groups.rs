@@ -90,7 +90,7 @@ async fn delete_item(
 }
 
 async fn search_items(state: &AppState, request: &DialectRequest, kind: ItemKind) -> Result<Page<Item>, RequestError> {
-    let (skip, limit) = read::page_parameters(request)?;
+    let read::PageParameters { skip, limit } = read::page_parameters(request)?;
     let mut query = ItemQuery { offset: skip, limit, ..ItemQuery::all(kind) };
     let name = read::parameter(request, "Name")?;
     query.predicates.extend(name.map(|text| ItemPredicate::NameContains(fold(text.trim()))));

@@ -15,7 +15,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{DialectRequest, RequestError, ValueType, XmlNames};
+use crate::kit::{DialectRequest, RequestError, ValueType, XmlNames, param};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -33,9 +33,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     response_media_types: &["application/json; charset=utf-8", "application/xml"],
     path_parameters: &[],
     common_parameters: &[
-        ("format", ValueType::Enum(&["json", "xml"]), "Format of the response: `json` or `xml`"),
-        ("CompanyId", ValueType::Integer, "Number of the tenant (`ProviderId` in v1)"),
-        ("IntegrationKey", ValueType::Text, "Key of the connection; prefer sending it in the body"),
+        param("format", ValueType::Enum(&["json", "xml"]), "Format of the response: `json` or `xml`"),
+        param("CompanyId", ValueType::Integer, "Number of the tenant (`ProviderId` in v1)"),
+        param("IntegrationKey", ValueType::Text, "Key of the connection; prefer sending it in the body"),
     ],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

@@ -358,8 +358,13 @@ fn folder_entries(node: &Node, duplicates: Duplicates) -> Result<Vec<FolderEntry
     Ok(entries)
 }
 
-/// Offset and limit from `PageNo` (from 0) and `PageSize` (default 100, maximum 250).
-pub(super) fn page_parameters(request: &DialectRequest) -> Result<(u64, u32), RequestError> {
+pub(super) struct PageParameters {
+    pub(super) skip: u64,
+    pub(super) limit: u32,
+}
+
+/// From `PageNo` (from 0) and `PageSize` (default 100, maximum 250).
+pub(super) fn page_parameters(request: &DialectRequest) -> Result<PageParameters, RequestError> {
     let mut errors = Vec::new();
     let mut number = |name: &str, default: u32| {
         let text = parameter(request, name)?;
@@ -371,7 +376,7 @@ pub(super) fn page_parameters(request: &DialectRequest) -> Result<(u64, u32), Re
     };
     let (page, size) = (number("PageNo", 0)?, number("PageSize", 100)?.clamp(1, 250));
     if errors.is_empty() {
-        Ok((u64::from(page) * u64::from(size), size))
+        Ok(PageParameters { skip: u64::from(page) * u64::from(size), limit: size })
     } else {
         Err(RequestError::InvalidMembers(errors))
     }

@@ -1,36 +1,34 @@
 //! The routes of the dialect.
 
 use super::{groups, users, wire};
-use crate::kit::{MethodSpec, Route, RouteMethod, ValueType, route_method};
+use crate::kit::{MethodSpec, Parameter, Route, RouteMethod, ValueType, param, route_method};
 
-type Parameters = &'static [(&'static str, ValueType, &'static str)];
-
-const ID_PARAMETER: Parameters = &[("Id", ValueType::Guid, "Id of the item")];
-const USER_KEY_PARAMETERS: Parameters = &[
-    ("Id", ValueType::Guid, "Id of the user"),
-    ("Email", ValueType::Text, "Email of the user, if no `Id` is sent"),
-    ("ExternalId", ValueType::Text, "External id of the user, if no `Id` or `Email` is sent"),
+const ID_PARAMETER: &[Parameter] = &[param("Id", ValueType::Guid, "Id of the item")];
+const USER_KEY_PARAMETERS: &[Parameter] = &[
+    param("Id", ValueType::Guid, "Id of the user"),
+    param("Email", ValueType::Text, "Email of the user, if no `Id` is sent"),
+    param("ExternalId", ValueType::Text, "External id of the user, if no `Id` or `Email` is sent"),
 ];
-const ITEM_KEY_PARAMETERS: Parameters = &[
-    ("Id", ValueType::Guid, "Id of the item"),
-    ("ExternalId", ValueType::Text, "External id of the item, if no `Id` is sent"),
-    ("Name", ValueType::Text, "Name of the item, if no `Id` or `ExternalId` is sent"),
+const ITEM_KEY_PARAMETERS: &[Parameter] = &[
+    param("Id", ValueType::Guid, "Id of the item"),
+    param("ExternalId", ValueType::Text, "External id of the item, if no `Id` is sent"),
+    param("Name", ValueType::Text, "Name of the item, if no `Id` or `ExternalId` is sent"),
 ];
-const USER_SEARCH_PARAMETERS: Parameters = &[
-    ("Name", ValueType::Text, "Substring of first and last name, case-insensitive"),
-    ("Email", ValueType::Text, "Email, case-insensitive"),
-    ("ExternalId", ValueType::Text, "External id, case-insensitive"),
-    ("Status", ValueType::Text, "`Invited`, `Active` or `Inactive`"),
-    ("UseNames", ValueType::Boolean, "Return groups and folders by name"),
-    ("UseExternalIds", ValueType::Boolean, "Return groups and folders by external id"),
-    ("PageNo", ValueType::Integer, "Page number, from 0"),
-    ("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
+const USER_SEARCH_PARAMETERS: &[Parameter] = &[
+    param("Name", ValueType::Text, "Substring of first and last name, case-insensitive"),
+    param("Email", ValueType::Text, "Email, case-insensitive"),
+    param("ExternalId", ValueType::Text, "External id, case-insensitive"),
+    param("Status", ValueType::Text, "`Invited`, `Active` or `Inactive`"),
+    param("UseNames", ValueType::Boolean, "Return groups and folders by name"),
+    param("UseExternalIds", ValueType::Boolean, "Return groups and folders by external id"),
+    param("PageNo", ValueType::Integer, "Page number, from 0"),
+    param("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
 ];
-const ITEM_SEARCH_PARAMETERS: Parameters = &[
-    ("Name", ValueType::Text, "Substring of the name, case-insensitive"),
-    ("ExternalId", ValueType::Text, "External id, case-insensitive"),
-    ("PageNo", ValueType::Integer, "Page number, from 0"),
-    ("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
+const ITEM_SEARCH_PARAMETERS: &[Parameter] = &[
+    param("Name", ValueType::Text, "Substring of the name, case-insensitive"),
+    param("ExternalId", ValueType::Text, "External id, case-insensitive"),
+    param("PageNo", ValueType::Integer, "Page number, from 0"),
+    param("PageSize", ValueType::Integer, "Page size; default 100, maximum 250"),
 ];
 
 macro_rules! resource {

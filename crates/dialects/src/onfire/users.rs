@@ -36,7 +36,7 @@ pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result
 
 pub(super) async fn search(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
-    let (skip, limit) = read::page_parameters(request)?;
+    let read::PageParameters { skip, limit } = read::page_parameters(request)?;
     let mut query = UserQuery { offset: skip, limit, ..UserQuery::default() };
     let mut add = |name: &str, test: fn(&str) -> UserPredicate| {
         let text = read::parameter(request, name)?;

@@ -5,10 +5,10 @@
 use super::write;
 use crate::kit::{DialectRequest, DialectResponse, MemberError, OutputValue, RequestError};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
-    let (status, number, summary) = describe(error, request);
+    let PublisherError { status, number, summary } = describe(error, request);
     let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
     // The link ends in the request id of the log. It is plain text in XML too.
     let link = format!("{}{context}/api/2/error/{}", request.origin, request.request_id);
@@ -17,14 +17,21 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         ("ref", OutputValue::Integer(number)),
         ("link", OutputValue::Text(link)),
     ]);
-    let mut response = write::response(request, status, "error", out);
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    write::response(request, status, "error", out)
 }
 
-type PublisherError = (StatusCode, i64, String);
+struct PublisherError {
+    status: StatusCode,
+    /// `ref` in the document.
+    number: i64,
+    summary: String,
+}
+
+impl PublisherError {
+    fn new(status: StatusCode, number: i64, summary: impl Into<String>) -> Self {
+        Self { status, number, summary: summary.into() }
+    }
+}
 
 fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
     let (status, number, text): (StatusCode, i64, &str) = match error {
@@ -52,14 +59,14 @@ fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many concurrent requests for this connection or tenant")
         }
-        RequestError::DialectSpecific(own) => return (own.status, 100, own.message.clone()),
+        RequestError::DialectSpecific(own) => return PublisherError::new(own.status, 100, own.message.clone()),
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
     };
-    (status, number, text.to_owned())
+    PublisherError::new(status, number, text)
 }
 
 fn missing_parameters() -> PublisherError {
-    (StatusCode::BAD_REQUEST, 74, "Request parameters are missing".to_owned())
+    PublisherError::new(StatusCode::BAD_REQUEST, 74, "Request parameters are missing")
 }
 
 fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> PublisherError {
@@ -89,10 +96,10 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         }
         DirectoryError::Internal(_) => {
             let text = format!("An error has occurred. Request {}", request.request_id);
-            return (StatusCode::INTERNAL_SERVER_ERROR, 500, text);
+            return PublisherError::new(StatusCode::INTERNAL_SERVER_ERROR, 500, text);
         }
     };
-    (status, number, text.to_owned())
+    PublisherError::new(status, number, text)
 }
 
 fn describe_member_error(error: &MemberError) -> PublisherError {
@@ -124,7 +131,7 @@ fn describe_member_error(error: &MemberError) -> PublisherError {
         (_, FieldErrorKind::TooLong(max)) => (bad, 100, format!("Longer than {max}: {name}")),
         _ => (bad, 100, format!("Invalid value: {name}")),
     };
-    (status, number, text)
+    PublisherError::new(status, number, text)
 }
 
 fn field_name(field: Field, request: &DialectRequest) -> &'static str {

@@ -37,7 +37,7 @@ pub(super) async fn add_users(state: &AppState, request: &DialectRequest) -> Res
 }
 
 pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (offset, limit) = read::page_parameters(request, 200)?;
+    let read::PageParameters { offset, limit } = read::page_parameters(request, 200)?;
     let now = state.directory.now();
     let mut query = ItemQuery::all(ItemKind::Group);
     query.predicates.extend(request.query.get("search").map(|text| ItemPredicate::NameContains(fold(text))));
@@ -74,18 +74,18 @@ pub(super) fn sort_items(
 ) -> Result<(), RequestError> {
     let Some(sort_fields) = request.query.get("sort") else { return Ok(()) };
     let invalid = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
-    let sort_fields: Option<Vec<(String, bool)>> = sort_fields.split(',').map(read::parse_sort_field).collect();
+    let sort_fields: Option<Vec<read::SortField>> = sort_fields.split(',').map(read::parse_sort_field).collect();
     let sort_fields = sort_fields.filter(|sort_fields| sort_fields.len() <= MAX_SORT_FIELDS).ok_or_else(invalid)?;
     let is_known = |field: &str| {
         matches!(field, "id" | "name" | "created" | "updated")
             || items.first().is_none_or(|i| extra_key(i, field).is_some())
     };
-    if !sort_fields.iter().all(|(field, _)| is_known(field)) {
+    if !sort_fields.iter().all(|field| is_known(&field.name)) {
         return Err(invalid());
     }
     items.sort_by(|a, b| {
         let mut order = Ordering::Equal;
-        for (field, descending) in &sort_fields {
+        for read::SortField { name: field, is_descending } in &sort_fields {
             if order != Ordering::Equal {
                 break;
             }
@@ -96,7 +96,7 @@ pub(super) fn sort_items(
                 "updated" => a.updated().cmp(&b.updated()),
                 other => extra_key(a, other).cmp(&extra_key(b, other)),
             };
-            order = if *descending { by_field.reverse() } else { by_field };
+            order = if *is_descending { by_field.reverse() } else { by_field };
         }
         order
     });

@@ -15,7 +15,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{XmlNames, bearer, media_types};
+use crate::kit::{ValueType, XmlNames, bearer, media_types, param};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -34,10 +34,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     request_media_types: &["application/json", "application/xml"],
     response_media_types: &["application/json", "application/xml"],
     path_parameters: &[
-        ("context", "Any segment; it is repeated in links and has no other meaning"),
-        ("user", "Number or email of the user"),
-        ("group", "Number of the group"),
-        ("organisation", "Number of the organization"),
+        param("context", ValueType::Text, "Any segment; it is repeated in links and has no other meaning"),
+        param("user", ValueType::Text, "Number or email of the user"),
+        param("group", ValueType::Text, "Number of the group"),
+        param("organisation", ValueType::Text, "Number of the organization"),
     ],
     common_parameters: &[],
     examples: &examples::EXAMPLES,

@@ -90,7 +90,7 @@ async fn full_organization(
 }
 
 pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (offset, limit) = read::page_parameters(request, 200)?;
+    let read::PageParameters { offset, limit } = read::page_parameters(request, 200)?;
     let now = state.directory.now();
     let mut query = ItemQuery::all(ItemKind::Organization);
     query.predicates.extend(
@@ -192,7 +192,7 @@ impl OrganizationFilter {
 }
 
 pub(super) async fn list_groups(_: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let (offset, limit) = read::page_parameters(request, 20)?;
+    let read::PageParameters { offset, limit } = read::page_parameters(request, 20)?;
     let page = offset.checked_div(limit).unwrap_or(0);
     Ok(write::list_response(request, "organisationgroups", "organisationgroup", Vec::new(), 0, page))
 }

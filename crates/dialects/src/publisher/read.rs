@@ -339,13 +339,18 @@ pub(super) fn parse_item_key(text: &str) -> ItemKey {
     text.parse().map_or_else(|_| ItemKey::Name(text.to_owned()), ItemKey::Number)
 }
 
-pub(super) fn page_parameters(request: &DialectRequest, limit: u32) -> Result<(u32, u32), RequestError> {
+pub(super) struct PageParameters {
+    pub(super) offset: u32,
+    pub(super) limit: u32,
+}
+
+pub(super) fn page_parameters(request: &DialectRequest, default_limit: u32) -> Result<PageParameters, RequestError> {
     let number = |name: &'static str, default: u32| match request.query.get(name) {
         None => Ok(default),
         Some(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => Ok(text.trim().parse().unwrap_or(u32::MAX)),
         Some(_) => Err(RequestError::invalid_member(name, FieldErrorKind::Malformed)),
     };
-    Ok((number("offset", 0)?, number("limit", limit)?.min(MAX_LIMIT)))
+    Ok(PageParameters { offset: number("offset", 0)?, limit: number("limit", default_limit)?.min(MAX_LIMIT) })
 }
 
 /// Larger limits are reduced; `total` in the response shows it.
@@ -367,14 +372,19 @@ pub(super) fn list_parameter(
 
 const MAX_LIST_LENGTH: usize = 100;
 
-/// Field and direction. An unescaped plus sign arrives as a space.
-pub(super) fn parse_sort_field(part: &str) -> Option<(String, bool)> {
-    let descending = match part.chars().next()? {
+pub(super) struct SortField {
+    pub(super) name: String,
+    pub(super) is_descending: bool,
+}
+
+/// An unescaped plus sign arrives as a space.
+pub(super) fn parse_sort_field(part: &str) -> Option<SortField> {
+    let is_descending = match part.chars().next()? {
         '+' | ' ' => false,
         '-' => true,
         _ => return None,
     };
-    Some((part[1..].trim().to_ascii_lowercase().replace(' ', ""), descending))
+    Some(SortField { name: part[1..].trim().to_ascii_lowercase().replace(' ', ""), is_descending })
 }
 
 pub(super) fn time_range_parameter(

@@ -1,53 +1,51 @@
 //! The routes of the dialect, each also below one path segment, the context.
 
 use super::{groups, organizations, users, wire};
-use crate::kit::{MethodSpec, Route, RouteMethod, ValueType, route_method};
+use crate::kit::{MethodSpec, Parameter, Route, RouteMethod, ValueType, param, route_method};
 
-type Parameters = &'static [(&'static str, ValueType, &'static str)];
-
-const PAGE_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("offset", ValueType::Integer, "Number of results to skip; default 0"),
-    ("limit", ValueType::Integer, "Page size; default 200, maximum 1,000"),
+const PAGE_PARAMETERS: [Parameter; 2] = [
+    param("offset", ValueType::Integer, "Number of results to skip; default 0"),
+    param("limit", ValueType::Integer, "Page size; default 200, maximum 1,000"),
 ];
-const DATE_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("createddate", ValueType::Text, "Created in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
-    ("modifieddate", ValueType::Text, "Changed in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+const DATE_PARAMETERS: [Parameter; 2] = [
+    param("createddate", ValueType::Text, "Created in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
+    param("modifieddate", ValueType::Text, "Changed in `lastweek`, `lastmonth`, `lastyear` or `YYYYMMDD,YYYYMMDD`"),
 ];
-const USER_LIST_PARAMETERS: Parameters = &[
-    ("organisations", ValueType::Text, "Numbers or names, comma-separated"),
-    ("organisationgroups", ValueType::Text, "Numbers; matches no users, since there are no organization groups"),
-    ("usergroups", ValueType::Text, "Numbers or names, comma-separated"),
-    ("departments", ValueType::Text, "Names, comma-separated"),
-    ("locations", ValueType::Text, "Substrings of the address, comma-separated"),
-    ("search", ValueType::Text, "Substring of any text of a user"),
-    ("status", ValueType::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
-    ("sort", ValueType::Text, "`+` or `-`, then a field"),
-    ("fields", ValueType::Text, "`all`, or comma-separated names; omit for summaries"),
+const USER_LIST_PARAMETERS: &[Parameter] = &[
+    param("organisations", ValueType::Text, "Numbers or names, comma-separated"),
+    param("organisationgroups", ValueType::Text, "Numbers; matches no users, since there are no organization groups"),
+    param("usergroups", ValueType::Text, "Numbers or names, comma-separated"),
+    param("departments", ValueType::Text, "Names, comma-separated"),
+    param("locations", ValueType::Text, "Substrings of the address, comma-separated"),
+    param("search", ValueType::Text, "Substring of any text of a user"),
+    param("status", ValueType::Text, "`active`, `archive`, `disable`, `suspended`, `pending`, or 1, 2, 0, 3"),
+    param("sort", ValueType::Text, "`+` or `-`, then a field"),
+    param("fields", ValueType::Text, "`all`, or comma-separated names; omit for summaries"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],
     DATE_PARAMETERS[1],
 ];
-const GROUP_LIST_PARAMETERS: Parameters = &[
-    ("search", ValueType::Text, "Substring of the name"),
-    ("sort", ValueType::Text, "`+` or `-`, then `name`, `created` or `updated`; several, comma-separated"),
-    ("fields", ValueType::Text, "`all` for complete groups"),
+const GROUP_LIST_PARAMETERS: &[Parameter] = &[
+    param("search", ValueType::Text, "Substring of the name"),
+    param("sort", ValueType::Text, "`+` or `-`, then `name`, `created` or `updated`; several, comma-separated"),
+    param("fields", ValueType::Text, "`all` for complete groups"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],
     DATE_PARAMETERS[1],
 ];
-const ORGANIZATION_LIST_PARAMETERS: Parameters = &[
-    ("domain", ValueType::Text, "Email domains, comma-separated"),
-    ("autologin", ValueType::Boolean, "Only organizations with this value of `autologin`"),
-    ("homepage", ValueType::Integer, "Only organizations with this `homepage`"),
-    ("industry", ValueType::Integer, "Only organizations with this `industry`"),
-    ("category", ValueType::Integer, "Only organizations with this `category`"),
-    ("locations", ValueType::Text, "Substrings of addresses of its users, comma-separated"),
-    ("search", ValueType::Text, "Substring of the name, URL or a domain"),
-    ("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),
-    ("sort", ValueType::Text, "`+` or `-`, then `id`, `name`, `status`, `url`, `created` or `updated`"),
-    ("fields", ValueType::Text, "`all` for complete organizations"),
+const ORGANIZATION_LIST_PARAMETERS: &[Parameter] = &[
+    param("domain", ValueType::Text, "Email domains, comma-separated"),
+    param("autologin", ValueType::Boolean, "Only organizations with this value of `autologin`"),
+    param("homepage", ValueType::Integer, "Only organizations with this `homepage`"),
+    param("industry", ValueType::Integer, "Only organizations with this `industry`"),
+    param("category", ValueType::Integer, "Only organizations with this `category`"),
+    param("locations", ValueType::Text, "Substrings of addresses of its users, comma-separated"),
+    param("search", ValueType::Text, "Substring of the name, URL or a domain"),
+    param("status", ValueType::Text, "`active`, `archive`, `disabled`, `suspended`"),
+    param("sort", ValueType::Text, "`+` or `-`, then `id`, `name`, `status`, `url`, `created` or `updated`"),
+    param("fields", ValueType::Text, "`all` for complete organizations"),
     PAGE_PARAMETERS[0],
     PAGE_PARAMETERS[1],
     DATE_PARAMETERS[0],

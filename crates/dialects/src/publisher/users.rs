@@ -136,7 +136,7 @@ const MAX_SORTED_OFFSET: u32 = 100_000;
 
 pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
-    let (offset, limit) = read::page_parameters(request, 200)?;
+    let read::PageParameters { offset, limit } = read::page_parameters(request, 200)?;
     let sort = parse_sort(state, request).await?;
     // Sorted users are held in memory up to the end of the page.
     if !sort.is_by_number() && offset > MAX_SORTED_OFFSET {
@@ -164,8 +164,8 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
 async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, RequestError> {
     let Some(text) = request.query.get("sort") else { return Ok(Sort::default()) };
     let invalid = || RequestError::invalid_member("sort", FieldErrorKind::Malformed);
-    let (field, descending) = read::parse_sort_field(text).ok_or_else(invalid)?;
-    let key = match field.as_str() {
+    let field = read::parse_sort_field(text).ok_or_else(invalid)?;
+    let key = match field.name.as_str() {
         "firstname" => SortKey::Text(Field::GivenName),
         "lastname" => SortKey::Text(Field::FamilyName),
         "email" => SortKey::Text(Field::Email),
@@ -181,7 +181,7 @@ async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, 
         }
         _ => return Err(invalid()),
     };
-    Ok(Sort { key, descending, nulls_last: false })
+    Ok(Sort { key, descending: field.is_descending, nulls_last: false })
 }
 
 async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<Vec<UserPredicate>, RequestError> {

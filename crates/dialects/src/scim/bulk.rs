@@ -316,8 +316,9 @@ async fn execute(
             response: None,
         },
         Err(error) => {
-            let (status, code, text) = errors::describe(&error, &sub_request);
-            let response = Some(errors::document(status, code, text));
+            let error = errors::describe(&error, &sub_request);
+            let status = error.status;
+            let response = Some(errors::document(error));
             BulkResult { status, location: resource_location(&sub_request), version: None, response }
         }
     })

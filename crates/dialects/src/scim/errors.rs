@@ -3,20 +3,19 @@
 use super::schema::text_list;
 use super::wire::{self, Schema};
 use super::write;
-use crate::kit::{DialectRequest, DialectResponse, ObjectSchema, OutputValue, Property, RequestError, ValueType};
+use crate::kit::{
+    DialectError, DialectRequest, DialectResponse, ObjectSchema, OutputValue, Property, RequestError, ValueType,
+};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
-    let (status, code, text) = describe(error, request);
-    let mut response = write::response(request, status, &document(status, code, text));
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    let error = describe(error, request);
+    write::response(request, error.status, &document(error))
 }
 
-pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> OutputValue {
+pub(super) fn document(error: DialectError) -> OutputValue {
+    let DialectError { status, code, message } = error;
     let mut members = vec![
         ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:Error"])),
         ("status", OutputValue::text(status.as_str())),
@@ -24,20 +23,18 @@ pub(super) fn document(status: StatusCode, code: &'static str, text: String) -> 
     if !code.is_empty() {
         members.push(("scimType", OutputValue::text(code)));
     }
-    members.push(("detail", OutputValue::Text(text)));
+    members.push(("detail", OutputValue::Text(message)));
     OutputValue::object(members)
 }
 
-type ScimError = (StatusCode, &'static str, String);
-
-pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimError {
+pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> DialectError {
     let bad = StatusCode::BAD_REQUEST;
     let (status, code, text): (StatusCode, &str, &str) = match error {
         RequestError::Directory(error) => return describe_directory_error(error, request),
-        RequestError::DialectSpecific(own) => return (own.status, own.code, own.message.clone()),
+        RequestError::DialectSpecific(own) => return DialectError::clone(own),
         RequestError::InvalidMembers(errors) => {
             let text = errors.first().map(|error| rule_message(&error.name, error.kind));
-            return (bad, "invalidValue", text.unwrap_or_default());
+            return DialectError::new(bad, "invalidValue", text.unwrap_or_default());
         }
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "", "There is no such endpoint"),
         RequestError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "", "Method not allowed; see `Allow`"),
@@ -47,7 +44,7 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimEr
         RequestError::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "", "Responses are JSON; Accept must allow it"),
         RequestError::BodyTooLarge(limit) => {
             let text = format!("The body is larger than {limit} bytes");
-            return (StatusCode::PAYLOAD_TOO_LARGE, "", text);
+            return DialectError::new(StatusCode::PAYLOAD_TOO_LARGE, "", text);
         }
         RequestError::InvalidHost => (bad, "", "A request must have exactly one Host header"),
         RequestError::BodyIncomplete => (StatusCode::REQUEST_TIMEOUT, "", "The body did not arrive in time"),
@@ -63,21 +60,21 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> ScimEr
         }
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
     };
-    (status, code, text.to_owned())
+    DialectError::new(status, code, text)
 }
 
-fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> ScimError {
+fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> DialectError {
     let (status, code, text): (StatusCode, &str, &str) = match error {
         DirectoryError::Invalid(errors) => {
             let taken = errors.iter().find(|error| error.kind == FieldErrorKind::Taken);
             let Some(error) = taken.or(errors.first()) else {
-                return (StatusCode::BAD_REQUEST, "invalidValue", "The request is not valid".into());
+                return DialectError::new(StatusCode::BAD_REQUEST, "invalidValue", "The request is not valid");
             };
             let text = rule_message(&field_name(error.field), error.kind);
             return if error.kind == FieldErrorKind::Taken {
-                (StatusCode::CONFLICT, "uniqueness", text)
+                DialectError::new(StatusCode::CONFLICT, "uniqueness", text)
             } else {
-                (StatusCode::BAD_REQUEST, "invalidValue", text)
+                DialectError::new(StatusCode::BAD_REQUEST, "invalidValue", text)
             };
         }
         DirectoryError::NoSuchUser => (StatusCode::NOT_FOUND, "", "There is no such user"),
@@ -99,10 +96,10 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         }
         DirectoryError::Internal(_) => {
             let text = format!("Internal server error, logged under request {}", request.request_id);
-            return (StatusCode::INTERNAL_SERVER_ERROR, "", text);
+            return DialectError::new(StatusCode::INTERNAL_SERVER_ERROR, "", text);
         }
     };
-    (status, code, text.to_owned())
+    DialectError::new(status, code, text)
 }
 
 fn rule_message(name: &str, rule: FieldErrorKind) -> String {

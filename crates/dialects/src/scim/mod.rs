@@ -32,7 +32,7 @@ mod users;
 mod wire;
 mod write;
 
-use crate::kit::{bearer, media_types};
+use crate::kit::{ValueType, bearer, media_types, param};
 use crate::{CurlTarget, Dialect};
 
 pub(crate) static DIALECT: Dialect = Dialect {
@@ -49,9 +49,9 @@ pub(crate) static DIALECT: Dialect = Dialect {
     request_media_types: &["application/scim+json", "application/json"],
     response_media_types: &["application/scim+json", "application/json"],
     path_parameters: &[
-        ("id", "`id` of the resource"),
-        ("name", "Name of the resource type, such as `User`"),
-        ("urn", "URN of the schema"),
+        param("id", ValueType::Text, "`id` of the resource"),
+        param("name", ValueType::Text, "Name of the resource type, such as `User`"),
+        param("urn", ValueType::Text, "URN of the schema"),
     ],
     common_parameters: &[],
     examples: &examples::EXAMPLES,

@@ -1,34 +1,32 @@
 //! The routes of the dialect.
 
 use super::{bulk, discovery, groups, messages, search, users, wire};
-use crate::kit::{MethodSpec, ObjectSchema, Route, SuccessResponse, ValueType, route_method};
+use crate::kit::{MethodSpec, ObjectSchema, Parameter, Route, SuccessResponse, ValueType, param, route_method};
 use http::StatusCode;
 
-type Parameters = &'static [(&'static str, ValueType, &'static str)];
-
-const PROJECTION_PARAMETERS: [(&str, ValueType, &str); 2] = [
-    ("attributes", ValueType::Text, "Attributes to return, comma-separated"),
-    ("excludedAttributes", ValueType::Text, "Attributes to omit, comma-separated"),
+const PROJECTION_PARAMETERS: [Parameter; 2] = [
+    param("attributes", ValueType::Text, "Attributes to return, comma-separated"),
+    param("excludedAttributes", ValueType::Text, "Attributes to omit, comma-separated"),
 ];
-const RESOURCE_PARAMETERS: Parameters = &PROJECTION_PARAMETERS;
-const LIST_PARAMETERS: Parameters = &[
-    ("filter", ValueType::Text, "Filter expression (RFC 7644 section 3.4.2.2)"),
-    ("sortBy", ValueType::Text, "Attribute to sort by"),
-    ("sortOrder", messages::SORT_ORDERS, "`ascending` or `descending`"),
-    ("startIndex", ValueType::Integer, "1-based index of the first result"),
-    ("count", ValueType::Integer, "Page size; default 100, maximum 1,000"),
-    ("cursor", ValueType::Text, "Cursor of the page (RFC 9865); empty for the first page"),
+const RESOURCE_PARAMETERS: &[Parameter] = &PROJECTION_PARAMETERS;
+const LIST_PARAMETERS: &[Parameter] = &[
+    param("filter", ValueType::Text, "Filter expression (RFC 7644 section 3.4.2.2)"),
+    param("sortBy", ValueType::Text, "Attribute to sort by"),
+    param("sortOrder", messages::SORT_ORDERS, "`ascending` or `descending`"),
+    param("startIndex", ValueType::Integer, "1-based index of the first result"),
+    param("count", ValueType::Integer, "Page size; default 100, maximum 1,000"),
+    param("cursor", ValueType::Text, "Cursor of the page (RFC 9865); empty for the first page"),
     PROJECTION_PARAMETERS[0],
     PROJECTION_PARAMETERS[1],
 ];
 
 const fn spec(
     summary: &'static str,
-    query_params: Parameters,
+    query_parameters: &'static [Parameter],
     body: Option<&'static ObjectSchema>,
     success: SuccessResponse,
 ) -> MethodSpec {
-    MethodSpec { summary, query_params, body, is_partial: false, success, error_statuses: &[] }
+    MethodSpec { summary, query_parameters, body, is_partial: false, success, error_statuses: &[] }
 }
 
 const USER: Option<&'static ObjectSchema> = Some(&wire::USER);

@@ -12,7 +12,7 @@ mod wire;
 mod write;
 
 use crate::Dialect;
-use crate::kit::{RouteMatch, bearer, bearer_scheme};
+use crate::kit::{RouteMatch, ValueType, bearer, bearer_scheme, param};
 
 pub(crate) static DIALECT: Dialect = Dialect {
     name: "transfer",
@@ -27,7 +27,10 @@ pub(crate) static DIALECT: Dialect = Dialect {
     error_response: errors::error_response,
     request_media_types: &["application/octet-stream", "text/csv", "application/x-ndjson", XLSX, "text/ldif"],
     response_media_types: &["application/json"],
-    path_parameters: &[("id", "Id of the import"), ("file", "`all`, or the format and name of the file")],
+    path_parameters: &[
+        param("id", ValueType::Text, "Id of the import"),
+        param("file", ValueType::Text, "`all`, or the format and name of the file"),
+    ],
     common_parameters: &[],
     examples: &examples::EXAMPLES,
     error_schema: &wire::ERROR,

@@ -1,20 +1,20 @@
 //! Parses the options of imports and exports.
 
 use crate::kit::transfers::{Params, Rejected};
-use crate::kit::{DialectRequest, RequestError, ValueType};
+use crate::kit::{DialectRequest, Parameter, RequestError};
 use directory::DirectoryError;
 use http::StatusCode;
 use uuid::Uuid;
 
 /// Unknown parameters are rejected, so that a typo such as `dryrn` cannot turn a dry run into an import.
-pub(super) fn params(request: &DialectRequest, known: &[(&str, ValueType, &str)]) -> Result<Params, RequestError> {
+pub(super) fn params(request: &DialectRequest, known: &[Parameter]) -> Result<Params, RequestError> {
     let mut params = Params::new();
     for (name, value) in request.query.pairs() {
-        let (name, ..) = known
+        let parameter = known
             .iter()
-            .find(|(known, ..)| known.eq_ignore_ascii_case(name))
+            .find(|known| known.name.eq_ignore_ascii_case(name))
             .ok_or_else(|| invalid_request(format!("Unknown parameter '{name}'")))?;
-        params.push(((*name).to_owned(), value.to_owned()));
+        params.push((parameter.name.to_owned(), value.to_owned()));
     }
     Ok(params)
 }

@@ -3,52 +3,56 @@
 use super::{read, wire, write};
 use crate::kit::transfers::{PendingUpload, Transfers};
 use crate::kit::{
-    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, RequestError, RequiredAccess, Route, RouteMethod,
-    SuccessResponse, ValueType,
+    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, Parameter, RequestError, RequiredAccess, Route,
+    RouteMethod, SuccessResponse, ValueType, param,
 };
 use http::StatusCode;
 
 pub(super) const IMPORTS_PATH: &str = "/v1/imports";
 
-const FORMAT_PARAM: (&str, ValueType, &str) = (
+const FORMAT_PARAM: Parameter = param(
     "format",
     ValueType::Enum(&["csv", "ndjson", "xlsx", "ldif"]),
     "Format of the file, if Content-Type does not specify it",
 );
 
-const IMPORT_PARAMS: &[(&str, ValueType, &str)] = &[
+const IMPORT_PARAMS: &[Parameter] = &[
     FORMAT_PARAM,
-    ("update", ValueType::Boolean, "Also change existing users; without it, they stay unchanged"),
-    ("dryRun", ValueType::Boolean, "Report what would happen without changing anything"),
-    ("invite", ValueType::Boolean, "Invite new users by email; without it, they are active at once"),
-    (
+    param("update", ValueType::Boolean, "Also change existing users; without it, they stay unchanged"),
+    param("dryRun", ValueType::Boolean, "Report what would happen without changing anything"),
+    param("invite", ValueType::Boolean, "Invite new users by email; without it, they are active at once"),
+    param(
         "deactivateMissing",
         ValueType::Boolean,
         "Deactivate active users who are not in the file; users of rejected rows count as in the file",
     ),
-    (
+    param(
         "deactivationLimit",
         ValueType::Integer,
         "Maximum share of active users to deactivate, in percent: 0 to 100, default 10. If more are missing, nothing \
          is imported",
     ),
-    ("yesReally", ValueType::Boolean, "Deactivate missing users even if rejected rows name no existing user"),
-    ("match", ValueType::Text, "Keys that identify users, most reliable first; default `id,external-id,email`"),
-    ("map", ValueType::Text, "Map a header to a column: `HEADER=COLUMN`; may be repeated"),
-    ("delimiter", ValueType::Text, "CSV delimiter, if it is not detected; `tab` for a tab"),
-    ("encoding", ValueType::Text, "Encoding of a text file, if it is not detected"),
-    ("sheet", ValueType::Text, "Sheet of a workbook; default: those named after kinds (`Users`, …), else the first"),
-    ("emptyClears", ValueType::Boolean, "Empty cells clear stored values; without it, they are ignored"),
+    param("yesReally", ValueType::Boolean, "Deactivate missing users even if rejected rows name no existing user"),
+    param("match", ValueType::Text, "Keys that identify users, most reliable first; default `id,external-id,email`"),
+    param("map", ValueType::Text, "Map a header to a column: `HEADER=COLUMN`; may be repeated"),
+    param("delimiter", ValueType::Text, "CSV delimiter, if it is not detected; `tab` for a tab"),
+    param("encoding", ValueType::Text, "Encoding of a text file, if it is not detected"),
+    param(
+        "sheet",
+        ValueType::Text,
+        "Sheet of a workbook; default: those named after kinds (`Users`, …), else the first",
+    ),
+    param("emptyClears", ValueType::Boolean, "Empty cells clear stored values; without it, they are ignored"),
 ];
 
-const EXPORT_PARAMS: &[(&str, ValueType, &str)] = &[
-    (
+const EXPORT_PARAMS: &[Parameter] = &[
+    param(
         "kind",
         ValueType::Text,
         "Export only this kind: `user`, `group`, `folder`, `organisation`, `department` or `role`; may be repeated",
     ),
-    ("columns", ValueType::Text, "Export only these columns, separated by commas"),
-    ("excel", ValueType::Boolean, "Write CSV with a byte order mark and semicolons, for Excel"),
+    param("columns", ValueType::Text, "Export only these columns, separated by commas"),
+    param("excel", ValueType::Boolean, "Write CSV with a byte order mark and semicolons, for Excel"),
 ];
 
 const FILE_MEDIA_TYPES: &[&str] = &["text/csv; charset=utf-8", "application/x-ndjson", super::XLSX, "text/ldif"];

@@ -3,7 +3,7 @@
 use crate::json_response;
 use crate::kit::{DialectError, DialectRequest, DialectResponse, OutputValue, RequestError, json};
 use directory::DirectoryError;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 /// Describes an error that has no other text in the dialect.
 pub(crate) fn describe(error: &RequestError, request: &DialectRequest) -> DialectError {
@@ -62,9 +62,5 @@ pub(crate) fn describe(error: &RequestError, request: &DialectRequest) -> Dialec
 pub(crate) fn response(error: DialectError) -> DialectResponse {
     let DialectError { status, code, message } = error;
     let out = OutputValue::object(vec![("error", OutputValue::text(code)), ("message", OutputValue::Text(message))]);
-    let mut response = json_response(status, json::write(&out));
-    if code == "invalid_key" {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    json_response(status, json::write(&out))
 }

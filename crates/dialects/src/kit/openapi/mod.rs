@@ -4,8 +4,8 @@ mod examples;
 
 use crate::Dialect;
 use crate::kit::{
-    DialectRequest, Direction, FILE, ObjectSchema, Property, RequestError, RequiredAccess, Route, RouteMethod,
-    SuccessResponse, ValueType,
+    DialectRequest, Direction, FILE, ObjectSchema, Parameter, Property, RequestError, RequiredAccess, Route,
+    RouteMethod, SuccessResponse, ValueType,
 };
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind, SignInError};
 pub use examples::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID};
@@ -87,30 +87,27 @@ fn operation(
     method: &'static RouteMethod,
     schemas: &mut Schemas,
 ) -> Value {
-    let parameter = |name: &str, location: &str, kind: &ValueType, description: &str, schemas: &mut Schemas| {
-        let schema = value_schema(dialect, kind, schemas, SchemaUse::Request);
+    let parameter = |&Parameter { name, value_type, description }: &Parameter,
+                     location: &str,
+                     schemas: &mut Schemas| {
+        let schema = value_schema(dialect, &value_type, schemas, SchemaUse::Request);
         let mut parameter = json!({
             "name": name, "in": location, "required": location == "path", "description": description, "schema": schema,
         });
         if let Some(example) = (dialect.examples.parameter)(route.path, name) {
-            let number = example.parse::<u32>().ok().filter(|_| matches!(kind, ValueType::Integer));
+            let number = example.parse::<u32>().ok().filter(|_| matches!(value_type, ValueType::Integer));
             parameter["example"] = number.map_or_else(|| json!(example), |number| json!(number));
         }
         parameter
     };
     let mut parameters = Vec::new();
     for name in path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')) {
-        let own = dialect.path_parameters.iter().find(|(known, _)| *known == name);
-        let common = dialect.common_parameters.iter().find(|(known, ..)| *known == name);
-        let (kind, description) = match (own, common) {
-            (Some((_, description)), _) => (&ValueType::Text, *description),
-            (None, common) => common.map_or((&ValueType::Text, ""), |(_, kind, description)| (kind, *description)),
-        };
-        parameters.push(parameter(name, "path", kind, description, schemas));
+        let mut known = dialect.path_parameters.iter().chain(dialect.common_parameters);
+        parameters.extend(known.find(|known| known.name == name).map(|known| parameter(known, "path", schemas)));
     }
-    for (name, kind, description) in method.spec.query_params.iter().chain(dialect.common_parameters) {
-        if !parameters.iter().any(|parameter| parameter["name"] == *name) {
-            parameters.push(parameter(name, "query", kind, description, schemas));
+    for known in method.spec.query_parameters.iter().chain(dialect.common_parameters) {
+        if !parameters.iter().any(|parameter| parameter["name"] == known.name) {
+            parameters.push(parameter(known, "query", schemas));
         }
     }
     let mut operation = json!({

@@ -9,7 +9,7 @@ use crate::kit::{
     RequestError, RequiredAccess, Route, RouteMatch, challenge,
 };
 use bytes::Bytes;
-use directory::TenantNumber;
+use directory::{DirectoryError, TenantNumber};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use std::net::IpAddr;
@@ -130,8 +130,10 @@ fn error_response(dialect: &Dialect, error: &RequestError, request: &DialectRequ
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(value) = response.headers_mut().get_mut(header::WWW_AUTHENTICATE).filter(|value| *value == "Bearer") {
-        *value = challenge(&request.headers);
+    let has_bearer_keys = dialect.security_schemes.iter().any(|(name, _)| *name == "bearer");
+    let is_sign_in = matches!(error, RequestError::Directory(DirectoryError::SignIn(_) | DirectoryError::NoSuchUser));
+    if response.status() == StatusCode::UNAUTHORIZED && has_bearer_keys && !is_sign_in {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge(&request.headers));
     }
     if matches!(error, RequestError::UnsupportedMediaType(_)) && request.headers.contains_key(header::CONTENT_ENCODING)
     {

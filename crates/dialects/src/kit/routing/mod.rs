@@ -9,7 +9,8 @@ pub mod transfers;
 
 pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
 pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
-pub use operation::{MethodSpec, RequiredAccess, SuccessResponse};
+pub(crate) use operation::param;
+pub use operation::{MethodSpec, Parameter, RequiredAccess, SuccessResponse};
 pub(crate) use page_positions::ListKey;
 pub use page_positions::PagePositions;
 pub(crate) use route::route_method;

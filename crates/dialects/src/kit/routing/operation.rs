@@ -14,14 +14,24 @@ pub enum RequiredAccess {
 #[derive(Clone, Copy, Debug)]
 pub struct MethodSpec {
     pub summary: &'static str,
-    /// Query parameters: name, type, description.
-    pub query_params: &'static [(&'static str, ValueType, &'static str)],
+    pub query_parameters: &'static [Parameter],
     pub body: Option<&'static ObjectSchema>,
     /// Whether the body may omit members that a new object requires.
     pub is_partial: bool,
     pub success: SuccessResponse,
     /// Error statuses that only this operation has.
     pub error_statuses: &'static [StatusCode],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub value_type: ValueType,
+    pub description: &'static str,
+}
+
+pub(crate) const fn param(name: &'static str, value_type: ValueType, description: &'static str) -> Parameter {
+    Parameter { name, value_type, description }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +53,13 @@ pub enum SuccessResponse {
 impl MethodSpec {
     pub(crate) const fn new(
         summary: &'static str,
-        query: &'static [(&'static str, ValueType, &'static str)],
+        query_parameters: &'static [Parameter],
         body: Option<&'static ObjectSchema>,
         answer: &'static ObjectSchema,
     ) -> Self {
         Self {
             summary,
-            query_params: query,
+            query_parameters,
             body,
             is_partial: false,
             success: SuccessResponse::Object(answer),
