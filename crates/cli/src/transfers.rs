@@ -5,7 +5,7 @@ use crate::output::{Output, table};
 use crate::progress::Progress;
 use crate::session::AdminSession;
 use crate::settings::Settings;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use directory::Caller;
 use serde_json::json;
@@ -168,7 +168,7 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
     let mut columns = columns();
     for map in &args.map {
         let (header, column) = map.rsplit_once('=').context("--map must have the form HEADER=COLUMN")?;
-        columns.map_header(header, column.trim()).map_err(|what| anyhow!(what))?;
+        columns.map_header(header, column.trim())?;
     }
     if let Some(file) = args.rejected_file.as_deref().filter(|file| file.exists()) {
         bail!("{} already exists; choose another --rejected-file", file.display());
@@ -181,7 +181,7 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
         sheet: args.sheet.clone(),
         empty_clears: args.clear_empty_fields,
     };
-    reading.check(format).map_err(|what| anyhow!(what))?;
+    reading.check(format)?;
     Ok(ImportOptions {
         read_options: reading,
         match_by: args.match_by.clone(),
@@ -301,7 +301,7 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
     }
     let writing =
         WriteOptions { excel_compatible: args.excel, escaping: CellEscaping::Reversible, ..WriteOptions::default() };
-    writing.check(format).map_err(|what| anyhow!(what))?;
+    writing.check(format)?;
     let session = AdminSession::open_read_only(settings)?;
     let caller = session.resolve_tenant(args.tenant)?;
     if is_stdout {

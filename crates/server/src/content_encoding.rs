@@ -14,16 +14,19 @@ pub(crate) enum Encoding {
     Deflate,
 }
 
+/// The name in the header.
+pub(crate) struct UnsupportedEncoding(pub(crate) String);
+
 impl Encoding {
     /// The encoding in the headers.
     ///
     /// # Errors
-    /// The name of the encoding, if it is not supported or if there are several.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> std::result::Result<Self, String> {
+    /// The encoding is not supported, or there are several.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> std::result::Result<Self, UnsupportedEncoding> {
         let mut names = headers.get_all(header::CONTENT_ENCODING).iter();
         let (Some(first), None) = (names.next(), names.next()) else {
             return if headers.contains_key(header::CONTENT_ENCODING) {
-                Err("several encodings".into())
+                Err(UnsupportedEncoding("several encodings".into()))
             } else {
                 Ok(Self::Identity)
             };
@@ -33,7 +36,7 @@ impl Encoding {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             "deflate" => Ok(Self::Deflate),
-            _ => Err(name),
+            _ => Err(UnsupportedEncoding(name)),
         }
     }
 }

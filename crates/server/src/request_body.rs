@@ -112,7 +112,7 @@ impl BodyLimits {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let encoding = Encoding::from_headers(headers).map_err(BodyError::UnsupportedEncoding)?;
+        let encoding = Encoding::from_headers(headers).map_err(|error| BodyError::UnsupportedEncoding(error.0))?;
         let mut upload = MeteredBody::new(body, self.rate_window);
         let body = if content_length(headers).is_some_and(|length| length > self.size as u64) {
             Err(BodyError::TooLarge(self.size))

@@ -23,6 +23,7 @@ pub mod formats;
 pub mod fuzzing;
 pub mod ignored;
 pub mod import;
+mod invalid_option;
 mod item_row;
 mod ldap_attributes;
 mod messages;
@@ -31,4 +32,5 @@ mod user_row;
 
 pub use column::{Column, ColumnMapping, RecordKind};
 pub use formats::{FileError, Format};
+pub use invalid_option::InvalidOption;
 pub use messages::error_message;

@@ -7,22 +7,18 @@ pub fn error_message(error: &DirectoryError) -> String {
     error_message_with(error, crate::column::column_of_field)
 }
 
-/// The unit of a length limit, with a space before it.
-fn unit(field: Field) -> &'static str {
-    match field {
-        Field::Password => " bytes",
-        Field::Members | Field::Entries => " entries",
-        _ => "",
-    }
-}
-
 /// Like [`error_message`]; `name` returns the name of a field.
 pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) -> String) -> String {
     let describe = |error: &FieldError| {
         let field = name(error.field);
+        let unit = match error.field {
+            Field::Password => " bytes",
+            Field::Members | Field::Entries => " entries",
+            _ => "",
+        };
         match error.kind {
             FieldErrorKind::Missing => format!("'{field}' is required"),
-            FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max}{})", unit(error.field)),
+            FieldErrorKind::TooLong(max) => format!("'{field}' is too long (limit: {max}{unit})"),
             FieldErrorKind::TooShort(min) => format!("'{field}' is too short (minimum: {min} characters)"),
             FieldErrorKind::Malformed if error.field == Field::Email => {
                 format!("'{field}' is not a valid email address")

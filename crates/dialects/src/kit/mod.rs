@@ -9,7 +9,7 @@ pub(crate) mod openapi;
 mod routing;
 
 pub use auth::*;
-pub(crate) use auth::{Denial, bearer, bearer_scheme, jwt};
+pub(crate) use auth::{AuthenticatedClient, Denial, bearer, bearer_scheme, jwt};
 pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;

@@ -2,7 +2,9 @@
 
 use super::read::{self, ClientCredentials};
 use super::write;
-use crate::kit::{ApiCredential, AppState, DialectRequest, DialectResponse, RequestError, hash_key, jwt};
+use crate::kit::{
+    ApiCredential, AppState, AuthenticatedClient, DialectRequest, DialectResponse, RequestError, hash_key, jwt,
+};
 use directory::{Connection, ConnectionId};
 
 const TOKEN_LIFETIME_SECONDS: i64 = 3_600;
@@ -23,7 +25,9 @@ pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> R
         Err(error) => return Err(error),
     };
     let now = state.directory.now();
-    let Some((connection, key)) = client.filter(|(connection, _)| connection.is_live(now)) else {
+    let Some(AuthenticatedClient { connection, key_fingerprint }) =
+        client.filter(|client| client.connection.is_live(now))
+    else {
         return Err(request
             .client_ip
             .map_or(RequestError::Unauthorized, |address| state.authenticator.reject_credential(address)));
@@ -33,7 +37,7 @@ pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> R
     let access = jwt::AccessTokenClaims {
         sub: id.clone(),
         client_id: id,
-        key_fingerprint: key,
+        key_fingerprint,
         iat,
         exp: iat + TOKEN_LIFETIME_SECONDS,
     };
@@ -42,12 +46,13 @@ pub(super) async fn issue_token(state: &AppState, request: &DialectRequest) -> R
     Ok(write::token_response(token, TOKEN_LIFETIME_SECONDS))
 }
 
-/// A connection, and the fingerprint of the key it authenticated with.
-type AuthenticatedClient = Option<(Connection, String)>;
-
 /// The connection with this id and key. Tokens are not accepted as keys: a token must not yield another token.
-async fn client_by_secret(state: &AppState, id: &str, key: String) -> Result<AuthenticatedClient, RequestError> {
-    let fingerprint = jwt::key_fingerprint(&hash_key(&key).0);
+async fn client_by_secret(
+    state: &AppState,
+    id: &str,
+    key: String,
+) -> Result<Option<AuthenticatedClient>, RequestError> {
+    let key_fingerprint = jwt::key_fingerprint(&hash_key(&key).0);
     if jwt::looks_like_jwt(&key) {
         return Ok(None);
     }
@@ -55,7 +60,7 @@ async fn client_by_secret(state: &AppState, id: &str, key: String) -> Result<Aut
     let has_client_id = |connection: &Connection| connection.id.to_string().eq_ignore_ascii_case(id);
     Ok(client
         .filter(|connection| has_client_id(connection))
-        .map(|connection| (Connection::clone(&connection), fingerprint)))
+        .map(|connection| AuthenticatedClient { connection: Connection::clone(&connection), key_fingerprint }))
 }
 
 async fn client_by_assertion(
@@ -63,7 +68,7 @@ async fn client_by_assertion(
     request: &DialectRequest,
     id: Option<&str>,
     assertion: &str,
-) -> Result<AuthenticatedClient, RequestError> {
+) -> Result<Option<AuthenticatedClient>, RequestError> {
     let Some(client_id) = jwt::unverified_subject(assertion) else { return Ok(None) };
     if id.is_some_and(|id| id != client_id) {
         return Ok(None);
@@ -83,7 +88,7 @@ async fn client_by_assertion(
     };
     let fingerprint =
         connection.public_keys.iter().find(|pem| is_valid_for(pem)).map(|pem| jwt::key_fingerprint(pem.as_bytes()));
-    Ok(fingerprint.map(|fingerprint| (connection, fingerprint)))
+    Ok(fingerprint.map(|key_fingerprint| AuthenticatedClient { connection, key_fingerprint }))
 }
 
 /// Prefers the configured issuer: clients check that it is the URL they requested (RFC 8414 section 3.3).

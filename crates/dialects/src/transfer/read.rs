@@ -35,6 +35,7 @@ pub(super) fn rejection_error(rejected: Rejected) -> RequestError {
     match rejected {
         Rejected::InvalidRequest(message) => invalid_request(message),
         Rejected::InsufficientStorage(message) => insufficient_storage(message),
+        Rejected::NotFound => RequestError::NoRoute,
         Rejected::Temporary(message) => RequestError::Directory(DirectoryError::Unavailable(message)),
     }
 }

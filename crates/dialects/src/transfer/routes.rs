@@ -1,10 +1,10 @@
 //! The routes, and their handlers.
 
 use super::{read, wire, write};
-use crate::kit::transfers::{PendingUpload, Transfers};
+use crate::kit::transfers::{CreatedImport, PendingUpload, Transfers};
 use crate::kit::{
-    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, Parameter, RequestError, RequiredAccess, Route,
-    RouteMethod, SuccessResponse, ValueType, param,
+    AppState, DialectRequest, DialectResponse, FILE, MethodSpec, Parameter, RequestError, Route, SuccessResponse,
+    ValueType, param, route_method,
 };
 use http::StatusCode;
 
@@ -61,78 +61,69 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: IMPORTS_PATH,
         methods: &[
-            RouteMethod {
-                name: "POST",
-                access: RequiredAccess::Write,
-                spec: MethodSpec::new(
+            route_method!(
+                "POST",
+                Write,
+                create_import,
+                MethodSpec::new(
                     "Import users from a file, which is the body",
                     IMPORT_PARAMS,
                     Some(&FILE),
-                    &wire::IMPORT,
+                    &wire::IMPORT
                 )
                 .with_success(SuccessResponse::Accepted(&wire::IMPORT))
-                .with_error_statuses(&[StatusCode::INSUFFICIENT_STORAGE]),
-                handler: |state, request| Box::pin(async move { create_import(state, request) }),
-            },
-            RouteMethod {
-                name: "GET",
-                access: RequiredAccess::Read,
-                spec: MethodSpec::new("List imports, newest first", &[], None, &wire::IMPORTS),
-                handler: |state, request| {
-                    Box::pin(async move {
-                        Ok(write::import_list_response(&transfers(state)?.list_imports(request.caller()?)))
-                    })
-                },
-            },
+                .with_error_statuses(&[StatusCode::INSUFFICIENT_STORAGE])
+            ),
+            route_method!(
+                "GET",
+                Read,
+                list_imports,
+                MethodSpec::new("List imports, newest first", &[], None, &wire::IMPORTS)
+            ),
         ],
     },
     Route {
         path: "/v1/imports/{id}",
         methods: &[
-            RouteMethod {
-                name: "GET",
-                access: RequiredAccess::Read,
-                spec: MethodSpec::new("Get the progress and report of an import", &[], None, &wire::IMPORT),
-                handler: |state, request| Box::pin(async move { get_import(state, request) }),
-            },
-            RouteMethod {
-                name: "DELETE",
-                access: RequiredAccess::Write,
-                spec: MethodSpec::new("Cancel an import; changes made so far remain", &[], None, &wire::IMPORT),
-                handler: |state, request| Box::pin(async move { cancel_import(state, request) }),
-            },
+            route_method!(
+                "GET",
+                Read,
+                get_import,
+                MethodSpec::new("Get the progress and report of an import", &[], None, &wire::IMPORT)
+            ),
+            route_method!(
+                "DELETE",
+                Write,
+                cancel_import,
+                MethodSpec::new("Cancel an import; changes made so far remain", &[], None, &wire::IMPORT)
+            ),
         ],
     },
     Route {
         path: "/v1/imports/{id}/refused",
-        methods: &[RouteMethod {
-            name: "GET",
-            // The rows are as they were sent, and may contain passwords in clear text.
-            access: RequiredAccess::Write,
-            spec: MethodSpec::new(
-                "Download the rejected rows with their reasons, to fix and import them again",
-                &[],
-                None,
-                &FILE,
-            )
-            .with_success(SuccessResponse::File(FILE_MEDIA_TYPES)),
-            handler: |state, request| Box::pin(async move { rejected_rows(state, request) }),
-        }],
+        // The rows are as they were sent, and may contain passwords in clear text, so a read-only key cannot get them.
+        methods: &[route_method!(
+            "GET",
+            Write,
+            rejected_rows,
+            MethodSpec::new("Download the rejected rows with reasons, to fix and import them again", &[], None, &FILE)
+                .with_success(SuccessResponse::File(FILE_MEDIA_TYPES))
+        )],
     },
     Route {
         path: "/v1/exports/{file}",
-        methods: &[RouteMethod {
-            name: "GET",
-            access: RequiredAccess::Read,
-            spec: MethodSpec::new(
+        methods: &[route_method!(
+            "GET",
+            Read,
+            export,
+            MethodSpec::new(
                 "Export all users and items as a file; its name ends with the format, such as `people.csv`",
                 EXPORT_PARAMS,
                 None,
-                &FILE,
+                &FILE
             )
-            .with_success(SuccessResponse::File(FILE_MEDIA_TYPES)),
-            handler: |state, request| Box::pin(async move { export(state, request) }),
-        }],
+            .with_success(SuccessResponse::File(FILE_MEDIA_TYPES))
+        )],
     },
 ];
 
@@ -140,12 +131,12 @@ fn transfers(state: &AppState) -> Result<&dyn Transfers, RequestError> {
     state.transfers.as_deref().ok_or(RequestError::NoRoute)
 }
 
-fn create_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+async fn create_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let permit = state.concurrency.upload_permit(request.caller()?.tenant)?;
     let media = crate::kit::media_types::content_type(&request.headers);
     let opened =
         transfers(state)?.create_import(request.caller()?, media.as_deref(), &read::params(request, IMPORT_PARAMS)?);
-    let (id, resource) = opened.map_err(read::rejection_error)?;
+    let CreatedImport { id, resource } = opened.map_err(read::rejection_error)?;
     let mut response = write::import_response(
         StatusCode::ACCEPTED,
         &resource,
@@ -156,30 +147,31 @@ fn create_import(state: &AppState, request: &DialectRequest) -> Result<DialectRe
     Ok(response.map(|content| content.with_permits(vec![permit])))
 }
 
-fn get_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+async fn list_imports(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    Ok(write::import_list_response(&transfers(state)?.list_imports(request.caller()?)))
+}
+
+async fn get_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let found = transfers(state)?.get_import(request.caller()?, read::import_id(request)?);
     Ok(write::import_response(StatusCode::OK, &found.ok_or(RequestError::NoRoute)?, None))
 }
 
-fn cancel_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    if !transfers(state)?.cancel_import(request.caller()?, read::import_id(request)?).map_err(read::rejection_error)? {
-        return Err(RequestError::NoRoute);
-    }
-    get_import(state, request)
+async fn cancel_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    transfers(state)?.cancel_import(request.caller()?, read::import_id(request)?).map_err(read::rejection_error)?;
+    get_import(state, request).await
 }
 
-fn rejected_rows(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+async fn rejected_rows(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let permit = state.concurrency.export_permit(request.caller()?.tenant)?;
     let found = transfers(state)?.rejected_rows(request.caller()?, read::import_id(request)?);
-    let (media, content) = found.ok_or(RequestError::NoRoute)?;
-    Ok(write::file_response(media, content.with_permits(vec![permit]), "refused"))
+    let file = found.ok_or(RequestError::NoRoute)?;
+    Ok(write::file_response(file.media_type, file.content.with_permits(vec![permit]), "refused"))
 }
 
-fn export(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let file = request.path_param(0);
+async fn export(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let name = request.path_param(0);
     let permit = state.concurrency.export_permit(request.caller()?.tenant)?;
-    let exported = transfers(state)?.export(request.caller()?, file, &read::params(request, EXPORT_PARAMS)?);
-    let (media, content) = exported.map_err(read::rejection_error)?;
-    let content = content.with_permits(vec![permit]);
-    Ok(write::file_response(media, content, file))
+    let exported = transfers(state)?.export(request.caller()?, name, &read::params(request, EXPORT_PARAMS)?);
+    let file = exported.map_err(read::rejection_error)?;
+    Ok(write::file_response(file.media_type, file.content.with_permits(vec![permit]), name))
 }

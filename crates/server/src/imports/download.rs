@@ -2,7 +2,7 @@
 
 use super::options::parse_bool;
 use bytes::Bytes;
-use dialects::kit::transfers::Params;
+use dialects::kit::transfers::{FileBody, Params};
 use dialects::kit::{Chunk, ChunkSource, ResponseBody};
 use directory::{BoxFuture, Caller, Directory, DirectoryError};
 use std::fs::File;
@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use transfer::InvalidOption;
 use transfer::column::{RecordKind, column_by_name};
 use transfer::export::{ExportOptions, run};
 use transfer::formats::{CellEscaping, Format, WriteOptions, create_writer};
@@ -95,7 +96,7 @@ pub(super) fn export(
     caller: &Caller,
     name: &str,
     params: &Params,
-) -> Result<(&'static str, ResponseBody), String> {
+) -> Result<FileBody, InvalidOption> {
     let format = Format::from_path(Path::new(name)).ok_or("The file name must end in .csv, .ndjson, .xlsx or .ldif")?;
     let mut options = ExportOptions { format, kinds: Vec::new(), columns: None, with_password_hashes: false };
     let mut writing = WriteOptions { escaping: CellEscaping::Reversible, ..WriteOptions::default() };
@@ -135,5 +136,5 @@ pub(super) fn export(
         // Fails if the client has disconnected.
         let _ = sender.blocking_send(end);
     });
-    Ok((format.media_type(), ResponseBody::streamed(Box::new(ChannelChunks(receiver)))))
+    Ok(FileBody { media_type: format.media_type(), content: ResponseBody::streamed(Box::new(ChannelChunks(receiver))) })
 }

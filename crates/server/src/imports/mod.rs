@@ -14,8 +14,7 @@ pub(crate) use receive::receive;
 pub use storage::StorageLimits;
 
 use anyhow::Context;
-use dialects::kit::ResponseBody;
-use dialects::kit::transfers::{Params, Rejected, Transfers};
+use dialects::kit::transfers::{CreatedImport, FileBody, Params, Rejected, Transfers};
 use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -32,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use transfer::InvalidOption;
 use transfer::formats::{Format, create_private_file};
 use transfer::import::{ImportError, ImportOptions, Scan, is_small_file, run, scan};
 use uuid::Uuid;
@@ -105,7 +105,7 @@ impl Imports {
         sizes.map(|file| file.len()).sum()
     }
 
-    pub(crate) fn check_disk(&self) -> Result<(), String> {
+    pub(crate) fn check_disk(&self) -> anyhow::Result<()> {
         storage::check_disk(&self.dir, self.storage)
     }
 
@@ -238,11 +238,11 @@ impl Imports {
     ///
     /// # Errors
     /// A reason why the import can never be executed.
-    fn lock_data(&self, id: Uuid) -> Result<Option<File>, String> {
+    fn lock_data(&self, id: Uuid) -> anyhow::Result<Option<File>> {
         let data = match File::open(self.path(id, "data")) {
             Ok(data) => data,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err("the uploaded file was lost: upload it again".into());
+                anyhow::bail!("the uploaded file was lost: upload it again");
             }
             Err(error) => {
                 tracing::warn!(%error, import = %id, "cannot open the file of an import");
@@ -252,9 +252,9 @@ impl Imports {
         match data.try_lock() {
             Ok(()) => Ok(Some(data)),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(format!(
+            Err(TryLockError::Error(error)) => anyhow::bail!(
                 "cannot lock the uploaded file ({error}): set --imports-dir to a directory whose file system supports file locks"
-            )),
+            ),
         }
     }
 
@@ -273,9 +273,9 @@ impl Imports {
         let data = match locked {
             Ok(data) => data,
             Err(reason) => {
-                tracing::error!(reason, import = %job.id, "import failed");
+                tracing::error!(%reason, import = %job.id, "import failed");
                 job.status = JobStatus::Failed;
-                job.error = Some(reason);
+                job.error = Some(reason.to_string());
                 return self.finish(job, None);
             }
         };
@@ -353,7 +353,8 @@ impl Imports {
         if cancel_marker.exists() {
             return Err(ImportError::Canceled);
         }
-        let mut options = parse_options(&self.path(job.id, "data"), &job.params).map_err(import_error)?;
+        let mut options =
+            parse_options(&self.path(job.id, "data"), &job.params).map_err(|error| import_error(error.0))?;
         options.format = job.format();
         options.rejected_file = (!options.dry_run).then(|| self.path(job.id, &rejected_extension(job.format())));
         options.request = format!("import {}", job.id);
@@ -399,14 +400,19 @@ fn import_error(what: String) -> ImportError {
     transfer::FileError { row: None, column: None, message: what }.into()
 }
 
+fn invalid_request(error: InvalidOption) -> Rejected {
+    Rejected::InvalidRequest(error.0)
+}
+
 fn rejected_extension(format: Format) -> String {
     format!("refused.{}", format.as_str())
 }
 
 impl Transfers for Imports {
-    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<(Uuid, Value), Rejected> {
-        let format = parse_format(media, params)?;
-        parse_options(Path::new(""), params)?.read_options.check(format)?;
+    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<CreatedImport, Rejected> {
+        let format = parse_format(media, params).map_err(invalid_request)?;
+        let options = parse_options(Path::new(""), params).map_err(invalid_request)?;
+        options.read_options.check(format).map_err(invalid_request)?;
         let is_open = |job: &&Job| job.caller.tenant == caller.tenant.0 && job.ended.is_none();
         if self.jobs().iter().filter(is_open).count() >= MAX_PENDING_PER_TENANT {
             return Err(Rejected::Temporary(format!(
@@ -426,7 +432,7 @@ impl Transfers for Imports {
             return Err(Rejected::InsufficientStorage(TENANT_STORAGE_FULL));
         }
         if let Err(reason) = self.check_disk() {
-            tracing::error!(reason, "import rejected: the disk is almost full");
+            tracing::error!(%reason, "import rejected: the disk is almost full");
             return Err(Rejected::InsufficientStorage(DISK_FULL));
         }
         let id = storage::new_id().map_err(|error| unavailable(&error))?;
@@ -435,7 +441,7 @@ impl Transfers for Imports {
         self.uploading.lock().insert(id);
         let mut response_job = job;
         response_job.status = JobStatus::Queued;
-        Ok((id, response_job.to_json()))
+        Ok(CreatedImport { id, resource: response_job.to_json() })
     }
 
     fn list_imports(&self, caller: &Caller) -> Vec<Value> {
@@ -447,10 +453,10 @@ impl Transfers for Imports {
         self.find_job(caller, id).map(|job| job.to_json())
     }
 
-    fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<bool, Rejected> {
-        let Some(job) = self.find_job(caller, id) else { return Ok(false) };
+    fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<(), Rejected> {
+        let job = self.find_job(caller, id).ok_or(Rejected::NotFound)?;
         if job.ended.is_some() {
-            return Ok(true);
+            return Ok(());
         }
         // The process that runs the import sees this file, even if it is another one or was restarted.
         create_private_file(&self.path(id, CANCEL_EXTENSION), true)
@@ -464,16 +470,16 @@ impl Transfers for Imports {
             job.status = JobStatus::Canceled;
             self.finish(job, Some(data));
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)> {
+    fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<FileBody> {
         let job = self.find_job(caller, id)?;
         let file = File::open(self.path(id, &rejected_extension(job.format()))).ok()?;
-        Some((job.format().media_type(), download::file_content(file)))
+        Some(FileBody { media_type: job.format().media_type(), content: download::file_content(file) })
     }
 
-    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<(&'static str, ResponseBody), Rejected> {
-        Ok(download::export(&self.directory, caller, file, params)?)
+    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<FileBody, Rejected> {
+        download::export(&self.directory, caller, file, params).map_err(invalid_request)
     }
 }

@@ -2,11 +2,12 @@
 
 use dialects::kit::transfers::Params;
 use std::path::Path;
+use transfer::InvalidOption;
 use transfer::formats::{Format, ReadOptions};
 use transfer::import::{ImportOptions, MatchKey};
 
-pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Format, String> {
-    let unknown = || "Unknown file format: set Content-Type, or 'format' to csv, ndjson, xlsx or ldif".to_owned();
+pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Format, InvalidOption> {
+    let unknown = || "Unknown file format: set Content-Type, or 'format' to csv, ndjson, xlsx or ldif".into();
     if let Some((_, name)) = params.iter().find(|(name, _)| name == "format") {
         return Format::from_name(name).ok_or_else(unknown);
     }
@@ -15,15 +16,15 @@ pub(super) fn parse_format(media: Option<&str>, params: &Params) -> Result<Forma
     known.or((media == "application/ldif").then_some(Format::Ldif)).ok_or_else(unknown)
 }
 
-pub(super) fn parse_bool(name: &str, value: &str) -> Result<bool, String> {
+pub(super) fn parse_bool(name: &str, value: &str) -> Result<bool, InvalidOption> {
     match value.to_ascii_lowercase().as_str() {
         "" | "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
-        _ => Err(format!("'{name}' must be true or false")),
+        _ => Err(format!("'{name}' must be true or false").into()),
     }
 }
 
-pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOptions, String> {
+pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOptions, InvalidOption> {
     let mut options =
         ImportOptions::new(path, Format::Csv, transfer::ColumnMapping::new(dialects::kit::field_aliases()));
     let mut reading = ReadOptions::default();

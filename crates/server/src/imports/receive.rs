@@ -86,7 +86,8 @@ where
         }
         RequestError::Directory(DirectoryError::Unavailable(error.to_string()))
     };
-    let encoding = Encoding::from_headers(headers).map_err(|name| RequestError::UnsupportedMediaType(Some(name)))?;
+    let encoding =
+        Encoding::from_headers(headers).map_err(|error| RequestError::UnsupportedMediaType(Some(error.0)))?;
     let mut decoder = Decoder::new(encoding);
     let mut file = imports.create_data_file(id).map_err(storage_fault)?;
     let (quota, mut body) = (imports.quota_for(id), MeteredBody::new(body, RATE_WINDOW));
@@ -103,7 +104,7 @@ where
         if size >= next_check {
             next_check = size + CHECK_INTERVAL;
             imports.check_disk().map_err(|reason| {
-                tracing::error!(reason, "import rejected: the disk is almost full");
+                tracing::error!(%reason, "import rejected: the disk is almost full");
                 insufficient_storage(DISK_FULL)
             })?;
         }

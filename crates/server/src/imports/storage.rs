@@ -1,5 +1,6 @@
 //! The directory of import files: ids, the quota per tenant, and disk space that imports must leave free.
 
+use anyhow::{Context, ensure};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -21,14 +22,15 @@ impl Default for StorageLimits {
 pub(super) const CHECK_INTERVAL: u64 = 16 << 20;
 
 /// Checks the free disk space. The error is for the log.
-pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> Result<(), String> {
+pub(super) fn check_disk(folder: &Path, limits: StorageLimits) -> anyhow::Result<()> {
     if limits.min_free == 0 {
         return Ok(());
     }
-    let disk = rustix::fs::statvfs(folder).map_err(|error| format!("cannot read the free disk space: {error}"))?;
+    let disk = rustix::fs::statvfs(folder).context("cannot read the free disk space")?;
     let (free, total) = (disk.f_bavail.saturating_mul(disk.f_frsize), disk.f_blocks.saturating_mul(disk.f_frsize));
     let min_free = limits.min_free.max(total / 20);
-    if free < min_free { Err(format!("{} MiB of {} MiB are free", free >> 20, total >> 20)) } else { Ok(()) }
+    ensure!(free >= min_free, "{} MiB of {} MiB are free", free >> 20, total >> 20);
+    Ok(())
 }
 
 pub(super) fn new_id() -> anyhow::Result<Uuid> {

@@ -53,7 +53,7 @@ impl House {
 
     fn send(&self, imports: &Imports, rows: &str) -> Uuid {
         let wishes = vec![("update".to_owned(), "true".to_owned())];
-        let (id, _) = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken");
+        let id = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken").id;
         std::fs::write(imports.path(id, "data"), rows).expect("written");
         imports.complete_upload(id).expect("arrived");
         id

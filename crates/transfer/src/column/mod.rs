@@ -6,6 +6,7 @@ mod table;
 
 pub use table::COLUMNS;
 
+use crate::InvalidOption;
 pub use crate::account_state::{ExpiryUnit, StateRule};
 use crate::cell_value::normalize_header;
 use directory::{Field, ItemKind, ProfileLinkKind};
@@ -165,9 +166,7 @@ impl ColumnKind {
     pub(crate) fn holds(self, field: Field) -> bool {
         match self {
             Self::Text(of) | Self::MultiValued(of) | Self::Timestamp(of) => of == field,
-            Self::Links(_) => {
-                matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks)
-            }
+            Self::Links(_) => matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks),
             Self::Department => field == Field::Department,
             Self::Organization => field == Field::Organization,
             Self::Office => field == Field::Office,
@@ -258,12 +257,13 @@ impl ColumnMapping {
     ///
     /// # Errors
     /// The column is unknown.
-    pub fn map_header(&mut self, header: &str, column: &str) -> Result<(), String> {
+    pub fn map_header(&mut self, header: &str, column: &str) -> Result<(), InvalidOption> {
         let index = if column.is_empty() {
             None
         } else {
             let index = COLUMNS.iter().position(|known| normalize_header(known.name) == normalize_header(column));
-            Some(index.ok_or_else(|| format!("unknown column '{column}' (see `muster import --list-columns`)"))?)
+            let unknown = || format!("unknown column '{column}' (see `muster import --list-columns`)");
+            Some(index.ok_or_else(unknown)?)
         };
         self.custom_mappings.insert(header.trim().to_owned(), index);
         Ok(())

@@ -163,7 +163,7 @@ impl<R: std::io::Read> EntryReader<R> {
                 is_search |= NON_ENTRY_ATTRIBUTES.iter().any(|known| name.eq_ignore_ascii_case(known));
                 if is_dn {
                     let value =
-                        decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
+                        decode_value(value).map_err(|_| FileError::at(number, INVALID_BASE64).in_column(name))?;
                     let LdifValue::Text(dn) = value else {
                         return Err(FileError::at(number, "the dn is not valid UTF-8"));
                     };
@@ -178,7 +178,7 @@ impl<R: std::io::Read> EntryReader<R> {
             if is_dn {
                 return Err(FileError::at(number, SECOND_DN));
             }
-            let value = decode_value(value).map_err(|message| FileError::at(number, message).in_column(name))?;
+            let value = decode_value(value).map_err(|_| FileError::at(number, INVALID_BASE64).in_column(name))?;
             entry.text.push('\n');
             entry.text.push_str(&raw);
             match value {
@@ -197,6 +197,7 @@ impl<R: std::io::Read> EntryReader<R> {
 
 /// Lines before an entry, and those at the end of a search result.
 const NON_ENTRY_ATTRIBUTES: [&str; 5] = ["version", "search", "result", "ref", "control"];
+const INVALID_BASE64: &str = "the value is not valid Base64";
 const SECOND_DN: &str = "a second dn in one entry; separate entries by an empty line";
 
 fn require_add(number: u64, change: &str) -> Result<(), FileError> {
@@ -211,9 +212,9 @@ enum LdifValue {
     Url,
 }
 
-fn decode_value(value: &str) -> Result<LdifValue, String> {
+fn decode_value(value: &str) -> Result<LdifValue, base64::DecodeError> {
     if let Some(encoded) = value.strip_prefix(':') {
-        let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "the value is not valid Base64".to_owned())?;
+        let bytes = STANDARD.decode(encoded.trim())?;
         return Ok(String::from_utf8(bytes).map_or(LdifValue::Binary, LdifValue::Text));
     }
     if value.starts_with('<') {

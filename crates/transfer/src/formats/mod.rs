@@ -8,6 +8,7 @@ mod xlsx_limits;
 mod xlsx_reader;
 mod xlsx_writer;
 
+use crate::InvalidOption;
 use crate::column::RecordKind;
 use crate::ignored::IgnoredCounts;
 use serde_json::Value;
@@ -172,17 +173,11 @@ impl ReadOptions {
     /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// A sentence about the first one that does not.
-    pub fn check(&self, format: Format) -> Result<(), String> {
-        let settings = [
-            (self.delimiter.is_some() && format != Format::Csv, "'delimiter' applies to CSV files only"),
-            (self.encoding.is_some() && format == Format::Xlsx, "'encoding' applies to text files only"),
-            (self.sheet.is_some() && format != Format::Xlsx, "'sheet' applies to workbooks (.xlsx) only"),
-        ];
-        match settings.into_iter().find(|(is_wrong, _)| *is_wrong) {
-            Some((_, what)) => Err(format!("{what}, but this file is {}; omit the option", format.as_str())),
-            None => Ok(()),
-        }
+    /// An option does not.
+    pub fn check(&self, format: Format) -> Result<(), InvalidOption> {
+        require(self.delimiter.is_some(), format == Format::Csv, "'delimiter' applies to CSV files only", format)?;
+        require(self.encoding.is_some(), format != Format::Xlsx, "'encoding' applies to text files only", format)?;
+        require(self.sheet.is_some(), format == Format::Xlsx, "'sheet' applies to workbooks (.xlsx) only", format)
     }
 }
 
@@ -190,16 +185,18 @@ impl WriteOptions {
     /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// A sentence about the first one that does not.
-    pub fn check(&self, format: Format) -> Result<(), String> {
-        if self.excel_compatible && format != Format::Csv {
-            return Err(format!(
-                "'excel' applies to CSV files only, but this file is {}; omit the option",
-                format.as_str()
-            ));
-        }
-        Ok(())
+    /// An option does not.
+    pub fn check(&self, format: Format) -> Result<(), InvalidOption> {
+        require(self.excel_compatible, format == Format::Csv, "'excel' applies to CSV files only", format)
     }
+}
+
+/// Fails if an option is set although it does not apply.
+fn require(is_set: bool, applies: bool, rule: &str, format: Format) -> Result<(), InvalidOption> {
+    if !is_set || applies {
+        return Ok(());
+    }
+    Err(format!("{rule}, but this file is {}; omit the option", format.as_str()).into())
 }
 
 /// Gets a row and the headers read so far.

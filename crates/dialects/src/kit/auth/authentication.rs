@@ -13,6 +13,12 @@ use subtle::ConstantTimeEq;
 /// Minimum interval between updates of a connection's last use.
 const LAST_USE_INTERVAL_SECONDS: i64 = 60;
 
+pub(crate) struct AuthenticatedClient {
+    pub(crate) connection: Connection,
+    /// Of the key that it authenticated with.
+    pub(crate) key_fingerprint: String,
+}
+
 #[derive(Clone)]
 pub struct ApiCredential {
     pub key: String,
@@ -146,7 +152,8 @@ impl AppState {
     ) -> Result<Option<Arc<Connection>>, RequestError> {
         let matches_key = |other: &ApiKey| bool::from(other.hash.0.ct_eq(&hash.0));
         let (connection, fingerprint) = if jwt::looks_like_jwt(key) {
-            self.connection_for_token(key, now).await?.unzip()
+            let client = self.client_of_token(key, now).await?;
+            client.map(|client| (client.connection, client.key_fingerprint)).unzip()
         } else {
             let candidates = self.directory.connections_by_key_prefix(hash.prefix()).await?;
             (candidates.into_iter().find(|connection| connection.keys.iter().any(matches_key)), None)
@@ -168,9 +175,9 @@ impl AppState {
         Ok(Some(connection))
     }
 
-    /// The connection of an access token, and the fingerprint of the key it was issued for, if the connection still has
-    /// that key. Fails with `Unauthorized` if the token has expired.
-    async fn connection_for_token(&self, token: &str, now: Time) -> Result<Option<(Connection, String)>, RequestError> {
+    /// The connection of an access token, if it still has the key that the token was issued for. Fails with
+    /// `Unauthorized` if the token has expired.
+    async fn client_of_token(&self, token: &str, now: Time) -> Result<Option<AuthenticatedClient>, RequestError> {
         let keys = self.token_keys.get_or_derive(&self.directory).await?;
         let access = jwt::verify_access_token(token, &keys.access_token_key);
         if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
@@ -183,6 +190,6 @@ impl AppState {
         let connection = connection.filter(|connection| {
             jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == access.key_fingerprint)
         });
-        Ok(connection.map(|connection| (connection, access.key_fingerprint)))
+        Ok(connection.map(|connection| AuthenticatedClient { connection, key_fingerprint: access.key_fingerprint }))
     }
 }

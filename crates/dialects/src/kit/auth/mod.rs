@@ -6,7 +6,7 @@ pub(crate) mod jwt;
 mod token_keys;
 
 pub use authentication::{ApiCredential, challenge, hash_key};
-pub(crate) use authentication::{bearer, bearer_scheme};
+pub(crate) use authentication::{AuthenticatedClient, bearer, bearer_scheme};
 pub(crate) use authenticator::Denial;
 pub use authenticator::{Authenticator, RateLimiter};
 pub use jwt::check_public_key;

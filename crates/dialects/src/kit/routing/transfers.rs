@@ -16,27 +16,31 @@ pub enum Rejected {
     Temporary(String),
     /// A storage limit is reached; the message is for the client.
     InsufficientStorage(&'static str),
+    NotFound,
 }
 
-impl From<String> for Rejected {
-    fn from(text: String) -> Self {
-        Self::InvalidRequest(text)
-    }
+pub struct CreatedImport {
+    pub id: Uuid,
+    pub resource: Value,
+}
+
+pub struct FileBody {
+    pub media_type: &'static str,
+    pub content: ResponseBody,
 }
 
 /// Imports and exports of files. Every method sees only the caller's tenant.
 pub trait Transfers: Send + Sync {
-    /// Creates an import whose file is uploaded next, and returns its resource.
-    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<(Uuid, Value), Rejected>;
+    /// Creates an import whose file is uploaded next.
+    fn create_import(&self, caller: &Caller, media: Option<&str>, params: &Params) -> Result<CreatedImport, Rejected>;
     /// Newest first.
     fn list_imports(&self, caller: &Caller) -> Vec<Value>;
     fn get_import(&self, caller: &Caller, id: Uuid) -> Option<Value>;
-    /// Cancels an import unless it has ended; `false` if there is no such import.
-    fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<bool, Rejected>;
-    /// The rejected rows of an import: media type and file.
-    fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<(&'static str, ResponseBody)>;
-    /// An export as a file: media type and content. The extension of a name such as `people.csv` selects the format.
-    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<(&'static str, ResponseBody), Rejected>;
+    /// Cancels an import unless it has ended.
+    fn cancel_import(&self, caller: &Caller, id: Uuid) -> Result<(), Rejected>;
+    fn rejected_rows(&self, caller: &Caller, id: Uuid) -> Option<FileBody>;
+    /// The extension of a name such as `people.csv` selects the format.
+    fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<FileBody, Rejected>;
 }
 
 /// Extension of a response that is valid only once the file of this import has arrived.
