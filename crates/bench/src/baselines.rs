@@ -72,7 +72,7 @@ async fn serve_hello() -> anyhow::Result<()> {
 
 async fn serve_null_store() -> anyhow::Result<()> {
     // Log as `muster serve` does, so that the costs are comparable.
-    server::start_logging("text", tracing::Level::INFO);
+    server::start_text_log(tracing::Level::INFO);
     let parts = server::Ports::new(Arc::new(NullStore::default()), Arc::new(adapters::TimeOrderedIds));
     let app = server::build_app(parts, Limits::default(), PublicConfig::default())?;
     let key = adapters::generate_api_key()?;

@@ -2,7 +2,7 @@
 
 use crate::event_text;
 use crate::output::Output;
-use crate::session::{AdminSession, format_timestamp};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use crate::users;
 use anyhow::Context;
@@ -28,9 +28,8 @@ pub(crate) enum AuditCommand {
     Show(ShowArgs),
     /// Export all events as JSON, one document per line
     Export {
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
+        #[command(flatten)]
+        tenant: TenantArg,
         /// Only events after this position
         #[arg(long, default_value_t = 0)]
         after: u64,
@@ -57,9 +56,8 @@ pub(crate) struct ShowArgs {
     /// Only events before this date or time (UTC)
     #[arg(long, value_parser = parse_timestamp)]
     until: Option<Time>,
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+    #[command(flatten)]
+    tenant: TenantArg,
 }
 
 impl ShowArgs {
@@ -112,8 +110,9 @@ fn verify(
     expect: Option<(u64, String)>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let tenant_filter =
-        tenant.map(|_| session.resolve_tenant_or_removed(tenant).map(|caller| caller.tenant)).transpose()?;
+    let tenant_filter = tenant
+        .map(|_| session.resolve_tenant_or_removed(TenantArg { tenant }).map(|caller| caller.tenant))
+        .transpose()?;
     let chains = session.wait(session.directory.verify_chain(tenant_filter))?;
     let expected_end = match (tenant_filter, expect) {
         (Some(tenant), Some((position, link))) => {

@@ -4,7 +4,7 @@
 
 use crate::output::Output;
 use crate::roles::parse_role;
-use crate::session::{AdminSession, format_timestamp};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use crate::users;
 use adapters::generate_api_key;
@@ -49,9 +49,8 @@ pub(crate) enum ConnectionCommand {
 pub(crate) struct AddArgs {
     /// Name, unique within the tenant
     name: String,
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+    #[command(flatten)]
+    tenant: TenantArg,
     /// API that the connection may use (repeatable). `all` means every user API; sign-in and transfer must be named
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
@@ -103,9 +102,8 @@ pub(crate) struct SetArgs {
 pub(crate) struct ConnectionRef {
     /// Connection name or id
     name: String,
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+    #[command(flatten)]
+    tenant: TenantArg,
 }
 
 fn parse_dialect(text: &str) -> Result<String, String> {
@@ -263,7 +261,7 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
         ..NewConnection::new(new.name.clone(), dialects, hash_key(&key))
     });
     session.wait(session.directory.run(&caller, command))?;
-    let added = ConnectionRef { name: new.name, tenant: Some(caller.tenant.0) };
+    let added = ConnectionRef { name: new.name, tenant: TenantArg { tenant: Some(caller.tenant.0) } };
     let (_, connection) = find_connection(session, &added)?;
     let mut document = connection_json(&connection, session.directory.now());
     document["key"] = json!(key);

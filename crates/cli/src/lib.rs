@@ -32,7 +32,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use output::Output;
 pub use session::{directory_error, runtime};
 use settings::SettingsFile;
-pub use settings::{ServerSettings, Settings};
+pub use settings::{LogFormat, ServerSettings, Settings};
 use std::process::ExitCode;
 
 /// One user directory that speaks many APIs

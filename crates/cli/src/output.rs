@@ -1,6 +1,7 @@
 //! Output of commands: tables and text, or one JSON document and nothing else.
 
 use crate::exit::BROKEN_PIPE;
+use crate::settings::EffectiveSetting;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Write};
@@ -39,13 +40,13 @@ impl Output {
         self.result(document, || if rows.is_empty() { if_empty.to_owned() } else { table(headings, rows) });
     }
 
-    pub fn settings(self, rows: &[(String, String, String)]) {
+    pub fn settings(self, rows: &[EffectiveSetting]) {
         let document: Value = rows
             .iter()
-            .map(|(name, value, from)| (name.clone(), json!({"value": value, "from": from})))
+            .map(|row| (row.name.clone(), json!({"value": row.value, "from": row.source})))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let cells = rows.iter().map(|(name, value, from)| vec![name.clone(), value.clone(), from.clone()]).collect();
+        let cells = rows.iter().map(|row| vec![row.name.clone(), row.value.clone(), row.source.clone()]).collect();
         self.rows(&document, &["setting", "value", "from"], cells, "");
         self.line("\nFor meanings, units and further defaults, see `muster serve --help`.");
     }

@@ -14,9 +14,8 @@ pub(crate) enum RoleCommand {
     Add {
         /// Name of the role, unique within the tenant
         name: String,
-        /// Tenant number (default: the only tenant)
-        #[arg(long)]
-        tenant: Option<u32>,
+        #[command(flatten)]
+        tenant: TenantArg,
         /// Built-in role whose rights the new role has
         #[arg(long, default_value = "User", value_parser = parse_role)]
         rank: u32,
@@ -42,7 +41,7 @@ pub(crate) fn run(settings: &Settings, command: RoleCommand, output: Output) -> 
                 format!("Created role {} ({}).", role.number(), role.name())
             });
         }
-        RoleCommand::List(TenantArg { tenant }) => {
+        RoleCommand::List(tenant) => {
             let caller = session.resolve_tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
             let custom_roles = session.wait(session.directory.items(&caller, query))?.rows;

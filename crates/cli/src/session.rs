@@ -59,8 +59,8 @@ impl AdminSession {
     }
 
     /// Like [`Self::resolve_tenant`], but also finds removed tenants, whose history remains.
-    pub(crate) fn resolve_tenant_or_removed(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
-        match requested.map(TenantNumber) {
+    pub(crate) fn resolve_tenant_or_removed(&self, requested: TenantArg) -> anyhow::Result<Caller> {
+        match requested.tenant.map(TenantNumber) {
             Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
                 Ok(operator_caller(number))
             }
@@ -69,9 +69,9 @@ impl AdminSession {
     }
 
     /// The requested tenant, or the only one.
-    pub(crate) fn resolve_tenant(&self, requested: Option<u32>) -> anyhow::Result<Caller> {
+    pub(crate) fn resolve_tenant(&self, requested: TenantArg) -> anyhow::Result<Caller> {
         let tenants = self.wait(self.directory.tenants())?;
-        let number = match (requested, tenants.as_slice()) {
+        let number = match (requested.tenant, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
             (Some(number), _) => bail!("there is no tenant {number} (see `muster tenant list`)"),
             (None, [only]) => only.number,

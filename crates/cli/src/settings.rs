@@ -3,8 +3,9 @@
 
 use adapters::{StoreSettings, redacted_location};
 use anyhow::{Context, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command};
+use clap::{Arg, ArgMatches, Args, Command, ValueEnum};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ pub struct Settings {
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = STORE_HEADING)]
     pub cache_mib: u32,
     /// Type of the UUIDs of new records; use random for databases that are sharded by key range
-    #[arg(long, env = "MUSTER_ID_KIND", global = true, default_value = "time-ordered", value_parser = ["time-ordered", "random"], help_heading = STORE_HEADING)]
-    pub id_kind: String,
+    #[arg(long, env = "MUSTER_ID_KIND", global = true, default_value_t = IdKind::TimeOrdered, value_enum, help_heading = STORE_HEADING)]
+    pub id_kind: IdKind,
     /// PostgreSQL: connections for writes; each commits many changes in one transaction
     #[arg(long, env = "MUSTER_STORE_WRITERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_writers: usize,
@@ -43,8 +44,8 @@ pub struct Settings {
     #[arg(long, env = "MUSTER_STORE_READERS", global = true, default_value_t = 2, value_name = "N", help_heading = STORE_HEADING)]
     pub store_readers: usize,
     /// PostgreSQL: kind of prepared statements; use unnamed for connection poolers that do not support named ones
-    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value = "named", value_parser = ["named", "unnamed"], help_heading = STORE_HEADING)]
-    pub store_statements: String,
+    #[arg(long, env = "MUSTER_STORE_STATEMENTS", global = true, default_value_t = StatementKind::Named, value_enum, help_heading = STORE_HEADING)]
+    pub store_statements: StatementKind,
 }
 
 /// Settings of `serve`, `demo` and `config`.
@@ -127,21 +128,43 @@ pub struct ServerSettings {
     #[arg(long, env = "MUSTER_MAIL_RETRY_DELAY", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=3600), help_heading = MAIL_HEADING)]
     pub mail_retry_delay: i64,
     /// Format of log lines
-    #[arg(long, env = "MUSTER_LOG_FORMAT", default_value = "text", value_parser = ["text", "json"], help_heading = SERVER_HEADING)]
-    pub log_format: String,
+    #[arg(long, env = "MUSTER_LOG_FORMAT", default_value_t = LogFormat::Text, value_enum, help_heading = SERVER_HEADING)]
+    pub log_format: LogFormat,
     /// Minimum level of log lines
-    #[arg(long, env = "MUSTER_LOG_LEVEL", default_value = "info", value_parser = ["error", "warn", "info", "debug"], help_heading = SERVER_HEADING)]
-    pub log_level: String,
+    #[arg(long, env = "MUSTER_LOG_LEVEL", default_value = "info", value_parser = log_level(), help_heading = SERVER_HEADING)]
+    pub log_level: tracing::Level,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IdKind {
+    TimeOrdered,
+    Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatementKind {
+    Named,
+    Unnamed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+fn log_level() -> impl TypedValueParser<Value = tracing::Level> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug"]).try_map(|level| level.parse())
 }
 
 impl Settings {
     pub fn store_settings(&self) -> StoreSettings {
         StoreSettings {
             cache_mib: self.cache_mib,
-            random_ids: self.id_kind == "random",
+            random_ids: self.id_kind == IdKind::Random,
             writers: self.store_writers,
             readers: self.store_readers,
-            named_statements: self.store_statements == "named",
+            named_statements: self.store_statements == StatementKind::Named,
             ..StoreSettings::new(&self.store)
         }
     }
@@ -191,6 +214,13 @@ const RENAMED: [(&str, &str); 13] = [
     ("mail_retry", "mail_retry_delay"),
     ("mail_spool", "mail_spool_dir"),
 ];
+
+/// A setting as `muster config` shows it.
+pub struct EffectiveSetting {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) source: String,
+}
 
 /// The values of a settings file, by the names of the flags.
 pub(crate) struct SettingsFile {
@@ -294,8 +324,7 @@ impl SettingsFile {
         Ok(command.mut_subcommand("demo", |demo| demo.mut_args(hide)))
     }
 
-    /// Every setting: name, effective value, and source.
-    pub(crate) fn effective(&self, command: &Command, matches: &ArgMatches) -> Vec<(String, String, String)> {
+    pub(crate) fn effective(&self, command: &Command, matches: &ArgMatches) -> Vec<EffectiveSetting> {
         let mut rows = Vec::new();
         let config = command.find_subcommand("config").map(Command::get_arguments);
         let is_server_setting = matches.subcommand_matches("config");
@@ -327,7 +356,7 @@ impl SettingsFile {
                 "smtp_url" => redact_password(&value),
                 _ => value,
             };
-            rows.push((name.to_owned(), value, source));
+            rows.push(EffectiveSetting { name: name.to_owned(), value, source });
         }
         rows
     }

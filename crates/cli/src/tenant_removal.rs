@@ -38,7 +38,7 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
         );
     }
     let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
-    let (users, items, connections) = removed
+    let Removed { users, items, connections } = removed
         .map_err(|refusal| directory_error(refusal).context("the deletion is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
@@ -54,11 +54,18 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
     Ok(())
 }
 
-/// Deletes everything, and returns how many users, items and connections. Repeats until a pass finds nothing, since
-/// requests in progress can create more.
-async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64, u64, u64), DirectoryError> {
+/// Numbers of deleted records.
+#[derive(Default)]
+struct Removed {
+    users: u64,
+    items: u64,
+    connections: u64,
+}
+
+/// Deletes everything. Repeats until a pass finds nothing, since requests in progress can create more.
+async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Removed, DirectoryError> {
     directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
-    let (mut all_users, mut all_items, mut all_revoked) = (0, 0, 0);
+    let mut removed = Removed::default();
     for pass in 1.. {
         let connections = directory.connections(Some(caller.tenant)).await?;
         let active_ids = connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
@@ -72,12 +79,14 @@ async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<(u64,
             items += self::delete_items(directory, caller, kind).await?;
         }
         let purged = purge_deleted_users(directory, caller).await?;
-        (all_users, all_items, all_revoked) = (all_users + users, all_items + items, all_revoked + revoked);
+        removed.users += users;
+        removed.items += items;
+        removed.connections += revoked;
         if revoked + users + items + purged == 0 {
             break;
         }
     }
-    Ok((all_users, all_items, all_revoked))
+    Ok(removed)
 }
 
 async fn purge_deleted_users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64, DirectoryError> {

@@ -1,7 +1,7 @@
 //! `muster tenant`: tenants and their settings.
 
 use crate::output::Output;
-use crate::session::AdminSession;
+use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use crate::tenant_removal;
 use anyhow::{Context, bail};
@@ -46,21 +46,14 @@ pub(crate) enum TenantCommand {
         /// Template file; without it, the built-in template is restored
         file: Option<PathBuf>,
         #[command(flatten)]
-        which: TenantArg,
+        tenant: TenantArg,
     },
-}
-
-#[derive(Args)]
-pub(crate) struct TenantArg {
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
 }
 
 #[derive(Args)]
 pub(crate) struct TenantSetArgs {
     #[command(flatten)]
-    which: TenantArg,
+    tenant: TenantArg,
     /// Display name
     #[arg(long)]
     name: Option<String>,
@@ -103,13 +96,13 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
             add(&session, name, number, output)
         }
         TenantCommand::List => list(&session, output),
-        TenantCommand::Show(which) => {
-            let caller = session.resolve_tenant(which.tenant)?;
+        TenantCommand::Show(tenant) => {
+            let caller = session.resolve_tenant(tenant)?;
             print_tenant(&load_tenant(&session, &caller)?, output);
             Ok(())
         }
         TenantCommand::Set(set) => {
-            let caller = session.resolve_tenant(set.which.tenant)?;
+            let caller = session.resolve_tenant(set.tenant)?;
             let text = |value: Option<String>| match value {
                 None => FieldUpdate::Keep,
                 Some(text) if text.trim().is_empty() => FieldUpdate::Clear,
@@ -127,8 +120,8 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
             update(&session, &caller, edit, output)
         }
         TenantCommand::Delete { number, yes } => tenant_removal::remove(&session, number, yes, output),
-        TenantCommand::Template { name, file, which } => {
-            let caller = session.resolve_tenant(which.tenant)?;
+        TenantCommand::Template { name, file, tenant } => {
+            let caller = session.resolve_tenant(tenant)?;
             let template_update = match file {
                 None => FieldUpdate::Clear,
                 Some(path) => {

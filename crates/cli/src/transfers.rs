@@ -3,7 +3,7 @@
 use crate::new_file::NewFile;
 use crate::output::{Output, table};
 use crate::progress::Progress;
-use crate::session::AdminSession;
+use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -21,9 +21,8 @@ pub(crate) struct ImportArgs {
     /// File to import
     #[arg(required_unless_present = "list_columns")]
     file: Option<PathBuf>,
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+    #[command(flatten)]
+    tenant: TenantArg,
     /// File format: csv, ndjson, xlsx or ldif (default: by the file's name)
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,
@@ -79,9 +78,8 @@ pub(crate) struct ImportArgs {
 pub(crate) struct ExportArgs {
     /// File to create, which must not exist; - is standard output
     file: PathBuf,
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+    #[command(flatten)]
+    tenant: TenantArg,
     /// File format: csv, ndjson, xlsx or ldif (default: by the file's name)
     #[arg(long, value_parser = parse_format)]
     format: Option<Format>,

@@ -2,7 +2,7 @@
 
 use crate::mails;
 use crate::output::{Output, table};
-use crate::session::{AdminSession, directory_error, format_timestamp};
+use crate::session::{AdminSession, TenantArg, directory_error, format_timestamp};
 use crate::settings::Settings;
 use crate::user_json::{role_name, user_json};
 use anyhow::Context;
@@ -31,53 +31,28 @@ pub(crate) enum UserCommand {
         limit: u32,
     },
     /// Show a user
-    Show {
-        /// User number, id, email, user name or external id
-        #[arg(value_name = "USER")]
-        user_ref: String,
-        #[command(flatten)]
-        tenant: TenantArg,
-    },
+    Show(UserRef),
     /// Create a user, who is active at once unless --invite is given
     Add(AddArgs),
     /// Email a user an invitation with a link to choose a password; can be repeated
-    Invite {
-        /// User number, id, email, user name or external id
-        #[arg(value_name = "USER")]
-        user_ref: String,
-        #[command(flatten)]
-        tenant: TenantArg,
-    },
+    Invite(UserRef),
     /// Restore a user who was deleted in the last 30 days
-    Restore {
-        /// User number, id, email, user name or external id
-        #[arg(value_name = "USER")]
-        user_ref: String,
-        #[command(flatten)]
-        tenant: TenantArg,
-    },
+    Restore(UserRef),
     /// List deleted users who can be restored
     #[command(alias = "removed")]
-    ListDeleted {
-        #[command(flatten)]
-        tenant: TenantArg,
-    },
+    ListDeleted(TenantArg),
     /// Delete a user, who can be restored for 30 days
     #[command(alias = "remove")]
-    Delete {
-        /// User number, id, email, user name or external id
-        #[arg(value_name = "USER")]
-        user_ref: String,
-        #[command(flatten)]
-        tenant: TenantArg,
-    },
+    Delete(UserRef),
 }
 
 #[derive(Args)]
-pub(crate) struct TenantArg {
-    /// Tenant number (default: the only tenant)
-    #[arg(long)]
-    tenant: Option<u32>,
+pub(crate) struct UserRef {
+    /// User number, id, email, user name or external id
+    #[arg(value_name = "USER")]
+    user_ref: String,
+    #[command(flatten)]
+    tenant: TenantArg,
 }
 
 #[derive(Args)]
@@ -112,10 +87,10 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
     let session = AdminSession::open_for(settings, is_read)?;
     match command {
         UserCommand::List { tenant, search, skip, limit } => {
-            list(&session, &session.resolve_tenant(tenant.tenant)?, search.as_deref(), (skip, limit), output)?;
+            list(&session, &session.resolve_tenant(tenant)?, search.as_deref(), (skip, limit), output)?;
         }
-        UserCommand::Show { user_ref, tenant } => {
-            let caller = session.resolve_tenant(tenant.tenant)?;
+        UserCommand::Show(UserRef { user_ref, tenant }) => {
+            let caller = session.resolve_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let mails = session.directory.mails(caller.tenant, Some(user.id), 100);
             let mails = session.wait(mails)?;
@@ -130,8 +105,8 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             });
         }
         UserCommand::Add(new) => add(&session, new, output)?,
-        UserCommand::Invite { user_ref, tenant } => {
-            let caller = session.resolve_tenant(tenant.tenant)?;
+        UserCommand::Invite(UserRef { user_ref, tenant }) => {
+            let caller = session.resolve_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::Invite(vec![UserKey::Id(user.id)]);
             let invited = session.runtime.block_on(session.directory.run(&caller, command));
@@ -147,8 +122,8 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
                 format!("Queued an invitation for {}. The server sends it while it runs.", user.user_name)
             });
         }
-        UserCommand::Restore { user_ref, tenant } => {
-            let caller = session.resolve_tenant(tenant.tenant)?;
+        UserCommand::Restore(UserRef { user_ref, tenant }) => {
+            let caller = session.resolve_tenant(tenant)?;
             let tombstone = session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
             let tombstone = tombstone.map_err(|_| {
                 anyhow::anyhow!(
@@ -161,9 +136,9 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             let user = receipt.users.first().context("the directory returned no user")?;
             output.result(&user_json(user), || format!("Restored user {} ({}).", user.number, user.user_name));
         }
-        UserCommand::ListDeleted { tenant } => list_deleted(&session, tenant.tenant, output)?,
-        UserCommand::Delete { user_ref, tenant } => {
-            let caller = session.resolve_tenant(tenant.tenant)?;
+        UserCommand::ListDeleted(tenant) => list_deleted(&session, tenant, output)?,
+        UserCommand::Delete(UserRef { user_ref, tenant }) => {
+            let caller = session.resolve_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::DeleteUser(UserKey::Id(user.id));
             session.wait(session.directory.run(&caller, command))?;
@@ -209,7 +184,7 @@ fn list(
 }
 
 fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
-    let caller = session.resolve_tenant(new.tenant.tenant)?;
+    let caller = session.resolve_tenant(new.tenant)?;
     let status = if new.invite { Status::Invited } else { Status::Active };
     let mut edit = UserEdit {
         status: FieldUpdate::Set(RequestedStatus::Exact(status)),
@@ -233,7 +208,7 @@ fn mail_kind(mail: &directory::Mail) -> &'static str {
     mail.purpose.as_str()
 }
 
-fn list_deleted(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
+fn list_deleted(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
     let caller = session.resolve_tenant(tenant)?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {

@@ -31,8 +31,8 @@ const DEMO_USERS: [(&str, &str, &str, &str, Status); 6] = [
 pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) -> anyhow::Result<()> {
     let (mut store, mut settings) = (settings.store_settings(), server.clone());
     // The terminal shows the demo's instructions, so log only problems.
-    if settings.log_level == "info" {
-        settings.log_level = "warn".into();
+    if settings.log_level == tracing::Level::INFO {
+        settings.log_level = tracing::Level::WARN;
     }
     serve::start_logging(&settings);
     let folder = TempDir::new()?;

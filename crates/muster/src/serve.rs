@@ -2,7 +2,7 @@
 
 use adapters::{Argon2Cost, Engine, StoreSettings};
 use anyhow::{Context, bail};
-use cli::{Output, ServerSettings, Settings, runtime};
+use cli::{LogFormat, Output, ServerSettings, Settings, runtime};
 use directory::KeyHash;
 use portal::mail::{MailSender, RetryPolicy};
 use serde_json::json;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Level;
 
 /// Time limit of one read of the embedded store. The default response timeout is 30 s.
 const MAX_READ_TIME: Duration = Duration::from_mins(1);
@@ -64,7 +63,10 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
 }
 
 pub(crate) fn start_logging(settings: &ServerSettings) {
-    server::start_logging(&settings.log_format, settings.log_level.parse().unwrap_or(Level::INFO));
+    match settings.log_format {
+        LogFormat::Text => server::start_text_log(settings.log_level),
+        LogFormat::Json => server::start_json_log(settings.log_level),
+    }
 }
 
 /// Warns if other users of the machine can access the store, for instance after a copy with a lax umask.

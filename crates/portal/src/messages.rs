@@ -3,10 +3,26 @@
 use directory::{DirectoryError, FieldErrorKind, SignInError, Time};
 use jiff::Timestamp;
 
-/// The HTTP status and message for an error.
-pub(crate) fn error_message(error: &DirectoryError) -> (u16, String) {
+/// What a page says about a rejected form.
+pub(crate) struct Problem {
+    /// HTTP status.
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: u16, text: &str) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    pub(crate) const fn none() -> Self {
+        Self { status: 200, text: String::new() }
+    }
+}
+
+pub(crate) fn describe(error: &DirectoryError) -> Problem {
     let busy = "The service is busy. Please try again in a moment.";
-    match error {
+    let (status, text) = match error {
         DirectoryError::SignIn(SignInError::InvalidCredentials) => {
             (403, "Incorrect email, user name or password.".into())
         }
@@ -19,7 +35,8 @@ pub(crate) fn error_message(error: &DirectoryError) -> (u16, String) {
         }
         DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict => (503, busy.into()),
         _ => (500, "Something went wrong on our side. Please try again later.".into()),
-    }
+    };
+    Problem { status, text }
 }
 
 fn password_error(kind: FieldErrorKind) -> String {

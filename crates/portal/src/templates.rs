@@ -40,27 +40,16 @@ const CUSTOMIZABLE: [(&str, bool); 6] = [
 const FUEL: u64 = 50_000;
 
 /// Why a custom template is rejected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// The name is unknown; contains the known names.
-    Unknown(Vec<&'static str>),
-    /// The template does not render; contains the reason and the line.
+    #[error("unknown template; the templates are {}", .known.join(", "))]
+    Unknown { known: Vec<&'static str> },
+    /// Contains the line.
+    #[error("invalid template: {0}")]
     Invalid(String),
-    /// The rendered text does not contain the link.
+    #[error("the template must contain the link: {{{{ link }}}}")]
     MissingLink,
 }
-
-impl std::fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unknown(names) => write!(f, "unknown template; the templates are {}", names.join(", ")),
-            Self::Invalid(text) => write!(f, "invalid template: {text}"),
-            Self::MissingLink => f.write_str("the template must contain the link: {{ link }}"),
-        }
-    }
-}
-
-impl std::error::Error for TemplateError {}
 
 /// The variables of mail templates.
 #[derive(Clone, Debug, Serialize)]
@@ -120,7 +109,7 @@ pub(crate) fn render_mail(
 pub fn check_template(name: &str, text: &str) -> Result<(), TemplateError> {
     let names = || CUSTOMIZABLE.iter().map(|(name, _)| *name).collect();
     let found = CUSTOMIZABLE.iter().find(|(known, _)| *known == name);
-    let (_, needs_link) = found.ok_or_else(|| TemplateError::Unknown(names()))?;
+    let (_, needs_link) = found.ok_or_else(|| TemplateError::Unknown { known: names() })?;
     let link = "https://people.example.com/t/1/invitation/SAMPLE";
     let sample = MailContext {
         tenant: "Example Ltd".into(),
@@ -164,6 +153,6 @@ mod tests {
         assert!(matches!(check("{{ link"), Err(TemplateError::Invalid(_))));
         let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
         assert!(matches!(check(endless), Err(TemplateError::Invalid(_))));
-        assert!(matches!(check_template("account.html", "x"), Err(TemplateError::Unknown(_))));
+        assert!(matches!(check_template("account.html", "x"), Err(TemplateError::Unknown { .. })));
     }
 }

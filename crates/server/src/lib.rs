@@ -31,5 +31,5 @@ pub use http_service::{HttpService, Peer};
 pub use imports::{Imports, StorageLimits};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerKind, TlsConfig};
-pub use logging::start as start_logging;
+pub use logging::{start_json as start_json_log, start_text as start_text_log};
 pub use metrics::Metrics;

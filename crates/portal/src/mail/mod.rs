@@ -5,5 +5,5 @@ mod sender;
 mod worker;
 
 pub use compose::SentMail;
-pub use sender::{MailConfigError, MailSender, MailTransport};
+pub use sender::{MailConfigError, MailSender, MailTransport, NotAccepted};
 pub use worker::{OutcomeListener, RetryPolicy, Worker};

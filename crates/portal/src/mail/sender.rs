@@ -27,21 +27,18 @@ pub trait MailTransport: Send + Sync {
     /// Sends a mail.
     ///
     /// # Errors
-    /// The reason why the mail was not accepted. It is retried later.
-    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>>;
+    /// The mail was not accepted. It is retried later.
+    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), NotAccepted>>;
 }
+
+/// The reason why a transport did not accept a mail.
+#[derive(Debug)]
+pub struct NotAccepted(pub String);
 
 /// An error in the mail settings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct MailConfigError(String);
-
-impl std::fmt::Display for MailConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for MailConfigError {}
 
 /// The result of an attempt.
 pub(super) enum SendResult {
@@ -110,8 +107,8 @@ impl MailSender {
             },
             Delivery::Custom(transport) => {
                 let sent = tokio::time::timeout(self.timeout, transport.send(composed.to_sent_mail())).await;
-                let sent = sent.unwrap_or_else(|_| Err("the transport did not respond in time".into()));
-                sent.map_or_else(SendResult::Temporary, |()| SendResult::Sent)
+                let sent = sent.unwrap_or_else(|_| Err(NotAccepted("the transport did not respond in time".into())));
+                sent.map_or_else(|NotAccepted(reason)| SendResult::Temporary(reason), |()| SendResult::Sent)
             }
         }
     }

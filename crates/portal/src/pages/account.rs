@@ -1,9 +1,9 @@
 //! The account page: the user's data, password and sessions.
 
-use super::request::PageRequest;
+use super::request::{PageRequest, Session};
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
-use super::{PageResult, Portal};
-use crate::messages;
+use super::{PageResult, Portal, Route};
+use crate::messages::{self, Problem};
 use directory::{AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User};
 use http::Response;
 use serde::Serialize;
@@ -67,7 +67,7 @@ fn must_change_password(user: &User) -> bool {
 }
 
 pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
-    let Some((user, _)) = request.current_user(&portal.directory).await? else {
+    let Some(Session { user, .. }) = request.current_session(&portal.directory).await? else {
         return Ok(redirect_to_sign_in(request));
     };
     if must_change_password(&user) {
@@ -103,39 +103,33 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
 }
 
 pub(super) async fn show_change_password(portal: &Portal, request: &PageRequest) -> PageResult {
-    match request.current_user(&portal.directory).await? {
-        Some((user, _)) => render_change_password(request, &user, "", None),
+    match request.current_session(&portal.directory).await? {
+        Some(session) => render_change_password(request, &session.user, "", &Problem::none()),
         None => Ok(redirect_to_sign_in(request)),
     }
 }
 
-fn render_change_password(
-    request: &PageRequest,
-    user: &User,
-    wrong: &'static str,
-    problem: Option<(u16, String)>,
-) -> PageResult {
-    let (status, problem) = problem.unwrap_or((200, String::new()));
+fn render_change_password(request: &PageRequest, user: &User, wrong: &'static str, problem: &Problem) -> PageResult {
     let change = ChangePasswordForm {
         tenant: &request.tenant.name,
         base: request.page_path(""),
         token: request.csrf_token(),
         notice: "",
-        problem: &problem,
+        problem: &problem.text,
         invalid_field: wrong,
         is_forced: must_change_password(user),
         email: user.email().unwrap_or(&user.user_name),
         min_length: request.tenant.settings.min_password_chars,
     };
-    Ok(request.with_browser_cookie(render_page(status, "change_password.html", &change)?))
+    Ok(request.with_browser_cookie(render_page(problem.status, "change_password.html", &change)?))
 }
 
 pub(super) async fn submit_change_password(portal: &Portal, request: &PageRequest) -> PageResult {
-    let Some((user, key)) = request.current_user(&portal.directory).await? else {
+    let Some(Session { user, key_hash }) = request.current_session(&portal.directory).await? else {
         return Ok(redirect_to_sign_in(request));
     };
     let (old, new) = (request.secret_field("old"), request.secret_field("new"));
-    let invalid_new_password = |text: &str| render_change_password(request, &user, "new", Some((422, text.to_owned())));
+    let invalid_new_password = |text: &str| render_change_password(request, &user, "new", &Problem::new(422, text));
     if new.expose_secret() != request.field("again") {
         return invalid_new_password("The new passwords do not match. Please enter them again.");
     }
@@ -143,7 +137,7 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
         return invalid_new_password("The new password must be different from the current password.");
     }
     let caller = request.caller("account page");
-    match portal.directory.change_password(&caller, user.id, (old, new), key, Some(request.address)).await {
+    match portal.directory.change_password(&caller, user.id, (old, new), key_hash, Some(request.address)).await {
         Ok(_) => {
             let device = KnownDevice { user: user.id, last_sign_in: portal.directory.now() };
             let page = redirect(&format!("{}?done=changed", request.page_path("account")));
@@ -153,27 +147,30 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
             request,
             &user,
             "old",
-            Some((403, "The current password is incorrect. Please try again.".into())),
+            &Problem::new(403, "The current password is incorrect. Please try again."),
         ),
         Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
         Err(refusal) => {
             let field = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
             Ok(with_retry_after(
-                render_change_password(request, &user, field, Some(messages::error_message(&refusal)))?,
+                render_change_password(request, &user, field, &messages::describe(&refusal))?,
                 &refusal,
             ))
         }
     }
 }
 
-pub(super) async fn sign_out(portal: &Portal, request: &PageRequest, is_everywhere: bool) -> PageResult {
-    let Some((user, key)) = request.current_user(&portal.directory).await? else {
+/// Ends the session of this browser, or all sessions.
+pub(super) async fn sign_out(portal: &Portal, request: &PageRequest, route: Route) -> PageResult {
+    let Some(Session { user, key_hash }) = request.current_session(&portal.directory).await? else {
         return Ok(redirect_to_sign_in(request));
     };
-    let action = if is_everywhere { AccountAction::SignOutEverywhere } else { sign_out_action(key) };
+    let (action, done) = match route {
+        Route::SignOutEverywhere => (AccountAction::SignOutEverywhere, "everywhere"),
+        _ => (sign_out_action(key_hash), "out"),
+    };
     let caller = request.caller("account page");
     portal.directory.run_account_action(&caller, user.id, action).await?;
-    let done = if is_everywhere { "everywhere" } else { "out" };
     let page = redirect(&format!("{}?done={done}", request.page_path("sign-in")));
     Ok(with_cookie(page, &request.expired_session_cookie()))
 }

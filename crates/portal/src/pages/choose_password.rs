@@ -4,7 +4,7 @@
 use super::request::PageRequest;
 use super::responses::{render_page, with_retry_after};
 use super::{PageResult, Portal, sign_in};
-use crate::messages;
+use crate::messages::{self, Problem};
 use directory::{DirectoryError, ExposeSecret, LinkPurpose, SignInError, SignInLinkRef, User};
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub(crate) fn display_name(user: &User) -> String {
 
 pub(super) async fn show(portal: &Portal, request: &PageRequest, purpose: LinkPurpose, link_text: &str) -> PageResult {
     match resolve_link(portal, request, purpose, link_text).await {
-        Ok((_, user)) => render_form(request, (purpose, link_text), &user, None),
+        Ok((_, user)) => render_form(request, (purpose, link_text), &user, &Problem::none()),
         Err(refusal) => invalid_link(request, purpose, refusal),
     }
 }
@@ -46,8 +46,8 @@ pub(super) async fn submit(
     };
     let password = request.secret_field("new");
     if password.expose_secret() != request.field("again") {
-        let problem = "The passwords do not match. Please enter them again.".to_owned();
-        return render_form(request, (purpose, link_text), &user, Some((422, problem)));
+        let problem = Problem::new(422, "The passwords do not match. Please enter them again.");
+        return render_form(request, (purpose, link_text), &user, &problem);
     }
     let caller = request.caller("link page");
     match portal.directory.set_password_with_link(&caller, link, password, Some(request.address)).await {
@@ -57,10 +57,10 @@ pub(super) async fn submit(
             sign_in::sign_in(portal, request, login, request.secret_field("new"), "?done=chosen").await
         }
         Err(refusal @ DirectoryError::Invalid(_)) => {
-            render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))
+            render_form(request, (purpose, link_text), &user, &messages::describe(&refusal))
         }
         Err(refusal @ (DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict)) => {
-            let page = render_form(request, (purpose, link_text), &user, Some(messages::error_message(&refusal)))?;
+            let page = render_form(request, (purpose, link_text), &user, &messages::describe(&refusal))?;
             Ok(with_retry_after(page, &refusal))
         }
         Err(refusal) => invalid_link(request, purpose, refusal),
@@ -83,21 +83,20 @@ fn render_form(
     request: &PageRequest,
     (purpose, text): (LinkPurpose, &str),
     user: &User,
-    problem: Option<(u16, String)>,
+    problem: &Problem,
 ) -> PageResult {
-    let (status, problem) = problem.unwrap_or((200, String::new()));
     let form = ChoosePasswordForm {
         tenant: &request.tenant.name,
         token: request.csrf_token(),
         notice: "",
-        problem: &problem,
+        problem: &problem.text,
         action: Portal::link_path(request.tenant.number, purpose, text),
         is_invitation: purpose == LinkPurpose::Invitation,
         name: display_name(user),
         email: user.email().unwrap_or(&user.user_name),
         min_length: request.tenant.settings.min_password_chars,
     };
-    Ok(request.with_browser_cookie(render_page(status, "choose_password.html", &form)?))
+    Ok(request.with_browser_cookie(render_page(problem.status, "choose_password.html", &form)?))
 }
 
 /// The page for a link that does not work.

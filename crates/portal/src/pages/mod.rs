@@ -9,7 +9,7 @@ mod sign_in;
 
 pub(crate) use choose_password::display_name;
 
-use crate::messages;
+use crate::messages::{self, Problem};
 use crate::portal_keys::PortalKeys;
 use bytes::Bytes;
 use directory::{Directory, DirectoryError, LinkPurpose, Tenant, TenantNumber, TenantSettings};
@@ -126,7 +126,7 @@ impl Portal {
         let (page, detail) = match self.dispatch(route, parts, body, address, request_id).await {
             Ok(page) => (page, None),
             Err(refusal) => {
-                let (status, text) = messages::error_message(&refusal);
+                let Problem { status, text } = messages::describe(&refusal);
                 let detail = match refusal {
                     DirectoryError::Internal(text) | DirectoryError::Unavailable(text) => Some(text),
                     DirectoryError::Busy { .. } | DirectoryError::Conflict => None,
@@ -185,7 +185,7 @@ impl Portal {
         }
         let link = segments.nth(1).unwrap_or_default();
         match (route, is_post) {
-            (Route::SignIn, false) if visit.current_user(&self.directory).await?.is_some() => {
+            (Route::SignIn, false) if visit.current_session(&self.directory).await?.is_some() => {
                 Ok(redirect(&visit.page_path("account")))
             }
             (Route::SignIn, false) => sign_in::show(&visit, None),
@@ -193,8 +193,7 @@ impl Portal {
             (Route::Account, false) => account::show(self, &visit).await,
             (Route::ChangePassword, false) => account::show_change_password(self, &visit).await,
             (Route::ChangePassword, true) => account::submit_change_password(self, &visit).await,
-            (Route::SignOut, true) => account::sign_out(self, &visit, false).await,
-            (Route::SignOutEverywhere, true) => account::sign_out(self, &visit, true).await,
+            (Route::SignOut | Route::SignOutEverywhere, true) => account::sign_out(self, &visit, route).await,
             (Route::ForgotPassword, false) => forgot_password::show(&visit),
             (Route::ForgotPassword, true) => forgot_password::submit(self, &visit).await,
             (Route::PasswordLink(purpose), false) => choose_password::show(self, &visit, purpose, link).await,

@@ -32,6 +32,12 @@ pub(super) struct PageRequest {
     is_cross_site: bool,
 }
 
+/// The signed-in user, and the hash of the session's key.
+pub(super) struct Session {
+    pub(super) user: User,
+    pub(super) key_hash: KeyHash,
+}
+
 impl PageRequest {
     pub(super) fn parse(
         parts: &Parts,
@@ -111,12 +117,11 @@ impl PageRequest {
         Caller { actor: who.to_owned(), request_id: self.request_id.clone(), ..Caller::operator(self.tenant.number) }
     }
 
-    /// The signed-in user and the hash of the session key.
-    pub(super) async fn current_user(&self, directory: &Directory) -> Result<Option<(User, KeyHash)>, DirectoryError> {
+    pub(super) async fn current_session(&self, directory: &Directory) -> Result<Option<Session>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
-        let key = hash_session_key(key);
-        let user = directory.user_by_session(self.tenant.number, *user, &key).await?;
-        Ok(user.map(|user| (user, key)))
+        let key_hash = hash_session_key(key);
+        let user = directory.user_by_session(self.tenant.number, *user, &key_hash).await?;
+        Ok(user.map(|user| Session { user, key_hash }))
     }
 
     /// The user who has signed in with this browser before.

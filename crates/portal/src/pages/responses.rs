@@ -39,12 +39,9 @@ pub(super) fn render_page<T: Serialize>(status: u16, template: &str, context: &T
 }
 
 /// A page with a message and links.
-pub(super) fn message_page(tenant: &str, status: u16, heading: &str, texts: &[&str], ways: Vec<NavLink>) -> PageResult {
-    render_page(
-        status,
-        "message.html",
-        &MessagePage { tenant, notice: "", problem: "", heading, paragraphs: texts, links: ways },
-    )
+pub(super) fn message_page(tenant: &str, status: u16, heading: &str, text: &[&str], links: Vec<NavLink>) -> PageResult {
+    let page = MessagePage { tenant, notice: "", problem: "", heading, paragraphs: text, links };
+    render_page(status, "message.html", &page)
 }
 
 /// For errors while rendering a page.

@@ -3,7 +3,7 @@
 use super::request::PageRequest;
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
 use super::{PageResult, Portal, public_name};
-use crate::messages;
+use crate::messages::{self, Problem};
 use crate::portal_keys::{hash_session_key, random_token};
 use directory::{Credentials, DirectoryError, KnownDevice, SecretString};
 use serde::Serialize;
@@ -20,7 +20,7 @@ struct SignInForm<'a> {
 
 /// Shows the form, with an error if there is one.
 pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> PageResult {
-    let (status, problem) = refusal.map_or((200, String::new()), messages::error_message);
+    let Problem { status, text: problem } = refusal.map_or_else(Problem::none, messages::describe);
     let notice = match request.notice_code() {
         "out" => "You have signed out.",
         "everywhere" => "You have signed out everywhere.",

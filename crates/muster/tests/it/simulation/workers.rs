@@ -2,7 +2,7 @@
 
 use directory::{BoxFuture, DeliveryOutcome, EntitySnapshot, Event, Mail, Store, TenantNumber, Time};
 use parking_lot::Mutex;
-use portal::mail::{MailSender, MailTransport, RetryPolicy, SentMail};
+use portal::mail::{MailSender, MailTransport, NotAccepted, RetryPolicy, SentMail};
 use server::{App, MailConfig};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn as_mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
 }
 
 impl MailTransport for MailServer {
-    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), String>> {
+    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), NotAccepted>> {
         Box::pin(async move {
             let (millis, luck) = {
                 let mut rng = self.rng.lock();
@@ -69,10 +69,10 @@ impl MailTransport for MailServer {
             };
             tokio::time::sleep(Duration::from_millis(millis)).await;
             if luck < REJECTED_MAILS_PERCENT / 2 {
-                return Err("simulated".into());
+                return Err(NotAccepted("simulated".into()));
             }
             self.accepted.lock().insert(mail.id);
-            if luck < REJECTED_MAILS_PERCENT { Err("simulated".into()) } else { Ok(()) }
+            if luck < REJECTED_MAILS_PERCENT { Err(NotAccepted("simulated".into())) } else { Ok(()) }
         })
     }
 }
