@@ -79,7 +79,7 @@ async fn serve_null_store() -> anyhow::Result<()> {
     let new = NewConnection::new("bench", vec!["onfire".into()], server::hash_key(&key));
     let caller = Caller::operator(TenantNumber(1));
     let added = app.directory.run(&caller, Command::AddConnection(new)).await;
-    added.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    added.map_err(|error| anyhow::anyhow!("{error:?}"))?;
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let listener = Listener {
         socket,

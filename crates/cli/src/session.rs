@@ -99,8 +99,8 @@ impl Drop for AdminSession {
 
 /// The error message for the operator.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-pub fn directory_error(refusal: DirectoryError) -> anyhow::Error {
-    anyhow!("{}", transfer::error_message(&refusal))
+pub fn directory_error(error: DirectoryError) -> anyhow::Error {
+    anyhow!("{}", transfer::error_message(&error))
 }
 
 /// Formats as RFC 3339, to the second.

@@ -38,8 +38,8 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
         );
     }
     let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
-    let Removed { users, items, connections } = removed
-        .map_err(|refusal| directory_error(refusal).context("the deletion is incomplete; run the command again"))?;
+    let Removed { users, items, connections } =
+        removed.map_err(|error| directory_error(error).context("the deletion is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": connections,

@@ -256,7 +256,7 @@ pub(crate) fn find_user(session: &AdminSession, caller: &Caller, user_ref: &str)
         match session.runtime.block_on(session.directory.user(caller, key)) {
             Ok(user) => return Ok(user),
             Err(directory::DirectoryError::NoSuchUser) => {}
-            Err(refusal) => return Err(directory_error(refusal)),
+            Err(error) => return Err(directory_error(error)),
         }
     }
     anyhow::bail!("there is no user {user_ref} in tenant {}", caller.tenant)

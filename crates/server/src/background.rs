@@ -137,10 +137,10 @@ async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
         match directory.purge_expired_users().await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
-            Err(refusal) => tracing::warn!(?refusal, "cannot purge deleted users"),
+            Err(error) => tracing::warn!(?error, "cannot purge deleted users"),
         }
-        if let Err(refusal) = directory.withdraw_obsolete_mails().await {
-            tracing::warn!(?refusal, "cannot remove obsolete failed mails");
+        if let Err(error) = directory.withdraw_obsolete_mails().await {
+            tracing::warn!(?error, "cannot remove obsolete failed mails");
         }
         tokio::select! {
             () = &mut stop => return,

@@ -200,11 +200,11 @@ impl HttpService {
         let dialect = route_match.dialect;
         let is_file = dialects::transfer::is_file_upload(&parts.method, &route_match);
         let has_body = !body.is_end_stream();
-        let fault_response = |fault| self.fault_response(dialect, parts, request_id, &fault);
+        let fault_response = |error| self.fault_response(dialect, parts, request_id, &error);
         let arrival = dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
         let arrival = match self.with_timeout(arrival).await {
             Ok(arrival) => arrival,
-            Err(fault) => return (fault_response(fault), has_body),
+            Err(error) => return (fault_response(error), has_body),
         };
         if is_file && arrival.needs_body() {
             return self.receive_upload(arrival, parts, body, dialect, request_id).await;
@@ -240,17 +240,17 @@ impl HttpService {
     {
         let served = match self.with_timeout(arrival.handle(&self.state, Ok(Bytes::new()))).await {
             Ok(served) => served,
-            Err(fault) => return (self.fault_response(dialect, parts, request_id, &fault), true),
+            Err(error) => return (self.fault_response(dialect, parts, request_id, &error), true),
         };
         let awaited = served.response.extensions().get::<PendingUpload>().copied();
         let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
             return (served, !MeteredBody::new(body, BODY_RATE_WINDOW).discard().await);
         };
-        let fault = match imports::receive(imports, id, &parts.headers, body).await {
+        let error = match imports::receive(imports, id, &parts.headers, body).await {
             Ok(()) => return (served, false),
-            Err(fault) => fault,
+            Err(error) => error,
         };
-        let given_up = self.fault_response(dialect, parts, request_id, &fault);
+        let given_up = self.fault_response(dialect, parts, request_id, &error);
         (
             HandledRequest { response: given_up.response, detail: given_up.detail, reason: given_up.reason, ..served },
             true,
@@ -280,11 +280,11 @@ impl HttpService {
         let served = match self.with_timeout(Box::pin(self.portal_page(route, parts, body, address, request_id))).await
         {
             Ok(served) => served,
-            Err(fault) => {
-                let detail = Some(fault.log_detail().unwrap_or("timed out").to_owned());
+            Err(error) => {
+                let detail = Some(error.log_detail().unwrap_or("timed out").to_owned());
                 HandledRequest {
-                    response: page_fault_response(&fault),
-                    reason: Some(fault.label()),
+                    response: page_fault_response(&error),
+                    reason: Some(error.label()),
                     detail,
                     ..unrouted()
                 }
@@ -309,26 +309,26 @@ impl HttpService {
         dialect: &'static Dialect,
         parts: &Parts,
         request_id: &str,
-        fault: &RequestError,
+        error: &RequestError,
     ) -> HandledRequest {
-        let response = dialects::kit::aborted_response(&self.state, dialect, parts, request_id, fault);
-        let detail = fault.log_detail().map(str::to_owned);
-        let detail = detail.or_else(|| matches!(fault, RequestError::TimedOut).then(|| "timed out".to_owned()));
-        HandledRequest { response, dialect: dialect.name, reason: Some(fault.label()), detail, ..unrouted() }
+        let response = dialects::kit::aborted_response(&self.state, dialect, parts, request_id, error);
+        let detail = error.log_detail().map(str::to_owned);
+        let detail = detail.or_else(|| matches!(error, RequestError::TimedOut).then(|| "timed out".to_owned()));
+        HandledRequest { response, dialect: dialect.name, reason: Some(error.label()), detail, ..unrouted() }
     }
 
     /// The response on a connection that serves only health probes.
     fn busy_response(&self, destination: Option<&Destination>, parts: &Parts, request_id: &str) -> HandledRequest {
-        let fault = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
+        let error = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
-            return self.fault_response(dialect, parts, request_id, &fault);
+            return self.fault_response(dialect, parts, request_id, &error);
         }
         let mut response = server_pages::plain_text(
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many connections are open. Try again later.\n",
         );
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        HandledRequest { response, reason: Some(fault.label()), ..unrouted() }
+        HandledRequest { response, reason: Some(error.label()), ..unrouted() }
     }
 
     /// The error response to a request without exactly one valid host, in the format of its API.
@@ -441,9 +441,9 @@ fn client_ip(parts: &Parts, peer: IpAddr, trusted: &[IpAddr]) -> IpAddr {
 }
 
 /// The response to a page request that timed out or panicked.
-fn page_fault_response(fault: &RequestError) -> DialectResponse {
+fn page_fault_response(error: &RequestError) -> DialectResponse {
     let text = "Something went wrong. Please try again in a moment.\n";
-    let is_late = matches!(fault, RequestError::TimedOut);
+    let is_late = matches!(error, RequestError::TimedOut);
     server_pages::plain_text(
         if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR },
         text,

@@ -139,7 +139,8 @@ impl CheckReport {
     /// Columns: number, version.
     pub(crate) fn check_tenant(&mut self, tenant: &Tenant, columns: (u32, u32)) {
         if columns != (tenant.number.0, tenant.version) {
-            self.errors.push(format!("tenant {}: its columns differ from its stored document", columns.0));
+            self.errors
+                .push(format!("tenant {}: the columns of the tenant differ from its stored document", columns.0));
         }
     }
 

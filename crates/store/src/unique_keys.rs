@@ -39,7 +39,7 @@ impl UniqueKey {
     }
 }
 
-/// User names and primary emails share this namespace (decision 9).
+/// User names and primary emails share this namespace.
 pub(crate) const LOGINS: u8 = 0;
 pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
 /// User names and emails in the normalization from before the migration `identifiers`, of users whose current key

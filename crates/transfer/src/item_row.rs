@@ -29,13 +29,13 @@ pub(crate) struct ItemRow {
 
 pub(crate) fn parse(cells: &[ColumnCell<'_>]) -> Result<ItemRow, Vec<InvalidCell>> {
     let mut row = ItemRow::default();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for (column, value) in cells {
         if let Err(wrong) = apply_cell(&mut row, column, value) {
-            faults.push((*column, wrong));
+            errors.push((*column, wrong));
         }
     }
-    if faults.is_empty() { Ok(row) } else { Err(faults) }
+    if errors.is_empty() { Ok(row) } else { Err(errors) }
 }
 
 fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), InvalidValue> {

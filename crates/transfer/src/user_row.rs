@@ -53,7 +53,7 @@ impl UserRow {
     pub(crate) fn drop_rejected_password(&mut self, error: &DirectoryError) -> bool {
         let is_password = |fault: &directory::FieldError| fault.field == Field::Password;
         let is_droppable = self.password_is_droppable
-            && matches!(error, DirectoryError::Invalid(faults) if faults.iter().all(is_password));
+            && matches!(error, DirectoryError::Invalid(errors) if errors.iter().all(is_password));
         if is_droppable {
             (self.edit.password, self.edit.password_hash) = (None, None);
             self.password_dropped = true;
@@ -109,7 +109,7 @@ pub(crate) type InvalidCell = (&'static Column, InvalidValue);
 
 pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<InvalidCell>> {
     let mut row = UserRow::default();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for (column, value) in cells {
         if is_redundant(column, value, cells) {
             continue;
@@ -123,14 +123,14 @@ pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<
             _ => apply_cell(&mut row, column, value),
         };
         if let Err(InvalidValue(what)) = result {
-            faults.push((*column, InvalidValue(what)));
+            errors.push((*column, InvalidValue(what)));
         }
     }
     if let Some(name) = row.full_name.take() {
         row.split_name(name);
     }
     merge_role_into_roles(&mut row.edit);
-    if faults.is_empty() { Ok(row) } else { Err(faults) }
+    if errors.is_empty() { Ok(row) } else { Err(errors) }
 }
 
 /// Whether a list is empty because plain columns beside it hold all values, as in exports.

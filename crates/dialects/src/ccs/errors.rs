@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> DialectResponse {
     match error {
-        RequestError::Directory(refusal) => directory_error_response(refusal, request),
+        RequestError::Directory(error) => directory_error_response(error, request),
         RequestError::InvalidMembers(errors) => model_state_response(request, errors),
         RequestError::NoRoute => {
             let uri = format!("{}{}", request.origin, request.path);
@@ -82,8 +82,8 @@ fn unsupported_media_type_message(media_type: Option<&str>) -> String {
     }
 }
 
-fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) -> DialectResponse {
-    match refusal {
+fn directory_error_response(error: &DirectoryError, request: &DialectRequest) -> DialectResponse {
+    match error {
         DirectoryError::Invalid(errors) => {
             // A conflict with the directory is a single message; all other errors are reported by member.
             let conflict = errors.iter().find(|f| {
@@ -123,8 +123,8 @@ fn directory_error_response(refusal: &DirectoryError, request: &DialectRequest) 
     }
 }
 
-fn conflict_message(field: Field, rule: FieldErrorKind) -> String {
-    match (field, rule) {
+fn conflict_message(field: Field, kind: FieldErrorKind) -> String {
+    match (field, kind) {
         (Field::Email | Field::UserName, _) => "A user with this email address already exists.".into(),
         (Field::Role, _) => "The role does not exist.".into(),
         (Field::Department, _) => "The department does not exist.".into(),
@@ -187,8 +187,8 @@ fn xml_name(key: &str) -> String {
 }
 
 /// The framework's message for a rule.
-fn rule_message(name: &str, rule: FieldErrorKind) -> String {
-    match rule {
+fn rule_message(name: &str, kind: FieldErrorKind) -> String {
+    match kind {
         FieldErrorKind::Missing => format!("The {name} field is required."),
         FieldErrorKind::TooLong(max) => {
             format!("The field {name} must be a string with a maximum length of {max}.")

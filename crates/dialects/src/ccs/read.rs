@@ -46,12 +46,12 @@ pub(super) fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, Reque
 /// Errors, in the framework's order.
 #[derive(Default)]
 struct ModelState {
-    faults: Vec<MemberError>,
+    errors: Vec<MemberError>,
 }
 
 impl ModelState {
-    fn add(&mut self, key: &str, rule: FieldErrorKind, text: Option<String>) {
-        self.faults.push(MemberError { name: key.to_owned(), kind: rule, message: text });
+    fn add(&mut self, key: &str, kind: FieldErrorKind, message: Option<String>) {
+        self.errors.push(MemberError { name: key.to_owned(), kind, message });
     }
 }
 
@@ -108,8 +108,8 @@ pub(super) fn user_edit(request: &DialectRequest, body_use: BodyUse) -> Result<U
         }
     }
     validate(&edit, &mut state);
-    if !state.faults.is_empty() {
-        return Err(RequestError::InvalidMembers(state.faults));
+    if !state.errors.is_empty() {
+        return Err(RequestError::InvalidMembers(state.errors));
     }
     if body_use == BodyUse::Create {
         let status = if edit.password.is_some() { Status::Active } else { Status::Invited };

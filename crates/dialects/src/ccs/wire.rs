@@ -7,8 +7,8 @@ use directory::Field;
 pub(super) const ROOT_ATTRIBUTES: &str = " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users\"";
 
 /// The XML namespace of an object: errors have none.
-pub(super) fn namespace(record: &ObjectSchema) -> Option<&'static str> {
-    let is_model = record.name != ERROR.name && record.name != MODEL_STATE.name;
+pub(super) fn namespace(object_schema: &ObjectSchema) -> Option<&'static str> {
+    let is_model = object_schema.name != ERROR.name && object_schema.name != MODEL_STATE.name;
     is_model.then_some("http://schemas.datacontract.org/2004/07/CCSCommercialAPI.Models.Users")
 }
 

@@ -53,9 +53,9 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     };
     let request_format = || {
         let sent = media_types::content_type(&request.headers)?;
-        RESPONSE_FORMATS.iter().find(|(media, _)| *media == sent).map(|(_, voice)| *voice)
+        RESPONSE_FORMATS.iter().find(|(media, _)| *media == sent).map(|(_, format)| *format)
     };
-    chosen.map(|(_, _, voice)| voice).or_else(request_format).unwrap_or(RESPONSE_FORMATS[0].1)
+    chosen.map(|(_, _, format)| format).or_else(request_format).unwrap_or(RESPONSE_FORMATS[0].1)
 }
 
 pub(super) fn response(

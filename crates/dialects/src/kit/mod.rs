@@ -14,7 +14,7 @@ pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;
 pub(crate) use http::{media_types, own_api_errors};
-pub use openapi::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
+pub use openapi::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
 pub use routing::*;
 pub(crate) use routing::{ListKey, param, route_method};
 

@@ -1,6 +1,6 @@
 //! Maps errors to `ResponseStatus`: a ServiceStack-style code, a sentence, and one entry per field.
 //!
-//! The original documents only 400, 401 and 405: an unknown user is a 400 (decision 7), an unknown path a 405.
+//! The original documents only 400, 401 and 405: an unknown user is a 400, an unknown path a 405.
 
 use super::{ApiVersion, api_version, wire, write};
 use crate::kit::{DialectError, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
@@ -155,8 +155,8 @@ fn response_errors(error: &RequestError, request: &DialectRequest) -> Vec<Respon
     }
 }
 
-fn response_error(field: &str, rule: FieldErrorKind) -> ResponseError {
-    let (code, message) = match rule {
+fn response_error(field: &str, kind: FieldErrorKind) -> ResponseError {
+    let (code, message) = match kind {
         FieldErrorKind::Missing => ("NotEmpty", format!("'{field}' must not be empty.")),
         FieldErrorKind::TooLong(max) => ("MaximumLength", format!("'{field}' must not be longer than {max}.")),
         FieldErrorKind::TooShort(min) => {

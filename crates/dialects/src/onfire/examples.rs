@@ -1,6 +1,6 @@
 //! Examples for the OpenAPI document.
 
-use crate::kit::{EMAIL, Examples, FOLDER_ID, GROUP_ID, ObjectSchema, USER_ID};
+use crate::kit::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, ObjectSchema, USER_ID};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -21,7 +21,7 @@ fn body(object_schema: &ObjectSchema, is_partial: bool) -> Option<Value> {
         "User" => (
             USER_ID,
             json!({
-                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": EXTERNAL_ID,
                 "Password": "four red fish in a pond", "WebsiteRole": "User", "TimeZone": "Europe/London", "Country": "GB",
                 "DoNotEmail": true, "Metadata": [{"Key": "Room", "Value": "12"}],
             }),
@@ -29,7 +29,7 @@ fn body(object_schema: &ObjectSchema, is_partial: bool) -> Option<Value> {
         "SUser" => (
             USER_ID,
             json!({
-                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": "E-1815",
+                "FirstName": "Ada", "LastName": "Lovelace", "Email": EMAIL, "ExternalId": EXTERNAL_ID,
                 "Password": "four red fish in a pond", "WebsiteRole": "User",
             }),
         ),

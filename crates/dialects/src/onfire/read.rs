@@ -93,7 +93,7 @@ impl RequestFields {
     /// Blank counts as absent.
     fn non_blank(&self, name: &str) -> Result<Option<String>, RequestError> {
         let node = self.get(name);
-        let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+        let text = node.map_or(Ok(None), text_of).map_err(|kind| RequestError::invalid_member(name, kind))?;
         Ok(text.filter(|text| !text.trim().is_empty()))
     }
 
@@ -104,7 +104,7 @@ impl RequestFields {
     }
 
     fn flag(&self, name: &str) -> Result<Option<bool>, RequestError> {
-        self.get(name).map_or(Ok(None), boolean_of).map_err(|rule| RequestError::invalid_member(name, rule))
+        self.get(name).map_or(Ok(None), boolean_of).map_err(|kind| RequestError::invalid_member(name, kind))
     }
 
     /// Null counts as absent, as in the original's own types.
@@ -141,11 +141,11 @@ pub(super) fn user_edit(
         if !matches!(field, Field::Password | Field::Status | Field::Role) {
             match fields.field_update(member.name) {
                 Ok(update) => edit.set_text(field, update),
-                Err(rule) => errors.push(MemberError::new(member.name, rule)),
+                Err(kind) => errors.push(MemberError::new(member.name, kind)),
             }
         }
     }
-    let mut collect_errors = |name: &str, fault: Result<(), RequestError>| match fault {
+    let mut collect_errors = |name: &str, error: Result<(), RequestError>| match error {
         Err(RequestError::InvalidMembers(found)) => errors.extend(found),
         Err(_) => errors.push(MemberError::new(name, FieldErrorKind::Malformed)),
         Ok(()) => {}
@@ -186,7 +186,7 @@ fn set_status(fields: &RequestFields, body_use: BodyUse, edit: &mut UserEdit) ->
 
 fn set_role(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
     let update =
-        fields.field_update("WebsiteRole").map_err(|rule| RequestError::invalid_member("WebsiteRole", rule))?;
+        fields.field_update("WebsiteRole").map_err(|kind| RequestError::invalid_member("WebsiteRole", kind))?;
     edit.role = match update {
         FieldUpdate::Set(name) if name.trim().is_empty() => FieldUpdate::Clear,
         other => other.map(|name| RoleRef::Name(name.trim().to_owned())),
@@ -195,14 +195,14 @@ fn set_role(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestEr
 }
 
 fn set_password(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
-    let update = fields.field_update("Password").map_err(|rule| RequestError::invalid_member("Password", rule))?;
+    let update = fields.field_update("Password").map_err(|kind| RequestError::invalid_member("Password", kind))?;
     edit.password = update.value().filter(|p| !p.is_empty()).map(|p| SecretString::from(p.clone()));
     Ok(())
 }
 
 /// By GUID, or by name or external id with `UseNames` or `UseExternalIds`.
 fn parse_references(fields: &RequestFields, name: &'static str) -> Result<FieldUpdate<Vec<ItemKey>>, RequestError> {
-    let invalid_member = |rule| RequestError::invalid_member(name, rule);
+    let invalid_member = |kind| RequestError::invalid_member(name, kind);
     let Some(node) = fields.get(name).filter(|node| **node != Node::Null) else {
         return Ok(FieldUpdate::Keep);
     };
@@ -228,7 +228,7 @@ fn parse_references(fields: &RequestFields, name: &'static str) -> Result<FieldU
 fn set_metadata(fields: &RequestFields, edit: &mut UserEdit) -> Result<(), RequestError> {
     let Some(node) = fields.get("Metadata").filter(|node| **node != Node::Null) else { return Ok(()) };
     let pairs = pairs_of(node, "KeyValue", ("Key", "Value"), fields.duplicates)
-        .map_err(|rule| RequestError::invalid_member("Metadata", rule))?;
+        .map_err(|kind| RequestError::invalid_member("Metadata", kind))?;
     edit.metadata = FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
     Ok(())
 }
@@ -287,7 +287,7 @@ pub(super) fn group_edit(
     let object_schema = &wire::USER_GROUP;
     let fields = RequestFields::from_request(request, object_schema)?;
     check_members(object_schema, &fields.object, fields.duplicates, body_use)?;
-    let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
+    let invalid_member = |name: &'static str| move |kind| RequestError::invalid_member(name, kind);
     let mut edit = GroupEdit {
         id: None,
         name: fields.field_update("Name").map_err(invalid_member("Name"))?,
@@ -315,7 +315,7 @@ pub(super) fn folder_edit(
     let object_schema = &wire::FOLDER;
     let fields = RequestFields::from_request(request, object_schema)?;
     check_members(object_schema, &fields.object, fields.duplicates, body_use)?;
-    let invalid_member = |name: &'static str| move |rule| RequestError::invalid_member(name, rule);
+    let invalid_member = |name: &'static str| move |kind| RequestError::invalid_member(name, kind);
     let mut edit = FolderEdit {
         id: if body_use == BodyUse::Create { fields.guid("Id")?.filter(|id| !id.is_nil()).map(ItemId) } else { None },
         name: fields.field_update("Name").map_err(invalid_member("Name"))?,
@@ -395,7 +395,7 @@ pub(super) fn parameter(request: &DialectRequest, name: &str) -> Result<Option<S
     }
     let Some(body) = request.parsed_body(parse_body)? else { return Ok(None) };
     let node = body.as_object().and_then(|object| object.get(name, body.duplicates()));
-    let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+    let text = node.map_or(Ok(None), text_of).map_err(|kind| RequestError::invalid_member(name, kind))?;
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 

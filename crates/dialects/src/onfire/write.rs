@@ -44,7 +44,7 @@ fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
                 best = Some((media_range.quality, negotiated));
             }
         }
-        best.map(|(_, voice)| voice)
+        best.map(|(_, format)| format)
     };
     let echoed = || of_media(&media_types::content_type(&request.headers)?);
     request

@@ -1,7 +1,7 @@
 //! Examples for the OpenAPI document.
 
 use super::wire;
-use crate::kit::{EMAIL, Examples, ObjectSchema};
+use crate::kit::{EMAIL, EXTERNAL_ID, Examples, ObjectSchema};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -21,7 +21,7 @@ fn body(object_schema: &ObjectSchema, _: bool) -> Option<Value> {
     Some(if is(&wire::USER_BODY) {
         json!({"user": {
             "email": EMAIL, "name": {"firstname": "Ada", "lastname": "Lovelace", "title": "Dr"},
-            "externalid": "E-1815", "phone": "+44 20 7946 0000", "jobtitle": "Analyst", "department": "Engines",
+            "externalid": EXTERNAL_ID, "phone": "+44 20 7946 0000", "jobtitle": "Analyst", "department": "Engines",
             "location": {"addressline1": "12 St James's Square", "city": "London", "country": "United Kingdom"},
             "sociallinks": {"link": [{"name": "blog", "value": "https://example.com/ada"}]},
         }})

@@ -145,7 +145,7 @@ impl OrganizationFilter {
         };
         let auto_login = request.query.get("autologin").map(|text| boolean_of(&Node::Text(text.to_owned())));
         let auto_login =
-            auto_login.transpose().map_err(|rule| RequestError::invalid_member("autologin", rule))?.flatten();
+            auto_login.transpose().map_err(|kind| RequestError::invalid_member("autologin", kind))?.flatten();
         let word = request.query.get("status");
         let status = word.map(|w| {
             status::parse_organization_status(w)

@@ -85,7 +85,7 @@ impl<'a> UserEditBuilder<'a> {
                     self.errors.push(MemberError::new(property.name, FieldErrorKind::Malformed));
                 }
                 Ok(text) => self.edit.set_text(field, FieldUpdate::set_or_clear(text)),
-                Err(rule) => self.errors.push(MemberError::new(property.name, rule)),
+                Err(kind) => self.errors.push(MemberError::new(property.name, kind)),
             }
         }
     }
@@ -128,13 +128,13 @@ pub(super) fn user_edit(request: &DialectRequest, body_use: BodyUse) -> Result<U
     builder.links(object, ProfileLinkKind::Messaging, &["messaginglinks", "messaginglink"]);
     match builder.get(object, &["department"]).map_or(Ok(None), text_of) {
         Ok(text) => builder.edit.department = FieldUpdate::set_or_clear(text.map(DepartmentRef::Name)),
-        Err(rule) => builder.errors.push(MemberError::new("department", rule)),
+        Err(kind) => builder.errors.push(MemberError::new("department", kind)),
     }
     match parse_status(builder.get(object, &["status"])) {
         Ok(Some(requested_status)) => builder.edit.status = FieldUpdate::Set(requested_status),
         Ok(None) if body_use == BodyUse::Create => builder.edit.status = FieldUpdate::Set(RequestedStatus::Active),
         Ok(None) => {}
-        Err(rule) => builder.errors.push(MemberError::new("status", rule)),
+        Err(kind) => builder.errors.push(MemberError::new("status", kind)),
     }
     let organization = builder.object(object, &["organisation"]);
     match organization.map(|object| parse_organization_ref(object, body)).transpose() {
@@ -144,7 +144,7 @@ pub(super) fn user_edit(request: &DialectRequest, body_use: BodyUse) -> Result<U
         }
         Ok(Some(Some(organization))) => builder.edit.organization = FieldUpdate::Set(organization),
         Ok(Some(None)) => builder.edit.organization = FieldUpdate::Clear,
-        Err(fault) => builder.errors.push(fault),
+        Err(error) => builder.errors.push(error),
     }
     if builder.errors.is_empty() { Ok(builder.edit) } else { Err(RequestError::InvalidMembers(builder.errors)) }
 }
@@ -158,8 +158,8 @@ fn parse_status(node: Option<&Node>) -> Result<Option<RequestedStatus>, FieldErr
 fn parse_organization_ref(object: &Object, body: &ParsedBody) -> Result<Option<OrganizationRef>, MemberError> {
     let get = |name: &str| object.get(name, body.duplicates());
     let number =
-        |name: &'static str| get(name).map_or(Ok(None), integer_of).map_err(|rule| MemberError::new(name, rule));
-    let name = get("orgname").map_or(Ok(None), text_of).map_err(|rule| MemberError::new("orgname", rule))?;
+        |name: &'static str| get(name).map_or(Ok(None), integer_of).map_err(|kind| MemberError::new(name, kind));
+    let name = get("orgname").map_or(Ok(None), text_of).map_err(|kind| MemberError::new("orgname", kind))?;
     let organization = OrganizationRef {
         number: number("orgid")?,
         name: name.filter(|name| !name.trim().is_empty()),
@@ -195,14 +195,14 @@ pub(super) fn invited_users(request: &DialectRequest) -> Result<Vec<UserKey>, Re
     let members = body.as_object().ok_or_else(|| RequestError::Unparsable("no object".into()))?;
     request.count_ignored(members.count_unknown(&wire::INVITATION, &[]));
     if let Some(now) = members.get("sendInvitationNow", body.duplicates()) {
-        let now = text_of(now).map_err(|rule| RequestError::invalid_member("sendInvitationNow", rule))?;
+        let now = text_of(now).map_err(|kind| RequestError::invalid_member("sendInvitationNow", kind))?;
         if now.is_some_and(|now| !now.trim().eq_ignore_ascii_case("true")) {
             return Err(RequestError::invalid_member("sendInvitationNow", FieldErrorKind::NotAllowed));
         }
     }
     let mut keys = Vec::new();
     for entry in body.node.entries("emailAddress") {
-        let text = text_of(entry).map_err(|rule| RequestError::invalid_member("emailAddress", rule))?;
+        let text = text_of(entry).map_err(|kind| RequestError::invalid_member("emailAddress", kind))?;
         keys.extend(text.map(|email| UserKey::Email(email.trim().to_owned())));
     }
     if keys.is_empty() { Err(RequestError::BodyMissing) } else { Ok(keys) }
@@ -213,7 +213,7 @@ fn root_texts(request: &DialectRequest, root: &str, item: &str) -> Result<Vec<St
     let (node, _) = root_node(request, root)?;
     let mut texts = Vec::new();
     for entry in node.entries(item) {
-        texts.extend(text_of(entry).map_err(|rule| RequestError::invalid_member(item, rule))?);
+        texts.extend(text_of(entry).map_err(|kind| RequestError::invalid_member(item, kind))?);
     }
     if texts.is_empty() { Err(RequestError::BodyMissing) } else { Ok(texts) }
 }
@@ -228,7 +228,7 @@ pub(super) fn group_edit(request: &DialectRequest) -> Result<GroupEdit, RequestE
     request.count_ignored(object.count_unknown(&wire::GROUP, &[]));
     check_members(&wire::GROUP, object, body.duplicates(), BodyUse::Replace)?;
     let name = object.get("name", body.duplicates()).map_or(Ok(None), text_of);
-    let name = name.map_err(|rule| RequestError::invalid_member("name", rule))?;
+    let name = name.map_err(|kind| RequestError::invalid_member("name", kind))?;
     let members = Some(MemberEdit::Replace(member_keys(object, body)?));
     Ok(GroupEdit { id: None, name: FieldUpdate::set_or_clear(name), external_id: FieldUpdate::Keep, members })
 }
@@ -242,7 +242,7 @@ pub(super) fn add_members_edit(request: &DialectRequest) -> Result<GroupEdit, Re
 fn member_keys(object: &Object, body: &ParsedBody) -> Result<Vec<UserKey>, RequestError> {
     let mut keys = Vec::new();
     for node in object.get("users", body.duplicates()).map(|node| node.entries("user")).unwrap_or_default() {
-        let text = text_of(node).map_err(|rule| RequestError::invalid_member("users", rule))?;
+        let text = text_of(node).map_err(|kind| RequestError::invalid_member("users", kind))?;
         keys.push(
             parse_user_key(&text.unwrap_or_default())
                 .map_err(|_| RequestError::invalid_member("users", FieldErrorKind::Malformed))?,
@@ -257,22 +257,22 @@ pub(super) fn organization_edit(request: &DialectRequest) -> Result<Organization
     check_members(&wire::ORGANIZATION, object, body.duplicates(), BodyUse::Replace)?;
     let get = |name: &str| object.get(name, body.duplicates());
     let text = |name: &'static str| {
-        let text = get(name).map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+        let text = get(name).map_or(Ok(None), text_of).map_err(|kind| RequestError::invalid_member(name, kind))?;
         Ok::<_, RequestError>(FieldUpdate::set_or_clear(text.filter(|text| !text.is_empty())))
     };
     let number = |name: &'static str| {
-        let number = get(name).map_or(Ok(None), integer_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+        let number = get(name).map_or(Ok(None), integer_of).map_err(|kind| RequestError::invalid_member(name, kind))?;
         Ok::<_, RequestError>(FieldUpdate::set_or_clear(number))
     };
     let status =
-        get("status").map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member("status", rule))?;
+        get("status").map_or(Ok(None), text_of).map_err(|kind| RequestError::invalid_member("status", kind))?;
     let status = status.map(|word| {
         status::parse_organization_status(&word)
             .ok_or(RequestError::invalid_member("status", FieldErrorKind::Malformed))
     });
     let auto_login = get("autologin")
         .map_or(Ok(None), boolean_of)
-        .map_err(|rule| RequestError::invalid_member("autologin", rule))?;
+        .map_err(|kind| RequestError::invalid_member("autologin", kind))?;
     Ok(OrganizationEdit {
         id: None,
         number: None,
@@ -295,13 +295,13 @@ pub(super) fn organization_edit(request: &DialectRequest) -> Result<Organization
 fn texts(node: Option<&Node>, item: &'static str) -> Result<Vec<String>, RequestError> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
     let texts = entries.into_iter().map(|node| text_of(node).map(Option::unwrap_or_default));
-    texts.collect::<Result<_, FieldErrorKind>>().map_err(|rule| RequestError::invalid_member(item, rule))
+    texts.collect::<Result<_, FieldErrorKind>>().map_err(|kind| RequestError::invalid_member(item, kind))
 }
 
 fn numbers(node: Option<&Node>, item: &'static str) -> Result<Vec<u32>, RequestError> {
     let entries = node.map(|node| node.entries(item)).unwrap_or_default();
     let numbers = entries.into_iter().map(|node| integer_of(node)?.ok_or(FieldErrorKind::Malformed));
-    numbers.collect::<Result<_, FieldErrorKind>>().map_err(|rule| RequestError::invalid_member(item, rule))
+    numbers.collect::<Result<_, FieldErrorKind>>().map_err(|kind| RequestError::invalid_member(item, kind))
 }
 
 /// The default address first.
@@ -309,7 +309,7 @@ fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, Request
     let mut addresses = Vec::new();
     for node in node.map(|node| node.entries("address")).unwrap_or_default() {
         let get = |name: &str| node.as_object().and_then(|object| object.get(name, body.duplicates()));
-        let invalid = |rule| RequestError::invalid_member("addressid", rule);
+        let invalid = |kind| RequestError::invalid_member("addressid", kind);
         let number = get("addressid").map_or(Ok(None), integer_of).map_err(invalid)?;
         let number = number.ok_or_else(|| invalid(FieldErrorKind::Missing))?;
         if addresses.len() > MAX_LIST_LENGTH * 10 {
@@ -324,7 +324,7 @@ fn addresses(node: Option<&Node>, body: &ParsedBody) -> Result<Vec<u32>, Request
 pub(super) fn add_domain_edit(request: &DialectRequest) -> Result<OrganizationEdit, RequestError> {
     let (object, body) = root_object(request, "domain")?;
     let url = object.get("url", body.duplicates()).map_or(Ok(None), text_of);
-    let url = url.map_err(|rule| RequestError::invalid_member("url", rule))?.filter(|url| !url.trim().is_empty());
+    let url = url.map_err(|kind| RequestError::invalid_member("url", kind))?.filter(|url| !url.trim().is_empty());
     let url = url.ok_or_else(|| RequestError::invalid_member("url", FieldErrorKind::Missing))?;
     Ok(OrganizationEdit { add_domains: vec![url], ..OrganizationEdit::default() })
 }

@@ -102,8 +102,8 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
     DialectError::new(status, code, text)
 }
 
-fn rule_message(name: &str, rule: FieldErrorKind) -> String {
-    match rule {
+fn rule_message(name: &str, kind: FieldErrorKind) -> String {
+    match kind {
         FieldErrorKind::Missing => format!("{name} is required"),
         FieldErrorKind::TooLong(max) => format!("{name} is longer than {max}"),
         FieldErrorKind::TooShort(min) => format!("{name} is shorter than {min}"),

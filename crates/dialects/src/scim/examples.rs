@@ -1,7 +1,7 @@
 //! Examples for the OpenAPI document.
 
 use super::{messages, wire};
-use crate::kit::{EMAIL, Examples, GROUP_ID, ObjectSchema, USER_ID};
+use crate::kit::{EMAIL, EXTERNAL_ID, Examples, GROUP_ID, ObjectSchema, USER_ID};
 use serde_json::{Value, json};
 
 pub(super) static EXAMPLES: Examples = Examples { parameter, body };
@@ -22,7 +22,7 @@ fn body(object_schema: &ObjectSchema, _: bool) -> Option<Value> {
     let is = |other: &ObjectSchema| object_schema.name == other.name;
     Some(if is(&wire::USER) {
         json!({
-            "schemas": [wire::USER_SCHEMA.urn, wire::ENTERPRISE_SCHEMA.urn], "userName": EMAIL, "externalId": "E-1815",
+            "schemas": [wire::USER_SCHEMA.urn, wire::ENTERPRISE_SCHEMA.urn], "userName": EMAIL, "externalId": EXTERNAL_ID,
             "name": {"givenName": "Ada", "familyName": "Lovelace"}, "active": true, "title": "Analyst",
             "emails": [{"value": EMAIL, "type": "work", "primary": true}],
             "phoneNumbers": [{"value": "+44 20 7946 0000", "type": "work"}],

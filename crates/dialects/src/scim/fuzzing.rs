@@ -148,7 +148,7 @@ fn members(resource: &'static ResourceType) -> impl Iterator<Item = (String, &'s
     let extensions = resource.extensions.iter().map(|schema| (format!("{}:", schema.urn), schema.object_schema));
     own.into_iter()
         .chain(extensions)
-        .flat_map(|(prefix, record)| record.properties.iter().map(move |property| (prefix.clone(), property)))
+        .flat_map(|(prefix, schema)| schema.properties.iter().map(move |property| (prefix.clone(), property)))
 }
 
 const USER: &str = r#"{"userName":"ann@example.com","externalId":"7","active":true,"displayName":"Ann",
@@ -210,7 +210,7 @@ fn patch_group(body: &Object, is_strict: bool) {
 /// Normalizing again changes nothing and finds no unknown attributes.
 fn assert_normalized(tree: &Object, resource: &'static ResourceType) {
     let again = Normalizer::new(resource, true).resource(tree);
-    let again = again.unwrap_or_else(|fault| panic!("{fault:?} in {tree:?}"));
+    let again = again.unwrap_or_else(|error| panic!("{error:?} in {tree:?}"));
     let (again, tree) = (sorted(&again), sorted(tree));
     for (one, other) in again.members.iter().zip(&tree.members) {
         assert_eq!(one, other);

@@ -34,7 +34,7 @@ async fn reactivate_by_external_id(
     error: DirectoryError,
 ) -> Result<User, RequestError> {
     let is_taken =
-        matches!(&error, DirectoryError::Invalid(faults) if faults.iter().any(|f| f.kind == FieldErrorKind::Taken));
+        matches!(&error, DirectoryError::Invalid(errors) if errors.iter().any(|f| f.kind == FieldErrorKind::Taken));
     let Some(Node::Text(id)) = object::get(tree, "externalId").filter(|_| is_taken) else {
         return Err(error.into());
     };

@@ -37,7 +37,7 @@ pub(super) static GROUP_SCHEMA: Schema =
     Schema { urn: "urn:ietf:params:scim:schemas:core:2.0:Group", object_schema: &GROUP };
 pub(super) static ENTERPRISE_SCHEMA: Schema =
     Schema { urn: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User", object_schema: &ENTERPRISE_USER };
-/// Attributes from other dialects, so that SCIM clients see and keep all data of a user.
+/// Attributes that RFC 7643 does not define, so that SCIM clients see and keep all data of a user.
 pub(super) static MUSTER_SCHEMA: Schema =
     Schema { urn: "urn:muster:params:scim:schemas:extension:2.0:User", object_schema: &MUSTER_USER };
 
@@ -255,7 +255,7 @@ pub(super) static MANAGER: ObjectSchema = ObjectSchema {
 
 pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
     name: "MusterUser",
-    description: "Attributes of a user from other APIs",
+    description: "Attributes of a user that RFC 7643 does not define",
     properties: &[
         Property::new("number", ValueType::Integer, "Number of the user within the tenant")
             .field(Field::Number)

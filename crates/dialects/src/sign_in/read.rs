@@ -22,7 +22,7 @@ fn body(request: &DialectRequest) -> Result<Option<ParsedBody>, RequestError> {
 
 fn text_member(body: &ParsedBody, object: &Object, name: &str) -> Result<Option<String>, RequestError> {
     let node = object.get(name, body.duplicates());
-    let text = node.map_or(Ok(None), text_of).map_err(|rule| RequestError::invalid_member(name, rule))?;
+    let text = node.map_or(Ok(None), text_of).map_err(|kind| RequestError::invalid_member(name, kind))?;
     Ok(text.filter(|text| !text.is_empty()))
 }
 

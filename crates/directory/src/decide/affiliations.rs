@@ -96,7 +96,7 @@ fn free_department_number(input: &DecisionInput) -> Option<u32> {
     (1..=255).chain(std::iter::once(0)).find(|n| !input.departments.iter().any(|(used, _)| used == n))
 }
 
-/// An organization by number, else by name. A name without an organization creates one (decision 18). A new user
+/// An organization by number, else by name. A name without an organization creates one. A new user
 /// without an organization gets the one that has the domain of the email.
 pub(super) fn set_organization(
     user: &mut User,
@@ -150,7 +150,7 @@ pub(super) fn set_organization(
     user.office = reference.office_number;
     let office_owner = input.organization_by_office.as_ref().map(|o| o.id);
     match reference.office_number {
-        // A new organization gets the requested office number only if it is free (decision 18).
+        // A new organization gets the requested office number only if it is free.
         Some(_) if office_owner.is_some() && existing.is_none() => user.office = None,
         Some(_) if office_owner.is_some_and(|other| other != organization.id) => {
             errors.push(FieldError { field: Field::Office, kind: FieldErrorKind::Taken });

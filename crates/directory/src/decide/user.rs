@@ -110,7 +110,7 @@ pub(crate) fn validate_user_edit(edit: &UserEdit) -> Result<(), DirectoryError> 
         errors.extend(check_password_length(password.expose_secret()));
     }
     // Missing values may follow in a later edit.
-    errors.retain(|fault| fault.kind != FieldErrorKind::Missing);
+    errors.retain(|error| error.kind != FieldErrorKind::Missing);
     reject_if_any(errors)
 }
 

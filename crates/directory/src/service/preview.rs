@@ -49,14 +49,14 @@ impl Directory {
         if let Some(id) = &user.external_id {
             keys.push((Field::ExternalId, UserKey::ExternalId(id.clone())));
         }
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         for (field, key) in keys {
             let owner: Option<UserId> =
                 self.store.user(caller.tenant, key).await.map_err(read_error)?.map(|owner| owner.id);
             if owner.is_some_and(|owner| owner != user.id) {
-                faults.push(FieldError { field, kind: FieldErrorKind::Taken });
+                errors.push(FieldError { field, kind: FieldErrorKind::Taken });
             }
         }
-        if faults.is_empty() { Ok(()) } else { Err(DirectoryError::Invalid(faults)) }
+        if errors.is_empty() { Ok(()) } else { Err(DirectoryError::Invalid(errors)) }
     }
 }

@@ -78,10 +78,10 @@ impl Directory {
                     Ok(_) => purged += 1,
                     // Another process was first, or the user was restored.
                     Err(DirectoryError::NoSuchUser | DirectoryError::WrongStatus | DirectoryError::Conflict) => {}
-                    Err(refusal @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. })) => {
-                        return Err(refusal);
+                    Err(error @ (DirectoryError::Unavailable(_) | DirectoryError::Busy { .. })) => {
+                        return Err(error);
                     }
-                    Err(refusal) => last_error = Some(refusal),
+                    Err(error) => last_error = Some(error),
                 }
             }
             purged_total += purged;
@@ -150,7 +150,7 @@ impl Directory {
         match self.run(&caller, command).await {
             Ok(_) => Ok(Some(after)),
             Err(DirectoryError::Conflict) => Ok(None),
-            Err(refusal) => Err(refusal),
+            Err(error) => Err(error),
         }
     }
 

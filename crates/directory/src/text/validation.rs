@@ -103,7 +103,7 @@ pub(crate) fn check_identifiers(before: Option<&User>, after: &User, errors: &mu
             }),
             field => before.text(field) == after.text(field),
         });
-        if !is_kept && !errors.iter().any(|fault| fault.field == field) {
+        if !is_kept && !errors.iter().any(|error| error.field == field) {
             errors.push(FieldError { field, kind: FieldErrorKind::Malformed });
         }
     }

@@ -2,7 +2,7 @@
 //! use them, so that a new dialect or route needs no change in these tests.
 
 use crate::support::{TestApp, build_request};
-use dialects::kit::{EMAIL, FOLDER_ID, GROUP_ID, USER_ID};
+use dialects::kit::{EMAIL, EXTERNAL_ID, FOLDER_ID, GROUP_ID, USER_ID};
 use directory::{
     Caller, Command, DepartmentRef, Field, FieldUpdate, FolderEdit, GroupEdit, ItemId, NewConnection, OrganizationEdit,
     RequestedStatus, UserEdit, UserId,
@@ -10,6 +10,9 @@ use directory::{
 use form_urlencoded::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
+
+/// Parameters in paths that name no resource of a tenant.
+const OTHER_PATH_PARAMETERS: [&str; 5] = ["context", "format", "name", "urn", "file"];
 
 /// A documented example request.
 #[derive(Clone)]
@@ -20,7 +23,7 @@ pub(crate) struct Example {
     pub(crate) body: Value,
     /// The query parameter of the key; `None` for a bearer token.
     key_parameter: Option<String>,
-    /// Whether a parameter names a resource of [`create_resources`].
+    /// Whether a parameter names a resource of the tenant.
     pub(crate) names_a_resource: bool,
 }
 
@@ -39,7 +42,7 @@ impl Example {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            names_a_resource |= name != "CompanyId" && [USER_ID, GROUP_ID, FOLDER_ID, EMAIL, "1"].contains(&&*example);
+            names_a_resource |= name == "Id" || parameter["in"] == "path" && !OTHER_PATH_PARAMETERS.contains(&name);
             if parameter["in"] == "path" {
                 target = target.replace(&format!("{{{name}}}"), &example);
             } else {
@@ -116,6 +119,7 @@ impl Resource {
                 let mut user = UserEdit { id: Some(UserId(id(USER_ID))), status, ..UserEdit::default() };
                 user.set_text(Field::Email, FieldUpdate::Set(EMAIL.into()));
                 user.set_text(Field::GivenName, name("Ada"));
+                user.set_text(Field::ExternalId, FieldUpdate::Set(EXTERNAL_ID.into()));
                 user.department = FieldUpdate::Set(DepartmentRef::Name(format!("Engines{label}")));
                 user.password = Some("four red fish in a pond".into());
                 Command::CreateUser(Box::new(user))

@@ -2,13 +2,13 @@
 //!
 //! A file in `dialects/src/<dialect>/transcripts` contains exchanges: `### title`, a request line, headers, a blank
 //! line, the body, then `--- status`, required headers, a blank line and the body. White space between tags and outside
-//! JSON strings is ignored. `{{name}}` is an earlier value, `{{*}}` any value, `{{name=*}}` any value, which is saved as
-//! `name`, and `{{fill N}}` N letters. `MUSTER_RECORD=1` writes the responses into the files; review them before you
-//! commit.
+//! JSON strings is ignored. `{{name}}` is an earlier value, `{{*}}` any text up to the next quote or angle bracket,
+//! `{{name=*}}` the same, saved as `name`, and `{{fill N}}` N letters. `MUSTER_RECORD=1` writes missing responses into
+//! the files; review them, and replace generated ids and times by `{{name=*}}`.
 
 use crate::support::{HttpResponse, Server, repo_root, send};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use testkit::diff::text_difference;
 
 /// The transcripts of a dialect, by the name of its folder.
@@ -59,17 +59,25 @@ fn every_transcript_matches() {
             ("sign-in-key".to_owned(), server.create_connection(tenant, "app", &["--dialect", "sign-in"])),
             ("files-key".to_owned(), server.create_connection(tenant, "files", &["--dialect", "transfer"])),
         ]);
+        let is_recording = std::env::var_os("MUSTER_RECORD").is_some();
         let text = std::fs::read_to_string(file).expect("read");
-        if std::env::var_os("MUSTER_RECORD").is_some() {
-            record(&server, file, &text, &mut known);
-            continue;
-        }
-        for exchange in parse(&text) {
+        let mut recorded = text.split("\n### ").next().unwrap_or_default().to_owned();
+        for part in text.split("\n### ").skip(1) {
+            let exchange = parse_exchange(part);
             let reply = send_exchange(&server, &exchange, &known);
+            recorded.push_str("\n### ");
+            if is_recording && exchange.status == 0 {
+                recorded.push_str(&record(part, &reply, &known));
+                continue;
+            }
+            recorded.push_str(part);
             if let Err(what) = compare(&exchange, &reply, &mut known) {
                 let name = file.strip_prefix(repo_root()).unwrap_or(file).display();
                 wrong.push(format!("{name}: {}: {what}", exchange.title));
             }
+        }
+        if is_recording {
+            std::fs::write(file, recorded).expect("written");
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -211,29 +219,16 @@ fn take_value<'a>(got: &'a str, next: &str) -> Result<(&'a str, &'a str), String
     if end == 0 { Err("no value".into()) } else { Ok(got.split_at(end)) }
 }
 
-/// Writes the server's responses into the file, with known values replaced by their names.
-fn record(server: &Server, file: &Path, text: &str, known: &mut HashMap<String, String>) {
-    let mut out = text.split("\n### ").next().unwrap_or_default().to_owned();
-    for part in text.split("\n### ").skip(1) {
-        let exchange = parse_exchange(part);
-        let reply = send_exchange(server, &exchange, known);
-        let recorded = if exchange.status == 0 {
-            let mut body = reply.body.clone();
-            for (name, value) in known.iter().filter(|(_, value)| value.len() > 4) {
-                body = body.replace(value.as_str(), &format!("{{{{{name}}}}}"));
-            }
-            if let Some(number) = reply.header("x-request-id") {
-                body = body.replace(number, "{{*}}");
-            }
-            let media = reply.header("content-type").map_or_else(String::new, |m| format!("Content-Type: {m}\n"));
-            let request = part.split("\n---").next().unwrap_or(part).trim_end();
-            format!("{request}\n\n--- {}\n{media}\n{body}\n", reply.status)
-        } else {
-            drop(compare(&exchange, &reply, known));
-            part.trim_end().to_owned() + "\n"
-        };
-        out.push_str("\n### ");
-        out.push_str(&recorded);
+/// An exchange with the response that the server sent.
+fn record(part: &str, reply: &HttpResponse, known: &HashMap<String, String>) -> String {
+    let mut body = reply.body.clone();
+    for (name, value) in known.iter().filter(|(_, value)| value.len() > 4) {
+        body = body.replace(value.as_str(), &format!("{{{{{name}}}}}"));
     }
-    std::fs::write(file, out).expect("written");
+    if let Some(number) = reply.header("x-request-id") {
+        body = body.replace(number, "{{*}}");
+    }
+    let media = reply.header("content-type").map_or_else(String::new, |m| format!("Content-Type: {m}\n"));
+    let request = part.split("\n---").next().unwrap_or(part).trim_end();
+    format!("{request}\n\n--- {}\n{media}\n{body}\n", reply.status)
 }

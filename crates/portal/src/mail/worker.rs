@@ -106,7 +106,7 @@ impl Worker {
                 next_poll = Instant::now() + POLL_INTERVAL;
                 match self.due_mails().await {
                     Ok(found) => due.extend(found),
-                    Err(refusal) => tracing::warn!(?refusal, "cannot read due mails"),
+                    Err(error) => tracing::warn!(?error, "cannot read due mails"),
                 }
             }
             while sending.len() < MAX_CONCURRENT
@@ -137,8 +137,8 @@ impl Worker {
 
     /// Tries one mail. `true` if this process took it and recorded the outcome.
     async fn try_to_send(&self, keys: Arc<PortalKeys>, mail: Mail) -> bool {
-        self.attempt(&keys, mail).await.unwrap_or_else(|refusal| {
-            tracing::warn!(?refusal, "cannot process a mail; it is retried later");
+        self.attempt(&keys, mail).await.unwrap_or_else(|error| {
+            tracing::warn!(?error, "cannot process a mail; it is retried later");
             false
         })
     }

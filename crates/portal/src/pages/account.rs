@@ -149,13 +149,10 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
             "old",
             &Problem::new(403, "The current password is incorrect. Please try again."),
         ),
-        Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(refusal),
-        Err(refusal) => {
-            let field = if matches!(refusal, DirectoryError::Invalid(_)) { "new" } else { "" };
-            Ok(with_retry_after(
-                render_change_password(request, &user, field, &messages::describe(&refusal))?,
-                &refusal,
-            ))
+        Err(error @ (DirectoryError::Internal(_) | DirectoryError::NoSuchUser)) => Err(error),
+        Err(error) => {
+            let field = if matches!(error, DirectoryError::Invalid(_)) { "new" } else { "" };
+            Ok(with_retry_after(render_change_password(request, &user, field, &messages::describe(&error))?, &error))
         }
     }
 }

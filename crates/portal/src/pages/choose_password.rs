@@ -30,7 +30,7 @@ pub(crate) fn display_name(user: &User) -> String {
 pub(super) async fn show(portal: &Portal, request: &PageRequest, purpose: LinkPurpose, link_text: &str) -> PageResult {
     match resolve_link(portal, request, purpose, link_text).await {
         Ok((_, user)) => render_form(request, (purpose, link_text), &user, &Problem::none()),
-        Err(refusal) => invalid_link(request, purpose, refusal),
+        Err(error) => invalid_link(request, purpose, error),
     }
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn submit(
 ) -> PageResult {
     let (link, user) = match resolve_link(portal, request, purpose, link_text).await {
         Ok(found) => found,
-        Err(refusal) => return invalid_link(request, purpose, refusal),
+        Err(error) => return invalid_link(request, purpose, error),
     };
     let password = request.secret_field("new");
     if password.expose_secret() != request.field("again") {
@@ -56,14 +56,14 @@ pub(super) async fn submit(
             let login = user.user_name.clone();
             sign_in::sign_in(portal, request, login, request.secret_field("new"), "?done=chosen").await
         }
-        Err(refusal @ DirectoryError::Invalid(_)) => {
-            render_form(request, (purpose, link_text), &user, &messages::describe(&refusal))
+        Err(error @ DirectoryError::Invalid(_)) => {
+            render_form(request, (purpose, link_text), &user, &messages::describe(&error))
         }
-        Err(refusal @ (DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict)) => {
-            let page = render_form(request, (purpose, link_text), &user, &messages::describe(&refusal))?;
-            Ok(with_retry_after(page, &refusal))
+        Err(error @ (DirectoryError::Busy { .. } | DirectoryError::Unavailable(_) | DirectoryError::Conflict)) => {
+            let page = render_form(request, (purpose, link_text), &user, &messages::describe(&error))?;
+            Ok(with_retry_after(page, &error))
         }
-        Err(refusal) => invalid_link(request, purpose, refusal),
+        Err(error) => invalid_link(request, purpose, error),
     }
 }
 
@@ -100,8 +100,8 @@ fn render_form(
 }
 
 /// The page for a link that does not work.
-fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryError) -> PageResult {
-    let (status, heading, paragraphs): (u16, &str, [&str; 2]) = match (refusal, purpose) {
+fn invalid_link(request: &PageRequest, purpose: LinkPurpose, error: DirectoryError) -> PageResult {
+    let (status, heading, paragraphs): (u16, &str, [&str; 2]) = match (error, purpose) {
         (DirectoryError::SignIn(SignInError::LinkExpired), LinkPurpose::Invitation) => (
             410,
             "This invitation has expired",
@@ -131,7 +131,7 @@ fn invalid_link(request: &PageRequest, purpose: LinkPurpose, refusal: DirectoryE
             "This link is incomplete",
             ["A part of it is missing or was changed.", "Please copy the complete link from the email."],
         ),
-        (refusal, _) => return Err(refusal),
+        (error, _) => return Err(error),
     };
     let links: &[(&str, &str)] = match status {
         404 => &[("sign-in", "Sign in")],

@@ -33,9 +33,9 @@ pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult
     let caller = request.caller("forgot page");
     let result = portal.directory.request_password_reset(&caller, request.field("user"), Some(request.address));
     let (asked, ()) = futures_util::future::join(result, tokio::time::sleep(MIN_RESPONSE_TIME)).await;
-    if let Err(refusal) = asked {
+    if let Err(error) = asked {
         // Fails only for existing users, so the response must not reveal it.
-        tracing::warn!(?refusal, "cannot create a requested password reset link");
+        tracing::warn!(?error, "cannot create a requested password reset link");
     }
     let paragraphs = [
         "If there is an account with this email or user name, we sent a link to choose a new password. It can take a few minutes to arrive.",

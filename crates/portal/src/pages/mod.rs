@@ -125,9 +125,9 @@ impl Portal {
     ) -> PageResponse {
         let (page, detail) = match self.dispatch(route, parts, body, address, request_id).await {
             Ok(page) => (page, None),
-            Err(refusal) => {
-                let Problem { status, text } = messages::describe(&refusal);
-                let detail = match refusal {
+            Err(error) => {
+                let Problem { status, text } = messages::describe(&error);
+                let detail = match error {
                     DirectoryError::Internal(text) | DirectoryError::Unavailable(text) => Some(text),
                     DirectoryError::Busy { .. } | DirectoryError::Conflict => None,
                     other => Some(format!("{other:?}")),

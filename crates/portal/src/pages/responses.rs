@@ -81,9 +81,9 @@ pub(super) fn with_cookie(mut page: Response<Bytes>, cookie: &Cookie<'_>) -> Res
 }
 
 /// Adds `Retry-After` if the error has a delay.
-pub(super) fn with_retry_after(mut page: Response<Bytes>, refusal: &DirectoryError) -> Response<Bytes> {
+pub(super) fn with_retry_after(mut page: Response<Bytes>, error: &DirectoryError) -> Response<Bytes> {
     use directory::SignInError::TooManyAttempts;
-    let seconds = match refusal {
+    let seconds = match error {
         DirectoryError::Busy { retry_after } | DirectoryError::SignIn(TooManyAttempts { retry_after }) => *retry_after,
         DirectoryError::Unavailable(_) | DirectoryError::Conflict => 5,
         _ => return page,

@@ -19,8 +19,8 @@ struct SignInForm<'a> {
 }
 
 /// Shows the form, with an error if there is one.
-pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> PageResult {
-    let Problem { status, text: problem } = refusal.map_or_else(Problem::none, messages::describe);
+pub(super) fn show(request: &PageRequest, error: Option<&DirectoryError>) -> PageResult {
+    let Problem { status, text: problem } = error.map_or_else(Problem::none, messages::describe);
     let notice = match request.notice_code() {
         "out" => "You have signed out.",
         "everywhere" => "You have signed out everywhere.",
@@ -36,8 +36,8 @@ pub(super) fn show(request: &PageRequest, refusal: Option<&DirectoryError>) -> P
         user: request.field("user"),
     };
     let page = request.with_browser_cookie(render_page(status, "sign_in.html", &form)?);
-    Ok(match refusal {
-        Some(refusal) => with_retry_after(page, refusal),
+    Ok(match error {
+        Some(error) => with_retry_after(page, error),
         None => page,
     })
 }
@@ -64,8 +64,8 @@ pub(super) async fn sign_in(
     let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
     let user = match result {
         Ok(user) => user,
-        Err(refusal @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(refusal),
-        Err(refusal) => return show(request, Some(&refusal)),
+        Err(error @ (DirectoryError::Internal(_) | DirectoryError::NoSuchTenant)) => return Err(error),
+        Err(error) => return show(request, Some(&error)),
     };
     let path = if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());

@@ -28,7 +28,7 @@ impl ChunkSource for ChannelChunks {
             match self.0.recv().await {
                 Some(Ok(bytes)) if bytes.is_empty() => Ok(None),
                 Some(Ok(bytes)) => Ok(Some((bytes, self as Box<dyn ChunkSource>))),
-                Some(Err(refusal)) => Err(refusal),
+                Some(Err(error)) => Err(error),
                 None => Err(DirectoryError::Internal("a download ended before it was complete".into())),
             }
         })

@@ -59,8 +59,8 @@ where
 struct ReceiveError(RequestError);
 
 impl From<RequestError> for ReceiveError {
-    fn from(fault: RequestError) -> Self {
-        Self(fault)
+    fn from(error: RequestError) -> Self {
+        Self(error)
     }
 }
 
@@ -71,8 +71,8 @@ impl From<std::io::Error> for ReceiveError {
 }
 
 impl From<ReceiveError> for RequestError {
-    fn from(ReceiveError(fault): ReceiveError) -> Self {
-        fault
+    fn from(ReceiveError(error): ReceiveError) -> Self {
+        error
     }
 }
 

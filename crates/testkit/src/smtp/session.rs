@@ -46,9 +46,9 @@ impl<'a> Session<'a> {
     }
 
     fn serve(&mut self) -> Result<()> {
-        let refusal = self.injected_failure(Stage::Greeting)?;
-        self.reply(refusal.unwrap_or("220 127.0.0.1 ready"))?;
-        if refusal.is_some_and(|refusal| refusal.starts_with('4')) {
+        let error = self.injected_failure(Stage::Greeting)?;
+        self.reply(error.unwrap_or("220 127.0.0.1 ready"))?;
+        if error.is_some_and(|error| error.starts_with('4')) {
             return self.close_after_reply();
         }
         loop {
@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             // After a rejected greeting only QUIT is allowed (RFC 5321 §3.1).
-            let answer = if refusal.is_some() { BAD_SEQUENCE } else { self.handle_command(&verb, argument)? };
+            let answer = if error.is_some() { BAD_SEQUENCE } else { self.handle_command(&verb, argument)? };
             self.reply(answer)?;
         }
     }
@@ -114,8 +114,8 @@ impl<'a> Session<'a> {
         if !path.is_ascii() && !envelope.is_utf8 {
             return Ok("553 this address requires SMTPUTF8");
         }
-        if let Some(refusal) = self.injected_failure(Stage::MailFrom)? {
-            return Ok(refusal);
+        if let Some(error) = self.injected_failure(Stage::MailFrom)? {
+            return Ok(error);
         }
         self.envelope = Some(envelope);
         Ok("250 OK")
@@ -133,8 +133,8 @@ impl<'a> Session<'a> {
         if !path.is_ascii() && !envelope.is_utf8 {
             return Ok("553 this address requires SMTPUTF8");
         }
-        if let Some(refusal) = self.injected_failure(Stage::RcptTo)? {
-            return Ok(refusal);
+        if let Some(error) = self.injected_failure(Stage::RcptTo)? {
+            return Ok(error);
         }
         if self.shared.is_unknown_recipient(path) {
             return Ok("550 no such mailbox");
@@ -149,15 +149,15 @@ impl<'a> Session<'a> {
         if self.envelope.as_ref().is_none_or(|envelope| envelope.to.is_empty()) {
             return Ok(BAD_SEQUENCE);
         }
-        if let Some(refusal) = self.injected_failure(Stage::Data)? {
-            return Ok(refusal);
+        if let Some(error) = self.injected_failure(Stage::Data)? {
+            return Ok(error);
         }
         self.reply("354 start mail input")?;
         // The transaction ends with the reply, whether the message is accepted or not.
         let envelope = self.envelope.take().unwrap_or_default();
         let lines = self.message()?;
-        if let Some(refusal) = self.injected_failure(Stage::EndOfData)? {
-            return Ok(refusal);
+        if let Some(error) = self.injected_failure(Stage::EndOfData)? {
+            return Ok(error);
         }
         if let Some(flaw) = message_error(&envelope, &lines) {
             return Ok(flaw);
@@ -188,8 +188,8 @@ impl<'a> Session<'a> {
                 lines.push(line);
             }
             let is_midst = if is_over { lines.len() < 3 } else { lines.len() == 3 };
-            if is_midst && let Some(refusal) = self.injected_failure(Stage::Body)? {
-                self.reply(refusal)?;
+            if is_midst && let Some(error) = self.injected_failure(Stage::Body)? {
+                self.reply(error)?;
                 self.close_after_reply()?;
                 return Err(connection_aborted());
             }

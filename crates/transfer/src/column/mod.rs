@@ -114,22 +114,13 @@ pub struct Column {
     pub kind: ColumnKind,
     /// Other headers, normalized to letters and digits.
     aliases: &'static [&'static str],
-    /// The kinds that have it: `u` user, `g` group, `f` folder, `o` organization, `r` role, `d` department.
-    record_kinds: &'static str,
+    record_kinds: &'static [RecordKind],
     pub description: &'static str,
 }
 
 impl Column {
     pub fn applies_to(&self, kind: RecordKind) -> bool {
-        let letter = match kind {
-            RecordKind::User => 'u',
-            RecordKind::Item(ItemKind::Group) => 'g',
-            RecordKind::Item(ItemKind::Folder) => 'f',
-            RecordKind::Item(ItemKind::Organization) => 'o',
-            RecordKind::Item(ItemKind::Role) => 'r',
-            RecordKind::Item(ItemKind::Department) => 'd',
-        };
-        self.record_kinds.contains(letter)
+        self.record_kinds.contains(&kind)
     }
 
     /// Whether an export includes it by default: no secrets, and nothing that an import ignores.
@@ -147,7 +138,7 @@ impl Column {
                 | ColumnKind::ObjectClass
                 | ColumnKind::Ignored
         );
-        is_importable && (self.kind != ColumnKind::Number || self.record_kinds != "u")
+        is_importable && (self.kind != ColumnKind::Number || self.record_kinds != [RecordKind::User])
     }
 
     /// Whether its value identifies a user.
@@ -166,7 +157,9 @@ impl ColumnKind {
     pub(crate) fn holds(self, field: Field) -> bool {
         match self {
             Self::Text(of) | Self::MultiValued(of) | Self::Timestamp(of) => of == field,
-            Self::Links(_) => matches!(field, Field::SocialLinks | Field::CustomLinks | Field::MessagingLinks),
+            Self::Links(ProfileLinkKind::Social) => field == Field::SocialLinks,
+            Self::Links(ProfileLinkKind::Custom) => field == Field::CustomLinks,
+            Self::Links(ProfileLinkKind::Messaging) => field == Field::MessagingLinks,
             Self::Department => field == Field::Department,
             Self::Organization => field == Field::Organization,
             Self::Office => field == Field::Office,
@@ -185,6 +178,9 @@ impl ColumnKind {
             Self::Offices => field == Field::Addresses,
             Self::FolderEntries => field == Field::Entries,
             Self::RestrictedTo => field == Field::RestrictedTo,
+            Self::AccountState(StateRule::Enabled) => field == Field::Active,
+            Self::DoNotEmail => field == Field::DoNotEmail,
+            Self::ForcePasswordChange => field == Field::ForcePasswordChange,
             _ => false,
         }
     }
@@ -332,33 +328,10 @@ impl ColumnMapping {
     }
 }
 
-/// Whether a column holds a field of users.
+/// Whether an imported column sets a field of users; times and numbers are only exported.
 fn stores_field(column: &Column, field: Field) -> bool {
-    let what = match field {
-        Field::Groups => ColumnKind::Groups,
-        Field::Folders => ColumnKind::Folders,
-        Field::Status => ColumnKind::Status,
-        Field::Active => ColumnKind::AccountState(StateRule::Enabled),
-        Field::Role => ColumnKind::Role,
-        Field::Roles => ColumnKind::Roles,
-        Field::Department => ColumnKind::Department,
-        Field::Organization => ColumnKind::Organization,
-        Field::Office => ColumnKind::Office,
-        Field::Metadata => ColumnKind::Metadata,
-        Field::DoNotEmail => ColumnKind::DoNotEmail,
-        Field::ForcePasswordChange => ColumnKind::ForcePasswordChange,
-        Field::Password => ColumnKind::Password,
-        Field::Id => ColumnKind::Id,
-        Field::PostalAddresses => ColumnKind::PostalAddresses,
-        Field::SocialLinks => ColumnKind::Links(ProfileLinkKind::Social),
-        Field::CustomLinks => ColumnKind::Links(ProfileLinkKind::Custom),
-        Field::MessagingLinks => ColumnKind::Links(ProfileLinkKind::Messaging),
-        Field::Emails | Field::Phones | Field::Photos | Field::Entitlements | Field::Certificates => {
-            ColumnKind::MultiValued(field)
-        }
-        field => ColumnKind::Text(field),
-    };
-    column.kind == what && column.applies_to(RecordKind::User)
+    let is_exported_only = matches!(column.kind, ColumnKind::Timestamp(_) | ColumnKind::Number);
+    column.kind.holds(field) && column.applies_to(RecordKind::User) && !is_exported_only
 }
 
 pub(crate) type ColumnCell<'a> = (&'static Column, Cow<'a, Value>);

@@ -1,48 +1,64 @@
 //! The table of columns.
 
+use super::RecordKind::{self, Item, User};
 use super::{ClientNumber, Column, ColumnKind};
 use crate::account_state::{ExpiryUnit, StateRule};
+use directory::ItemKind::{Department, Folder, Group, Organization, Role};
 use directory::{Field, ProfileLinkKind};
 
-const fn column(
+type Kinds = &'static [RecordKind];
+
+const ALL: Kinds = &RecordKind::ALL;
+const USERS_AND_ORGANIZATIONS: Kinds = &[User, Item(Organization)];
+const WITH_EXTERNAL_ID: Kinds = &[User, Item(Group), Item(Folder)];
+const WITH_ID: Kinds = &[User, Item(Group), Item(Folder), Item(Organization)];
+const ITEMS: Kinds = &[Item(Group), Item(Folder), Item(Organization), Item(Role), Item(Department)];
+const NUMBERED: Kinds = &[Item(Organization), Item(Department)];
+const GROUPS: Kinds = &[Item(Group)];
+const FOLDERS: Kinds = &[Item(Folder)];
+const ORGANIZATIONS: Kinds = &[Item(Organization)];
+const ROLES: Kinds = &[Item(Role)];
+
+type Aliases = &'static [&'static str];
+
+const fn column_of(
+    record_kinds: Kinds,
     name: &'static str,
     kind: ColumnKind,
-    record_kinds: &'static str,
-    aliases: &'static [&'static str],
+    aliases: Aliases,
     description: &'static str,
 ) -> Column {
     Column { name, kind, aliases, record_kinds, description }
 }
 
-const fn text(name: &'static str, field: Field, aliases: &'static [&'static str], description: &'static str) -> Column {
-    column(name, ColumnKind::Text(field), "u", aliases, description)
+const fn column(name: &'static str, kind: ColumnKind, aliases: Aliases, description: &'static str) -> Column {
+    column_of(&[User], name, kind, aliases, description)
 }
 
-const fn state(
-    name: &'static str,
-    rule: StateRule,
-    aliases: &'static [&'static str],
-    description: &'static str,
-) -> Column {
-    column(name, ColumnKind::AccountState(rule), "u", aliases, description)
+const fn text(name: &'static str, field: Field, aliases: Aliases, description: &'static str) -> Column {
+    column(name, ColumnKind::Text(field), aliases, description)
+}
+
+const fn state(name: &'static str, rule: StateRule, aliases: Aliases, description: &'static str) -> Column {
+    column(name, ColumnKind::AccountState(rule), aliases, description)
 }
 
 /// In export order.
 pub static COLUMNS: &[Column] = &[
-    column(
+    column_of(
+        ALL,
         "kind",
         ColumnKind::RecordKind,
-        "ugford",
         &["objecttype", "recordtype"],
         "`user`, `group`, `folder`, `organisation`, `department` or `role`; `user` if empty",
     ),
-    column("id", ColumnKind::Id, "ugfo", &["userid", "guid", "uuid"], "UUID; kept when a user or item is created"),
-    column("number", ColumnKind::Number, "od", &["orgid"], "Number of an organization or department"),
-    column("name", ColumnKind::Name, "gford", &["groupname", "orgname", "foldername"], "Name"),
-    column(
+    column_of(WITH_ID, "id", ColumnKind::Id, &["userid", "guid", "uuid"], "UUID; kept when a user or item is created"),
+    column_of(NUMBERED, "number", ColumnKind::Number, &["orgid"], "Number of an organization or department"),
+    column_of(ITEMS, "name", ColumnKind::Name, &["groupname", "orgname", "foldername"], "Name"),
+    column_of(
+        WITH_EXTERNAL_ID,
         "externalId",
         ColumnKind::Text(Field::ExternalId),
-        "ugf",
         &["externalkey", "sourceid"],
         "Identifier in the client's system",
     ),
@@ -73,7 +89,6 @@ pub static COLUMNS: &[Column] = &[
     column(
         "emails",
         ColumnKind::MultiValued(Field::Emails),
-        "u",
         &[],
         "All emails, if there are several or one has a type or display name",
     ),
@@ -144,21 +159,18 @@ pub static COLUMNS: &[Column] = &[
     column(
         "phones",
         ColumnKind::MultiValued(Field::Phones),
-        "u",
         &["phonenumbers"],
         "All phones, if there are others than work and mobile",
     ),
     column(
         "department",
         ColumnKind::Department,
-        "u",
         &["dept", "departmentname", "departmentnumber", "abteilung", "ou", "departamento", "reparto", "afdeling"],
         "Department, by name; created if it does not exist",
     ),
     column(
         "organisation",
         ColumnKind::Organization,
-        "u",
         &[
             "organization",
             "company",
@@ -173,13 +185,7 @@ pub static COLUMNS: &[Column] = &[
         ],
         "Organization, by name; created if it does not exist",
     ),
-    column(
-        "office",
-        ColumnKind::Office,
-        "u",
-        &["officeid", "addressid"],
-        "Number of one of the organization's addresses",
-    ),
+    column("office", ColumnKind::Office, &["officeid", "addressid"], "Number of one of the organization's addresses"),
     text(
         "employeeNumber",
         Field::EmployeeNumber,
@@ -223,53 +229,55 @@ pub static COLUMNS: &[Column] = &[
     column(
         "addresses",
         ColumnKind::PostalAddresses,
-        "u",
         &["postaladdresses"],
         "All postal addresses, if there are others than the work address",
     ),
-    column("photo", ColumnKind::Text(Field::Photo), "uo", &["photourl", "picture", "avatar"], "URL of a photo"),
-    column("photos", ColumnKind::MultiValued(Field::Photos), "u", &[], "All photos"),
-    column("entitlements", ColumnKind::MultiValued(Field::Entitlements), "u", &[], "Entitlements"),
+    column_of(
+        USERS_AND_ORGANIZATIONS,
+        "photo",
+        ColumnKind::Text(Field::Photo),
+        &["photourl", "picture", "avatar"],
+        "URL of a photo",
+    ),
+    column("photos", ColumnKind::MultiValued(Field::Photos), &[], "All photos"),
+    column("entitlements", ColumnKind::MultiValued(Field::Entitlements), &[], "Entitlements"),
     column(
         "certificates",
         ColumnKind::MultiValued(Field::Certificates),
-        "u",
         &["x509certificates"],
         "X.509 certificates, in Base64",
     ),
-    column("socialLinks", ColumnKind::Links(ProfileLinkKind::Social), "u", &[], "Social networks: name and value"),
-    column("customLinks", ColumnKind::Links(ProfileLinkKind::Custom), "u", &[], "Other links: name and value"),
-    column("messagingLinks", ColumnKind::Links(ProfileLinkKind::Messaging), "u", &["ims"], "Messaging accounts"),
+    column("socialLinks", ColumnKind::Links(ProfileLinkKind::Social), &[], "Social networks: name and value"),
+    column("customLinks", ColumnKind::Links(ProfileLinkKind::Custom), &[], "Other links: name and value"),
+    column("messagingLinks", ColumnKind::Links(ProfileLinkKind::Messaging), &["ims"], "Messaging accounts"),
     text("secretaryName", Field::SecretaryName, &["assistant", "assistantname"], "Name of the secretary"),
     text("secretaryEmail", Field::SecretaryEmail, &["assistantemail"], "Email of the secretary"),
     text("bio", Field::Bio, &["about", "biography"], "Short biography"),
     text("source", Field::Source, &["sourcesystem"], "Source system of the user"),
     text("specialities", Field::Specialties, &["skills", "specialties"], "Areas of expertise"),
-    column("role", ColumnKind::Role, "u", &["rolename", "websiterole"], "Role, by name"),
-    column("roles", ColumnKind::Roles, "u", &[], "All roles as sent by client systems, if more than `role`"),
+    column("role", ColumnKind::Role, &["rolename", "websiterole"], "Role, by name"),
+    column("roles", ColumnKind::Roles, &[], "All roles as sent by client systems, if more than `role`"),
     text("licence", Field::License, &["license", "licencetype", "licensetype"], "Type of license"),
     text("timeZone", Field::TimeZone, &["tz"], "Time zone"),
     text("color", Field::Color, &["colour", "colorcode"], "Color in lists"),
-    column("metadata", ColumnKind::Metadata, "u", &["customfields"], "Custom key-value pairs"),
-    column("doNotEmail", ColumnKind::DoNotEmail, "u", &["noemail"], "Send no invitation emails"),
+    column("metadata", ColumnKind::Metadata, &["customfields"], "Custom key-value pairs"),
+    column("doNotEmail", ColumnKind::DoNotEmail, &["noemail"], "Send no invitation emails"),
     column(
         "groups",
         ColumnKind::Groups,
-        "u",
         &["group", "memberof", "teams", "team", "gruppen", "gruppe"],
         "Groups, by name, external id or id; created if they do not exist",
     ),
     column(
         "folders",
         ColumnKind::Folders,
-        "u",
         &["folder"],
         "Folders, by name, external id or id; created if they do not exist",
     ),
-    column(
+    column_of(
+        USERS_AND_ORGANIZATIONS,
         "status",
         ColumnKind::Status,
-        "uo",
         &[
             "userstatus",
             "accountstatus",
@@ -358,96 +366,107 @@ pub static COLUMNS: &[Column] = &[
     column(
         "forcePasswordChange",
         ColumnKind::ForcePasswordChange,
-        "u",
         &["mustchangepassword", "changepasswordatnextsignin", "forcechangepasswordnextsignin"],
         "The password must be changed at next sign-in",
     ),
-    column("description", ColumnKind::Text(Field::Description), "f", &[], "Description"),
-    column(
+    column_of(FOLDERS, "description", ColumnKind::Text(Field::Description), &[], "Description"),
+    column_of(
+        FOLDERS,
         "isRestricted",
         ColumnKind::IsRestricted,
-        "f",
         &["restricted"],
         "Whether access to the folder is restricted",
     ),
-    column("restrictedTo", ColumnKind::RestrictedTo, "f", &[], "Group with access to a restricted folder"),
-    column("entries", ColumnKind::FolderEntries, "f", &[], "Contents of the folder: key and kind"),
-    column("domains", ColumnKind::Domains, "o", &["domain"], "Email domains"),
-    column(
+    column_of(FOLDERS, "restrictedTo", ColumnKind::RestrictedTo, &[], "Group with access to a restricted folder"),
+    column_of(FOLDERS, "entries", ColumnKind::FolderEntries, &[], "Contents of the folder: key and kind"),
+    column_of(ORGANIZATIONS, "domains", ColumnKind::Domains, &["domain"], "Email domains"),
+    column_of(
+        ORGANIZATIONS,
         "offices",
         ColumnKind::Offices,
-        "o",
         &["addressids"],
         "Numbers of the organization's addresses, the default one first",
     ),
-    column("url", ColumnKind::Text(Field::Url), "o", &[], "URL of the organization's page"),
-    column("autoLogin", ColumnKind::AutoLogin, "o", &[], "Auto-login flag of the client system"),
-    column("homepage", ColumnKind::ClientNumber(ClientNumber::Homepage), "o", &[], "A number of the client system"),
-    column("guidNumber", ColumnKind::ClientNumber(ClientNumber::Guid), "o", &[], "A number of the client system"),
-    column("industry", ColumnKind::ClientNumber(ClientNumber::Industry), "o", &[], "A number of the client system"),
-    column("category", ColumnKind::ClientNumber(ClientNumber::Category), "o", &[], "A number of the client system"),
-    column("keyContacts", ColumnKind::KeyContacts, "o", &[], "User numbers of the key contacts"),
-    column("rank", ColumnKind::Rank, "r", &["worth"], "Built-in role that a custom role corresponds to"),
-    column(
+    column_of(ORGANIZATIONS, "url", ColumnKind::Text(Field::Url), &[], "URL of the organization's page"),
+    column_of(ORGANIZATIONS, "autoLogin", ColumnKind::AutoLogin, &[], "Auto-login flag of the client system"),
+    column_of(
+        ORGANIZATIONS,
+        "homepage",
+        ColumnKind::ClientNumber(ClientNumber::Homepage),
+        &[],
+        "A number of the client system",
+    ),
+    column_of(
+        ORGANIZATIONS,
+        "guidNumber",
+        ColumnKind::ClientNumber(ClientNumber::Guid),
+        &[],
+        "A number of the client system",
+    ),
+    column_of(
+        ORGANIZATIONS,
+        "industry",
+        ColumnKind::ClientNumber(ClientNumber::Industry),
+        &[],
+        "A number of the client system",
+    ),
+    column_of(
+        ORGANIZATIONS,
+        "category",
+        ColumnKind::ClientNumber(ClientNumber::Category),
+        &[],
+        "A number of the client system",
+    ),
+    column_of(ORGANIZATIONS, "keyContacts", ColumnKind::KeyContacts, &[], "User numbers of the key contacts"),
+    column_of(ROLES, "rank", ColumnKind::Rank, &["worth"], "Built-in role that a custom role corresponds to"),
+    column_of(
+        GROUPS,
         "members",
         ColumnKind::Members,
-        "g",
         &["member", "uniquemember", "memberuid", "users"],
         "Members of a group: ids, emails, user names, external ids or distinguished names",
     ),
     column(
         "password",
         ColumnKind::Password,
-        "u",
         &["pwd", "initialpassword", "passwordprofile", "passwort", "kennwort"],
         "Password in clear text; hashed on import, never exported",
     ),
     column(
         "passwordHash",
         ColumnKind::PasswordHash,
-        "u",
         &["hash", "passworddigest", "userpass"],
         "Password hash: Argon2, bcrypt, PBKDF2 or scrypt",
     ),
-    column(
-        "passwordHashFunction",
-        ColumnKind::PasswordHashFunction,
-        "u",
-        &[],
-        "Google: the value of `password` is a hash",
-    ),
+    column("passwordHashFunction", ColumnKind::PasswordHashFunction, &[], "Google: the value of `password` is a hash"),
     column(
         "userPassword",
         ColumnKind::LdapPassword,
-        "u",
         &[],
         "LDAP: a hash with its scheme, as in `passwordHash`, or clear text, which is hashed",
     ),
-    column("userNumber", ColumnKind::Number, "u", &[], "Number within the tenant; export only"),
+    column("userNumber", ColumnKind::Number, &[], "Number within the tenant; export only"),
     column(
         "created",
         ColumnKind::Timestamp(Field::Created),
-        "u",
         &["createddate", "metacreated"],
         "Time of creation; export only",
     ),
     column(
         "updated",
         ColumnKind::Timestamp(Field::Updated),
-        "u",
         &["lastupdated", "metalastmodified"],
         "Time of the last change; export only",
     ),
-    column("invited", ColumnKind::Timestamp(Field::Invited), "u", &[], "Time of the last invitation; export only"),
+    column("invited", ColumnKind::Timestamp(Field::Invited), &[], "Time of the last invitation; export only"),
     column(
         "lastActivity",
         ColumnKind::Timestamp(Field::LastActivity),
-        "u",
         &["lastlogin"],
         "Time of the last activity; export only",
     ),
-    column("dn", ColumnKind::Dn, "ugford", &["distinguishedname"], "Distinguished name of a directory entry"),
-    column("objectClass", ColumnKind::ObjectClass, "ugford", &[], "Object classes of a directory entry"),
-    column("importRow", ColumnKind::Ignored, "ugford", &[], "Number of a rejected row; ignored"),
-    column("importReason", ColumnKind::Ignored, "ugford", &[], "Reason for a rejection; ignored"),
+    column_of(ALL, "dn", ColumnKind::Dn, &["distinguishedname"], "Distinguished name of a directory entry"),
+    column_of(ALL, "objectClass", ColumnKind::ObjectClass, &[], "Object classes of a directory entry"),
+    column_of(ALL, "importRow", ColumnKind::Ignored, &[], "Number of a rejected row; ignored"),
+    column_of(ALL, "importReason", ColumnKind::Ignored, &[], "Reason for a rejection; ignored"),
 ];

@@ -26,8 +26,18 @@ const WORKSPACE_CRATES: [&str; 9] =
 
 const FORBIDDEN_IN_CORE: [&str; 8] = ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
 
-const DIALECT_FILES: [&str; 8] =
-    ["mod.rs", "wire.rs", "read.rs", "write.rs", "errors.rs", "routes.rs", "README.md", "transcripts"];
+const DIALECT_FILES: [&str; 10] = [
+    "mod.rs",
+    "wire.rs",
+    "read.rs",
+    "write.rs",
+    "errors.rs",
+    "routes.rs",
+    "examples.rs",
+    "README.md",
+    "transcripts",
+    "openapi.json",
+];
 
 const MAX_FILE_LINES: usize = 500;
 const MAX_DIALECT_MOD_LINES: usize = 110;

@@ -36,14 +36,14 @@ impl ParsedBody {
 
 impl Object {
     /// The number of members that neither `record` nor `others` names.
-    pub fn count_unknown(&self, record: &ObjectSchema, others: &[&str]) -> usize {
+    pub fn count_unknown(&self, object_schema: &ObjectSchema, others: &[&str]) -> usize {
         let known = |name: &str| {
             if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
                 return true;
             }
             let taken =
                 |m: &&crate::kit::Property| m.direction != Direction::Response && m.name.eq_ignore_ascii_case(name);
-            record.properties.iter().any(|m| taken(&m))
+            object_schema.properties.iter().any(|m| taken(&m))
         };
         self.members.iter().filter(|(name, _)| !known(name)).count()
     }
@@ -128,26 +128,25 @@ pub(crate) enum BodyUse {
     Update,
 }
 
-/// Fails with the errors of [`validate_members`].
 pub(crate) fn check_members(
-    record: &ObjectSchema,
+    object_schema: &ObjectSchema,
     object: &Object,
     duplicates: Duplicates,
     body_use: BodyUse,
 ) -> Result<(), RequestError> {
-    let errors = validate_members(record, object, duplicates, body_use);
+    let errors = validate_members(object_schema, object, duplicates, body_use);
     if errors.is_empty() { Ok(()) } else { Err(RequestError::InvalidMembers(errors)) }
 }
 
 /// Checks required members and maximum lengths (in UTF-16 units) by the schema.
 pub(crate) fn validate_members(
-    record: &ObjectSchema,
+    object_schema: &ObjectSchema,
     object: &Object,
     duplicates: Duplicates,
     body_use: BodyUse,
 ) -> Vec<MemberError> {
     let mut errors = Vec::new();
-    for member in record.properties.iter().filter(|m| m.direction != Direction::Response) {
+    for member in object_schema.properties.iter().filter(|m| m.direction != Direction::Response) {
         let node = object.get(member.name, duplicates);
         let blank = match node {
             None | Some(Node::Null) => body_use != BodyUse::Update,

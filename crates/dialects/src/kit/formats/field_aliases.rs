@@ -11,10 +11,10 @@ pub fn field_aliases() -> Vec<(String, Field)> {
     let mut records: Vec<&'static ObjectSchema> = Vec::new();
     for dialect in USER_APIS.iter().rev() {
         let bodies = dialect.routes.iter().flat_map(|route| route.methods).filter_map(|method| method.spec.body);
-        for record in bodies.filter(|record| is_user_schema(record)) {
-            if !records.iter().any(|known| std::ptr::eq(*known, record)) {
-                records.push(record);
-                collect_aliases(record, "", &mut aliases);
+        for object_schema in bodies.filter(|object_schema| is_user_schema(object_schema)) {
+            if !records.iter().any(|known| std::ptr::eq(*known, object_schema)) {
+                records.push(object_schema);
+                collect_aliases(object_schema, "", &mut aliases);
             }
         }
     }
@@ -22,15 +22,15 @@ pub fn field_aliases() -> Vec<(String, Field)> {
 }
 
 /// Whether a body is a user or contains one.
-fn is_user_schema(record: &ObjectSchema) -> bool {
-    record.properties.iter().any(|member| {
+fn is_user_schema(object_schema: &ObjectSchema) -> bool {
+    object_schema.properties.iter().any(|member| {
         matches!(member.field, Some(Field::Email | Field::Emails | Field::UserName))
             || matches!(member.value_type, ValueType::Object(inner) if is_user_schema(inner))
     })
 }
 
-fn collect_aliases(record: &'static ObjectSchema, prefix: &str, aliases: &mut Vec<(String, Field)>) {
-    for Property { name, field, value_type: kind, .. } in record.properties {
+fn collect_aliases(object_schema: &'static ObjectSchema, prefix: &str, aliases: &mut Vec<(String, Field)>) {
+    for Property { name, field, value_type: kind, .. } in object_schema.properties {
         let qualified_name = if prefix.is_empty() { (*name).to_owned() } else { format!("{prefix}.{name}") };
         if let Some(field) = field {
             aliases.push((qualified_name.clone(), *field));

@@ -19,7 +19,7 @@ pub struct Object {
     pub members: Vec<(String, Node)>,
 }
 
-/// Which of several members with the same name is used (decision 4).
+/// Which of several members with the same name is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicates {
     /// XML and forms.

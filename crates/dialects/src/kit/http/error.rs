@@ -63,19 +63,19 @@ pub struct MemberError {
     /// The name in the dialect.
     pub name: String,
     pub kind: FieldErrorKind,
-    /// Replaces the message that the dialect derives from the rule.
+    /// Replaces the message that the dialect derives from the kind.
     pub message: Option<String>,
 }
 
 impl MemberError {
-    pub fn new(name: impl Into<String>, rule: FieldErrorKind) -> Self {
-        Self { name: name.into(), kind: rule, message: None }
+    pub fn new(name: impl Into<String>, kind: FieldErrorKind) -> Self {
+        Self { name: name.into(), kind, message: None }
     }
 }
 
 impl RequestError {
-    pub fn invalid_member(name: impl Into<String>, rule: FieldErrorKind) -> Self {
-        Self::InvalidMembers(vec![MemberError::new(name, rule)])
+    pub fn invalid_member(name: impl Into<String>, kind: FieldErrorKind) -> Self {
+        Self::InvalidMembers(vec![MemberError::new(name, kind)])
     }
 
     pub fn dialect_specific(status: http::StatusCode, code: &'static str, text: impl Into<String>) -> Self {

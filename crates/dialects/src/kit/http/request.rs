@@ -129,7 +129,7 @@ impl DialectRequest {
         self.path_params.get(n).map_or("", String::as_str)
     }
 
-    /// Counts ignored members for the metrics (decision 5).
+    /// Counts ignored members for the metrics.
     pub fn count_ignored(&self, count: usize) {
         self.ignored_members.fetch_add(count, Ordering::Relaxed);
     }

@@ -8,7 +8,7 @@ use crate::kit::{
     RouteMethod, SuccessResponse, ValueType,
 };
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind, SignInError};
-pub use examples::{EMAIL, Examples, FOLDER_ID, GROUP_ID, USER_ID};
+pub use examples::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

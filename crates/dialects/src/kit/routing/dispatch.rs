@@ -77,28 +77,28 @@ impl PendingRequest {
     }
 
     pub async fn handle(self, state: &AppState, body: Result<Bytes, BodyError>) -> HandledRequest {
-        let Self { request: mut call, dialect, route_path: path, next } = self;
+        let Self { mut request, dialect, route_path: path, next } = self;
         let result = match next {
             Err(error) => Err(error),
-            Ok(next) => run_handler(state, dialect, &mut call, next, body).await,
+            Ok(next) => run_handler(state, dialect, &mut request, next, body).await,
         };
-        let result = result.and_then(|response| limit_large_response(state, &mut call, response));
+        let result = result.and_then(|response| limit_large_response(state, &mut request, response));
         let error = result.as_ref().err();
         let detail = error.and_then(|error| error.log_detail().map(str::to_owned));
         let broken_rules = error.and_then(RequestError::broken_rules);
-        let denial = call.denial.map(Denial::as_str);
+        let denial = request.denial.map(Denial::as_str);
         let reason = error.map(|error| denial.unwrap_or(error.label()));
-        let tenant = call.caller.as_ref().map(|caller| caller.tenant).or(call.denied_tenant);
+        let tenant = request.caller.as_ref().map(|caller| caller.tenant).or(request.denied_tenant);
         let tenant = tenant.map(|tenant| tenant.0);
         let mut response = match result {
             Ok(response) => response,
-            Err(error) => error_response(dialect, &error, &call),
+            Err(error) => error_response(dialect, &error, &request),
         };
-        if let Ok(value) = HeaderValue::from_str(&call.request_id) {
+        if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("x-request-id", value);
         }
-        let ignored_members = call.ignored_members.load(Ordering::Relaxed);
-        let connection = call.caller.map(|caller| caller.actor);
+        let ignored_members = request.ignored_members.load(Ordering::Relaxed);
+        let connection = request.caller.map(|caller| caller.actor);
         let dialect = dialect.name;
         HandledRequest {
             response,

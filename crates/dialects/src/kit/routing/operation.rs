@@ -55,14 +55,14 @@ impl MethodSpec {
         summary: &'static str,
         query_parameters: &'static [Parameter],
         body: Option<&'static ObjectSchema>,
-        answer: &'static ObjectSchema,
+        response: &'static ObjectSchema,
     ) -> Self {
         Self {
             summary,
             query_parameters,
             body,
             is_partial: false,
-            success: SuccessResponse::Object(answer),
+            success: SuccessResponse::Object(response),
             error_statuses: &[],
         }
     }

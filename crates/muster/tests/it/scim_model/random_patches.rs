@@ -15,7 +15,7 @@ const MULTI_VALUED: [&str; 5] = ["emails", "phoneNumbers", "addresses", "ims", "
 const NAME_PARTS: [&str; 6] =
     ["givenName", "familyName", "middleName", "honorificPrefix", "honorificSuffix", "formatted"];
 const ADDRESS_PARTS: [&str; 5] = ["locality", "streetAddress", "region", "postalCode", "country"];
-const SINGLE_VALUED: [AttributeLocation; 17] = [
+const SINGLE_VALUED: &[AttributeLocation] = &[
     AttributeLocation::core("nickName"),
     AttributeLocation::core("displayName"),
     AttributeLocation::core("title"),
@@ -110,7 +110,7 @@ impl OperationGenerator<'_> {
     fn assignment(&mut self) -> (AttributeLocation, Value) {
         match self.choices.below(6) {
             0 | 1 => {
-                let place = self.choices.choose(&SINGLE_VALUED);
+                let place = self.choices.choose(SINGLE_VALUED);
                 let value = match place.attribute {
                     "timezone" => self.choices.choose(&["Europe/Oslo", "Asia/Tokyo"]).to_owned(),
                     "locale" | "preferredLanguage" => self.choices.choose(&["en-US", "nb-NO"]).to_owned(),
@@ -183,7 +183,7 @@ impl OperationGenerator<'_> {
     /// Removes a single-valued attribute or a sub-attribute.
     fn unassign(&mut self) -> Operation {
         let place = match self.choices.below(6) {
-            0..=2 => self.choices.choose(&SINGLE_VALUED),
+            0..=2 => self.choices.choose(SINGLE_VALUED),
             3 => NAME,
             4 => NAME.part(self.choices.choose(&NAME_PARTS)),
             _ => self.choices.choose(&[MANAGER, MANAGER.part("value")]),

@@ -89,11 +89,11 @@ fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: T
                 Err(error) if said.drop_rejected_password(&error) => RowContent::User(Box::new(said)),
                 Err(error) => RowContent::Rejected(error_message_with(&error, |field| scan.header_of_field(field))),
             },
-            Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
+            Err(errors) => RowContent::Rejected(scan.describe_invalid_cells(&errors)),
         },
         RecordKind::Item(kind) => match crate::item_row::parse(cells) {
             Ok(said) => RowContent::Item(kind, Box::new(said)),
-            Err(faults) => RowContent::Rejected(scan.describe_invalid_cells(&faults)),
+            Err(errors) => RowContent::Rejected(scan.describe_invalid_cells(&errors)),
         },
     }
 }
@@ -147,7 +147,7 @@ impl Scan {
     }
 
     /// The text of invalid cells, with their headers in the file.
-    pub(crate) fn describe_invalid_cells(&self, faults: &[InvalidCell]) -> String {
+    pub(crate) fn describe_invalid_cells(&self, errors: &[InvalidCell]) -> String {
         let said = |(column, wrong): &InvalidCell| {
             let matches_field = |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
             let headers: Vec<&str> = self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
@@ -161,6 +161,6 @@ impl Scan {
             };
             format!("'{name}' {}{hint}", wrong.0)
         };
-        faults.iter().map(said).collect::<Vec<_>>().join("; ")
+        errors.iter().map(said).collect::<Vec<_>>().join("; ")
     }
 }
