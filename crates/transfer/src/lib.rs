@@ -1,6 +1,6 @@
 //! Import and export of users and items as files: CSV, NDJSON, Excel workbooks and LDIF.
 //!
-//! [`formats`] reads a file as rows with named cells, [`column`] maps the headers of other programs and dialects
+//! [`formats`] reads a file as rows with named cells, [`mod@column`] maps the headers of other programs and dialects
 //! to columns, [`import`] runs one directory command per row, and [`export`] writes rows. No SQL, no HTTP.
 //!
 //! ```

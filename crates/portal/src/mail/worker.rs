@@ -96,7 +96,7 @@ impl Worker {
     }
 
     /// Sends mails until `stop`, then finishes those in progress. Mails do not wait for each other, so a mail
-    /// server that hangs on one delays no other while fewer than [`MAX_CONCURRENT`] hang.
+    /// server that hangs on one delays no other while fewer than `MAX_CONCURRENT` hang.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let (mut due, mut sending) = (VecDeque::new(), FuturesUnordered::new());
         let mut next_poll = Instant::now();
