@@ -369,8 +369,8 @@ async fn other_entities(store: Arc<dyn Store>) {
 /// Edits are checked in order, each against the result of those before it; assumptions are checked first.
 async fn several_edits(store: Arc<dyn Store>) {
     let world = Fixture::new(store).await;
-    let organisation = |keys: &[u128]| item(ItemKind::Organization, (0, 300 + keys[0]), keys);
-    world.commit_ok(vec![add_item(organisation(&[1, 2, 3]))]).await;
+    let organization = |keys: &[u128]| item(ItemKind::Organization, (0, 300 + keys[0]), keys);
+    world.commit_ok(vec![add_item(organization(&[1, 2, 3]))]).await;
     let make = |is_taken: &[bool]| {
         let keys = if is_taken[0] { [20, 2, 20] } else { [21, 21, 21] };
         let id = user_id(if is_taken[1] { 1 } else { 140 });
@@ -378,7 +378,7 @@ async fn several_edits(store: Arc<dyn Store>) {
         let emails = if is_taken[2] { user(140).emails } else { user(141).emails };
         let external_id = if is_taken[3] { Some("Taken".into()) } else { None };
         vec![
-            add_item(organisation(&keys)),
+            add_item(organization(&keys)),
             add_user(User { id, ..user(140) }),
             add_user(User { emails, external_id, ..user(141) }),
         ]
@@ -392,7 +392,7 @@ async fn several_edits(store: Arc<dyn Store>) {
     world.check_combinations("several edits", &keys, make).await;
     // One edit that takes the same key twice.
     let twice = |address: u128| {
-        let Item::Organization(mut new) = organisation(&[40, 40, address]) else { unreachable!() };
+        let Item::Organization(mut new) = organization(&[40, 40, address]) else { unreachable!() };
         new.domains = vec!["same.example".into(), "SAME.example".into()];
         vec![add_item(Item::Organization(new))]
     };

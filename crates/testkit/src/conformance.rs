@@ -130,8 +130,8 @@ async fn atomicity(store: Arc<dyn Store>) {
         ..directory::OrganizationRef::default()
     });
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
-    let organisation = ItemKey::Name("New".into());
-    assert!(directory.item(&caller, ItemKind::Organization, organisation).await.is_err());
+    let organization = ItemKey::Name("New".into());
+    assert!(directory.item(&caller, ItemKind::Organization, organization).await.is_err());
     assert_eq!(directory.events(EventPosition(0), 100).await.expect("read"), before, "no event of the rejected change");
 }
 

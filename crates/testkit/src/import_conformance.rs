@@ -47,17 +47,17 @@ async fn item_ids(store: Arc<dyn Store>) {
     assert_eq!(Some(made.items[0].id()), id);
     let again = directory.run(&caller, Command::CreateGroup(group)).await;
     assert_eq!(again, Err(DirectoryError::for_field(Field::Id, FieldErrorKind::Taken)));
-    let organisation = |name: &str, number: u32| {
+    let organization = |name: &str, number: u32| {
         Command::CreateOrganization(OrganizationEdit {
             number: Some(number),
             name: FieldUpdate::Set(name.into()),
             ..OrganizationEdit::default()
         })
     };
-    let made = directory.run(&caller, organisation("O", 5)).await.expect("made");
+    let made = directory.run(&caller, organization("O", 5)).await.expect("made");
     assert_eq!(made.items[0].number(), 5);
-    assert!(directory.run(&caller, organisation("P", 5)).await.is_err(), "the number is taken");
-    let zero = directory.run(&caller, organisation("P", 0)).await;
+    assert!(directory.run(&caller, organization("P", 5)).await.is_err(), "the number is taken");
+    let zero = directory.run(&caller, organization("P", 0)).await;
     assert_eq!(zero, Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Malformed)));
     let department = |name: &str, number| Command::AddDepartment { name: name.into(), number };
     directory.run(&caller, department("D", Some(9))).await.expect("made");

@@ -21,7 +21,7 @@ pub(crate) struct ItemRow {
     /// The group as named in the row.
     pub(crate) restricted_to: FieldUpdate<String>,
     pub(crate) folder_entries: FieldUpdate<Vec<FolderEntry>>,
-    pub(crate) organisation: OrganizationEdit,
+    pub(crate) organization: OrganizationEdit,
     pub(crate) rank: Option<u32>,
     /// The members as named in the row.
     pub(crate) members: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) fn parse(cells: &[ColumnCell<'_>]) -> Result<ItemRow, Vec<InvalidCell
 }
 
 fn apply_cell(row: &mut ItemRow, column: &Column, cell: &Value) -> Result<(), InvalidValue> {
-    let organization = &mut row.organisation;
+    let organization = &mut row.organization;
     match column.kind {
         ColumnKind::Id => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
@@ -128,7 +128,7 @@ impl ItemRow {
                 id: self.id,
                 number: self.number,
                 name,
-                ..self.organisation.clone()
+                ..self.organization.clone()
             }),
             ItemKind::Role => {
                 Command::AddRole { name: self.name.clone().unwrap_or_default(), rank: self.rank.unwrap_or(2) }
@@ -151,7 +151,7 @@ impl ItemRow {
             }
             ItemKind::Organization => Some(Command::UpdateOrganizations {
                 organizations: vec![key],
-                edit: OrganizationEdit { name, ..self.organisation.clone() },
+                edit: OrganizationEdit { name, ..self.organization.clone() },
             }),
             ItemKind::Role | ItemKind::Department => None,
         }

@@ -93,7 +93,7 @@ impl UserRow {
         self.edit.set_text(Field::FormattedName, FieldUpdate::Set(name));
     }
 
-    pub(crate) fn organisation_name(&self) -> Option<&String> {
+    pub(crate) fn organization_name(&self) -> Option<&String> {
         self.edit.organization.value()?.name.as_ref()
     }
 

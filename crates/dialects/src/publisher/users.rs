@@ -123,10 +123,10 @@ async fn load_organizations(
     let mut organizations = HashMap::new();
     for id in users.iter().filter_map(|user| user.organization) {
         if !organizations.contains_key(&id)
-            && let Item::Organization(organisation) =
+            && let Item::Organization(organization) =
                 state.directory.item(request.caller()?, ItemKind::Organization, ItemKey::Id(id)).await?
         {
-            organizations.insert(id, organisation);
+            organizations.insert(id, organization);
         }
     }
     Ok(organizations)

@@ -134,12 +134,12 @@ impl UserPredicate {
             Self::Email(email) => user.email().is_some_and(|e| identifier_key(e) == *email),
             Self::ExternalId(id) => user.external_id.as_deref().is_some_and(|e| identifier_key(e) == *id),
             Self::NameContains(part) => fold(&user.full_name()).contains(part),
-            Self::AnyTextContains { substring: part, organizations: organisations } => {
+            Self::AnyTextContains { substring: part, organizations } => {
                 let links = user.links.iter().flat_map(|link| [link.name.as_str(), link.value.as_str()]);
                 let mut texts = SEARCHABLE_FIELDS.iter().filter_map(|f| user.text(*f)).chain(links);
                 fold(&user.full_name()).contains(part)
                     || texts.any(|text| fold(text).contains(part))
-                    || user.organization.is_some_and(|id| organisations.contains(&id))
+                    || user.organization.is_some_and(|id| organizations.contains(&id))
             }
             Self::AddressContains(parts) => {
                 let lines: Vec<String> = ADDRESS_FIELDS.iter().filter_map(|f| user.text(*f)).map(fold).collect();

@@ -86,9 +86,9 @@ impl Directory {
                 self.load_items(tenant, ItemKind::Folder, std::slice::from_ref(folder), &mut input).await?;
                 self.resolve_group(tenant, &edit.restricted_to, &mut input).await?;
             }
-            Command::UpdateOrganizations { organizations: organisations, .. } => {
-                check_count(organisations.len(), MAX_BULK_ITEMS)?;
-                self.load_items(tenant, ItemKind::Organization, organisations, &mut input).await?;
+            Command::UpdateOrganizations { organizations, .. } => {
+                check_count(organizations.len(), MAX_BULK_ITEMS)?;
+                self.load_items(tenant, ItemKind::Organization, organizations, &mut input).await?;
             }
             Command::DeleteItem { kind, item } => {
                 self.load_items(tenant, *kind, std::slice::from_ref(item), &mut input).await?;

@@ -43,13 +43,13 @@ impl ConsistencyChecker {
                 }
             }
             Entry::User { tenant, doc, .. } => {
-                let UserDocument { id, number, organization: organisation } = serde_json::from_str(doc)?;
+                let UserDocument { id, number, organization } = serde_json::from_str(doc)?;
                 let ids = self.0.entry(*tenant).or_default();
                 if ids.numbers.last().is_some_and(|last| *last >= number) || !ids.users.insert(*id.as_bytes()) {
                     return damaged(format!("tenant {tenant}: user {number} appears twice"));
                 }
                 ids.numbers.push(number);
-                if let Some(item) = organisation.filter(|item| !ids.items.contains(item.as_bytes())) {
+                if let Some(item) = organization.filter(|item| !ids.items.contains(item.as_bytes())) {
                     return damaged(format!(
                         "tenant {tenant}: user {number} belongs to organization {item}, which is missing"
                     ));

@@ -332,7 +332,7 @@ async fn prefetch_references(
     references.prefetch_users(managers.flat_map(|text| job.scan.user_reference_keys(text))).await?;
     references.prefetch(ItemKind::Group, users().filter_map(|content| content.groups.as_ref()).flatten()).await?;
     references.prefetch(ItemKind::Folder, users().filter_map(|content| content.folders.as_ref()).flatten()).await?;
-    references.prefetch(ItemKind::Organization, users().filter_map(|content| content.organisation_name())).await?;
+    references.prefetch(ItemKind::Organization, users().filter_map(|content| content.organization_name())).await?;
     references.prefetch(ItemKind::Department, users().filter_map(|content| content.department_name())).await
 }
 

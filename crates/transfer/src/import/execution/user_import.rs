@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) struct PreparedUser {
     user_row: UserRow,
     /// Whether the file has organizations: a new user without one gets none.
-    file_has_organisations: bool,
+    file_has_organizations: bool,
     /// Whether the user would join a group or folder that would be created (dry runs only).
     joins_planned_item: bool,
     /// The manager, if it does not exist yet.
@@ -58,17 +58,17 @@ pub(crate) async fn prepare(
     }
     // A column of a table applies to every row, a member or attribute only to rows that have it.
     let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
-    let has_organisation = |(place, _): &(usize, Value)| {
+    let has_organization = |(place, _): &(usize, Value)| {
         job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organization)
     };
-    let has_organisations = if is_table {
+    let has_organizations = if is_table {
         job.scan.header_name(|what| what == ColumnKind::Organization).is_some()
     } else {
-        row.cells.iter().any(has_organisation)
+        row.cells.iter().any(has_organization)
     };
     Ok(PreparedUser {
         user_row,
-        file_has_organisations: has_organisations,
+        file_has_organizations: has_organizations,
         joins_planned_item: joins_new,
         deferred_manager: manager,
     })
@@ -156,7 +156,7 @@ async fn create(
 ) -> Result<RowOutcome, DirectoryError> {
     let PreparedUser {
         user_row: said,
-        file_has_organisations: has_organisations,
+        file_has_organizations: has_organizations,
         joins_planned_item: _,
         deferred_manager: _,
     } = prepared;
@@ -167,7 +167,7 @@ async fn create(
         edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
     }
     edit.invite = job.options.invite;
-    if *has_organisations && !edit.organization.is_change() {
+    if *has_organizations && !edit.organization.is_change() {
         edit.organization = FieldUpdate::Clear;
     }
     let command = Command::CreateUser(edit);
@@ -189,7 +189,7 @@ async fn create(
 }
 
 async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
-    let PreparedUser { user_row: said, file_has_organisations: _, joins_planned_item: joins_new, deferred_manager: _ } =
+    let PreparedUser { user_row: said, file_has_organizations: _, joins_planned_item: joins_new, deferred_manager: _ } =
         prepared;
     let mut edit = said.edit.clone();
     // An existing user cannot return to the status `invited`.
