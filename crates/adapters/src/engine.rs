@@ -33,7 +33,7 @@ pub struct StoreSettings {
     pub readers: usize,
     /// Whether PostgreSQL keeps prepared statements by name.
     pub named_statements: bool,
-    /// The runtime for work on a database, if it outlives the store.
+    /// A runtime that outlives the store, for PostgreSQL connections; `None` starts one.
     pub runtime: Option<Handle>,
 }
 
@@ -83,7 +83,7 @@ impl StoreSettings {
         Ok(DatabaseUrl::parse(&self.location, password.as_deref())?)
     }
 
-    fn server_options(&self, create_schema: bool) -> PostgresOptions {
+    fn postgres_options(&self, create_schema: bool) -> PostgresOptions {
         PostgresOptions {
             writers: self.writers,
             readers: self.readers,
@@ -111,8 +111,8 @@ fn may_contain_secrets(location: &str) -> bool {
 pub type DumpFn = Box<dyn FnOnce(&mut EntrySink<'_>) -> Result<(), ArchiveError> + Send>;
 
 pub enum Engine {
-    Embedded(Arc<Sqlite>),
-    Server(Arc<Postgres>),
+    Sqlite(Arc<Sqlite>),
+    Postgres(Arc<Postgres>),
 }
 
 impl Engine {
@@ -139,24 +139,24 @@ impl Engine {
                 check_on_open: settings.check_on_open,
                 ..SqliteOptions::default()
             };
-            return Ok(Self::Embedded(Arc::new(Sqlite::open(&path, &options)?)));
+            return Ok(Self::Sqlite(Arc::new(Sqlite::open(&path, &options)?)));
         }
-        let options = settings.server_options(create_schema);
-        Ok(Self::Server(Arc::new(Postgres::open(&settings.address()?, &options)?)))
+        let options = settings.postgres_options(create_schema);
+        Ok(Self::Postgres(Arc::new(Postgres::open(&settings.address()?, &options)?)))
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
         match self {
-            Self::Embedded(store) => Arc::clone(store) as _,
-            Self::Server(store) => Arc::clone(store) as _,
+            Self::Sqlite(store) => Arc::clone(store) as _,
+            Self::Postgres(store) => Arc::clone(store) as _,
         }
     }
 
     /// Waits until all queued changes are stored, then closes the store.
     pub fn close(&self) {
         match self {
-            Self::Embedded(store) => store.close(),
-            Self::Server(store) => store.close(),
+            Self::Sqlite(store) => store.close(),
+            Self::Postgres(store) => store.close(),
         }
     }
 
@@ -168,7 +168,7 @@ impl Engine {
         };
         let options = SqliteOptions { memory_mapped: settings.memory_mapped, ..SqliteOptions::default() };
         match Sqlite::open_read_only(&path, &options) {
-            Ok(store) => Ok(Self::Embedded(Arc::new(store))),
+            Ok(store) => Ok(Self::Sqlite(Arc::new(store))),
             Err(SqliteOpenError::Older(..)) => Self::open_existing(settings),
             Err(error) => Err(error.into()),
         }
@@ -184,7 +184,7 @@ impl Engine {
             let read_timeout = settings.read_timeout;
             return Ok(Box::new(move |to| Sqlite::dump(&path, read_timeout, to)));
         }
-        let (address, options) = (settings.address()?, settings.server_options(false));
+        let (address, options) = (settings.address()?, settings.postgres_options(false));
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
     }
 
@@ -198,15 +198,15 @@ impl Engine {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}; check --store", Path::display(&path)),
             Some(path) => Ok(Sqlite::check(&path)?),
-            None => Ok(Postgres::check(&settings.address()?, &settings.server_options(false))?),
+            None => Ok(Postgres::check(&settings.address()?, &settings.postgres_options(false))?),
         }
     }
 }
 
 /// A store that no other process can open, for restore and move.
 pub enum ExclusiveStore {
-    Embedded(ExclusiveSqlite),
-    Server(Box<ExclusivePostgres>),
+    Sqlite(ExclusiveSqlite),
+    Postgres(Box<ExclusivePostgres>),
 }
 
 impl ExclusiveStore {
@@ -217,8 +217,8 @@ impl ExclusiveStore {
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
             Some(path) if !path.exists() => bail!("there is no store at {}; check --store", path.display()),
-            Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
-            None => Self::server(settings, false),
+            Some(path) => Ok(Self::Sqlite(ExclusiveSqlite::acquire(&path)?)),
+            None => Self::postgres(settings, false),
         }
     }
 
@@ -228,20 +228,20 @@ impl ExclusiveStore {
     /// Another process has it open.
     pub fn open_target(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
-            Some(path) => Ok(Self::Embedded(ExclusiveSqlite::acquire(&path)?)),
-            None => Self::server(settings, true),
+            Some(path) => Ok(Self::Sqlite(ExclusiveSqlite::acquire(&path)?)),
+            None => Self::postgres(settings, true),
         }
     }
 
-    fn server(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
-        let options = settings.server_options(create_schema);
-        Ok(Self::Server(Box::new(ExclusivePostgres::acquire(&settings.address()?, &options)?)))
+    fn postgres(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
+        let options = settings.postgres_options(create_schema);
+        Ok(Self::Postgres(Box::new(ExclusivePostgres::acquire(&settings.address()?, &options)?)))
     }
 
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         match self {
-            Self::Embedded(store) => store.dump(to),
-            Self::Server(store) => store.dump(to),
+            Self::Sqlite(store) => store.dump(to),
+            Self::Postgres(store) => store.dump(to),
         }
     }
 
@@ -249,24 +249,24 @@ impl ExclusiveStore {
     /// [`ExclusiveStore::finish_restore`].
     pub fn restore(&self, origin: &Origin, entries: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(store) => store.restore(origin, entries),
-            Self::Server(store) => store.restore(origin, entries),
+            Self::Sqlite(store) => store.restore(origin, entries),
+            Self::Postgres(store) => store.restore(origin, entries),
         }
     }
 
     /// Reads a restored store back and computes its sums.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         match self {
-            Self::Embedded(store) => store.read_back_sums(),
-            Self::Server(store) => store.read_back_sums(),
+            Self::Sqlite(store) => store.read_back_sums(),
+            Self::Postgres(store) => store.read_back_sums(),
         }
     }
 
     /// Marks a restored store as complete, so that it can be opened.
     pub fn finish_restore(&self) -> Result<(), ArchiveError> {
         match self {
-            Self::Embedded(store) => store.finish(),
-            Self::Server(store) => store.finish(),
+            Self::Sqlite(store) => store.finish(),
+            Self::Postgres(store) => store.finish(),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! One password costs as much CPU time as hundreds of creates. Hashing therefore has its own threads, takes at most
 //! threads × 19 MiB of memory (more only while a more expensive imported hash is verified), and rejects tasks when
 //! a queue is full. The workers have idle priority, so that many sign-ins do not slow down other requests. One more
-//! thread of normal priority, the dispatcher, works up to three quarters of the time. It recomputes tasks that a
-//! worker has started but does not finish, so that sign-ins proceed even if the CPUs are never idle.
+//! thread of normal priority, the dispatcher, works up to three quarters of the time. It takes over tasks that a
+//! worker does not start or finish in time, so that sign-ins proceed even if the CPUs are never idle.
 
 use crate::fair_queue::FairQueue;
 use crate::foreign_hashes::ParsedHash;
@@ -91,12 +91,17 @@ struct TaskQueues {
     sign_ins_since_new_password: u32,
 }
 
+#[derive(Clone, Copy)]
+struct AllowedTasks {
+    sign_ins: bool,
+    new_passwords: bool,
+}
+
 impl TaskQueues {
-    /// The next task of the allowed kinds: (sign-ins, new passwords).
-    fn pop(&mut self, allowed: (bool, bool)) -> Option<Arc<Task>> {
+    fn pop(&mut self, allowed: AllowedTasks) -> Option<Arc<Task>> {
         loop {
-            let has_sign_in = allowed.0 && self.sign_ins.len() > 0;
-            let has_new_password = allowed.1 && self.new_passwords.len() > 0;
+            let has_sign_in = allowed.sign_ins && self.sign_ins.len() > 0;
+            let has_new_password = allowed.new_passwords && self.new_passwords.len() > 0;
             let task =
                 if has_sign_in && (self.sign_ins_since_new_password < SIGN_INS_PER_NEW_PASSWORD || !has_new_password) {
                     self.sign_ins_since_new_password =
@@ -244,7 +249,7 @@ impl IdleWorker {
             return None;
         }
         let mut slot = self.slot.try_lock()?;
-        self.last_task = queues.lock().pop((true, true));
+        self.last_task = queues.lock().pop(AllowedTasks { sign_ins: true, new_passwords: true });
         if self.last_task.is_some() {
             slot.clone_from(&self.last_task);
             drop(slot);
@@ -288,7 +293,7 @@ fn run_idle_worker(shared: &Shared, slot: &Slot, params: Params) {
     }
 }
 
-/// Assigns tasks to the workers and computes those that they do not finish. Sign-ins take at most half of its time,
+/// Assigns tasks to the workers. Computes those that they do not start or finish in time, and queued ones. Sign-ins take at most half of its time,
 /// new passwords a quarter.
 fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params) {
     // Cannot fail: set only here.
@@ -310,7 +315,8 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
         let is_due = |(since, task): &(Instant, Arc<Task>)| schedule.takeover_time(*since, task) <= now;
         let due_sign_in = assigned.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
         let due = due_sign_in.or_else(|| assigned.iter().position(is_due)).map(|index| assigned.remove(index).1);
-        let allowed = (schedule.next_sign_in <= now, schedule.next_new_password <= now);
+        let allowed =
+            AllowedTasks { sign_ins: schedule.next_sign_in <= now, new_passwords: schedule.next_new_password <= now };
         if let Some(task) = due.or_else(|| shared.queues.lock().pop(allowed)) {
             task.try_start();
             task.run(&argon2, &mut memory);

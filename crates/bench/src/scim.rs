@@ -36,7 +36,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let ids = bench.client.user_ids()?;
         bench.run(&format!("PATCH one attribute, {stage}"), bench.client.patches(&ids))?;
         if ids.len() > GROUP_SIZE {
-            bench.measure_joins(&ids, stage)?;
+            bench.measure_member_adds(&ids, stage)?;
         }
     }
     let (standard, other) = (median(&mut bench.scim_cpu), median(&mut bench.onfire_cpu));
@@ -111,7 +111,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Adds members to a large group, without other load and under load.
-    fn measure_joins(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
+    fn measure_member_adds(&mut self, ids: &Arc<Vec<String>>, stage: u64) -> anyhow::Result<()> {
         let group = match self.group.clone() {
             Some(group) => group,
             None => self.client.create_group(&ids[..GROUP_SIZE])?,
@@ -126,8 +126,8 @@ impl<'a> Bench<'a> {
             alone.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
         self.unloaded_ms.push((median(&mut alone) * 100.0).round() / 100.0);
-        let joining = MEMBERS_ADDED - UNLOADED_REQUESTS;
-        let load = self.client.add_members(&group, &outside, UNLOADED_REQUESTS).stop_after(joining as u64);
+        let remaining = MEMBERS_ADDED - UNLOADED_REQUESTS;
+        let load = self.client.add_members(&group, &outside, UNLOADED_REQUESTS).stop_after(remaining as u64);
         self.run(&format!("add one member to a group of {GROUP_SIZE}, {stage}"), load)?;
         Ok(())
     }

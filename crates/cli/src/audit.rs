@@ -82,12 +82,12 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
     match task {
         AuditCommand::Verify { tenant, expect } => verify(&session, tenant, expect, output),
         AuditCommand::Show(filter) => {
-            let caller = session.resolve_tenant_or_removed(filter.tenant)?;
+            let caller = session.caller_in_tenant_or_removed(filter.tenant)?;
             show(&session, &caller, &filter, output)?;
             Ok(ExitCode::SUCCESS)
         }
         AuditCommand::Export { tenant, after } => {
-            export(&session, &session.resolve_tenant_or_removed(tenant)?, after)?;
+            export(&session, &session.caller_in_tenant_or_removed(tenant)?, after)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -111,7 +111,7 @@ fn verify(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     let tenant_filter = tenant
-        .map(|_| session.resolve_tenant_or_removed(TenantArg { tenant }).map(|caller| caller.tenant))
+        .map(|_| session.caller_in_tenant_or_removed(TenantArg { tenant }).map(|caller| caller.tenant))
         .transpose()?;
     let chains = session.wait(session.directory.verify_chain(tenant_filter))?;
     let expected_end = match (tenant_filter, expect) {

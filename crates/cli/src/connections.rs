@@ -243,7 +243,7 @@ fn read_public_key(path: &PathBuf) -> anyhow::Result<String> {
 }
 
 fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
-    let caller = session.resolve_tenant(new.tenant)?;
+    let caller = session.caller_in_tenant(new.tenant)?;
     let key = generate_api_key()?;
     let dialects = requested_dialects(&new)?;
     let command = Command::AddConnection(NewConnection {
@@ -358,7 +358,7 @@ fn key_id(key: &ApiKey) -> String {
 }
 
 fn find_connection(session: &AdminSession, connection_ref: &ConnectionRef) -> anyhow::Result<(Caller, Connection)> {
-    let caller = session.resolve_tenant(connection_ref.tenant)?;
+    let caller = session.caller_in_tenant(connection_ref.tenant)?;
     let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
     let key = directory::fold(&connection_ref.name);
     let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;

@@ -21,7 +21,7 @@ const MAX_MAILS: u32 = 10_000;
 pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> anyhow::Result<()> {
     let session = AdminSession::open_for(settings, matches!(command, MailCommand::List { .. }))?;
     let (MailCommand::List(tenant) | MailCommand::Retry(tenant)) = command;
-    let caller = session.resolve_tenant(tenant)?;
+    let caller = session.caller_in_tenant(tenant)?;
     let mails = session.wait(session.directory.mails(caller.tenant, None, MAX_MAILS))?;
     match command {
         MailCommand::List(_) => {

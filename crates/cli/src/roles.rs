@@ -33,7 +33,7 @@ pub(crate) fn run(settings: &Settings, command: RoleCommand, output: Output) -> 
     let session = AdminSession::open_for(settings, matches!(command, RoleCommand::List { .. }))?;
     match command {
         RoleCommand::Add { name, tenant, rank } => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let command = Command::AddRole { name, rank };
             let receipt = session.wait(session.directory.run(&caller, command))?;
             let role = receipt.items.first().context("the directory returned no role")?;
@@ -42,7 +42,7 @@ pub(crate) fn run(settings: &Settings, command: RoleCommand, output: Output) -> 
             });
         }
         RoleCommand::List(tenant) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
             let custom_roles = session.wait(session.directory.items(&caller, query))?.rows;
             let built_in = BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));

@@ -58,18 +58,18 @@ impl AdminSession {
         self.runtime.block_on(result).map_err(directory_error)
     }
 
-    /// Like [`Self::resolve_tenant`], but also finds removed tenants, whose history remains.
-    pub(crate) fn resolve_tenant_or_removed(&self, requested: TenantArg) -> anyhow::Result<Caller> {
+    /// Like [`Self::caller_in_tenant`], but also finds removed tenants, whose history remains.
+    pub(crate) fn caller_in_tenant_or_removed(&self, requested: TenantArg) -> anyhow::Result<Caller> {
         match requested.tenant.map(TenantNumber) {
             Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
                 Ok(operator_caller(number))
             }
-            _ => self.resolve_tenant(requested),
+            _ => self.caller_in_tenant(requested),
         }
     }
 
-    /// The requested tenant, or the only one.
-    pub(crate) fn resolve_tenant(&self, requested: TenantArg) -> anyhow::Result<Caller> {
+    /// A caller in the requested tenant, or in the only one.
+    pub(crate) fn caller_in_tenant(&self, requested: TenantArg) -> anyhow::Result<Caller> {
         let tenants = self.wait(self.directory.tenants())?;
         let number = match (requested.tenant, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),

@@ -97,12 +97,12 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
         }
         TenantCommand::List => list(&session, output),
         TenantCommand::Show(tenant) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             print_tenant(&load_tenant(&session, &caller)?, output);
             Ok(())
         }
         TenantCommand::Set(set) => {
-            let caller = session.resolve_tenant(set.tenant)?;
+            let caller = session.caller_in_tenant(set.tenant)?;
             let text = |value: Option<String>| match value {
                 None => FieldUpdate::Keep,
                 Some(text) if text.trim().is_empty() => FieldUpdate::Clear,
@@ -121,7 +121,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
         }
         TenantCommand::Delete { number, yes } => tenant_removal::remove(&session, number, yes, output),
         TenantCommand::Template { name, file, tenant } => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let template_update = match file {
                 None => FieldUpdate::Clear,
                 Some(path) => {

@@ -135,7 +135,7 @@ pub(crate) fn import(settings: &Settings, args: &ImportArgs, output: Output) -> 
     let options = import_options(&path, args)?;
     let path_text = path.display();
     let session = AdminSession::open(settings)?;
-    let caller = session.resolve_tenant(args.tenant)?;
+    let caller = session.caller_in_tenant(args.tenant)?;
     let scan_result = scan(&options).with_context(|| format!("{path_text} was not imported"))?;
     let mut progress = Progress::new(output, "rows", Some(scan_result.rows));
     let mut on_rows = |more| {
@@ -301,7 +301,7 @@ pub(crate) fn export(settings: &Settings, args: ExportArgs, output: Output) -> a
         WriteOptions { excel_compatible: args.excel, escaping: CellEscaping::Reversible, ..WriteOptions::default() };
     writing.check(format)?;
     let session = AdminSession::open_read_only(settings)?;
-    let caller = session.resolve_tenant(args.tenant)?;
+    let caller = session.caller_in_tenant(args.tenant)?;
     if is_stdout {
         let to: Box<dyn Write + Send> = Box::new(std::io::BufWriter::new(crate::output::StdoutWriter::new()));
         write_export(&session, &caller, &options, to, writing, None)?;

@@ -87,10 +87,10 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
     let session = AdminSession::open_for(settings, is_read)?;
     match command {
         UserCommand::List { tenant, search, skip, limit } => {
-            list(&session, &session.resolve_tenant(tenant)?, search.as_deref(), (skip, limit), output)?;
+            list(&session, &session.caller_in_tenant(tenant)?, search.as_deref(), (skip, limit), output)?;
         }
         UserCommand::Show(UserRef { user_ref, tenant }) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let mails = session.directory.mails(caller.tenant, Some(user.id), 100);
             let mails = session.wait(mails)?;
@@ -106,7 +106,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
         }
         UserCommand::Add(new) => add(&session, new, output)?,
         UserCommand::Invite(UserRef { user_ref, tenant }) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::Invite(vec![UserKey::Id(user.id)]);
             let invited = session.runtime.block_on(session.directory.run(&caller, command));
@@ -123,7 +123,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
             });
         }
         UserCommand::Restore(UserRef { user_ref, tenant }) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let tombstone = session.runtime.block_on(session.directory.deleted_user(&caller, &lookup_keys(&user_ref)));
             let tombstone = tombstone.map_err(|_| {
                 anyhow::anyhow!(
@@ -138,7 +138,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
         }
         UserCommand::ListDeleted(tenant) => list_deleted(&session, tenant, output)?,
         UserCommand::Delete(UserRef { user_ref, tenant }) => {
-            let caller = session.resolve_tenant(tenant)?;
+            let caller = session.caller_in_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
             let command = Command::DeleteUser(UserKey::Id(user.id));
             session.wait(session.directory.run(&caller, command))?;
@@ -184,7 +184,7 @@ fn list(
 }
 
 fn add(session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
-    let caller = session.resolve_tenant(new.tenant)?;
+    let caller = session.caller_in_tenant(new.tenant)?;
     let status = if new.invite { Status::Invited } else { Status::Active };
     let mut edit = UserEdit {
         status: FieldUpdate::Set(RequestedStatus::Exact(status)),
@@ -209,7 +209,7 @@ fn mail_kind(mail: &directory::Mail) -> &'static str {
 }
 
 fn list_deleted(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
-    let caller = session.resolve_tenant(tenant)?;
+    let caller = session.caller_in_tenant(tenant)?;
     let (mut rows, mut documents, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
         let page = session.wait(session.directory.deleted_users(&caller, after, 1000))?;

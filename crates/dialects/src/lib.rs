@@ -43,7 +43,7 @@ pub struct Dialect {
     pub name: &'static str,
     pub description: &'static str,
     pub routes: &'static [Route],
-    /// Whether the dialect rejects a path that matches no route.
+    /// Whether an unknown path belongs to this dialect, which then renders the 404.
     pub claims_path: fn(path: &str) -> bool,
     /// Whether paths may end with `.json` or `.xml`.
     pub has_format_suffixes: bool,
@@ -94,7 +94,7 @@ pub fn ignores_empty_segments(path: &str) -> bool {
 }
 
 /// All dialects that have routes: user APIs, token endpoint, imports and exports, and sign-in.
-pub fn endpoints() -> impl Iterator<Item = &'static Dialect> {
+pub fn all_dialects() -> impl Iterator<Item = &'static Dialect> {
     USER_APIS.iter().copied().chain([&oauth::DIALECT, &transfer::DIALECT, &sign_in::DIALECT])
 }
 
@@ -104,7 +104,7 @@ pub fn grantable_dialects() -> impl Iterator<Item = &'static Dialect> {
 }
 
 pub fn openapi(version: &str) -> serde_json::Value {
-    kit::openapi::document(&endpoints().collect::<Vec<_>>(), version)
+    kit::openapi::document(&all_dialects().collect::<Vec<_>>(), version)
 }
 
 fn text_response(status: http::StatusCode, media: &'static str, body: String) -> DialectResponse {

@@ -88,7 +88,7 @@ impl RequestIds {
 
 impl HttpService {
     pub(crate) fn new(
-        desk: AppState,
+        state: AppState,
         routes: Arc<Routes>,
         portal: Portal,
         metrics: Arc<Metrics>,
@@ -96,17 +96,17 @@ impl HttpService {
         limits: Limits,
         imports: Option<Arc<Imports>>,
     ) -> Self {
-        let numbers = RequestIds { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
-        let bodies =
+        let request_ids = RequestIds { start: ids.next_id().as_u128(), count: AtomicU64::new(0) };
+        let body_limits =
             BodyLimits { size: limits.max_body_size, timeout: limits.body_timeout, rate_window: BODY_RATE_WINDOW };
         Self {
-            state: desk,
+            state,
             metrics,
-            request_ids: numbers,
+            request_ids,
             limits,
             routes,
             portal,
-            body_limits: bodies,
+            body_limits,
             large_bodies: LargeBodySlots::default(),
             imports,
         }
@@ -200,20 +200,20 @@ impl HttpService {
         let dialect = route_match.dialect;
         let is_file = dialects::transfer::is_file_upload(&parts.method, &route_match);
         let has_body = !body.is_end_stream();
-        let fault_response = |error| self.fault_response(dialect, parts, request_id, &error);
-        let arrival = dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
-        let arrival = match self.with_timeout(arrival).await {
-            Ok(arrival) => arrival,
-            Err(error) => return (fault_response(error), has_body),
+        let abort = |error| self.error_response(dialect, parts, request_id, &error);
+        let pending = dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
+        let pending = match self.with_timeout(pending).await {
+            Ok(pending) => pending,
+            Err(error) => return (abort(error), has_body),
         };
-        if is_file && arrival.needs_body() {
-            return self.receive_upload(arrival, parts, body, dialect, request_id).await;
+        if is_file && pending.needs_body() {
+            return self.receive_upload(pending, parts, body, dialect, request_id).await;
         }
         let (body, must_close) = if !has_body {
             (Ok(Bytes::new()), false)
-        } else if arrival.needs_body() {
-            let slots = self.large_bodies.for_tenant(arrival.tenant());
-            let is_known = arrival.tenant().is_some();
+        } else if pending.needs_body() {
+            let slots = self.large_bodies.for_tenant(pending.tenant());
+            let is_known = pending.tenant().is_some();
             let limits = if is_known { self.body_limits } else { self.body_limits.unauthenticated() };
             let body = limits.read(&parts.headers, body, &slots).await;
             let must_close = body.is_err();
@@ -222,14 +222,14 @@ impl HttpService {
             let is_read = !expects_continue(&parts.headers) && MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
             (Ok(Bytes::new()), !is_read)
         };
-        let served = self.with_timeout(arrival.handle(&self.state, body)).await;
-        (served.unwrap_or_else(fault_response), must_close)
+        let served = self.with_timeout(pending.handle(&self.state, body)).await;
+        (served.unwrap_or_else(abort), must_close)
     }
 
     /// Handles an upload and writes the body to a file. Returns whether the connection must be closed.
     async fn receive_upload<B>(
         &self,
-        arrival: PendingRequest,
+        pending: PendingRequest,
         parts: &Parts,
         body: B,
         dialect: &'static Dialect,
@@ -238,9 +238,9 @@ impl HttpService {
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
-        let served = match self.with_timeout(arrival.handle(&self.state, Ok(Bytes::new()))).await {
+        let served = match self.with_timeout(pending.handle(&self.state, Ok(Bytes::new()))).await {
             Ok(served) => served,
-            Err(error) => return (self.fault_response(dialect, parts, request_id, &error), true),
+            Err(error) => return (self.error_response(dialect, parts, request_id, &error), true),
         };
         let awaited = served.response.extensions().get::<PendingUpload>().copied();
         let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
@@ -250,11 +250,8 @@ impl HttpService {
             Ok(()) => return (served, false),
             Err(error) => error,
         };
-        let given_up = self.fault_response(dialect, parts, request_id, &error);
-        (
-            HandledRequest { response: given_up.response, detail: given_up.detail, reason: given_up.reason, ..served },
-            true,
-        )
+        let aborted = self.error_response(dialect, parts, request_id, &error);
+        (HandledRequest { response: aborted.response, detail: aborted.detail, reason: aborted.reason, ..served }, true)
     }
 
     /// Handles a request for a page or an unknown path. Returns whether the connection must be closed.
@@ -272,7 +269,7 @@ impl HttpService {
         let Some(Destination::Page(route)) = destination else {
             let is_read = body.is_end_stream() || MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
             let response = server_pages::plain_text(StatusCode::NOT_FOUND, "Not found. See /docs for the APIs.\n");
-            return (HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..unrouted() }, !is_read);
+            return (HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..empty() }, !is_read);
         };
         let limits = self.body_limits.unauthenticated();
         let body = limits.read(&parts.headers, body, &self.large_bodies.for_tenant(None)).await;
@@ -282,12 +279,7 @@ impl HttpService {
             Ok(served) => served,
             Err(error) => {
                 let detail = Some(error.log_detail().unwrap_or("timed out").to_owned());
-                HandledRequest {
-                    response: page_fault_response(&error),
-                    reason: Some(error.label()),
-                    detail,
-                    ..unrouted()
-                }
+                HandledRequest { response: page_fault_response(&error), reason: Some(error.label()), detail, ..empty() }
             }
         };
         (served, must_close)
@@ -304,7 +296,7 @@ impl HttpService {
     }
 
     /// The error response to a request that the server aborts.
-    fn fault_response(
+    fn error_response(
         &self,
         dialect: &'static Dialect,
         parts: &Parts,
@@ -314,21 +306,21 @@ impl HttpService {
         let response = dialects::kit::aborted_response(&self.state, dialect, parts, request_id, error);
         let detail = error.log_detail().map(str::to_owned);
         let detail = detail.or_else(|| matches!(error, RequestError::TimedOut).then(|| "timed out".to_owned()));
-        HandledRequest { response, dialect: dialect.name, reason: Some(error.label()), detail, ..unrouted() }
+        HandledRequest { response, dialect: dialect.name, reason: Some(error.label()), detail, ..empty() }
     }
 
     /// The response on a connection that serves only health probes.
     fn busy_response(&self, destination: Option<&Destination>, parts: &Parts, request_id: &str) -> HandledRequest {
         let error = RequestError::Directory(DirectoryError::Busy { retry_after: 1 });
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
-            return self.fault_response(dialect, parts, request_id, &error);
+            return self.error_response(dialect, parts, request_id, &error);
         }
         let mut response = server_pages::plain_text(
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many connections are open. Try again later.\n",
         );
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        HandledRequest { response, reason: Some(error.label()), ..unrouted() }
+        HandledRequest { response, reason: Some(error.label()), ..empty() }
     }
 
     /// The error response to a request without exactly one valid host, in the format of its API.
@@ -339,11 +331,11 @@ impl HttpService {
         request_id: &str,
     ) -> HandledRequest {
         if let Some(Destination::Dialect(RouteMatch { dialect, .. })) = destination {
-            return self.fault_response(dialect, parts, request_id, &RequestError::InvalidHost);
+            return self.error_response(dialect, parts, request_id, &RequestError::InvalidHost);
         }
         let text = "A request must have exactly one Host header.\n";
         let response = server_pages::plain_text(StatusCode::BAD_REQUEST, text);
-        HandledRequest { response, reason: Some(RequestError::InvalidHost.label()), ..unrouted() }
+        HandledRequest { response, reason: Some(RequestError::InvalidHost.label()), ..empty() }
     }
 
     async fn portal_page(
@@ -363,7 +355,7 @@ impl HttpService {
             400.. => Some("page_rejected"),
             _ => None,
         };
-        HandledRequest { response, dialect: "pages", route, reason, detail, ..unrouted() }
+        HandledRequest { response, dialect: "pages", route, reason, detail, ..empty() }
     }
 
     /// Writes the log line and the metrics. Paths and queries are left out, since they can contain personal data.
@@ -398,7 +390,7 @@ impl HttpService {
 fn has_one_host(parts: &Parts) -> bool {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().unwrap_or("@"),
+        (Some(host), None) => host.to_str().unwrap_or("@"), // `@` is rejected below.
         (None, _) => return parts.version == Version::HTTP_10,
         (Some(_), Some(_)) => return false,
     };
@@ -406,8 +398,8 @@ fn has_one_host(parts: &Parts) -> bool {
     is_valid && parts.uri.authority().is_none_or(|target| target.as_str().eq_ignore_ascii_case(host))
 }
 
-/// The values for a request without a matching route, such as one for a page.
-fn unrouted() -> HandledRequest {
+/// No route, caller or error; for struct update syntax.
+fn empty() -> HandledRequest {
     HandledRequest {
         response: DialectResponse::default(),
         dialect: "none",

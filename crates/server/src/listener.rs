@@ -71,8 +71,8 @@ pub enum ListenerKind {
     Admin,
 }
 
-/// Header timeout on a connection that serves only health probes.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Header timeout on a connection that serves only health probes, and time to reject plain HTTP.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Listener {
     /// Serves until `stop`, then lets requests in progress finish. Returns how many connections had to be closed.
@@ -113,7 +113,7 @@ impl Listener {
                 continue;
             };
             let header_time =
-                if slot.peer.is_health_only { self.header_timeout.min(PROBE_TIMEOUT) } else { self.header_timeout };
+                if slot.peer.is_health_only { self.header_timeout.min(SHORT_TIMEOUT) } else { self.header_timeout };
             let connection = ClientConnection {
                 service: Arc::clone(&service),
                 listener_kind: self.kind,
@@ -165,7 +165,7 @@ async fn reject_plain_http(mut stream: TcpStream) {
         }
         Ok::<_, std::io::Error>(())
     };
-    drop(tokio::time::timeout(PROBE_TIMEOUT, done).await);
+    drop(tokio::time::timeout(SHORT_TIMEOUT, done).await);
 }
 
 struct ClientConnection {

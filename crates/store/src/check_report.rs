@@ -156,7 +156,7 @@ fn field_label(field: Field) -> &'static str {
         Field::Email => "email",
         Field::ExternalId => "external id",
         Field::Domains => "domain",
-        Field::Addresses => "address",
+        Field::OfficeNumbers => "address",
         Field::UserName => "user name",
         _ => "name",
     }

@@ -149,7 +149,7 @@ fn of_key_with(kind: ItemKind, key: &ItemKey, normalizers: &KeyNormalizers) -> O
         ItemKey::Name(name) => (0, (normalizers.identifier)(name), Field::Name),
         ItemKey::ExternalId(id) => (1, external_id_key_with(id, normalizers), Field::ExternalId),
         ItemKey::Domain(domain) => (2, (normalizers.domain)(domain), Field::Domains),
-        ItemKey::OfficeNumber(number) => (3, number.to_string(), Field::Addresses),
+        ItemKey::OfficeNumber(number) => (3, number.to_string(), Field::OfficeNumbers),
     };
     Some(UniqueKey { namespace: base + offset, text, field })
 }

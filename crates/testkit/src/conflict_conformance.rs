@@ -268,7 +268,7 @@ fn item_keys(kind: ItemKind) -> Vec<ExpectedConflict> {
         ItemKind::Organization => vec![
             expected_conflict("name", Field::Name),
             expected_conflict("domain", Field::Domains),
-            expected_conflict("address", Field::Addresses),
+            expected_conflict("address", Field::OfficeNumbers),
         ],
         ItemKind::Role | ItemKind::Department => vec![expected_conflict("name", Field::Name)],
     }

@@ -140,7 +140,7 @@ pub(super) static ORGANIZATION: ObjectSchema = ObjectSchema {
         Property::new("guid", ValueType::Integer, "Stored as sent"),
         Property::new("url", ValueType::Text, "Website").field(Field::Url),
         Property::new("addresses", ValueType::List("address", &ValueType::Object(&ADDRESS)), "Office addresses")
-            .field(Field::Addresses),
+            .field(Field::OfficeNumbers),
         Property::new("img", ValueType::Text, "URL of a picture").field(Field::Photo),
         Property::new("industry", ValueType::Integer, "Stored as sent"),
         Property::new("category", ValueType::Integer, "Stored as sent"),

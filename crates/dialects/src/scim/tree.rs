@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Normalizer {
     pub(super) resource_type: &'static ResourceType,
     pub(super) is_strict: bool,
-    /// Strings are kept as they are.
-    is_stored: bool,
+    /// Whether a role's value that is a JSON object in a string (as Entra ID sends app roles) is expanded.
+    expands_app_roles: bool,
     ignored: AtomicUsize,
 }
 
@@ -24,12 +24,12 @@ pub(super) fn invalid_value(name: &str, reason: &str) -> RequestError {
 
 impl Normalizer {
     pub(super) fn new(resource_type: &'static ResourceType, is_strict: bool) -> Self {
-        Self { resource_type, is_strict, is_stored: false, ignored: AtomicUsize::new(0) }
+        Self { resource_type, is_strict, expands_app_roles: true, ignored: AtomicUsize::new(0) }
     }
 
     /// A stored role name that looks like an app role must not become another role.
     pub(super) fn for_stored(resource: &'static ResourceType) -> Self {
-        Self { is_stored: true, ..Self::new(resource, false) }
+        Self { expands_app_roles: false, ..Self::new(resource, false) }
     }
 
     pub(super) fn ignored_count(&self) -> usize {
@@ -60,7 +60,7 @@ impl Normalizer {
         Ok(())
     }
 
-    /// A sub-attribute, and the `display` that an app role in the same string implies.
+    /// A sub-attribute, and for an app role (a role's `value` that is a whole JSON object) also its `display`.
     pub(super) fn sub_attribute(
         &self,
         object_schema: &'static ObjectSchema,
@@ -78,7 +78,8 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// An object or, unless strict, a list of one, the same as JSON text, or a bare value.
+    /// The object that a node stands for: itself or, unless strict, the only object of a list, either of them as JSON text,
+    /// or an object with a bare `value`.
     pub(super) fn value_object(
         &self,
         property: &Property,
@@ -123,7 +124,7 @@ impl Normalizer {
     /// Entra ID sends app roles as a JSON object in a string.
     fn expand_app_role(&self, entry: &mut Object) -> Result<(), RequestError> {
         let Some(Node::Text(text)) = object::get(entry, "value") else { return Ok(()) };
-        if self.is_stored || !text.trim_start().starts_with('{') {
+        if !self.expands_app_roles || !text.trim_start().starts_with('{') {
             return Ok(());
         }
         let Ok(Node::Object(role)) = crate::kit::json::parse(text) else { return Ok(()) };

@@ -78,7 +78,7 @@ fn oversized_lists(edit: &OrganizationEdit) -> Vec<FieldError> {
     let domains = edit.domains.value().map_or(0, Vec::len) + edit.add_domains.len();
     let lists = [
         (Field::Domains, domains),
-        (Field::Addresses, count(&edit.office_numbers)),
+        (Field::OfficeNumbers, count(&edit.office_numbers)),
         (Field::Members, count(&edit.key_contacts)),
     ];
     let rule = FieldErrorKind::TooLong(validation::MAX_BULK_ITEMS);

@@ -81,6 +81,6 @@ pub enum Field {
     Entries,
     RestrictedTo,
     Domains,
-    Addresses,
+    OfficeNumbers,
     Url,
 }

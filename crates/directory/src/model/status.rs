@@ -80,13 +80,13 @@ pub enum RequestedStatus {
 
 impl RequestedStatus {
     /// The status after the request; `None` if the request is rejected.
-    pub fn apply_to(self, now: Status) -> Option<Status> {
+    pub fn apply_to(self, current: Status) -> Option<Status> {
         match self {
-            Self::Exact(to) => now.transition_to(to),
-            Self::Inactive if now.blocks_sign_in() => Some(now),
+            Self::Exact(to) => current.transition_to(to),
+            Self::Inactive if current.blocks_sign_in() => Some(current),
             Self::Inactive => Some(Status::Inactive),
-            Self::Active if now.blocks_sign_in() => Some(Status::Active),
-            Self::Active => Some(now),
+            Self::Active if current.blocks_sign_in() => Some(Status::Active),
+            Self::Active => Some(current),
         }
     }
 }

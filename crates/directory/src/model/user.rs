@@ -36,7 +36,7 @@ pub struct User {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "organisation")]
     pub organization: Option<ItemId>,
-    /// Number of the address of the organization where the user works.
+    /// Number of the organization's office where the user works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub office: Option<u32>,
     #[serde(default, skip_serializing_if = "is_default")]

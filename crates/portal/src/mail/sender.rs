@@ -45,9 +45,9 @@ pub(super) enum SendResult {
     Sent,
     /// A retry may succeed.
     Temporary(String),
-    /// Rejected permanently, perhaps because of the server's configuration and not of the mail.
-    Rejected(String),
-    /// Rejected permanently.
+    /// A permanent error that may be due to the server's configuration: it is retried a few times.
+    PossiblyPermanent(String),
+    /// Never retried.
     Permanent(String),
 }
 
@@ -161,7 +161,7 @@ fn classify_smtp_result(
         }
         // The mailbox does not exist.
         Some(code @ (550 | 551 | 553)) => SendResult::Permanent(format!("{code} {reply}")),
-        Some(code) if error.is_permanent() => SendResult::Rejected(format!("{code} {reply}")),
+        Some(code) if error.is_permanent() => SendResult::PossiblyPermanent(format!("{code} {reply}")),
         Some(code) => SendResult::Temporary(format!("{code} {reply}")),
         None => SendResult::Temporary(reply),
     }

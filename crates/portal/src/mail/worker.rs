@@ -25,7 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CONCURRENT: usize = 8;
 /// Due mails read at a time.
 const BATCH_SIZE: u32 = 64;
-/// Attempts after which [`SendResult::Rejected`] is final.
+/// Attempts after which [`SendResult::PossiblyPermanent`] is final.
 const MAX_REJECTIONS: u32 = 3;
 /// Delays between attempts to record an outcome: twenty, from 100 ms to 2 s, about 20 s in all.
 const RECORD_RETRY: ExponentialBuilder = ExponentialBuilder::new()
@@ -158,10 +158,10 @@ impl Worker {
             Preparation::Send(composed, until) => match self.send(&composed).await {
                 SendResult::Sent => (None, DeliveryOutcome::Sent),
                 SendResult::Permanent(cause) => (None, DeliveryOutcome::Failed(cause)),
-                SendResult::Rejected(cause) if mail.attempts >= MAX_REJECTIONS => {
+                SendResult::PossiblyPermanent(cause) if mail.attempts >= MAX_REJECTIONS => {
                     (None, DeliveryOutcome::Failed(cause))
                 }
-                SendResult::Temporary(cause) | SendResult::Rejected(cause) => {
+                SendResult::Temporary(cause) | SendResult::PossiblyPermanent(cause) => {
                     let next = self.directory.now().plus_seconds(self.retry_policy.delay(&mail));
                     if next < until {
                         (Some(next), DeliveryOutcome::Delayed(cause))

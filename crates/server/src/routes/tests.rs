@@ -31,7 +31,7 @@ fn walk(path: &str) -> Option<Destination> {
     if path == "/" || Portal::claims_path(path) {
         return Some(Destination::Page(page(path)));
     }
-    let found = dialects::endpoints().find_map(|dialect| {
+    let found = dialects::all_dialects().find_map(|dialect| {
         let matched = dialect.routes.iter().find_map(|route| try_route(route, path, dialect.has_format_suffixes))?;
         Some(Destination::Dialect(RouteMatch { dialect, matched: Some(matched) }))
     });
@@ -43,7 +43,7 @@ fn walk(path: &str) -> Option<Destination> {
         let one = path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
         walk(&format!("/{one}"))
     });
-    let claiming = dialects::endpoints().find(|dialect| (dialect.claims_path)(path));
+    let claiming = dialects::all_dialects().find(|dialect| (dialect.claims_path)(path));
     let claiming = claiming.map(|dialect| Destination::Dialect(RouteMatch { dialect, matched: None }));
     found.or(claiming).or_else(|| Portal::is_reserved_path(path).then(|| Destination::Page(page(path))))
 }
@@ -132,7 +132,7 @@ const ENDINGS: [&str; 12] =
 
 fn patterns() -> Vec<&'static str> {
     let own = server_pages::PATHS.into_iter().map(|(path, _)| path);
-    let routes = || dialects::endpoints().flat_map(|dialect| dialect.routes).map(|route| route.path);
+    let routes = || dialects::all_dialects().flat_map(|dialect| dialect.routes).map(|route| route.path);
     let without_context = routes().filter_map(|path| path.strip_prefix("/{context}"));
     own.chain(portal::ROUTES.map(|(path, _)| path)).chain(routes()).chain(without_context).collect()
 }
@@ -172,7 +172,7 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
         assert_eq!(text, describe(walk(&path)), "{path}");
         found.insert(text.split(" [").next().expect("a part").to_owned());
     }
-    let all = dialects::endpoints().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
+    let all = dialects::all_dialects().flat_map(|d| d.routes.iter().map(|route| format!("{} {}", d.name, route.path)));
     let pages = portal::ROUTES.map(|(_, route)| format!("page {route:?}"));
     for wanted in all.chain(pages) {
         assert!(found.contains(&wanted), "{wanted} was never found");

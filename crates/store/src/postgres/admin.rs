@@ -13,7 +13,7 @@ impl BatchPlan {
         let mut tenant = tenant.clone();
         if tenant.number.0 == 0 {
             tenant.number = TenantNumber(known.next_tenant);
-            self.require(Precondition::TenantNumberFree { number: int(tenant.number.0), is_given: true });
+            self.require(Precondition::TenantNumberFree { number: int(tenant.number.0), is_allocated: true });
         }
         let add: Vec<Box<dyn Param>> =
             vec![Box::new(int(tenant.number.0)), Box::new(to_json(&tenant)?), Box::new(int(tenant.version))];

@@ -59,12 +59,12 @@ impl BatchPlan {
             change;
         for claim in assumed_absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key)) {
             self.rows.require_absent(tenant_code(*tenant), &claim);
-            self.require(Precondition::KeyAbsent(tenant_code(*tenant), claim));
+            self.require(Precondition::KeyAssumedAbsent(tenant_code(*tenant), claim));
         }
         if let Some(id) = assumed_not_deleted {
             let (code, key) = (tenant_code(*tenant), unique_keys::external_id_key(id));
             self.rows.require_not_deleted(code, &key);
-            self.require(Precondition::ExternalIdNotDeleted(code, key.into_bytes()));
+            self.require(Precondition::ExternalIdAssumedNotDeleted(code, key.into_bytes()));
         }
         let author = ChangeContext {
             tenant: *tenant,
@@ -149,7 +149,7 @@ impl BatchPlan {
             }
             self.claimed.insert(key);
         }
-        if let Some(need) = Precondition::from_check(code, check) {
+        if let Some(need) = Precondition::from_guard(code, check) {
             self.require(need);
         }
     }
@@ -279,7 +279,7 @@ impl BatchPlan {
         if item.number() == 0 && kind != ItemKind::Department {
             item.set_number(known.next_number(tenant, kind_code(kind)));
             let (kind, number) = (kind_code(kind), int(item.number()));
-            self.require(Precondition::ItemNumberFree { tenant: code, kind, number, is_given: true });
+            self.require(Precondition::ItemNumberFree { tenant: code, kind, number, is_allocated: true });
         }
         self.created.insert(item.id().0);
         for claim in unique_keys::of_item(&item) {

@@ -246,7 +246,7 @@ impl BatchWriter {
     ) -> Result<bool, PgError> {
         let mut has_any = false;
         for (_, need) in needs {
-            let Precondition::ItemNumberFree { tenant, kind, number, is_given: true } = need else {
+            let Precondition::ItemNumberFree { tenant, kind, number, is_allocated: true } = need else {
                 continue;
             };
             let params: [&dyn super::param::Param; 3] = [tenant, kind, number];

@@ -21,29 +21,29 @@ pub(super) enum Precondition {
     ItemVersion(i32, Uuid, i32),
     ItemExists(i32, Uuid),
     ItemIdFree(i32, Uuid),
-    /// If this process assigned the number (`is_given`), a taken one is skipped instead of rejected.
+    /// If this process allocated the number (`is_allocated`), a taken one is skipped instead of rejected.
     ItemNumberFree {
         tenant: i32,
         kind: i16,
         number: i32,
-        is_given: bool,
+        is_allocated: bool,
     },
     KeyFree(i32, UniqueKey),
     /// Always violated: the change itself uses the key twice.
     DuplicateKey(Field),
     /// The change was decided on the assumption that nobody holds the key.
-    KeyAbsent(i32, UniqueKey),
+    KeyAssumedAbsent(i32, UniqueKey),
     /// As for [`Precondition::ItemNumberFree`].
     TenantNumberFree {
         number: i32,
-        is_given: bool,
+        is_allocated: bool,
     },
     TombstoneIdFree(i32, Uuid),
     ConnectionIdFree(Uuid),
     ConnectionNameFree(i32, Vec<u8>),
     SecretFree(&'static str),
     /// The change was decided on the assumption that no deleted user has the external id.
-    ExternalIdNotDeleted(i32, Vec<u8>),
+    ExternalIdAssumedNotDeleted(i32, Vec<u8>),
     /// Tenant, number, time of deletion.
     TombstoneExists(i32, i32, i64),
     MailIdFree(Uuid),
@@ -55,32 +55,32 @@ pub(super) enum Precondition {
 
 impl Precondition {
     /// The precondition of a guard; `None` if planning has checked it.
-    pub(super) fn from_check(code: i32, check: Guard<'_>) -> Option<Self> {
-        Some(match check {
-            Guard::UserVersion(user) => Self::UserVersion(code, int(user.number), int(user.version)),
+    pub(super) fn from_guard(tenant: i32, guard: Guard<'_>) -> Option<Self> {
+        Some(match guard {
+            Guard::UserVersion(user) => Self::UserVersion(tenant, int(user.number), int(user.version)),
             Guard::TombstoneExists(tombstone) => {
-                Self::TombstoneExists(code, int(tombstone.user.number), tombstone.deleted.0)
+                Self::TombstoneExists(tenant, int(tombstone.user.number), tombstone.deleted.0)
             }
-            Guard::ItemVersion(item) => Self::ItemVersion(code, item.id().0, int(item.version())),
-            Guard::TenantVersion(tenant) => Self::TenantVersion(int(tenant.number.0), tenant.version),
+            Guard::ItemVersion(item) => Self::ItemVersion(tenant, item.id().0, int(item.version())),
+            Guard::TenantVersion(of) => Self::TenantVersion(int(of.number.0), of.version),
             Guard::ConnectionUnchanged(_) => return None,
             Guard::MailVersion(mail) => Self::MailVersion(mail.id, int(mail.version)),
-            Guard::UserIdFree(id) => Self::UserIdFree(code, id.0),
-            Guard::TombstoneIdFree(id) => Self::TombstoneIdFree(code, id.0),
+            Guard::UserIdFree(id) => Self::UserIdFree(tenant, id.0),
+            Guard::TombstoneIdFree(id) => Self::TombstoneIdFree(tenant, id.0),
             Guard::ItemNumberFree(kind, number) => {
                 let (kind, number) = (kind_code(kind), int(number));
-                Self::ItemNumberFree { tenant: code, kind, number, is_given: false }
+                Self::ItemNumberFree { tenant, kind, number, is_allocated: false }
             }
-            Guard::ItemIdFree(id) => Self::ItemIdFree(code, id.0),
-            Guard::TenantNumberFree(number) => Self::TenantNumberFree { number: int(number.0), is_given: false },
+            Guard::ItemIdFree(id) => Self::ItemIdFree(tenant, id.0),
+            Guard::TenantNumberFree(number) => Self::TenantNumberFree { number: int(number.0), is_allocated: false },
             Guard::ConnectionIdFree(id) => Self::ConnectionIdFree(id.0),
-            Guard::ConnectionNameFree(name) => Self::ConnectionNameFree(code, name.into_bytes()),
+            Guard::ConnectionNameFree(name) => Self::ConnectionNameFree(tenant, name.into_bytes()),
             Guard::MailIdFree(id) => Self::MailIdFree(id),
             Guard::SecretFree(name) => Self::SecretFree(name),
-            Guard::KeyFree(claim) => Self::KeyFree(code, claim),
-            Guard::DuplicateKey(claim) => Self::DuplicateKey(claim.field),
-            Guard::UserExists(id) => Self::UserExists(code, id.0),
-            Guard::ItemExists(id) => Self::ItemExists(code, id.0),
+            Guard::KeyFree(key) => Self::KeyFree(tenant, key),
+            Guard::DuplicateKey(key) => Self::DuplicateKey(key.field),
+            Guard::UserExists(id) => Self::UserExists(tenant, id.0),
+            Guard::ItemExists(id) => Self::ItemExists(tenant, id.0),
         })
     }
 }
@@ -89,25 +89,25 @@ impl Precondition {
 /// can be retried.
 pub(super) async fn diagnose(
     session: &Session,
-    needs: &[(usize, Precondition)],
+    preconditions: &[(usize, Precondition)],
 ) -> Result<Vec<(usize, CommitError)>, PgError> {
-    let state = StoredState::read(session, needs).await?;
-    let mut unmet: Vec<(usize, CommitError)> = Vec::new();
-    for (place, need) in needs {
-        if unmet.last().is_some_and(|(last, _)| last == place) {
+    let state = StoredState::read(session, preconditions).await?;
+    let mut violations: Vec<(usize, CommitError)> = Vec::new();
+    for (index, precondition) in preconditions {
+        if violations.last().is_some_and(|(last, _)| last == index) {
             continue;
         }
-        if let Some(error) = state.violation(need) {
-            unmet.push((*place, error));
+        if let Some(error) = state.violation(precondition) {
+            violations.push((*index, error));
         }
     }
-    Ok(unmet)
+    Ok(violations)
 }
 
 /// The stored data that preconditions are about.
 #[derive(Default)]
 struct StoredState {
-    claims: HashSet<(i32, i16, Vec<u8>)>,
+    unique_keys: HashSet<(i32, i16, Vec<u8>)>,
     users: HashMap<(i32, i32), i32>,
     user_ids: HashSet<(i32, Uuid)>,
     items: HashMap<(i32, Uuid), i32>,
@@ -137,19 +137,19 @@ impl StoredState {
             Precondition::ItemVersion(tenant, id, version) => stale(self.items.get(&(*tenant, *id)) == Some(version)),
             Precondition::ItemExists(tenant, id) => stale(self.items.contains_key(&(*tenant, *id))),
             Precondition::ItemIdFree(tenant, id) => taken(!self.items.contains_key(&(*tenant, *id)), Field::Id),
-            Precondition::ItemNumberFree { tenant, kind, number, is_given } => {
-                taken(*is_given || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
+            Precondition::ItemNumberFree { tenant, kind, number, is_allocated } => {
+                taken(*is_allocated || !self.numbers.contains(&(*tenant, *kind, *number)), Field::Id)
             }
-            Precondition::KeyFree(tenant, claim) => {
-                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
-                taken(!self.claims.contains(&key), claim.field)
+            Precondition::KeyFree(tenant, unique_key) => {
+                let key = (*tenant, i16::from(unique_key.namespace), unique_key.text.clone().into_bytes());
+                taken(!self.unique_keys.contains(&key), unique_key.field)
             }
-            Precondition::KeyAbsent(tenant, claim) => {
-                let key = (*tenant, i16::from(claim.namespace), claim.text.clone().into_bytes());
-                stale(!self.claims.contains(&key))
+            Precondition::KeyAssumedAbsent(tenant, unique_key) => {
+                let key = (*tenant, i16::from(unique_key.namespace), unique_key.text.clone().into_bytes());
+                stale(!self.unique_keys.contains(&key))
             }
-            Precondition::TenantNumberFree { number, is_given } => {
-                taken(*is_given || !self.tenants.contains(number), Field::Number)
+            Precondition::TenantNumberFree { number, is_allocated } => {
+                taken(*is_allocated || !self.tenants.contains(number), Field::Number)
             }
             Precondition::TombstoneIdFree(tenant, id) => taken(!self.tombstones.contains(&(*tenant, *id)), Field::Id),
             Precondition::ConnectionIdFree(id) => taken(!self.connection_ids.contains(id), Field::Id),
@@ -158,7 +158,7 @@ impl StoredState {
                 taken(!self.connections.contains(&(*tenant, name.clone())), Field::Name)
             }
             Precondition::SecretFree(name) => taken(!self.secrets.contains(name), Field::Name),
-            Precondition::ExternalIdNotDeleted(tenant, key) => {
+            Precondition::ExternalIdAssumedNotDeleted(tenant, key) => {
                 stale(!self.deleted_external_ids.contains(&(*tenant, key.clone())))
             }
             Precondition::TombstoneExists(tenant, number, at) => {
@@ -198,12 +198,12 @@ impl StoredState {
                     numbers.1.push(*kind);
                     numbers.2.push(*number);
                 }
-                Precondition::KeyFree(tenant, claim) | Precondition::KeyAbsent(tenant, claim) => {
+                Precondition::KeyFree(tenant, claim) | Precondition::KeyAssumedAbsent(tenant, claim) => {
                     claims.0.push(*tenant);
                     claims.1.push(i16::from(claim.namespace));
                     claims.2.push(claim.text.clone().into_bytes());
                 }
-                Precondition::ExternalIdNotDeleted(tenant, key) => {
+                Precondition::ExternalIdAssumedNotDeleted(tenant, key) => {
                     deleted_ids.0.push(*tenant);
                     deleted_ids.1.push(key.clone());
                 }
@@ -241,7 +241,7 @@ impl StoredState {
         }
         let params: [&dyn Param; 3] = [&claims.0, &claims.1, &claims.2];
         for row in query_if_any(session, sql::EXISTING_UNIQUE_KEYS, claims.0.len(), &params).await? {
-            state.claims.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+            state.unique_keys.insert((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         }
         Ok(state)
     }

@@ -70,7 +70,7 @@ pub enum ColumnKind {
     Groups,
     Folders,
     Status,
-    /// Another mark of the account's state.
+    /// A mark of other systems for inactive, locked, expired or deleted users.
     AccountState(StateRule),
     DoNotEmail,
     ForcePasswordChange,
@@ -123,9 +123,10 @@ impl Column {
         self.record_kinds.contains(&kind)
     }
 
-    /// Whether an export includes it by default: no secrets, and nothing that an import ignores.
+    /// Whether an export includes it by default: no secrets, and nothing that only files of other systems have or that
+    /// another column expresses.
     pub fn is_exported_by_default(&self) -> bool {
-        let is_importable = !matches!(
+        let is_excluded = matches!(
             self.kind,
             ColumnKind::Timestamp(_)
                 | ColumnKind::Password
@@ -138,7 +139,7 @@ impl Column {
                 | ColumnKind::ObjectClass
                 | ColumnKind::Ignored
         );
-        is_importable && (self.kind != ColumnKind::Number || self.record_kinds != [RecordKind::User])
+        !is_excluded && (self.kind != ColumnKind::Number || self.record_kinds != [RecordKind::User])
     }
 
     /// Whether its value identifies a user.
@@ -175,7 +176,7 @@ impl ColumnKind {
             Self::Metadata => field == Field::Metadata,
             Self::PostalAddresses => field == Field::PostalAddresses,
             Self::Domains => field == Field::Domains,
-            Self::Offices => field == Field::Addresses,
+            Self::Offices => field == Field::OfficeNumbers,
             Self::FolderEntries => field == Field::Entries,
             Self::RestrictedTo => field == Field::RestrictedTo,
             Self::AccountState(StateRule::Enabled) => field == Field::Active,
@@ -203,8 +204,8 @@ pub enum HeaderMeaning {
     /// No column has this name or alias.
     Unknown,
     Column(&'static Column),
-    /// Depends on the values below the header. If the column is a state of accounts, it applies if each value can
-    /// be read as one. Otherwise the header is a status if each value is a status word, else this column.
+    /// Decided after the scan. A column of account states is used only if every value is one. Any other header means
+    /// `status` if every value is a status word, else this column.
     DependsOnValues(Option<&'static Column>),
 }
 

@@ -17,7 +17,7 @@ const SKIPPED: [&str; 9] = [
     "LICENSE",
 ];
 
-/// Adds each word found, with its place, to `problems`.
+/// Returns each word found, with its place.
 pub(crate) fn find(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     let list = std::fs::read_to_string(root.join("crates/xtask/tests/tidy/words.txt"))?;

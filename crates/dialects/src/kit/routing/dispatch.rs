@@ -57,11 +57,11 @@ pub async fn receive_head(
     request_id: &str,
 ) -> PendingRequest {
     let dialect = route_match.dialect;
-    let is_checked = !(has_body && dialect.has_credential_in_body);
+    let is_head_sufficient = !(has_body && dialect.has_credential_in_body);
     let path = route_match.matched.as_ref().map_or("none", |matched| matched.route.path);
     let mut request = new_request(state, parts, Bytes::new(), request_id);
     request.client_ip = Some(address);
-    let next = check_head(state, &mut request, route_match, is_checked).await;
+    let next = check_head(state, &mut request, route_match, is_head_sufficient).await;
     PendingRequest { request, dialect, route_path: path, next }
 }
 
@@ -187,19 +187,19 @@ fn limit_large_response(
     Ok(response.map(|content| content.with_permits(permits)))
 }
 
-/// Checks the head. Where method and key may be in the body, only an invalid key in the head is rejected here.
+/// Checks the head. If method or key may be in the body, it rejects only an invalid key that is already in the head.
 async fn check_head(
     state: &AppState,
     request: &mut DialectRequest,
     route_match: RouteMatch,
-    is_checked: bool,
+    is_head_sufficient: bool,
 ) -> Result<Next, RequestError> {
     let dialect = route_match.dialect;
     let Some(matched) = route_match.matched else { return Err(RequestError::NoRoute) };
     request.path_params = matched.path_params;
     request.context = matched.context;
     request.format_suffix = matched.format_suffix;
-    if is_checked {
+    if is_head_sufficient {
         return authorize(state, dialect, request, matched.route).await.map(Next::Handle);
     }
     // Preliminary: the body may override the method.

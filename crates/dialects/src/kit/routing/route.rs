@@ -80,7 +80,7 @@ pub trait RouteTable: Send + Sync {
 /// The paths of all routes. A leading `{context}` is optional.
 pub fn route_paths() -> Vec<RoutePath> {
     let mut paths = Vec::new();
-    for dialect in crate::endpoints() {
+    for dialect in crate::all_dialects() {
         for route in dialect.routes {
             let takes_suffix = dialect.has_format_suffixes && !route.path.ends_with('}');
             let suffixes = if takes_suffix { &FORMAT_SUFFIXES[..] } else { &FORMAT_SUFFIXES[..1] };
@@ -119,7 +119,7 @@ impl RoutePath {
 }
 
 pub fn claiming_dialect(path: &str) -> Option<RouteMatch> {
-    let dialect = crate::endpoints().find(|dialect| (dialect.claims_path)(path))?;
+    let dialect = crate::all_dialects().find(|dialect| (dialect.claims_path)(path))?;
     Some(RouteMatch { dialect, matched: None })
 }
 

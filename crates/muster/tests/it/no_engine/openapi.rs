@@ -12,7 +12,7 @@ fn every_route_is_described_and_references_resolve() {
     });
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = std::collections::HashSet::new();
-    for dialect in dialects::endpoints() {
+    for dialect in dialects::all_dialects() {
         for route in dialect.routes {
             for verb in route.methods {
                 let operation = &document["paths"][route.path][verb.name.to_ascii_lowercase()];

@@ -61,13 +61,13 @@ pub(crate) async fn import_rows(
     };
     let (mut duplicate_keys, now) = (scan.duplicate_keys.clone(), directory.now());
     let (mut imported_users, mut in_flight) = (UserNumbers::default(), InFlightRows::default());
-    let (mut rows, mut last_kind) = (stream_rows(options), None);
+    let (mut batches, mut last_kind) = (stream_rows(options), None);
     let read = async {
-        while let Some(batch) = in_flight.run_alongside(rows.recv()).await {
+        while let Some(batch) = in_flight.run_alongside(batches.recv()).await {
             let parsed = |row| parse_row(scan, &mut duplicate_keys, row, (now, job.ignore_roles));
             let batch: Vec<ParsedRow> = batch?.into_iter().filter_map(parsed).collect();
-            for mut group in group_by_kind(batch) {
-                let kind = group.first().map(|parsed| parsed.kind);
+            for mut rows in group_by_kind(batch) {
+                let kind = rows.first().map(|parsed| parsed.kind);
                 // Rows may refer to items of earlier kinds. Roles are numbered in order, so they run one by one.
                 if last_kind.replace(kind) != Some(kind) || kind == Some(RecordKind::Item(ItemKind::Role)) {
                     while let Some(done) = in_flight.next().await {
@@ -75,11 +75,11 @@ pub(crate) async fn import_rows(
                     }
                 }
                 // Users and references are looked up in batches, since many rows have the same references.
-                in_flight.run_alongside(match_users(&job, &mut group)).await.map_err(stopped)?;
-                reject_duplicate_users(&mut imported_users, &mut group);
-                skip_executed_rows(&job, &mut group);
-                in_flight.run_alongside(prefetch_references(&job, &mut references, &group)).await.map_err(stopped)?;
-                for parsed in group {
+                in_flight.run_alongside(match_users(&job, &mut rows)).await.map_err(stopped)?;
+                reject_duplicate_users(&mut imported_users, &mut rows);
+                skip_executed_rows(&job, &mut rows);
+                in_flight.run_alongside(prefetch_references(&job, &mut references, &rows)).await.map_err(stopped)?;
+                for parsed in rows {
                     while in_flight.is_full() {
                         if let Some(done) = in_flight.next().await {
                             collector.add_result(done)?;

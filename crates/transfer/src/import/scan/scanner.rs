@@ -45,13 +45,9 @@ struct ScanState {
 /// The file cannot be read or is invalid.
 pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
     let identity = Some(FileVersion::from_path(&options.path)?);
-    let is_directory = options.format == Format::Ldif;
-    let mut scan = Scan {
-        file_version: identity,
-        has_ldap_entries: is_directory,
-        format: Some(options.format),
-        ..Scan::default()
-    };
+    let is_ldif = options.format == Format::Ldif;
+    let mut scan =
+        Scan { file_version: identity, has_ldap_entries: is_ldif, format: Some(options.format), ..Scan::default() };
     let mut state = ScanState {
         ignored: IgnoredCounts::default(),
         ignored_values: HashMap::new(),
@@ -66,7 +62,7 @@ pub fn scan(options: &ImportOptions) -> Result<Scan, FileError> {
     scan.add_headers(options, &contents.headers)?;
     scan.delimiter = contents.delimiter;
     scan.resolve_by_values(&mut state);
-    scan.require_user_identifier(is_directory)?;
+    scan.require_user_identifier(is_ldif)?;
     scan.ignored = state.ignored_list(&scan, contents.ignored);
     let keys = &mut state.key_hashes;
     keys.sort_unstable();
