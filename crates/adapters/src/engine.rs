@@ -3,7 +3,7 @@
 use crate::{RandomIds, TimeOrderedIds};
 use anyhow::bail;
 use directory::{IdGenerator, Store};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use store::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums};
@@ -77,18 +77,27 @@ impl StoreSettings {
         self.sqlite_path().ok().flatten().map(|path| path.with_extension(extension))
     }
 
+    fn existing_sqlite_path(&self) -> anyhow::Result<Option<PathBuf>> {
+        let path = self.sqlite_path()?;
+        if let Some(path) = path.as_ref().filter(|path| !path.exists()) {
+            let path = path.display();
+            bail!("there is no store at {path}; create one with `muster tenant add` or `muster serve`");
+        }
+        Ok(path)
+    }
+
     /// The database URL. If it has no password, `PGPASSWORD` is used.
     fn address(&self) -> anyhow::Result<DatabaseUrl> {
         let password = std::env::var("PGPASSWORD").ok();
         Ok(DatabaseUrl::parse(&self.location, password.as_deref())?)
     }
 
-    fn postgres_options(&self, create_schema: bool) -> PostgresOptions {
+    fn postgres_options(&self) -> PostgresOptions {
         PostgresOptions {
             writers: self.writers,
             readers: self.readers,
             named_statements: self.named_statements,
-            create_schema,
+            create_schema: false,
             runtime: self.runtime.clone(),
             ..PostgresOptions::new(self.id_generator())
         }
@@ -118,19 +127,16 @@ pub enum Engine {
 impl Engine {
     /// Opens a store and creates it if it does not exist.
     pub fn open(settings: &StoreSettings) -> anyhow::Result<Self> {
-        Self::open_with(settings, true)
+        Self::open_with(settings, &PostgresOptions { create_schema: true, ..settings.postgres_options() })
     }
 
     /// Opens an existing store, so that a mistyped location is an error.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
-        if let Some(path) = settings.sqlite_path()?.filter(|path| !path.exists()) {
-            let path = path.display();
-            bail!("there is no store at {path}; create one with `muster tenant add` or `muster serve`");
-        }
-        Self::open_with(settings, false)
+        settings.existing_sqlite_path()?;
+        Self::open_with(settings, &settings.postgres_options())
     }
 
-    fn open_with(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
+    fn open_with(settings: &StoreSettings, postgres: &PostgresOptions) -> anyhow::Result<Self> {
         if let Some(path) = settings.sqlite_path()? {
             let options = SqliteOptions {
                 cache_mib: settings.cache_mib,
@@ -141,8 +147,7 @@ impl Engine {
             };
             return Ok(Self::Sqlite(Arc::new(Sqlite::open(&path, &options)?)));
         }
-        let options = settings.postgres_options(create_schema);
-        Ok(Self::Postgres(Arc::new(Postgres::open(&settings.address()?, &options)?)))
+        Ok(Self::Postgres(Arc::new(Postgres::open(&settings.address()?, postgres)?)))
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
@@ -177,14 +182,11 @@ impl Engine {
     /// Prepares a dump of the snapshot at the time the returned function starts; other processes can keep writing.
     /// Fails at once if there is no SQLite store; a PostgreSQL database is opened when the dump starts.
     pub fn prepare_dump(settings: &StoreSettings) -> anyhow::Result<DumpFn> {
-        if let Some(path) = settings.sqlite_path()? {
-            if !path.exists() {
-                bail!("there is no store at {}; check --store", path.display());
-            }
+        if let Some(path) = settings.existing_sqlite_path()? {
             let read_timeout = settings.read_timeout;
             return Ok(Box::new(move |to| Sqlite::dump(&path, read_timeout, to)));
         }
-        let (address, options) = (settings.address()?, settings.postgres_options(false));
+        let (address, options) = (settings.address()?, settings.postgres_options());
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
     }
 
@@ -195,10 +197,9 @@ impl Engine {
 
     /// Checks the whole store for inconsistencies.
     pub fn check(settings: &StoreSettings) -> anyhow::Result<CheckReport> {
-        match settings.sqlite_path()? {
-            Some(path) if !path.exists() => bail!("there is no store at {}; check --store", Path::display(&path)),
+        match settings.existing_sqlite_path()? {
             Some(path) => Ok(Sqlite::check(&path)?),
-            None => Ok(Postgres::check(&settings.address()?, &settings.postgres_options(false))?),
+            None => Ok(Postgres::check(&settings.address()?, &settings.postgres_options())?),
         }
     }
 }
@@ -215,10 +216,9 @@ impl ExclusiveStore {
     /// # Errors
     /// The store does not exist, or another process has it open.
     pub fn open_existing(settings: &StoreSettings) -> anyhow::Result<Self> {
-        match settings.sqlite_path()? {
-            Some(path) if !path.exists() => bail!("there is no store at {}; check --store", path.display()),
+        match settings.existing_sqlite_path()? {
             Some(path) => Ok(Self::Sqlite(ExclusiveSqlite::acquire(&path)?)),
-            None => Self::postgres(settings, false),
+            None => Self::postgres(settings, &settings.postgres_options()),
         }
     }
 
@@ -229,13 +229,12 @@ impl ExclusiveStore {
     pub fn open_target(settings: &StoreSettings) -> anyhow::Result<Self> {
         match settings.sqlite_path()? {
             Some(path) => Ok(Self::Sqlite(ExclusiveSqlite::acquire(&path)?)),
-            None => Self::postgres(settings, true),
+            None => Self::postgres(settings, &PostgresOptions { create_schema: true, ..settings.postgres_options() }),
         }
     }
 
-    fn postgres(settings: &StoreSettings, create_schema: bool) -> anyhow::Result<Self> {
-        let options = settings.postgres_options(create_schema);
-        Ok(Self::Postgres(Box::new(ExclusivePostgres::acquire(&settings.address()?, &options)?)))
+    fn postgres(settings: &StoreSettings, options: &PostgresOptions) -> anyhow::Result<Self> {
+        Ok(Self::Postgres(Box::new(ExclusivePostgres::acquire(&settings.address()?, options)?)))
     }
 
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {

@@ -91,17 +91,15 @@ struct TaskQueues {
     sign_ins_since_new_password: u32,
 }
 
-#[derive(Clone, Copy)]
-struct AllowedTasks {
-    sign_ins: bool,
-    new_passwords: bool,
-}
-
 impl TaskQueues {
-    fn pop(&mut self, allowed: AllowedTasks) -> Option<Arc<Task>> {
+    fn pop_any(&mut self) -> Option<Arc<Task>> {
+        self.pop(true, true)
+    }
+
+    fn pop(&mut self, allows_sign_ins: bool, allows_new_passwords: bool) -> Option<Arc<Task>> {
         loop {
-            let has_sign_in = allowed.sign_ins && self.sign_ins.len() > 0;
-            let has_new_password = allowed.new_passwords && self.new_passwords.len() > 0;
+            let has_sign_in = allows_sign_ins && self.sign_ins.len() > 0;
+            let has_new_password = allows_new_passwords && self.new_passwords.len() > 0;
             let task =
                 if has_sign_in && (self.sign_ins_since_new_password < SIGN_INS_PER_NEW_PASSWORD || !has_new_password) {
                     self.sign_ins_since_new_password =
@@ -153,8 +151,8 @@ impl PasswordPool {
     pub const DEFAULT_QUEUE_LIMIT: usize = 64;
 
     /// Starts this many workers, with `waiting` tasks at most in each of the two queues.
-    pub fn start(threads: usize, waiting: usize, strength: Argon2Cost) -> anyhow::Result<Self> {
-        let params = Params::new(strength.memory_kib, strength.passes, 1, None)
+    pub fn start(threads: usize, waiting: usize, hash_cost: Argon2Cost) -> anyhow::Result<Self> {
+        let params = Params::new(hash_cost.memory_kib, hash_cost.passes, 1, None)
             .map_err(|error| anyhow::anyhow!("invalid password hashing cost: {error}"))?;
         let shared = Arc::new(Shared {
             queues: Mutex::new(TaskQueues {
@@ -249,7 +247,7 @@ impl IdleWorker {
             return None;
         }
         let mut slot = self.slot.try_lock()?;
-        self.last_task = queues.lock().pop(AllowedTasks { sign_ins: true, new_passwords: true });
+        self.last_task = queues.lock().pop_any();
         if self.last_task.is_some() {
             slot.clone_from(&self.last_task);
             drop(slot);
@@ -315,9 +313,8 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
         let is_due = |(since, task): &(Instant, Arc<Task>)| schedule.takeover_time(*since, task) <= now;
         let due_sign_in = assigned.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
         let due = due_sign_in.or_else(|| assigned.iter().position(is_due)).map(|index| assigned.remove(index).1);
-        let allowed =
-            AllowedTasks { sign_ins: schedule.next_sign_in <= now, new_passwords: schedule.next_new_password <= now };
-        if let Some(task) = due.or_else(|| shared.queues.lock().pop(allowed)) {
+        let pop = || shared.queues.lock().pop(schedule.next_sign_in <= now, schedule.next_new_password <= now);
+        if let Some(task) = due.or_else(pop) {
             task.try_start();
             task.run(&argon2, &mut memory);
             schedule.record(task.is_sign_in(), now.elapsed());

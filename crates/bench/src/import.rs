@@ -1,5 +1,5 @@
 //! Measures imports, exports and backups on both engines: a million users with four memberships each, in two formats;
-//! the industry benchmark of 250,000 users and 50,000 groups of 10 to 10,000 members; and a backup compared with a
+//! a size that vendors of identity governance publish of 250,000 users and 50,000 groups of 10 to 10,000 members; and a backup compared with a
 //! file copy of the same size. Each measurement runs the program and samples its memory.
 
 use crate::report::Row;

@@ -97,6 +97,7 @@ pub fn command() -> clap::Command {
 }
 
 pub fn main(serving: &ServingCommands) -> ExitCode {
+    // Errors can occur before the arguments are parsed, so the format of their output is guessed from the words.
     let has_arg = |word: &str| std::env::args_os().any(|argument| argument == word);
     let wants_json = has_arg("--json") || std::env::var_os("MUSTER_JSON").is_some();
     let output = Output { json: wants_json, stdout_is_data: has_arg("backup") && has_arg("-") };

@@ -319,8 +319,7 @@ impl SettingsFile {
             command = change_setting(command, &id, |arg| arg.default_value(value.clone()));
         }
         // The demo shows mails in the terminal.
-        let is_mail = |arg: &Arg| arg.get_help_heading() == Some(MAIL_HEADING);
-        let hide = |arg: Arg| if is_mail(&arg) { arg.hide(true) } else { arg };
+        let hide = |arg: Arg| if arg.get_help_heading() == Some(MAIL_HEADING) { arg.hide(true) } else { arg };
         Ok(command.mut_subcommand("demo", |demo| demo.mut_args(hide)))
     }
 

@@ -13,8 +13,8 @@ const BATCH_QUEUE: usize = 8;
 
 type EntryBatch = Result<Vec<Entry>, ArchiveError>;
 
-/// Copies a store into another one, which is empty or partly filled from the same source. Reads back both stores and
-/// compares them, since the source must not change meanwhile. Calls `on_entry` for each entry.
+/// Copies a store into another one, which is empty or partly filled from the same source. Then reads both again: the
+/// target to verify the copy, the source to detect changes during it. Calls `on_entry` for each entry.
 pub(crate) fn copy_store(
     from: &StoreSettings,
     to: &StoreSettings,
@@ -28,7 +28,7 @@ pub(crate) fn copy_store(
     let (source, target) = (ExclusiveStore::open_existing(from)?, ExclusiveStore::open_target(to)?);
     let mut may_retry = true;
     let source_sums = loop {
-        let (sender, parcels) = sync_channel::<EntryBatch>(BATCH_QUEUE);
+        let (sender, batches) = sync_channel::<EntryBatch>(BATCH_QUEUE);
         let source = &source;
         let filled = std::thread::scope(|scope| {
             scope.spawn(move || {
@@ -41,15 +41,15 @@ pub(crate) fn copy_store(
                     let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH_SIZE));
                     sender.send(Ok(full)).map_err(|_| ArchiveError::Disconnected)
                 });
-                // The receiver returns the reason if it has ended.
+                // If this fails, the receiver has ended and returns its own error.
                 drop(sender.send(dumped.map(|()| batch)));
             });
-            let mut entries =
-                BatchEntries { batches: parcels, current: Vec::new().into_iter() }.inspect(|_| on_entry());
+            let mut entries = BatchEntries { batches, current: Vec::new().into_iter() }.inspect(|_| on_entry());
             let entries: &mut EntrySource<'_> = &mut entries;
             target.restore(&origin, entries)
         });
         match filled {
+            // The target held a part of another source and was emptied: start over once.
             Err(ArchiveError::OriginChanged) if std::mem::take(&mut may_retry) => {}
             done => break done?,
         }

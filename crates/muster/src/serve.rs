@@ -54,7 +54,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         }
         Ok::<_, anyhow::Error>(())
     });
-    // Writes what is queued; tasks of closed connections end after that.
+    // First the queued changes are written; then the tasks of aborted connections have a second to end.
     engine.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;

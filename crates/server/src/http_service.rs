@@ -369,19 +369,19 @@ impl HttpService {
         elapsed: Duration,
     ) {
         let status = response.status().as_u16();
-        let HandledRequest { dialect, route, ignored_members: unknown, tenant, reason, .. } = *served;
+        let HandledRequest { dialect, route, ignored_members, tenant, reason, .. } = *served;
         let connection = served.connection.as_deref().unwrap_or("-");
         if let Some(reason) = reason {
             self.metrics.record_rejection(dialect, reason);
         }
         let broken_rules = served.broken_rules.as_deref();
-        self.metrics.record_request(dialect, route, method.as_str(), status, elapsed, unknown);
+        self.metrics.record_request(dialect, route, method.as_str(), status, elapsed, ignored_members);
         if let Some(detail) = served.detail.as_deref().filter(|_| status >= 500) {
             tracing::error!(request = request_id, dialect, route, status, detail, "request failed");
         }
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let method = method.as_str();
-        tracing::info!(request = request_id, dialect, method, route, status, micros, connection, unknown, tenant, reason, broken_rules, %address, "request completed");
+        tracing::info!(request = request_id, dialect, method, route, status, micros, connection, unknown = ignored_members, tenant, reason, broken_rules, %address, "request completed");
     }
 }
 

@@ -67,15 +67,15 @@ impl Guard<'_> {
             | Self::MailIdFree(_) => CommitError::Taken(Field::Id),
             Self::TenantNumberFree(_) => CommitError::Taken(Field::Number),
             Self::ConnectionNameFree(_) | Self::SecretFree(_) => CommitError::Taken(Field::Name),
-            Self::KeyFree(claim) | Self::DuplicateKey(claim) => CommitError::Taken(claim.field),
+            Self::KeyFree(key) | Self::DuplicateKey(key) => CommitError::Taken(key.field),
         }
     }
 }
 
 /// The guards of a mutation, in the order of reporting. Numbers that the store allocates have none.
-pub(crate) fn guards_of(edit: &Mutation) -> Vec<Guard<'_>> {
+pub(crate) fn guards_of(mutation: &Mutation) -> Vec<Guard<'_>> {
     let mut all = Vec::new();
-    match edit {
+    match mutation {
         Mutation::AddUser { user, .. } => {
             all.push(Guard::UserIdFree(user.id));
             all.extend(new_key_guards(&[], unique_keys::of_user(user)));
@@ -130,15 +130,15 @@ pub(crate) fn guards_of(edit: &Mutation) -> Vec<Guard<'_>> {
 /// Each key that is only in `new` must be free.
 fn new_key_guards(old: &[UniqueKey], new: Vec<UniqueKey>) -> Vec<Guard<'static>> {
     let mut all: Vec<Guard<'static>> = Vec::with_capacity(new.len());
-    for claim in new.into_iter().filter(|claim| !old.iter().any(|old| old.has_same_key(claim))) {
-        let is_twice = all.iter().any(|check| matches!(check, Guard::KeyFree(other) if other.has_same_key(&claim)));
-        all.push(if is_twice { Guard::DuplicateKey(claim) } else { Guard::KeyFree(claim) });
+    for key in new.into_iter().filter(|key| !old.iter().any(|old| old.has_same_key(key))) {
+        let is_twice = all.iter().any(|guard| matches!(guard, Guard::KeyFree(other) if other.has_same_key(&key)));
+        all.push(if is_twice { Guard::DuplicateKey(key) } else { Guard::KeyFree(key) });
     }
     all
 }
 
-/// The time of a change: as decided, or just after the newest event that can be read if that is later. A newest
-/// event that is minutes ahead has the time of a wrong clock and is not followed.
+/// The decided time. If the newest event is later, 1 µs after it, so that times ascend; but not if it is ten minutes
+/// ahead or more, since then a clock was wrong.
 pub(crate) fn commit_time(decided_at: Time, newest: Option<Time>) -> Time {
     const MAX_CLOCK_SKEW_SECONDS: i64 = 10 * 60;
     match newest {

@@ -38,9 +38,9 @@ pub fn new_user(email: &str) -> Box<UserEdit> {
 /// # Panics
 /// If the store rejects it.
 pub async fn create_tenant(directory: &Directory, name: &str) -> Caller {
-    let nobody = Caller::operator(TenantNumber(0));
+    let installation = Caller::operator(TenantNumber(0));
     let command = Command::AddTenant { name: name.into(), number: None };
-    let receipt = directory.run(&nobody, command).await.expect("a tenant");
+    let receipt = directory.run(&installation, command).await.expect("a tenant");
     Caller::operator(receipt.tenant.expect("a tenant").number)
 }
 
@@ -52,10 +52,10 @@ async fn tenants(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let (one, two) = (create_tenant(&directory, "One").await, create_tenant(&directory, "Two").await);
     assert_eq!((one.tenant, two.tenant), (TenantNumber(1), TenantNumber(2)));
-    let nobody = Caller::operator(TenantNumber(0));
+    let installation = Caller::operator(TenantNumber(0));
     let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
     assert_eq!(
-        directory.run(&nobody, again).await,
+        directory.run(&installation, again).await,
         Err(DirectoryError::for_field(Field::Number, FieldErrorKind::Taken))
     );
     create_user(&directory, &one, "a@x.y").await.expect("added");

@@ -42,34 +42,34 @@ pub(super) fn encode<W: Write + Send>(
     mut on_entry: impl FnMut(&Entry) + Send,
 ) -> Result<(W, Sums), BackupError> {
     std::thread::scope(|scope| {
-        let (sender, pieces) = sync_channel::<StreamChunk>(CHUNK_QUEUE);
+        let (sender, chunks) = sync_channel::<StreamChunk>(CHUNK_QUEUE);
         // This thread reads the store; another compresses and writes.
-        let writer = scope.spawn(move || compress(output, header, &pieces));
-        let mut running = SumsBuilder::default();
-        let mut piece = Vec::with_capacity(2 * CHUNK_SIZE);
+        let writer = scope.spawn(move || compress(output, header, &chunks));
+        let mut builder = SumsBuilder::default();
+        let mut chunk = Vec::with_capacity(2 * CHUNK_SIZE);
         let mut sink = |entry: Entry| {
             let bytes = entry.encode()?;
-            running.add_encoded(&entry, &bytes);
+            builder.add_encoded(&entry, &bytes);
             on_entry(&entry);
             let length = u32::try_from(bytes.len()).map_err(|_| ArchiveError::Disconnected)?;
-            piece.extend_from_slice(&length.to_le_bytes());
-            piece.extend_from_slice(&bytes);
-            if piece.len() < CHUNK_SIZE {
+            chunk.extend_from_slice(&length.to_le_bytes());
+            chunk.extend_from_slice(&bytes);
+            if chunk.len() < CHUNK_SIZE {
                 return Ok(());
             }
-            let full = std::mem::replace(&mut piece, Vec::with_capacity(2 * CHUNK_SIZE));
-            // The writing thread returns the reason if it has ended.
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(2 * CHUNK_SIZE));
+            // If this fails, the writing thread has ended and returns its own error.
             sender.send(StreamChunk::More(full)).map_err(|_| ArchiveError::Disconnected)
         };
         let dumped = dump(&mut sink);
-        let sums = running.sums();
+        let sums = builder.sums();
         let ended = dumped.and_then(|()| {
-            let end = serde_json::to_vec(&Trailer::new(running.entries(), &sums))?;
+            let end = serde_json::to_vec(&Trailer::new(builder.entries(), &sums))?;
             let length = u32::try_from(end.len()).map_err(|_| ArchiveError::Disconnected)?;
-            piece.extend_from_slice(&0_u32.to_le_bytes());
-            piece.extend_from_slice(&length.to_le_bytes());
-            piece.extend_from_slice(&end);
-            sender.send(StreamChunk::Last(piece)).map_err(|_| ArchiveError::Disconnected)
+            chunk.extend_from_slice(&0_u32.to_le_bytes());
+            chunk.extend_from_slice(&length.to_le_bytes());
+            chunk.extend_from_slice(&end);
+            sender.send(StreamChunk::Last(chunk)).map_err(|_| ArchiveError::Disconnected)
         });
         drop(sender);
         let output = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -86,7 +86,7 @@ enum StreamChunk {
     Last(Vec<u8>),
 }
 
-fn compress<W: Write>(output: W, header: &BackupHeader, pieces: &Receiver<StreamChunk>) -> Result<W, BackupError> {
+fn compress<W: Write>(output: W, header: &BackupHeader, chunks: &Receiver<StreamChunk>) -> Result<W, BackupError> {
     let mut output = HashingWriter { inner: output, digest: Context::new(&SHA256) };
     output.write_all(MAGIC)?;
     let mut line = serde_json::to_vec(header).map_err(std::io::Error::from)?;
@@ -95,16 +95,16 @@ fn compress<W: Write>(output: W, header: &BackupHeader, pieces: &Receiver<Stream
     let mut encoder = zstd::Encoder::new(output, COMPRESSION_LEVEL)?;
     // An interrupted stream lacks the trailer, so it cannot be mistaken for a complete one.
     let mut is_complete = false;
-    for piece in pieces {
-        is_complete = matches!(piece, StreamChunk::Last(_));
-        let (StreamChunk::More(bytes) | StreamChunk::Last(bytes)) = piece;
+    for chunk in chunks {
+        is_complete = matches!(chunk, StreamChunk::Last(_));
+        let (StreamChunk::More(bytes) | StreamChunk::Last(bytes)) = chunk;
         encoder.write_all(&bytes)?;
     }
     if !is_complete {
         return Err(ArchiveError::Disconnected.into());
     }
-    let HashingWriter { mut inner, digest: sum } = encoder.finish()?;
-    inner.write_all(sum.finish().as_ref())?;
+    let HashingWriter { mut inner, digest } = encoder.finish()?;
+    inner.write_all(digest.finish().as_ref())?;
     inner.flush()?;
     Ok(inner)
 }

@@ -86,9 +86,9 @@ async fn load_labels(
     state: &AppState,
     request: &DialectRequest,
     users: &[User],
-) -> Result<write::Labels, RequestError> {
+) -> Result<write::WrittenNames, RequestError> {
     let caller = request.caller()?;
-    let mut labels = write::Labels::default();
+    let mut labels = write::WrittenNames::default();
     for number in users.iter().filter_map(|user| user.role).filter(|n| builtin_role_name(*n).is_none()) {
         if !labels.roles.contains_key(&number)
             && let Ok(role) = state.directory.item(caller, ItemKind::Role, ItemKey::Number(number)).await

@@ -21,7 +21,7 @@ pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
     request.response_format(negotiate_format)
 }
 
-/// `format=`, path suffix, reply route, `Accept`, the request's own type; else XML for v1, JSON for v2.
+/// `format=`, path suffix, `/api/{format}/reply/…`, `Accept`, the request's own type; else XML for v1, JSON for v2.
 fn negotiate_format(request: &DialectRequest) -> ResponseFormat {
     let format_named = |text: &str| match text.to_ascii_lowercase().as_str() {
         "json" => Some(JSON),
@@ -111,9 +111,9 @@ pub(super) fn short_user(request: &DialectRequest, user: &User) -> OutputValue {
     OutputValue::object(vec![("Id", guid(request, user.id.0)), ("Status", OutputValue::text(status_name(user)))])
 }
 
-/// Groups and folders without a label are written as GUIDs.
+/// Names or external ids to write. Groups and folders without one are written as GUIDs.
 #[derive(Default)]
-pub(super) struct Labels {
+pub(super) struct WrittenNames {
     pub(super) items: HashMap<ItemId, String>,
     pub(super) roles: HashMap<u32, String>,
 }
@@ -121,7 +121,7 @@ pub(super) struct Labels {
 /// Only vendors see a user's number: connections that may grant a vendor administrator's role.
 const VENDOR_MIN_ROLE: u32 = 5;
 
-pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, labels: &Labels) -> OutputValue {
+pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, labels: &WrittenNames) -> OutputValue {
     let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
     let text = |value: Option<&str>| value.map(OutputValue::text);
     let list = |ids: &[ItemId]| {

@@ -106,14 +106,14 @@ pub(super) fn apply(
         if n < operations.len() {
             let mut intermediate = tree.clone();
             if normalizer.is_strict {
-                normalizer.drop_empty_values(&mut intermediate)?;
+                normalizer.reject_or_drop_empty_values(&mut intermediate)?;
             } else {
                 tree::drop_empty_values(&mut intermediate, normalizer.resource_type);
             }
             check(&intermediate)?;
         }
     }
-    normalizer.drop_empty_values(&mut tree)?;
+    normalizer.reject_or_drop_empty_values(&mut tree)?;
     Ok(tree)
 }
 

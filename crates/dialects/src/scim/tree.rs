@@ -50,7 +50,7 @@ impl Normalizer {
     }
 
     /// Drops and counts entries of multi-valued attributes that have a type or `primary` but no value.
-    pub(super) fn drop_empty_values(&self, tree: &mut Object) -> Result<(), RequestError> {
+    pub(super) fn reject_or_drop_empty_values(&self, tree: &mut Object) -> Result<(), RequestError> {
         for name in drop_empty_values(tree, self.resource_type) {
             if self.is_strict {
                 return Err(invalid_value(name, "must have a value"));
@@ -166,7 +166,7 @@ impl Normalizer {
                 None => self.handle_unknown(name)?,
             }
         }
-        self.drop_empty_values(&mut tree)?;
+        self.reject_or_drop_empty_values(&mut tree)?;
         Ok(tree)
     }
 

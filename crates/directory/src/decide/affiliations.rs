@@ -25,8 +25,8 @@ pub(super) fn set_department(
             return;
         }
         FieldUpdate::Set(DepartmentRef::NoNumber) => {
-            let shown = |name: &String| input.departments.iter().any(|(_, n)| n == name);
-            user.department = user.department.take().filter(|name| !shown(name));
+            let has_number = |name: &String| input.departments.iter().any(|(_, n)| n == name);
+            user.department = user.department.take().filter(|name| !has_number(name));
             return;
         }
         FieldUpdate::Set(DepartmentRef::Number(number)) => {
@@ -96,7 +96,7 @@ fn free_department_number(input: &DecisionInput) -> Option<u32> {
     (1..=255).chain(std::iter::once(0)).find(|n| !input.departments.iter().any(|(used, _)| used == n))
 }
 
-/// An organization by number, else by name. A name without an organization creates one. A new user
+/// An organization by number, else by name. If no organization has the name, one is created. A new user
 /// without an organization gets the one that has the domain of the email.
 pub(super) fn set_organization(
     user: &mut User,
@@ -202,11 +202,12 @@ pub(super) fn set_listed_roles(user: &mut User, mut entries: Vec<TypedValue>, in
     let index = preferred.or_else(|| entries.iter().position(|entry| number(entry).is_some()));
     user.role = index.and_then(|index| number(&entries[index]));
     if let Some(index) = index {
-        let others_prefer = entries.iter().enumerate().any(|(n, entry)| n != index && entry.is_primary());
+        let another_is_primary = entries.iter().enumerate().any(|(n, entry)| n != index && entry.is_primary());
         let entry = &entries[index];
-        let as_shown = (!others_prefer).then_some(true);
-        let says_more = entry.kind.is_some() || entry.display.is_some() || entry.primary != as_shown;
-        if !says_more && index == 0 {
+        let default_primary = (!another_is_primary).then_some(true);
+        let has_details = entry.kind.is_some() || entry.display.is_some() || entry.primary != default_primary;
+        // One that is not listed first keeps its entry, so that the order stays.
+        if !has_details && index == 0 {
             entries.remove(index);
         }
     }

@@ -21,7 +21,7 @@ impl Directory {
     /// # Errors
     /// [`DirectoryError::ConnectionEnded`] if the connection was revoked, has expired, or lost the dialect or write
     /// access.
-    pub(super) async fn check_connection(&self, caller: &Caller, writes: bool) -> Result<u32, DirectoryError> {
+    pub(super) async fn check_connection(&self, caller: &Caller, required: Access) -> Result<u32, DirectoryError> {
         let Some(id) = caller.connection else { return Ok(caller.highest_role) };
         let now = self.clock.now();
         let connection = match self.connection_cache.get(id, now) {
@@ -31,7 +31,7 @@ impl Directory {
         let is_permitted = connection.is_live(now)
             && connection.tenant == caller.tenant
             && caller.dialect.as_ref().is_none_or(|dialect| connection.allows_dialect(dialect))
-            && !(writes && connection.access == Access::ReadOnly);
+            && (required == Access::ReadOnly || connection.access == Access::ReadWrite);
         if is_permitted {
             Ok(caller.highest_role.min(connection.highest_role))
         } else {

@@ -10,10 +10,10 @@ mod throttle;
 
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError, Event,
-    EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mutation,
-    Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, User,
-    UserId, UserKey, UserQuery,
+    Access, ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError,
+    Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery,
+    Mutation, Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time,
+    User, UserId, UserKey, UserQuery,
 };
 use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
 
-/// Attempts to commit a command while others change the same data. Each round, at least one of the conflicting
-/// changes commits, so this many may conflict at once.
+/// Attempts to commit a command while others change the same data. In each round at least one of the
+/// conflicting commands commits, so up to this many can conflict without an error.
 const MAX_ATTEMPTS: usize = 100;
 
 /// How long readiness reports a store that rejected a change, in seconds; after that, requests try it again.
@@ -40,12 +40,12 @@ pub struct Caller {
     pub tenant: TenantNumber,
     /// `None` for the command line.
     pub connection: Option<ConnectionId>,
-    /// Name of the connection, `terminal` or `server`.
+    /// Name of the connection, `terminal (NAME)`, `server`, or the page.
     pub actor: String,
     /// The highest built-in role that the caller may grant.
     pub highest_role: u32,
     pub profile: ClientProfile,
-    /// The user whose own client it is.
+    /// The user that the connection belongs to, if it is a user's own client.
     pub user: Option<UserId>,
     /// The API used; `None` for the command line. The connection must keep access to it while the request runs.
     pub dialect: Option<String>,
@@ -105,9 +105,9 @@ impl Directory {
         let mut hashed: Option<PasswordHash> = None;
         self.check_password_hash(&command)?;
         // Read-only connections may sign users in.
-        let changes_directory = !matches!(command, Command::Account { .. });
+        let required = if matches!(command, Command::Account { .. }) { Access::ReadOnly } else { Access::ReadWrite };
         for attempt in 0..MAX_ATTEMPTS {
-            let highest_role = self.check_connection(caller, changes_directory).await?;
+            let highest_role = self.check_connection(caller, required).await?;
             let input = self.load_input(caller, &command, attempt > 0).await?;
             let now = self.clock.now();
             let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
@@ -177,12 +177,12 @@ impl Directory {
     }
 
     pub async fn user(&self, caller: &Caller, key: UserKey) -> Result<User, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         self.store.user(caller.tenant, key).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchUser)
     }
 
     pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         self.store.users(caller.tenant, query).await.map_err(read_error)
     }
 
@@ -193,18 +193,18 @@ impl Directory {
         caller: &Caller,
         numbers: (u32, u32),
     ) -> Result<Vec<(u32, PasswordHash)>, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         self.store.password_hashes(caller.tenant, numbers).await.map_err(read_error)
     }
 
     pub async fn item(&self, caller: &Caller, kind: ItemKind, key: ItemKey) -> Result<Item, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         let found = self.store.item(caller.tenant, kind, key).await.map_err(read_error)?;
         found.ok_or(DirectoryError::NoSuchItem(kind))
     }
 
     pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         self.store.items(caller.tenant, query).await.map_err(read_error)
     }
 
@@ -221,7 +221,7 @@ impl Directory {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(UserId, u32)>, DirectoryError> {
-        self.check_connection(caller, false).await?;
+        self.check_connection(caller, Access::ReadOnly).await?;
         self.store.members_after(caller.tenant, item, after, limit).await.map_err(read_error)
     }
 
@@ -325,11 +325,11 @@ fn must_retry(command: &Command, error: &CommitError) -> bool {
     }
 }
 
-fn set_password_hash(edits: &mut [Mutation], hashed: Option<&PasswordHash>) {
-    for edit in edits {
+fn set_password_hash(mutations: &mut [Mutation], hashed: Option<&PasswordHash>) {
+    for mutation in mutations {
         if let Mutation::AddUser { account, .. }
         | Mutation::ChangeUser { account, .. }
-        | Mutation::RestoreUser { account, .. } = edit
+        | Mutation::RestoreUser { account, .. } = mutation
         {
             account.password_hash = hashed.cloned();
         }

@@ -3,7 +3,7 @@
 use super::{Caller, Directory, read_error};
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey, identifier_key,
+    Access, Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey, identifier_key,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Directory {
     /// checks the unique keys, which otherwise only the store does. Nothing is hashed or stored.
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, DirectoryError> {
         self.check_password_hash(command)?;
-        let highest_role = self.check_connection(caller, true).await?;
+        let highest_role = self.check_connection(caller, Access::ReadWrite).await?;
         let input = self.load_input(caller, command, true).await?;
         let context = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
         let decision = decide(command, &input, &context)?;

@@ -170,37 +170,37 @@ impl Portal {
             return message_page(public_name(&tenant), 413, "Something went wrong", &[text], Vec::new());
         };
         let keys = self.load_keys().await?;
-        let visit = PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
+        let request = PageRequest::parse(parts, body, address, request_id, tenant, keys, self.has_secure_cookies)?;
         let (is_post, is_get) =
             (parts.method == Method::POST, parts.method == Method::GET || parts.method == Method::HEAD);
         if !is_post && !is_get {
             return Ok(responses::method_not_allowed());
         }
         // Accept changes only from forms of our own pages that were served to this browser (CSRF protection).
-        if is_post && !visit.has_valid_csrf_token() {
+        if is_post && !request.has_valid_csrf_token() {
             let text = "Nothing was changed, because this form has expired or was opened in a different browser.";
             let hint =
                 "Go back, reload the page and try again. Make sure that your browser accepts cookies from this site.";
-            return visit.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
+            return request.message(403, "Please try again", &[text, hint], &[("sign-in", "Sign in")]);
         }
         let link = segments.nth(1).unwrap_or_default();
         match (route, is_post) {
-            (Route::SignIn, false) if visit.current_session(&self.directory).await?.is_some() => {
-                Ok(redirect(&visit.page_path("account")))
+            (Route::SignIn, false) if request.current_session(&self.directory).await?.is_some() => {
+                Ok(redirect(&request.page_path("account")))
             }
-            (Route::SignIn, false) => sign_in::show(&visit, None),
-            (Route::SignIn, true) => sign_in::submit(self, &visit).await,
-            (Route::Account, false) => account::show(self, &visit).await,
-            (Route::ChangePassword, false) => account::show_change_password(self, &visit).await,
-            (Route::ChangePassword, true) => account::submit_change_password(self, &visit).await,
-            (Route::SignOut | Route::SignOutEverywhere, true) => account::sign_out(self, &visit, route).await,
-            (Route::ForgotPassword, false) => forgot_password::show(&visit),
-            (Route::ForgotPassword, true) => forgot_password::submit(self, &visit).await,
-            (Route::PasswordLink(purpose), false) => choose_password::show(self, &visit, purpose, link).await,
-            (Route::PasswordLink(purpose), true) => choose_password::submit(self, &visit, purpose, link).await,
-            (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&visit.page_path("account"))),
+            (Route::SignIn, false) => sign_in::show(&request, None),
+            (Route::SignIn, true) => sign_in::submit(self, &request).await,
+            (Route::Account, false) => account::show(self, &request).await,
+            (Route::ChangePassword, false) => account::show_change_password(self, &request).await,
+            (Route::ChangePassword, true) => account::submit_change_password(self, &request).await,
+            (Route::SignOut | Route::SignOutEverywhere, true) => account::sign_out(self, &request, route).await,
+            (Route::ForgotPassword, false) => forgot_password::show(&request),
+            (Route::ForgotPassword, true) => forgot_password::submit(self, &request).await,
+            (Route::PasswordLink(purpose), false) => choose_password::show(self, &request, purpose, link).await,
+            (Route::PasswordLink(purpose), true) => choose_password::submit(self, &request, purpose, link).await,
+            (Route::SignOut | Route::SignOutEverywhere, false) => Ok(redirect(&request.page_path("account"))),
             (Route::Account, true) | (Route::NotFound | Route::Home | Route::Stylesheet | Route::TenantPicker, _) => {
-                not_found(Some(&visit))
+                not_found(Some(&request))
             }
         }
     }
@@ -267,11 +267,11 @@ fn home() -> PageResult {
     message_page("Muster", 200, "User directory", &[text], links)
 }
 
-fn not_found(visit: Option<&PageRequest>) -> PageResult {
+fn not_found(request: Option<&PageRequest>) -> PageResult {
     let (heading, text) =
         ("Page not found", "If you followed a link from an email, make sure that you copied all of it.");
-    if let Some(visit) = visit {
-        return visit.message(404, heading, &[text], &[("sign-in", "Sign in")]);
+    if let Some(request) = request {
+        return request.message(404, heading, &[text], &[("sign-in", "Sign in")]);
     }
     let nav_link = NavLink { href: "/sign-in".into(), label: "Sign in" };
     message_page("Muster", 404, heading, &[text], vec![nav_link])

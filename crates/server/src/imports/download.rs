@@ -48,7 +48,7 @@ impl ChunkWriter {
         }
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_SIZE));
         let disconnected = || std::io::Error::new(std::io::ErrorKind::BrokenPipe, "the client has disconnected");
-        // Writes happen between queries to the directory, so this thread belongs to the runtime meanwhile.
+        // This thread is inside `block_on`, where a blocking send would panic.
         tokio::task::block_in_place(|| self.chunks.blocking_send(Ok(full.into()))).map_err(|_| disconnected())
     }
 }

@@ -37,16 +37,16 @@ impl StreamChainVerifier {
         self.pending.entry(event.tenant).or_insert((event.position, Vec::new())).1.push(*digest);
     }
 
-    /// Checks the links of the events since the last call; every pending event must be covered.
-    pub(crate) fn verify_links(&mut self, end: u64, links: &[(u32, ChainHash)]) -> Result<(), ArchiveError> {
+    /// Checks the chain hashes of the events since the last call; every pending event must be covered.
+    pub(crate) fn verify_hashes(&mut self, position: u64, hashes: &[(u32, ChainHash)]) -> Result<(), ArchiveError> {
         let mut open = std::mem::take(&mut self.pending);
-        for (tenant, link) in links {
-            let (first, digests) = open.remove(tenant).unwrap_or((end, Vec::new()));
+        for (tenant, hash) in hashes {
+            let (first, digests) = open.remove(tenant).unwrap_or((position, Vec::new()));
             let previous = self.chain_ends.get(tenant).copied().unwrap_or(GENESIS_HASH);
-            if event_chain::next_chain_hash(&previous, end, &digests) != *link {
+            if event_chain::next_chain_hash(&previous, position, &digests) != *hash {
                 return Err(ArchiveError::BrokenHistory { tenant: *tenant, position: first });
             }
-            self.chain_ends.insert(*tenant, *link);
+            self.chain_ends.insert(*tenant, *hash);
         }
         match open.into_iter().next() {
             Some((tenant, (position, _))) => Err(ArchiveError::BrokenHistory { tenant, position }),
@@ -54,7 +54,7 @@ impl StreamChainVerifier {
         }
     }
 
-    /// Checks that a chain ends where its end entry says.
+    /// Checks a chain's last hash against the stream's end entry.
     pub(crate) fn verify_end(&self, tenant: u32, position: u64, link: Option<ChainHash>) -> Result<(), ArchiveError> {
         if self.chain_ends.get(&tenant).copied() == link {
             Ok(())

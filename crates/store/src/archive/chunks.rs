@@ -73,7 +73,7 @@ impl<'a> Chunks<'a> {
             }
             Entry::ChainLinks { end, links } => {
                 if let Some(proof) = &mut self.verifier {
-                    proof.verify_links(end, &links)?;
+                    proof.verify_hashes(end, &links)?;
                 }
                 chunk.history.push(LinkedEvents { events: std::mem::take(&mut self.pending), end, links });
             }

@@ -70,11 +70,11 @@ impl Memory {
     }
 
     fn commit_change(&self, change: Change) -> Result<Receipt, CommitError> {
-        let mut place = self.state.lock();
-        let mut next = State::clone(&place);
+        let mut state = self.state.lock();
+        let mut next = State::clone(&state);
         let receipt = next.apply(change)?;
         next.commits += 1;
-        *place = Arc::new(next);
+        *state = Arc::new(next);
         Ok(receipt)
     }
 }
@@ -100,8 +100,8 @@ impl State {
             return Err(CommitError::Stale);
         }
         let mut receipt = Receipt::default();
-        for edit in mutations {
-            self.check_guards(tenant, &edit)?;
+        for mutation in mutations {
+            self.check_guards(tenant, &mutation)?;
             let draft = EventData {
                 tenant,
                 at,
@@ -116,9 +116,9 @@ impl State {
                 password_set: false,
                 notes: Vec::new(),
             };
-            if let Some(what) = self.apply_mutation(tenant, edit, draft, &mut receipt)? {
+            if let Some(data) = self.apply_mutation(tenant, mutation, draft, &mut receipt)? {
                 let position = EventPosition(self.events.len() as u64 + 1);
-                self.events.push(Arc::new(Event { position, data: what }));
+                self.events.push(Arc::new(Event { position, data }));
             }
         }
         Ok(receipt)
@@ -127,11 +127,11 @@ impl State {
     fn apply_mutation(
         &mut self,
         tenant: TenantNumber,
-        edit: Mutation,
+        mutation: Mutation,
         mut event: EventData,
         receipt: &mut Receipt,
     ) -> Result<Option<EventData>, CommitError> {
-        match edit {
+        match mutation {
             Mutation::AddTenant(mut new) => {
                 if new.number.0 == 0 {
                     new.number = TenantNumber(self.tenants.last_key_value().map_or(0, |(n, _)| n.0) + 1);
@@ -149,7 +149,7 @@ impl State {
                 receipt.tenant = Some(*after);
             }
             Mutation::AddMail(_) | Mutation::ChangeMail { .. } | Mutation::RemoveMail(_) => {
-                if !self.apply_mail_mutation(edit, &mut event) {
+                if !self.apply_mail_mutation(mutation, &mut event) {
                     return Ok(None);
                 }
             }
@@ -191,15 +191,15 @@ impl TenantData {
     /// Returns whether the mutation produces an event.
     fn apply_mutation(
         &mut self,
-        edit: Mutation,
+        mutation: Mutation,
         event: &mut EventData,
         receipt: &mut Receipt,
     ) -> Result<bool, CommitError> {
-        match edit {
+        match mutation {
             Mutation::AddUser { mut user, account } => {
                 self.last_user += 1;
                 user.number = self.last_user;
-                self.claim_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
+                self.add_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
                 self.upsert_user(&user, &[], account, event);
                 self.bump_group_versions(&[], &user.groups, event.at);
                 event.action = Action::Created;
@@ -212,7 +212,7 @@ impl TenantData {
                 let stored = self.user(&UserKey::Number(before.number)).ok_or(CommitError::Stale)?;
                 memberships::merge_into(&stored, &mut before, &mut after);
                 self.release_keys(&unique_keys::of_user(&before));
-                self.claim_keys(&unique_keys::of_user(&after), KeyOwner::User(after.number));
+                self.add_keys(&unique_keys::of_user(&after), KeyOwner::User(after.number));
                 let old = memberships_of(&before);
                 self.upsert_user(&after, &old, account, event);
                 self.bump_group_versions(&before.groups, &after.groups, event.at);
@@ -236,7 +236,7 @@ impl TenantData {
             Mutation::RestoreUser { before, mut user, account, keeps_password } => {
                 let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
                 (user.id, user.number) = (before.user.id, before.user.number);
-                self.claim_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
+                self.add_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
                 self.accounts.remove(&user.id);
                 self.upsert_user(&user, &[], account, event);
                 if let Some(old) = old.filter(|_| keeps_password) {
@@ -265,7 +265,7 @@ impl TenantData {
                     }
                     item.set_number(*last);
                 }
-                self.claim_keys(&unique_keys::of_item(&item), KeyOwner::Item(kind, item.number()));
+                self.add_keys(&unique_keys::of_item(&item), KeyOwner::Item(kind, item.number()));
                 self.items.insert((kind, item.number()), (*item).clone());
                 self.add_members(item.id(), &members);
                 event.action = Action::Created;
@@ -274,10 +274,10 @@ impl TenantData {
                 receipt.items.push(*item);
             }
             Mutation::ChangeItem { before, after, members_added, members_removed } => {
-                let place = (before.kind(), before.number());
+                let key = (before.kind(), before.number());
                 self.release_keys(&unique_keys::of_item(&before));
-                self.claim_keys(&unique_keys::of_item(&after), KeyOwner::Item(place.0, place.1));
-                self.items.insert(place, (*after).clone());
+                self.add_keys(&unique_keys::of_item(&after), KeyOwner::Item(key.0, key.1));
+                self.items.insert(key, (*after).clone());
                 self.add_members(after.id(), &members_added);
                 self.members.retain(|(item, user)| *item != after.id() || !members_removed.contains(user));
                 event.before = Some(EntitySnapshot::Item(before));
@@ -304,9 +304,9 @@ impl TenantData {
                 (event.members_added, event.members_removed) = (members_added, members_removed);
             }
             Mutation::RemoveItem(item) => {
-                let place = (item.kind(), item.number());
+                let key = (item.kind(), item.number());
                 self.release_keys(&unique_keys::of_item(&item));
-                self.items.remove(&place);
+                self.items.remove(&key);
                 self.members.retain(|(group, _)| *group != item.id());
                 event.action = Action::Deleted;
                 event.before = Some(EntitySnapshot::Item(item));
@@ -356,14 +356,13 @@ impl TenantData {
         self.members.extend(members.iter().map(|member| (item, *member)));
     }
 
-    fn claim_keys(&mut self, claims: &[UniqueKey], owner: KeyOwner) {
-        let keys = claims.iter().map(|claim| (claim.namespace, claim.text.clone()));
-        self.unique_keys.extend(keys.map(|key| (key, owner)));
+    fn add_keys(&mut self, keys: &[UniqueKey], owner: KeyOwner) {
+        self.unique_keys.extend(keys.iter().map(|key| ((key.namespace, key.text.clone()), owner)));
     }
 
-    fn release_keys(&mut self, claims: &[UniqueKey]) {
-        for claim in claims {
-            self.unique_keys.remove(&(claim.namespace, claim.text.clone()));
+    fn release_keys(&mut self, keys: &[UniqueKey]) {
+        for key in keys {
+            self.unique_keys.remove(&(key.namespace, key.text.clone()));
         }
     }
 
@@ -391,7 +390,7 @@ impl TenantData {
         let found = match by {
             UserKey::Id(id) => self.users.values().find(|user| user.id == *id),
             UserKey::Number(number) => self.users.get(number),
-            UserKey::Login(handle) | UserKey::LoginConstantTime(handle) => user_by_key(LOGINS, identifier_key(handle)),
+            UserKey::Login(login) | UserKey::LoginConstantTime(login) => user_by_key(LOGINS, identifier_key(login)),
             UserKey::ExternalId(id) => user_by_key(USER_EXTERNAL_IDS, unique_keys::external_id_key(id)),
             UserKey::Email(email) => user_by_key(LOGINS, identifier_key(email))
                 .filter(|user| user.email().is_some_and(|e| identifier_key(e) == identifier_key(email))),
@@ -409,8 +408,8 @@ impl TenantData {
                 of_kind().find(|item| Item::name_key(kind, item.name()) == key)
             }
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-                let claim = unique_keys::of_key(kind, by)?;
-                match self.unique_keys.get(&(claim.namespace, claim.text)) {
+                let key = unique_keys::of_key(kind, by)?;
+                match self.unique_keys.get(&(key.namespace, key.text)) {
                     Some(KeyOwner::Item(kind, number)) => self.items.get(&(*kind, *number)),
                     _ => None,
                 }

@@ -125,7 +125,7 @@ impl Restorer<'_> {
     /// Reads the ends of partially restored chains.
     async fn find_chains(&mut self, session: &Session) -> Result<(), ArchiveError> {
         for tenant in std::mem::take(&mut self.chains).into_keys() {
-            let Some(row) = session.query_opt(sql::NEWEST_LINK.postgres, &[&int(tenant)]).await? else {
+            let Some(row) = session.query_opt(sql::NEWEST_CHAIN_HASH.postgres, &[&int(tenant)]).await? else {
                 continue;
             };
             let link: Vec<u8> = row.try_get(1)?;

@@ -21,7 +21,7 @@ statements! {
         "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         "",
     );
-    /// Members of groups and folders, by item id; in pages on PostgreSQL.
+    /// Members of groups and folders (kinds 1 and 2), by item id; in pages on PostgreSQL.
     ALL_MEMBERSHIPS = per_engine(
         "SELECT i.id, m.user FROM items i JOIN memberships m ON m.item = i.pk
         WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
@@ -51,8 +51,8 @@ statements! {
     UPDATE_RESTORE_PROGRESS = portable("UPDATE filling SET done = $1, sum = $2 WHERE done = $3");
     END_RESTORE = portable("DELETE FROM filling");
     COUNT_TENANTS = portable("SELECT count(*) FROM tenants");
-    /// The newest restored link of a tenant.
-    NEWEST_LINK = per_engine(
+    /// The newest restored chain hash of a tenant.
+    NEWEST_CHAIN_HASH = per_engine(
         "",
         "SELECT b.position, l.link FROM batches b JOIN links l ON l.batch = b.id WHERE l.tenant = $1
         ORDER BY b.position DESC LIMIT 1",
@@ -75,7 +75,7 @@ statements! {
         "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
         "",
     );
-    /// Uses another key if an earlier version allowed two names that are equal now.
+    /// Stores the fallback key if the name is taken, since an earlier version compared names differently.
     BULK_INSERT_CONNECTION = per_engine(
         "INSERT INTO connections (id, tenant, name_key, doc, last_use)
         VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = ?2 AND c.name_key = ?3) = 0
@@ -102,7 +102,7 @@ statements! {
         "INSERT INTO batches (id, at, events, position)
         SELECT n.id, clock_timestamp(), n.events, n.position FROM unnest($1, $2, $3) AS n (id, events, position)",
     );
-    /// Where the event sequencer continues.
+    /// Sets the position from which the event sequencer continues.
     SET_LEASE_VALUE = per_engine(
         "",
         "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, clock_timestamp(), $3)
@@ -110,7 +110,8 @@ statements! {
     );
 }
 
-/// The tables that a restore fills, referencing tables first: they are emptied in this order.
+/// The tables that a restore fills, referencing tables first: they are emptied in this order. `mentions` are emails other
+/// than the preferred one, `claims` unique keys, `blocks` numbers of users per 1,000 numbers.
 pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "memberships",
     "mentions",
@@ -127,7 +128,7 @@ pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "secrets",
     "tenants",
 ];
-/// The tables of the event history.
+/// The tables of the event history. `links` are chain hashes; `counted` adds to `blocks` what was not yet summed up.
 pub(crate) const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
 pub(crate) const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
 

@@ -243,7 +243,7 @@ impl ColumnMapping {
             }
         }
         for (spelling, field) in field_aliases {
-            if let Some(index) = COLUMNS.iter().position(|column| stores_field(column, field)) {
+            if let Some(index) = COLUMNS.iter().position(|column| sets_field(column, field)) {
                 known.entry(normalize_header(spelling.as_ref())).or_insert(index);
             }
         }
@@ -330,7 +330,7 @@ impl ColumnMapping {
 }
 
 /// Whether an imported column sets a field of users; times and numbers are only exported.
-fn stores_field(column: &Column, field: Field) -> bool {
+fn sets_field(column: &Column, field: Field) -> bool {
     let is_exported_only = matches!(column.kind, ColumnKind::Timestamp(_) | ColumnKind::Number);
     column.kind.holds(field) && column.applies_to(RecordKind::User) && !is_exported_only
 }

@@ -1,8 +1,7 @@
 //! Finds the connection that a key or access token belongs to, and checks what it may do.
 
 use crate::Dialect;
-use crate::kit::Denial;
-use crate::kit::{AppState, RequestError, jwt};
+use crate::kit::{AppState, Denial, RequestError, RequiredAccess, jwt};
 use directory::{Access, ApiKey, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
 use http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
@@ -76,7 +75,7 @@ impl AppState {
         credential: Option<ApiCredential>,
         address: IpAddr,
         dialect: &Dialect,
-        needs_write: bool,
+        required: RequiredAccess,
     ) -> Result<Caller, AuthenticationError> {
         let error_for = |denial: Denial, connection: Option<&Connection>, error| {
             let tenant = connection.map(|connection| connection.tenant);
@@ -95,7 +94,7 @@ impl AppState {
         if !connection.allows_dialect(dialect.name) {
             return Err(error_for(Denial::WrongDialect, Some(&connection), RequestError::Forbidden));
         }
-        if needs_write && connection.access == Access::ReadOnly {
+        if required == RequiredAccess::Write && connection.access == Access::ReadOnly {
             return Err(error_for(Denial::ReadOnly, Some(&connection), RequestError::Forbidden));
         }
         Ok(Caller {

@@ -207,7 +207,7 @@ async fn check_head(
     let credential = (dialect.credential)(request).ok().flatten();
     let needs_key = matched.route.methods.iter().any(|method| method.access != RequiredAccess::Public);
     if credential.is_some() && needs_key {
-        authenticate(state, dialect, request, credential, false).await?;
+        authenticate(state, dialect, request, credential, RequiredAccess::Read).await?;
     }
     Ok(Next::CheckBody(matched.route))
 }
@@ -239,7 +239,7 @@ async fn authorize(
     let handler = resolve_method(dialect, request, route)?;
     if request.access != RequiredAccess::Public {
         let credential = (dialect.credential)(request)?;
-        authenticate(state, dialect, request, credential, request.access == RequiredAccess::Write).await?;
+        authenticate(state, dialect, request, credential, request.access).await?;
     }
     Ok(handler)
 }
@@ -249,10 +249,10 @@ async fn authenticate(
     dialect: &Dialect,
     request: &mut DialectRequest,
     credential: Option<ApiCredential>,
-    needs_write: bool,
+    required: RequiredAccess,
 ) -> Result<(), RequestError> {
     let address = request.client_ip.ok_or(RequestError::Unauthorized)?;
-    match state.authenticate(credential, address, dialect, needs_write).await {
+    match state.authenticate(credential, address, dialect, required).await {
         Ok(mut caller) => {
             caller.request_id.clone_from(&request.request_id);
             // A request that may have its key in the body is authenticated twice.

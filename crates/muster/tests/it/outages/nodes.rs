@@ -46,8 +46,8 @@ impl Node {
         std::fs::read_to_string(self.folder.path().join("log")).expect("the log")
     }
 
-    pub(super) fn client(&self, door: &Credentials) -> Client {
-        Client { address: self.address.clone(), credentials: door.clone() }
+    pub(super) fn client(&self, credentials: &Credentials) -> Client {
+        Client { address: self.address.clone(), credentials: credentials.clone() }
     }
 
     /// The status of a page such as `/readyz`.
