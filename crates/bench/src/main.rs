@@ -73,18 +73,20 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let mut rows = Vec::new();
     let syncs = baselines::syncs_per_second(folder)?;
     let seconds = Duration::from_secs(SECONDS);
-    let mut under = |name: &str, process: &Process, load: Load, vs: Option<f64>| -> anyhow::Result<LoadStats> {
-        let stats = runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
-        rows.push(Row::new(name, &stats, vs));
-        Ok(stats)
-    };
+    let mut measure_load =
+        |name: &str, process: &Process, load: Load, baseline: Option<f64>| -> anyhow::Result<LoadStats> {
+            let stats = runtime.block_on(drive(&process.address, CONNECTIONS, load, || process.cpu_seconds()))?;
+            rows.push(Row::new(name, &stats, baseline));
+            Ok(stats)
+        };
     let hello = Process::start_baseline("hello")?;
-    let greeting = under("hello world", &hello, Load::get("/hello", seconds), None)?;
+    let greeting = measure_load("hello world", &hello, Load::get("/hello", seconds), None)?;
     drop(hello);
     let discard = Process::start_baseline("discard")?;
     let (tenant, key) = discard.credentials.clone().context("credentials")?;
-    let bare_json = under("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
-    let bare_xml = under("create, XML, no store", &discard, Load::create_xml(tenant, &key, "d", seconds), None)?;
+    let bare_json =
+        measure_load("create, JSON, no store", &discard, Load::create_json(tenant, &key, "d", seconds), None)?;
+    let bare_xml = measure_load("create, XML, no store", &discard, Load::create_xml(tenant, &key, "d", seconds), None)?;
     drop(discard);
 
     let store = folder.join("muster.db");
@@ -93,15 +95,15 @@ fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     std::thread::sleep(Duration::from_millis(500));
     let idle = muster.resident_mib();
     let before = muster.commits()?;
-    let until = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(USERS / 2);
-    let made = under("create, JSON, 0 to 100,000 users", &muster, until, Some(bare_json.requests_per_second()))?;
-    let until = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(USERS / 2);
-    under("create, XML, 100,000 to 200,000", &muster, until, Some(bare_xml.requests_per_second()))?;
+    let load = Load::create_json(tenant, &key, "j", Duration::from_mins(2)).stop_after(USERS / 2);
+    let made = measure_load("create, JSON, 0 to 100,000 users", &muster, load, Some(bare_json.requests_per_second()))?;
+    let load = Load::create_xml(tenant, &key, "x", Duration::from_mins(2)).stop_after(USERS / 2);
+    measure_load("create, XML, 100,000 to 200,000", &muster, load, Some(bare_xml.requests_per_second()))?;
     let after = muster.commits()?;
     let read = Load::read_by_email(tenant, &key, made.completed, seconds);
-    under("read by email", &muster, read, Some(greeting.requests_per_second()))?;
+    measure_load("read by email", &muster, read, Some(greeting.requests_per_second()))?;
     let pages = Load::pages(tenant, &key, USERS / 100, seconds);
-    under("page of 100, anywhere in 200,000", &muster, pages, None)?;
+    measure_load("page of 100, anywhere in 200,000", &muster, pages, None)?;
     let loaded = muster.resident_mib();
     let per_commit = (after.1 - before.1) / (after.0 - before.0).max(1.0);
     let facts = json!({

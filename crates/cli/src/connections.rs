@@ -31,7 +31,7 @@ pub(crate) enum ConnectionCommand {
         #[arg(long)]
         tenant: Option<u32>,
     },
-    /// Change a connection; settings without an option stay unchanged
+    /// Change a connection; omitted settings are unchanged
     Set(SetArgs),
     /// Add a key and print it (shown only once); a connection keeps its two newest keys
     Rotate {
@@ -51,7 +51,7 @@ pub(crate) struct AddArgs {
     name: String,
     #[command(flatten)]
     tenant: TenantArg,
-    /// API that the connection may use (repeatable). `all` means every user API; sign-in and transfer must be named
+    /// API that the connection may use (repeatable; a wrong name lists them). `all` means every user API; sign-in and transfer must be named
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// Allow only reading

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
     /// SQLite file (default: muster.db), or a PostgreSQL database that several processes can share, as
-    /// <postgres://USER@HOST/DATABASE> with its password in PGPASSWORD
+    /// `postgres://USER@HOST/DATABASE` with its password in PGPASSWORD
     #[arg(
         long,
         env = "MUSTER_STORE",
@@ -54,7 +54,7 @@ pub struct ServerSettings {
     /// Address to listen on; port 0 selects a free port
     #[arg(long, env = "MUSTER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub listen: String,
-    /// Address for /healthz, /readyz and /metrics, or none (default: 127.0.0.1:9095, if that port is free)
+    /// Address for /healthz, /readyz and /metrics; `none` turns it off (default: 127.0.0.1:9095, if that port is free)
     #[arg(long, env = "MUSTER_ADMIN_LISTEN", value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub admin_listen: Option<String>,
     /// File with a bearer token (at least 16 characters) that enables /metrics on the public address
@@ -66,7 +66,7 @@ pub struct ServerSettings {
     /// TLS private key in PEM; requires --tls-cert
     #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", help_heading = SERVER_HEADING)]
     pub tls_key: Option<PathBuf>,
-    /// URL at which clients reach the server, for links in responses and mails, such as <https://people.example.com>
+    /// URL at which clients reach the server, for links in responses and mails, such as `https://people.example.com`
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL", help_heading = SERVER_HEADING)]
     pub public_url: Option<String>,
     /// Maximum size of a request body in bytes; larger ones get a 413. At most 1 MiB without a valid key in the headers;
@@ -111,7 +111,7 @@ pub struct ServerSettings {
     /// Threads for password hashing (0: one per core)
     #[arg(long, env = "MUSTER_HASH_THREADS", default_value_t = 0, value_name = "N", help_heading = SERVER_HEADING)]
     pub hash_threads: usize,
-    /// SMTP server, as <smtps://USER:PASSWORD@HOST> or <smtp://HOST:587> (requires TLS, unless it ends in ?tls=none);
+    /// SMTP server, as `smtps://USER:PASSWORD@HOST` or `smtp://HOST:587` (requires TLS, unless it ends in ?tls=none);
     /// without it, mails are written to files
     #[arg(long, env = "MUSTER_SMTP_URL", value_name = "URL", hide_env_values = true, help_heading = MAIL_HEADING)]
     pub smtp_url: Option<String>,

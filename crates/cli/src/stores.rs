@@ -93,7 +93,7 @@ impl RestoreArgs {
 
 #[derive(Args)]
 pub(crate) struct MoveArgs {
-    /// Source store (--store is not used): a file, or <postgres://USER@HOST/DATABASE>
+    /// Source store (--store is not used): a file, or `postgres://USER@HOST/DATABASE`
     #[arg(long, value_name = "FILE|URL")]
     from: String,
     /// Target store: a new file, or an empty database

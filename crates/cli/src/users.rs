@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
-    /// List users in the order of their creation
+    /// List users by number
     List {
         #[command(flatten)]
         tenant: TenantArg,

@@ -181,10 +181,10 @@ pub(crate) async fn prepare(
         imports_dir: Some(settings.imports_dir_or_default(store)),
     };
     let app = build_app(ports, limits, public_config)?;
-    let listener = |socket, tls, audience, max_connections| Listener {
+    let listener = |socket, tls, kind, max_connections| Listener {
         socket,
         tls,
-        kind: audience,
+        kind,
         connections: ConnectionLimits {
             total: max_connections,
             per_address: settings.connections_per_address,

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{
-    Directory, DirectoryError, KeyHash, KnownDevice, LinkPurpose, ServerSecret, SignInLinkRef, TenantNumber, Time,
+    Directory, DirectoryError, KeyHash, KnownBrowser, LinkPurpose, PasswordLink, ServerSecret, TenantNumber, Time,
     UserId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -21,7 +21,7 @@ const LINK_SUFFIX: &str = "z";
 pub(crate) struct PortalKeys {
     links: hmac::Key,
     forms: hmac::Key,
-    devices: hmac::Key,
+    known_browsers: hmac::Key,
 }
 
 impl PortalKeys {
@@ -32,11 +32,11 @@ impl PortalKeys {
     fn derive(secret: &ServerSecret) -> Self {
         let master = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
         let derive_key = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose).as_ref());
-        Self { links: derive_key(b"links"), forms: derive_key(b"forms"), devices: derive_key(b"devices") }
+        Self { links: derive_key(b"links"), forms: derive_key(b"forms"), known_browsers: derive_key(b"devices") }
     }
 
     /// The last part of a link's path: user, link id and MAC.
-    pub(crate) fn sign_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> String {
+    pub(crate) fn sign_link(&self, tenant: TenantNumber, link: &PasswordLink) -> String {
         let payload = [link.user.0.as_bytes().as_slice(), link.id.as_bytes()].concat();
         let mac = hmac::sign(&self.links, &link_mac_input(tenant, link.purpose, &payload));
         URL_SAFE_NO_PAD.encode([&payload, &mac.as_ref()[..MAC_LEN]].concat()) + LINK_SUFFIX
@@ -44,32 +44,32 @@ impl PortalKeys {
 
     /// The link of a text from [`Self::sign_link`]; `None` if the text is incomplete or altered, or for another
     /// tenant or purpose.
-    pub(crate) fn verify_link(&self, tenant: TenantNumber, purpose: LinkPurpose, text: &str) -> Option<SignInLinkRef> {
+    pub(crate) fn verify_link(&self, tenant: TenantNumber, purpose: LinkPurpose, text: &str) -> Option<PasswordLink> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_suffix(LINK_SUFFIX)?).ok()?;
         let (payload, mac) = bytes.split_at_checked(32)?;
         let expected = hmac::sign(&self.links, &link_mac_input(tenant, purpose, payload));
         let is_ours = constant_time_eq(&expected.as_ref()[..MAC_LEN], mac);
         let id = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
         let (user, id) = (id(&payload[..16])?, id(&payload[16..])?);
-        is_ours.then_some(SignInLinkRef { user: UserId(user), id, purpose })
+        is_ours.then_some(PasswordLink { user: UserId(user), id, purpose })
     }
 
     /// The cookie value of a known browser.
-    pub(crate) fn sign_device(&self, tenant: TenantNumber, device: &KnownDevice) -> String {
-        let payload = [device.user.0.as_bytes().as_slice(), &device.last_sign_in.0.to_be_bytes()].concat();
-        let mac = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), payload.as_slice()].concat());
+    pub(crate) fn sign_known_browser(&self, tenant: TenantNumber, browser: &KnownBrowser) -> String {
+        let payload = [browser.user.0.as_bytes().as_slice(), &browser.last_sign_in.0.to_be_bytes()].concat();
+        let mac = hmac::sign(&self.known_browsers, &[&tenant.0.to_be_bytes(), payload.as_slice()].concat());
         URL_SAFE_NO_PAD.encode([&payload, &mac.as_ref()[..MAC_LEN]].concat())
     }
 
     /// The known browser of a cookie; `None` if it was altered or belongs to another tenant.
-    pub(crate) fn verify_device(&self, tenant: TenantNumber, text: &str) -> Option<KnownDevice> {
+    pub(crate) fn verify_known_browser(&self, tenant: TenantNumber, text: &str) -> Option<KnownBrowser> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (payload, mac) = bytes.split_at_checked(24)?;
-        let expected = hmac::sign(&self.devices, &[&tenant.0.to_be_bytes(), payload].concat());
+        let expected = hmac::sign(&self.known_browsers, &[&tenant.0.to_be_bytes(), payload].concat());
         let (user, since) = payload.split_first_chunk::<16>()?;
         let since = Time(i64::from_be_bytes(since.try_into().ok()?));
         constant_time_eq(&expected.as_ref()[..MAC_LEN], mac)
-            .then_some(KnownDevice { user: UserId(Uuid::from_bytes(*user)), last_sign_in: since })
+            .then_some(KnownBrowser { user: UserId(Uuid::from_bytes(*user)), last_sign_in: since })
     }
 
     /// The CSRF token for the forms of a browser.
@@ -116,7 +116,7 @@ mod tests {
         let keys = PortalKeys::derive(&ServerSecret([1; 32]));
         let one = TenantNumber(1);
         let purpose = LinkPurpose::Invitation;
-        let link = SignInLinkRef { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
+        let link = PasswordLink { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
         let text = keys.sign_link(one, &link);
         assert_eq!(keys.verify_link(one, purpose, &text), Some(link));
         assert_eq!(keys.verify_link(TenantNumber(2), purpose, &text), None);
@@ -135,17 +135,17 @@ mod tests {
     fn a_device_is_known_unaltered_and_in_its_tenant() {
         let keys = PortalKeys::derive(&ServerSecret([1; 32]));
         let one = TenantNumber(1);
-        let device = KnownDevice { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
-        let text = keys.sign_device(one, &device);
-        assert_eq!(keys.verify_device(one, &text), Some(device));
-        assert_eq!(keys.verify_device(TenantNumber(2), &text), None);
-        assert_eq!(PortalKeys::derive(&ServerSecret([2; 32])).verify_device(one, &text), None);
+        let device = KnownBrowser { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
+        let text = keys.sign_known_browser(one, &device);
+        assert_eq!(keys.verify_known_browser(one, &text), Some(device));
+        assert_eq!(keys.verify_known_browser(TenantNumber(2), &text), None);
+        assert_eq!(PortalKeys::derive(&ServerSecret([2; 32])).verify_known_browser(one, &text), None);
         for n in 0..text.len() - 1 {
             let mut altered = text.clone().into_bytes();
             altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).expect("text");
-            assert_eq!(keys.verify_device(one, &altered), None, "{n}");
-            assert_eq!(keys.verify_device(one, &text[..n]), None, "{n}");
+            assert_eq!(keys.verify_known_browser(one, &altered), None, "{n}");
+            assert_eq!(keys.verify_known_browser(one, &text[..n]), None, "{n}");
         }
     }
 

@@ -195,11 +195,11 @@ impl ClientConnection {
     async fn serve_http<S: AsyncRead + AsyncWrite + Send + 'static>(self, stream: S) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_timeout));
-        let (service, audience, peer) = (self.service, self.listener_kind, self.peer);
+        let (service, kind, peer) = (self.service, self.listener_kind, self.peer);
         let service = service_fn(move |request: Request<Incoming>| {
             let service = Arc::clone(&service);
             async move {
-                let mut response = match audience {
+                let mut response = match kind {
                     ListenerKind::Public => Box::pin(service.handle(request, peer)).await,
                     ListenerKind::Admin => service.handle_admin(request.method(), request.uri().path()).await,
                 };

@@ -6,7 +6,7 @@ use crate::fakes::{self, CountingHasher, CountingIds, StepClock};
 use directory::{
     AccountAction, Action, Caller, Change, Command, CommitError, Credentials, DeliveryOutcome, Directory,
     DirectoryError, EventNote, EventPosition, Field, FieldErrorKind, FieldUpdate, GroupEdit, ItemKey, ItemKind,
-    KeyHash, LinkPurpose, Mutation, SignInError, SignInLinkRef, Status, StatusChange, Store, TenantEdit, Time, User,
+    KeyHash, LinkPurpose, Mutation, PasswordLink, SignInError, Status, StatusChange, Store, TenantEdit, Time, User,
     UserKey,
 };
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn create_user(directory: &Directory, caller: &Caller, email: &str, invite
 }
 
 fn credentials(handle: &str, password: &str) -> Credentials {
-    Credentials { login: handle.into(), password: password.into(), client_ip: None, known_device: None }
+    Credentials { login: handle.into(), password: password.into(), client_ip: None, known_browser: None }
 }
 
 const REJECTED: DirectoryError = DirectoryError::SignIn(SignInError::InvalidCredentials);
@@ -44,9 +44,9 @@ async fn invitation(store: Arc<dyn Store>) {
     let mails = directory.mails(caller.tenant, Some(ann.id), 10).await.expect("read");
     assert_eq!((mails.len(), mails[0].user, mails[0].purpose), (1, ann.id, LinkPurpose::Invitation));
     assert_eq!(directory.mails_due(10).await.expect("read"), mails);
-    let link = SignInLinkRef { user: ann.id, id: mails[0].id, purpose: LinkPurpose::Invitation };
+    let link = PasswordLink { user: ann.id, id: mails[0].id, purpose: LinkPurpose::Invitation };
     assert_eq!(directory.user_by_link(caller.tenant, &link).await.map(|user| user.id), Ok(ann.id));
-    let other = SignInLinkRef { purpose: LinkPurpose::Reset, ..link };
+    let other = PasswordLink { purpose: LinkPurpose::Reset, ..link };
     let gone = DirectoryError::SignIn(SignInError::LinkInvalid);
     assert_eq!(directory.user_by_link(caller.tenant, &other).await.err(), Some(gone.clone()));
     for (bad, rule) in [

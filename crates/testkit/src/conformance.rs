@@ -252,12 +252,17 @@ async fn keys(store: Arc<dyn Store>) {
             .await
             .expect("rotated");
     }
-    let near = async |n: u8| directory.connections_by_key_prefix(hash(n).prefix()).await.expect("read").len();
-    assert_eq!((near(1).await, near(2).await, near(3).await), (0, 1, 1), "two keys are valid, the oldest is not");
+    let connections_with_key =
+        async |n: u8| directory.connections_by_key_prefix(hash(n).prefix()).await.expect("read").len();
+    assert_eq!(
+        (connections_with_key(1).await, connections_with_key(2).await, connections_with_key(3).await),
+        (0, 1, 1),
+        "two keys are valid, the oldest is not"
+    );
     let connection = directory.connections(None).await.expect("listed").remove(0);
     directory.record_connection_use(&connection, connection.keys.first());
     directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
-    assert_eq!(near(3).await, 1, "a revoked connection keeps its keys");
+    assert_eq!(connections_with_key(3).await, 1, "a revoked connection keeps its keys");
     let after = async || directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
     assert!(after().await.revoked);
     // Uses are recorded in the background, so the record may follow the revocation and must not undo it.

@@ -145,7 +145,7 @@ impl Drop for Proxy {
 
 impl State {
     fn disconnect_all(&self) {
-        self.connections.iter().filter_map(Weak::upgrade).for_each(|line| line.disconnect());
+        self.connections.iter().filter_map(Weak::upgrade).for_each(|connection| connection.disconnect());
     }
 }
 
@@ -172,10 +172,10 @@ impl Shared {
     }
 
     fn next_fault(&self) -> Fault {
-        let meddling = (self.choose_fault)(self.commits.fetch_add(1, Ordering::SeqCst));
+        let fault = (self.choose_fault)(self.commits.fetch_add(1, Ordering::SeqCst));
         let mut counts = self.counts.lock();
-        *counts.entry(meddling.name()).or_default() += 1;
-        meddling
+        *counts.entry(fault.name()).or_default() += 1;
+        fault
     }
 
     fn accept(self: Arc<Self>) {
@@ -203,17 +203,17 @@ impl Shared {
         self.wait_until_open()?;
         let server = TcpStream::connect(&self.server)?;
         server.set_nodelay(true)?;
-        let line = Arc::new(ProxiedConnection::new(client, server));
+        let connection = Arc::new(ProxiedConnection::new(client, server));
         let mut state = self.state();
         if matches!(state.mode, Mode::Disconnected | Mode::Stopped) {
             return Ok(());
         }
-        state.connections.retain(|line| line.strong_count() > 0);
-        state.connections.push(Arc::downgrade(&line));
+        state.connections.retain(|connection| connection.strong_count() > 0);
+        state.connections.push(Arc::downgrade(&connection));
         drop(state);
-        let (shared, other) = (Arc::clone(&self), Arc::clone(&line));
+        let (shared, other) = (Arc::clone(&self), Arc::clone(&connection));
         std::thread::spawn(move || other.forward_replies(&shared));
-        line.forward_requests(&self, &startup);
+        connection.forward_requests(&self, &startup);
         Ok(())
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn escape_formula(cell: &str) -> Cow<'_, str> {
     if is_formula(cell) { format!("'{cell}").into() } else { cell.into() }
 }
 
-/// A trimmed cell, or the text before [`escape_cell`].
+/// Reverses [`escape_cell`]; trims other cells.
 pub(crate) fn unescape_cell(cell: &str) -> &str {
     match cell.strip_prefix('\'') {
         Some(inner) if needs_escape(inner.trim_start_matches('\'')) => inner,
@@ -77,7 +77,7 @@ pub(crate) fn identifier(value: &Value) -> ParseResult<FieldUpdate<String>> {
     })
 }
 
-/// The only text of a value: the first of a list, the name of an object.
+/// One text of a value: the first of a list, the name of an object.
 fn single_text(value: &Value) -> ParseResult<Option<String>> {
     Ok(match value {
         Value::Null => None,

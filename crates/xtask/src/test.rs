@@ -58,11 +58,11 @@ impl TestScope {
     }
 }
 
-pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
+pub(crate) fn test(scope: TestScope) -> anyhow::Result<()> {
     let mut times = StepTimes::default();
     times.step("set-up", || {
-        if extent != TestScope::Quick {
-            setup::prepare(extent == TestScope::Long)?;
+        if scope != TestScope::Quick {
+            setup::prepare(scope == TestScope::Long)?;
         }
         tools::install()
     })?;
@@ -71,11 +71,11 @@ pub(crate) fn test(extent: TestScope) -> anyhow::Result<()> {
     // Build before the first test, to time them apart, and build all targets, to lint those without tests, too.
     let build = ["build", "--quiet", "--workspace", "--all-targets"];
     times.step("build, with lints", || cargo(&build, &[]))?;
-    if extent == TestScope::Quick {
+    if scope == TestScope::Quick {
         times.step("tests", || run_quick(runner))?;
     } else {
         let server = times.step("PostgreSQL", DatabaseServer::start)?;
-        run_all(runner, &server, extent, &mut times)?;
+        run_all(runner, &server, scope, &mut times)?;
         times.step("stopping PostgreSQL", || {
             drop(server);
             Ok(())
@@ -94,7 +94,7 @@ fn run_quick(runner: Runner) -> anyhow::Result<()> {
     runner.run(&TestFilter { name_contains: "sqlite_passes_the_suite", ..store }, &[])
 }
 
-fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &mut StepTimes) -> anyhow::Result<()> {
+fn run_all(runner: Runner, server: &DatabaseServer, scope: TestScope, times: &mut StepTimes) -> anyhow::Result<()> {
     let variables = |engine: &str, isolation: &str| {
         let mut variables = vec![
             ("MUSTER_TEST_POSTGRES", PathBuf::from(&server.url)),
@@ -102,7 +102,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &m
             ("MUSTER_TEST_ENGINE", PathBuf::from(engine)),
             ("MUSTER_TEST_ISOLATION", PathBuf::from(isolation)),
         ];
-        if extent == TestScope::Long {
+        if scope == TestScope::Long {
             variables.push(("MUSTER_TEST_LONG", PathBuf::from("1")));
         }
         variables
@@ -122,7 +122,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, extent: TestScope, times: &m
     times.step("tests on SQLite", || {
         runner.run(&TestFilter { skip_prefixes: &["no_engine::"], ..muster }, &variables("sqlite", read_committed))
     })?;
-    let once: &[&str] = if extent == TestScope::Long { &[] } else { &SQLITE_ONLY_MODULES };
+    let once: &[&str] = if scope == TestScope::Long { &[] } else { &SQLITE_ONLY_MODULES };
     let without = [&["no_engine::"], once].concat();
     let on_postgres = TestFilter { skip_prefixes: &without, ..muster };
     times.step("tests on PostgreSQL", || runner.run(&on_postgres, &variables("postgres", read_committed)))?;

@@ -48,5 +48,5 @@ pub(super) fn sign_in_credentials(request: &DialectRequest) -> Result<Credential
     let address = text_member(body, object, "address")?.map(|text| text.trim().parse());
     let address =
         address.transpose().map_err(|_| RequestError::invalid_member("address", FieldErrorKind::Malformed))?;
-    Ok(Credentials { login, password, client_ip: address, known_device: None })
+    Ok(Credentials { login, password, client_ip: address, known_browser: None })
 }

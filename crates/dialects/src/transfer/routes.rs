@@ -32,7 +32,7 @@ const IMPORT_PARAMS: &[Parameter] = &[
         "Maximum share of active users to deactivate, in percent: 0 to 100, default 10. If more are missing, nothing \
          is imported",
     ),
-    param("yesReally", ValueType::Boolean, "Deactivate missing users even if rejected rows name no existing user"),
+    param("yesReally", ValueType::Boolean, "Deactivate even if a rejected row that matches no user may be one of them"),
     param("match", ValueType::Text, "Keys that identify users, most reliable first; default `id,external-id,email`"),
     param("map", ValueType::Text, "Map a header to a column: `HEADER=COLUMN`; may be repeated"),
     param("delimiter", ValueType::Text, "CSV delimiter, if it is not detected; `tab` for a tab"),

@@ -6,8 +6,8 @@ pub use field_update::FieldUpdate;
 
 use crate::{
     Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FolderEntry, ItemKey, ItemKind,
-    KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, ProfileLink, ProfileLinkKind, RequestedStatus,
-    SignInLinkRef, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
+    KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, PasswordLink, ProfileLink, ProfileLinkKind,
+    RequestedStatus, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -284,7 +284,7 @@ pub enum AccountAction {
 /// What entitles a user to set a password.
 #[derive(Clone, Debug)]
 pub enum PasswordProof {
-    Link(SignInLinkRef),
+    Link(PasswordLink),
     /// The current password was verified against this hash.
     CurrentPassword(PasswordHash),
 }

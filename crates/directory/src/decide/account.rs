@@ -4,7 +4,7 @@ use super::{Decision, DecisionContext, DecisionInput, role_ceiling};
 use crate::text::validation;
 use crate::{
     Account, AccountAction, AccountEdit, DeliveryOutcome, DirectoryError, EventNote, Field, FieldError, FieldErrorKind,
-    KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordProof, SignInError, SignInLinkRef, SignInState, Status,
+    KeyHash, LinkPurpose, Mail, Mutation, PasswordHash, PasswordLink, PasswordProof, SignInError, SignInState, Status,
     TenantSettings, Time, User,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -201,7 +201,7 @@ pub(crate) fn check_link(
     user: &User,
     account: &Account,
     settings: &TenantSettings,
-    link: &SignInLinkRef,
+    link: &PasswordLink,
     now: Time,
 ) -> Result<(), DirectoryError> {
     let link = account.sign_in_state.link(link.id, link.purpose).filter(|_| !user.status.blocks_sign_in());

@@ -42,7 +42,7 @@ pub struct KnownNetwork {
 
 /// A browser that a user has signed in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownDevice {
+pub struct KnownBrowser {
     pub user: UserId,
     pub last_sign_in: Time,
 }
@@ -235,7 +235,7 @@ impl Tombstone {
 
 /// A link as presented by its holder, after its token was verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignInLinkRef {
+pub struct PasswordLink {
     pub user: UserId,
     pub id: Uuid,
     pub purpose: LinkPurpose,

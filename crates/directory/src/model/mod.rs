@@ -15,7 +15,7 @@ mod tenant;
 pub(crate) mod user;
 
 pub use account::{
-    Account, AccountEdit, KnownDevice, KnownNetwork, LinkPurpose, PasswordHash, Session, SignInLink, SignInLinkRef,
+    Account, AccountEdit, KnownBrowser, KnownNetwork, LinkPurpose, PasswordHash, PasswordLink, Session, SignInLink,
     SignInState, Tombstone,
 };
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};

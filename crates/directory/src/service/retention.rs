@@ -2,8 +2,8 @@
 
 use super::{Caller, Directory, read_error};
 use crate::{
-    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail, Receipt,
-    SignInError, SignInLinkRef, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail, PasswordLink,
+    Receipt, SignInError, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ impl Directory {
                 let Some(last) = mails.last() else { break };
                 after = (last.queued, last.id);
                 for mail in mails.iter().filter(|mail| mail.has_failed()) {
-                    let link = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
+                    let link = PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
                     if self.user_by_link(tenant.number, &link).await
                         == Err(DirectoryError::SignIn(SignInError::LinkInvalid))
                     {

@@ -5,8 +5,8 @@ use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
 use crate::decide::check_link;
 use crate::text::validation;
 use crate::{
-    Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownDevice, PasswordHash,
-    PasswordProof, PasswordVerification, SignInError, SignInLinkRef, TenantNumber, User, UserId, UserKey,
+    Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownBrowser, PasswordHash,
+    PasswordLink, PasswordProof, PasswordVerification, SignInError, TenantNumber, User, UserId, UserKey,
     identifier_key,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -18,7 +18,7 @@ pub struct Credentials {
     pub login: String,
     pub password: SecretString,
     pub client_ip: Option<IpAddr>,
-    pub known_device: Option<KnownDevice>,
+    pub known_browser: Option<KnownBrowser>,
 }
 
 impl Directory {
@@ -41,7 +41,7 @@ impl Directory {
         let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
         let queue_tenant = if exists { caller.tenant } else { TenantNumber(0) };
         let (typed, now) = (login_key(caller.tenant, &credentials.login), self.clock.now());
-        let device = credentials.known_device.filter(|device| {
+        let device = credentials.known_browser.filter(|device| {
             user.as_ref().is_some_and(|user| user.id == device.user)
                 && account.sign_in_state.is_known_device(device.last_sign_in, now)
         });
@@ -49,8 +49,8 @@ impl Directory {
             credentials.client_ip.is_some_and(|address| account.sign_in_state.is_known_network(address, now));
         let from = credentials.client_ip.map(rate_limit_network);
         // Failures from elsewhere must not lock out a user from a known browser or network.
-        let keys = if let Some(KnownDevice { user, last_sign_in: since }) = device {
-            vec![ThrottleKey::Device(user, since)]
+        let keys = if let Some(KnownBrowser { user, last_sign_in: since }) = device {
+            vec![ThrottleKey::Browser(user, since)]
         } else {
             let mut keys = vec![ThrottleKey::LoginAndNetwork(&typed, from)];
             keys.extend((!is_known_network).then_some(ThrottleKey::Login(&typed)));
@@ -89,7 +89,7 @@ impl Directory {
     }
 
     /// The user of a link, if the link can be used.
-    pub async fn user_by_link(&self, tenant: TenantNumber, link: &SignInLinkRef) -> Result<User, DirectoryError> {
+    pub async fn user_by_link(&self, tenant: TenantNumber, link: &PasswordLink) -> Result<User, DirectoryError> {
         let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
         let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;
         let user = user.ok_or(invalid_link.clone())?;
@@ -103,7 +103,7 @@ impl Directory {
     pub async fn set_password_with_link(
         &self,
         caller: &Caller,
-        link: SignInLinkRef,
+        link: PasswordLink,
         password: SecretString,
         address: Option<IpAddr>,
     ) -> Result<User, DirectoryError> {

@@ -26,7 +26,7 @@ pub(super) enum ThrottleKey<'a> {
     /// Passwords for a login, from all networks its user has not signed in from.
     Login(&'a str),
     /// Passwords for a user from a known browser.
-    Device(UserId, Time),
+    Browser(UserId, Time),
     /// Passwords from a network for any login.
     Network(IpAddr),
     /// The current password, which a user enters to change it.
@@ -48,7 +48,7 @@ struct ThrottlePolicy {
 impl ThrottleKey<'_> {
     fn policy(self) -> ThrottlePolicy {
         let (free, longest, forget) = match self {
-            Self::LoginAndNetwork(..) | Self::Device(..) | Self::PasswordChange(_) => (5, 300, 300),
+            Self::LoginAndNetwork(..) | Self::Browser(..) | Self::PasswordChange(_) => (5, 300, 300),
             Self::Login(_) => (50, 30, 60),
             // On a network that many users share, mistyped passwords are common.
             Self::Network(_) => (50, 300, 10),

@@ -5,7 +5,7 @@ use crate::messages;
 use crate::pages::display_name;
 use crate::portal_keys::PortalKeys;
 use crate::templates::{MailContext, render_mail};
-use directory::{DirectoryError, Mail, SignInLinkRef, Tenant, User};
+use directory::{DirectoryError, Mail, PasswordLink, Tenant, User};
 use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -49,7 +49,7 @@ impl ComposedMail {
 pub(super) struct Unsendable(pub(super) String);
 
 pub(super) fn link_url(keys: &PortalKeys, url: &str, mail: &Mail) -> String {
-    let key = SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
+    let key = PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
     format!("{url}{}", Portal::link_path(mail.tenant, mail.purpose, &keys.sign_link(mail.tenant, &key)))
 }
 

@@ -61,8 +61,8 @@ impl MailSender {
         // The parser's error can contain the password.
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url)
             .map_err(|_| invalid_url("is invalid; it must have the form smtps://user:password@mail.example.com:465"))?;
-        let way = builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
-        Ok(Self { from, delivery: Delivery::Smtp(way), timeout })
+        let transport = builder.timeout(Some(timeout)).hello_name(ClientId::Domain(from.domain().to_owned())).build();
+        Ok(Self { from, delivery: Delivery::Smtp(transport), timeout })
     }
 
     /// Writes one file per mail to a directory, and calls `on_sent` for each.
@@ -120,12 +120,12 @@ fn parse_sender(from: &str) -> Result<Address, MailConfigError> {
 }
 
 /// Adds `tls=required` to URLs of other machines that do not configure TLS. Parses case-sensitively, as the transport
-/// does: an option that it would ignore must not pass as TLS here.
+/// does: it ignores options in another case, so accepting them here would send mail unencrypted.
 fn require_tls(url: &str) -> Result<String, &'static str> {
     if url.contains(['#', ' ', '\t', '\n']) {
         return Err("must not contain # or spaces; write them as %23 and %20");
     }
-    let (base, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
     if base.starts_with("smtps://") {
         return if query.is_none() { Ok(url.to_owned()) } else { Err("must not have a query with smtps://") };
     }

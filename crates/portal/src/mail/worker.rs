@@ -211,7 +211,7 @@ impl Worker {
             found => found?,
         };
         let until = mail.queued.plus_seconds(tenant.settings.link_lifetime_seconds(mail.purpose));
-        let link = directory::SignInLinkRef { user: mail.user, id: mail.id, purpose: mail.purpose };
+        let link = directory::PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
         match self.directory.user_by_link(mail.tenant, &link).await {
             Ok(_) => {}
             Err(DirectoryError::SignIn(SignInError::LinkExpired)) => {

@@ -4,7 +4,7 @@ use super::request::{PageRequest, Session};
 use super::responses::{redirect, render_page, with_cookie, with_retry_after};
 use super::{PageResult, Portal, Route};
 use crate::messages::{self, Problem};
-use directory::{AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownDevice, SignInError, User};
+use directory::{AccountAction, DirectoryError, ExposeSecret, Field, KeyHash, KnownBrowser, SignInError, User};
 use http::Response;
 use serde::Serialize;
 
@@ -139,9 +139,9 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
     let caller = request.caller("account page");
     match portal.directory.change_password(&caller, user.id, (old, new), key_hash, Some(request.address)).await {
         Ok(_) => {
-            let device = KnownDevice { user: user.id, last_sign_in: portal.directory.now() };
+            let device = KnownBrowser { user: user.id, last_sign_in: portal.directory.now() };
             let page = redirect(&format!("{}?done=changed", request.page_path("account")));
-            Ok(with_cookie(page, &request.device_cookie(&device)))
+            Ok(with_cookie(page, &request.known_browser_cookie(&device)))
         }
         Err(DirectoryError::SignIn(SignInError::InvalidCredentials)) => render_change_password(
             request,

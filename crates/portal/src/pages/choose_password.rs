@@ -5,7 +5,7 @@ use super::request::PageRequest;
 use super::responses::{render_page, with_retry_after};
 use super::{PageResult, Portal, sign_in};
 use crate::messages::{self, Problem};
-use directory::{DirectoryError, ExposeSecret, LinkPurpose, SignInError, SignInLinkRef, User};
+use directory::{DirectoryError, ExposeSecret, LinkPurpose, PasswordLink, SignInError, User};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ async fn resolve_link(
     request: &PageRequest,
     purpose: LinkPurpose,
     link_text: &str,
-) -> Result<(SignInLinkRef, User), DirectoryError> {
+) -> Result<(PasswordLink, User), DirectoryError> {
     let tenant = request.tenant.number;
     let link = request.keys.verify_link(tenant, purpose, link_text).ok_or(DirectoryError::NoSuchUser)?;
     let user = portal.directory.user_by_link(tenant, &link).await?;

@@ -6,7 +6,7 @@ use crate::portal_keys::{PortalKeys, hash_session_key, random_token};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use directory::{Caller, Directory, DirectoryError, KeyHash, KnownDevice, SecretString, Tenant, User, UserId};
+use directory::{Caller, Directory, DirectoryError, KeyHash, KnownBrowser, SecretString, Tenant, User, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ pub(super) struct PageRequest {
     browser_id: String,
     is_new_browser: bool,
     session: Option<(UserId, String)>,
-    known_device: Option<KnownDevice>,
+    known_browser: Option<KnownBrowser>,
     is_cross_site: bool,
 }
 
@@ -60,7 +60,7 @@ impl PageRequest {
             Some((UserId(uuid::Uuid::try_parse(user).ok()?), key.to_owned()))
         });
         let device = cookie_value(&parts.headers, &cookie_name("muster-device", is_secure));
-        let device = device.and_then(|text| keys.verify_device(tenant.number, &text));
+        let device = device.and_then(|text| keys.verify_known_browser(tenant.number, &text));
         let site = parts.headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         Ok(Self {
             tenant,
@@ -73,7 +73,7 @@ impl PageRequest {
             is_new_browser: visitor.is_none(),
             browser_id: visitor.map_or_else(random_token, Ok)?,
             session,
-            known_device: device,
+            known_browser: device,
             is_cross_site: site.is_some_and(|site| !matches!(site, "same-origin" | "none")),
         })
     }
@@ -125,8 +125,8 @@ impl PageRequest {
     }
 
     /// The user who has signed in with this browser before.
-    pub(super) fn known_device(&self) -> Option<KnownDevice> {
-        self.known_device
+    pub(super) fn known_browser(&self) -> Option<KnownBrowser> {
+        self.known_browser
     }
 
     /// Whether the browser sent a session, which may have ended.
@@ -162,8 +162,8 @@ impl PageRequest {
 
     /// Marks the browser as known. The cookie grants no access; it only exempts this browser from throttling caused by
     /// failed sign-ins elsewhere.
-    pub(super) fn device_cookie(&self, device: &KnownDevice) -> Cookie<'static> {
-        let mut cookie = self.cookie("muster-device", self.keys.sign_device(self.tenant.number, device));
+    pub(super) fn known_browser_cookie(&self, device: &KnownBrowser) -> Cookie<'static> {
+        let mut cookie = self.cookie("muster-device", self.keys.sign_known_browser(self.tenant.number, device));
         cookie.set_max_age(Duration::seconds(directory::SignInState::DEVICE_SECONDS));
         cookie
     }

@@ -5,7 +5,7 @@ use super::responses::{redirect, render_page, with_cookie, with_retry_after};
 use super::{PageResult, Portal, public_name};
 use crate::messages::{self, Problem};
 use crate::portal_keys::{hash_session_key, random_token};
-use directory::{Credentials, DirectoryError, KnownDevice, SecretString};
+use directory::{Credentials, DirectoryError, KnownBrowser, SecretString};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ pub(super) async fn sign_in(
 ) -> PageResult {
     let key = random_token()?;
     let address = Some(request.address);
-    let credentials = Credentials { login, password, client_ip: address, known_device: request.known_device() };
+    let credentials = Credentials { login, password, client_ip: address, known_browser: request.known_browser() };
     // The event itself identifies the user; what was typed must not be recorded.
     let caller = request.caller("sign-in page");
     let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
@@ -70,5 +70,5 @@ pub(super) async fn sign_in(
     let path = if user.force_password_change == Some(true) { "password".to_owned() } else { format!("account{query}") };
     let since = user.last_activity.unwrap_or_else(|| portal.directory.now());
     let response = with_cookie(redirect(&request.page_path(&path)), &request.session_cookie(user.id, &key));
-    Ok(with_cookie(response, &request.device_cookie(&KnownDevice { user: user.id, last_sign_in: since })))
+    Ok(with_cookie(response, &request.known_browser_cookie(&KnownBrowser { user: user.id, last_sign_in: since })))
 }

@@ -180,7 +180,7 @@ fn the_table_finds_what_a_walk_through_all_routes_finds() {
 }
 
 #[test]
-fn no_two_entries_fit_one_path_but_where_the_first_has_literals() {
+fn overlapping_patterns_start_with_the_more_literal_one() {
     let all = patterns();
     for (n, later) in all.iter().enumerate() {
         for earlier in &all[..n] {

@@ -11,7 +11,7 @@ const GSS_REQUEST: [u8; 4] = 80_877_104_u32.to_be_bytes();
 pub(super) fn read_startup(mut client: impl Read + Write) -> Result<Vec<u8>> {
     loop {
         let message = read_body(&mut client, Vec::new())?;
-        if ![SSL_REQUEST, GSS_REQUEST].iter().any(|wish| message[4..].starts_with(wish)) {
+        if ![SSL_REQUEST, GSS_REQUEST].iter().any(|code| message[4..].starts_with(code)) {
             return Ok(message);
         }
         client.write_all(b"N")?;

@@ -38,11 +38,16 @@ struct Envelope {
 
 impl<'a> Session<'a> {
     /// Serves a client until either side disconnects.
-    pub(super) fn run(shared: &'a Shared, stream: &'a TcpStream, era: u64, own: Option<Behavior>) -> Result<()> {
+    pub(super) fn run(
+        shared: &'a Shared,
+        stream: &'a TcpStream,
+        generation: u64,
+        behavior_override: Option<Behavior>,
+    ) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         let reader = BufReader::new(stream);
-        Self { shared, stream, reader, generation: era, behavior_override: own, greeting: None, envelope: None }.serve()
+        Self { shared, stream, reader, generation, behavior_override, greeting: None, envelope: None }.serve()
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -159,15 +164,15 @@ impl<'a> Session<'a> {
         if let Some(error) = self.injected_failure(Stage::EndOfData)? {
             return Ok(error);
         }
-        if let Some(flaw) = message_error(&envelope, &lines) {
-            return Ok(flaw);
+        if let Some(error) = message_error(&envelope, &lines) {
+            return Ok(error);
         }
         let raw = String::from_utf8_lossy(&lines.concat()).into_owned();
         // Read before the message is stored: a test that sees it may set the next behavior at once.
-        let is_cut = self.behavior() == Behavior::DisconnectAfterAccept;
-        let is_taken =
+        let must_disconnect = self.behavior() == Behavior::DisconnectAfterAccept;
+        let is_stored =
             self.shared.store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
-        if is_cut || !is_taken {
+        if must_disconnect || !is_stored {
             return Err(self.disconnect());
         }
         Ok("250 accepted")
@@ -187,8 +192,9 @@ impl<'a> Session<'a> {
                 line.drain(..usize::from(line.starts_with(b".")));
                 lines.push(line);
             }
-            let is_midst = if is_over { lines.len() < 3 } else { lines.len() == 3 };
-            if is_midst && let Some(error) = self.injected_failure(Stage::Body)? {
+            // After the third line, or at the end of a shorter message.
+            let is_body_stage = if is_over { lines.len() < 3 } else { lines.len() == 3 };
+            if is_body_stage && let Some(error) = self.injected_failure(Stage::Body)? {
                 self.reply(error)?;
                 self.close_after_reply()?;
                 return Err(connection_aborted());
@@ -271,8 +277,8 @@ fn is_address(path: &str) -> bool {
 fn message_error(envelope: &Envelope, lines: &[Vec<u8>]) -> Option<&'static str> {
     let head = lines.iter().take_while(|line| *line != CRLF);
     let is_ascii = lines.iter().all(|line| line.is_ascii());
-    let is_alone = |line: &Vec<u8>| line[..line.len() - CRLF.len()].iter().any(|byte| CRLF.contains(byte));
-    if lines.iter().any(is_alone) {
+    let has_bare_cr_or_lf = |line: &Vec<u8>| line[..line.len() - CRLF.len()].iter().any(|byte| CRLF.contains(byte));
+    if lines.iter().any(has_bare_cr_or_lf) {
         Some("554 bare CR or LF")
     } else if lines.iter().any(|line| line.len() > MAX_LINE_OCTETS) {
         Some("554 line too long")

@@ -96,6 +96,7 @@ fn check_licenses(packages: &[Package], allowed: &[&str], found: &mut Vec<String
                 .evaluate(|wanted| wanted.addition.is_none() && wanted.license.id().is_some_and(|id| allowed(id.name)))
         };
         if is_met_by(&|name| allowed.contains(&name)) {
+            // Keep those that this crate can do without.
             unneeded.retain(|without| is_met_by(&|name| name != *without && allowed.contains(&name)));
         } else {
             found.push(format!("{name} {version} has a license that is not allowed: {license}"));

@@ -125,10 +125,10 @@ pub(crate) async fn run_with_retry(
 }
 
 pub(crate) async fn find_user(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     key: UserKey,
 ) -> Result<Option<directory::User>, DirectoryError> {
-    match job.directory.user(job.caller, key).await {
+    match ctx.directory.user(ctx.caller, key).await {
         Ok(user) => Ok(Some(user)),
         Err(DirectoryError::NoSuchUser) => Ok(None),
         Err(error) => Err(error),

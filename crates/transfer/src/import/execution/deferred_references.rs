@@ -59,7 +59,7 @@ fn stopped_at(row: u64) -> impl FnOnce(DirectoryError) -> ImportError {
 }
 
 pub(crate) async fn set_managers(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     deferred: Vec<DeferredManager>,
     report: &mut ImportReport,
     rejected_rows: &mut RejectedRows<'_>,
@@ -69,10 +69,10 @@ pub(crate) async fn set_managers(
         if !on_progress(0) {
             return Err(ImportError::Canceled);
         }
-        let mut reference = job.resolve_user(&manager).await.map_err(stopped_at(row.number))?;
+        let mut reference = ctx.resolve_user(&manager).await.map_err(stopped_at(row.number))?;
         // Some systems write the manager's name. It is used if only one user of the file has it.
-        if let (UserReference::Missing, Some(login)) = (&reference, job.scan.login_of_name(&manager)) {
-            reference = job.resolve_user(login).await.map_err(stopped_at(row.number))?;
+        if let (UserReference::Missing, Some(login)) = (&reference, ctx.scan.login_of_name(&manager)) {
+            reference = ctx.resolve_user(login).await.map_err(stopped_at(row.number))?;
         }
         let mut outcome = RowOutcome::Unchanged;
         match (reference, user) {
@@ -85,7 +85,7 @@ pub(crate) async fn set_managers(
                 let mut edit = UserEdit::default();
                 edit.set_text(Field::Manager, FieldUpdate::Set(manager.to_string()));
                 let command = Command::UpdateUser { user: UserKey::Id(user), edit: Box::new(edit) };
-                if set_manager(job, command).await.map_err(stopped_at(row.number))? {
+                if set_manager(ctx, command).await.map_err(stopped_at(row.number))? {
                     outcome = RowOutcome::Changed(vec!["manager"]);
                 }
             }
@@ -100,11 +100,11 @@ pub(crate) async fn set_managers(
 }
 
 /// Returns whether the manager changes, or would change.
-async fn set_manager(job: &ImportContext<'_>, command: Command) -> Result<bool, DirectoryError> {
-    let done = if job.options.dry_run {
-        job.directory.preview(job.caller, &command).await.map(|would| would != Preview::Unchanged)
+async fn set_manager(ctx: &ImportContext<'_>, command: Command) -> Result<bool, DirectoryError> {
+    let done = if ctx.options.dry_run {
+        ctx.directory.preview(ctx.caller, &command).await.map(|would| would != Preview::Unchanged)
     } else {
-        run_with_retry(job.directory, job.caller, command).await.map(|receipt| !receipt.users.is_empty())
+        run_with_retry(ctx.directory, ctx.caller, command).await.map(|receipt| !receipt.users.is_empty())
     };
     match done {
         // Others deleted the user in the meantime.
@@ -115,19 +115,19 @@ async fn set_manager(job: &ImportContext<'_>, command: Command) -> Result<bool, 
 
 /// Adds members to the groups of rows, except of rejected rows.
 pub(crate) async fn add_members(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     rejected_groups: &HashSet<u64>,
     report: &mut ImportReport,
     rejected_rows: &mut RejectedRows<'_>,
     on_progress: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(), ImportError> {
-    let mut rows = stream_rows(job.options);
+    let mut rows = stream_rows(ctx.options);
     while let Some(batch) = rows.recv().await {
         for row in batch? {
-            let RowSubject::Kind(kind @ RecordKind::Item(ItemKind::Group)) = job.scan.subject(&row) else {
+            let RowSubject::Kind(kind @ RecordKind::Item(ItemKind::Group)) = ctx.scan.subject(&row) else {
                 continue;
             };
-            let cells = job.scan.cells(&row, kind, &mut |_, _, _| {});
+            let cells = ctx.scan.cells(&row, kind, &mut |_, _, _| {});
             let is_list = cells.iter().any(|(column, _)| column.kind == ColumnKind::Members);
             // Errors of the row were reported when it was imported.
             if rejected_groups.contains(&row.number) || !is_list {
@@ -137,7 +137,7 @@ pub(crate) async fn add_members(
             if !on_progress(0) {
                 return Err(ImportError::Canceled);
             }
-            let joined = join_group(job, &item_row).await.map_err(stopped_at(row.number))?;
+            let joined = join_group(ctx, &item_row).await.map_err(stopped_at(row.number))?;
             for text in &joined.not_found {
                 let reason = format!("member '{text}' not found");
                 rejected_rows.add_reference(&row, ColumnKind::Members, text, &reason);
@@ -163,31 +163,31 @@ struct JoinResult {
 }
 
 async fn join_group(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     item_row: &crate::item_row::ItemRow,
 ) -> Result<JoinResult, DirectoryError> {
     let mut joined = JoinResult::default();
-    let group = item_import::match_item(job, ItemKind::Group, item_row).await?;
-    if group.is_none() && !job.options.dry_run {
+    let group = item_import::match_item(ctx, ItemKind::Group, item_row).await?;
+    if group.is_none() && !ctx.options.dry_run {
         return Ok(joined);
     }
     for chunk in item_row.members.chunks(MEMBERS_PER_COMMAND) {
         let mut join = Vec::with_capacity(chunk.len());
         for text in chunk {
-            match (job.resolve_user(text).await?, &group) {
+            match (ctx.resolve_user(text).await?, &group) {
                 (UserReference::Missing, _) => joined.not_found.push(text.clone()),
                 (UserReference::Existing(id), Some(group))
-                    if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_member_removed(group.id(), id)) => {}
+                    if ctx.resume_state.as_ref().is_some_and(|resumed| resumed.is_member_removed(group.id(), id)) => {}
                 (UserReference::Existing(id), _) => join.push(UserKey::Id(id)),
                 (UserReference::Planned, _) => {}
             }
         }
-        let Some(group) = group.as_ref().filter(|_| !job.options.dry_run) else { continue };
-        match send_members(job, group, join.clone()).await {
+        let Some(group) = group.as_ref().filter(|_| !ctx.options.dry_run) else { continue };
+        match send_members(ctx, group, join.clone()).await {
             // Add them one by one, to find the members above the ceiling.
             Err(DirectoryError::RoleTooHigh) => {
                 for user in join {
-                    match send_members(job, group, vec![user]).await {
+                    match send_members(ctx, group, vec![user]).await {
                         Err(DirectoryError::RoleTooHigh) => joined.role_too_high += 1,
                         done => done?,
                     }
@@ -199,11 +199,11 @@ async fn join_group(
     Ok(joined)
 }
 
-async fn send_members(job: &ImportContext<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), DirectoryError> {
+async fn send_members(ctx: &ImportContext<'_>, group: &Item, join: Vec<UserKey>) -> Result<(), DirectoryError> {
     let members = Some(MemberEdit::Change { add: join, remove: Vec::new() });
     let edit = GroupEdit { members, ..GroupEdit::default() };
     let command = Command::UpdateGroup { group: ItemKey::Id(group.id()), edit };
-    run_with_retry(job.directory, job.caller, command).await.map(|_| ())
+    run_with_retry(ctx.directory, ctx.caller, command).await.map(|_| ())
 }
 
 /// The cells of a row that identify its user or item, and its reference to a manager.

@@ -44,7 +44,7 @@ pub(crate) async fn import_rows(
     on_progress: &mut (dyn FnMut(u64) -> bool + Send),
 ) -> Result<(ImportReport, PresentUsers), ImportError> {
     let stopped = |error| ImportError::Stopped { row: 0, error };
-    let job = ImportContext::new(directory, caller, options, scan).await.map_err(stopped)?;
+    let ctx = ImportContext::new(directory, caller, options, scan).await.map_err(stopped)?;
     let mut references = ReferenceResolver::new(directory, caller, options.dry_run);
     let mut collector = ResultCollector {
         scan,
@@ -64,7 +64,7 @@ pub(crate) async fn import_rows(
     let (mut batches, mut last_kind) = (stream_rows(options), None);
     let read = async {
         while let Some(batch) = in_flight.run_alongside(batches.recv()).await {
-            let parsed = |row| parse_row(scan, &mut duplicate_keys, row, (now, job.ignore_roles));
+            let parsed = |row| parse_row(scan, &mut duplicate_keys, row, (now, ctx.ignore_roles));
             let batch: Vec<ParsedRow> = batch?.into_iter().filter_map(parsed).collect();
             for mut rows in group_by_kind(batch) {
                 let kind = rows.first().map(|parsed| parsed.kind);
@@ -75,17 +75,17 @@ pub(crate) async fn import_rows(
                     }
                 }
                 // Users and references are looked up in batches, since many rows have the same references.
-                in_flight.run_alongside(match_users(&job, &mut rows)).await.map_err(stopped)?;
+                in_flight.run_alongside(match_users(&ctx, &mut rows)).await.map_err(stopped)?;
                 reject_duplicate_users(&mut imported_users, &mut rows);
-                skip_executed_rows(&job, &mut rows);
-                in_flight.run_alongside(prefetch_references(&job, &mut references, &rows)).await.map_err(stopped)?;
+                skip_executed_rows(&ctx, &mut rows);
+                in_flight.run_alongside(prefetch_references(&ctx, &mut references, &rows)).await.map_err(stopped)?;
                 for parsed in rows {
                     while in_flight.is_full() {
                         if let Some(done) = in_flight.next().await {
                             collector.add_result(done)?;
                         }
                     }
-                    let task = Box::pin(in_flight.run_alongside(start_row(&job, &mut references, parsed))).await;
+                    let task = Box::pin(in_flight.run_alongside(start_row(&ctx, &mut references, parsed))).await;
                     in_flight.rows.push_back(task);
                 }
             }
@@ -104,9 +104,9 @@ pub(crate) async fn import_rows(
     }
     read?;
     collector.report.created_items = references.created.len() as u64;
-    collector.resolve_references(&job).await?;
-    collector.add_notes(&job);
-    let present = collector.present_users(&job).await?;
+    collector.resolve_references(&ctx).await?;
+    collector.add_notes(&ctx);
+    let present = collector.present_users(&ctx).await?;
     Ok((collector.report, present))
 }
 
@@ -130,7 +130,7 @@ struct ResultCollector<'a> {
 
 impl ResultCollector<'_> {
     /// Checks that the file did not change, and looks up the users of rejected rows.
-    async fn present_users(&mut self, job: &ImportContext<'_>) -> Result<PresentUsers, ImportError> {
+    async fn present_users(&mut self, ctx: &ImportContext<'_>) -> Result<PresentUsers, ImportError> {
         let (rows, scan) = (self.report.row_count(), self.scan);
         if rows != scan.rows || FileVersion::from_path(&self.options.path).ok() != scan.file_version {
             return Err(ImportError::FileChanged { rows, expected: scan.rows });
@@ -139,7 +139,7 @@ impl ResultCollector<'_> {
         let found = std::mem::take(&mut self.rejected_user_keys).into_iter().map(|keys| async move {
             let mut numbers = Vec::new();
             for key in keys {
-                numbers.extend(find_user(job, key).await?.map(|user| user.number));
+                numbers.extend(find_user(ctx, key).await?.map(|user| user.number));
             }
             Ok(numbers)
         });
@@ -155,20 +155,20 @@ impl ResultCollector<'_> {
     }
 
     /// Resolves references to users after all rows are done.
-    async fn resolve_references(&mut self, job: &ImportContext<'_>) -> Result<(), ImportError> {
+    async fn resolve_references(&mut self, ctx: &ImportContext<'_>) -> Result<(), ImportError> {
         let deferred = std::mem::take(&mut self.deferred_managers);
-        deferred_references::set_managers(job, deferred, &mut self.report, &mut self.rejected_rows, self.on_progress)
+        deferred_references::set_managers(ctx, deferred, &mut self.report, &mut self.rejected_rows, self.on_progress)
             .await?;
         if self.scan.has_members {
             let skipped = &self.rejected_item_rows;
-            deferred_references::add_members(job, skipped, &mut self.report, &mut self.rejected_rows, self.on_progress)
+            deferred_references::add_members(ctx, skipped, &mut self.report, &mut self.rejected_rows, self.on_progress)
                 .await?;
         }
         Ok(())
     }
 
     /// Adds the ignored parts and notes that are known only at the end.
-    fn add_notes(&mut self, job: &ImportContext<'_>) {
+    fn add_notes(&mut self, ctx: &ImportContext<'_>) {
         if self.deleted_users > 0 {
             let is_deleted_column =
                 |what| matches!(what, ColumnKind::AccountState(StateRule::Deleted) | ColumnKind::Status);
@@ -176,7 +176,7 @@ impl ResultCollector<'_> {
             let (part, reason, count) = (IgnoredPart::User, IgnoredReason::Deleted, self.deleted_users);
             self.report.ignored.push(Ignored { part, name, reason, count });
         }
-        if job.ignore_roles {
+        if ctx.ignore_roles {
             let name = self.scan.header_name(|what| what == ColumnKind::Role).unwrap_or_default().to_owned();
             let (part, reason, count) = (IgnoredPart::Column, IgnoredReason::UnknownRoles, self.scan.role_count);
             self.report.ignored.push(Ignored { part, name, reason, count });
@@ -206,7 +206,7 @@ impl ResultCollector<'_> {
         if let Some(error) = self.rejected_rows.finish() {
             self.report.add_note(format!("The file of rejected rows could not be written: {error}."));
         }
-        if let Some(remark) = job.resume_state.as_ref().and_then(ResumeState::skipped_note) {
+        if let Some(remark) = ctx.resume_state.as_ref().and_then(ResumeState::skipped_note) {
             self.report.add_note(remark);
         }
     }
@@ -271,13 +271,13 @@ fn reject_duplicate_users(imported_users: &mut UserNumbers, batch: &mut [ParsedR
 }
 
 /// Skips the rows that an interrupted import executed already or that others changed since.
-fn skip_executed_rows(job: &ImportContext<'_>, batch: &mut [ParsedRow]) {
-    let Some(resumed) = &job.resume_state else { return };
+fn skip_executed_rows(ctx: &ImportContext<'_>, batch: &mut [ParsedRow]) {
+    let Some(resumed) = &ctx.resume_state else { return };
     for parsed in batch {
         match &parsed.content {
-            RowContent::ExistingUser(content, user) if job.options.update => {
+            RowContent::ExistingUser(content, user) if ctx.options.update => {
                 if let Some(outcome) = resumed.skip_outcome(user) {
-                    let manager = job.pending_manager(content, user);
+                    let manager = ctx.pending_manager(content, user);
                     parsed.content = RowContent::Skipped(outcome, (user.number, user.id), manager);
                 }
             }
@@ -297,10 +297,10 @@ fn skip_executed_rows(job: &ImportContext<'_>, batch: &mut [ParsedRow]) {
 }
 
 /// Matches rows to existing users.
-async fn match_users(job: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result<(), DirectoryError> {
+async fn match_users(ctx: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result<(), DirectoryError> {
     let users = batch.iter_mut().map(|parsed| async {
         let RowContent::User(content) = &parsed.content else { return Ok(()) };
-        match user_import::match_user(job, content).await? {
+        match user_import::match_user(ctx, content).await? {
             user_import::UserMatch::NotFound => {}
             user_import::UserMatch::Ambiguous(reason) => parsed.content = RowContent::Rejected(reason),
             user_import::UserMatch::Found(user) => {
@@ -317,19 +317,19 @@ async fn match_users(job: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result
 
 /// Resolves or creates the items that rows of users refer to.
 async fn prefetch_references(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
     batch: &[ParsedRow],
 ) -> Result<(), DirectoryError> {
     let users = || {
         batch.iter().filter_map(|parsed| match &parsed.content {
             RowContent::User(content) => Some(content),
-            RowContent::ExistingUser(content, _) if job.options.update => Some(content),
+            RowContent::ExistingUser(content, _) if ctx.options.update => Some(content),
             _ => None,
         })
     };
     let managers = users().filter_map(|content| content.manager.as_ref());
-    references.prefetch_users(managers.flat_map(|text| job.scan.user_reference_keys(text))).await?;
+    references.prefetch_users(managers.flat_map(|text| ctx.scan.user_reference_keys(text))).await?;
     references.prefetch(ItemKind::Group, users().filter_map(|content| content.groups.as_ref()).flatten()).await?;
     references.prefetch(ItemKind::Folder, users().filter_map(|content| content.folders.as_ref()).flatten()).await?;
     references.prefetch(ItemKind::Organization, users().filter_map(|content| content.organization_name())).await?;
@@ -337,15 +337,15 @@ async fn prefetch_references(
 }
 
 async fn prepare_user<'a>(
-    job: &'a ImportContext<'_>,
+    ctx: &'a ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
-    said: crate::user_row::UserRow,
+    user_row: crate::user_row::UserRow,
     before: Option<User>,
     row: Row,
 ) -> BoxFuture<'a, RowResult> {
     let user = before.as_ref().map(|before| (before.number, before.id));
-    match user_import::prepare(job, references, said, &row).await {
-        Ok(ready) => Box::pin(user_import::execute(job, ready, before, row)),
+    match user_import::prepare(ctx, references, user_row, &row).await {
+        Ok(ready) => Box::pin(user_import::execute(ctx, ready, before, row)),
         Err(error) => {
             Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(error)) }))
         }
@@ -354,7 +354,7 @@ async fn prepare_user<'a>(
 
 /// Starts a row; the returned future finishes it.
 async fn start_row<'a>(
-    job: &'a ImportContext<'_>,
+    ctx: &'a ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
     parsed: ParsedRow,
 ) -> BoxFuture<'a, RowResult> {
@@ -363,8 +363,8 @@ async fn start_row<'a>(
         RowContent::Rejected(reason) => {
             Box::pin(std::future::ready(RowResult::new(kind, row, Ok(RowOutcome::Rejected(reason)))))
         }
-        RowContent::ExistingUser(content, user) if !job.options.update => {
-            let (outcome, manager) = (Ok(job.unchanged_user(&user)), job.pending_manager(&content, &user));
+        RowContent::ExistingUser(content, user) if !ctx.options.update => {
+            let (outcome, manager) = (Ok(ctx.unchanged_user(&user)), ctx.pending_manager(&content, &user));
             let user = Some((user.number, user.id));
             Box::pin(std::future::ready(RowResult {
                 user,
@@ -380,14 +380,14 @@ async fn start_row<'a>(
                 ..RowResult::new(kind, row, Ok(outcome))
             }))
         }
-        RowContent::ExistingUser(content, user) => prepare_user(job, references, *content, Some(*user), row).await,
-        RowContent::User(content) => prepare_user(job, references, *content, None, row).await,
+        RowContent::ExistingUser(content, user) => prepare_user(ctx, references, *content, Some(*user), row).await,
+        RowContent::User(content) => prepare_user(ctx, references, *content, None, row).await,
         RowContent::Item(item_kind, content) => {
             let restricted_to = item_import::resolve_restriction(references, &content).await;
-            if job.options.dry_run {
+            if ctx.options.dry_run {
                 item_import::add_planned_item(references, item_kind, &content);
             }
-            Box::pin(item_import::execute(job, item_kind, *content, restricted_to, row))
+            Box::pin(item_import::execute(ctx, item_kind, *content, restricted_to, row))
         }
     }
 }

@@ -31,14 +31,14 @@ pub(crate) fn add_planned_item(references: &mut ReferenceResolver<'_>, kind: Ite
 }
 
 pub(crate) async fn execute(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     kind: ItemKind,
     item_row: ItemRow,
     restricted_to: Result<FieldUpdate<ItemId>, DirectoryError>,
     row: Row,
 ) -> RowResult {
     let outcome = match restricted_to {
-        Ok(restricted_to) => create_or_update(job, kind, &item_row, restricted_to).await,
+        Ok(restricted_to) => create_or_update(ctx, kind, &item_row, restricted_to).await,
         Err(error) => Err(error),
     };
     RowResult::new(RecordKind::Item(kind), row, outcome)
@@ -46,12 +46,12 @@ pub(crate) async fn execute(
 
 /// Finds the item that a row matches.
 pub(crate) async fn match_item(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     kind: ItemKind,
     item_row: &ItemRow,
 ) -> Result<Option<Item>, DirectoryError> {
     for key in item_row.lookup_keys(kind) {
-        match job.directory.item(job.caller, kind, key).await {
+        match ctx.directory.item(ctx.caller, kind, key).await {
             Ok(item) => return Ok(Some(item)),
             Err(DirectoryError::NoSuchItem(_)) => {}
             Err(error) => return Err(error),
@@ -61,7 +61,7 @@ pub(crate) async fn match_item(
 }
 
 async fn create_or_update(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     kind: ItemKind,
     item_row: &ItemRow,
     restricted_to: FieldUpdate<ItemId>,
@@ -69,28 +69,28 @@ async fn create_or_update(
     if item_row.name.as_deref().is_none_or(|name| name.trim().is_empty()) && item_row.lookup_keys(kind).is_empty() {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Missing));
     }
-    let Some(before) = match_item(job, kind, item_row).await? else {
-        if job.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, item_row.lookup_keys(kind))) {
+    let Some(before) = match_item(ctx, kind, item_row).await? else {
+        if ctx.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_deleted(kind, item_row.lookup_keys(kind))) {
             return Ok(RowOutcome::Rejected(format!("the {} was deleted after this import started", kind.as_str())));
         }
         let command = item_row.create_command(kind, restricted_to);
-        if job.options.dry_run {
-            job.directory.preview(job.caller, &command).await?;
+        if ctx.options.dry_run {
+            ctx.directory.preview(ctx.caller, &command).await?;
         } else {
-            run_with_retry(job.directory, job.caller, command).await?;
+            run_with_retry(ctx.directory, ctx.caller, command).await?;
         }
         return Ok(RowOutcome::Created);
     };
-    let is_newer = job.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_changed(&before));
-    let may_update = job.options.update && !is_newer;
+    let is_newer = ctx.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_changed(&before));
+    let may_update = ctx.options.update && !is_newer;
     let Some(command) = item_row.update_command(&before, restricted_to).filter(|_| may_update) else {
-        return Ok(job.unchanged_item(&before));
+        return Ok(ctx.unchanged_item(&before));
     };
-    if job.options.dry_run {
-        let preview = job.directory.preview(job.caller, &command).await?;
+    if ctx.options.dry_run {
+        let preview = ctx.directory.preview(ctx.caller, &command).await?;
         return Ok(if preview == Preview::Unchanged { RowOutcome::Unchanged } else { RowOutcome::Changed(Vec::new()) });
     }
-    let receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());
-    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { job.unchanged_item(&before) })
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.unchanged_item(&before) })
 }

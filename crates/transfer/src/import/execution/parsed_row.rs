@@ -52,47 +52,48 @@ pub(crate) fn parse_row(
         RowSubject::NotImported(_) => return None,
         RowSubject::Unknown(word) => {
             let reason = format!("'{word}' is not a kind (user, group, folder, organisation, department or role)");
-            let said = RowContent::Rejected(reason);
-            return Some(ParsedRow { kind: RecordKind::User, row, content: said });
+            let content = RowContent::Rejected(reason);
+            return Some(ParsedRow { kind: RecordKind::User, row, content });
         }
     };
     let cells = scan.cells(&row, kind, &mut |_, _, _| {});
-    let said = match check_columns(kind, &cells).or_else(|| check_duplicate(kind, &cells, row.number, duplicate_keys)) {
-        Some(reason) => RowContent::Rejected(reason),
-        None => parse_content(scan, kind, &cells, now),
-    };
-    let said = match said {
+    let content =
+        match check_columns(kind, &cells).or_else(|| check_duplicate(kind, &cells, row.number, duplicate_keys)) {
+            Some(reason) => RowContent::Rejected(reason),
+            None => parse_content(scan, kind, &cells, now),
+        };
+    let content = match content {
         // Exports of Muster have the stored manager, which may be a text of another system.
         RowContent::User(mut user) if scan.is_exported_user(&row, &cells) => {
             user.set_manager_verbatim();
             RowContent::User(user)
         }
-        said => said,
+        content => content,
     };
-    let said = match said {
+    let content = match content {
         RowContent::User(mut user) if ignores_roles => {
             user.edit.role = FieldUpdate::Keep;
             RowContent::User(user)
         }
-        said => said,
+        content => content,
     };
     drop(cells);
-    Some(ParsedRow { kind, row, content: said })
+    Some(ParsedRow { kind, row, content })
 }
 
 fn parse_content(scan: &Scan, kind: RecordKind, cells: &[ColumnCell<'_>], now: Time) -> RowContent {
     match kind {
         RecordKind::User => match crate::user_row::parse(cells, now) {
             // Validate early, so that no items are created for a row that is rejected anyway.
-            Ok(mut said) => match directory::validate_user_edit(&said.edit) {
-                Ok(()) => RowContent::User(Box::new(said)),
-                Err(error) if said.drop_rejected_password(&error) => RowContent::User(Box::new(said)),
+            Ok(mut content) => match directory::validate_user_edit(&content.edit) {
+                Ok(()) => RowContent::User(Box::new(content)),
+                Err(error) if content.drop_rejected_password(&error) => RowContent::User(Box::new(content)),
                 Err(error) => RowContent::Rejected(error_message_with(&error, |field| scan.header_of_field(field))),
             },
             Err(errors) => RowContent::Rejected(scan.describe_invalid_cells(&errors)),
         },
         RecordKind::Item(kind) => match crate::item_row::parse(cells) {
-            Ok(said) => RowContent::Item(kind, Box::new(said)),
+            Ok(content) => RowContent::Item(kind, Box::new(content)),
             Err(errors) => RowContent::Rejected(scan.describe_invalid_cells(&errors)),
         },
     }
@@ -148,7 +149,7 @@ impl Scan {
 
     /// The text of invalid cells, with their headers in the file.
     pub(crate) fn describe_invalid_cells(&self, errors: &[InvalidCell]) -> String {
-        let said = |(column, wrong): &InvalidCell| {
+        let content = |(column, wrong): &InvalidCell| {
             let matches_field = |header: &&Header| header.column.is_some_and(|other| other.kind == column.kind);
             let headers: Vec<&str> = self.headers.iter().filter(matches_field).map(|header| &*header.name).collect();
             let name = if headers.is_empty() { column.name.to_owned() } else { headers.join("' or '") };
@@ -161,6 +162,6 @@ impl Scan {
             };
             format!("'{name}' {}{hint}", wrong.0)
         };
-        errors.iter().map(said).collect::<Vec<_>>().join("; ")
+        errors.iter().map(content).collect::<Vec<_>>().join("; ")
     }
 }

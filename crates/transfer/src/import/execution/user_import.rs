@@ -25,13 +25,13 @@ pub(crate) struct PreparedUser {
 }
 
 pub(crate) async fn prepare(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
     mut user_row: UserRow,
     row: &Row,
 ) -> Result<PreparedUser, DirectoryError> {
     let manager = match user_row.manager.take() {
-        Some(text) => match job.scan.user_reference_keys(&text).iter().find_map(|key| references.cached_user(key)) {
+        Some(text) => match ctx.scan.user_reference_keys(&text).iter().find_map(|key| references.cached_user(key)) {
             Some(user) => {
                 user_row.edit.set_text(Field::Manager, FieldUpdate::Set(user.to_string()));
                 None
@@ -57,12 +57,12 @@ pub(crate) async fn prepare(
         }
     }
     // A column of a table applies to every row, a member or attribute only to rows that have it.
-    let is_table = matches!(job.options.format, crate::Format::Csv | crate::Format::Xlsx);
+    let is_table = matches!(ctx.options.format, crate::Format::Csv | crate::Format::Xlsx);
     let has_organization = |(place, _): &(usize, Value)| {
-        job.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organization)
+        ctx.scan.headers[*place].column.is_some_and(|column| column.kind == ColumnKind::Organization)
     };
     let has_organizations = if is_table {
-        job.scan.header_name(|what| what == ColumnKind::Organization).is_some()
+        ctx.scan.header_name(|what| what == ColumnKind::Organization).is_some()
     } else {
         row.cells.iter().any(has_organization)
     };
@@ -76,7 +76,7 @@ pub(crate) async fn prepare(
 
 /// Executes a row. `before` is the existing user, if any.
 pub(crate) async fn execute(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     mut prepared: PreparedUser,
     before: Option<User>,
     row: Row,
@@ -86,8 +86,8 @@ pub(crate) async fn execute(
     let manager = prepared.deferred_manager.take().filter(|_| !is_deleted);
     let outcome = match before {
         None if is_deleted => Ok(RowOutcome::Unchanged),
-        None => match create(job, &prepared, &mut user).await {
-            Err(error) if prepared.user_row.drop_rejected_password(&error) => create(job, &prepared, &mut user).await,
+        None => match create(ctx, &prepared, &mut user).await {
+            Err(error) if prepared.user_row.drop_rejected_password(&error) => create(ctx, &prepared, &mut user).await,
             outcome => outcome,
         },
         Some(before) => {
@@ -95,8 +95,8 @@ pub(crate) async fn execute(
                 let status = FieldUpdate::Set(RequestedStatus::Inactive);
                 *prepared.user_row.edit = UserEdit { status, ..UserEdit::default() };
             }
-            match update(job, &prepared, before.clone()).await {
-                Err(error) if prepared.user_row.drop_rejected_password(&error) => update(job, &prepared, before).await,
+            match update(ctx, &prepared, before.clone()).await {
+                Err(error) if prepared.user_row.drop_rejected_password(&error) => update(ctx, &prepared, before).await,
                 outcome => outcome,
             }
         }
@@ -120,7 +120,7 @@ pub(crate) enum UserMatch {
 }
 
 /// Finds the user by the most reliable key that matches one. Rows without any of the keys are matched by user name.
-pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
+pub(crate) async fn match_user(ctx: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
     let user_key = |key: MatchKey| match key {
         MatchKey::Id => user_row.id.map(UserKey::Id),
         MatchKey::ExternalId => user_row.external_id.clone().map(UserKey::ExternalId),
@@ -128,16 +128,16 @@ pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> R
         MatchKey::UserName => user_row.user_name.clone().map(UserKey::Login),
     };
     let mut keys: Vec<(MatchKey, UserKey)> =
-        job.options.match_by.iter().filter_map(|key| Some((*key, user_key(*key)?))).collect();
+        ctx.options.match_by.iter().filter_map(|key| Some((*key, user_key(*key)?))).collect();
     if keys.is_empty() {
         keys.extend(user_key(MatchKey::UserName).map(|key| (MatchKey::UserName, key)));
     }
     let mut external_id_not_found = false;
     for (match_key, key) in keys {
-        if let Some(user) = find_user(job, key).await? {
+        if let Some(user) = find_user(ctx, key).await? {
             // The email may have been given to another user, for example.
             if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id {
-                let header = job.scan.header_of_field(match_key.field());
+                let header = ctx.scan.header_of_field(match_key.field());
                 return Ok(UserMatch::Ambiguous(format!(
                     "'{header}' belongs to a user with another external id (select the keys to match by with --match)"
                 )));
@@ -150,7 +150,7 @@ pub(crate) async fn match_user(job: &ImportContext<'_>, user_row: &UserRow) -> R
 }
 
 async fn create(
-    job: &ImportContext<'_>,
+    ctx: &ImportContext<'_>,
     prepared: &PreparedUser,
     created: &mut Option<(u32, UserId)>,
 ) -> Result<RowOutcome, DirectoryError> {
@@ -163,19 +163,19 @@ async fn create(
     let mut edit = said.edit.clone();
     edit.id = said.id;
     if !edit.status.is_change() {
-        let status = if job.options.invite { Status::Invited } else { Status::Active };
+        let status = if ctx.options.invite { Status::Invited } else { Status::Active };
         edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
     }
-    edit.invite = job.options.invite;
+    edit.invite = ctx.options.invite;
     if *has_organizations && !edit.organization.is_change() {
         edit.organization = FieldUpdate::Clear;
     }
     let command = Command::CreateUser(edit);
-    if job.options.dry_run {
-        job.directory.preview(job.caller, &command).await?;
+    if ctx.options.dry_run {
+        ctx.directory.preview(ctx.caller, &command).await?;
         return Ok(RowOutcome::Created);
     }
-    let mut receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let mut receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
     let Some(user) = receipt.users.pop() else {
         return Err(DirectoryError::Internal("no user was created".into()));
     };
@@ -183,12 +183,12 @@ async fn create(
     if said.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
-        run_with_retry(job.directory, job.caller, command).await?;
+        run_with_retry(ctx.directory, ctx.caller, command).await?;
     }
     Ok(RowOutcome::Created)
 }
 
-async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
+async fn update(ctx: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
     let PreparedUser { user_row: said, file_has_organizations: _, joins_planned_item: joins_new, deferred_manager: _ } =
         prepared;
     let mut edit = said.edit.clone();
@@ -201,7 +201,7 @@ async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
     }
     if let Some(hash) = &edit.password_hash {
         // Setting the same hash again would end the user's sessions.
-        let stored = job.directory.password_hashes(job.caller, (before.number, before.number)).await?;
+        let stored = ctx.directory.password_hashes(ctx.caller, (before.number, before.number)).await?;
         let is_same_hash =
             |(_, stored): &(u32, directory::PasswordHash)| stored.0.expose_secret() == hash.0.expose_secret();
         if stored.first().is_some_and(is_same_hash) {
@@ -210,10 +210,10 @@ async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
     }
     let has_password = edit.password.is_some() || edit.password_hash.is_some();
     let command = Command::UpdateUser { user: UserKey::Id(before.id), edit };
-    if job.options.dry_run {
-        return Ok(match job.directory.preview(job.caller, &command).await? {
+    if ctx.options.dry_run {
+        return Ok(match ctx.directory.preview(ctx.caller, &command).await? {
             Preview::User(after) => {
-                let mut columns = changed_columns(&before, &after, &job.names);
+                let mut columns = changed_columns(&before, &after, &ctx.names);
                 columns.extend(has_password.then_some("password"));
                 RowOutcome::Changed(columns)
             }
@@ -221,7 +221,7 @@ async fn update(job: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
             _ => RowOutcome::Unchanged,
         });
     }
-    let receipt = run_with_retry(job.directory, job.caller, command).await?;
+    let receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
     let is_changed = receipt.users.first().is_some_and(|after| after.version != before.version);
-    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { job.unchanged_user(&before) })
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.unchanged_user(&before) })
 }

@@ -21,7 +21,7 @@ const MAX_ROLES: usize = 100;
 /// Counts of the values below a header whose meaning depends on them.
 #[derive(Default)]
 struct ValueStats {
-    /// Values that are status words, and all values.
+    /// Values that are status words.
     status_words: u64,
     total: u64,
     numbers: u64,
@@ -77,8 +77,8 @@ impl ScanState {
     fn ignored_list(&mut self, scan: &Scan, contents: IgnoredCounts) -> Vec<Ignored> {
         let part = if scan.format == Some(Format::Ldif) { IgnoredPart::Attribute } else { IgnoredPart::Column };
         let mut ignored = std::mem::take(&mut self.ignored);
-        for ((place, reason), count) in self.ignored_values.drain() {
-            ignored.add(part, &scan.headers[place].display_name(place), reason, count);
+        for ((index, reason), count) in self.ignored_values.drain() {
+            ignored.add(part, &scan.headers[index].display_name(index), reason, count);
         }
         contents.into_list().into_iter().chain(ignored.into_list()).collect()
     }
