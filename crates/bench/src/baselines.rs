@@ -181,7 +181,7 @@ impl Store for NullStore {
     fn password_hashes(
         &self,
         _: TenantNumber,
-        _: (u32, u32),
+        _: std::ops::RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         Box::pin(async { Ok(Vec::new()) })
     }

@@ -8,6 +8,7 @@ use crate::{
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use uuid::Uuid;
 
@@ -57,7 +58,7 @@ pub trait Store: Send + Sync {
     fn password_hashes(
         &self,
         tenant: TenantNumber,
-        numbers: (u32, u32),
+        numbers: RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>>;
     /// A deleted user by id, number or external id; other keys find nothing.
     fn tombstone(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>>;

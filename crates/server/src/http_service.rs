@@ -86,6 +86,18 @@ impl RequestIds {
     }
 }
 
+/// A handled request, and whether its connection must be closed.
+struct Served {
+    handled: HandledRequest,
+    must_close: bool,
+}
+
+impl Served {
+    fn new(handled: HandledRequest, must_close: bool) -> Self {
+        Self { handled, must_close }
+    }
+}
+
 impl HttpService {
     pub(crate) fn new(
         state: AppState,
@@ -121,27 +133,29 @@ impl HttpService {
         let request_id = self.request_ids.next();
         let (parts, body) = request.into_parts();
         let address = client_ip(&parts, peer.address, &self.limits.trusted_proxies);
-        let (mut served, must_close) = match self.routes.resolve(parts.uri.path()) {
+        let Served { mut handled, must_close } = match self.routes.resolve(parts.uri.path()) {
             destination if !has_one_host(&parts) => {
-                (self.invalid_host_response(destination.as_ref(), &parts, &request_id), true)
+                Served::new(self.invalid_host_response(destination.as_ref(), &parts, &request_id), true)
             }
             Some(Destination::Server(page)) if page.is_health() || !peer.is_health_only => {
                 return self.server_page(page, &parts).await;
             }
-            destination if peer.is_health_only => (self.busy_response(destination.as_ref(), &parts, &request_id), true),
+            destination if peer.is_health_only => {
+                Served::new(self.busy_response(destination.as_ref(), &parts, &request_id), true)
+            }
             Some(Destination::Dialect(route_match)) => {
                 self.handle_dialect(route_match, &parts, body, address, &request_id).await
             }
             destination => self.handle_page(destination, &parts, body, address, &request_id).await,
         };
-        let mut response = std::mem::take(&mut served.response);
+        let mut response = std::mem::take(&mut handled.response);
         if must_close {
             // The unread rest of the body would be parsed as the next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.record(&parts.method, &response, &served, &request_id, address, started.elapsed());
+        self.record(&parts.method, &response, &handled, &request_id, address, started.elapsed());
         response
     }
 
@@ -184,8 +198,7 @@ impl HttpService {
         Some(response)
     }
 
-    /// Handles a request for a dialect; checks its head before it reads its body. Returns whether the connection
-    /// must be closed.
+    /// Handles a request for a dialect; checks its head before it reads its body.
     async fn handle_dialect<B>(
         &self,
         route_match: RouteMatch,
@@ -193,7 +206,7 @@ impl HttpService {
         body: B,
         address: IpAddr,
         request_id: &str,
-    ) -> (HandledRequest, bool)
+    ) -> Served
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
@@ -204,7 +217,7 @@ impl HttpService {
         let pending = dialects::kit::receive_head(&self.state, parts, route_match, has_body, address, request_id);
         let pending = match self.with_timeout(pending).await {
             Ok(pending) => pending,
-            Err(error) => return (abort(error), has_body),
+            Err(error) => return Served::new(abort(error), has_body),
         };
         if is_file && pending.needs_body() {
             return self.receive_upload(pending, parts, body, dialect, request_id).await;
@@ -223,10 +236,10 @@ impl HttpService {
             (Ok(Bytes::new()), !is_read)
         };
         let served = self.with_timeout(pending.handle(&self.state, body)).await;
-        (served.unwrap_or_else(abort), must_close)
+        Served::new(served.unwrap_or_else(abort), must_close)
     }
 
-    /// Handles an upload and writes the body to a file. Returns whether the connection must be closed.
+    /// Handles an upload and writes the body to a file.
     async fn receive_upload<B>(
         &self,
         pending: PendingRequest,
@@ -234,27 +247,27 @@ impl HttpService {
         body: B,
         dialect: &'static Dialect,
         request_id: &str,
-    ) -> (HandledRequest, bool)
+    ) -> Served
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let served = match self.with_timeout(pending.handle(&self.state, Ok(Bytes::new()))).await {
             Ok(served) => served,
-            Err(error) => return (self.error_response(dialect, parts, request_id, &error), true),
+            Err(error) => return Served::new(self.error_response(dialect, parts, request_id, &error), true),
         };
         let awaited = served.response.extensions().get::<PendingUpload>().copied();
         let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
-            return (served, !MeteredBody::new(body, BODY_RATE_WINDOW).discard().await);
+            return Served::new(served, !MeteredBody::new(body, BODY_RATE_WINDOW).discard().await);
         };
         let error = match imports::receive(imports, id, &parts.headers, body).await {
-            Ok(()) => return (served, false),
+            Ok(()) => return Served::new(served, false),
             Err(error) => error,
         };
-        let aborted = self.error_response(dialect, parts, request_id, &error);
-        (HandledRequest { response: aborted.response, detail: aborted.detail, reason: aborted.reason, ..served }, true)
+        let HandledRequest { response, detail, reason, .. } = self.error_response(dialect, parts, request_id, &error);
+        Served::new(HandledRequest { response, detail, reason, ..served }, true)
     }
 
-    /// Handles a request for a page or an unknown path. Returns whether the connection must be closed.
+    /// Handles a request for a page or an unknown path.
     async fn handle_page<B>(
         &self,
         destination: Option<Destination>,
@@ -262,14 +275,15 @@ impl HttpService {
         body: B,
         address: IpAddr,
         request_id: &str,
-    ) -> (HandledRequest, bool)
+    ) -> Served
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
         let Some(Destination::Page(route)) = destination else {
             let is_read = body.is_end_stream() || MeteredBody::new(body, BODY_RATE_WINDOW).discard().await;
             let response = server_pages::plain_text(StatusCode::NOT_FOUND, "Not found. See /docs for the APIs.\n");
-            return (HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..empty() }, !is_read);
+            let handled = HandledRequest { response, reason: Some(RequestError::NoRoute.label()), ..empty() };
+            return Served::new(handled, !is_read);
         };
         let limits = self.body_limits.unauthenticated();
         let body = limits.read(&parts.headers, body, &self.large_bodies.for_tenant(None)).await;
@@ -282,7 +296,7 @@ impl HttpService {
                 HandledRequest { response: page_fault_response(&error), reason: Some(error.label()), detail, ..empty() }
             }
         };
-        (served, must_close)
+        Served::new(served, must_close)
     }
 
     /// Runs `work` within the response timeout, and catches panics.

@@ -132,8 +132,8 @@ async fn passwords(store: Arc<dyn Store>) {
         let edit = UserEdit { password_hash: hash, ..*new_user(&format!("{n}@x.y")) };
         directory.run(&caller, Command::CreateUser(Box::new(edit))).await.expect("made");
     }
-    let found = directory.password_hashes(&caller, (1, 3)).await.expect("read");
+    let found = directory.password_hashes(&caller, 1..=3).await.expect("read");
     let found: Vec<(u32, &str)> = found.iter().map(|(n, stored)| (*n, stored.0.expose_secret())).collect();
     assert_eq!(found, [(1, "plain$long enough 1"), (3, "plain$long enough 3")]);
-    assert_eq!(directory.password_hashes(&other, (1, 3)).await.expect("read").len(), 0);
+    assert_eq!(directory.password_hashes(&other, 1..=3).await.expect("read").len(), 0);
 }

@@ -143,8 +143,7 @@ async fn read_user_page(directory: Arc<Directory>, caller: Caller, after: u32, w
         directory.users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() }).await?;
     let mut passwords = HashMap::new();
     if let (Some(first), Some(last), true) = (page.rows.first(), page.rows.last(), with_passwords) {
-        let range = (first.number, last.number);
-        passwords.extend(directory.password_hashes(&caller, range).await?);
+        passwords.extend(directory.password_hashes(&caller, first.number..=last.number).await?);
     }
     Ok((page, passwords))
 }

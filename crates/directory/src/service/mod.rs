@@ -19,6 +19,7 @@ use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
 pub use preview::Preview;
 pub use sign_in::{Credentials, rate_limit_network};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
@@ -191,7 +192,7 @@ impl Directory {
     pub async fn password_hashes(
         &self,
         caller: &Caller,
-        numbers: (u32, u32),
+        numbers: RangeInclusive<u32>,
     ) -> Result<Vec<(u32, PasswordHash)>, DirectoryError> {
         self.check_connection(caller, Access::ReadOnly).await?;
         self.store.password_hashes(caller.tenant, numbers).await.map_err(read_error)

@@ -7,6 +7,7 @@ use directory::{
     ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -170,12 +171,12 @@ impl Store for Memory {
     fn password_hashes(
         &self,
         tenant: TenantNumber,
-        (first, last): (u32, u32),
+        numbers: RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
-        self.read(|state| {
+        self.read(move |state| {
             let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let password = |user: &User| data.accounts.get(&user.id)?.password_hash.clone();
-            let among = data.users.values().filter(|user| (first..=last).contains(&user.number));
+            let among = data.users.values().filter(|user| numbers.contains(&user.number));
             among.filter_map(|user| Some((user.number, password(user)?))).collect()
         })
     }

@@ -8,6 +8,7 @@ use crate::{sql, unique_keys};
 use directory::{
     Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
 };
+use std::ops::RangeInclusive;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -24,14 +25,13 @@ pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> 
     })
 }
 
-/// Password hashes of the users with numbers in an inclusive range.
 pub(super) fn password_hashes(
     session: &Session,
     tenant: TenantNumber,
-    (first, last): (u32, u32),
+    numbers: RangeInclusive<u32>,
 ) -> ReadFuture<'_, Vec<(u32, PasswordHash)>> {
     Box::pin(async move {
-        let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(first), &int(last)];
+        let params: [&dyn Param; 3] = [&tenant_code(tenant), &int(*numbers.start()), &int(*numbers.end())];
         let rows = session.query(sql::PASSWORD_HASHES.postgres, &params).await?;
         let password = |text: String| PasswordHash(SecretString::from(text));
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), password(row.try_get(1)?)))).collect()

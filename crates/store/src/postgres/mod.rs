@@ -59,6 +59,7 @@ use read::{ConnectionFilter, ReadPool, pending};
 use retry::RETRY_TIMEOUT;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -324,9 +325,9 @@ impl Store for Postgres {
     fn password_hashes(
         &self,
         tenant: TenantNumber,
-        numbers: (u32, u32),
+        numbers: RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
-        pending(self.readers.long(move |session| accounts::password_hashes(session, tenant, numbers)))
+        pending(self.readers.long(move |session| accounts::password_hashes(session, tenant, numbers.clone())))
     }
 
     fn tombstones(

@@ -48,6 +48,7 @@ use directory::{
 use readers::Readers;
 use shared_state::SharedState;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,7 +251,7 @@ impl Store for Sqlite {
     fn password_hashes(
         &self,
         tenant: TenantNumber,
-        numbers: (u32, u32),
+        numbers: RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>> {
         self.scan(&self.list_permits, move |db| read::password_hashes(db, tenant, numbers))
     }

@@ -9,6 +9,7 @@ use directory::{
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
@@ -168,14 +169,13 @@ pub(super) fn tombstone(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite
     Ok(optional(found)?.map(|(_, tombstone)| tombstone))
 }
 
-/// Both numbers are inclusive.
 pub(super) fn password_hashes(
     db: &Db,
     tenant: TenantNumber,
-    (first, last): (u32, u32),
+    numbers: RangeInclusive<u32>,
 ) -> rusqlite::Result<Vec<(u32, PasswordHash)>> {
     let mut statement = db.prepare_cached(sql::PASSWORD_HASHES.sqlite)?;
-    let rows = statement.query_map(params![tenant.0, first, last], |row| {
+    let rows = statement.query_map(params![tenant.0, numbers.start(), numbers.end()], |row| {
         Ok((row.get(0)?, PasswordHash(SecretString::from(row.get::<_, String>(1)?))))
     })?;
     rows.collect()

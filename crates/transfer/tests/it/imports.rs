@@ -320,7 +320,7 @@ fn passwords_are_imported() {
         fixture.file("p.csv", "email,password,password hash\na@x.y,long enough,\nb@x.y,,plain$stored\nc@x.y,short,\n");
     let report = fixture.import(&file);
     assert_eq!((report.users.created, report.users.rejected), (2, 1));
-    let stored = fixture.block_on(fixture.directory.password_hashes(&fixture.caller, (1, 9))).expect("read");
+    let stored = fixture.block_on(fixture.directory.password_hashes(&fixture.caller, 1..=9)).expect("read");
     let stored: Vec<&str> = stored.iter().map(|(_, stored)| stored.0.expose_secret()).collect();
     assert_eq!(stored, ["plain$long enough", "plain$stored"]);
     assert!(!format!("{report:?}").contains("long enough"));

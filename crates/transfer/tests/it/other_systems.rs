@@ -83,7 +83,7 @@ impl Imported {
 
     fn passwords(&self) -> Vec<(String, String)> {
         let stored =
-            self.fixture.block_on(self.fixture.directory.password_hashes(&self.fixture.caller, (1, 99))).expect("read");
+            self.fixture.block_on(self.fixture.directory.password_hashes(&self.fixture.caller, 1..=99)).expect("read");
         let people = self.fixture.users();
         let name = |number: u32| people.iter().find(|user| user.number == number).expect("there").user_name.clone();
         stored.iter().map(|(number, hash)| (name(*number), hash.0.expose_secret().to_owned())).collect()

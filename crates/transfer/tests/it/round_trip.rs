@@ -309,7 +309,7 @@ fn comparable_items(fixture: &Fixture, kind: ItemKind) -> Vec<Item> {
 }
 
 fn passwords(fixture: &Fixture) -> Vec<String> {
-    let all = fixture.block_on(fixture.directory.password_hashes(&fixture.caller, (0, 1_000))).expect("read");
+    let all = fixture.block_on(fixture.directory.password_hashes(&fixture.caller, 0..=1_000)).expect("read");
     all.iter().map(|(_, stored)| stored.0.expose_secret().to_owned()).collect()
 }
 

@@ -453,7 +453,7 @@ fn okta_recreates_deactivated_users() {
         let key = UserKey::ExternalId("00u1".into());
         let user = client.app.directory().user(&client.caller, key).await.expect("found");
         assert_eq!(user.text(Field::ExternalId), Some("00u1"));
-        let passwords = client.app.directory().password_hashes(&client.caller, (user.number, user.number)).await;
+        let passwords = client.app.directory().password_hashes(&client.caller, user.number..=user.number).await;
         assert!(passwords.expect("read").is_empty(), "the old password is removed");
         // Users above the ceiling are not restored.
         let admin = json!({"userName": "admin@x.example", "externalId": "00u2", "roles": [{"value": "Admin"}]});

@@ -107,7 +107,7 @@ impl Store for UnreliableStore {
         events(after: EventPosition, limit: u32) -> Vec<Event>;
         server_secret(name: &'static str) -> Option<ServerSecret>;
         account(tenant: TenantNumber, user: UserId) -> Option<Account>;
-        password_hashes(tenant: TenantNumber, numbers: (u32, u32)) -> Vec<(u32, PasswordHash)>;
+        password_hashes(tenant: TenantNumber, numbers: std::ops::RangeInclusive<u32>) -> Vec<(u32, PasswordHash)>;
         tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
         tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;
         tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;

@@ -201,7 +201,7 @@ async fn update(ctx: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
     }
     if let Some(hash) = &edit.password_hash {
         // Setting the same hash again would end the user's sessions.
-        let stored = ctx.directory.password_hashes(ctx.caller, (before.number, before.number)).await?;
+        let stored = ctx.directory.password_hashes(ctx.caller, before.number..=before.number).await?;
         let is_same_hash =
             |(_, stored): &(u32, directory::PasswordHash)| stored.0.expose_secret() == hash.0.expose_secret();
         if stored.first().is_some_and(is_same_hash) {
