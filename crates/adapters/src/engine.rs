@@ -87,7 +87,7 @@ impl StoreSettings {
     }
 
     /// The database URL. If it has no password, `PGPASSWORD` is used.
-    fn address(&self) -> anyhow::Result<DatabaseUrl> {
+    fn database_url(&self) -> anyhow::Result<DatabaseUrl> {
         let password = std::env::var("PGPASSWORD").ok();
         Ok(DatabaseUrl::parse(&self.location, password.as_deref())?)
     }
@@ -147,7 +147,7 @@ impl Engine {
             };
             return Ok(Self::Sqlite(Arc::new(Sqlite::open(&path, &options)?)));
         }
-        Ok(Self::Postgres(Arc::new(Postgres::open(&settings.address()?, postgres)?)))
+        Ok(Self::Postgres(Arc::new(Postgres::open(&settings.database_url()?, postgres)?)))
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
@@ -186,7 +186,7 @@ impl Engine {
             let read_timeout = settings.read_timeout;
             return Ok(Box::new(move |to| Sqlite::dump(&path, read_timeout, to)));
         }
-        let (address, options) = (settings.address()?, settings.postgres_options());
+        let (address, options) = (settings.database_url()?, settings.postgres_options());
         Ok(Box::new(move |to| Postgres::dump(&address, &options, to)))
     }
 
@@ -199,7 +199,7 @@ impl Engine {
     pub fn check(settings: &StoreSettings) -> anyhow::Result<CheckReport> {
         match settings.existing_sqlite_path()? {
             Some(path) => Ok(Sqlite::check(&path)?),
-            None => Ok(Postgres::check(&settings.address()?, &settings.postgres_options())?),
+            None => Ok(Postgres::check(&settings.database_url()?, &settings.postgres_options())?),
         }
     }
 }
@@ -234,7 +234,7 @@ impl ExclusiveStore {
     }
 
     fn postgres(settings: &StoreSettings, options: &PostgresOptions) -> anyhow::Result<Self> {
-        Ok(Self::Postgres(Box::new(ExclusivePostgres::acquire(&settings.address()?, options)?)))
+        Ok(Self::Postgres(Box::new(ExclusivePostgres::acquire(&settings.database_url()?, options)?)))
     }
 
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {

@@ -1,6 +1,6 @@
 //! Measures imports, exports and backups on both engines: a million users with four memberships each, in two formats;
-//! a size that vendors of identity governance publish of 250,000 users and 50,000 groups of 10 to 10,000 members; and a backup compared with a
-//! file copy of the same size. Each measurement runs the program and samples its memory.
+//! a size that identity governance vendors publish, 250,000 users and 50,000 groups of 10 to 10,000 members; and a
+//! backup compared with a file copy of the same size. Each measurement runs the program and samples its memory.
 
 use crate::report::Row;
 use crate::{Process, baselines, median, program};
@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use testkit::generators::Rng;
 use testkit::postgres::Cluster;
 
-/// Users and groups in the large files.
+/// Users in the CSV and NDJSON files.
 const USERS: u64 = 1_000_000;
+/// Groups in every file.
 const GROUPS: u64 = 50_000;
-/// The industry benchmark.
-const LARGE_FILE_USERS: u64 = 250_000;
+/// Users in the file with large groups.
+const LARGE_GROUPS_FILE_USERS: u64 = 250_000;
 const MIN_GROUP_SIZE: f64 = 10.0;
 const MAX_GROUP_SIZE: f64 = 10_000.0;
 
@@ -63,7 +64,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         found["import_ndjson"] = import(&store, &files.ndjson, USERS)?;
         let store = place("field");
         found["import_250000_people_and_50000_groups_of_10_to_10000"] =
-            import(&store, &files.large_groups, LARGE_FILE_USERS)?;
+            import(&store, &files.large_groups, LARGE_GROUPS_FILE_USERS)?;
         facts[engine] = found;
     }
     Ok((Vec::new(), facts))
@@ -224,7 +225,7 @@ fn skewed_group(rng: &mut Rng, groups: u64) -> u64 {
 /// Writes 250,000 users and 50,000 groups with 10 to 10,000 members each, in a Pareto distribution.
 fn write_large_groups(path: &Path) -> anyhow::Result<()> {
     let mut rng = Rng::new(7);
-    let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(LARGE_FILE_USERS)?];
+    let mut groups: Vec<Vec<u64>> = vec![Vec::new(); usize::try_from(LARGE_GROUPS_FILE_USERS)?];
     for group in 0..GROUPS {
         #[expect(clippy::cast_precision_loss, reason = "a random number")]
         let part = (rng.below(1 << 32) + 1) as f64 / (1_u64 << 32) as f64;
@@ -232,10 +233,10 @@ fn write_large_groups(path: &Path) -> anyhow::Result<()> {
         let size = if group < 5 { MAX_GROUP_SIZE } else { (MIN_GROUP_SIZE / part.sqrt()).min(MAX_GROUP_SIZE) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
         let size = size as u64;
-        let first = rng.below(LARGE_FILE_USERS);
+        let first = rng.below(LARGE_GROUPS_FILE_USERS);
         for n in 0..size {
             // The step is coprime to the number of users, so members are distinct.
-            let person = (first + n * 7_919) % LARGE_FILE_USERS;
+            let person = (first + n * 7_919) % LARGE_GROUPS_FILE_USERS;
             groups[usize::try_from(person)?].push(group);
         }
     }

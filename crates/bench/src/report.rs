@@ -13,12 +13,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A row; `yardstick` is the baseline's rate.
-    pub(crate) fn new(name: &str, stats: &LoadStats, yardstick: Option<f64>) -> Self {
+    /// A row; `baseline_rate` is the baseline's rate.
+    pub(crate) fn new(name: &str, stats: &LoadStats, baseline_rate: Option<f64>) -> Self {
         Self {
             name: name.to_owned(),
             rate: stats.requests_per_second(),
-            share_of_baseline: yardstick.map(|yardstick| stats.requests_per_second() / yardstick),
+            share_of_baseline: baseline_rate.map(|baseline_rate| stats.requests_per_second() / baseline_rate),
             p50: stats.p50_ms,
             p99: stats.p99_ms,
             cpu: stats.cpu_us_per_request,

@@ -14,7 +14,8 @@ const ATTEMPTS: u64 = 400;
 pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
     let mut times = [Vec::new(), Vec::new()];
     for n in 0..ATTEMPTS {
-        // In random order: the pool's dispatcher computes some passwords itself, and a fixed order could always give it the same kind and would always be of the same kind.
+        // In random order: the pool's dispatcher hashes some passwords itself, and in a fixed order these could always be of
+        // the same kind.
         let first = usize::from(spread(n, 2) == 1);
         for kind in [first, 1 - first] {
             let name = ["nobody", "who"][kind];

@@ -96,10 +96,10 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
 fn parse_chain_end(text: &str) -> Result<(u64, String), String> {
     let wrong =
         || "must be POSITION:HASH as `audit verify` prints it: a number, a colon and 64 hexadecimal digits".to_owned();
-    let (position, link) = text.trim().split_once(':').ok_or_else(wrong)?;
-    let is_link = link.len() == 64 && link.chars().all(|c| c.is_ascii_hexdigit());
+    let (position, hash) = text.trim().split_once(':').ok_or_else(wrong)?;
+    let is_hash = hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit());
     match position.parse() {
-        Ok(position) if is_link => Ok((position, link.to_ascii_lowercase())),
+        Ok(position) if is_hash => Ok((position, hash.to_ascii_lowercase())),
         _ => Err(wrong()),
     }
 }
@@ -115,10 +115,10 @@ fn verify(
         .transpose()?;
     let chains = session.wait(session.directory.verify_chain(tenant_filter))?;
     let expected_end = match (tenant_filter, expect) {
-        (Some(tenant), Some((position, link))) => {
+        (Some(tenant), Some((position, expected))) => {
             let hash = session.directory.chain_hash_at(tenant, EventPosition(position));
             let hash = session.wait(hash)?;
-            Some((position, hash.is_some_and(|hash| hex(&hash) == link)))
+            Some((position, hash.is_some_and(|hash| hex(&hash) == expected)))
         }
         _ => None,
     };

@@ -51,7 +51,7 @@ pub(crate) struct AddArgs {
     name: String,
     #[command(flatten)]
     tenant: TenantArg,
-    /// API that the connection may use (repeatable; a wrong name lists them). `all` means every user API; sign-in and transfer must be named
+    /// API that the connection may use (repeatable; an invalid name prints the list of valid ones). `all` means every user API; sign-in and transfer must be named
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// Allow only reading

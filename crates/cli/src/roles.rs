@@ -16,7 +16,7 @@ pub(crate) enum RoleCommand {
         name: String,
         #[command(flatten)]
         tenant: TenantArg,
-        /// Built-in role whose rights the new role has
+        /// Built-in role whose rank the new role has
         #[arg(long, default_value = "User", value_parser = parse_role)]
         rank: u32,
     },

@@ -69,8 +69,8 @@ pub struct ServerSettings {
     /// URL at which clients reach the server, for links in responses and mails, such as `https://people.example.com`
     #[arg(long, env = "MUSTER_PUBLIC_URL", value_name = "URL", help_heading = SERVER_HEADING)]
     pub public_url: Option<String>,
-    /// Maximum size of a request body in bytes; larger ones get a 413. At most 1 MiB without a valid key in the headers;
-    /// imported files can have 4 GiB
+    /// Maximum size of a request body in bytes; larger ones get a 413. At most 1 MiB without a valid key in the headers
+    /// or the query; imported files can be up to 4 GiB
     #[arg(long, env = "MUSTER_BODY_LIMIT", default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER_HEADING)]
     pub body_limit: usize,
     /// Directory for uploaded imports (default: next to the store). Processes that share a database should share it;
@@ -83,10 +83,10 @@ pub struct ServerSettings {
     /// Imports get a 507 if less than this many MiB, or less than 5 % of the disk, are free (0 disables both checks)
     #[arg(long, env = "MUSTER_MIN_FREE_DISK_MIB", default_value_t = 1024, value_name = "MIB", help_heading = SERVER_HEADING)]
     pub min_free_disk_mib: u64,
-    /// Maximum number of open connections; further ones get a 503
+    /// Maximum number of open TCP connections; further ones get a 503
     #[arg(long, env = "MUSTER_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N", help_heading = SERVER_HEADING)]
     pub max_connections: usize,
-    /// Maximum number of open connections per address (IPv6: per /64); further ones are closed. Loopback and trusted
+    /// Maximum number of open TCP connections per address (IPv6: per /64); further ones are closed. Loopback and trusted
     /// proxies are exempt
     #[arg(long, env = "MUSTER_CONNECTIONS_PER_ADDRESS", default_value_t = 256, value_name = "N", help_heading = SERVER_HEADING)]
     pub connections_per_address: usize,
@@ -102,7 +102,7 @@ pub struct ServerSettings {
     /// Time for requests in progress to finish after SIGTERM
     #[arg(long, env = "MUSTER_DRAIN_TIMEOUT", default_value_t = 20, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub drain_timeout: u64,
-    /// Invalid keys per minute and address before further ones are throttled
+    /// Invalid keys per minute per address before further ones are throttled
     #[arg(long, env = "MUSTER_INVALID_KEYS_PER_MINUTE", default_value = "60", value_name = "N", help_heading = SERVER_HEADING)]
     pub invalid_keys_per_minute: NonZeroU32,
     /// IP addresses of proxies whose X-Forwarded-For header is trusted, separated by commas (no ranges)

@@ -29,7 +29,7 @@ pub(crate) struct ImportArgs {
     /// Map a header to a column: HEADER=COLUMN, or HEADER= to ignore it (repeatable)
     #[arg(long, value_name = "HEADER=COLUMN")]
     map: Vec<String>,
-    /// Keys that identify existing users, most reliable first: id, external-id, email or user-name, most reliable first
+    /// Keys that identify existing users, most reliable first: id, external-id, email or user-name
     #[arg(long = "match", value_name = "KEYS", value_delimiter = ',', default_value = "id,external-id,email", value_parser = parse_match_key)]
     match_by: Vec<MatchKey>,
     /// Update existing users; without it, they stay unchanged
@@ -45,7 +45,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
-    /// With --deactivate-missing: deactivate even if a rejected row matches no user, who may then be deactivated, too
+    /// With --deactivate-missing: deactivate users even if a rejected row matches no user, so that it is unknown whose row it is
     #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
     force: bool,
     /// Show what would happen, without any change

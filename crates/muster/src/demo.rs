@@ -10,7 +10,7 @@ use directory::{
     Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
     SecretString, Status, UserEdit,
 };
-use portal::mail::{MailSender, RetryPolicy, SentMail};
+use portal::mail::{MailSender, MailSummary, RetryPolicy};
 use serde_json::{Value, json};
 use server::{BackgroundTasks, MailConfig};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         output.try_result(&json!({"listening": base, "tenant": number, "keys": keys_json}), || {
             banner(&base, number, &keys)
         })?;
-        let on_mail = Arc::new(move |sent: SentMail| {
+        let on_mail = Arc::new(move |sent: MailSummary| {
             if !output.json {
                 drop(output.try_line(&format!("\nMail sent to {}. Its link:\n  {}", sent.to, sent.link)));
             }

@@ -165,7 +165,7 @@ pub(crate) async fn prepare(
             min_free: settings.min_free_disk_mib.saturating_mul(1 << 20),
         },
         hash_queue: defaults.hash_queue,
-        hash_strength: Argon2Cost::STANDARD,
+        hash_cost: Argon2Cost::STANDARD,
     };
     let ports = Ports::new(engine.store(), store.id_generator());
     // Cookies are `Secure`, unless only this machine can connect.

@@ -53,7 +53,7 @@ pub fn build_app(parts: Ports, limits: Limits, public_config: PublicConfig) -> a
     let Ports { store, clock, ids, hasher } = parts;
     let hasher = match hasher {
         Some(hasher) => hasher,
-        None => Arc::new(PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.hash_strength)?),
+        None => Arc::new(PasswordPool::start(limits.hash_threads, limits.hash_queue, limits.hash_cost)?),
     };
     let directory = Directory::new(store, clock, Arc::clone(&ids), hasher);
     let directory = Arc::new(directory);

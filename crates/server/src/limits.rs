@@ -25,7 +25,7 @@ pub struct Limits {
     /// Passwords that may wait for a hashing thread.
     pub hash_queue: usize,
     /// The cost of a hash, which decides how hard it is to guess the password.
-    pub hash_strength: Argon2Cost,
+    pub hash_cost: Argon2Cost,
 }
 
 impl Default for Limits {
@@ -40,7 +40,7 @@ impl Default for Limits {
             import_storage: StorageLimits::default(),
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE_LIMIT,
-            hash_strength: Argon2Cost::STANDARD,
+            hash_cost: Argon2Cost::STANDARD,
         }
     }
 }

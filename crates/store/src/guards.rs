@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 /// A precondition of a mutation.
 pub(crate) enum Guard<'a> {
-    UserVersion(&'a User),
+    UserUnchanged(&'a User),
     TombstoneExists(&'a Tombstone),
-    ItemVersion(&'a Item),
+    ItemUnchanged(&'a Item),
     TenantVersion(&'a Tenant),
     /// Equal except for the time of last use.
     ConnectionUnchanged(&'a Connection),
@@ -51,9 +51,9 @@ pub(crate) enum Guard<'a> {
 impl Guard<'_> {
     pub(crate) fn error(&self) -> CommitError {
         match self {
-            Self::UserVersion(_)
+            Self::UserUnchanged(_)
             | Self::TombstoneExists(_)
-            | Self::ItemVersion(_)
+            | Self::ItemUnchanged(_)
             | Self::TenantVersion(_)
             | Self::ConnectionUnchanged(_)
             | Self::MailVersion(_)
@@ -82,7 +82,7 @@ pub(crate) fn guards_of(mutation: &Mutation) -> Vec<Guard<'_>> {
             all.extend(memberships::item_ids(user).map(Guard::ItemExists));
         }
         Mutation::ChangeUser { before, after, .. } => {
-            all.push(Guard::UserVersion(before));
+            all.push(Guard::UserUnchanged(before));
             all.extend(new_key_guards(&unique_keys::of_user(before), unique_keys::of_user(after)));
             let is_new = |id: &ItemId| !memberships::item_ids(before).any(|old| old == *id);
             all.extend(memberships::item_ids(after).filter(is_new).map(Guard::ItemExists));
@@ -92,7 +92,7 @@ pub(crate) fn guards_of(mutation: &Mutation) -> Vec<Guard<'_>> {
             all.extend(new_key_guards(&[], unique_keys::of_user(user)));
             all.extend(memberships::item_ids(user).map(Guard::ItemExists));
         }
-        Mutation::RemoveUser(user) => all.extend([Guard::UserVersion(user), Guard::TombstoneIdFree(user.id)]),
+        Mutation::RemoveUser(user) => all.extend([Guard::UserUnchanged(user), Guard::TombstoneIdFree(user.id)]),
         Mutation::PurgeUser(tombstone) => all.push(Guard::TombstoneExists(tombstone)),
         Mutation::AddItem { item, members } => {
             if item.number() > 0 || item.kind() == ItemKind::Department {
@@ -103,7 +103,7 @@ pub(crate) fn guards_of(mutation: &Mutation) -> Vec<Guard<'_>> {
             all.extend(members.iter().copied().map(Guard::UserExists));
         }
         Mutation::ChangeItem { before, after, members_added, .. } => {
-            all.push(Guard::ItemVersion(before));
+            all.push(Guard::ItemUnchanged(before));
             all.extend(new_key_guards(&unique_keys::of_item(before), unique_keys::of_item(after)));
             all.extend(members_added.iter().copied().map(Guard::UserExists));
         }
@@ -111,7 +111,7 @@ pub(crate) fn guards_of(mutation: &Mutation) -> Vec<Guard<'_>> {
             all.push(Guard::ItemExists(item.id()));
             all.extend(members_added.iter().copied().map(Guard::UserExists));
         }
-        Mutation::RemoveItem(item) => all.push(Guard::ItemVersion(item)),
+        Mutation::RemoveItem(item) => all.push(Guard::ItemUnchanged(item)),
         Mutation::AddTenant(new) if new.number.0 > 0 => all.push(Guard::TenantNumberFree(new.number)),
         Mutation::AddTenant(_) | Mutation::RecordConnectionUse(..) => {}
         Mutation::ChangeTenant { before, .. } => all.push(Guard::TenantVersion(before)),

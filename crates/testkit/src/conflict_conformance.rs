@@ -17,7 +17,7 @@ pub const ALL: &[Check] = &[
     ("conflicts of deleted and restored users", |s| Box::pin(deleted_users(s))),
     ("conflicts of items of every kind", |s| Box::pin(items(s))),
     ("conflicts of tenants, connections, mails and secrets", |s| Box::pin(other_entities(s))),
-    ("conflicts of several edits", |s| Box::pin(several_edits(s))),
+    ("conflicts of several mutations", |s| Box::pin(several_edits(s))),
 ];
 
 const TENANT: TenantNumber = TenantNumber(1);
@@ -51,12 +51,12 @@ impl Fixture {
         world
     }
 
-    async fn commit(&self, edits: Vec<Mutation>) -> Result<Receipt, CommitError> {
-        self.store.commit(change(edits)).await
+    async fn commit(&self, mutations: Vec<Mutation>) -> Result<Receipt, CommitError> {
+        self.store.commit(change(mutations)).await
     }
 
-    async fn commit_ok(&self, edits: Vec<Mutation>) -> Receipt {
-        self.commit(edits).await.expect("no conflict")
+    async fn commit_ok(&self, mutations: Vec<Mutation>) -> Receipt {
+        self.commit(mutations).await.expect("no conflict")
     }
 
     async fn events(&self) -> usize {
@@ -78,7 +78,7 @@ impl Fixture {
     }
 }
 
-pub(crate) fn change(edits: Vec<Mutation>) -> Change {
+pub(crate) fn change(mutations: Vec<Mutation>) -> Change {
     Change {
         tenant: TENANT,
         at: NOW,
@@ -87,7 +87,7 @@ pub(crate) fn change(edits: Vec<Mutation>) -> Change {
         request_id: String::new(),
         assumed_absent: Vec::new(),
         assumed_not_deleted: None,
-        mutations: edits,
+        mutations,
     }
 }
 
@@ -366,7 +366,7 @@ async fn other_entities(store: Arc<dyn Store>) {
     world.check_combinations("a new secret", &[expected_conflict("name", Field::Name)], make).await;
 }
 
-/// Edits are checked in order, each against the result of those before it; assumptions are checked first.
+/// Mutations are checked in order, each against the result of those before it; assumptions are checked first.
 async fn several_edits(store: Arc<dyn Store>) {
     let world = Fixture::new(store).await;
     let organization = |keys: &[u128]| item(ItemKind::Organization, (0, 300 + keys[0]), keys);
@@ -389,7 +389,7 @@ async fn several_edits(store: Arc<dyn Store>) {
         expected_conflict("email of the third", Field::Email),
         expected_conflict("external id of the third", Field::ExternalId),
     ];
-    world.check_combinations("several edits", &keys, make).await;
+    world.check_combinations("several mutations", &keys, make).await;
     // One edit that takes the same key twice.
     let twice = |address: u128| {
         let Item::Organization(mut new) = organization(&[40, 40, address]) else { unreachable!() };

@@ -8,7 +8,7 @@ use std::fmt;
 #[serde(rename_all = "camelCase")]
 pub enum IgnoredPart {
     Sheet,
-    /// A directory entry, by object class.
+    /// An LDAP entry, by object class.
     Entry,
     Column,
     Attribute,

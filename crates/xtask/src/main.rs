@@ -90,7 +90,7 @@ fn check() -> anyhow::Result<()> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
 }
 
-/// Checks that need no compiler: formatting, repository rules, spelling, unused dependencies.
+/// The checks that do not compile the workspace: formatting, repository rules, spelling, unused dependencies.
 fn style() -> anyhow::Result<()> {
     format(&["--check"])?;
     tidy()?;

@@ -89,15 +89,15 @@ fn open_stream<R: Read>(input: R) -> Result<(BackupHeader, Entries<R>), BackupEr
     let mut input = BufReader::with_capacity(1 << 17, summed);
     let mut title = Vec::new();
     input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut title).map_err(read_error)?;
-    let is_first = title == MAGIC_V1;
-    if title != MAGIC && !is_first {
+    let is_v1 = title == MAGIC_V1;
+    if title != MAGIC && !is_v1 {
         return Err(unrecognized(&title, input));
     }
     let mut line = Vec::new();
     input.by_ref().take(MAX_HEADER_LEN as u64).read_until(b'\n', &mut line).map_err(read_error)?;
     let about = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
     let decoder = zstd::Decoder::with_buffer(input).map_err(read_error)?.single_frame();
-    Ok((about, Entries { decoder, is_v1: is_first, trailer: None }))
+    Ok((about, Entries { decoder, is_v1, trailer: None }))
 }
 
 /// The error for a file that starts with `title`.
@@ -168,11 +168,11 @@ impl<R: Read> Entries<R> {
         let mut input = self.decoder.finish();
         let mut sum = Vec::new();
         input.by_ref().take(1024).read_to_end(&mut sum).map_err(read_error)?;
-        let HashingReader { digest: counted, tail: held, .. } = input.into_inner();
-        if sum.len() != CHECKSUM_LEN || sum != held {
+        let HashingReader { digest: counted, tail, .. } = input.into_inner();
+        if sum.len() != CHECKSUM_LEN || sum != tail {
             return Err(wrong("its checksum is missing or followed by other data"));
         }
-        if counted.finish().as_ref() != &held[..] {
+        if counted.finish().as_ref() != &tail[..] {
             return Err(wrong("its checksum is wrong"));
         }
         Ok(())
@@ -187,8 +187,8 @@ impl<R: Read> Iterator for Entries<R> {
             BackupError::Store(error) => error,
             other => ArchiveError::Corrupt(other.to_string()),
         };
-        let is_first = self.is_v1;
-        let upgrade = |entry: Entry| if is_first { entry.upgraded() } else { entry };
+        let is_v1 = self.is_v1;
+        let upgrade = |entry: Entry| if is_v1 { entry.upgraded() } else { entry };
         self.read_entry().map(|read| read.map(|(entry, _)| upgrade(entry))).map_err(archive_error).transpose()
     }
 }

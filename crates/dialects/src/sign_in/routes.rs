@@ -6,7 +6,7 @@ use crate::kit::{AppState, DialectRequest, DialectResponse, MethodSpec, RequestE
 pub(super) static ROUTES: &[Route] = &[Route {
     path: "/v1/sign-in",
     methods: &[
-        // It updates only the last sign-in and what follows from it, nothing that the caller chooses.
+        // `Read` suffices: a sign-in changes nothing that the caller chooses.
         route_method!(
             "POST",
             Read,

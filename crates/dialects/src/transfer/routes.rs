@@ -143,7 +143,7 @@ async fn create_import(state: &AppState, request: &DialectRequest) -> Result<Dia
         Some(&format!("{}{IMPORTS_PATH}/{id}", request.origin)),
     );
     response.extensions_mut().insert(PendingUpload(id));
-    // The response is sent after the upload.
+    // The body holds the permit, so it is kept until the response is sent, after the upload.
     Ok(response.map(|content| content.with_permits(vec![permit])))
 }
 

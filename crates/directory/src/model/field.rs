@@ -24,7 +24,7 @@ pub enum Field {
     CostCenter,
     Division,
     Manager,
-    /// All emails; [`Field::Email`] is the preferred one. The other multi-valued fields below work the same way.
+    /// All emails; [`Field::Email`] is the primary one. The other multi-valued fields below work the same way.
     Emails,
     Phones,
     Photos,

@@ -47,7 +47,7 @@ pub enum CompareOp {
 }
 
 impl Comparison {
-    /// Folds a text that is compared in any case, so that this happens only once.
+    /// Normalizes a text once: to NFC if `exact`, else case-folded.
     pub fn new(
         field: Field,
         sub_attribute: Option<Field>,

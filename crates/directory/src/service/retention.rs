@@ -140,13 +140,13 @@ impl Directory {
         mail: &Mail,
         due: Option<Time>,
         outcome: Option<DeliveryOutcome>,
-        is_attempt: bool,
+        starts_attempt: bool,
     ) -> Result<Option<Mail>, DirectoryError> {
         let caller = Caller { actor: "server".into(), ..Caller::operator(mail.tenant) };
         let mut after = mail.with_outcome(due, outcome.clone());
-        after.attempts += u32::from(is_attempt);
-        after.is_claimed = is_attempt;
-        let command = Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt: is_attempt };
+        after.attempts += u32::from(starts_attempt);
+        after.is_claimed = starts_attempt;
+        let command = Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt };
         match self.run(&caller, command).await {
             Ok(_) => Ok(Some(after)),
             Err(DirectoryError::Conflict) => Ok(None),

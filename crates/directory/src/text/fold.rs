@@ -11,11 +11,11 @@ pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    unicase::UniCase::unicode(nfc_without_width(text)).to_folded_case().nfc().collect()
+    unicase::UniCase::unicode(nfc_with_mapped_width(text)).to_folded_case().nfc().collect()
 }
 
 /// NFC, with fullwidth and halfwidth characters mapped.
-fn nfc_without_width(text: &str) -> String {
+fn nfc_with_mapped_width(text: &str) -> String {
     text.nfc().flat_map(map_width).nfc().collect()
 }
 
@@ -26,7 +26,7 @@ pub fn identifier_key(text: &str) -> String {
         return fold(text);
     }
     // Also finds a fullwidth @.
-    let text = nfc_without_width(text);
+    let text = nfc_with_mapped_width(text);
     match text.rsplit_once('@') {
         Some((local, domain)) => format!("{}@{}", fold(local), domain_key(domain)),
         None => fold(&text),

@@ -382,7 +382,7 @@ impl TestApp {
         let bad_keys = NonZeroU32::MAX;
         let storage = server::StorageLimits { min_free: 0, ..server::StorageLimits::default() };
         let limits = Limits {
-            hash_strength: Argon2Cost::FOR_TESTS,
+            hash_cost: Argon2Cost::FOR_TESTS,
             invalid_keys_per_minute: bad_keys,
             response_timeout: answer_time,
             import_storage: storage,

@@ -40,8 +40,8 @@ pub(super) struct ComposedMail {
 }
 
 impl ComposedMail {
-    pub(super) fn to_sent_mail(&self) -> SentMail {
-        SentMail { id: self.id, to: self.to.clone(), link: self.link.clone() }
+    pub(super) fn summary(&self) -> MailSummary {
+        MailSummary { id: self.id, to: self.to.clone(), link: self.link.clone() }
     }
 }
 
@@ -49,8 +49,8 @@ impl ComposedMail {
 pub(super) struct Unsendable(pub(super) String);
 
 pub(super) fn link_url(keys: &PortalKeys, url: &str, mail: &Mail) -> String {
-    let key = PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
-    format!("{url}{}", Portal::link_path(mail.tenant, mail.purpose, &keys.sign_link(mail.tenant, &key)))
+    let link = PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
+    format!("{url}{}", Portal::link_path(mail.tenant, mail.purpose, &keys.sign_link(mail.tenant, &link)))
 }
 
 /// Replaces control characters: in a header, line breaks would start another one.
@@ -99,7 +99,7 @@ pub(super) fn compose(
 }
 
 #[derive(Clone, Debug)]
-pub struct SentMail {
+pub struct MailSummary {
     pub id: Uuid,
     pub to: String,
     pub link: String,

@@ -4,6 +4,6 @@ mod compose;
 mod sender;
 mod worker;
 
-pub use compose::SentMail;
+pub use compose::MailSummary;
 pub use sender::{MailConfigError, MailSender, MailTransport, NotAccepted};
 pub use worker::{OutcomeListener, RetryPolicy, Worker};

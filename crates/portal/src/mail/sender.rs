@@ -1,6 +1,6 @@
 //! Delivers mails by SMTP, or to a spool directory if there is no SMTP server.
 
-use super::compose::{ComposedMail, SentMail};
+use super::compose::{ComposedMail, MailSummary};
 use futures_util::future::BoxFuture;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -18,7 +18,7 @@ pub struct MailSender {
 #[derive(Clone)]
 enum Delivery {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Spool(PathBuf, Option<Arc<dyn Fn(SentMail) + Send + Sync>>),
+    Spool(PathBuf, Option<Arc<dyn Fn(MailSummary) + Send + Sync>>),
     Custom(Arc<dyn MailTransport>),
 }
 
@@ -28,7 +28,7 @@ pub trait MailTransport: Send + Sync {
     ///
     /// # Errors
     /// The mail was not accepted. It is retried later.
-    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), NotAccepted>>;
+    fn send(&self, mail: MailSummary) -> BoxFuture<'_, Result<(), NotAccepted>>;
 }
 
 /// The reason why a transport did not accept a mail.
@@ -52,8 +52,8 @@ pub(super) enum SendResult {
 }
 
 impl MailSender {
-    /// Delivers by SMTP to a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`.
-    /// For other machines, TLS is required unless the URL ends in `?tls=none`, which allows no password.
+    /// Delivers by SMTP to a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`. For
+    /// other machines, TLS is required unless the URL ends in `?tls=none` or `?tls=opportunistic`, without password.
     pub fn smtp(url: &str, from: &str, timeout: Duration) -> Result<Self, MailConfigError> {
         let from = parse_sender(from)?;
         let invalid_url = |text: &str| MailConfigError(format!("the SMTP URL (--smtp-url) {text}"));
@@ -69,7 +69,7 @@ impl MailSender {
     pub fn spool(
         folder: &Path,
         from: &str,
-        on_sent: Option<Arc<dyn Fn(SentMail) + Send + Sync>>,
+        on_sent: Option<Arc<dyn Fn(MailSummary) + Send + Sync>>,
     ) -> Result<Self, MailConfigError> {
         let timeout = Duration::from_secs(10);
         Ok(Self { from: parse_sender(from)?, delivery: Delivery::Spool(folder.to_owned(), on_sent), timeout })
@@ -99,14 +99,14 @@ impl MailSender {
             Delivery::Spool(folder, on_sent) => match write_to_spool(folder, composed).await {
                 Ok(()) => {
                     if let Some(on_sent) = on_sent {
-                        on_sent(composed.to_sent_mail());
+                        on_sent(composed.summary());
                     }
                     SendResult::Sent
                 }
                 Err(error) => SendResult::Temporary(format!("{}: {error}", folder.display())),
             },
             Delivery::Custom(transport) => {
-                let sent = tokio::time::timeout(self.timeout, transport.send(composed.to_sent_mail())).await;
+                let sent = tokio::time::timeout(self.timeout, transport.send(composed.summary())).await;
                 let sent = sent.unwrap_or_else(|_| Err(NotAccepted("the transport did not respond in time".into())));
                 sent.map_or_else(|NotAccepted(reason)| SendResult::Temporary(reason), |()| SendResult::Sent)
             }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leaves_the_machine_goes_over_tls() {
+    fn passwords_leave_the_machine_only_over_tls() {
         let same = ["smtps://u:p@mail.x.y", "smtp://127.0.0.1:2525", "smtp://u:p@localhost:25"];
         for url in same {
             assert_eq!(require_tls(url), Ok(url.to_owned()));

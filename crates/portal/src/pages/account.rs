@@ -109,14 +109,14 @@ pub(super) async fn show_change_password(portal: &Portal, request: &PageRequest)
     }
 }
 
-fn render_change_password(request: &PageRequest, user: &User, wrong: &'static str, problem: &Problem) -> PageResult {
+fn render_change_password(request: &PageRequest, user: &User, field: &'static str, problem: &Problem) -> PageResult {
     let change = ChangePasswordForm {
         tenant: &request.tenant.name,
         base: request.page_path(""),
         token: request.csrf_token(),
         notice: "",
         problem: &problem.text,
-        invalid_field: wrong,
+        invalid_field: field,
         is_forced: must_change_password(user),
         email: user.email().unwrap_or(&user.user_name),
         min_length: request.tenant.settings.min_password_chars,
@@ -139,9 +139,9 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
     let caller = request.caller("account page");
     match portal.directory.change_password(&caller, user.id, (old, new), key_hash, Some(request.address)).await {
         Ok(_) => {
-            let device = KnownBrowser { user: user.id, last_sign_in: portal.directory.now() };
+            let browser = KnownBrowser { user: user.id, last_sign_in: portal.directory.now() };
             let page = redirect(&format!("{}?done=changed", request.page_path("account")));
-            Ok(with_cookie(page, &request.known_browser_cookie(&device)))
+            Ok(with_cookie(page, &request.known_browser_cookie(&browser)))
         }
         Err(DirectoryError::SignIn(SignInError::InvalidCredentials)) => render_change_password(
             request,

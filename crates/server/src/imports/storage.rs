@@ -8,7 +8,7 @@ use uuid::Uuid;
 pub struct StorageLimits {
     /// Bytes of a tenant's uploaded files and files of rejected rows.
     pub tenant_quota: u64,
-    /// Bytes of the disk that must stay free; at least 5 % of its size. Zero turns the check off.
+    /// Bytes of the disk that must stay free, or 5 % of its size if that is more. Zero turns the check off.
     pub min_free: u64,
 }
 

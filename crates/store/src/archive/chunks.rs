@@ -33,8 +33,8 @@ pub(crate) struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     pub(crate) fn new(source: &'a mut EntrySource<'a>, origin: &Origin, engine: &str) -> Self {
-        let proof = (origin.engine != engine).then(StreamChainVerifier::default);
-        Self { source, sums: SumsBuilder::with_progress(), verifier: proof, pending: Vec::new() }
+        let verifier = (origin.engine != engine).then(StreamChainVerifier::default);
+        Self { source, sums: SumsBuilder::with_progress(), verifier, pending: Vec::new() }
     }
 
     /// Whether links are stored as they are, since the stream comes from the same engine.
@@ -66,20 +66,20 @@ impl<'a> Chunks<'a> {
         match entry {
             Entry::Event(event) => {
                 let digest = event.digest();
-                if let Some(proof) = self.verifier.as_mut().filter(|_| !event.is_unchained) {
-                    proof.add_event(&event, &digest);
+                if let Some(verifier) = self.verifier.as_mut().filter(|_| !event.is_unchained) {
+                    verifier.add_event(&event, &digest);
                 }
                 self.pending.push((*event, digest));
             }
             Entry::ChainLinks { end, links } => {
-                if let Some(proof) = &mut self.verifier {
-                    proof.verify_hashes(end, &links)?;
+                if let Some(verifier) = &mut self.verifier {
+                    verifier.verify_hashes(end, &links)?;
                 }
                 chunk.history.push(LinkedEvents { events: std::mem::take(&mut self.pending), end, links });
             }
             entry => {
-                if let (Entry::ChainEnd { tenant, position, link, .. }, Some(proof)) = (&entry, &self.verifier) {
-                    proof.verify_end(*tenant, *position, *link)?;
+                if let (Entry::ChainEnd { tenant, position, link, .. }, Some(verifier)) = (&entry, &self.verifier) {
+                    verifier.verify_end(*tenant, *position, *link)?;
                 }
                 chunk.entries.push(entry);
             }

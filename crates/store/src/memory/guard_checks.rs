@@ -7,9 +7,9 @@ use directory::{CommitError, Field, Mutation, TenantNumber, fold};
 
 impl State {
     /// Returns the first conflict, in the order that all engines share.
-    pub(super) fn check_guards(&self, tenant: TenantNumber, edit: &Mutation) -> Result<(), CommitError> {
+    pub(super) fn check_guards(&self, tenant: TenantNumber, mutation: &Mutation) -> Result<(), CommitError> {
         let needs_no_tenant = matches!(
-            edit,
+            mutation,
             Mutation::AddTenant(_)
                 | Mutation::ChangeTenant { .. }
                 | Mutation::AddSecret(..)
@@ -21,7 +21,7 @@ impl State {
         }
         let empty = TenantData::default();
         let data = self.tenant_data.get(&tenant).map_or(&empty, |data| data);
-        match guards_of(edit).into_iter().find(|guard| !self.holds(tenant, data, guard)) {
+        match guards_of(mutation).into_iter().find(|guard| !self.holds(tenant, data, guard)) {
             Some(guard) => Err(guard.error()),
             None => Ok(()),
         }
@@ -29,7 +29,7 @@ impl State {
 
     fn holds(&self, tenant: TenantNumber, data: &TenantData, guard: &Guard<'_>) -> bool {
         match guard {
-            Guard::UserVersion(user) => {
+            Guard::UserUnchanged(user) => {
                 let stored = data.users.get(&user.number);
                 stored.is_some_and(|stored| memberships::eq_ignoring_memberships(stored, user))
             }
@@ -37,7 +37,7 @@ impl State {
                 let stored = data.tombstones.get(&tombstone.user.number);
                 stored.is_some_and(|(stored, _)| stored.deleted == tombstone.deleted)
             }
-            Guard::ItemVersion(item) => {
+            Guard::ItemUnchanged(item) => {
                 let stored = data.items.get(&(item.kind(), item.number()));
                 stored == Some(*item)
             }
@@ -63,7 +63,7 @@ impl State {
             }
             Guard::MailIdFree(id) => !self.mails.contains_key(id),
             Guard::SecretFree(name) => !self.secrets.contains_key(name),
-            Guard::KeyFree(claim) => !data.unique_keys.contains_key(&(claim.namespace, claim.text.clone())),
+            Guard::KeyFree(key) => !data.unique_keys.contains_key(&(key.namespace, key.text.clone())),
             Guard::DuplicateKey(_) => false,
             Guard::UserExists(id) => data.users.values().any(|user| user.id == *id),
             Guard::ItemExists(id) => data.items.values().any(|item| item.id() == *id),

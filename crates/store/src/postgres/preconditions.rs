@@ -57,11 +57,11 @@ impl Precondition {
     /// The precondition of a guard; `None` if planning has checked it.
     pub(super) fn from_guard(tenant: i32, guard: Guard<'_>) -> Option<Self> {
         Some(match guard {
-            Guard::UserVersion(user) => Self::UserVersion(tenant, int(user.number), int(user.version)),
+            Guard::UserUnchanged(user) => Self::UserVersion(tenant, int(user.number), int(user.version)),
             Guard::TombstoneExists(tombstone) => {
                 Self::TombstoneExists(tenant, int(tombstone.user.number), tombstone.deleted.0)
             }
-            Guard::ItemVersion(item) => Self::ItemVersion(tenant, item.id().0, int(item.version())),
+            Guard::ItemUnchanged(item) => Self::ItemVersion(tenant, item.id().0, int(item.version())),
             Guard::TenantVersion(of) => Self::TenantVersion(int(of.number.0), of.version),
             Guard::ConnectionUnchanged(_) => return None,
             Guard::MailVersion(mail) => Self::MailVersion(mail.id, int(mail.version)),

@@ -104,10 +104,10 @@ impl ProxiedConnection {
             let is_ready = wire::is_ready_for_query(&message);
             waiting.extend(message);
             let mut due = self.pending_replies.lock();
-            let answer = if is_ready { due.pop_front() } else { None };
-            let is_held = !matches!(due.front(), None | Some(ReplyAction::Pass)) && answer.is_none();
+            let action = if is_ready { due.pop_front() } else { None };
+            let is_held = !matches!(due.front(), None | Some(ReplyAction::Pass)) && action.is_none();
             drop(due);
-            match answer {
+            match action {
                 None | Some(ReplyAction::Pass) => {}
                 Some(ReplyAction::Delay(time)) => std::thread::sleep(time),
                 Some(ReplyAction::Fail(sqlstate)) => waiting = wire::error_response(sqlstate),
@@ -123,12 +123,12 @@ impl ProxiedConnection {
         }
     }
 
-    fn send(&self, message: &[u8], answer: ReplyAction) -> Result<()> {
-        self.expect_reply(answer);
+    fn send(&self, message: &[u8], action: ReplyAction) -> Result<()> {
+        self.expect_reply(action);
         (&self.server).write_all(message)
     }
 
-    fn expect_reply(&self, answer: ReplyAction) {
-        self.pending_replies.lock().push_back(answer);
+    fn expect_reply(&self, action: ReplyAction) {
+        self.pending_replies.lock().push_back(action);
     }
 }

@@ -21,7 +21,7 @@ struct Module {
 
 type Modules = BTreeMap<Vec<String>, Module>;
 
-/// Adds each group of files of `crates/NAME/src` that import one another to `problems`.
+/// Returns each group of files of `crates/NAME/src` that import one another.
 pub(crate) fn find(root: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     let mut crates: BTreeMap<String, Modules> = BTreeMap::new();

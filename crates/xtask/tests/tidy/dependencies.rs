@@ -49,7 +49,7 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// All packages compiled on this host, including build dependencies and dev-dependencies.
+/// All packages that Cargo resolves for this host, including build dependencies and dev-dependencies.
 fn packages(root: &Path) -> anyhow::Result<Vec<Package>> {
     let version = output(root, "rustc", &["--version", "--verbose"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;

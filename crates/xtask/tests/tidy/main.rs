@@ -21,7 +21,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("bench", &["directory", "adapters", "server", "testkit"]),
     ("xtask", &[]),
 ];
-const WORKSPACE_CRATES: [&str; 9] =
+const LIBRARY_CRATES: [&str; 9] =
     ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
 
 const FORBIDDEN_IN_CORE: [&str; 8] = ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
@@ -128,7 +128,7 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
             }
         }
     }
-    let is_neutral = [
+    let neutral_folders = [
         "dialects/src/kit/",
         "directory/src/",
         "store/src/",
@@ -137,7 +137,7 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
         "cli/src/",
         "muster/src/",
     ];
-    if is_neutral.iter().any(|folder| name.contains(folder)) {
+    if neutral_folders.iter().any(|folder| name.contains(folder)) {
         for word in ["onfire", "publisher", "CompanyId", "ProviderId", "IntegrationKey", "request/user"] {
             if text.contains(word) {
                 found.push(format!("{name}: {word} belongs to a dialect"));
@@ -154,7 +154,7 @@ fn check_dependencies(root: &Path) -> Problems {
         let needs = needs.split("\n[").next().unwrap_or_default();
         let needs = needs.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
         for need in needs.filter(|need| !need.is_empty()) {
-            if WORKSPACE_CRATES.contains(&need) && !allowed.contains(&need) {
+            if LIBRARY_CRATES.contains(&need) && !allowed.contains(&need) {
                 found.push(format!("{name} must not depend on {need}"));
             }
             if name == "directory" && FORBIDDEN_IN_CORE.contains(&need) {

@@ -130,8 +130,10 @@ fn scim_body(p: &GeneratedUser, email: &str) -> Value {
 
 /// Key-value pairs as the extension expects them: one line each, with backslash escapes.
 pub(super) fn pairs_text<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
-    let plain = |text: &str| text.replace('\\', "\\\\");
-    let line = |(name, value): (&str, &str)| format!("{}={}", plain(name).replace('=', "\\="), plain(value));
+    let escape_backslashes = |text: &str| text.replace('\\', "\\\\");
+    let line = |(name, value): (&str, &str)| {
+        format!("{}={}", escape_backslashes(name).replace('=', "\\="), escape_backslashes(value))
+    };
     let lines: Vec<String> = pairs.map(line).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }

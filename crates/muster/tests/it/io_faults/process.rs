@@ -111,21 +111,21 @@ pub(super) struct RunningServer {
 
 impl RunningServer {
     /// Starts a server with mails and imports in the sandbox; returns the exit status if it does not start.
-    pub(super) fn start(stage: &Sandbox, injected: Injection) -> Result<Self, ExitStatus> {
-        let log = File::options().create(true).append(true).open(stage.outside_path("log")).expect("a log");
-        let mut command = stage.program(injected);
+    pub(super) fn start(sandbox: &Sandbox, injected: Injection) -> Result<Self, ExitStatus> {
+        let log = File::options().create(true).append(true).open(sandbox.outside_path("log")).expect("a log");
+        let mut command = sandbox.program(injected);
         command.args([
             "serve",
             "--json",
             "--store",
-            &stage.store(),
+            &sandbox.store(),
             "--mail-retry-delay",
             "1",
             "--response-timeout",
             "10",
         ]);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        command.args(["--mail-spool-dir", &stage.path("mail"), "--imports-dir", &stage.path("imports")]);
+        command.args(["--mail-spool-dir", &sandbox.path("mail"), "--imports-dir", &sandbox.path("imports")]);
         let mut note = log.try_clone().expect("a log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
         let mut line = String::new();

@@ -82,7 +82,7 @@ fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
     (launched.child, launched.address)
 }
 
-/// Asserts that `check` and `audit verify` find no problems.
+/// Asserts that `muster check` finds no problems.
 pub(super) fn assert_sound(url: &str) {
     assert_eq!(run_json(url, &["check"]), serde_json::json!({"sound": true, "found": [], "notes": []}));
 }
@@ -90,7 +90,7 @@ pub(super) fn assert_sound(url: &str) {
 /// Opens the store in this process.
 pub(super) fn open_store(url: &str) -> App {
     let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
-    let limits = Limits { hash_strength: Argon2Cost::FOR_TESTS, ..Limits::default() };
+    let limits = Limits { hash_cost: Argon2Cost::FOR_TESTS, ..Limits::default() };
     let parts = Ports::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
     server::build_app(parts, limits, server::PublicConfig::default()).expect("an app")
 }

@@ -2,7 +2,7 @@
 
 use directory::{BoxFuture, DeliveryOutcome, EntitySnapshot, Event, Mail, Store, TenantNumber, Time};
 use parking_lot::Mutex;
-use portal::mail::{MailSender, MailTransport, NotAccepted, RetryPolicy, SentMail};
+use portal::mail::{MailSender, MailSummary, MailTransport, NotAccepted, RetryPolicy};
 use server::{App, MailConfig};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn as_mail(record: Option<&EntitySnapshot>) -> Option<&Mail> {
 }
 
 impl MailTransport for MailServer {
-    fn send(&self, mail: SentMail) -> BoxFuture<'_, Result<(), NotAccepted>> {
+    fn send(&self, mail: MailSummary) -> BoxFuture<'_, Result<(), NotAccepted>> {
         Box::pin(async move {
             let (millis, luck) = {
                 let mut rng = self.rng.lock();

@@ -118,18 +118,18 @@ impl Scan {
         });
         let names_members =
             kind != RecordKind::User && cells.iter().any(|(column, _)| column.kind == ColumnKind::Members);
-        let names_manager = self.header_index(|what| what == ColumnKind::Text(Field::Manager)).is_some();
+        let has_manager_header = self.header_index(|what| what == ColumnKind::Text(Field::Manager)).is_some();
         let keys = row_keys(kind, &cells);
         let role = cells.iter().find(|(column, _)| matches!(column.kind, ColumnKind::Role));
         let role = role.and_then(|(_, value)| cell_value::text(value).ok()?.value().cloned());
-        state.has_references |= names_members || names_manager;
+        state.has_references |= names_members || has_manager_header;
         state.key_hashes.extend(keys.iter().map(|(_, key)| *key));
         let login = field_text(&cells, Field::UserName).or_else(|| field_text(&cells, Field::Email));
         let dn = cells.iter().find(|(column, _)| column.kind == ColumnKind::Dn);
         let dn = dn.and_then(|(_, value)| value.as_str().map(str::to_owned));
         let is_muster_export = cells.iter().any(|(column, _)| column.kind == ColumnKind::RecordKind);
         let dn_name = if kind == RecordKind::User { login.clone() } else { field_text(&cells, Field::Name) };
-        let names = if names_manager && kind == RecordKind::User { name_hashes(&cells) } else { Vec::new() };
+        let names = if has_manager_header && kind == RecordKind::User { name_hashes(&cells) } else { Vec::new() };
         drop(cells);
         if let Some(role) = role {
             self.role_count += 1;

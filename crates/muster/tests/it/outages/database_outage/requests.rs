@@ -14,13 +14,13 @@ pub(super) struct Request {
 const JSON: &str = "application/json";
 const XML: &str = "application/xml";
 
-pub(super) fn all_requests(door: &Credentials) -> Vec<Request> {
-    let Credentials { key, id, .. } = door;
+pub(super) fn all_requests(credentials: &Credentials) -> Vec<Request> {
+    let Credentials { key, id, .. } = credentials;
     let form = format!("grant_type=client_credentials&client_id={id}&client_secret={key}");
     let kind = ("Content-Type", "application/x-www-form-urlencoded".to_owned());
     let (method, target) = ("POST", "/oauth2/token".to_owned());
     let token = Request { name: "token", method, target, headers: vec![kind], body: form };
-    [bearer_requests(key), onfire_requests(door), vec![token]].into_iter().flatten().collect()
+    [bearer_requests(key), onfire_requests(credentials), vec![token]].into_iter().flatten().collect()
 }
 
 /// Requests with a bearer token.
@@ -56,7 +56,7 @@ fn bearer_requests(key: &str) -> Vec<Request> {
 }
 
 /// Requests with the key in the query.
-fn onfire_requests(door: &Credentials) -> Vec<Request> {
+fn onfire_requests(credentials: &Credentials) -> Vec<Request> {
     let json = r#"{"Email":"o6@x.example","FirstName":"A","LastName":"L"}"#;
     let xml = "<User><Email>o7@x.example</Email><FirstName>A</FirstName><LastName>L</LastName></User>";
     let rows = [
@@ -68,7 +68,7 @@ fn onfire_requests(door: &Credentials) -> Vec<Request> {
     ];
     let request = |(name, format, target, body)| {
         let mut request = request(name, format, target, body);
-        request.target.push_str(&format!("&CompanyId={}&IntegrationKey={}", door.tenant, door.key));
+        request.target.push_str(&format!("&CompanyId={}&IntegrationKey={}", credentials.tenant, credentials.key));
         request
     };
     rows.map(request).into()
