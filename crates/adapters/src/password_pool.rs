@@ -291,8 +291,8 @@ fn run_idle_worker(shared: &Shared, slot: &Slot, params: Params) {
     }
 }
 
-/// Assigns tasks to the workers. Computes those that they do not start or finish in time, and queued ones. Sign-ins take at most half of its time,
-/// new passwords a quarter.
+/// Assigns tasks to the workers. Computes those that they do not start or finish in time, and queued ones: sign-ins for
+/// at most half of its time, new passwords for a quarter.
 fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params) {
     // Cannot fail: set only here.
     let _ = shared.dispatcher.set(std::thread::current());

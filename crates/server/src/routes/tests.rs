@@ -22,7 +22,8 @@ fn describe(destination: Option<Destination>) -> String {
     }
 }
 
-/// The destination of a path, found by linear search: the server's own pages, those of the portal, then the dialects in their order.
+/// The destination of a path, found by linear search: the server's own pages, those of the portal, then the dialects
+/// in their order.
 fn walk(path: &str) -> Option<Destination> {
     let own = server_pages::PATHS.into_iter().find(|(known, _)| *known == path);
     if own.is_some() || path.starts_with("/docs/") {

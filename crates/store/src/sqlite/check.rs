@@ -94,7 +94,7 @@ fn check_tenant_rows(db: &Db, tenant: u32, report: &mut CheckReport) -> rusqlite
     Ok(())
 }
 
-/// Checks deleted users and the rows derived from user checker.
+/// Checks deleted users and the rows derived from the documents of users.
 fn check_user_rows(
     db: &Db,
     tenant: u32,

@@ -173,7 +173,7 @@ impl ReadOptions {
     /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// An option does not.
+    /// An option does not apply.
     pub fn check(&self, format: Format) -> Result<(), InvalidOption> {
         require(self.delimiter.is_some(), format == Format::Csv, "'delimiter' applies to CSV files only", format)?;
         require(self.encoding.is_some(), format != Format::Xlsx, "'encoding' applies to text files only", format)?;
@@ -185,7 +185,7 @@ impl WriteOptions {
     /// Checks that each option applies to a format.
     ///
     /// # Errors
-    /// An option does not.
+    /// An option does not apply.
     pub fn check(&self, format: Format) -> Result<(), InvalidOption> {
         require(self.excel_compatible, format == Format::Csv, "'excel' applies to CSV files only", format)
     }

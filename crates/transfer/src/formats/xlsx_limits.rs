@@ -96,7 +96,7 @@ fn check_part(mut part: impl Read, expected: &PartLimits) -> Result<u64, PartErr
                 None => since_tag += read,
             }
             if since_tag > MAX_BYTES_BETWEEN_TAGS {
-                return Err(PartError::LimitExceeded("contains more than 1 MiB without a tag"));
+                return Err(PartError::LimitExceeded("contains a cell of more than 1 MiB"));
             }
         }
     }
