@@ -73,8 +73,8 @@ pub struct ServerSettings {
     /// or the query; imported files can be up to 4 GiB
     #[arg(long, env = "MUSTER_BODY_LIMIT", default_value_t = 4_194_304, value_name = "BYTES", help_heading = SERVER_HEADING)]
     pub body_limit: usize,
-    /// Directory for uploaded imports (default: next to the store). Processes that share a database should share it;
-    /// its file system must support file locks
+    /// Directory for uploaded imports (default: next to the store's file, or ./muster-imports). Processes that share a
+    /// database should share it; its file system must support file locks
     #[arg(long, env = "MUSTER_IMPORTS_DIR", value_name = "DIR", help_heading = SERVER_HEADING)]
     pub imports_dir: Option<PathBuf>,
     /// Maximum size of each tenant's import files in MiB; further uploads get a 507
