@@ -14,7 +14,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUID version 7: ids ascend with time, which keeps index pages together.
+/// UUID version 7: ids ascend with time, so that new rows go to the same index pages.
 pub struct TimeOrderedIds;
 
 impl IdGenerator for TimeOrderedIds {

@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::pbkdf2;
 use std::num::NonZeroU32;
 
-/// The most expensive hashes that are verified: bcrypt cost (a few seconds), PBKDF2 iterations, and KiB of memory.
+/// Highest bcrypt cost that is verified; takes a few seconds.
 const MAX_BCRYPT_COST: u32 = 14;
 const MAX_PBKDF2_ITERATIONS: u32 = 5_000_000;
 const MAX_MEMORY_KIB: u32 = 256 * 1024;

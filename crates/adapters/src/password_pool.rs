@@ -308,7 +308,7 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
     while !shared.is_closed.load(Ordering::Acquire) {
         let now = Instant::now();
         assigned.retain(|(_, task)| !task.is_obsolete());
-        assigned.extend(workers.iter_mut().filter_map(|thread| Some((now, thread.assign_next(&shared.queues)?))));
+        assigned.extend(workers.iter_mut().filter_map(|worker| Some((now, worker.assign_next(&shared.queues)?))));
         // Sign-ins first: a user waits for each.
         let is_due = |(since, task): &(Instant, Arc<Task>)| schedule.takeover_time(*since, task) <= now;
         let due_sign_in = assigned.iter().position(|entry| entry.1.is_sign_in() && is_due(entry));
@@ -331,8 +331,8 @@ fn run_dispatcher(shared: &Shared, mut workers: Vec<IdleWorker>, params: Params)
             None => std::thread::park(),
         }
     }
-    for thread in workers {
-        thread.thread.unpark();
+    for worker in workers {
+        worker.thread.unpark();
     }
 }
 
@@ -350,8 +350,8 @@ impl DispatcherSchedule {
     /// When the dispatcher takes over a task that was assigned at `assigned_at`.
     fn takeover_time(&self, assigned_at: Instant, task: &Task) -> Instant {
         let time = if task.is_started.load(Ordering::Relaxed) { self.fastest * 2 } else { START_TIMEOUT };
-        let rest_ends = if task.is_sign_in() { self.next_sign_in } else { self.next_new_password };
-        (assigned_at + time).max(rest_ends)
+        let pause_ends = if task.is_sign_in() { self.next_sign_in } else { self.next_new_password };
+        (assigned_at + time).max(pause_ends)
     }
 
     fn record(&mut self, is_sign_in: bool, worked: Duration) {
@@ -421,7 +421,8 @@ mod tests {
         assert!(runtime().block_on(pool.hash(ONE, "secret-1".into())).is_ok());
     }
 
-    /// The queued tasks of one tenant take neither another tenant's slots nor much of its time.
+    /// The queued tasks of one tenant take neither another tenant's places in the queues nor
+    /// much of its time.
     #[test]
     fn queues_are_fair_and_prefer_sign_ins() {
         let pool = PasswordPool::start(1, 64, Argon2Cost::STANDARD).unwrap();

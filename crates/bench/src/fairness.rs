@@ -28,7 +28,7 @@ const USERS: usize = 2_000;
 const SIGN_INS: usize = 60;
 const READS: usize = 600;
 
-/// A tenant's number, a key for all dialects and a key for sign-ins.
+/// A tenant's number, a key for the user APIs and transfers, and a key for sign-ins.
 struct TenantCredentials {
     number: u64,
     key: String,
@@ -162,7 +162,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let address = muster.address.as_str();
     let alone = measure_tenant(address, &other)?;
     let attack = Attack::default();
-    let beside = std::thread::scope(|scope| {
+    let under_attack = std::thread::scope(|scope| {
         let (attack, greedy, muster) = (&attack, &greedy, &muster);
         for number in 0..CREATING_CLIENTS {
             scope.spawn(move || attack.create_users(address, greedy, number));
@@ -184,12 +184,12 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let round = |millis: f64| (millis * 10.0).round() / 10.0;
     let facts = json!({
         "sign-in_alone_p50_ms": round(alone.0.0),
-        "sign-in_under_attack_p50_ms": round(beside.0.0),
-        "sign-in_under_attack_p99_ms": round(beside.0.1),
-        "sign-in_ratio": round(beside.0.0 / alone.0.0),
+        "sign-in_under_attack_p50_ms": round(under_attack.0.0),
+        "sign-in_under_attack_p99_ms": round(under_attack.0.1),
+        "sign-in_ratio": round(under_attack.0.0 / alone.0.0),
         "read_alone_p50_ms": round(alone.1.0),
-        "read_under_attack_p50_ms": round(beside.1.0),
-        "read_under_attack_p99_ms": round(beside.1.1),
+        "read_under_attack_p50_ms": round(under_attack.1.0),
+        "read_under_attack_p99_ms": round(under_attack.1.1),
         "peak_resident_mib": attack.peak_kib.load(Ordering::Relaxed) / 1024,
         "users_created_by_the_attack": attack.created.load(Ordering::Relaxed),
         "invalid_keys_rejected": attack.rejected.load(Ordering::Relaxed),

@@ -42,8 +42,8 @@ pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> 
     format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
-/// Spreads numbers over `0..range`, equally in each run.
-pub(crate) fn spread(n: u64, range: u64) -> u64 {
+/// A number in `0..range` that looks random and is the same in each run.
+pub(crate) fn pseudorandom(n: u64, range: u64) -> u64 {
     (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16) % range.max(1)
 }
 
@@ -89,7 +89,7 @@ impl Load {
     pub(crate) fn read_by_email(tenant: u64, key: &str, people: u64, time: Duration) -> Self {
         let key = key.to_owned();
         Self::new(time, move |n| {
-            let who = spread(n, people);
+            let who = pseudorandom(n, people);
             let target =
                 format!("/api/v2/user?format=json&CompanyId={tenant}&IntegrationKey={key}&Email=j{who}@example.com");
             request("GET", &target, "", "")
@@ -99,7 +99,7 @@ impl Load {
     pub(crate) fn pages(tenant: u64, key: &str, pages: u64, time: Duration) -> Self {
         let key = key.to_owned();
         Self::new(time, move |n| {
-            let page = spread(n, pages);
+            let page = pseudorandom(n, pages);
             let target = format!(
                 "/api/v2/user/search?format=json&CompanyId={tenant}&IntegrationKey={key}&PageSize=100&PageNo={page}"
             );

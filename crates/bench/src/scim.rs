@@ -1,6 +1,6 @@
 //! Measures SCIM at 1,000, 100,000 and 1,000,000 users in one run, to show which costs grow with the number of users.
 
-use crate::load::{Load, drive, request, send_once, spread};
+use crate::load::{Load, drive, pseudorandom, request, send_once};
 use crate::report::Row;
 use crate::{CONNECTIONS, Process, median};
 use anyhow::Context;
@@ -175,14 +175,14 @@ impl Client {
 
     fn by_user_name(&self, people: u64) -> Load {
         self.load(SECONDS, move |n| {
-            let who = spread(n, people);
+            let who = pseudorandom(n, people);
             ("GET", format!("/Users?filter=userName%20eq%20%22u{who}%40example.com%22"), String::new())
         })
     }
 
     fn by_email(&self, people: u64) -> Load {
         self.load(SECONDS, move |n| {
-            let who = spread(n, people);
+            let who = pseudorandom(n, people);
             let filter = format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22u{who}%40example.com%22");
             ("GET", format!("/Users?filter={filter}"), String::new())
         })
@@ -195,7 +195,7 @@ impl Client {
     fn patches(&self, ids: &Arc<Vec<String>>) -> Load {
         let ids = Arc::clone(ids);
         self.load(SECONDS, move |n| {
-            let id = &ids[usize::try_from(spread(n, ids.len() as u64)).unwrap_or(0)];
+            let id = &ids[usize::try_from(pseudorandom(n, ids.len() as u64)).unwrap_or(0)];
             let body =
                 format!("{{\"Operations\":[{{\"op\":\"replace\",\"path\":\"title\",\"value\":\"Title {n}\"}}]}}");
             ("PATCH", format!("/Users/{id}"), body)

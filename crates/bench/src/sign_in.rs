@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 3;
-const SECONDS: Duration = Duration::from_secs(8);
+const ROUND_DURATION: Duration = Duration::from_secs(8);
 /// Sign-in requests per second, sent without waiting for earlier responses. The last rate exceeds the hashing capacity.
 const SIGN_INS_PER_SECOND: [u64; 3] = [0, 50, 200];
 /// Users who sign in: enough that no user exceeds the limit of concurrent attempts (429).
 const USERS: u64 = 400;
-const PREFIXES: [[&str; ROUNDS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
+/// By rate and round, so that no email is created twice.
+const EMAIL_PREFIXES: [[&str; ROUNDS]; 3] = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]];
 
 #[derive(Default)]
 struct SignInCounts {
@@ -44,42 +45,42 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
         let said = send_once(&muster.address, &request("POST", "/api/v2/user?format=json", headers, &body))?;
         ensure!(said.contains("\"Id\""), "not created: {said}");
     }
-    let refusals = crate::sign_in_timing::measure(&muster.address, &app)?;
+    let rejection_times = crate::sign_in_timing::measure(&muster.address, &app)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut rows, mut rates) = (Vec::new(), [[0.0; ROUNDS]; 3]);
     let outcomes = SIGN_INS_PER_SECOND.map(|_| Arc::new(SignInCounts::default()));
     let idle = muster.resident_mib();
     let mut peaks = [0.0_f64; 3];
     for turn in 0..ROUNDS {
-        for (beside, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate() {
+        for (rate_index, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate() {
             let name = format!("create, with {a_second} sign-ins per second");
-            let load = Load::create_json(tenant, &key, PREFIXES[beside][turn], SECONDS);
+            let load = Load::create_json(tenant, &key, EMAIL_PREFIXES[rate_index][turn], ROUND_DURATION);
             let stop = Arc::new(AtomicBool::new(false));
             let asking = (a_second > 0).then(|| {
                 let (address, app) = (muster.address.clone(), app.clone());
-                let (outcome, stop) = (Arc::clone(&outcomes[beside]), Arc::clone(&stop));
+                let (outcome, stop) = (Arc::clone(&outcomes[rate_index]), Arc::clone(&stop));
                 std::thread::spawn(move || send_sign_ins((&address, &app), a_second, &outcome, &stop))
             });
             let stats = runtime.block_on(drive(&muster.address, CONNECTIONS, load, || muster.cpu_seconds()))?;
-            peaks[beside] = peaks[beside].max(muster.resident_mib());
+            peaks[rate_index] = peaks[rate_index].max(muster.resident_mib());
             stop.store(true, Ordering::Relaxed);
             if let Some(asking) = asking {
                 asking.join().map_err(|_| anyhow::anyhow!("the sign-in thread panicked"))?;
             }
-            rates[beside][turn] = stats.requests_per_second();
+            rates[rate_index][turn] = stats.requests_per_second();
             rows.push(Row::new(&name, &stats, None));
         }
     }
     let rates = rates.map(|mut rates| median(&mut rates));
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let mut facts = json!({
-        "refusals": refusals,
+        "refusals": rejection_times,
         "creates_alone": rates[0].round(),
         "resident_mib_before": idle.round(),
         "resident_mib_after_creates_alone": peaks[0].round(),
     });
-    for (beside, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate().skip(1) {
-        let outcome = &outcomes[beside];
+    for (rate_index, a_second) in SIGN_INS_PER_SECOND.into_iter().enumerate().skip(1) {
+        let outcome = &outcomes[rate_index];
         let wrong = outcome.unexpected.lock();
         ensure!(
             wrong.is_empty(),
@@ -88,12 +89,12 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
             wrong.first()
         );
         facts[format!("beside_{a_second}_sign-ins_a_second")] = json!({
-            "creates": rates[beside].round(),
-            "share_that_is_kept": (rates[beside] / rates[0] * 100.0).round() / 100.0,
+            "creates": rates[rate_index].round(),
+            "share_that_is_kept": (rates[rate_index] / rates[0] * 100.0).round() / 100.0,
             "asked": load(&outcome.sent),
             "signed_in": load(&outcome.signed_in),
             "refused_with_503_and_Retry-After": load(&outcome.rejected),
-            "resident_mib": peaks[beside].round(),
+            "resident_mib": peaks[rate_index].round(),
         });
     }
     Ok((rows, facts))

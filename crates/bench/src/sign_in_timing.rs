@@ -1,7 +1,7 @@
 //! Compares the duration of rejected sign-ins for unknown users and for wrong passwords: a difference would reveal
 //! which users exist.
 
-use crate::load::{request, send_for_status, spread};
+use crate::load::{pseudorandom, request, send_for_status};
 use crate::median;
 use anyhow::ensure;
 use serde_json::{Value, json};
@@ -14,9 +14,9 @@ const ATTEMPTS: u64 = 400;
 pub(super) fn measure(address: &str, key: &str) -> anyhow::Result<Value> {
     let mut times = [Vec::new(), Vec::new()];
     for n in 0..ATTEMPTS {
-        // In random order: the pool's dispatcher hashes some passwords itself, and in a fixed order these could always be of
-        // the same kind.
-        let first = usize::from(spread(n, 2) == 1);
+        // In random order: one thread of the password pool is faster than the others, and in a fixed order it could
+        // always get the same kind.
+        let first = usize::from(pseudorandom(n, 2) == 1);
         for kind in [first, 1 - first] {
             let name = ["nobody", "who"][kind];
             let body = format!("{{\"user\":\"{name}{n}@example.com\",\"password\":\"not the password\"}}");

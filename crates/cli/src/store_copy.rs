@@ -72,8 +72,8 @@ pub(crate) fn restore_backup(
     on_entry: &mut (dyn FnMut() + Send),
 ) -> anyhow::Result<Sums> {
     let origin = Origin {
-        engine: backup.contents.header.engine.clone(),
-        name: format!("{name} of {}", backup.contents.header.created),
+        engine: backup.summary.header.engine.clone(),
+        name: format!("{name} of {}", backup.summary.header.created),
     };
     let target = ExclusiveStore::open_target(to)?;
     let mut may_retry = true;
@@ -84,7 +84,7 @@ pub(crate) fn restore_backup(
             done => break done?,
         }
     };
-    if source_sums != backup.contents.sums {
+    if source_sums != backup.summary.sums {
         bail!("the backup was changed while it was read; the target cannot be used: delete it and try again");
     }
     verify_copy(&target, &source_sums)?;

@@ -1,6 +1,6 @@
 //! `muster backup`, `muster restore`, `muster move` and `muster check`: commands for whole stores.
 
-use crate::backup::{self, Backup, BackupHeader, Contents};
+use crate::backup::{self, Backup, BackupHeader, BackupSummary};
 use crate::output::{Output, table};
 use crate::progress::Progress;
 use crate::session::format_timestamp;
@@ -181,15 +181,15 @@ pub(crate) fn restore(settings: &Settings, args: &RestoreArgs, output: Output) -
     };
     progress.finish();
     let backup = backup.with_context(context)?;
-    let mut progress = Progress::new(output, "entries", Some(backup.contents.entries));
+    let mut progress = Progress::new(output, "entries", Some(backup.summary.entries));
     let restored = store_copy::restore_backup(&backup, &name, &settings.store_settings(), &mut || progress.add(1));
     progress.finish();
     let sums = restored.with_context(|| format!("cannot restore {name}"))?;
-    output.result(&contents_json(&backup.contents), || {
+    output.result(&contents_json(&backup.summary), || {
         format!(
             "{}\n\nRestored the backup of {} into {}.",
             sums_table(&sums),
-            backup.contents.header.created,
+            backup.summary.header.created,
             redacted_location(&settings.store)
         )
     });
@@ -214,7 +214,7 @@ fn spool_file(settings: &StoreSettings) -> anyhow::Result<File> {
     written.with_context(|| format!("cannot create a temporary file in {}", folder.display()))
 }
 
-fn contents_json(contents: &Contents) -> Value {
+fn contents_json(contents: &BackupSummary) -> Value {
     let mut document = sums_json(&contents.sums);
     document["made"] = json!(contents.header.created);
     document

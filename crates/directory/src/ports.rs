@@ -77,8 +77,8 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
     /// Mails due by `now`; those that have waited longest come first.
     fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
-    /// Waiting and failed mails of a tenant or of one of its users, oldest first. For a tenant: only those after
-    /// the mail that was queued at `after` with that id.
+    /// Waiting and failed mails of a tenant or of one of its users, oldest first. Without `user`, only those
+    /// after the mail with the queue time and id of `after`; with `user`, `after` is ignored.
     fn mails(
         &self,
         tenant: TenantNumber,
@@ -105,7 +105,7 @@ pub trait Store: Send + Sync {
         &self,
         tenant: Option<TenantNumber>,
     ) -> BoxFuture<'_, Result<BTreeMap<TenantNumber, ChainReport>, StoreError>>;
-    /// Whether a lookup costs more than a precondition that is checked at commit.
+    /// Whether reads cross a network, so that a lookup costs more than a precondition that is checked at commit.
     fn reads_are_remote(&self) -> bool {
         false
     }

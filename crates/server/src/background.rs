@@ -102,23 +102,23 @@ fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, (
 /// Runs imports on a thread of their own, since they read and write files.
 fn import_task(
     imports: Arc<Imports>,
-    health: TaskMonitor,
+    monitor: TaskMonitor,
     stopped: watch::Receiver<bool>,
 ) -> LocalBoxFuture<'static, ()> {
     let run = move |stop| Arc::clone(&imports).run(stop_requested(stop));
-    supervise("imports", health, stopped, run).boxed_local()
+    supervise("imports", monitor, stopped, run).boxed_local()
 }
 
 /// Runs a task until it is stopped, and restarts it if it panics.
 async fn supervise<T: Future<Output = ()>>(
     name: &'static str,
-    tasks: TaskMonitor,
+    monitor: TaskMonitor,
     mut stopped: watch::Receiver<bool>,
     run: impl Fn(watch::Receiver<bool>) -> T,
 ) {
     while AssertUnwindSafe(run(stopped.clone())).catch_unwind().await.is_err() {
         tokio::select! {
-            () = tasks.back_off_after_panic(name) => {}
+            () = monitor.back_off_after_panic(name) => {}
             _ = stopped.wait_for(|is_over| *is_over) => return,
         }
     }

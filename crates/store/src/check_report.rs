@@ -34,8 +34,8 @@ impl CheckReport {
     }
 
     /// Warns about a key that two users or items have; lookups find the older one.
-    pub(crate) fn warn_shared_key(&mut self, tenant: u32, claim: &UniqueKey, younger: u32, older: u32) {
-        let (owners, field) = (claim.owner_label(), field_label(claim.field));
+    pub(crate) fn warn_shared_key(&mut self, tenant: u32, key: &UniqueKey, younger: u32, older: u32) {
+        let (owners, field) = (key.owner_label(), field_label(key.field));
         self.warnings.push(format!(
             "tenant {tenant}: {owners} {older} and {younger} have the same {field}. Lookups find {older}, the \
              older one: rename {younger}"
@@ -55,8 +55,8 @@ pub(crate) struct TenantChecker {
 
 impl TenantChecker {
     pub(crate) fn new(tenant: u32) -> Self {
-        let (users, mentions, organization_members) = Default::default();
-        Self { tenant, max_number: 0, user_numbers: users, secondary_emails: mentions, organization_members }
+        let (user_numbers, secondary_emails, organization_members) = Default::default();
+        Self { tenant, max_number: 0, user_numbers, secondary_emails, organization_members }
     }
 
     /// Columns: number, id, version, active, updated.
@@ -101,12 +101,12 @@ impl TenantChecker {
     /// Compares the rows of secondary emails and organization members, and the last allocated number.
     pub(crate) fn check_related_rows(
         &self,
-        mentions: &BTreeSet<(u32, String)>,
+        indexed_emails: &BTreeSet<(u32, String)>,
         organization_members: &BTreeSet<(u32, ItemId)>,
         last_number: u32,
         report: &mut CheckReport,
     ) {
-        for (number, _) in self.secondary_emails.symmetric_difference(mentions) {
+        for (number, _) in self.secondary_emails.symmetric_difference(indexed_emails) {
             let text = format!("the indexed secondary emails of user {number} differ from its stored document");
             self.report(&text, report);
         }

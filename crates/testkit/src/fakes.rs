@@ -1,4 +1,4 @@
-//! Deterministic implementations of the directory's ports.
+//! Implementations of the directory's ports for tests; all but [`UniqueIds`] are deterministic.
 
 use directory::{
     BoxFuture, Clock, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash, PasswordHasher,

@@ -76,23 +76,23 @@ fn columns(options: &ExportOptions, kind: RecordKind) -> Vec<&'static Column> {
     }
     let is_shared_table = options.format == Format::Csv;
     let is_single_kind = options.kinds.len() == 1;
-    let has_kind = |column: &Column| match options.format {
+    let has_kind_column = |column: &Column| match options.format {
         Format::Csv => !is_single_kind,
         Format::Xlsx => false,
         Format::Ndjson | Format::Ldif => column.kind == ColumnKind::RecordKind,
     };
     let is_wanted = |column: &&Column| {
-        let is_of = if is_shared_table {
+        let applies = if is_shared_table {
             options.kinds.iter().any(|kind| column.applies_to(*kind))
         } else {
             column.applies_to(kind)
         };
-        let is_usual = match column.kind {
-            ColumnKind::RecordKind => has_kind(column),
+        let is_included = match column.kind {
+            ColumnKind::RecordKind => has_kind_column(column),
             ColumnKind::PasswordHash => options.with_password_hashes,
             _ => column.is_exported_by_default(),
         };
-        is_of && is_usual
+        applies && is_included
     };
     COLUMNS.iter().filter(is_wanted).collect()
 }

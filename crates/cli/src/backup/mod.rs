@@ -9,7 +9,7 @@ mod read;
 mod stream;
 mod write;
 
-pub use read::{Backup, Contents, Entries, verify};
+pub use read::{Backup, BackupSummary, Entries, verify};
 pub use stream::stream;
 pub use write::write;
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use store::archive::{ArchiveError, ConsistencyChecker, Entry, Sums, SumsBuilder};
 
-pub struct Contents {
+pub struct BackupSummary {
     pub header: BackupHeader,
     /// Counts and digests by tenant, after an upgrade of the entries to this version.
     pub sums: Sums,
@@ -17,24 +17,24 @@ pub struct Contents {
 
 /// A verified backup.
 pub struct Backup {
-    pub contents: Contents,
+    pub summary: BackupSummary,
     file: File,
 }
 
 impl Backup {
     /// Verifies the backup. Calls `on_entry` for each entry.
     pub fn open(file: File, on_entry: impl FnMut()) -> Result<Self, BackupError> {
-        Ok(Self { contents: verify(&file, on_entry)?, file })
+        Ok(Self { summary: verify(&file, on_entry)?, file })
     }
 
     /// Verifies a backup that can be read only once, and stores it in `spool`. Other data is rejected at its first
     /// bytes, so that it cannot fill the disk.
     pub fn open_pipe(input: impl Read, spool: File, on_entry: impl FnMut()) -> Result<Self, BackupError> {
         let mut failed = None;
-        let contents = verify(TeeReader { input, spool: &spool, write_error: &mut failed }, on_entry);
+        let summary = verify(TeeReader { input, spool: &spool, write_error: &mut failed }, on_entry);
         match failed {
             Some(error) => Err(BackupError::Spool(error)),
-            None => Ok(Self { contents: contents?, file: spool }),
+            None => Ok(Self { summary: summary?, file: spool }),
         }
     }
 
@@ -47,8 +47,8 @@ impl Backup {
 }
 
 /// Reads a backup to its end and verifies checksum, counts and digests. Calls `on_entry` for each entry.
-pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, BackupError> {
-    let (about, mut entries) = open_stream(input)?;
+pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<BackupSummary, BackupError> {
+    let (header, mut entries) = open_stream(input)?;
     let (mut running, mut consistency) = (SumsBuilder::default(), Ok(ConsistencyChecker::default()));
     let mut upgraded = entries.is_v1.then(SumsBuilder::default);
     while let Some((entry, bytes)) = entries.read_entry()? {
@@ -73,7 +73,7 @@ pub fn verify(input: impl Read, mut on_entry: impl FnMut()) -> Result<Contents, 
     // Check this after the checksum: in a damaged file, missing references are only a consequence.
     consistency.map_err(|error: ArchiveError| BackupError::Damaged(error.to_string()))?;
     let sums = upgraded.map_or(sums, |upgraded| upgraded.sums());
-    Ok(Contents { header: about, sums, entries: count })
+    Ok(BackupSummary { header, sums, entries: count })
 }
 
 pub struct Entries<R: Read> {
@@ -87,32 +87,32 @@ pub struct Entries<R: Read> {
 fn open_stream<R: Read>(input: R) -> Result<(BackupHeader, Entries<R>), BackupError> {
     let summed = HashingReader { inner: input, digest: Context::new(&SHA256), tail: Vec::new() };
     let mut input = BufReader::with_capacity(1 << 17, summed);
-    let mut title = Vec::new();
-    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut title).map_err(read_error)?;
-    let is_v1 = title == MAGIC_V1;
-    if title != MAGIC && !is_v1 {
-        return Err(unrecognized(&title, input));
+    let mut magic = Vec::new();
+    input.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(read_error)?;
+    let is_v1 = magic == MAGIC_V1;
+    if magic != MAGIC && !is_v1 {
+        return Err(unrecognized(&magic, input));
     }
     let mut line = Vec::new();
     input.by_ref().take(MAX_HEADER_LEN as u64).read_until(b'\n', &mut line).map_err(read_error)?;
-    let about = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
+    let header = serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(error.to_string()))?;
     let decoder = zstd::Decoder::with_buffer(input).map_err(read_error)?.single_frame();
-    Ok((about, Entries { decoder, is_v1, trailer: None }))
+    Ok((header, Entries { decoder, is_v1, trailer: None }))
 }
 
-/// The error for a file that starts with `title`.
-fn unrecognized(title: &[u8], rest: impl Read) -> BackupError {
+/// The error for a file that starts with `magic`.
+fn unrecognized(magic: &[u8], rest: impl Read) -> BackupError {
     let prefix_len = MAGIC.len() - 2;
-    if title.get(..prefix_len) == MAGIC.get(..prefix_len) {
+    if magic.get(..prefix_len) == MAGIC.get(..prefix_len) {
         return BackupError::NewerVersion;
     }
-    let mut start = title.to_vec();
-    let longest = AGE_MAGIC.iter().map(|header| header.len()).max().unwrap_or_default();
+    let mut start = magic.to_vec();
+    let longest = AGE_MAGIC.iter().map(|magic| magic.len()).max().unwrap_or_default();
     let missing = longest.saturating_sub(start.len()) as u64;
     if let Err(error) = rest.take(missing).read_to_end(&mut start) {
         return read_error(error);
     }
-    let is_encrypted = AGE_MAGIC.iter().any(|header| start.starts_with(header));
+    let is_encrypted = AGE_MAGIC.iter().any(|magic| start.starts_with(magic));
     if is_encrypted { BackupError::Encrypted } else { BackupError::NotABackup }
 }
 
@@ -168,11 +168,11 @@ impl<R: Read> Entries<R> {
         let mut input = self.decoder.finish();
         let mut sum = Vec::new();
         input.by_ref().take(1024).read_to_end(&mut sum).map_err(read_error)?;
-        let HashingReader { digest: counted, tail, .. } = input.into_inner();
+        let HashingReader { digest, tail, .. } = input.into_inner();
         if sum.len() != CHECKSUM_LEN || sum != tail {
             return Err(wrong("its checksum is missing or followed by other data"));
         }
-        if counted.finish().as_ref() != &tail[..] {
+        if digest.finish().as_ref() != &tail[..] {
             return Err(wrong("its checksum is wrong"));
         }
         Ok(())

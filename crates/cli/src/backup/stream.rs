@@ -1,6 +1,6 @@
 //! Writes a backup to a pipe. It cannot be read back, so it is verified while it is written.
 
-use super::read::{Contents, verify};
+use super::read::{BackupSummary, verify};
 use super::write::{CHUNK_SIZE, encode};
 use super::{BackupError, BackupHeader, CHECKSUM_LEN};
 use std::io::{BufWriter, Cursor, Error, ErrorKind, IntoInnerError, Read, Write};
@@ -42,7 +42,7 @@ struct VerifyingWriter<W> {
     tail: Vec<u8>,
     size: u64,
     chunks: SyncSender<Vec<u8>>,
-    verifier: Option<JoinHandle<Result<Contents, BackupError>>>,
+    verifier: Option<JoinHandle<Result<BackupSummary, BackupError>>>,
 }
 
 impl<W: Write> VerifyingWriter<W> {
@@ -67,7 +67,7 @@ impl<W: Write> VerifyingWriter<W> {
     }
 }
 
-fn join_verifier(check: Option<JoinHandle<Result<Contents, BackupError>>>) -> Result<Contents, BackupError> {
+fn join_verifier(check: Option<JoinHandle<Result<BackupSummary, BackupError>>>) -> Result<BackupSummary, BackupError> {
     let ended = check.map(|check| check.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     ended.unwrap_or_else(|| Err(BackupError::Damaged("the written data is invalid".into())))
 }

@@ -39,11 +39,11 @@ pub(super) async fn disable(state: &AppState, request: &DialectRequest) -> Resul
 pub(super) async fn archive(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     update_with(state, request, status_edit(OrganizationStatus::Archived)).await
 }
-pub(super) async fn activate_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    change_status_of_all(state, request, OrganizationStatus::Active).await
+pub(super) async fn activate_many(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    change_status_of_many(state, request, OrganizationStatus::Active).await
 }
-pub(super) async fn disable_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    change_status_of_all(state, request, OrganizationStatus::Disabled).await
+pub(super) async fn disable_many(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    change_status_of_many(state, request, OrganizationStatus::Disabled).await
 }
 
 fn status_edit(status: OrganizationStatus) -> OrganizationEdit {
@@ -59,7 +59,7 @@ async fn update_with(
     summary_response(request, &state.directory.run(request.caller()?, command).await?)
 }
 
-async fn change_status_of_all(
+async fn change_status_of_many(
     state: &AppState,
     request: &DialectRequest,
     to: OrganizationStatus,
@@ -129,7 +129,7 @@ struct OrganizationFilter {
     homepage: Option<u32>,
     industry: Option<u32>,
     category: Option<u32>,
-    located_in: Option<HashSet<directory::ItemId>>,
+    ids_with_user_at_location: Option<HashSet<directory::ItemId>>,
     search: Option<String>,
     status: Option<OrganizationStatus>,
 }
@@ -154,8 +154,8 @@ impl OrganizationFilter {
         let folded = |list: Vec<String>| list.iter().map(|text| fold(text)).collect::<Vec<String>>();
         let mut organizations = None;
         if let Some(locations) = read::list_parameter(request, "locations")? {
-            let tests = vec![UserPredicate::AddressContains(folded(locations))];
-            let query = UserQuery { predicates: tests, limit: u32::MAX, ..UserQuery::default() };
+            let predicates = vec![UserPredicate::AddressContains(folded(locations))];
+            let query = UserQuery { predicates, limit: u32::MAX, ..UserQuery::default() };
             let users: Vec<User> = state.directory.users(request.caller()?, query).await?.rows;
             organizations = Some(users.iter().filter_map(|user| user.organization).collect());
         }
@@ -165,7 +165,7 @@ impl OrganizationFilter {
             homepage: number("homepage")?,
             industry: number("industry")?,
             category: number("category")?,
-            located_in: organizations,
+            ids_with_user_at_location: organizations,
             search: request.query.get("search").map(fold),
             status: status.transpose()?,
         })
@@ -185,7 +185,7 @@ impl OrganizationFilter {
             && same(self.homepage, organization.homepage)
             && same(self.industry, organization.industry)
             && same(self.category, organization.category)
-            && self.located_in.as_ref().is_none_or(|ids| ids.contains(&organization.id))
+            && self.ids_with_user_at_location.as_ref().is_none_or(|ids| ids.contains(&organization.id))
             && self.search.as_ref().is_none_or(|part| texts().any(|text| fold(text).contains(part)))
             && self.status.is_none_or(|expected| expected == organization.status)
     }

@@ -128,14 +128,14 @@ pub(super) static ROUTES: &[Route] = &[
         "Activate several users",
         Some(&wire::BULK_USERS),
         &wire::USERS_BODY,
-        users::activate_all
+        users::activate_many
     ),
     post!(
         "/{context}/api/2/users/disable",
         "Disable several users",
         Some(&wire::BULK_USERS),
         &wire::USERS_BODY,
-        users::disable_all
+        users::disable_many
     ),
     post!("/{context}/api/2/users/invite", "Invite users", Some(&wire::INVITATION), &wire::USERS_BODY, users::invite),
     Route { path: "/{context}/api/2/users/{user}", methods: ONE_USER },
@@ -204,14 +204,14 @@ pub(super) static ROUTES: &[Route] = &[
         "Activate several organizations",
         Some(&wire::BULK_ORGANIZATIONS),
         &wire::ORGANIZATIONS_BODY,
-        organizations::activate_all
+        organizations::activate_many
     ),
     post!(
         "/{context}/api/2/organisations/disable",
         "Disable several organizations",
         Some(&wire::BULK_ORGANIZATIONS),
         &wire::ORGANIZATIONS_BODY,
-        organizations::disable_all
+        organizations::disable_many
     ),
     Route { path: "/{context}/api/2/organisations/{organisation}", methods: ONE_ORGANIZATION },
     post!(

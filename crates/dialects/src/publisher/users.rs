@@ -43,11 +43,11 @@ pub(super) async fn archive(state: &AppState, request: &DialectRequest) -> Resul
 pub(super) async fn reinstate(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     change_status(state, request, Status::Active, Some(Status::Suspended)).await
 }
-pub(super) async fn activate_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    change_status_of_all(state, request, Status::Active).await
+pub(super) async fn activate_many(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    change_status_of_many(state, request, Status::Active).await
 }
-pub(super) async fn disable_all(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    change_status_of_all(state, request, Status::Inactive).await
+pub(super) async fn disable_many(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    change_status_of_many(state, request, Status::Inactive).await
 }
 
 async fn change_status(
@@ -62,7 +62,7 @@ async fn change_status(
     summary_response(request, &receipt.users, LinkStyle::Plural)
 }
 
-async fn change_status_of_all(
+async fn change_status_of_many(
     state: &AppState,
     request: &DialectRequest,
     to: Status,

@@ -78,8 +78,8 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// The object that a node stands for: itself or, unless strict, the only object of a list, either of them as JSON text,
-    /// or an object with a bare `value`.
+    /// The object that a node stands for. If strict, the node itself. Otherwise also the only object of a list, either of
+    /// these as JSON text, or, for a simple value, an object with only `value`.
     pub(super) fn value_object(
         &self,
         property: &Property,

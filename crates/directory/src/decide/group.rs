@@ -70,11 +70,11 @@ fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), DirectoryError> {
 fn change_members(
     before: &Group,
     after: Group,
-    (joining, is_bound): (usize, bool),
+    (join_count, is_bound): (usize, bool),
     input: &DecisionInput,
     context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
-    let (join, leave) = input.users.split_at(joining.min(input.users.len()));
+    let (join, leave) = input.users.split_at(join_count.min(input.users.len()));
     if input.users.len() > validation::MAX_REFERENCES {
         return Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(validation::MAX_REFERENCES)));
     }
@@ -105,7 +105,7 @@ fn users_among<'a>(ids: &'a [UserId], input: &'a DecisionInput) -> impl Iterator
     input.users.iter().flatten().filter(|user| ids.binary_search(&user.id).is_ok())
 }
 
-/// The users that the edit names, sorted and without duplicates; `None` if it names none.
+/// The users that the edit names, sorted and without duplicates; `None` if the edit does not concern members.
 fn requested_members(edit: &GroupEdit, input: &DecisionInput) -> Result<Option<Vec<UserId>>, DirectoryError> {
     let only_active = match &edit.members {
         None => return Ok(None),

@@ -1,8 +1,8 @@
 //! Filters: everything that RFC 7644 section 3.4.2.2 can express, over canonical fields.
 //!
 //! Dialects parse filters and engines evaluate them quickly, but their meaning is defined here. Texts are compared
-//! case-folded unless `case_exact` is set. A comparison with an unset field is false, and `NotEqual` is the
-//! negation of `Equal`.
+//! case-folded unless `case_exact` is set. A comparison with an unset field is false, except
+//! `NotEqual`, which is always the negation of `Equal`.
 
 use crate::query::view::{AttributeSource, AttributeValue, SubAttributes};
 use crate::{Field, fold, identifier_key, nfc};
@@ -47,7 +47,7 @@ pub enum CompareOp {
 }
 
 impl Comparison {
-    /// Normalizes a text once: to NFC if `exact`, else case-folded.
+    /// Normalizes a text once: to NFC if `exact`, else to [`identifier_key`] for equality, else case-folded.
     pub fn new(
         field: Field,
         sub_attribute: Option<Field>,

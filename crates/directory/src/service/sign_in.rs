@@ -40,7 +40,7 @@ impl Directory {
         let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
         let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
         let queue_tenant = if exists { caller.tenant } else { TenantNumber(0) };
-        let (typed, now) = (login_key(caller.tenant, &credentials.login), self.clock.now());
+        let (key_of_login, now) = (login_key(caller.tenant, &credentials.login), self.clock.now());
         let device = credentials.known_browser.filter(|device| {
             user.as_ref().is_some_and(|user| user.id == device.user)
                 && account.sign_in_state.is_known_device(device.last_sign_in, now)
@@ -52,8 +52,8 @@ impl Directory {
         let keys = if let Some(KnownBrowser { user, last_sign_in: since }) = device {
             vec![ThrottleKey::Browser(user, since)]
         } else {
-            let mut keys = vec![ThrottleKey::LoginAndNetwork(&typed, from)];
-            keys.extend((!is_known_network).then_some(ThrottleKey::Login(&typed)));
+            let mut keys = vec![ThrottleKey::LoginAndNetwork(&key_of_login, from)];
+            keys.extend((!is_known_network).then_some(ThrottleKey::Login(&key_of_login)));
             keys.extend(from.map(ThrottleKey::Network));
             keys
         };
@@ -111,8 +111,8 @@ impl Directory {
             AccountAction::SetPassword { password, proof: PasswordProof::Link(link), keep_session: None, address };
         let user = self.run_account_action(caller, link.user, action).await?;
         for login in user.email().into_iter().chain([user.user_name.as_str()]) {
-            let typed = login_key(caller.tenant, login);
-            self.throttle.reset(&[ThrottleKey::LoginAndNetwork(&typed, address.map(rate_limit_network))]);
+            let key_of_login = login_key(caller.tenant, login);
+            self.throttle.reset(&[ThrottleKey::LoginAndNetwork(&key_of_login, address.map(rate_limit_network))]);
         }
         Ok(user)
     }
@@ -173,8 +173,8 @@ impl Directory {
         receipt.users.into_iter().next().ok_or(DirectoryError::SignIn(SignInError::InvalidCredentials))
     }
 
-    /// Sends a link to the user with this login, if there is one. The result reveals neither that nor whether too
-    /// many links were requested, in which case none is sent for a while.
+    /// Sends a link to the user with this login, if there is one and not too many links were requested lately. The
+    /// result reveals neither.
     pub async fn request_password_reset(
         &self,
         caller: &Caller,

@@ -53,7 +53,7 @@ pub(super) enum SendResult {
 
 impl MailSender {
     /// Delivers by SMTP to a URL such as `smtps://user:password@mail.example.com` or `smtp://mail.example.com:587`. For
-    /// other machines, TLS is required unless the URL ends in `?tls=none` or `?tls=opportunistic`, without password.
+    /// other machines, TLS is required; a URL without a password may end in `?tls=none` or `?tls=opportunistic` instead.
     pub fn smtp(url: &str, from: &str, timeout: Duration) -> Result<Self, MailConfigError> {
         let from = parse_sender(from)?;
         let invalid_url = |text: &str| MailConfigError(format!("the SMTP URL (--smtp-url) {text}"));

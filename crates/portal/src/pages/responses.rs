@@ -44,7 +44,7 @@ pub(super) fn message_page(tenant: &str, status: u16, heading: &str, text: &[&st
     render_page(status, "message.html", &page)
 }
 
-/// For errors while rendering a page.
+/// For errors that need no template.
 pub(super) fn plain_text(status: u16, text: &str) -> Response<Bytes> {
     let mut page = Response::new(Bytes::from(format!("{text}\n")));
     *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -119,8 +119,8 @@ impl Store for Memory {
 
     fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
         self.read(|state| {
-            let near = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
-            state.connections.iter().filter(near).cloned().collect()
+            let has_prefix = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
+            state.connections.iter().filter(has_prefix).cloned().collect()
         })
     }
 
@@ -200,8 +200,8 @@ impl Store for Memory {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|state| {
-            let of = |(tenant, shelf): (&TenantNumber, &Arc<super::TenantData>)| {
-                let tombstones = shelf.tombstones.values().map(|(tombstone, _)| (*tenant, tombstone.clone()));
+            let of = |(tenant, data): (&TenantNumber, &Arc<super::TenantData>)| {
+                let tombstones = data.tombstones.values().map(|(tombstone, _)| (*tenant, tombstone.clone()));
                 tombstones
                     .filter(|(_, tombstone)| (between.0..=between.1).contains(&tombstone.deleted))
                     .collect::<Vec<_>>()

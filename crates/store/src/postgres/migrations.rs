@@ -98,7 +98,7 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
             execute_ddl(session, &statement).await.map_err(troubled)?;
         }
         if *name == IDENTIFIERS {
-            let stay = || async {
+            let renew_lease = || async {
                 if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
                     .await?
                 {
@@ -106,7 +106,7 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
                 }
                 Err(PgError::Unavailable("another process is migrating the store".into()))
             };
-            super::identifier_migration::migrate_identifiers(session, stay).await.map_err(troubled)?;
+            super::identifier_migration::migrate_identifiers(session, renew_lease).await.map_err(troubled)?;
         }
         let sum = sql::checksum(text);
         execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;

@@ -33,9 +33,9 @@ impl ProcessGuard {
         command.args(["-c", SCRIPT]).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
         // The shell must not keep the test's stderr open. Ctrl-C reaches only the test, whose end stops the shell.
         command.stderr(Stdio::null()).process_group(0);
-        if run_id(&["-u"]) == Some(0) {
+        if id_command(&["-u"]) == Some(0) {
             // PostgreSQL and PgBouncer refuse to run as root.
-            let ids = (run_id(&["-u", "postgres"]), run_id(&["-g", "postgres"]));
+            let ids = (id_command(&["-u", "postgres"]), id_command(&["-g", "postgres"]));
             let (Some(user), Some(group)) = ids else { panic!("the user postgres does not exist") };
             command.uid(user).gid(group);
         }
@@ -131,7 +131,7 @@ fn shell_command(program: &Path, arguments: &[&str]) -> String {
     text
 }
 
-fn run_id(arguments: &[&str]) -> Option<u32> {
+fn id_command(arguments: &[&str]) -> Option<u32> {
     let output = Command::new("id").args(arguments).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

@@ -15,7 +15,8 @@ pub(super) struct Session<'a> {
     shared: &'a Shared,
     stream: &'a TcpStream,
     reader: BufReader<&'a TcpStream>,
-    generation: u64,
+    /// Which start of the server accepted the connection.
+    server_generation: u64,
     /// Takes precedence over the server's behavior.
     behavior_override: Option<Behavior>,
     greeting: Option<Greeting>,
@@ -41,13 +42,13 @@ impl<'a> Session<'a> {
     pub(super) fn run(
         shared: &'a Shared,
         stream: &'a TcpStream,
-        generation: u64,
+        server_generation: u64,
         behavior_override: Option<Behavior>,
     ) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         let reader = BufReader::new(stream);
-        Self { shared, stream, reader, generation, behavior_override, greeting: None, envelope: None }.serve()
+        Self { shared, stream, reader, server_generation, behavior_override, greeting: None, envelope: None }.serve()
     }
 
     fn serve(&mut self) -> Result<()> {
@@ -171,7 +172,7 @@ impl<'a> Session<'a> {
         // Read before the message is stored: a test that sees it may set the next behavior at once.
         let must_disconnect = self.behavior() == Behavior::DisconnectAfterAccept;
         let is_stored =
-            self.shared.store_mail(self.generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
+            self.shared.store_mail(self.server_generation, ReceivedMail { from: envelope.from, to: envelope.to, raw });
         if must_disconnect || !is_stored {
             return Err(self.disconnect());
         }

@@ -43,7 +43,7 @@ pub(super) fn read(
         if !read_record(&mut csv, &mut record, number)? {
             break;
         }
-        // Blank rows are ignored. With one column, an empty row may clear it.
+        // Blank rows are ignored. With one column and `empty_clears`, a blank row clears the column's value.
         if record.iter().all(|cell| trim_invisible(cell).is_empty()) && (headers.len() > 1 || !options.empty_clears) {
             continue;
         }
@@ -78,7 +78,7 @@ pub(super) fn read(
     Ok(FileSummary { headers, delimiter: Some(delimiter), ..FileSummary::default() })
 }
 
-/// Reads the next record. Messages of the csv crate are replaced, since they are for programmers.
+/// Reads the next record. Some messages of the csv crate are replaced, since they are for programmers.
 fn read_record(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, number: u64) -> Result<bool, FileError> {
     csv.read_record(record).map_err(|error| match error.kind() {
         csv::ErrorKind::Io(error) if error.to_string() == ROW_TOO_LONG => FileError::at(number, ROW_TOO_LONG),
@@ -89,10 +89,10 @@ fn read_record(csv: &mut csv::Reader<impl Read>, record: &mut StringRecord, numb
 }
 
 fn to_row(number: u64, record: &StringRecord, options: &ReadOptions) -> Row {
-    let mut is_raw = true;
+    let mut is_unchanged = true;
     let cell = |(place, raw): (usize, &str)| {
         let text = unescape_cell(raw);
-        is_raw &= text.len() == raw.len();
+        is_unchanged &= text.len() == raw.len();
         if text.is_empty() {
             options.empty_clears.then_some((place, Value::Null))
         } else {
@@ -101,7 +101,7 @@ fn to_row(number: u64, record: &StringRecord, options: &ReadOptions) -> Row {
     };
     let cells = record.iter().enumerate().filter_map(cell).collect();
     let original = || record.iter().enumerate().map(|(place, raw)| (place, Value::from(raw))).collect();
-    let raw = if is_raw { RawRow::SameAsCells } else { RawRow::Cells(original()) };
+    let raw = if is_unchanged { RawRow::SameAsCells } else { RawRow::Cells(original()) };
     Row { number, kind: None, cells, raw }
 }
 

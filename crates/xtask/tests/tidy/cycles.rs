@@ -32,16 +32,17 @@ pub(crate) fn find(root: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>
             continue;
         }
         let inside = inside.trim_end_matches(".rs").trim_end_matches("/mod");
-        let place: Vec<String> =
+        let module_path: Vec<String> =
             inside.split('/').map(str::to_owned).filter(|part| !["lib", "main"].contains(&part.as_str())).collect();
         let parsed = syn::parse_file(&std::fs::read_to_string(path)?).with_context(|| name.clone())?;
         let mut module = Module { file: name.clone(), ..Module::default() };
         parsed.items.into_iter().for_each(|item| module.read(item));
-        crates.entry(of.to_owned()).or_default().insert(place, module);
+        crates.entry(of.to_owned()).or_default().insert(module_path, module);
     }
     for modules in crates.values() {
-        let edges =
-            modules.iter().map(|(place, module)| (module.file.as_str(), imported_files(modules, place, module)));
+        let edges = modules
+            .iter()
+            .map(|(module_path, module)| (module.file.as_str(), imported_files(modules, module_path, module)));
         cycles(&edges.collect(), &mut problems);
     }
     Ok(problems)
@@ -126,30 +127,38 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 }
 
 /// The files that a module takes names from.
-fn imported_files<'a>(modules: &'a Modules, place: &[String], module: &Module) -> BTreeSet<&'a str> {
+fn imported_files<'a>(modules: &'a Modules, module_path: &[String], module: &Module) -> BTreeSet<&'a str> {
     let paths = module.imports.values().chain(&module.paths);
-    let named = paths.filter_map(|path| defining_module(modules, place, path, 0));
-    let globs = module.globs.iter().filter_map(|path| Some(&modules[&resolve_modules(modules, place, path)?.0]));
+    let named = paths.filter_map(|path| defining_module(modules, module_path, path, 0));
+    let globs = module.globs.iter().filter_map(|path| Some(&modules[&resolve_modules(modules, module_path, path)?.0]));
     let containing: Vec<&str> =
-        (0..=place.len()).filter_map(|depth| Some(modules.get(&place[..depth])?.file.as_str())).collect();
+        (0..=module_path.len()).filter_map(|depth| Some(modules.get(&module_path[..depth])?.file.as_str())).collect();
     named.chain(globs).map(|module| module.file.as_str()).filter(|file| !containing.contains(file)).collect()
 }
 
 /// The module that defines what a path names; none if the path names a module, or nothing of this crate.
-fn defining_module<'a>(modules: &'a Modules, place: &[String], path: &[String], depth: usize) -> Option<&'a Module> {
-    let (place, rest) = resolve_modules(modules, place, path)?;
-    let module = modules.get(&place)?;
+fn defining_module<'a>(
+    modules: &'a Modules,
+    module_path: &[String],
+    path: &[String],
+    depth: usize,
+) -> Option<&'a Module> {
+    let (module_path, rest) = resolve_modules(modules, module_path, path)?;
+    let module = modules.get(&module_path)?;
     let name = rest.first()?;
     match module.imports.get(name) {
         // A re-export; the bound is against names that import themselves.
         Some(import) if depth < 8 => {
             let full: Vec<String> = import.iter().chain(&rest[1..]).cloned().collect();
-            defining_module(modules, &place, &full, depth + 1)
+            defining_module(modules, &module_path, &full, depth + 1)
         }
         Some(_) => None,
         None => {
-            let globs =
-                module.globs.iter().filter_map(|glob| resolve_modules(modules, &place, glob)).map(|(found, _)| found);
+            let globs = module
+                .globs
+                .iter()
+                .filter_map(|glob| resolve_modules(modules, &module_path, glob))
+                .map(|(found, _)| found);
             let of_glob =
                 globs.filter(|found| modules.get(found).is_some_and(|module| module.imports.contains_key(name)));
             match of_glob.take(1).next() {
@@ -161,27 +170,31 @@ fn defining_module<'a>(modules: &'a Modules, place: &[String], path: &[String], 
 }
 
 /// Follows a path down the modules as far as it names some: the last of them, and what is left of the path.
-fn resolve_modules<'p>(modules: &Modules, place: &[String], path: &'p [String]) -> Option<(Vec<String>, &'p [String])> {
-    let mut place = place.to_vec();
+fn resolve_modules<'p>(
+    modules: &Modules,
+    module_path: &[String],
+    path: &'p [String],
+) -> Option<(Vec<String>, &'p [String])> {
+    let mut module_path = module_path.to_vec();
     let mut rest = path;
     while let Some((first, others)) = rest.split_first() {
         match first.as_str() {
-            "crate" => place.clear(),
+            "crate" => module_path.clear(),
             "self" => {}
             "super" => {
-                place.pop()?;
+                module_path.pop()?;
             }
             name => {
-                let below: Vec<String> = place.iter().cloned().chain([name.to_owned()]).collect();
+                let below: Vec<String> = module_path.iter().cloned().chain([name.to_owned()]).collect();
                 if !modules.contains_key(&below) {
                     break;
                 }
-                place = below;
+                module_path = below;
             }
         }
         rest = others;
     }
-    Some((place, rest))
+    Some((module_path, rest))
 }
 
 /// Every file that reaches itself, with those that it shares the cycle with.

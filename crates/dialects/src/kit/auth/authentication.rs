@@ -69,7 +69,7 @@ impl From<RequestError> for AuthenticationError {
 
 impl AppState {
     /// Fails with `Unauthorized` for every missing or invalid key, whatever the reason; with `Forbidden` if a valid key
-    /// is not for this dialect or read-only; with `TooManyAttempts` after too many invalid keys from the address.
+    /// is not for this dialect, or is read-only and the request writes; with `TooManyAttempts` after too many invalid keys from the address.
     pub(crate) async fn authenticate(
         &self,
         credential: Option<ApiCredential>,
@@ -166,7 +166,7 @@ impl AppState {
                 .map_or_else(|| matches_key(key), |fingerprint| jwt::is_fingerprint_of(fingerprint, key))
         };
         let used = connection.keys.iter().find(is_used);
-        // A token may have been issued for a public key.
+        // None if the token was issued for a public key; then the connection's last use counts.
         let last_use = used.map_or(connection.last_use, |key| key.last_use);
         if connection.is_live(now) && last_use.is_none_or(|last| now >= last.plus_seconds(LAST_USE_INTERVAL_SECONDS)) {
             self.directory.record_connection_use(&connection, used);
@@ -178,17 +178,17 @@ impl AppState {
     /// `Unauthorized` if the token has expired.
     async fn client_of_token(&self, token: &str, now: Time) -> Result<Option<AuthenticatedClient>, RequestError> {
         let keys = self.token_keys.get_or_derive(&self.directory).await?;
-        let access = jwt::verify_access_token(token, &keys.access_token_key);
-        if access.as_ref().is_some_and(|access| now.0 / 1_000_000 >= access.exp) {
+        let claims = jwt::verify_access_token(token, &keys.access_token_key);
+        if claims.as_ref().is_some_and(|claims| now.0 / 1_000_000 >= claims.exp) {
             // An expired token is no guess, so it does not count towards the rate limit.
             return Err(RequestError::Unauthorized);
         }
-        let Some(access) = access else { return Ok(None) };
-        let Ok(id) = uuid::Uuid::try_parse(&access.sub) else { return Ok(None) };
+        let Some(claims) = claims else { return Ok(None) };
+        let Ok(id) = uuid::Uuid::try_parse(&claims.sub) else { return Ok(None) };
         let connection = self.directory.connection(ConnectionId(id)).await?;
         let connection = connection.filter(|connection| {
-            jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == access.key_fingerprint)
+            jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == claims.key_fingerprint)
         });
-        Ok(connection.map(|connection| AuthenticatedClient { connection, key_fingerprint: access.key_fingerprint }))
+        Ok(connection.map(|connection| AuthenticatedClient { connection, key_fingerprint: claims.key_fingerprint }))
     }
 }

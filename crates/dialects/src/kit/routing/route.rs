@@ -77,7 +77,7 @@ pub trait RouteTable: Send + Sync {
     fn find(&self, path: &str) -> Option<RouteMatch>;
 }
 
-/// The paths of all routes. A leading `{context}` is optional.
+/// The paths of all routes. A leading `{context}`, any segment that some clients send, is optional.
 pub fn route_paths() -> Vec<RoutePath> {
     let mut paths = Vec::new();
     for dialect in crate::all_dialects() {

@@ -43,6 +43,6 @@ pub trait Transfers: Send + Sync {
     fn export(&self, caller: &Caller, file: &str, params: &Params) -> Result<FileBody, Rejected>;
 }
 
-/// Extension of a response that is valid only once the file of this import has arrived.
+/// Marks a response (in its `http::Extensions`) that may be sent only after the file of this import has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingUpload(pub Uuid);

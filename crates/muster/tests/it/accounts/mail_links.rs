@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use std::sync::Barrier;
 
 /// Uses one link ten times concurrently with different passwords; returns the password of the successful use.
-fn race_for_link(door: &dyn HttpTarget, link: &str) -> String {
+fn race_for_link(target: &dyn HttpTarget, link: &str) -> String {
     let start = Barrier::new(10);
     let replies: Vec<_> = std::thread::scope(|scope| {
         let racers: Vec<_> = (0..10)
             .map(|n| {
                 let start = &start;
                 scope.spawn(move || {
-                    let mut visitor = PageClient::new(door);
+                    let mut visitor = PageClient::new(target);
                     let form = form_token(&visitor.get(link));
                     let password = format!("{VALID_PASSWORD} {n}");
                     start.wait();
@@ -37,27 +37,27 @@ fn race_for_link(door: &dyn HttpTarget, link: &str) -> String {
 
 #[test]
 fn one_of_ten_concurrent_uses_succeeds() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     acme.invite("ann@x.y");
-    let won = race_for_link(&home, &home.wait_for_link("ann@x.y"));
+    let won = race_for_link(&server, &server.wait_for_link("ann@x.y"));
     for n in 0..10 {
         let password = format!("{VALID_PASSWORD} {n}");
         let reply = acme.sign_in("ann@x.y", &password, None);
         assert_eq!(reply.status, if password == won { 200 } else { 401 }, "{password}: {}", reply.body);
         // So many wrong passwords in a row would be throttled.
-        home.advance_clock(301);
+        server.advance_clock(301);
     }
 }
 
 #[test]
 fn one_concurrent_use_succeeds_over_sockets() {
-    let (post, server) = start_with_mail_server(&[]);
+    let (mail_server, server) = start_with_mail_server(&[]);
     let acme = TenantClient::new(&server, "Acme");
     acme.invite("ann@x.y");
-    let won = race_for_link(&server, &newest_mailed_link(&post, "ann@x.y"));
-    let lost = i32::from(won.ends_with('0'));
-    assert_eq!(acme.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {lost}"), None).status, 401);
+    let won = race_for_link(&server, &newest_mailed_link(&mail_server, "ann@x.y"));
+    let losing_number = i32::from(won.ends_with('0'));
+    assert_eq!(acme.sign_in("ann@x.y", &format!("{VALID_PASSWORD} {losing_number}"), None).status, 401);
     assert_eq!(acme.sign_in("ann@x.y", &won, None).status, 200);
     let reply = PageClient::new(&server).submit(&acme.page_path("sign-in"), &[("user", "ann@x.y"), ("password", &won)]);
     assert_eq!((reply.status, reply.header("location")), (303, Some(acme.page_path("account").as_str())));
@@ -84,21 +84,21 @@ fn try_links(acme: &TenantClient, links: &[String], status: u16) {
 
 #[test]
 fn altered_or_truncated_links_are_rejected() {
-    let home = InProcessServer::new();
-    let (acme, other) = (TenantClient::new(&home, "Acme"), TenantClient::new(&home, "Other"));
+    let server = InProcessServer::new();
+    let (acme, other) = (TenantClient::new(&server, "Acme"), TenantClient::new(&server, "Other"));
     acme.invite("ann@x.y");
     // The other tenant has a user with the same number.
     other.invite("bob@x.y");
-    let link = home.wait_for_link("ann@x.y");
-    let (folder, sealed) = link.rsplit_once('/').expect("a path");
-    assert!(sealed.len() > 40 && sealed.is_ascii(), "{sealed}");
-    let mut bad: Vec<String> = (0..sealed.len())
+    let link = server.wait_for_link("ann@x.y");
+    let (prefix, signed) = link.rsplit_once('/').expect("a path");
+    assert!(signed.len() > 40 && signed.is_ascii(), "{signed}");
+    let mut bad: Vec<String> = (0..signed.len())
         .map(|at| {
-            let new = if &sealed[at..=at] == "A" { "B" } else { "A" };
-            format!("{folder}/{}{new}{}", &sealed[..at], &sealed[at + 1..])
+            let new = if &signed[at..=at] == "A" { "B" } else { "A" };
+            format!("{prefix}/{}{new}{}", &signed[..at], &signed[at + 1..])
         })
         .collect();
-    bad.extend((1..sealed.len()).map(|length| format!("{folder}/{}", &sealed[..length])));
+    bad.extend((1..signed.len()).map(|length| format!("{prefix}/{}", &signed[..length])));
     bad.extend([format!("{link}A"), format!("{link}="), format!("{link}%20"), format!("{link}.")]);
     let before = (acme.event_count(), other.event_count());
     try_links(&acme, &bad, 404);
@@ -109,22 +109,22 @@ fn altered_or_truncated_links_are_rejected() {
     try_links(&acme, &elsewhere[..1], 404);
     try_links(&acme, &elsewhere[1..], 404);
     assert_eq!((acme.event_count(), other.event_count()), before, "nothing changed");
-    assert_password_set(&PageClient::new(&home).set_password(&link, VALID_PASSWORD));
+    assert_password_set(&PageClient::new(&server).set_password(&link, VALID_PASSWORD));
 }
 
 #[test]
 fn viewing_or_a_rejected_password_does_not_consume_a_link() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     acme.invite("ann@x.y");
     acme.run_json(&["tenant", "set", "--min-password-length", "16"]);
-    let link = home.wait_for_link("ann@x.y");
+    let link = server.wait_for_link("ann@x.y");
     let before = acme.event_count();
     for _ in 0..50 {
         // Mail scanners follow links, each time without a cookie.
-        assert_page(&PageClient::new(&home).get(&link), 200);
+        assert_page(&PageClient::new(&server).get(&link), 200);
     }
-    let mut visitor = PageClient::new(&home);
+    let mut visitor = PageClient::new(&server);
     let form = form_token(&visitor.get(&link));
     for (token, new, again) in [
         (form.as_str(), "fünfzehn zeiche", "fünfzehn zeiche"),
@@ -139,7 +139,7 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
     }
     // A cross-site form has no cookie.
     let fields = [("token", form.as_str()), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)];
-    assert_ne!(PageClient::new(&home).post(&link, &fields).status, 303);
+    assert_ne!(PageClient::new(&server).post(&link, &fields).status, 303);
     assert_eq!(acme.event_count(), before, "nothing changed");
     assert_password_set(&visitor.post(&link, &fields));
     assert_rejected(&acme, &link, 410);
@@ -148,18 +148,18 @@ fn viewing_or_a_rejected_password_does_not_consume_a_link() {
 
 #[test]
 fn invitations_expire() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     acme.run_json(&["tenant", "set", "--invitation-hours", "1"]);
     for email in ["ann@x.y", "bob@x.y"] {
         acme.invite(email);
     }
-    let [ann, bob] = ["ann@x.y", "bob@x.y"].map(|email| home.wait_for_link(email));
-    home.advance_clock(3500);
-    assert_password_set(&PageClient::new(&home).set_password(&ann, VALID_PASSWORD));
-    let mut visitor = PageClient::new(&home);
+    let [ann, bob] = ["ann@x.y", "bob@x.y"].map(|email| server.wait_for_link(email));
+    server.advance_clock(3500);
+    assert_password_set(&PageClient::new(&server).set_password(&ann, VALID_PASSWORD));
+    let mut visitor = PageClient::new(&server);
     let form = form_token(&visitor.get(&bob));
-    home.advance_clock(101);
+    server.advance_clock(101);
     assert_rejected(&acme, &bob, 410);
     // Also if the page was opened before.
     assert_page(&visitor.post(&bob, &[("token", &form), ("new", VALID_PASSWORD), ("again", VALID_PASSWORD)]), 410);
@@ -168,21 +168,21 @@ fn invitations_expire() {
 
 #[test]
 fn a_newer_invitation_invalidates_the_older() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     acme.invite("ann@x.y");
-    home.wait_for_link("ann@x.y");
+    server.wait_for_link("ann@x.y");
     acme.run_json(&["user", "invite", "ann@x.y"]);
-    let links = home.wait_for_links("ann@x.y", 2);
+    let links = server.wait_for_links("ann@x.y", 2);
     assert_rejected(&acme, &links[0], 410);
-    assert_password_set(&PageClient::new(&home).set_password(&links[1], VALID_PASSWORD));
+    assert_password_set(&PageClient::new(&server).set_password(&links[1], VALID_PASSWORD));
     assert_rejected(&acme, &links[0], 410);
 }
 
 #[test]
 fn changes_to_the_user_invalidate_the_link() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     let none = Value::Null;
     let cases = ["disable", "archive", "suspended", "scim", "delete", "e-mail"];
     // Invite all users first: mails that are queued together are sent together.
@@ -191,7 +191,7 @@ fn changes_to_the_user_invalidate_the_link() {
         (what, email, id)
     });
     let invited = invited.map(|(what, email, id)| {
-        let link = home.wait_for_link(&email);
+        let link = server.wait_for_link(&email);
         (what, email, id, link)
     });
     acme.wait_for_outcomes();
@@ -220,38 +220,38 @@ fn changes_to_the_user_invalidate_the_link() {
 
 #[test]
 fn reset_links_are_single_use_and_expire() {
-    let home = InProcessServer::new();
-    let acme = TenantClient::new(&home, "Acme");
+    let server = InProcessServer::new();
+    let acme = TenantClient::new(&server, "Acme");
     acme.create_user("bob@x.y", VALID_PASSWORD);
     let before = acme.event_count();
-    let forgot = |user: &str| PageClient::new(&home).submit(&acme.page_path("forgot"), &[("user", user)]);
+    let forgot = |user: &str| PageClient::new(&server).submit(&acme.page_path("forgot"), &[("user", user)]);
     let (known, unknown) = (forgot("bob@x.y"), forgot("nobody@x.y"));
     assert_eq!(
         (known.status, &known.body),
         (unknown.status, &unknown.body),
         "the response does not reveal whether the user exists"
     );
-    home.wait_for_link("bob@x.y");
+    server.wait_for_link("bob@x.y");
     let mailed = acme.event_count();
     forgot("bob@x.y");
     assert_eq!(acme.event_count(), mailed, "repeated requests send no more mails");
-    home.advance_clock(300);
+    server.advance_clock(300);
     forgot("bob@x.y");
-    let links = home.wait_for_links("bob@x.y", 2);
+    let links = server.wait_for_links("bob@x.y", 2);
     assert!(links[0].starts_with(&acme.page_path("reset/")), "{links:?}");
     assert!(acme.event_count() > before);
     assert_rejected(&acme, &links[1].replace("/reset/", "/invitation/"), 404);
     // Earlier links stay valid: anyone can request a link, and an attacker could otherwise invalidate every link.
-    assert_password_set(&PageClient::new(&home).set_password(&links[0], "fünf blaue vögel am himmel"));
+    assert_password_set(&PageClient::new(&server).set_password(&links[0], "fünf blaue vögel am himmel"));
     assert_rejected(&acme, &links[0], 410);
     assert_rejected(&acme, &links[1], 410);
     assert_eq!(acme.sign_in("bob@x.y", VALID_PASSWORD, None).status, 401);
     assert_eq!(acme.sign_in("bob@x.y", "fünf blaue vögel am himmel", None).status, 200);
     // Any other password change invalidates an open link.
-    home.advance_clock(300);
+    server.advance_clock(300);
     forgot("bob@x.y");
-    let link = home.wait_for_links("bob@x.y", 3).remove(2);
-    let mut visitor = PageClient::new(&home);
+    let link = server.wait_for_links("bob@x.y", 3).remove(2);
+    let mut visitor = PageClient::new(&server);
     let reply =
         visitor.submit(&acme.page_path("sign-in"), &[("user", "bob@x.y"), ("password", "fünf blaue vögel am himmel")]);
     assert_eq!(reply.status, 303, "{}", reply.body);

@@ -47,7 +47,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
         "[{:.2}s] compared {} users of the clients and {} others in {:.1?}",
         world.started_at.elapsed().as_secs_f32(),
         counts.sum::<usize>(),
-        world.constants.lock().len(),
+        world.unchanged_users.lock().len(),
         begun.elapsed(),
     ));
     if let Some(pause) = world.pauses.lock().last_mut() {
@@ -55,15 +55,16 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     }
 }
 
-/// Asks each server until one answers; `None` if it rejects the request, which is reported.
+/// Asks each server until one answers; `None` if it rejects the request, which is reported, except status 0, which
+/// [`read`] has reported.
 fn first_answer<T>(
     world: &SharedState,
-    number: u64,
+    first_turn: u64,
     client: usize,
     ask: impl Fn(&Endpoint<'_>) -> ClientResult<T>,
 ) -> Option<T> {
     let begun = Instant::now();
-    for turn in number.. {
+    for turn in first_turn.. {
         if let Some(endpoint) = world.endpoint(turn, client) {
             match ask(&endpoint) {
                 Ok(answer) => return Some(answer),
@@ -133,17 +134,17 @@ fn compare_list(
             }
         }
     }
-    for (email, constant) in world.constants.lock().iter_mut() {
+    for (email, user) in world.unchanged_users.lock().iter_mut() {
         let seen = of_email.remove(email);
-        let is_right = match (&seen, constant.exists) {
-            (Some(seen), Some(true) | None) => seen.first_name == constant.first,
+        let is_right = match (&seen, user.exists) {
+            (Some(seen), Some(true) | None) => seen.first_name == user.first,
             (None, Some(false) | None) => true,
             _ => false,
         };
         if !is_right {
-            world.violation(&format!("{dialect:?} lists {seen:?} for {email}, expected {constant:?}"));
+            world.violation(&format!("{dialect:?} lists {seen:?} for {email}, expected {user:?}"));
         }
-        constant.exists = Some(seen.is_some());
+        user.exists = Some(seen.is_some());
     }
     for seen in of_email.into_values() {
         world.violation(&format!("{dialect:?} lists a user that was never sent: {seen:?}"));
@@ -216,8 +217,8 @@ fn check_store(world: &SharedState, store: &str) {
 pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, number: u64) {
     world.count("backups");
     let before: Vec<String> = {
-        let constants = world.constants.lock();
-        let there = constants.iter().filter(|(_, constant)| constant.exists == Some(true));
+        let unchanged_users = world.unchanged_users.lock();
+        let there = unchanged_users.iter().filter(|(_, user)| user.exists == Some(true));
         there.map(|(email, _)| email.clone()).collect()
     };
     let backup = folder.join(format!("load{number}.bak"));

@@ -57,8 +57,8 @@ impl EmbeddedSetup {
         for row in 0..ROWS {
             let email = format!("import{next}.{row}@chaos.example");
             rows.push_str(&format!("{{\"email\":\"{email}\",\"givenName\":\"I{row}\"}}\n"));
-            let constant = UnchangedUser { first: format!("I{row}"), exists: None };
-            world.constants.lock().insert(email.clone(), constant);
+            let user = UnchangedUser { first: format!("I{row}"), exists: None };
+            world.unchanged_users.lock().insert(email.clone(), user);
             emails.push(email);
         }
         std::fs::write(&file, rows).expect("written");
@@ -89,10 +89,10 @@ impl EmbeddedSetup {
         }
         let status = import.wait().expect("ended");
         if status.success() {
-            let mut constants = world.constants.lock();
+            let mut unchanged_users = world.unchanged_users.lock();
             for email in &emails {
-                if let Some(constant) = constants.get_mut(email) {
-                    constant.exists = Some(true);
+                if let Some(user) = unchanged_users.get_mut(email) {
+                    user.exists = Some(true);
                 }
             }
         }

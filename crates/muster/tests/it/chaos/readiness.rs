@@ -103,8 +103,8 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
     let dialect = Dialect::ALL[number % Dialect::ALL.len()];
     let email = format!("steady{server}.{number}@chaos.example");
     let state = State { email, first: format!("S{number}"), is_active: true, is_member: false };
-    let constant = UnchangedUser { first: state.first.clone(), exists: None };
-    world.constants.lock().insert(state.email.clone(), constant);
+    let user = UnchangedUser { first: state.first.clone(), exists: None };
+    world.unchanged_users.lock().insert(state.email.clone(), user);
     let answer = endpoint.create(dialect, &state, None);
     let is_there = match answer {
         Ok(()) => Some(true),
@@ -115,8 +115,8 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
         }
     };
     world.count(if is_there == Some(true) { "steady writes acknowledged" } else { "steady writes in doubt" });
-    if let Some(constant) = world.constants.lock().get_mut(&state.email) {
-        constant.exists = is_there;
+    if let Some(user) = world.unchanged_users.lock().get_mut(&state.email) {
+        user.exists = is_there;
     }
 }
 

@@ -37,13 +37,13 @@ fn post_import(server: &Server, key: &str, query: &str, media: &str, body: &[u8]
 #[test]
 fn files_are_imported_and_exported() {
     let server = Server::start(&[]);
-    let (tenant, plain) = server.create_tenant(&[]);
+    let (tenant, user_api_key) = server.create_tenant(&[]);
     let key = server.create_connection(tenant, "files", &["--dialect", "transfer"]);
     let reader = server.create_connection(tenant, "reader", &["--dialect", "transfer", "--read-only"]);
     let file = "e-mail,first name,groups\nann@x.y,Ann,Sales\nno e-mail,Bob,\n\"carl@x.y\",\"=1+1\",Sales\n";
     let id = post_import(&server, &key, "?dryRun=true", "text/csv", file.as_bytes());
-    let looked = wait_until_ended(&server, &key, &id);
-    assert_eq!((&looked["status"], &looked["report"]["people"]["created"]), (&"done".into(), &2.into()));
+    let dry_run = wait_until_ended(&server, &key, &id);
+    assert_eq!((&dry_run["status"], &dry_run["report"]["people"]["created"]), (&"done".into(), &2.into()));
     assert_eq!(send_request(&server, &key, "GET", &format!("/v1/imports/{id}/refused"), "", b"").status, 404);
     let id = post_import(&server, &key, "", "text/csv", file.as_bytes());
     let job = wait_until_ended(&server, &key, &id);
@@ -74,7 +74,7 @@ fn files_are_imported_and_exported() {
     // Missing permissions and invalid requests.
     for (key, method, target, status) in [
         ("nobody", "POST", "/v1/imports", 401),
-        (&plain, "GET", "/v1/imports", 403),
+        (&user_api_key, "GET", "/v1/imports", 403),
         (&reader, "POST", "/v1/imports?format=csv", 403),
         (&reader, "GET", &format!("/v1/imports/{id}/refused"), 403),
         (&key, "POST", "/v1/imports?format=csv&dryrn=true", 400),

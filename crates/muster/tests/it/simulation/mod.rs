@@ -7,7 +7,7 @@
 //!
 //! 1. each event starts from the result of the events before it, and the final result is stored ([`replay`]);
 //! 2. acknowledged changes are in the history once, rejected ones are not, and others at most once;
-//! 3. clients that polled `updated` from the newest seen time have missed no user;
+//! 3. clients that kept asking for users changed since the newest `updated` they had seen have missed none;
 //! 4. every accepted import has ended, and its report agrees with the history ([`imports`]);
 //! 5. every mail recorded as sent was handed over, and no task has panicked ([`workers`]);
 //! 6. the chain verifies, and `check` finds nothing.
@@ -63,9 +63,9 @@ enum Storage {
 
 impl Storage {
     fn sqlite() -> Self {
-        let mut site = Self::Sqlite { folder: temp_dir(), generation: 0, open: None };
-        site.open();
-        site
+        let mut storage = Self::Sqlite { folder: temp_dir(), generation: 0, open: None };
+        storage.open();
+        storage
     }
 
     fn path(folder: &Path, generation: u32) -> PathBuf {
@@ -114,35 +114,35 @@ impl Storage {
 
 /// Starts a server on the store.
 fn start_server(
-    site: &Storage,
+    storage: &Storage,
     imports: &Path,
     clock: &Arc<SimulatedClock>,
     rng: &Arc<Mutex<Rng>>,
     first_id: u64,
 ) -> Arc<App> {
-    let unreliable = unreliable_store::UnreliableStore::new(site.store(), Arc::clone(rng));
+    let unreliable = unreliable_store::UnreliableStore::new(storage.store(), Arc::clone(rng));
     let parts = Ports {
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
         ids: Arc::new(CountingIds::from(first_id)),
         hasher: Some(Arc::new(PlainHasher)),
     };
-    let storage = StorageLimits { min_free: 0, ..StorageLimits::default() };
-    let limits = Limits { hash_threads: 1, import_storage: storage, ..Limits::default() };
-    let face = PublicConfig { imports_dir: Some(imports.to_owned()), ..PublicConfig::default() };
-    Arc::new(server::build_app(parts, limits, face).expect("an app"))
+    let import_storage = StorageLimits { min_free: 0, ..StorageLimits::default() };
+    let limits = Limits { hash_threads: 1, import_storage, ..Limits::default() };
+    let public_config = PublicConfig { imports_dir: Some(imports.to_owned()), ..PublicConfig::default() };
+    Arc::new(server::build_app(parts, limits, public_config).expect("an app"))
 }
 
 /// Runs a seed; returns the history.
-async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
+async fn simulate(seed: u64, mut storage: Storage) -> Result<Vec<Event>, String> {
     let rng = Arc::new(Mutex::new(Rng::new(seed)));
     let clock = Arc::new(SimulatedClock(AtomicI64::new(1_600_000_000_000_000)));
-    let has_months = rng.lock().below(4) == 0;
-    let shared = Arc::new(create_tenant_data(site.store(), &clock, has_months).await);
+    let time_jumps = rng.lock().below(4) == 0;
+    let shared = Arc::new(create_tenant_data(storage.store(), &clock, time_jumps).await);
     let (imports, mail_server) = (temp_dir(), MailServer::new(&rng));
     let clients: Vec<Client> = (0..CLIENTS).map(|number| Client::new(number, &shared, seed)).collect();
     for crash in 0..=CRASHES {
-        let app = start_server(&site, imports.path(), &clock, &rng, 10 + 1_000 * crash);
+        let app = start_server(&storage, imports.path(), &clock, &rng, 10 + 1_000 * crash);
         let workers = BackgroundTasks::start(&app, &mail_server);
         let uptime = Duration::from_millis(rng.lock().below(MAX_UPTIME_MILLIS));
         let running: Vec<_> = clients
@@ -164,14 +164,14 @@ async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
         workers.kill(&app).await?;
         if crash < CRASHES {
             drop(app);
-            site.crash();
+            storage.crash();
             shared.crashes.fetch_add(1, Ordering::Relaxed);
             if shared.time_jumps {
                 clock.0.fetch_add(MONTH, Ordering::Relaxed);
             }
         }
     }
-    let store = site.store();
+    let store = storage.store();
     let replayed = replay::replay(&*store, shared.caller.tenant).await?;
     let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
     client::check(&events, &clients)?;
@@ -182,7 +182,7 @@ async fn simulate(seed: u64, mut site: Storage) -> Result<Vec<Event>, String> {
         return Err(format!("the chain of tenant {tenant} is broken: {chain:?}"));
     }
     drop(store);
-    let damage = site.check();
+    let damage = storage.check();
     if damage.is_empty() { Ok(events) } else { Err(damage.join("\n")) }
 }
 
@@ -193,7 +193,7 @@ fn temp_dir() -> tempfile::TempDir {
 }
 
 /// Creates a tenant, a key for all dialects, and groups.
-async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, has_months: bool) -> Shared {
+async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, time_jumps: bool) -> Shared {
     // Use the store without faults, because the preparation must not fail.
     let directory = directory::Directory::new(
         store,
@@ -214,7 +214,7 @@ async fn create_tenant_data(store: Arc<dyn Store>, clock: &Arc<SimulatedClock>, 
         let receipt = directory.run(&caller, Command::CreateGroup(edit)).await.expect("added");
         groups.extend(receipt.items.iter().map(directory::Item::id));
     }
-    Shared { caller, key, groups, users: Mutex::default(), time_jumps: has_months, crashes: AtomicU64::new(0) }
+    Shared { caller, key, groups, users: Mutex::default(), time_jumps, crashes: AtomicU64::new(0) }
 }
 
 fn seeds(standard: u64) -> Vec<u64> {
@@ -228,15 +228,15 @@ fn seeds(standard: u64) -> Vec<u64> {
     REGRESSIONS.into_iter().chain(first..first + many).collect()
 }
 
-fn run(seed: u64, site: Storage) -> Result<Vec<Event>, String> {
+fn run(seed: u64, storage: Storage) -> Result<Vec<Event>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    LocalSet::new().block_on(&runtime.expect("a runtime"), simulate(seed, site))
+    LocalSet::new().block_on(&runtime.expect("a runtime"), simulate(seed, storage))
 }
 
-fn run_seeds(standard: u64, site: impl Fn() -> Storage) {
+fn run_seeds(standard: u64, storage: impl Fn() -> Storage) {
     let mut failed = Vec::new();
     for seed in seeds(standard) {
-        if let Err(what) = run(seed, site()) {
+        if let Err(what) = run(seed, storage()) {
             failed.push(format!("MUSTER_SEED={seed}: {what}"));
         }
     }

@@ -16,8 +16,9 @@ use serde_json::Value;
 /// A row whose references are resolved.
 pub(crate) struct PreparedUser {
     user_row: UserRow,
-    /// Whether the file has organizations: a new user without one gets none.
-    file_has_organizations: bool,
+    /// Whether the table, or in formats without a table the row, has an organization column: a new user without a value
+    /// gets no organization.
+    has_organization_column: bool,
     /// Whether the user would join a group or folder that would be created (dry runs only).
     joins_planned_item: bool,
     /// The manager, if it does not exist yet.
@@ -68,7 +69,7 @@ pub(crate) async fn prepare(
     };
     Ok(PreparedUser {
         user_row,
-        file_has_organizations: has_organizations,
+        has_organization_column: has_organizations,
         joins_planned_item: joins_new,
         deferred_manager: manager,
     })
@@ -155,13 +156,13 @@ async fn create(
     created: &mut Option<(u32, UserId)>,
 ) -> Result<RowOutcome, DirectoryError> {
     let PreparedUser {
-        user_row: said,
-        file_has_organizations: has_organizations,
+        user_row,
+        has_organization_column: has_organizations,
         joins_planned_item: _,
         deferred_manager: _,
     } = prepared;
-    let mut edit = said.edit.clone();
-    edit.id = said.id;
+    let mut edit = user_row.edit.clone();
+    edit.id = user_row.id;
     if !edit.status.is_change() {
         let status = if ctx.options.invite { Status::Invited } else { Status::Active };
         edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
@@ -180,7 +181,7 @@ async fn create(
         return Err(DirectoryError::Internal("no user was created".into()));
     };
     *created = Some((user.number, user.id));
-    if said.clears_active {
+    if user_row.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
         run_with_retry(ctx.directory, ctx.caller, command).await?;
@@ -189,14 +190,14 @@ async fn create(
 }
 
 async fn update(ctx: &ImportContext<'_>, prepared: &PreparedUser, before: User) -> Result<RowOutcome, DirectoryError> {
-    let PreparedUser { user_row: said, file_has_organizations: _, joins_planned_item: joins_new, deferred_manager: _ } =
+    let PreparedUser { user_row, has_organization_column: _, joins_planned_item: joins_new, deferred_manager: _ } =
         prepared;
-    let mut edit = said.edit.clone();
+    let mut edit = user_row.edit.clone();
     // An existing user cannot return to the status `invited`.
     if edit.status == FieldUpdate::Set(RequestedStatus::Exact(Status::Invited)) {
         edit.status = FieldUpdate::Keep;
     }
-    if said.clears_active || edit.status == FieldUpdate::Clear && before.active_cleared {
+    if user_row.clears_active || edit.status == FieldUpdate::Clear && before.active_cleared {
         edit.status = FieldUpdate::Keep;
     }
     if let Some(hash) = &edit.password_hash {

@@ -33,7 +33,7 @@ impl DnIndex {
         let Some(parsed) = Dn::parse(dn) else { return };
         let entry = match kind {
             RecordKind::User => {
-                let is_first = self.login_hashes.insert(key_hash(kind, "handle", &identifier_key(&name)));
+                let is_first = self.login_hashes.insert(key_hash(kind, "login", &identifier_key(&name)));
                 DnTarget::User(is_first.then_some(name))
             }
             RecordKind::Item(ItemKind::Group) => {

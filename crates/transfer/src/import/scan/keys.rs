@@ -63,7 +63,7 @@ pub(crate) fn row_keys(kind: RecordKind, cells: &[ColumnCell<'_>]) -> Vec<(&'sta
             _ => continue,
         };
         let is_login = matches!(key_kind, "email" | "user name");
-        let key = key_hash(kind, if is_login { "handle" } else { key_kind }, &text);
+        let key = key_hash(kind, if is_login { "login" } else { key_kind }, &text);
         if !keys.iter().any(|(_, other)| *other == key) {
             keys.push((key_kind, key));
         }

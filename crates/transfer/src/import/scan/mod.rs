@@ -241,7 +241,7 @@ impl Scan {
     /// Whether a row of the file has this id, external id, email or user name.
     pub(crate) fn has_user(&self, text: &str) -> bool {
         let keys = [("id", text.to_lowercase()), ("external id", nfc(text).into_owned())];
-        let keys = keys.into_iter().chain([("handle", identifier_key(text))]);
+        let keys = keys.into_iter().chain([("login", identifier_key(text))]);
         keys.into_iter()
             .any(|(space, text)| self.key_hashes.binary_search(&key_hash(RecordKind::User, space, &text)).is_ok())
     }

@@ -18,74 +18,75 @@ pub(super) enum EmailOwner {
 }
 
 pub(super) fn contested_email(number: usize) -> String {
-    format!("prize{number}@three.example")
+    format!("email_owner{number}@three.example")
 }
 
 /// Claims an email, or releases it.
-pub(super) fn contend(owner: &mut Worker) {
-    let number = usize::try_from(owner.random()).expect("a number") % owner.shared.contested_emails.len();
-    if *owner.shared.contested_emails[number].lock() == EmailOwner::Unknown {
+pub(super) fn contend(worker: &mut Worker) {
+    let number = usize::try_from(worker.random()).expect("a number") % worker.shared.contested_emails.len();
+    if *worker.shared.contested_emails[number].lock() == EmailOwner::Unknown {
         return;
     }
-    match owner.held_emails.remove(&number) {
-        Some(person) => release(owner, number, person),
-        None => claim(owner, number),
+    match worker.held_emails.remove(&number) {
+        Some(person) => release(worker, number, person),
+        None => claim(worker, number),
     }
 }
 
-fn claim(owner: &mut Worker, number: usize) {
-    let world: &SharedState = owner.shared;
-    let person = owner.unique_user(contested_email(number));
-    let api = choose(&Dialect::ALL, owner.random());
-    let (_, client) = world.client(owner.random(), None);
+fn claim(worker: &mut Worker, number: usize) {
+    let world: &SharedState = worker.shared;
+    let person = worker.unique_user(contested_email(number));
+    let api = choose(&Dialect::ALL, worker.random());
+    let (_, client) = world.client(worker.random(), None);
     let answer = client.create(api, &person);
-    let mut prize = world.contested_emails[number].lock();
+    let mut email_owner = world.contested_emails[number].lock();
     match answer {
         Ok(()) => {
-            assert!(!matches!(*prize, EmailOwner::Held(_)), "{person:?} has a second owner: {prize:?}");
-            if *prize != EmailOwner::Unknown {
-                *prize = EmailOwner::Held(owner.name);
+            assert!(!matches!(*email_owner, EmailOwner::Held(_)), "{person:?} has a second owner: {email_owner:?}");
+            if *email_owner != EmailOwner::Unknown {
+                *email_owner = EmailOwner::Held(worker.name);
             }
-            owner.expect_event(&person.email, "created");
-            owner.held_emails.insert(number, person);
+            worker.expect_event(&person.email, "created");
+            worker.held_emails.insert(number, person);
         }
-        Err(Failure::InDoubt) => *prize = EmailOwner::Unknown,
+        Err(Failure::InDoubt) => *email_owner = EmailOwner::Unknown,
         Err(Failure::Unavailable | Failure::Rejected) => {}
     }
 }
 
-fn release(owner: &mut Worker, number: usize, person: TestUser) {
-    let world: &SharedState = owner.shared;
-    let set = |from: EmailOwner, to: EmailOwner| {
-        let mut prize = world.contested_emails[number].lock();
-        if *prize == from {
-            *prize = to;
+fn release(worker: &mut Worker, number: usize, person: TestUser) {
+    let world: &SharedState = worker.shared;
+    let replace_if = |from: EmailOwner, to: EmailOwner| {
+        let mut email_owner = world.contested_emails[number].lock();
+        if *email_owner == from {
+            *email_owner = to;
             return true;
         }
         false
     };
-    let api = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], owner.random());
-    let (_, client) = world.client(owner.random(), None);
+    let api = choose(&[Dialect::Ccs, Dialect::OnfireV1, Dialect::OnfireV2, Dialect::Scim], worker.random());
+    let (_, client) = world.client(worker.random(), None);
     let seen = match client.read(api, &person.email) {
         Ok(seen) => seen,
         Err(Failure::Rejected) => panic!("{person:?} is missing"),
         Err(Failure::Unavailable | Failure::InDoubt) => {
-            owner.held_emails.insert(number, person);
+            worker.held_emails.insert(number, person);
             return;
         }
     };
     assert_eq!(seen.first, person.first_name, "the user is this worker's");
-    set(EmailOwner::Held(owner.name), EmailOwner::Releasing(owner.name));
+    replace_if(EmailOwner::Held(worker.name), EmailOwner::Releasing(worker.name));
     match client.delete(api, &seen) {
         Ok(()) => {
             // Another worker may own it by now.
-            set(EmailOwner::Releasing(owner.name), EmailOwner::Nobody);
-            owner.expect_event(&person.email, "deleted");
+            replace_if(EmailOwner::Releasing(worker.name), EmailOwner::Nobody);
+            worker.expect_event(&person.email, "deleted");
         }
         Err(Failure::Unavailable) => {
-            let mine = set(EmailOwner::Releasing(owner.name), EmailOwner::Held(owner.name));
-            assert!(mine || set(EmailOwner::Unknown, EmailOwner::Unknown), "{person:?} was lost without a release");
-            owner.held_emails.insert(number, person);
+            let mine = replace_if(EmailOwner::Releasing(worker.name), EmailOwner::Held(worker.name));
+            let is_unknown = || *world.contested_emails[number].lock() == EmailOwner::Unknown;
+            assert!(mine || is_unknown(), "{person:?} was lost without a release");
+            worker.held_emails.insert(number, person);
         }
         Err(Failure::InDoubt) => *world.contested_emails[number].lock() = EmailOwner::Unknown,
         Err(Failure::Rejected) => panic!("{person:?} is missing"),
