@@ -83,7 +83,7 @@ const START_TIMEOUT: Duration = Duration::from_millis(5);
 /// Sign-ins served for each new password while both wait.
 const SIGN_INS_PER_NEW_PASSWORD: u32 = 3;
 
-/// Sign-ins have their own queue, so that creating users cannot fill it.
+/// Sign-ins (and all other verifications) have their own queue, so that creating users cannot fill it.
 struct TaskQueues {
     sign_ins: FairQueue<TenantNumber, Arc<Task>>,
     new_passwords: FairQueue<TenantNumber, Arc<Task>>,

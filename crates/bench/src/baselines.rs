@@ -1,5 +1,5 @@
 //! Baselines measured in the same run: the disk's flush rate, a server with a constant response, and Muster on a store
-//! that keeps nothing.
+//! that keeps only connections.
 
 use anyhow::Context;
 use bytes::Bytes;

@@ -27,7 +27,7 @@ impl Row {
 
     pub(crate) fn json(&self) -> Value {
         json!({
-            "name": self.name, "per_second": self.rate.round(), "share_of_yardstick": self.share_of_baseline,
+            "name": self.name, "per_second": self.rate.round(), "share_of_baseline": self.share_of_baseline,
             "p50_ms": self.p50, "p99_ms": self.p99, "cpu_us_per_request": self.cpu.round(),
         })
     }

@@ -74,7 +74,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let rates = rates.map(|mut rates| median(&mut rates));
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let mut facts = json!({
-        "refusals": rejection_times,
+        "rejection_times": rejection_times,
         "creates_alone": rates[0].round(),
         "resident_mib_before": idle.round(),
         "resident_mib_after_creates_alone": peaks[0].round(),

@@ -211,7 +211,7 @@ fn events_page(
     Ok((events, next))
 }
 
-/// Finds a connection by name or id. Ids of deleted connections are accepted, since events still contain them.
+/// Finds a connection by name; any id is accepted without a lookup.
 fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
     let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
     let key = directory::fold(name);

@@ -1,4 +1,4 @@
-//! `muster tenant delete`: a tenant and all its data except its history.
+//! `muster tenant delete`: deletes a tenant and all its data, except its history and its revoked connections.
 //!
 //! The tenant is marked first, so that commands and pages no longer find it; the rest is deleted in steps. An
 //! interrupted removal resumes when the command is run again.
@@ -38,15 +38,15 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
         );
     }
     let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
-    let Removed { users, items, connections } =
+    let Removed { users, items, revoked_connections } =
         removed.map_err(|error| directory_error(error).context("the deletion is incomplete; run the command again"))?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
-        "connections": connections,
+        "connections": revoked_connections,
     });
     output.result(&document, || {
         format!(
-            "Deleted tenant {number} ({}): users {users}, groups and other items {items}, connections {connections}. \
+            "Deleted tenant {number} ({}): users {users}, groups and other items {items}, revoked connections {revoked_connections}. \
              Its history remains (`muster audit show --tenant {number}`).",
             tenant.name
         )
@@ -54,12 +54,12 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
     Ok(())
 }
 
-/// Numbers of deleted records.
+/// Numbers of deleted or revoked records.
 #[derive(Default)]
 struct Removed {
     users: u64,
     items: u64,
-    connections: u64,
+    revoked_connections: u64,
 }
 
 /// Deletes everything. Repeats until a pass finds nothing, since requests in progress can create more.
@@ -81,7 +81,7 @@ async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Remov
         let purged = purge_deleted_users(directory, caller).await?;
         removed.users += users;
         removed.items += items;
-        removed.connections += revoked;
+        removed.revoked_connections += revoked;
         if revoked + users + items + purged == 0 {
             break;
         }

@@ -45,7 +45,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
-    /// With --deactivate-missing: deactivate users even if a rejected row matches no user, so that it is unknown whose row it is
+    /// With --deactivate-missing: deactivate even if a rejected row may be that of a user who is then deactivated
     #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
     force: bool,
     /// Show what would happen, without any change
@@ -186,7 +186,7 @@ fn import_options(path: &Path, args: &ImportArgs) -> anyhow::Result<ImportOption
         update: args.update,
         deactivate_missing: args.deactivate_missing,
         deactivation_limit: args.deactivation_limit,
-        force: args.force,
+        deactivate_despite_rejected_rows: args.force,
         invite: args.invite,
         dry_run: args.dry_run,
         rejected_file: (!args.dry_run).then(rejected_file),

@@ -134,8 +134,9 @@ pub struct Health {
     /// Changes in these transactions.
     pub changes: u64,
     pub queued_changes: u64,
-    /// Whether a pooler in front of the database sends reads to a standby unless they are marked.
-    pub reads_may_use_standby: bool,
+    /// Whether a pooler in front of the database would send reads to a standby; the engine marks its reads to go to the
+    /// primary.
+    pub is_behind_load_balancer: bool,
     /// `None` if the store accepts changes.
     pub unwritable_reason: Option<UnwritableReason>,
     /// Size of the embedded engine's write-ahead log.

@@ -1,5 +1,5 @@
-//! Background tasks: sending mails, running imports, purging users who were deleted long ago, and removing obsolete
-//! failed mails.
+//! Background tasks: sending mails, running imports, purging users who were deleted long ago, and removing failed
+//! mails whose links no longer work.
 
 use crate::{App, Imports};
 use adapters::TaskMonitor;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often expired deleted users and obsolete mails are looked for.
+/// How often deleted users to purge and failed mails to remove are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 /// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -92,7 +92,7 @@ fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>)
     supervise("mails", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
-/// Purges users who were deleted long ago.
+/// Purges users who were deleted long ago, and removes failed mails whose links no longer work.
 fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let directory = Arc::clone(&app.directory);
     let run = move |stop| run_purge(Arc::clone(&directory), stop_requested(stop));

@@ -79,7 +79,7 @@ impl Default for Metrics {
         let help = "Unknown members of request bodies that were ignored";
         registry.register("unknown_members", help, unknown_members.clone());
         let mails = Family::default();
-        registry.register("mails", "Attempts to send a mail, by outcome", mails.clone());
+        registry.register("mails", "Mails processed, by outcome", mails.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open connections", connections.clone());
         let commits = Gauge::default();

@@ -96,7 +96,7 @@ pub(crate) async fn respond(
 
 /// The text of a successful readiness check, with warnings for the administrator.
 fn readiness_text(health: &Health, server_tasks: &[TaskHealth]) -> String {
-    let mut text = if health.reads_may_use_standby { READY_BEHIND_POOLER.to_owned() } else { "ready\n".to_owned() };
+    let mut text = if health.is_behind_load_balancer { READY_BEHIND_POOLER.to_owned() } else { "ready\n".to_owned() };
     for TaskHealth { name, panics, is_restarting: is_down } in server_tasks.iter().chain(&health.tasks) {
         let state = if *is_down { "is being restarted" } else { "runs again" };
         // Writing to a String cannot fail.

@@ -38,7 +38,7 @@ impl CheckReport {
         let (owners, field) = (key.owner_label(), field_label(key.field));
         self.warnings.push(format!(
             "tenant {tenant}: {owners} {older} and {younger} have the same {field}. Lookups find {older}, the \
-             older one: rename {younger}"
+             older one: change that of {younger}"
         ));
     }
 }
@@ -156,7 +156,7 @@ fn field_label(field: Field) -> &'static str {
         Field::Email => "email",
         Field::ExternalId => "external id",
         Field::Domains => "domain",
-        Field::OfficeNumbers => "address",
+        Field::OfficeNumbers => "office number",
         Field::UserName => "user name",
         _ => "name",
     }

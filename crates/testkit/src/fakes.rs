@@ -23,8 +23,8 @@ impl Clock for StepClock {
 pub struct CountingIds(AtomicU64);
 
 impl CountingIds {
-    pub fn from(first: u64) -> Self {
-        Self(AtomicU64::new(first))
+    pub fn after(last: u64) -> Self {
+        Self(AtomicU64::new(last))
     }
 }
 
@@ -103,9 +103,9 @@ pub fn directory(store: Arc<dyn Store>) -> Directory {
     directory_with_ids_from(store, 0)
 }
 
-/// Like [`directory()`], with ids from `first_id` on, for a store that contains data already.
-pub fn directory_with_ids_from(store: Arc<dyn Store>, first_id: u64) -> Directory {
-    let ids = CountingIds::from(first_id);
+/// Like [`directory()`], with ids above `last_id`, for a store that contains data already.
+pub fn directory_with_ids_from(store: Arc<dyn Store>, last_id: u64) -> Directory {
+    let ids = CountingIds::after(last_id);
     Directory::new(store, Arc::new(StepClock::default()), Arc::new(ids), Arc::new(PlainHasher))
 }
 

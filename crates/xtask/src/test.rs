@@ -1,8 +1,8 @@
 //! `cargo xtask test`: formatting, lints and every test, with set-up and the duration of each step.
 //!
 //! The package `muster` has three kinds of tests. Tests under `no_engine::` open no engine and run once. Tests under
-//! [`SQLITE_ONLY_MODULES`] start their own servers, clients or stores and run once, on SQLite. All others run on
-//! SQLite, on PostgreSQL, and on PostgreSQL with serializable transactions.
+//! [`RUN_ONCE_MODULES`] choose their stores themselves and run in the SQLite step only. All others run on SQLite, on
+//! PostgreSQL, and on PostgreSQL with serializable transactions.
 
 use crate::{print_status, run, run_with, setup, target_dir, tools};
 use anyhow::{Context, bail};
@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Modules whose tests run only on SQLite, except in long runs.
-const SQLITE_ONLY_MODULES: [&str; 10] = [
+/// Modules whose tests choose their stores themselves, or do not depend on them. They run only in the SQLite step, except
+/// in long runs.
+const RUN_ONCE_MODULES: [&str; 10] = [
     "outages::",
     "clients::",
     "generated_clients::",
@@ -122,7 +123,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, scope: TestScope, times: &mu
     times.step("tests on SQLite", || {
         runner.run(&TestFilter { skip_prefixes: &["no_engine::"], ..muster }, &variables("sqlite", read_committed))
     })?;
-    let once: &[&str] = if scope == TestScope::Long { &[] } else { &SQLITE_ONLY_MODULES };
+    let once: &[&str] = if scope == TestScope::Long { &[] } else { &RUN_ONCE_MODULES };
     let without = [&["no_engine::"], once].concat();
     let on_postgres = TestFilter { skip_prefixes: &without, ..muster };
     times.step("tests on PostgreSQL", || runner.run(&on_postgres, &variables("postgres", read_committed)))?;

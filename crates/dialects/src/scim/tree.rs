@@ -1,4 +1,4 @@
-//! A resource as a normalized tree: names and types as in the tables, and no unset attributes. Requests are
+//! A resource as a normalized tree: names and types as in the schemas of [`super::wire`], and no unset attributes. Requests are
 //! normalized once; PATCH works on the tree, and edits are the difference of two trees.
 
 use super::multi_valued;

@@ -70,7 +70,7 @@ fn apply(group: &mut Group, edit: &GroupEdit) -> Result<(), DirectoryError> {
 fn change_members(
     before: &Group,
     after: Group,
-    (join_count, is_bound): (usize, bool),
+    (join_count, has_version_precondition): (usize, bool),
     input: &DecisionInput,
     context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
@@ -92,7 +92,7 @@ fn change_members(
     role_ceiling::check_users(users_among(&members_removed, input), input, context)?;
     let mut decision = Decision::default();
     let item = Item::Group(before.clone());
-    if !is_bound && after == *before && !(members_added.is_empty() && members_removed.is_empty()) {
+    if !has_version_precondition && after == *before && !(members_added.is_empty() && members_removed.is_empty()) {
         decision.mutations.push(Mutation::ChangeMembers { item: Box::new(item), members_added, members_removed });
     } else {
         decision.change_item(&item, Item::Group(after), (members_added, members_removed), context);

@@ -74,6 +74,7 @@ async fn resolve_link(
     link_text: &str,
 ) -> Result<(PasswordLink, User), DirectoryError> {
     let tenant = request.tenant.number;
+    // The error stands for a link that was not signed here.
     let link = request.keys.verify_link(tenant, purpose, link_text).ok_or(DirectoryError::NoSuchUser)?;
     let user = portal.directory.user_by_link(tenant, &link).await?;
     Ok((link, user))
@@ -122,7 +123,7 @@ fn invalid_link(request: &PageRequest, purpose: LinkPurpose, error: DirectoryErr
             410,
             "This link no longer works",
             [
-                "Each link works only once, and a newer link replaces older ones.",
+                "Each link works only once, and changes to your account can end it.",
                 "If you have already chosen a password, sign in. Otherwise, request a new link.",
             ],
         ),

@@ -34,7 +34,7 @@ pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult
     let result = portal.directory.request_password_reset(&caller, request.field("user"), Some(request.address));
     let (asked, ()) = futures_util::future::join(result, tokio::time::sleep(MIN_RESPONSE_TIME)).await;
     if let Err(error) = asked {
-        // Fails only for existing users, so the response must not reveal it.
+        // Some errors occur only for existing users, so the response must not reveal any.
         tracing::warn!(?error, "cannot create a requested password reset link");
     }
     let paragraphs = [

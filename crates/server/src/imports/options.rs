@@ -38,7 +38,7 @@ pub(super) fn parse_options(path: &Path, params: &Params) -> Result<ImportOption
                 let percent = value.parse().ok().filter(|percent| *percent <= 100);
                 options.deactivation_limit = percent.ok_or("'deactivationLimit' must be a number from 0 to 100")?;
             }
-            "yesReally" => options.force = parse_bool(name, value)?,
+            "yesReally" => options.deactivate_despite_rejected_rows = parse_bool(name, value)?,
             "emptyClears" => reading.empty_clears = parse_bool(name, value)?,
             "match" => {
                 let keys = value.split(',').map(MatchKey::from_name).collect::<Option<Vec<MatchKey>>>();

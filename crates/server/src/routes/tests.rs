@@ -68,6 +68,7 @@ fn page(path: &str) -> portal::Route {
     }
 }
 
+/// A leading `{context}`, any segment that some clients send, is optional.
 fn try_route(route: &'static Route, path: &str, suffixes: bool) -> Option<MatchedRoute> {
     let sent: Vec<&str> = path.strip_prefix('/')?.trim_end_matches('/').split('/').collect();
     let wanted: Vec<&str> = route.path.trim_start_matches('/').split('/').collect();

@@ -19,10 +19,12 @@ use uuid::Uuid;
 const STEPS: &[(&str, &str)] = &[
     ("first", include_str!("../../migrations/postgres/0001_first.sql")),
     ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
+    // Progress of a restore or move into the store.
     ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
     ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
     (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
     ("tenants", include_str!("../../migrations/postgres/0006_tenants.sql")),
+    // Exclusive use of the database by a restore or move.
     ("holds", include_str!("../../migrations/postgres/0007_holds.sql")),
     ("key uses", include_str!("../../migrations/postgres/0008_key_uses.sql")),
 ];

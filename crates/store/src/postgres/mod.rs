@@ -414,7 +414,7 @@ impl Store for Postgres {
                 commits: self.batch_writer.commits.load(Ordering::Relaxed),
                 changes: self.batch_writer.changes.load(Ordering::Relaxed),
                 queued_changes: self.batch_writer.queue.depth(),
-                reads_may_use_standby: self.health_connection.is_load_balanced(),
+                is_behind_load_balancer: self.health_connection.is_load_balanced(),
                 unwritable_reason: is_closed.then_some(UnwritableReason::Restoring),
                 wal_bytes: None,
                 tasks: self.batch_writer.tasks.health(),

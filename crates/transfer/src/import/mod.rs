@@ -90,7 +90,7 @@ fn note_if_unmatched(
     options: &ImportOptions,
     report: &mut ImportReport,
 ) -> bool {
-    let is_blocked = present.unmatched_rows > 0 && !options.force;
+    let is_blocked = present.unmatched_rows > 0 && !options.deactivate_despite_rejected_rows;
     if is_blocked {
         report.add_note(format!(
             "Missing users are not deactivated: {} of the rejected rows match no existing user, so users in the file \

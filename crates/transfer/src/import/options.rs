@@ -57,7 +57,7 @@ pub struct ImportOptions {
     /// The most users to deactivate, in percent of the active users. If more are missing, nothing is imported.
     pub deactivation_limit: u8,
     /// Whether to deactivate even if rejected rows match no existing user.
-    pub force: bool,
+    pub deactivate_despite_rejected_rows: bool,
     /// Whether to send invitation emails to new users.
     pub invite: bool,
     pub dry_run: bool,
@@ -81,7 +81,7 @@ impl ImportOptions {
             update: false,
             deactivate_missing: false,
             deactivation_limit: 10,
-            force: false,
+            deactivate_despite_rejected_rows: false,
             invite: false,
             dry_run: false,
             rejected_file: None,

@@ -295,7 +295,7 @@ fn missing_users_are_deactivated_up_to_the_limit() {
         let report = fixture
             .import_with(&file, |options| {
                 options.deactivate_missing = true;
-                options.force = true;
+                options.deactivate_despite_rejected_rows = true;
             })
             .expect("imported");
         assert_eq!((report.users.rejected, report.deactivated), (2, 1), "{report:?}");

@@ -74,7 +74,7 @@ fn a_resumed_import_keeps_newer_changes() {
             options.update = true;
             options.deactivate_missing = true;
             options.deactivation_limit = 100;
-            options.force = true;
+            options.deactivate_despite_rejected_rows = true;
             options.first_started = Some(begun);
         };
         let report = fixture.import_with(&file, with).expect("imported");

@@ -47,8 +47,8 @@ pub(super) fn record_history(home: &InProcessServer) -> (TenantClient<'_>, Tenan
     let reset = home.wait_for_link("robert@x.y");
     assert_password_set(&PageClient::new(home).set_password(&reset, "geheim-nummer-neun"));
     // After this, no event is added.
-    acme.wait_for_outcomes();
-    other.wait_for_outcomes();
+    acme.wait_for_mail_outcomes();
+    other.wait_for_mail_outcomes();
     let link = |path: &str| path.rsplit('/').next().expect("a link").to_owned();
     let secrets = [link(&reset), link(&home.wait_for_link("ann@x.y")), acme.key.clone(), acme.sign_in_key.clone()];
     (acme, other, [&secrets[..], &["geheim-", "$argon2", "fische"].map(str::to_owned)].concat())

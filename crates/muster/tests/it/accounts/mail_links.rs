@@ -194,7 +194,7 @@ fn changes_to_the_user_invalidate_the_link() {
         let link = server.wait_for_link(&email);
         (what, email, id, link)
     });
-    acme.wait_for_outcomes();
+    acme.wait_for_mail_outcomes();
     for (what, email, id, link) in invited {
         let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
         let suspended = json!({"user": {"email": email, "name": {"firstname": "A"}, "status": "suspended"}});
@@ -207,7 +207,7 @@ fn changes_to_the_user_invalidate_the_link() {
         };
         assert!(reply.status == 200, "{what}: {}", reply.body);
         // A new address gets a new invitation.
-        acme.wait_for_outcomes();
+        acme.wait_for_mail_outcomes();
         assert_rejected(&acme, &link, 410);
         if matches!(what, "disable" | "archive") {
             // The link stays invalid after reactivation.

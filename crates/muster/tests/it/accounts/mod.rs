@@ -196,7 +196,7 @@ impl<'a> TenantClient<'a> {
     }
 
     /// Waits until the outcome of every mail is recorded, which is an event after the delivery.
-    fn wait_for_outcomes(&self) {
+    fn wait_for_mail_outcomes(&self) {
         wait_for("the outcomes of all mails", || {
             queued_mails(self).iter().all(|mail| mail["failed"] == true).then_some(())
         });
@@ -204,7 +204,7 @@ impl<'a> TenantClient<'a> {
 
     /// The number of events, once the outcome of every mail is recorded.
     fn event_count(&self) -> usize {
-        self.wait_for_outcomes();
+        self.wait_for_mail_outcomes();
         let (is_well, lines) =
             run_command(self.target.store(), &["audit", "export", "--tenant", &self.number.to_string()]);
         assert!(is_well, "{lines}");

@@ -21,7 +21,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     let begun = Instant::now();
     world.pauses.lock().push((begun, None));
     let mut models: Vec<MutexGuard<'_, Vec<TrackedUser>>> = world.models.iter().map(|model| model.lock()).collect();
-    wait_until("the steady writes to end", || world.pending_steady_writes.load(Ordering::SeqCst) == 0);
+    wait_until("the writes of the steady writer to end", || world.pending_steady_writes.load(Ordering::SeqCst) == 0);
     let quiet = Instant::now();
     wait_until("changes in doubt to be decided", || quiet.elapsed() > SETTLE_TIME && world.has_settled(quiet));
     for (number, users) in models.iter_mut().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
         "[{:.2}s] compared {} users of the clients and {} others in {:.1?}",
         world.started_at.elapsed().as_secs_f32(),
         counts.sum::<usize>(),
-        world.unchanged_users.lock().len(),
+        world.create_only_users.lock().len(),
         begun.elapsed(),
     ));
     if let Some(pause) = world.pauses.lock().last_mut() {
@@ -55,8 +55,8 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     }
 }
 
-/// Asks each server until one answers; `None` if it rejects the request, which is reported, except status 0, which
-/// [`read`] has reported.
+/// Asks each server until one answers; `None` if it rejects the request, which is reported, except status 0
+/// (inconsistent responses), which [`read`] has reported.
 fn first_answer<T>(
     world: &SharedState,
     first_turn: u64,
@@ -134,7 +134,7 @@ fn compare_list(
             }
         }
     }
-    for (email, user) in world.unchanged_users.lock().iter_mut() {
+    for (email, user) in world.create_only_users.lock().iter_mut() {
         let seen = of_email.remove(email);
         let is_right = match (&seen, user.exists) {
             (Some(seen), Some(true) | None) => seen.first_name == user.first,
@@ -217,8 +217,8 @@ fn check_store(world: &SharedState, store: &str) {
 pub(super) fn verify_backup(world: &SharedState, store: &str, folder: &Path, number: u64) {
     world.count("backups");
     let before: Vec<String> = {
-        let unchanged_users = world.unchanged_users.lock();
-        let there = unchanged_users.iter().filter(|(_, user)| user.exists == Some(true));
+        let create_only_users = world.create_only_users.lock();
+        let there = create_only_users.iter().filter(|(_, user)| user.exists == Some(true));
         there.map(|(email, _)| email.clone()).collect()
     };
     let backup = folder.join(format!("load{number}.bak"));

@@ -3,7 +3,7 @@
 use super::disk::Disk;
 use super::readiness;
 use super::server_process::{ServerProcess, signal};
-use super::shared_state::{SharedState, UnchangedUser};
+use super::shared_state::{CreateOnlyUser, SharedState};
 use super::{Deployment, print, wait_for_recovery};
 use crate::support::{MUSTER, run_json};
 use std::path::{Path, PathBuf};
@@ -57,8 +57,8 @@ impl EmbeddedSetup {
         for row in 0..ROWS {
             let email = format!("import{next}.{row}@chaos.example");
             rows.push_str(&format!("{{\"email\":\"{email}\",\"givenName\":\"I{row}\"}}\n"));
-            let user = UnchangedUser { first: format!("I{row}"), exists: None };
-            world.unchanged_users.lock().insert(email.clone(), user);
+            let user = CreateOnlyUser { first: format!("I{row}"), exists: None };
+            world.create_only_users.lock().insert(email.clone(), user);
             emails.push(email);
         }
         std::fs::write(&file, rows).expect("written");
@@ -89,9 +89,9 @@ impl EmbeddedSetup {
         }
         let status = import.wait().expect("ended");
         if status.success() {
-            let mut unchanged_users = world.unchanged_users.lock();
+            let mut create_only_users = world.create_only_users.lock();
             for email in &emails {
-                if let Some(user) = unchanged_users.get_mut(email) {
+                if let Some(user) = create_only_users.get_mut(email) {
                     user.exists = Some(true);
                 }
             }

@@ -15,7 +15,7 @@
 use super::dialect::{Dialect, Failure};
 use super::http::{Request, send_request};
 use super::model::State;
-use super::shared_state::{FaultPeriod, SharedState, UnchangedUser};
+use super::shared_state::{CreateOnlyUser, FaultPeriod, SharedState};
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
@@ -103,8 +103,8 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
     let dialect = Dialect::ALL[number % Dialect::ALL.len()];
     let email = format!("steady{server}.{number}@chaos.example");
     let state = State { email, first: format!("S{number}"), is_active: true, is_member: false };
-    let user = UnchangedUser { first: state.first.clone(), exists: None };
-    world.unchanged_users.lock().insert(state.email.clone(), user);
+    let user = CreateOnlyUser { first: state.first.clone(), exists: None };
+    world.create_only_users.lock().insert(state.email.clone(), user);
     let answer = endpoint.create(dialect, &state, None);
     let is_there = match answer {
         Ok(()) => Some(true),
@@ -115,7 +115,7 @@ fn write_once(world: &SharedState, server: usize, number: usize) {
         }
     };
     world.count(if is_there == Some(true) { "steady writes acknowledged" } else { "steady writes in doubt" });
-    if let Some(user) = world.unchanged_users.lock().get_mut(&state.email) {
+    if let Some(user) = world.create_only_users.lock().get_mut(&state.email) {
         user.exists = is_there;
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Server {
 
 /// A user that is created once and never changed, by the steady writer or an import.
 #[derive(Clone, Debug)]
-pub(super) struct UnchangedUser {
+pub(super) struct CreateOnlyUser {
     pub(super) first: String,
     /// `None`: in doubt.
     pub(super) exists: Option<bool>,
@@ -61,7 +61,7 @@ pub(super) struct SharedState {
     pub(super) servers: Vec<Server>,
     pub(super) groups: OnceLock<Vec<Group>>,
     pub(super) models: Vec<Mutex<Vec<TrackedUser>>>,
-    pub(super) unchanged_users: Mutex<BTreeMap<String, UnchangedUser>>,
+    pub(super) create_only_users: Mutex<BTreeMap<String, CreateOnlyUser>>,
     pub(super) faults: Mutex<Vec<FaultPeriod>>,
     pub(super) probes: Mutex<Vec<Probe>>,
     pub(super) writes: Mutex<Vec<Write>>,
@@ -84,7 +84,7 @@ impl SharedState {
             servers: (0..servers).map(|_| Server::default()).collect(),
             groups: OnceLock::new(),
             models: (0..clients).map(|_| Mutex::default()).collect(),
-            unchanged_users: Mutex::default(),
+            create_only_users: Mutex::default(),
             faults: Mutex::default(),
             probes: Mutex::default(),
             writes: Mutex::default(),

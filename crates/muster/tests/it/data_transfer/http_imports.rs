@@ -138,6 +138,7 @@ fn canceled_imports_stay_canceled() {
         assert_eq!(json(&again)["status"], "calledOff", "an ended import cannot be canceled");
     }
     assert!(server.run_json(&["user", "list", "--limit", "1"])["total"].as_u64().expect("a number") < 30_000);
+    // `.off` marks a canceled import.
     assert_eq!((stored_files(&server, "data"), stored_files(&server, "off")), (0, 0));
 }
 

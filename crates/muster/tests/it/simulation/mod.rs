@@ -118,13 +118,13 @@ fn start_server(
     imports: &Path,
     clock: &Arc<SimulatedClock>,
     rng: &Arc<Mutex<Rng>>,
-    first_id: u64,
+    last_id: u64,
 ) -> Arc<App> {
     let unreliable = unreliable_store::UnreliableStore::new(storage.store(), Arc::clone(rng));
     let parts = Ports {
         store: Arc::new(unreliable),
         clock: Arc::clone(clock) as _,
-        ids: Arc::new(CountingIds::from(first_id)),
+        ids: Arc::new(CountingIds::after(last_id)),
         hasher: Some(Arc::new(PlainHasher)),
     };
     let import_storage = StorageLimits { min_free: 0, ..StorageLimits::default() };

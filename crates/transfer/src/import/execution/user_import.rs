@@ -181,6 +181,7 @@ async fn create(
         return Err(DirectoryError::Internal("no user was created".into()));
     };
     *created = Some((user.number, user.id));
+    // Exported with `active` unset: the user was created with the status, and now the attribute is unset again.
     if user_row.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };

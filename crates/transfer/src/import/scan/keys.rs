@@ -17,6 +17,7 @@ pub(crate) fn field_text(cells: &[ColumnCell<'_>], field: Field) -> Option<Strin
     key_text(column, value)
 }
 
+/// Hashes of the names by which other rows may refer to this user as their manager.
 pub(crate) fn name_hashes(cells: &[ColumnCell<'_>]) -> Vec<u64> {
     let text = |field| field_text(cells, field);
     let given_and_family = text(Field::GivenName).zip(text(Field::FamilyName));
