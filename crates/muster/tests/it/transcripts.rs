@@ -5,6 +5,10 @@
 //! JSON strings is ignored. `{{name}}` is an earlier value, `{{*}}` any text up to the next quote or angle bracket,
 //! `{{name=*}}` the same, saved as `name`, and `{{fill N}}` N letters. `MUSTER_RECORD=1` writes missing responses into
 //! the files; review them, and replace generated ids and times by `{{name=*}}`.
+//!
+//! Each file has a tenant of its own, whose users are numbered from 1. Known from the start: `{{key}}`,
+//! `{{read-only-key}}`, `{{sign-in-key}}`, `{{files-key}}`, `{{company}}` (the tenant's number). A file may send
+//! requests to other dialects.
 
 use crate::support::{HttpResponse, Server, repo_root, send};
 use std::collections::HashMap;
@@ -49,7 +53,6 @@ fn every_transcript_matches() {
     ]);
     let mut wrong = Vec::new();
     for file in &files {
-        // Each file has its own tenant, so that files do not depend on each other.
         let (tenant, key) = server.create_tenant(&["--highest-role", "SuperAdmin"]);
         let reader = server.create_connection(tenant, "reader", &["--read-only"]);
         let mut known = HashMap::from([

@@ -4,7 +4,7 @@ use directory::Field;
 
 #[derive(Debug)]
 pub struct ObjectSchema {
-    /// Also the name of the XML root or of the JSON member around it.
+    /// Unique in the dialect; OpenAPI prefixes it. Also the name of the XML root or of the JSON member around it.
     pub name: &'static str,
     pub description: &'static str,
     /// In the order of the API's documentation.
