@@ -110,7 +110,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, scope: TestScope, times: &mu
     };
     let read_committed = "";
     let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
-    times.step("client packages", || {
+    times.step("installing third-party clients", || {
         runner.run(&TestFilter { name_contains: "client_packages::", ..muster }, &variables("none", read_committed))
     })?;
     times.step("tests of the other crates", || {

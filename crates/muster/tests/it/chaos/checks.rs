@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::waiting::{TIMEOUT, wait_until};
 
-/// Pauses all clients, waits until no request is in progress, and compares. With `is_last`, also reads users one by one
-/// that have not changed since the last comparison.
+/// Pauses all clients and the steady writer ([`super::readiness`]), waits until no request is in progress, and compares.
+/// With `is_last`, also reads users one by one that have not changed since the last comparison.
 pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     let begun = Instant::now();
     world.pauses.lock().push((begun, None));
@@ -44,7 +44,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     check_store(world, store);
     let counts = models.iter().map(|users| users.iter().filter(|known| known.acknowledged.is_some()).count());
     print(&format!(
-        "[{:.2}s] compared {} users of the clients and {} others in {:.1?}",
+        "[{:.2}s] compared {} users of the clients and {} that are only created in {:.1?}",
         world.started_at.elapsed().as_secs_f32(),
         counts.sum::<usize>(),
         world.create_only_users.lock().len(),
