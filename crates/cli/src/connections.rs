@@ -60,7 +60,7 @@ pub(crate) struct AddArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
     #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
-    /// Highest role that the connection may grant, and of users whose sign-in and rights it may change (`muster role list`)
+    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users with a higher one
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
     /// SCIM client type: rfc (default), entra, okta or strict (rejects tolerated deviations); implies --dialect scim
@@ -87,7 +87,7 @@ pub(crate) struct SetArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
-    /// Highest role that the connection may grant, and of users whose sign-in and rights it may change (`muster role list`)
+    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users with a higher one
     #[arg(long, value_parser = parse_role)]
     highest_role: Option<u32>,
     /// SCIM client type: rfc, entra, okta or strict
