@@ -38,7 +38,7 @@ fn body(object_schema: &ObjectSchema, _: bool) -> Option<Value> {
     } else if is(&wire::INVITATION) {
         json!({"emailAddress": [EMAIL], "sendInvitationNow": true})
     } else if is(&wire::BULK_ORGANIZATIONS) {
-        json!({"organisations": {"organisation": ["Engine Works"]}})
+        json!({"organisations": {"organisation": ["1"]}})
     } else {
         return None;
     })

@@ -23,7 +23,7 @@ pub(crate) struct Example {
     pub(crate) body: Value,
     /// The query parameter of the key; `None` for a bearer token.
     key_parameter: Option<String>,
-    /// Whether a parameter names a resource of the tenant.
+    /// Whether a parameter, or the body of a bulk operation, names a resource of the tenant.
     pub(crate) names_a_resource: bool,
 }
 
@@ -31,7 +31,8 @@ impl Example {
     pub(crate) fn of(document: &Value, method: &str, path: &str) -> Self {
         let operation = &document["paths"][path][method];
         let (mut target, mut query) = (path.to_owned(), Serializer::new(String::new()));
-        let mut names_a_resource = false;
+        // Bulk operations name resources in the body.
+        let mut names_a_resource = path.ends_with("/activate") || path.ends_with("/disable");
         for parameter in operation["parameters"].as_array().expect("parameters") {
             let name = parameter["name"].as_str().expect("a name");
             let example = match &parameter["example"] {
