@@ -51,7 +51,8 @@ pub(crate) struct AddArgs {
     name: String,
     #[command(flatten)]
     tenant: TenantArg,
-    /// API that the connection may use (repeatable; an invalid name prints the list of valid ones). `all` means every user API; sign-in and transfer must be named
+    /// API that the connection may use (repeatable; an invalid name prints the list of valid ones). `all` means every
+    /// user API; sign-in and transfer must be named
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect, required_unless_present = "profile")]
     dialects: Vec<String>,
     /// Allow only reading
@@ -60,7 +61,8 @@ pub(crate) struct AddArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
     #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
-    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users with a higher one
+    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users
+    /// with a higher one
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
     /// SCIM client type: rfc (default), entra, okta or strict (rejects tolerated deviations); implies --dialect scim
@@ -87,13 +89,14 @@ pub(crate) struct SetArgs {
     /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
-    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users with a higher one
+    /// Highest role that the connection may grant (`muster role list`); it cannot change the sign-in or rights of users
+    /// with a higher one
     #[arg(long, value_parser = parse_role)]
     highest_role: Option<u32>,
     /// SCIM client type: rfc, entra, okta or strict
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// PEM file with a public key that verifies the client's signed assertions in token requests; replaces the current ones (repeatable)
+    /// PEM file with a public key that verifies client assertions; replaces the current keys (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }

@@ -72,9 +72,7 @@ pub(crate) fn state_text(mail: &Mail) -> String {
     match (&mail.outcome, mail.due) {
         (Some(DeliveryOutcome::Failed(cause)), _) => format!("failed: {cause}"),
         _ if mail.is_claimed => "sending".into(),
-        (Some(DeliveryOutcome::Delayed(cause)), Some(due)) => {
-            format!("retry at {}: {cause}", format_timestamp(due))
-        }
+        (Some(DeliveryOutcome::Delayed(cause)), Some(due)) => format!("retry at {}: {cause}", format_timestamp(due)),
         _ => "pending".into(),
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::output::Output;
 use crate::session::{AdminSession, directory_error, operator_caller};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use directory::{
     Caller, Command, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, TenantEdit, TenantNumber, UserKey,
     UserQuery,
@@ -24,9 +24,7 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
     let caller = operator_caller(TenantNumber(number));
     let found = session.runtime.block_on(session.directory.tenant_or_removed(caller.tenant));
     let tenant = match found {
-        Err(DirectoryError::NoSuchTenant) => {
-            bail!("there is no tenant {number} (see `muster tenant list`)")
-        }
+        Err(DirectoryError::NoSuchTenant) => bail!("there is no tenant {number} (see `muster tenant list`)"),
         found => found.map_err(directory_error)?,
     };
     if !confirmed {
@@ -37,17 +35,17 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
             tenant.name
         );
     }
-    let removed = session.runtime.block_on(remove_all(&session.directory, &caller));
+    let removed = session.wait(remove_all(&session.directory, &caller));
     let Removed { users, items, revoked_connections } =
-        removed.map_err(|error| directory_error(error).context("the deletion is incomplete; run the command again"))?;
+        removed.context("the deletion is incomplete; run the command again")?;
     let document = json!({
         "number": number, "name": tenant.name, "removed": true, "users": users, "items": items,
         "connections": revoked_connections,
     });
     output.result(&document, || {
         format!(
-            "Deleted tenant {number} ({}): users {users}, groups and other items {items}, revoked connections {revoked_connections}. \
-             Its history remains (`muster audit show --tenant {number}`).",
+            "Deleted tenant {number} ({}): users {users}, groups and other items {items}, revoked \
+             connections {revoked_connections}. Its history remains (`muster audit show --tenant {number}`).",
             tenant.name
         )
     });

@@ -1,5 +1,5 @@
-//! A resource as a normalized tree: names and types as in the schemas of [`super::wire`], and no unset attributes. Requests are
-//! normalized once; PATCH works on the tree, and edits are the difference of two trees.
+//! A resource as a normalized tree: names and types as in the schemas of [`super::wire`], and no unset attributes.
+//! Requests are normalized once; PATCH works on the tree, and edits are the difference of two trees.
 
 use super::multi_valued;
 use super::object;
@@ -78,8 +78,8 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// The object that a node stands for. If strict, the node itself. Otherwise also the only object of a list, either of
-    /// these as JSON text, or, for a simple value, an object with only `value`.
+    /// The object that a node stands for. If strict, the node itself. Otherwise also the only object of a list, either
+    /// of these as JSON text, or, for a simple value, an object with only `value`.
     pub(super) fn value_object(
         &self,
         property: &Property,

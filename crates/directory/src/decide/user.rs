@@ -283,7 +283,8 @@ fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, errors: 
     }
 }
 
-/// Replaces multi-valued attributes. Of the roles, the primary one becomes the effective role, else the first that the catalog has.
+/// Replaces multi-valued attributes. Of the roles, the primary one becomes the effective role, else the first that the
+/// catalog has.
 fn apply_multi_valued(user: &mut User, edit: &UserEdit, input: &DecisionInput, errors: &mut Vec<FieldError>) {
     for (field, update) in &edit.multi_valued {
         if !update.is_change() {

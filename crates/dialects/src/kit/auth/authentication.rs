@@ -68,8 +68,8 @@ impl From<RequestError> for AuthenticationError {
 }
 
 impl AppState {
-    /// Fails with `Unauthorized` for every missing or invalid key, whatever the reason; with `Forbidden` if a valid key
-    /// is not for this dialect, or is read-only and the request writes; with `TooManyAttempts` after too many invalid keys from the address.
+    /// `Unauthorized` for every missing or invalid key, whatever the reason; `Forbidden` if a valid key is not for this
+    /// dialect, or is read-only and the request writes; `TooManyAttempts` after too many invalid keys from the address.
     pub(crate) async fn authenticate(
         &self,
         credential: Option<ApiCredential>,

@@ -35,7 +35,7 @@ impl ParsedBody {
 }
 
 impl Object {
-    /// The number of members that neither `record` nor `others` names.
+    /// The number of members that neither `object_schema` nor `others` names.
     pub fn count_unknown(&self, object_schema: &ObjectSchema, others: &[&str]) -> usize {
         let known = |name: &str| {
             if others.iter().any(|other| other.eq_ignore_ascii_case(name)) {
