@@ -325,14 +325,12 @@ impl SettingsFile {
 
     pub(crate) fn effective(&self, command: &Command, matches: &ArgMatches) -> Vec<EffectiveSetting> {
         let mut rows = Vec::new();
-        let config = command.find_subcommand("config").map(Command::get_arguments);
-        let is_server_setting = matches.subcommand_matches("config");
-        for arg in command.get_arguments().chain(config.into_iter().flatten()) {
+        let config = command.find_subcommand("config").zip(matches.subcommand_matches("config"));
+        let scopes = [Some((command, matches)), config].into_iter().flatten();
+        for (arg, matches) in
+            scopes.flat_map(|(command, matches)| command.get_arguments().map(move |arg| (arg, matches)))
+        {
             let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
-            let found = [Some(matches), is_server_setting].into_iter().flatten();
-            let Some(matches) = found.into_iter().find(|matches| matches.try_contains_id(id).is_ok()) else {
-                continue;
-            };
             if COMMAND_LINE_ONLY.contains(&id) {
                 continue;
             }
