@@ -1,4 +1,4 @@
-//! The system clock and the id generators. Nothing else reads the time or generates ids.
+//! The system clock, and the generators of ids and secrets: the implementations of the directory's ports.
 
 use directory::{Clock, IdGenerator, ServerSecret, Time};
 use std::time::{SystemTime, UNIX_EPOCH};

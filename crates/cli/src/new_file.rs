@@ -36,7 +36,7 @@ impl NewFile {
             .rand_bytes(RANDOM_CHARS)
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(parent_dir(path))?;
-        // On file systems without locks, abandoned files are not removed either.
+        // May fail on file systems without locks. There, `remove_abandoned` removes nothing, since it needs locks, too.
         drop(part.as_file().try_lock());
         Ok(Self { temp: part, path: path.into() })
     }

@@ -27,7 +27,8 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
     /// In order of number.
     fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
-    /// Ids and numbers of a group's members, or of the users who may see a folder, in order of number.
+    /// Ids and numbers of the members of a group or organization, or of the users who may see a folder, in order of
+    /// number.
     fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>>;
     /// In order of number.

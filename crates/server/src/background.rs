@@ -41,6 +41,7 @@ impl BackgroundTasks {
             [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())].map(tokio::spawn).into();
         if let Some(import_jobs) = app.imports.clone() {
             let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
+            // Imports block their thread, since they read and write files.
             #[expect(clippy::disallowed_methods, reason = "one thread for the lifetime of the server")]
             tasks.push(tokio::task::spawn_blocking(move || {
                 runtime.block_on(import_task(import_jobs, health, stopped));
@@ -99,7 +100,7 @@ fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, (
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
-/// Runs imports on a thread of their own, since they read and write files.
+/// Runs imports.
 fn import_task(
     imports: Arc<Imports>,
     monitor: TaskMonitor,

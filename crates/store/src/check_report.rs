@@ -43,10 +43,10 @@ impl CheckReport {
     }
 }
 
-/// What the documents of a tenant imply for other rows, to compare with those rows.
+/// What the stored JSON of a tenant's users and items implies for other rows, to compare with those rows.
 pub(crate) struct TenantChecker {
     tenant: u32,
-    /// The highest number of users and deleted users.
+    /// The highest number that a user or deleted user has.
     max_number: u32,
     user_numbers: BTreeSet<u32>,
     secondary_emails: BTreeSet<(u32, String)>,

@@ -209,7 +209,8 @@ impl Directory {
         self.store.items(caller.tenant, query).await.map_err(read_error)
     }
 
-    /// Ids and numbers of a group's members, or of the users who may see a folder, in order of number.
+    /// Ids and numbers of the members of a group or organization, or of the users who may see a folder, in order of
+    /// number.
     pub async fn members(&self, caller: &Caller, item: ItemId) -> Result<Vec<(UserId, u32)>, DirectoryError> {
         self.store.members(caller.tenant, item).await.map_err(read_error)
     }

@@ -25,7 +25,8 @@ const ACCOUNT_WORDS: [&str; 19] = [
     "ist",
     "is",
 ];
-/// State words that mean something else as a header: an address, a password, a recovery.
+/// State words that, as a header, do not concern the account: a confirmed address, a recovery option, an expired
+/// password.
 const AMBIGUOUS_WORDS: [&str; 3] = ["confirmed", "recovery", "passwordexpired"];
 /// Endings of headers that may be a status, depending on the values.
 const STATUS_SUFFIXES: [&str; 7] = ["status", "state", "statut", "zustand", "estado", "stato", "situação"];

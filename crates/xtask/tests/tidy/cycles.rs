@@ -169,7 +169,7 @@ fn defining_module<'a>(
     }
 }
 
-/// Follows a path down the modules as far as it names some: the last of them, and what is left of the path.
+/// Resolves the leading modules of a path. Returns the last one and the rest of the path.
 fn resolve_modules<'p>(
     modules: &Modules,
     module_path: &[String],

@@ -44,7 +44,7 @@ pub(super) fn compare_all(world: &SharedState, store: &str, is_last: bool) {
     check_store(world, store);
     let counts = models.iter().map(|users| users.iter().filter(|known| known.acknowledged.is_some()).count());
     print(&format!(
-        "[{:.2}s] compared {} users of the clients and {} that are only created in {:.1?}",
+        "[{:.2}s] compared {} users of the clients and {} users that are only created; took {:.1?}",
         world.started_at.elapsed().as_secs_f32(),
         counts.sum::<usize>(),
         world.create_only_users.lock().len(),

@@ -16,8 +16,8 @@ use serde_json::Value;
 /// A row whose references are resolved.
 pub(crate) struct PreparedUser {
     user_row: UserRow,
-    /// Whether the table, or in formats without a table the row, has an organization column: a new user without a value
-    /// gets no organization.
+    /// Whether there is an organization column (in formats without a table: in this row). If so, a new user without a
+    /// value gets no organization; otherwise, the one that has the domain of the email.
     has_organization_column: bool,
     /// Whether the user would join a group or folder that would be created (dry runs only).
     joins_planned_item: bool,
@@ -181,7 +181,7 @@ async fn create(
         return Err(DirectoryError::Internal("no user was created".into()));
     };
     *created = Some((user.number, user.id));
-    // Exported with `active` unset: the user was created with the status, and now the attribute is unset again.
+    // In the export, the user had a status but no attribute `active`: create with the status, then clear the attribute.
     if user_row.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
