@@ -1,8 +1,8 @@
 //! `cargo xtask test`: formatting, lints and every test, with set-up and the duration of each step.
 //!
 //! The package `muster` has three kinds of tests. Tests under `no_engine::` open no engine and run once. Tests under
-//! [`RUN_ONCE_MODULES`] choose their stores themselves and run in the SQLite step only. All others run on SQLite, on
-//! PostgreSQL, and on PostgreSQL with serializable transactions.
+//! [`RUN_ONCE_MODULES`] run on SQLite, and on PostgreSQL only in long runs. All others run on SQLite, on PostgreSQL, and
+//! on PostgreSQL with serializable transactions.
 
 use crate::{print_status, run, run_with, setup, target_dir, tools};
 use anyhow::{Context, bail};
@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Modules whose tests choose their stores themselves, or do not depend on them. They run only in the SQLite step, except
-/// in long runs.
+/// Modules whose tests choose their stores themselves, or do not depend on them.
 const RUN_ONCE_MODULES: [&str; 10] = [
     "outages::",
     "clients::",
@@ -110,6 +109,7 @@ fn run_all(runner: Runner, server: &DatabaseServer, scope: TestScope, times: &mu
     };
     let read_committed = "";
     let muster = TestFilter { package: "muster", kind: TestKind::Integration, ..TestFilter::default() };
+    // Once more, these run with the tests on SQLite, which then find the packages installed.
     times.step("installing third-party clients", || {
         runner.run(&TestFilter { name_contains: "client_packages::", ..muster }, &variables("none", read_committed))
     })?;

@@ -78,8 +78,9 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// The object that a node stands for. If strict, the node itself. Otherwise also the only object of a list, either
-    /// of these as JSON text, or, for a simple value, an object with only `value`.
+    /// The object that a node stands for. Strict: the node must be an object. Otherwise, a list with one object, or JSON
+    /// text of an object or of such a list, also stands for that object; a simple value stands for an object with only
+    /// `value`.
     pub(super) fn value_object(
         &self,
         property: &Property,

@@ -219,7 +219,7 @@ fn changes_to_the_user_invalidate_the_link() {
 }
 
 #[test]
-fn reset_links_are_single_use_and_expire() {
+fn reset_links_are_single_use_and_end_with_a_password_change() {
     let server = InProcessServer::new();
     let acme = TenantClient::new(&server, "Acme");
     acme.create_user("bob@x.y", VALID_PASSWORD);

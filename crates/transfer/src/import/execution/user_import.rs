@@ -181,7 +181,7 @@ async fn create(
         return Err(DirectoryError::Internal("no user was created".into()));
     };
     *created = Some((user.number, user.id));
-    // In the export, the user had a status but no attribute `active`: create with the status, then clear the attribute.
+    // A SCIM client had removed the user's attribute `active` before the export: remove it again.
     if user_row.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
