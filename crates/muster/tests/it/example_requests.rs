@@ -58,8 +58,10 @@ impl Example {
         if let Some((_, content)) = with_example {
             let schema = serde_json::json!({"allOf": [content["schema"]], "components": document["components"]});
             let validator = jsonschema::validator_for(&schema).expect("a schema");
-            let errors: Vec<String> =
-                validator.iter_errors(&content["example"]).map(|error| error.to_string()).collect();
+            let errors: Vec<String> = validator
+                .iter_errors(&content["example"])
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
             assert_eq!(errors, [""; 0], "{method} {path}");
         }
         let schemes = operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object);

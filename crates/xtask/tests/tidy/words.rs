@@ -52,7 +52,8 @@ pub(crate) fn find(root: &Path) -> anyhow::Result<Vec<String>> {
                     && contains(line, name)
                     && !is_allowed(name)
             }) {
-                problems.push(format!("{file}:{number}: {name} is private vocabulary"));
+                problems
+                    .push(format!("{file}:{number}: {name} is on the list of private words (words.txt): use another"));
             }
         }
     }
