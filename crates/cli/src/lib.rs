@@ -47,7 +47,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Run a demo server on a temporary store, with sample users, keys and curl commands; nothing is kept
+    /// Run a demo server on a temporary store (`--store` is rejected), with sample users, keys and curl commands; nothing is kept
     Demo(Box<ServerSettings>),
     /// Run the server
     Serve(Box<ServerSettings>),

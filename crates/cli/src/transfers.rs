@@ -45,7 +45,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 10, requires = "deactivate_missing",
           value_parser = clap::value_parser!(u8).range(0..=100))]
     deactivation_limit: u8,
-    /// With --deactivate-missing: deactivate even if a rejected row matches no user, so that it may belong to a missing one
+    /// With --deactivate-missing: deactivate even if a rejected row matches no user (it may belong to one of the missing users)
     #[arg(long, requires = "deactivate_missing", alias = "yes-really")]
     force: bool,
     /// Show what would happen, without any change
