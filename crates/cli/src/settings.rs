@@ -96,7 +96,7 @@ pub struct ServerSettings {
     /// Timeout for a request body
     #[arg(long, env = "MUSTER_BODY_TIMEOUT", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub body_timeout: u64,
-    /// Time until a response begins, after the request body has arrived; sending it is not limited by this
+    /// Longest time until a response begins, after the request body has arrived; sending it is not limited by this
     #[arg(long, env = "MUSTER_RESPONSE_TIMEOUT", default_value_t = 30, value_name = "SECONDS", help_heading = SERVER_HEADING)]
     pub response_timeout: u64,
     /// Time for requests in progress to finish after SIGTERM
