@@ -26,7 +26,7 @@ pub(crate) enum AuditCommand {
     },
     /// Show events with old and new values
     Show(ShowArgs),
-    /// Export all events as JSON, one document per line
+    /// Export all events, one JSON document per line (with or without --json)
     Export {
         #[command(flatten)]
         tenant: TenantArg,
@@ -47,7 +47,7 @@ pub(crate) struct ShowArgs {
     /// Only events by actors whose name, as listed, contains this (case-insensitive)
     #[arg(long)]
     actor: Option<String>,
-    /// Only events of this connection: name or id
+    /// Only changes that were made through this connection: name or id
     #[arg(long)]
     connection: Option<String>,
     /// Only events at or after this date or time (UTC): 2026-11-28 or 2026-11-28T09:30:00Z

@@ -65,7 +65,7 @@ pub(crate) struct AddArgs {
     /// with a higher one
     #[arg(long, default_value = "User", value_parser = parse_role)]
     highest_role: u32,
-    /// SCIM client type: rfc (default), entra, okta or strict (rejects tolerated deviations); implies --dialect scim
+    /// SCIM client type: rfc (default), entra, okta or strict (rejects deviations that the others tolerate); implies --dialect scim
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
     /// User that /Me of SCIM returns: number, id, email, user name or external id

@@ -31,7 +31,7 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
         let query = UserQuery { limit: 1, ..UserQuery::default() };
         let users = session.wait(session.directory.users(&caller, query))?.total;
         bail!(
-            "this would permanently delete tenant {number} ({}) with its users ({users}), groups and connections; to confirm, add --yes",
+            "this would permanently delete tenant {number} ({}) with its users ({users}) and groups, and revoke its connections; to confirm, add --yes",
             tenant.name
         );
     }

@@ -29,7 +29,7 @@ pub(crate) enum TenantCommand {
     Show(TenantArg),
     /// Change the settings of a tenant; omitted settings are unchanged
     Set(TenantSetArgs),
-    /// Delete a tenant permanently, with its users, groups and connections; its audit history is kept
+    /// Delete a tenant permanently, with its users and groups, and revoke its connections; its audit history is kept
     #[command(alias = "remove")]
     Delete {
         /// Tenant number
