@@ -78,9 +78,8 @@ impl Normalizer {
         Ok(std::iter::once((part.name, value)).chain(display.map(|text| ("display", Some(text)))).collect())
     }
 
-    /// The object that a node stands for. Strict: the node must be an object. Otherwise, a list with one object, or JSON
-    /// text of an object or of such a list, also stands for that object; a simple value stands for an object with only
-    /// `value`.
+    /// The object that a node stands for. If strict, the node must be an object; otherwise it can be a list of one object,
+    /// JSON text of either, or a simple value, which stands for an object with only `value`.
     pub(super) fn value_object(
         &self,
         property: &Property,
