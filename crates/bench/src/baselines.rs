@@ -5,7 +5,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use directory::{
     Account, BoxFuture, Caller, ChainReport, Change, Command, CommitError, Connection, ConnectionId, Event,
-    EventPosition, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Mutation, NewConnection, Page,
+    EventPosition, Health, Item, ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Mutation, NewConnection, Page,
     PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone, User,
     UserId, UserKey, UserQuery,
 };
@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use server::{ConnectionLimits, Limits, Listener, ListenerKind, PublicConfig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -109,20 +109,20 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 type StoreResult<T> = Result<T, StoreError>;
 
 impl Store for NullStore {
-    fn user(&self, _: TenantNumber, _: UserKey) -> BoxFuture<'_, StoreResult<Option<User>>> {
-        ready(Ok(None))
+    fn users(&self, _: TenantNumber, keys: Vec<UserKey>) -> BoxFuture<'_, StoreResult<Vec<Option<User>>>> {
+        ready(Ok(vec![None; keys.len()]))
     }
-    fn users(&self, _: TenantNumber, _: UserQuery) -> BoxFuture<'_, StoreResult<Page<User>>> {
+    fn find_users(&self, _: TenantNumber, _: UserQuery) -> BoxFuture<'_, StoreResult<Page<User>>> {
         ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
     }
-    fn item(&self, _: TenantNumber, _: ItemKind, _: ItemKey) -> BoxFuture<'_, StoreResult<Option<Item>>> {
-        ready(Ok(None))
+    fn items(&self, _: TenantNumber, keys: Vec<(ItemKind, ItemKey)>) -> BoxFuture<'_, StoreResult<Vec<Option<Item>>>> {
+        ready(Ok(vec![None; keys.len()]))
     }
-    fn items(&self, _: TenantNumber, _: ItemQuery) -> BoxFuture<'_, StoreResult<Page<Item>>> {
+    fn find_items(&self, _: TenantNumber, _: ItemQuery) -> BoxFuture<'_, StoreResult<Page<Item>>> {
         ready(Ok(Page { rows: Vec::new(), total: 0, offset: 0 }))
     }
-    fn members(&self, _: TenantNumber, _: ItemId) -> BoxFuture<'_, StoreResult<Vec<(UserId, u32)>>> {
-        ready(Ok(Vec::new()))
+    fn members_of(&self, _: TenantNumber, _: Vec<ItemId>) -> BoxFuture<'_, StoreResult<Members>> {
+        ready(Ok(Members::new()))
     }
     fn members_after(
         &self,
@@ -175,8 +175,8 @@ impl Store for NullStore {
     fn events(&self, _: EventPosition, _: u32) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
-    fn account(&self, _: TenantNumber, _: UserId) -> BoxFuture<'_, StoreResult<Option<Account>>> {
-        ready(Ok(None))
+    fn accounts(&self, _: TenantNumber, _: Vec<UserId>) -> BoxFuture<'_, StoreResult<HashMap<UserId, Account>>> {
+        ready(Ok(HashMap::new()))
     }
     fn password_hashes(
         &self,

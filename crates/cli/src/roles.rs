@@ -44,7 +44,7 @@ pub(crate) fn run(settings: &Settings, command: RoleCommand, output: Output) -> 
         RoleCommand::List(tenant) => {
             let caller = session.caller_in_tenant(tenant)?;
             let query = ItemQuery::all(ItemKind::Role);
-            let custom_roles = session.wait(session.directory.items(&caller, query))?.rows;
+            let custom_roles = session.wait(session.directory.find_items(&caller, query))?.rows;
             let built_in = BUILTIN_ROLES.iter().map(|(number, name)| (*number, (*name).to_owned(), "built in"));
             let all: Vec<(u32, String, &str)> = built_in
                 .chain(custom_roles.iter().map(|role| (role.number(), role.name().to_owned(), "own")))

@@ -29,7 +29,7 @@ pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, outpu
     };
     if !confirmed {
         let query = UserQuery { limit: 1, ..UserQuery::default() };
-        let users = session.wait(session.directory.users(&caller, query))?.total;
+        let users = session.wait(session.directory.find_users(&caller, query))?.total;
         bail!(
             "this would permanently delete tenant {number} ({}) with its users ({users}) and groups, and revoke its connections; to confirm, add --yes",
             tenant.name
@@ -103,7 +103,7 @@ async fn delete_users(directory: &Arc<Directory>, caller: &Caller) -> Result<u64
     let mut count = 0;
     loop {
         let query = UserQuery { limit: MAX_CONCURRENT, ..UserQuery::default() };
-        let page = directory.users(caller, query).await?;
+        let page = directory.find_users(caller, query).await?;
         let ids = page.rows.iter().map(|user| UserKey::Id(user.id));
         match run_page(directory, caller, ids.map(Command::DeleteUser)).await? {
             0 => return Ok(count),
@@ -116,7 +116,7 @@ async fn delete_items(directory: &Arc<Directory>, caller: &Caller, kind: ItemKin
     let mut count = 0;
     loop {
         let query = ItemQuery { limit: MAX_CONCURRENT, ..ItemQuery::all(kind) };
-        let page = directory.items(caller, query).await?;
+        let page = directory.find_items(caller, query).await?;
         let keys = page.rows.iter().map(|item| ItemKey::Id(item.id()));
         match run_page(directory, caller, keys.map(|item| Command::DeleteItem { kind, item })).await? {
             0 => return Ok(count),

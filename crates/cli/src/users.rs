@@ -165,7 +165,7 @@ fn list(
         .map(|text| UserPredicate::AnyTextContains { substring: fold(text), organizations: Vec::new() })
         .collect();
     let query = UserQuery { predicates: tests, offset: skip, limit, ..UserQuery::default() };
-    let page = session.wait(session.directory.users(caller, query))?;
+    let page = session.wait(session.directory.find_users(caller, query))?;
     let document = json!({"total": page.total, "users": page.rows.iter().map(user_json).collect::<Vec<_>>()});
     let rows = page.rows.iter().map(|user| {
         let email = user.email().unwrap_or(&user.user_name).to_owned();

@@ -35,8 +35,8 @@ pub use command::{
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
 pub use ports::{
-    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Overloaded, PasswordHasher, PasswordVerification,
-    Store, StoreError, TaskHealth, UnwritableReason,
+    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Members, Overloaded, PasswordHasher,
+    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason,
 };
 pub use query::{
     AttributeSource, AttributeValue, CompareOp, Comparison, Filter, ItemPageBoundary, ItemPredicate, ItemQuery, Labels,

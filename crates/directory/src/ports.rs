@@ -6,7 +6,7 @@ use crate::{
     UserQuery,
 };
 use secrecy::SecretString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
@@ -14,22 +14,39 @@ use uuid::Uuid;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Id and number of each member, by item.
+pub type Members = HashMap<ItemId, Vec<(UserId, u32)>>;
+
 /// The storage. Reads see everything committed before they began. A write is a [`Change`], and an acknowledged one
 /// survives a power loss.
 pub trait Store: Send + Sync {
-    fn user(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>>;
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>>;
+    /// The users with these keys, in the order of the keys.
+    fn users(&self, tenant: TenantNumber, keys: Vec<UserKey>) -> BoxFuture<'_, Result<Vec<Option<User>>, StoreError>>;
+    fn user(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
+        let found = self.users(tenant, vec![key]);
+        Box::pin(async move { Ok(found.await?.pop().flatten()) })
+    }
+    fn find_users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>>;
+    /// The items with these keys, in the order of the keys.
+    fn items(
+        &self,
+        tenant: TenantNumber,
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> BoxFuture<'_, Result<Vec<Option<Item>>, StoreError>>;
     fn item(
         &self,
         tenant: TenantNumber,
         kind: ItemKind,
         key: ItemKey,
-    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
+        let found = self.items(tenant, vec![(kind, key)]);
+        Box::pin(async move { Ok(found.await?.pop().flatten()) })
+    }
     /// In order of number.
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
-    /// Ids and numbers of the members of a group or organization, or of the users who may see a folder, in order of
-    /// number.
-    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
+    fn find_items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>>;
+    /// Ids and numbers of the members of each group or organization, or of the users who may see a folder, in order of
+    /// number. Items without members are left out.
+    fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>>;
     fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>>;
     /// In order of number.
     fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>>;
@@ -44,7 +61,7 @@ pub trait Store: Send + Sync {
     /// Events after a position, oldest first. There are no gaps: an event becomes visible after all its
     /// predecessors. An event may get its position shortly after its change was committed.
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
-    /// Like [`Store::members`], but only numbers above `after`.
+    /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(
         &self,
         tenant: TenantNumber,
@@ -53,8 +70,17 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
     fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>>;
+    /// Users that do not exist are left out.
+    fn accounts(
+        &self,
+        tenant: TenantNumber,
+        users: Vec<UserId>,
+    ) -> BoxFuture<'_, Result<HashMap<UserId, Account>, StoreError>>;
     /// `None` if there is no such user.
-    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>>;
+    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
+        let found = self.accounts(tenant, vec![user]);
+        Box::pin(async move { Ok(found.await?.remove(&user)) })
+    }
     /// Password hashes by user number, in order, of the users within an inclusive range who have one.
     fn password_hashes(
         &self,
@@ -135,6 +161,9 @@ pub struct Health {
     /// Changes in these transactions.
     pub changes: u64,
     pub queued_changes: u64,
+    /// SQL statements that requests have sent to a database server since the store was opened; `None` if the engine
+    /// has no server.
+    pub statements: Option<u64>,
     /// Whether a pooler in front of the database would send reads to a standby; the engine marks its reads to go to the
     /// primary.
     pub is_behind_load_balancer: bool,

@@ -53,6 +53,7 @@ pub struct Metrics {
     commits: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
     queued_changes: Gauge<u64, AtomicU64>,
+    statements: Gauge<u64, AtomicU64>,
     wal_bytes: Gauge<u64, AtomicU64>,
     writable: Gauge<u64, AtomicU64>,
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
@@ -88,6 +89,9 @@ impl Default for Metrics {
         registry.register("store_changes", "Changes in these transactions", changes.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
+        let statements = Gauge::default();
+        let help = "SQL statements of requests since the server started; 0 for the embedded engine";
+        registry.register("store_statements", help, statements.clone());
         let log_bytes = Gauge::default();
         let help = "Size of the embedded engine's write-ahead log";
         registry.register_with_unit("store_log", help, Unit::Bytes, log_bytes.clone());
@@ -107,6 +111,7 @@ impl Default for Metrics {
             commits,
             changes,
             queued_changes: waiting,
+            statements,
             wal_bytes: log_bytes,
             writable,
             panics,
@@ -160,6 +165,7 @@ impl Metrics {
             self.commits.set(health.commits);
             self.changes.set(health.changes);
             self.queued_changes.set(health.queued_changes);
+            self.statements.set(health.statements.unwrap_or_default());
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

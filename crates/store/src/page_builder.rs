@@ -10,8 +10,8 @@ pub(crate) fn block_of(number: u32) -> u32 {
     number / BLOCK_SIZE
 }
 
-/// The largest page that is read on the calling thread.
-const MAX_SHORT_READ_ROWS: u32 = 250;
+/// How many rows are read on the calling thread at most.
+pub(crate) const MAX_SHORT_READ_ROWS: u32 = 250;
 
 /// Whether the query needs no scan of the directory.
 pub(crate) fn is_short_read(query: &UserQuery) -> bool {

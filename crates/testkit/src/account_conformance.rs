@@ -200,7 +200,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     assert_eq!(old, Err(REJECTED), "the old password is not restored");
     assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read").len(), 1);
     let people = directory::UserQuery { limit: 10, ..directory::UserQuery::default() };
-    let people = directory.users(&caller, people).await.expect("read");
+    let people = directory.find_users(&caller, people).await.expect("read");
     assert_eq!((people.total, people.rows[0].number, people.rows[1].number), (2, 1, 2));
 }
 

@@ -106,8 +106,10 @@ async fn logins(store: Arc<dyn Store>) {
     assert!(directory.user(&caller, UserKey::Login("EVE".into())).await.is_ok());
     assert!(directory.user(&caller, UserKey::ExternalId("E-7".into())).await.is_ok());
     assert_eq!(directory.user(&caller, UserKey::ExternalId("e-7".into())).await, Err(DirectoryError::NoSuchUser));
-    let found =
-        directory.users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())])).await.expect("searched");
+    let found = directory
+        .find_users(&caller, user_query(vec![UserPredicate::ExternalId("e-7".into())]))
+        .await
+        .expect("searched");
     assert_eq!(found.total, 1, "searches ignore case");
     let swap = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("ann2@x.y") };
     directory.run(&caller, swap).await.expect("changed");
@@ -147,7 +149,7 @@ async fn pages(store: Arc<dyn Store>) {
     let mut walked = Vec::new();
     for page in 0..26 {
         let query = UserQuery { offset: page * 100, limit: 100, ..UserQuery::default() };
-        let page = directory.users(&caller, query).await.expect("read");
+        let page = directory.find_users(&caller, query).await.expect("read");
         assert_eq!(page.total, 2_494);
         walked.extend(page.rows.iter().map(|user| user.number));
     }
@@ -166,7 +168,7 @@ async fn sorting(store: Arc<dyn Store>) {
     }
     let order = async |key: SortKey, descending: bool| {
         let query = UserQuery { sort: Sort { key, descending, nulls_last: false }, limit: 10, ..UserQuery::default() };
-        let page = directory.users(&caller, query).await.expect("read");
+        let page = directory.find_users(&caller, query).await.expect("read");
         page.rows.iter().map(|user| user.number).collect::<Vec<_>>()
     };
     assert_eq!(order(SortKey::Text(Field::Email), false).await, [2, 3, 1]);
@@ -175,7 +177,7 @@ async fn sorting(store: Arc<dyn Store>) {
     assert_eq!(order(SortKey::Number, true).await, [3, 2, 1]);
     assert_eq!(order(SortKey::Created, true).await, [3, 2, 1]);
     let in_rome = user_query(vec![UserPredicate::AddressContains(vec!["rom".into()])]);
-    let page = directory.users(&caller, UserQuery { offset: 1, limit: 1, ..in_rome }).await.expect("read");
+    let page = directory.find_users(&caller, UserQuery { offset: 1, limit: 1, ..in_rome }).await.expect("read");
     assert_eq!((page.total, page.rows[0].number), (2, 3));
 }
 

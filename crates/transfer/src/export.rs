@@ -123,7 +123,7 @@ async fn export_items(
     let mut bound = None;
     loop {
         let query = ItemQuery { limit: PAGE_SIZE, boundary: bound, ..ItemQuery::all(kind) };
-        let page = directory.items(caller, query).await?;
+        let page = directory.find_items(caller, query).await?;
         let Some(last) = page.rows.last() else { return Ok(()) };
         bound = Some(ItemPageBoundary::After(last.number()));
         for item in &page.rows {
@@ -140,7 +140,7 @@ type UserPageResult = Result<(Page<User>, HashMap<u32, PasswordHash>), Directory
 async fn read_user_page(directory: Arc<Directory>, caller: Caller, after: u32, with_passwords: bool) -> UserPageResult {
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
     let page =
-        directory.users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() }).await?;
+        directory.find_users(&caller, UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() }).await?;
     let mut passwords = HashMap::new();
     if let (Some(first), Some(last), true) = (page.rows.first(), page.rows.last(), with_passwords) {
         passwords.extend(directory.password_hashes(&caller, first.number..=last.number).await?);
@@ -182,7 +182,7 @@ pub async fn estimate_rows(
     for kind in kinds {
         match kind {
             RecordKind::User => {
-                total += directory.users(caller, UserQuery { limit: 1, ..UserQuery::default() }).await?.total;
+                total += directory.find_users(caller, UserQuery { limit: 1, ..UserQuery::default() }).await?.total;
             }
             RecordKind::Item(kind) => for_each_item(directory, caller, *kind, |_| total += 1).await?,
         }

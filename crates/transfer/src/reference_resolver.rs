@@ -81,7 +81,7 @@ pub(crate) async fn for_each_item(
     let mut bound = None;
     loop {
         let query = ItemQuery { limit: PAGE_SIZE, boundary: bound, ..ItemQuery::all(kind) };
-        let page = directory.items(caller, query).await?;
+        let page = directory.find_items(caller, query).await?;
         let Some(last) = page.rows.last() else { return Ok(()) };
         bound = Some(ItemPageBoundary::After(last.number()));
         page.rows.iter().for_each(&mut visit);
@@ -113,17 +113,11 @@ impl<'a> ReferenceResolver<'a> {
         Self { directory, caller, dry_run: is_preview, items: known, users, created: Vec::new() }
     }
 
-    /// Looks up users concurrently.
     pub(crate) async fn prefetch_users(&mut self, texts: impl Iterator<Item = String>) -> Result<(), DirectoryError> {
         let uncached: HashSet<String> = texts.filter(|text| !self.users.contains_key(text)).collect();
-        let (directory, caller) = (self.directory, self.caller);
-        let found = uncached.into_iter().map(|text| async move {
-            let user = find_user(directory, caller, &text).await?;
-            Ok((text, user))
-        });
-        let mut found = futures_util::stream::iter(found).buffer_unordered(MAX_CONCURRENT_LOOKUPS);
-        while let Some(one) = found.next().await {
-            let (text, user) = one?;
+        let uncached: Vec<String> = uncached.into_iter().collect();
+        let found = find_users(self.directory, self.caller, &uncached).await?;
+        for (text, user) in uncached.into_iter().zip(found) {
             if let Some(user) = user.filter(|_| self.users.len() < MAX_CACHED) {
                 self.users.insert(text, user);
             }
@@ -143,7 +137,7 @@ impl<'a> ReferenceResolver<'a> {
         if let Some(found) = self.items.get(&(kind, text.to_owned())) {
             return Ok(Some(*found));
         }
-        let found = find_item(self.directory, self.caller, kind, text).await?;
+        let found = find_items(self.directory, self.caller, kind, &[text]).await?.pop().flatten();
         Ok(found.map(|found| self.cache(kind, text, found)))
     }
 
@@ -163,7 +157,7 @@ impl<'a> ReferenceResolver<'a> {
         Ok(all)
     }
 
-    /// Resolves or creates many references concurrently.
+    /// Resolves many references, and creates those that do not exist, concurrently.
     pub(crate) async fn prefetch(
         &mut self,
         kind: ItemKind,
@@ -175,8 +169,9 @@ impl<'a> ReferenceResolver<'a> {
         // Names that differ only in case are the same item, which must not be created twice.
         uncached.retain(|text| seen.insert(directory::identifier_key(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.dry_run);
-        let found = uncached.into_iter().map(|text| async move {
-            match find_item(directory, caller, kind, text).await? {
+        let existing = find_items(directory, caller, kind, &uncached).await?;
+        let found = uncached.into_iter().zip(existing).map(|(text, existing)| async move {
+            match existing {
                 Some(found) => Ok((text.clone(), found, false)),
                 None => Ok((text.clone(), create_item(directory, caller, is_preview, kind, text).await?, true)),
             }
@@ -227,34 +222,42 @@ pub(crate) async fn find_user(
     caller: &Caller,
     text: &str,
 ) -> Result<Option<UserId>, DirectoryError> {
-    let id = Uuid::try_parse(text).ok().map(|id| UserKey::Id(UserId(id)));
-    let others = [UserKey::Login(text.to_owned()), UserKey::ExternalId(text.to_owned())];
-    for key in id.into_iter().chain(others) {
-        match directory.user(caller, key).await {
-            Ok(user) => return Ok(Some(user.id)),
-            Err(DirectoryError::NoSuchUser) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
+    Ok(find_users(directory, caller, &[text]).await?.pop().flatten())
 }
 
-async fn find_item(
+async fn find_users(
+    directory: &Directory,
+    caller: &Caller,
+    texts: &[impl AsRef<str>],
+) -> Result<Vec<Option<UserId>>, DirectoryError> {
+    let keys = |text: &str| {
+        let id = Uuid::try_parse(text).ok().map(|id| UserKey::Id(UserId(id)));
+        id.into_iter().chain([UserKey::Login(text.to_owned()), UserKey::ExternalId(text.to_owned())])
+    };
+    let found = directory.users(caller, texts.iter().flat_map(|text| keys(text.as_ref())).collect()).await?;
+    let mut found = found.into_iter().map(|user| user.map(|user| user.id));
+    Ok(texts.iter().map(|text| first_of(&mut found, keys(text.as_ref()).count())).collect())
+}
+
+async fn find_items(
     directory: &Directory,
     caller: &Caller,
     kind: ItemKind,
-    text: &str,
-) -> Result<Option<ItemReference>, DirectoryError> {
-    let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
-    let others = [ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())];
-    for key in id.into_iter().chain(others) {
-        match directory.item(caller, kind, key).await {
-            Ok(item) => return Ok(Some(ItemReference::Existing(item.id()))),
-            Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
+    texts: &[impl AsRef<str>],
+) -> Result<Vec<Option<ItemReference>>, DirectoryError> {
+    let keys = |text: &str| {
+        let id = Uuid::try_parse(text).ok().map(|id| ItemKey::Id(ItemId(id)));
+        let keys = id.into_iter().chain([ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())]);
+        keys.map(move |key| (kind, key))
+    };
+    let found = directory.items(caller, texts.iter().flat_map(|text| keys(text.as_ref())).collect()).await?;
+    let mut found = found.into_iter().map(|item| item.map(|item| ItemReference::Existing(item.id())));
+    Ok(texts.iter().map(|text| first_of(&mut found, keys(text.as_ref()).count())).collect())
+}
+
+/// The first that was found of the next `count`.
+fn first_of<T>(found: &mut impl Iterator<Item = Option<T>>, count: usize) -> Option<T> {
+    found.take(count).fold(None, Option::or)
 }
 
 /// Creates an item with a name.

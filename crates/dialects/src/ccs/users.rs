@@ -40,23 +40,23 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let caller = request.caller()?;
     let (skip, take) = read::skip_and_take(request)?;
     let limit = take.unwrap_or(u32::MAX);
-    let count = UserQuery { offset: 0, limit: 0, ..UserQuery::default() };
-    let total = state.directory.users(caller, count).await?.total;
-    if u64::from(limit).min(total.saturating_sub(skip)) > MAX_LIST_SIZE {
-        return Err(RequestError::invalid_member(
-            "Take",
-            FieldErrorKind::TooLong(usize::try_from(MAX_LIST_SIZE).unwrap_or(usize::MAX)),
-        ));
+    if u64::from(limit) > MAX_LIST_SIZE {
+        let count = UserQuery { offset: 0, limit: 0, ..UserQuery::default() };
+        let total = state.directory.find_users(caller, count).await?.total;
+        if u64::from(limit).min(total.saturating_sub(skip)) > MAX_LIST_SIZE {
+            let most = usize::try_from(MAX_LIST_SIZE).unwrap_or(usize::MAX);
+            return Err(RequestError::invalid_member("Take", FieldErrorKind::TooLong(most)));
+        }
     }
     let query = UserQuery { offset: skip, limit, ..UserQuery::default() };
-    let users = state.directory.users(caller, query).await?.rows;
+    let users = state.directory.find_users(caller, query).await?.rows;
     let departments = numbered_departments(state, request).await?;
     let rows = users.iter().map(|user| write::user(request, user, &departments)).collect();
     Ok(write::model_response(request, wire::USER_LIST.name, &OutputValue::List("UserView", rows)))
 }
 
 pub(super) async fn roles(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
-    let custom_roles = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
+    let custom_roles = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
     let custom_roles = custom_roles.iter().map(|role| (role.number(), role.name()));
     let rows = BUILTIN_ROLES
         .into_iter()
@@ -80,7 +80,7 @@ fn catalog_entry(request: &DialectRequest, number: u32, name: &str) -> OutputVal
 }
 
 async fn numbered_departments(state: &AppState, request: &DialectRequest) -> Result<Vec<(u32, String)>, RequestError> {
-    let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Department)).await?.rows;
+    let all = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Department)).await?.rows;
     Ok(all.iter().map(|item| (item.number(), item.name().to_owned())).collect())
 }
 

@@ -96,7 +96,7 @@ async fn search_items(state: &AppState, request: &DialectRequest, kind: ItemKind
     query.predicates.extend(name.map(|text| ItemPredicate::NameContains(fold(text.trim()))));
     let id = read::parameter(request, "ExternalId")?;
     query.predicates.extend(id.map(|text| ItemPredicate::ExternalId(identifier_key(text.trim()))));
-    Ok(state.directory.items(request.caller()?, query).await?)
+    Ok(state.directory.find_items(request.caller()?, query).await?)
 }
 
 async fn group_response(

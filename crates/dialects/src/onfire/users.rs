@@ -7,6 +7,7 @@ use directory::{
     identifier_key,
 };
 use http::StatusCode;
+use std::collections::HashSet;
 
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
@@ -54,7 +55,7 @@ pub(super) async fn search(state: &AppState, request: &DialectRequest) -> Result
             _ => return Err(RequestError::invalid_member("Status", FieldErrorKind::Malformed)),
         }));
     }
-    let page = state.directory.users(caller, query).await?;
+    let page = state.directory.find_users(caller, query).await?;
     let labels = load_labels(state, request, &page.rows).await?;
     let rows = page.rows.iter().map(|user| write::user(request, caller.tenant, user, &labels)).collect();
     let (object_schema, list, item) = match api_version(request) {
@@ -89,34 +90,26 @@ async fn load_labels(
 ) -> Result<write::WrittenNames, RequestError> {
     let caller = request.caller()?;
     let mut labels = write::WrittenNames::default();
-    for number in users.iter().filter_map(|user| user.role).filter(|n| builtin_role_name(*n).is_none()) {
-        if !labels.roles.contains_key(&number)
-            && let Ok(role) = state.directory.item(caller, ItemKind::Role, ItemKey::Number(number)).await
-        {
-            labels.roles.insert(number, role.name().to_owned());
-        }
-    }
+    let mut keys: HashSet<(ItemKind, ItemKey)> = HashSet::new();
+    let custom_roles = users.iter().filter_map(|user| user.role).filter(|n| builtin_role_name(*n).is_none());
+    keys.extend(custom_roles.map(|number| (ItemKind::Role, ItemKey::Number(number))));
     let by_name = read::boolean_parameter(request, "UseNames")?;
     let by_external_id = read::boolean_parameter(request, "UseExternalIds")?;
     if by_name && by_external_id {
         return Err(RequestError::invalid_member("UseExternalIds", FieldErrorKind::NotAllowed));
     }
-    if !by_name && !by_external_id {
-        return Ok(labels);
+    if by_name || by_external_id {
+        let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, ItemKey::Id(*id)));
+        let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, ItemKey::Id(*id)));
+        keys.extend(groups.chain(folders));
     }
-    let label = |item: &Item| {
-        if by_name { Some(item.name().to_owned()) } else { item.external_id().map(str::to_owned) }
-    };
-    for user in users {
-        let groups = user.groups.iter().map(|id| (ItemKind::Group, *id));
-        let folders = user.folders.iter().map(|id| (ItemKind::Folder, *id));
-        for (kind, id) in groups.chain(folders) {
-            if !labels.items.contains_key(&id)
-                && let Ok(item) = state.directory.item(caller, kind, ItemKey::Id(id)).await
-                && let Some(name) = label(&item)
-            {
-                labels.items.insert(id, name);
-            }
+    for item in state.directory.items(caller, keys.into_iter().collect()).await?.into_iter().flatten() {
+        if let Item::Role(role) = &item {
+            labels.roles.insert(role.number, role.name.clone());
+        } else if by_name {
+            labels.items.insert(item.id(), item.name().to_owned());
+        } else if let Some(external_id) = item.external_id() {
+            labels.items.insert(item.id(), external_id.to_owned());
         }
     }
     Ok(labels)

@@ -3,7 +3,7 @@
 use super::{read, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError};
 use directory::{
-    Command, DirectoryError, FieldErrorKind, Group, Item, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
+    Command, DirectoryError, FieldErrorKind, Group, Item, ItemId, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
 };
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -45,17 +45,20 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
         read::time_range_parameter(request, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created),
     );
     query.predicates.extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
-    let mut all = state.directory.items(request.caller()?, query).await?.rows;
+    let mut all = state.directory.find_items(request.caller()?, query).await?.rows;
     sort_items(request, &mut all, |_, _| None)?;
     let total = all.len() as u64;
     let fields = read::list_parameter(request, "fields")?;
-    let mut rows = Vec::new();
-    for item in all.iter().skip(offset as usize).take(limit as usize) {
+    let page: Vec<&Item> = all.iter().skip(offset as usize).take(limit as usize).collect();
+    let ids = page.iter().map(|item| item.id()).filter(|_| fields.is_some()).collect();
+    let members = state.directory.members_of(request.caller()?, ids).await?;
+    let mut rows = Vec::with_capacity(page.len());
+    for item in page {
         rows.push(match &fields {
             None => write::named_summary(request, "groups", item.number(), item.name()),
             Some(fields) => {
-                let group = as_group(item)?;
-                let full = write::group(group, &member_numbers(state, request, group).await?, true, None);
+                let numbers: Vec<u32> = members.get(&item.id()).into_iter().flatten().map(|(_, n)| *n).collect();
+                let full = write::group(as_group(item)?, &numbers, true, None);
                 let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
                 if is_all { full } else { write::select_fields(&full, fields) }
             }
@@ -108,7 +111,8 @@ async fn member_numbers(state: &AppState, request: &DialectRequest, group: &Grou
     Ok(members.into_iter().map(|(_, number)| number).collect())
 }
 
-/// `None` if the group has too many members to read.
+/// `None` if the group has too many members to read, or they cannot be read: the change is done, so its response must
+/// not fail.
 async fn count_organizations(
     state: &AppState,
     request: &DialectRequest,
@@ -117,11 +121,10 @@ async fn count_organizations(
     if members.len() > MAX_MEMBERS_READ {
         return Ok(None);
     }
-    let mut distinct = HashSet::new();
-    for number in members {
-        let member = state.directory.user(request.caller()?, UserKey::Number(*number)).await;
-        distinct.extend(member.ok().and_then(|user| user.organization));
-    }
+    let mut distinct: HashSet<ItemId> = HashSet::new();
+    let keys = members.iter().map(|number| UserKey::Number(*number)).collect();
+    let Ok(users) = state.directory.users(request.caller()?, keys).await else { return Ok(None) };
+    distinct.extend(users.into_iter().flatten().filter_map(|user| user.organization));
     Ok(u32::try_from(distinct.len()).ok())
 }
 

@@ -97,7 +97,7 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
         read::time_range_parameter(request, &["createddate", "createddatetime"], now)?.map(ItemPredicate::Created),
     );
     query.predicates.extend(read::time_range_parameter(request, &["modifieddate"], now)?.map(ItemPredicate::Updated));
-    let mut all = state.directory.items(request.caller()?, query).await?.rows;
+    let mut all = state.directory.find_items(request.caller()?, query).await?.rows;
     let filter = OrganizationFilter::from_query(state, request).await?;
     all.retain(|item| as_organization(item).is_ok_and(|organization| filter.matches(organization)));
     sort_items(request, &mut all, |item, field| match (item, field) {
@@ -107,12 +107,16 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     })?;
     let total = all.len() as u64;
     let fields = read::list_parameter(request, "fields")?;
-    let mut rows = Vec::new();
-    for item in all.iter().skip(offset as usize).take(limit as usize) {
+    let page: Vec<&Item> = all.iter().skip(offset as usize).take(limit as usize).collect();
+    let ids = page.iter().map(|item| item.id()).filter(|_| fields.is_some()).collect();
+    let users = state.directory.members_of(request.caller()?, ids).await?;
+    let mut rows = Vec::with_capacity(page.len());
+    for item in page {
         rows.push(match &fields {
             None => write::named_summary(request, "organisations", item.number(), item.name()),
             Some(fields) => {
-                let full = full_organization(state, request, as_organization(item)?).await?;
+                let numbers: Vec<u32> = users.get(&item.id()).into_iter().flatten().map(|(_, n)| *n).collect();
+                let full = write::organization(as_organization(item)?, &numbers);
                 let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
                 if is_all { full } else { write::select_fields(&full, fields) }
             }
@@ -156,7 +160,7 @@ impl OrganizationFilter {
         if let Some(locations) = read::list_parameter(request, "locations")? {
             let predicates = vec![UserPredicate::AddressContains(folded(locations))];
             let query = UserQuery { predicates, limit: u32::MAX, ..UserQuery::default() };
-            let users: Vec<User> = state.directory.users(request.caller()?, query).await?.rows;
+            let users: Vec<User> = state.directory.find_users(request.caller()?, query).await?.rows;
             organizations = Some(users.iter().filter_map(|user| user.organization).collect());
         }
         Ok(Self {

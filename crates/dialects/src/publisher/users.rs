@@ -7,7 +7,7 @@ use directory::{
     Command, DirectoryError, Field, FieldErrorKind, Item, ItemId, ItemKey, ItemKind, ItemQuery, Organization, Sort,
     SortKey, Status, StatusChange, User, UserKey, UserPredicate, UserQuery, fold, identifier_key,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -120,16 +120,14 @@ async fn load_organizations(
     request: &DialectRequest,
     users: &[User],
 ) -> Result<HashMap<ItemId, Organization>, RequestError> {
-    let mut organizations = HashMap::new();
-    for id in users.iter().filter_map(|user| user.organization) {
-        if !organizations.contains_key(&id)
-            && let Item::Organization(organization) =
-                state.directory.item(request.caller()?, ItemKind::Organization, ItemKey::Id(id)).await?
-        {
-            organizations.insert(id, organization);
-        }
-    }
-    Ok(organizations)
+    let ids: HashSet<ItemId> = users.iter().filter_map(|user| user.organization).collect();
+    let keys = ids.into_iter().map(|id| (ItemKind::Organization, ItemKey::Id(id))).collect();
+    let found = state.directory.items(request.caller()?, keys).await?;
+    let organizations = found.into_iter().flatten().filter_map(|item| match item {
+        Item::Organization(organization) => Some((organization.id, organization)),
+        _ => None,
+    });
+    Ok(organizations.collect())
 }
 
 const MAX_SORTED_OFFSET: u32 = 100_000;
@@ -144,7 +142,7 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     }
     let tests = user_predicates(state, request).await?;
     let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
-    let page = state.directory.users(caller, query).await?;
+    let page = state.directory.find_users(caller, query).await?;
     let fields = read::list_parameter(request, "fields")?;
     let rows = match &fields {
         None => page.rows.iter().map(|user| write::summary(request, user, LinkStyle::Plural)).collect(),
@@ -175,7 +173,7 @@ async fn parse_sort(state: &AppState, request: &DialectRequest) -> Result<Sort, 
         "created" => SortKey::Created,
         "updated" => SortKey::Updated,
         "organisation" => {
-            let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
+            let all = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
             let names = all.into_iter().map(|item| (item.id(), item.name().to_owned())).collect();
             SortKey::Organization(Arc::new(names))
         }
@@ -205,11 +203,10 @@ async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<V
     }
     if let Some(list) = read::list_parameter(request, "departments")? {
         let mut names = folded(list.clone());
-        for number in list.iter().filter_map(|text| text.parse().ok()) {
-            let by_number =
-                state.directory.item(request.caller()?, ItemKind::Department, ItemKey::Number(number)).await;
-            names.extend(by_number.ok().map(|department| fold(department.name())));
-        }
+        let numbers = list.iter().filter_map(|text| text.parse().ok());
+        let keys = numbers.map(|number| (ItemKind::Department, ItemKey::Number(number))).collect();
+        let by_number = state.directory.items(request.caller()?, keys).await?;
+        names.extend(by_number.iter().flatten().map(|department| fold(department.name())));
         tests.push(UserPredicate::Department(names));
     }
     tests.extend(read::list_parameter(request, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))));
@@ -217,7 +214,7 @@ async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<V
         let part = fold(text);
         let mut query = ItemQuery::all(ItemKind::Organization);
         query.predicates.push(directory::ItemPredicate::NameContains(part.clone()));
-        let named = state.directory.items(request.caller()?, query).await?.rows;
+        let named = state.directory.find_items(request.caller()?, query).await?.rows;
         let organizations = named.iter().map(Item::id).collect();
         tests.push(UserPredicate::AnyTextContains { substring: part, organizations });
     }
@@ -235,13 +232,7 @@ async fn existing_item_ids(
     kind: ItemKind,
     list: &[String],
 ) -> Result<Vec<ItemId>, RequestError> {
-    let mut ids = Vec::new();
-    for text in list {
-        match state.directory.item(request.caller()?, kind, read::parse_item_key(text)).await {
-            Ok(item) => ids.push(item.id()),
-            Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(ids)
+    let keys = list.iter().map(|text| (kind, read::parse_item_key(text))).collect();
+    let found = state.directory.items(request.caller()?, keys).await?;
+    Ok(found.iter().flatten().map(Item::id).collect())
 }

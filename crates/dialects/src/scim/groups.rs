@@ -29,7 +29,7 @@ pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result
 
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
-    let item = state.directory.item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0))).await?;
+    let item = addressed_group(state, request).await?;
     let etag = write::group_etag(&item);
     if read::matches_etag(request, "if-none-match", &etag) == Some(true) {
         return Ok(not_modified(&etag));
@@ -40,7 +40,8 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
 pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, BodyUse::Replace)?;
-    let item = change_group(state, request, |_| Ok(edit.clone())).await?;
+    let before = addressed_group(state, request).await?;
+    let item = change_group(state, request, before, |_| Ok(edit.clone())).await?;
     group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
@@ -50,15 +51,15 @@ pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let normalizer = read::normalizer(request, &GROUP_TYPE);
     let operations = read::patch_operations(request, &normalizer)?;
+    let needs_all_members = read::needs_all_members(&operations, &normalizer)?;
+    let before = addressed_group(state, request).await?;
     let mut all_members = Vec::new();
-    if read::needs_all_members(&operations, &normalizer)? {
-        let item =
-            state.directory.item(request.caller()?, ItemKind::Group, read::group_key(request.path_param(0))).await?;
-        let members = state.directory.members(request.caller()?, item.id()).await?;
+    if needs_all_members {
+        let members = state.directory.members(request.caller()?, before.id()).await?;
         all_members.extend(members.into_iter().map(|(id, _)| id));
     }
     let patch = |before: &Object| read::group_patch(before, &all_members, &operations, &normalizer);
-    let item = change_group(state, request, patch).await?;
+    let item = change_group(state, request, before, patch).await?;
     request.count_ignored(normalizer.ignored_count());
     if projection.is_explicit() {
         return group_response(state, request, StatusCode::OK, &item, &projection).await;
@@ -78,13 +79,17 @@ pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result
     Ok(no_content())
 }
 
+async fn addressed_group(state: &AppState, request: &DialectRequest) -> Result<Item, RequestError> {
+    let key = read::group_key(request.path_param(0));
+    Ok(state.directory.item(request.caller()?, ItemKind::Group, key).await?)
+}
+
 async fn change_group(
     state: &AppState,
     request: &DialectRequest,
+    item: Item,
     change: impl Fn(&Object) -> Result<GroupEdit, RequestError> + Send,
 ) -> Result<Item, RequestError> {
-    let caller = request.caller()?;
-    let item = state.directory.item(caller, ItemKind::Group, read::group_key(request.path_param(0))).await?;
     check_if_match(request, &write::group_etag(&item))?;
     let before = match tree::from_output(&write::group(&write::base_url(request), &item, &Projection::default())) {
         Node::Object(written) => read::normalize_stored(&written, &GROUP_TYPE)?,
@@ -94,7 +99,7 @@ async fn change_group(
     if request.headers.contains_key("if-match") {
         command = Command::IfVersion(item.version(), Box::new(command));
     }
-    let receipt = state.directory.run(caller, command).await?;
+    let receipt = state.directory.run(request.caller()?, command).await?;
     Ok(receipt.items.into_iter().next().unwrap_or(item))
 }
 

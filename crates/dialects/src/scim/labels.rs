@@ -3,7 +3,8 @@
 use super::projection::Projection;
 use super::wire;
 use crate::kit::{AppState, DialectRequest, RequestError};
-use directory::{DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, User, UserId, UserKey};
+use directory::{ItemKey, ItemKind, ItemQuery, Labels, User, UserId, UserKey};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Loads only labels that the projection includes.
@@ -17,7 +18,7 @@ pub(super) async fn load(
     let caller = request.caller()?;
     let has_custom_role = |user: &User| user.role.is_some_and(|role| directory::builtin_role_name(role).is_none());
     if projection.includes("roles") && users.iter().any(has_custom_role) {
-        let custom_roles = state.directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
+        let custom_roles = state.directory.find_items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = custom_roles.iter().map(|role| (role.number(), role.name().to_owned())).collect();
     }
     let groups = users.iter().flat_map(|user| &user.groups).map(|id| (ItemKind::Group, *id));
@@ -28,27 +29,21 @@ pub(super) async fn load(
         .filter(|_| projection.includes("groups"))
         .chain(folders.filter(|_| shows_folders))
         .chain(organizations.filter(|_| projection.includes(wire::ENTERPRISE_SCHEMA.urn)));
+    // Labels of groups and folders are optional, so limited; an organization's name is the value itself.
+    let (mut seen, mut keys) = (HashSet::new(), Vec::new());
     for (kind, id) in references {
-        // Labels of groups and folders are optional, so limited; an organization's name is the value itself.
-        if labels.items.contains_key(&id) || (kind != ItemKind::Organization && labels.items.len() >= MAX_LABELS) {
-            continue;
-        }
-        match state.directory.item(caller, kind, ItemKey::Id(id)).await {
-            Ok(item) => drop(labels.items.insert(id, item.name().to_owned())),
-            Err(DirectoryError::NoSuchItem(_)) => {}
-            Err(error) => return Err(error.into()),
+        if (kind == ItemKind::Organization || keys.len() < MAX_LABELS) && seen.insert(id) {
+            keys.push((kind, ItemKey::Id(id)));
         }
     }
+    let found = state.directory.items(caller, keys).await?;
+    labels.items.extend(found.into_iter().flatten().map(|item| (item.id(), item.name().to_owned())));
     if projection.includes_path(&[wire::ENTERPRISE_SCHEMA.urn, "manager", "$ref"]) {
-        for user in users {
-            let manager = user.employment.manager.as_deref().and_then(|id| Uuid::try_parse(id).ok());
-            let Some(id) = manager.map(UserId).filter(|id| !labels.managers.contains(id)) else { continue };
-            match state.directory.user(caller, UserKey::Id(id)).await {
-                Ok(_) => drop(labels.managers.insert(id)),
-                Err(DirectoryError::NoSuchUser) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let managers = users.iter().filter_map(|user| Uuid::try_parse(user.employment.manager.as_deref()?).ok());
+        let managers: HashSet<Uuid> = managers.collect();
+        let keys = managers.into_iter().map(|id| UserKey::Id(UserId(id))).collect();
+        let found = state.directory.users(caller, keys).await?;
+        labels.managers.extend(found.into_iter().flatten().map(|user| user.id));
     }
     Ok(labels)
 }

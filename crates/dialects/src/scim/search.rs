@@ -305,7 +305,7 @@ async fn search_users(
     let filter = search.filter(&USER_TYPE)?;
     let mut sort = search.sort(&USER_TYPE)?;
     if let SortKey::Organization(names) = &mut sort.key {
-        let all = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
+        let all = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Organization)).await?.rows;
         *names = Arc::new(all.iter().map(|item| (item.id(), item.name().to_owned())).collect());
     }
     let start = page_start(state, request, search, &USER_TYPE, &sort).await?;
@@ -356,12 +356,12 @@ async fn user_predicates(
     ];
     for (field, kind) in kinds {
         if filters_by_display(&filter, field) {
-            let all = state.directory.items(request.caller()?, ItemQuery::all(kind)).await?.rows;
+            let all = state.directory.find_items(request.caller()?, ItemQuery::all(kind)).await?.rows;
             labels.items.extend(all.iter().map(|item| (item.id(), item.name().to_owned())));
         }
     }
     if filter.references_field(Field::Roles) {
-        let custom_roles = state.directory.items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
+        let custom_roles = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
         labels.roles = custom_roles.iter().map(|role| (role.number(), role.name().to_owned())).collect();
     }
     Ok(vec![UserPredicate::Filter(Arc::new(filter), Arc::new(labels))])
@@ -435,9 +435,9 @@ async fn group_page(
             PageBoundary::Before(position) => ItemPageBoundary::Before(position.number),
         });
         (query.offset, query.limit) = (start.offset, start.count);
-        return Ok(state.directory.items(request.caller()?, query).await?);
+        return Ok(state.directory.find_items(request.caller()?, query).await?);
     }
-    let mut all = state.directory.items(request.caller()?, query).await?.rows;
+    let mut all = state.directory.find_items(request.caller()?, query).await?.rows;
     let order = |a: &SortPosition, b: &SortPosition| sort.compare(a, b);
     all.sort_by(|a, b| order(&sort_position(a, sort), &sort_position(b, sort)));
     let total = all.len();

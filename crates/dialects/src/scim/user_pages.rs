@@ -20,12 +20,12 @@ pub(super) async fn load(
     let caller = request.caller()?;
     let is_backward = matches!(query.boundary, Some(PageBoundary::Before(_)));
     if !query.sort.is_by_number() || is_backward || query.limit <= FIRST_READ_USERS {
-        let mut page = state.directory.users(caller, query).await?;
+        let mut page = state.directory.find_users(caller, query).await?;
         truncate_page(&mut page, is_backward);
         return Ok(page);
     }
     let wanted = query.limit;
-    let mut page = state.directory.users(caller, UserQuery { limit: FIRST_READ_USERS, ..query.clone() }).await?;
+    let mut page = state.directory.find_users(caller, UserQuery { limit: FIRST_READ_USERS, ..query.clone() }).await?;
     let mut read = FIRST_READ_USERS;
     while page.rows.len() == read as usize && read < wanted {
         let size: usize = page.rows.iter().map(estimated_size).sum();
@@ -34,7 +34,7 @@ pub(super) async fn load(
         let Some(last) = page.rows.last().filter(|_| limit > 0) else { break };
         let bound = Some(PageBoundary::After(query.sort.position_of(last)));
         let next = UserQuery { limit, offset: 0, boundary: bound, ..query.clone() };
-        page.rows.extend(state.directory.users(caller, next).await?.rows);
+        page.rows.extend(state.directory.find_users(caller, next).await?.rows);
         read += limit;
     }
     truncate_page(&mut page, false);

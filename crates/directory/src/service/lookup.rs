@@ -68,8 +68,8 @@ impl Directory {
                 // Adding and removing members needs only the users named.
                 let needs_all_members = matches!(edit.members, Some(MemberEdit::Replace(_) | MemberEdit::Add(..)));
                 if let (Some(Some(group)), true) = (input.items.first(), needs_all_members) {
-                    let members = self.store.members(tenant, group.id()).await.map_err(read_error)?;
-                    input.members = members.into_iter().map(|(id, _)| id).collect();
+                    let members = self.store.members_of(tenant, vec![group.id()]).await.map_err(read_error)?;
+                    input.members = members.into_values().flatten().map(|(id, _)| id).collect();
                     input.members.sort_unstable();
                     let named_ids: HashSet<UserId> = input.users.iter().flatten().map(|user| user.id).collect();
                     let removes_any = input.members.iter().any(|id| !named_ids.contains(id));
@@ -120,11 +120,8 @@ impl Directory {
     /// Loads the accounts of the users named. The users were read before, so their versions guard decisions about
     /// the accounts.
     async fn load_accounts(&self, tenant: TenantNumber, input: &mut DecisionInput) -> Result<(), DirectoryError> {
-        for user in input.users.iter().flatten() {
-            if let Some(account) = self.store.account(tenant, user.id).await.map_err(read_error)? {
-                input.accounts.insert(user.id, account);
-            }
-        }
+        let users = input.users.iter().flatten().map(|user| user.id).collect();
+        input.accounts = self.store.accounts(tenant, users).await.map_err(read_error)?;
         Ok(())
     }
 
@@ -224,11 +221,14 @@ impl Directory {
         let Some(user) = input.tombstone.as_ref().map(|tombstone| tombstone.user.clone()) else {
             return Ok(());
         };
-        let keys = |ids: &[ItemId]| ids.iter().map(|id| ItemKey::Id(*id)).collect::<Vec<_>>();
         self.load_mails(tenant, user.id, input).await?;
-        self.resolve_references(tenant, ItemKind::Group, &keys(&user.groups), input).await?;
-        self.resolve_references(tenant, ItemKind::Folder, &keys(&user.folders), input).await?;
-        self.resolve_references(tenant, ItemKind::Organization, &keys(user.organization.as_slice()), input).await?;
+        let ids = [
+            (ItemKind::Group, user.groups.as_slice()),
+            (ItemKind::Folder, &user.folders),
+            (ItemKind::Organization, user.organization.as_slice()),
+        ];
+        let keys = ids.into_iter().flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, ItemKey::Id(*id))));
+        self.resolve_references(tenant, keys.collect(), input).await?;
         if has_custom_role(&user) {
             self.load_custom_roles(tenant, input).await?;
         }
@@ -241,10 +241,7 @@ impl Directory {
         keys: &[UserKey],
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        for (index, key) in keys.iter().enumerate() {
-            yield_periodically(index).await;
-            input.users.push(self.store.user(tenant, key.clone()).await.map_err(read_error)?);
-        }
+        input.users.extend(self.store.users(tenant, keys.to_vec()).await.map_err(read_error)?);
         // The rank of every role is compared with the caller's ceiling.
         if input.users.iter().flatten().any(has_custom_role) {
             self.load_custom_roles(tenant, input).await?;
@@ -259,9 +256,8 @@ impl Directory {
         keys: &[ItemKey],
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        for key in keys {
-            input.items.push(self.store.item(tenant, kind, key.clone()).await.map_err(read_error)?);
-        }
+        let keys = keys.iter().map(|key| (kind, key.clone())).collect();
+        input.items.extend(self.store.items(tenant, keys).await.map_err(read_error)?);
         Ok(())
     }
 
@@ -278,8 +274,7 @@ impl Directory {
             }
             Some(MemberEdit::Change { add: join, remove: leave }) => {
                 check_count(join.len() + leave.len(), MAX_REFERENCES)?;
-                self.load_users(tenant, join, input).await?;
-                self.load_users(tenant, leave, input).await
+                self.load_users(tenant, &[join.as_slice(), leave].concat(), input).await
             }
             None => Ok(()),
         }
@@ -301,7 +296,7 @@ impl Directory {
         loop {
             let tests = vec![UserPredicate::Group(vec![group])];
             let query = UserQuery { predicates: tests, boundary: bound.take(), limit: PAGE, ..UserQuery::default() };
-            let page = self.store.users(caller.tenant, query).await.map_err(read_error)?.rows;
+            let page = self.store.find_users(caller.tenant, query).await.map_err(read_error)?.rows;
             let Some(last) = page.last() else { return Ok(()) };
             bound = Some(PageBoundary::After(SortPosition { number: last.number, ..SortPosition::default() }));
             let is_above = |user: &User| roles::has_role_above(user, &input.custom_roles, caller.highest_role);
@@ -319,23 +314,22 @@ impl Directory {
         group: &FieldUpdate<crate::ItemId>,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        let keys: Vec<ItemKey> = group.value().into_iter().map(|id| ItemKey::Id(*id)).collect();
-        self.resolve_references(tenant, ItemKind::Group, &keys, input).await
+        let keys = group.value().map(|id| (ItemKind::Group, ItemKey::Id(*id)));
+        self.resolve_references(tenant, keys.into_iter().collect(), input).await
     }
 
     async fn resolve_references(
         &self,
         tenant: TenantNumber,
-        kind: ItemKind,
-        keys: &[ItemKey],
+        keys: Vec<(ItemKind, ItemKey)>,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        for (index, key) in keys.iter().enumerate() {
-            yield_periodically(index).await;
-            if let Some(item) = self.store.item(tenant, kind, key.clone()).await.map_err(read_error)? {
-                input.resolved_references.insert((kind, key.clone()), item.id());
-            }
+        if keys.is_empty() {
+            return Ok(());
         }
+        let found = self.store.items(tenant, keys.clone()).await.map_err(read_error)?;
+        let resolved = keys.into_iter().zip(found).filter_map(|(key, item)| Some((key, item?.id())));
+        input.resolved_references.extend(resolved);
         Ok(())
     }
 
@@ -346,13 +340,12 @@ impl Directory {
         is_new: bool,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        for (kind, given) in [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)] {
-            let keys = given.value().map_or(&[][..], Vec::as_slice);
-            // Longer lists are rejected without reading them.
-            if keys.len() <= MAX_REFERENCES {
-                self.resolve_references(tenant, kind, keys, input).await?;
-            }
-        }
+        let given = [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)];
+        let given = given.into_iter().filter_map(|(kind, given)| Some((kind, given.value()?)));
+        // Longer lists are rejected without reading them.
+        let given = given.filter(|(_, keys)| keys.len() <= MAX_REFERENCES);
+        let keys = given.flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key.clone()))).collect();
+        self.resolve_references(tenant, keys, input).await?;
         if names_custom_role(edit) {
             self.load_custom_roles(tenant, input).await?;
         }
@@ -365,12 +358,13 @@ impl Directory {
         let email = email.or_else(|| preferred_index(listed, "work").map(|place| &listed[place].value));
         match (&edit.organization, email) {
             (FieldUpdate::Set(reference), _) => {
-                input.organization_by_number =
-                    self.find_organization(tenant, reference.number.map(ItemKey::Number)).await?;
-                input.organization_by_name =
-                    self.find_organization(tenant, reference.name.clone().map(ItemKey::Name)).await?;
-                input.organization_by_office =
-                    self.find_organization(tenant, reference.office_number.map(ItemKey::OfficeNumber)).await?;
+                let keys = [
+                    reference.number.map(ItemKey::Number),
+                    reference.name.clone().map(ItemKey::Name),
+                    reference.office_number.map(ItemKey::OfficeNumber),
+                ];
+                [input.organization_by_number, input.organization_by_name, input.organization_by_office] =
+                    self.find_organizations(tenant, keys).await?;
             }
             (FieldUpdate::Keep, Some(email)) if is_new => {
                 let Some((_, domain)) = email.rsplit_once('@') else { return Ok(()) };
@@ -379,7 +373,7 @@ impl Directory {
                     input.assumed_absent.push((kind, domain));
                     return Ok(());
                 }
-                input.organization_by_domain = self.find_organization(tenant, Some(domain.clone())).await?;
+                [input.organization_by_domain] = self.find_organizations(tenant, [Some(domain.clone())]).await?;
                 if input.organization_by_domain.is_none() && self.store.reads_are_remote() {
                     self.negative_cache.insert(tenant, kind, domain);
                 }
@@ -427,18 +421,19 @@ impl Directory {
     }
 
     async fn all_items(&self, tenant: TenantNumber, kind: ItemKind) -> Result<Vec<Item>, DirectoryError> {
-        Ok(self.store.items(tenant, ItemQuery::all(kind)).await.map_err(read_error)?.rows)
+        Ok(self.store.find_items(tenant, ItemQuery::all(kind)).await.map_err(read_error)?.rows)
     }
 
-    async fn find_organization(
+    /// The organizations with these keys; `None` where there is no key or no organization.
+    async fn find_organizations<const N: usize>(
         &self,
         tenant: TenantNumber,
-        key: Option<ItemKey>,
-    ) -> Result<Option<Organization>, DirectoryError> {
-        let Some(key) = key else { return Ok(None) };
-        let found = self.store.item(tenant, ItemKind::Organization, key).await.map_err(read_error)?;
-        Ok(found.and_then(|item| match item {
-            Item::Organization(organization) => Some(organization),
+        keys: [Option<ItemKey>; N],
+    ) -> Result<[Option<Organization>; N], DirectoryError> {
+        let wanted = keys.iter().flatten().map(|key| (ItemKind::Organization, key.clone())).collect();
+        let mut found = self.store.items(tenant, wanted).await.map_err(read_error)?.into_iter();
+        Ok(keys.map(|key| match key.and_then(|_| found.next().flatten()) {
+            Some(Item::Organization(organization)) => Some(organization),
             _ => None,
         }))
     }
@@ -469,14 +464,7 @@ fn check_count(count: usize, max: usize) -> Result<(), DirectoryError> {
     if count > max { Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(max))) } else { Ok(()) }
 }
 
-/// Yields every few hundred reads. Reads of the embedded engine complete at once, so the task would otherwise never
-/// yield, not even to a timeout.
-async fn yield_periodically(index: usize) {
-    if index % 256 == 255 {
-        yield_now().await;
-    }
-}
-
+/// Lets other tasks run, and a timeout end this one: reads of the embedded engine complete at once.
 async fn yield_now() {
     let mut waited = false;
     std::future::poll_fn(|context| {

@@ -12,8 +12,8 @@ use crate::decide::{DecisionContext, decide};
 use crate::{
     Access, ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError,
     Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Mutation, Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant, TenantNumber, Time,
-    User, UserId, UserKey, UserQuery,
+    Members, Mutation, Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, User, UserId, UserKey, UserQuery,
 };
 use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
@@ -182,9 +182,18 @@ impl Directory {
         self.store.user(caller.tenant, key).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchUser)
     }
 
-    pub async fn users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, DirectoryError> {
+    /// The users with these keys, in the order of the keys.
+    pub async fn users(&self, caller: &Caller, keys: Vec<UserKey>) -> Result<Vec<Option<User>>, DirectoryError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         self.check_connection(caller, Access::ReadOnly).await?;
-        self.store.users(caller.tenant, query).await.map_err(read_error)
+        self.store.users(caller.tenant, keys).await.map_err(read_error)
+    }
+
+    pub async fn find_users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, DirectoryError> {
+        self.check_connection(caller, Access::ReadOnly).await?;
+        self.store.find_users(caller.tenant, query).await.map_err(read_error)
     }
 
     /// Password hashes by user number, in order, of the users within an inclusive range who have one. They are as
@@ -204,15 +213,37 @@ impl Directory {
         found.ok_or(DirectoryError::NoSuchItem(kind))
     }
 
-    pub async fn items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {
+    /// The items with these keys, in the order of the keys.
+    pub async fn items(
+        &self,
+        caller: &Caller,
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> Result<Vec<Option<Item>>, DirectoryError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         self.check_connection(caller, Access::ReadOnly).await?;
-        self.store.items(caller.tenant, query).await.map_err(read_error)
+        self.store.items(caller.tenant, keys).await.map_err(read_error)
+    }
+
+    pub async fn find_items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {
+        self.check_connection(caller, Access::ReadOnly).await?;
+        self.store.find_items(caller.tenant, query).await.map_err(read_error)
     }
 
     /// Ids and numbers of the members of a group or organization, or of the users who may see a folder, in order of
     /// number.
     pub async fn members(&self, caller: &Caller, item: ItemId) -> Result<Vec<(UserId, u32)>, DirectoryError> {
-        self.store.members(caller.tenant, item).await.map_err(read_error)
+        Ok(self.members_of(caller, vec![item]).await?.remove(&item).unwrap_or_default())
+    }
+
+    /// Like [`Directory::members`], of several items; those without members are left out. The connection is not checked
+    /// again: the response to a completed change must not fail.
+    pub async fn members_of(&self, caller: &Caller, items: Vec<ItemId>) -> Result<Members, DirectoryError> {
+        if items.is_empty() {
+            return Ok(Members::new());
+        }
+        self.store.members_of(caller.tenant, items).await.map_err(read_error)
     }
 
     /// Like [`Directory::members`], but only numbers above `after`.

@@ -3,7 +3,7 @@
 use super::{Caller, Directory, read_error};
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    Access, Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserId, UserKey, identifier_key,
+    Access, Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserKey, identifier_key,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,10 @@ impl Directory {
             keys.push((Field::ExternalId, UserKey::ExternalId(id.clone())));
         }
         let mut errors = Vec::new();
-        for (field, key) in keys {
-            let owner: Option<UserId> =
-                self.store.user(caller.tenant, key).await.map_err(read_error)?.map(|owner| owner.id);
-            if owner.is_some_and(|owner| owner != user.id) {
+        let (fields, keys): (Vec<Field>, Vec<UserKey>) = keys.into_iter().unzip();
+        let owners = self.store.users(caller.tenant, keys).await.map_err(read_error)?;
+        for (field, owner) in fields.into_iter().zip(owners) {
+            if owner.is_some_and(|owner| owner.id != user.id) {
                 errors.push(FieldError { field, kind: FieldErrorKind::Taken });
             }
         }

@@ -163,11 +163,11 @@ fn is_success_or_client_error(status: u16, operation: &str) -> bool {
 /// Deletes what the second tenant's key was permitted to add to its own tenant.
 async fn clear_second_tenant(test_app: &TestApp, beta: &Caller) {
     let all = UserQuery { limit: 100, ..UserQuery::default() };
-    for user in test_app.directory().users(beta, all).await.expect("read").rows {
+    for user in test_app.directory().find_users(beta, all).await.expect("read").rows {
         test_app.directory().run(beta, Command::DeleteUser(UserKey::Id(user.id))).await.expect("deleted");
     }
     for kind in [ItemKind::Group, ItemKind::Folder, ItemKind::Organization] {
-        for item in test_app.directory().items(beta, ItemQuery::all(kind)).await.expect("read").rows {
+        for item in test_app.directory().find_items(beta, ItemQuery::all(kind)).await.expect("read").rows {
             let delete = Command::DeleteItem { kind, item: directory::ItemKey::Id(item.id()) };
             test_app.directory().run(beta, delete).await.expect("deleted");
         }

@@ -37,6 +37,7 @@ mod scim_spec;
 mod secret_leaks;
 mod settings;
 mod simulation;
+mod statement_counts;
 mod store_files;
 mod support;
 mod tenant_removal;

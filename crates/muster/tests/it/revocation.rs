@@ -55,10 +55,10 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         let (id, dialect) = (connections[0].id, connections[0].dialects[0].clone());
         let working = Caller { connection: Some(id), dialect: Some(dialect), ..caller.clone() };
         let ended = Err(DirectoryError::ConnectionEnded);
-        let look = || test_app.directory().users(&working, UserQuery::default());
+        let look = || test_app.directory().find_users(&working, UserQuery::default());
         assert!(look().await.is_ok());
         let elsewhere = Caller { dialect: Some("transfer".into()), ..working.clone() };
-        assert_eq!(test_app.directory().users(&elsewhere, UserQuery::default()).await, ended);
+        assert_eq!(test_app.directory().find_users(&elsewhere, UserQuery::default()).await, ended);
         test_app.advance_clock(61);
         assert_eq!(look().await, ended);
         let add = Command::AddDepartment { name: "Sales".into(), number: None };

@@ -3,10 +3,10 @@
 use super::Memory;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Page, PageBoundary, PasswordHash, Receipt,
+    ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Members, Page, PageBoundary, PasswordHash, Receipt,
     ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -34,11 +34,14 @@ fn page<T>(mut all: Vec<T>, skip: u64, limit: u32, side: PageSide<impl Fn(&T) ->
 }
 
 impl Store for Memory {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
-        self.read(|state| state.tenant_data.get(&tenant).and_then(|data| data.user(&by)))
+    fn users(&self, tenant: TenantNumber, keys: Vec<UserKey>) -> BoxFuture<'_, Result<Vec<Option<User>>, StoreError>> {
+        self.read(|state| {
+            let data = state.tenant_data.get(&tenant);
+            keys.iter().map(|key| data.and_then(|data| data.user(key))).collect()
+        })
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
+    fn find_users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         self.read(|state| {
             let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
             let Some(data) = state.tenant_data.get(&tenant) else { return empty() };
@@ -56,16 +59,18 @@ impl Store for Memory {
         })
     }
 
-    fn item(
+    fn items(
         &self,
         tenant: TenantNumber,
-        kind: ItemKind,
-        by: ItemKey,
-    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(|state| state.tenant_data.get(&tenant).and_then(|data| data.item(kind, &by)))
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> BoxFuture<'_, Result<Vec<Option<Item>>, StoreError>> {
+        self.read(|state| {
+            let data = state.tenant_data.get(&tenant);
+            keys.iter().map(|(kind, key)| data.and_then(|data| data.item(*kind, key))).collect()
+        })
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+    fn find_items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         self.read(|state| {
             let empty = || Page { rows: Vec::new(), total: 0, offset: 0 };
             let Some(data) = state.tenant_data.get(&tenant) else { return empty() };
@@ -82,11 +87,18 @@ impl Store for Memory {
         })
     }
 
-    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
+    fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>> {
         self.read(|state| {
-            let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
-            let members = data.users.values().filter(|user| data.members.contains(&(item, user.id)));
-            members.map(|user| (user.id, user.number)).collect()
+            let mut members = Members::new();
+            let Some(data) = state.tenant_data.get(&tenant) else { return members };
+            for user in data.users.values() {
+                for item in items.iter().copied().collect::<BTreeSet<_>>() {
+                    if data.members.contains(&(item, user.id)) {
+                        members.entry(item).or_default().push((user.id, user.number));
+                    }
+                }
+            }
+            members
         })
     }
 
@@ -147,11 +159,15 @@ impl Store for Memory {
         })
     }
 
-    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
+    fn accounts(
+        &self,
+        tenant: TenantNumber,
+        users: Vec<UserId>,
+    ) -> BoxFuture<'_, Result<HashMap<UserId, Account>, StoreError>> {
         self.read(|state| {
-            let data = state.tenant_data.get(&tenant)?;
-            data.users.values().find(|known| known.id == user)?;
-            Some(data.accounts.get(&user).cloned().unwrap_or_default())
+            let Some(data) = state.tenant_data.get(&tenant) else { return HashMap::new() };
+            let existing = data.users.values().map(|user| user.id).filter(|id| users.contains(id));
+            existing.map(|id| (id, data.accounts.get(&id).cloned().unwrap_or_default())).collect()
         })
     }
 

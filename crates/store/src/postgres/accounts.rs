@@ -8,20 +8,27 @@ use crate::{sql, unique_keys};
 use directory::{
     Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
 };
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-pub(super) fn account(session: &Session, tenant: TenantNumber, user: UserId) -> ReadFuture<'_, Option<Account>> {
+pub(super) fn accounts(
+    session: &Session,
+    tenant: TenantNumber,
+    users: Vec<UserId>,
+) -> ReadFuture<'_, HashMap<UserId, Account>> {
     Box::pin(async move {
-        let row = session.query_opt(sql::ACCOUNT.postgres, &[&tenant_code(tenant), &user.0]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let password: Option<String> = row.try_get(0)?;
-        let sign_ins: Option<&str> = row.try_get(1)?;
-        Ok(Some(Account {
-            password_hash: password.map(|phc| PasswordHash(SecretString::from(phc))),
-            sign_in_state: sign_ins.map_or(Ok(SignInState::default()), decode)?,
-        }))
+        let ids: Vec<Uuid> = users.iter().map(|user| user.0).collect();
+        let rows = session.query(sql::ACCOUNTS.postgres, &[&tenant_code(tenant), &ids]).await?;
+        let account = |row: &Row| {
+            let password: Option<String> = row.try_get(0)?;
+            let sign_ins: Option<&str> = row.try_get(1)?;
+            let password_hash = password.map(|phc| PasswordHash(SecretString::from(phc)));
+            let sign_in_state = sign_ins.map_or(Ok(SignInState::default()), decode)?;
+            Ok((UserId(row.try_get(2)?), Account { password_hash, sign_in_state }))
+        };
+        rows.iter().map(account).collect()
     })
 }
 

@@ -1,16 +1,16 @@
-//! Lookups of single users and items. Waiting lookups share one statement per kind of key, as changes share a batch. A
+//! Lookups of users and items by their keys. Waiting lookups share one statement per kind of key, as changes share a batch. A
 //! lookup never joins a statement that was sent before it arrived, so it sees everything committed before.
 
 use super::batch_rows::{PipelinedQuery, run_pipelined};
 use super::managed_connection::{ManagedConnection, Session};
 use super::param::{Param, int, kind_code, tenant_code};
 use super::pg_error::PgError;
-use super::read::{SHORT_READ_TIMEOUT, item_from_row, user_from_row, with_retry};
+use super::read::{ReadPool, SHORT_READ_TIMEOUT, item_from_row, user_from_row, with_retry};
 use super::retry::RETRY_TIMEOUT;
 use crate::sql::{self, Sql};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS};
 use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
-use futures_util::future::{join, maybe_done};
+use futures_util::future::maybe_done;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,8 +18,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+/// Keys that share a statement.
 const MAX_LOOKUP_BATCH: usize = 512;
-/// Waiting lookups; more fail.
+/// Waiting lookups, each of at most [`MAX_LOOKUP_BATCH`] keys; more fail.
 const CAPACITY: usize = 16_384;
 
 #[derive(Clone)]
@@ -28,98 +29,118 @@ enum LookupKey {
     Number(i32, i32),
     Claim(i32, i16, Vec<u8>),
     ItemId(i32, Uuid),
+    ItemNumber(i32, i16, i32),
+    ItemName(i32, i16, Vec<u8>),
     ItemClaim(i32, i16, Vec<u8>, i16),
 }
 
+/// The keys that one caller looks up, and where the rows go, in the order of the keys.
 struct Lookup {
-    key: LookupKey,
-    answer: oneshot::Sender<Result<Option<Row>, StoreError>>,
+    keys: Vec<LookupKey>,
+    answer: oneshot::Sender<Result<Vec<Option<Row>>, StoreError>>,
     since: Instant,
 }
 
-#[derive(Default)]
 pub(super) struct LookupQueue {
     waiting: Mutex<Vec<Lookup>>,
     wake: Notify,
+    /// For lookups of so many keys that others should not wait for them.
+    readers: Arc<ReadPool>,
 }
 
 impl LookupQueue {
-    pub(super) async fn user(&self, tenant: TenantNumber, by: UserKey) -> Result<Option<User>, StoreError> {
-        let code = tenant_code(tenant);
-        if matches!(by, UserKey::Number(number) if i32::try_from(number).is_err()) {
-            return Ok(None);
-        }
-        if let UserKey::Email(handle) | UserKey::Login(handle) | UserKey::LoginConstantTime(handle) = &by {
-            let found = self.by_login(code, handle, matches!(by, UserKey::LoginConstantTime(_))).await?;
-            // A user name is a login, but not an email.
-            let has_email = |user: &User| user.email().is_some_and(|e| identifier_key(e) == identifier_key(handle));
-            return Ok(found.filter(|user| !matches!(by, UserKey::Email(_)) || has_email(user)));
-        }
-        let key = match &by {
-            UserKey::Id(id) => LookupKey::Id(code, id.0),
-            UserKey::Number(number) => LookupKey::Number(code, int(*number)),
-            UserKey::Email(_) | UserKey::Login(_) | UserKey::LoginConstantTime(_) => return Ok(None),
-            UserKey::ExternalId(id) => {
-                LookupKey::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into_bytes())
-            }
-        };
-        let Some(row) = self.lookup(key).await? else { return Ok(None) };
-        Ok(Some(user_from_row(&row)?))
+    pub(super) fn new(readers: Arc<ReadPool>) -> Self {
+        Self { waiting: Mutex::default(), wake: Notify::new(), readers }
     }
 
-    /// The user with this user name or email: the holder of its key, unless the spelling differs and is the former
-    /// login of another user. A sign-in looks up both at once, so that its duration does not reveal which users exist.
-    async fn by_login(&self, code: i32, handle: &str, is_sign_in: bool) -> Result<Option<User>, StoreError> {
-        let ask = async |space, text: String| {
-            let row = self.lookup(LookupKey::Claim(code, i16::from(space), text.into_bytes())).await?;
-            Ok::<_, StoreError>(row.map(|row| user_from_row(&row)).transpose()?)
-        };
-        let holder = ask(LOGINS, identifier_key(handle));
-        let former = ask(FORMER_LOGINS, unique_keys::former_login_key(handle));
-        let is_spelled = |user: &User| unique_keys::has_login_spelling(user, handle);
-        let (holder, former) = if is_sign_in {
-            let (holder, former) = join(holder, former).await;
-            (holder?, former?)
-        } else {
-            let holder = holder.await?;
-            let former = if holder.as_ref().is_some_and(is_spelled) { None } else { former.await? };
-            (holder, former)
-        };
-        if holder.as_ref().is_some_and(is_spelled) {
-            return Ok(holder);
-        }
-        Ok(former.filter(is_spelled).or(holder))
-    }
-
-    /// An item by a unique key. `None` if `by` is not one.
-    pub(super) async fn item(
+    /// The users with these keys, in the order of the keys. A login takes up to two lookups: the holder of its unique
+    /// key is the user, unless its spelling differs and is the former login of another user. A sign-in looks up both
+    /// at once, so that its duration does not reveal which users exist.
+    pub(super) async fn users(
         &self,
         tenant: TenantNumber,
-        kind: ItemKind,
-        by: &ItemKey,
-    ) -> Option<Result<Option<Item>, StoreError>> {
-        let (code, sort) = (tenant_code(tenant), kind_code(kind));
-        let key = match by {
-            ItemKey::Id(id) => LookupKey::ItemId(code, id.0),
-            ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-                let claim = unique_keys::of_key(kind, by)?;
-                LookupKey::ItemClaim(code, i16::from(claim.namespace), claim.text.into_bytes(), sort)
-            }
-            ItemKey::Name(_) | ItemKey::Number(_) => return None,
+        keys: Vec<UserKey>,
+    ) -> Result<Vec<Option<User>>, StoreError> {
+        let code = tenant_code(tenant);
+        let former_key =
+            |login: &str| LookupKey::Claim(code, i16::from(FORMER_LOGINS), unique_keys::former_login_key(login).into());
+        let mut first: Vec<LookupKey> = keys.iter().map(|key| user_lookup_key(code, key)).collect();
+        let constant_time = |key: &UserKey| match key {
+            UserKey::LoginConstantTime(login) => Some(former_key(login)),
+            _ => None,
         };
-        let found = self.lookup(key).await;
-        let item = found.and_then(|row| Ok(row.map(|row| item_from_row(&row)).transpose()?));
-        Some(item.map(|item| item.filter(|item| item.kind() == kind)))
+        first.extend(keys.iter().filter_map(constant_time));
+        let mut rows = self.lookup(first).await?;
+        let mut former_rows = rows.split_off(keys.len()).into_iter();
+        let mut users = decode_all(&rows, user_from_row).await?;
+        let mut undecided = Vec::new();
+        for (place, (key, user)) in keys.iter().zip(&mut users).enumerate() {
+            let Some(login) = login_of(key) else { continue };
+            let former = constant_time(key).and_then(|_| former_rows.next()).flatten();
+            if user.as_ref().is_some_and(|user| unique_keys::has_login_spelling(user, login)) {
+                continue;
+            }
+            match former.map(|row| user_from_row(&row)).transpose()? {
+                Some(former) if unique_keys::has_login_spelling(&former, login) => *user = Some(former),
+                _ if constant_time(key).is_none() => undecided.push((place, login)),
+                _ => {}
+            }
+        }
+        if !undecided.is_empty() {
+            let rows = self.lookup(undecided.iter().map(|(_, login)| former_key(login)).collect()).await?;
+            for ((place, login), row) in undecided.into_iter().zip(rows) {
+                let former = row.map(|row| user_from_row(&row)).transpose()?;
+                if let Some(former) = former.filter(|user| unique_keys::has_login_spelling(user, login)) {
+                    users[place] = Some(former);
+                }
+            }
+        }
+        for (key, user) in keys.iter().zip(&mut users) {
+            // A user name is a login, but not an email.
+            let has_email = |email: &str, user: &User| {
+                user.email().is_some_and(|of_user| identifier_key(of_user) == identifier_key(email))
+            };
+            if let UserKey::Email(email) = key
+                && user.as_ref().is_some_and(|user| !has_email(email, user))
+            {
+                *user = None;
+            }
+        }
+        Ok(users)
     }
 
-    async fn lookup(&self, key: LookupKey) -> Result<Option<Row>, StoreError> {
+    /// The items with these keys, in the order of the keys.
+    pub(super) async fn items(
+        &self,
+        tenant: TenantNumber,
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> Result<Vec<Option<Item>>, StoreError> {
+        let code = tenant_code(tenant);
+        let rows = self.lookup(keys.iter().map(|(kind, key)| item_lookup_key(code, *kind, key)).collect()).await?;
+        let mut items = decode_all(&rows, item_from_row).await?;
+        for ((kind, _), item) in keys.iter().zip(&mut items) {
+            if item.as_ref().is_some_and(|item| item.kind() != *kind) {
+                *item = None;
+            }
+        }
+        Ok(items)
+    }
+
+    async fn lookup(&self, keys: Vec<LookupKey>) -> Result<Vec<Option<Row>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        if keys.len() > MAX_LOOKUP_BATCH {
+            let keys: Arc<[LookupKey]> = keys.into();
+            return self.readers.long(|session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
+        }
         let (answer, answered) = oneshot::channel();
         {
             let mut waiting = self.waiting.lock();
             if waiting.len() >= CAPACITY {
                 return Err(StoreError::Unavailable("too many lookups are waiting".into()));
             }
-            waiting.push(Lookup { key, answer, since: Instant::now() });
+            waiting.push(Lookup { keys, answer, since: Instant::now() });
         }
         self.wake.notify_one();
         answered.await.map_err(|_| StoreError::Unavailable("the store is closed".into()))?
@@ -128,18 +149,23 @@ impl LookupQueue {
     /// Answers lookups; never returns.
     pub(super) async fn run(&self, line: &ManagedConnection) {
         loop {
-            let questions = self.take();
-            if questions.is_empty() {
+            let lookups = self.take();
+            if lookups.is_empty() {
                 self.wake.notified().await;
             } else {
-                run_lookups(line, questions).await;
+                run_lookups(line, lookups).await;
             }
         }
     }
 
     fn take(&self) -> Vec<Lookup> {
         let mut waiting = self.waiting.lock();
-        let many = waiting.len().min(MAX_LOOKUP_BATCH);
+        let mut key_count = 0;
+        let fitting = waiting.iter().take_while(|lookup| {
+            key_count += lookup.keys.len();
+            key_count <= MAX_LOOKUP_BATCH
+        });
+        let many = fitting.count();
         let taken: Vec<Lookup> = waiting.drain(..many).collect();
         if !waiting.is_empty() {
             self.wake.notify_one();
@@ -150,30 +176,84 @@ impl LookupQueue {
     /// Answers lookups that have waited too long with an error.
     pub(super) fn expire(&self) {
         let mut waiting = self.waiting.lock();
-        let (old, young) = waiting.drain(..).partition(|question| question.since.elapsed() > RETRY_TIMEOUT);
+        let (old, young) = waiting.drain(..).partition(|lookup| lookup.since.elapsed() > RETRY_TIMEOUT);
         *waiting = young;
         drop(waiting);
         fail_all(old, &StoreError::Unavailable("the database does not answer".into()));
     }
 }
 
-fn fail_all(questions: Vec<Lookup>, error: &StoreError) {
-    for question in questions {
-        drop(question.answer.send(Err(error.clone())));
+fn login_of(key: &UserKey) -> Option<&str> {
+    match key {
+        UserKey::Email(login) | UserKey::Login(login) | UserKey::LoginConstantTime(login) => Some(login),
+        UserKey::Id(_) | UserKey::Number(_) | UserKey::ExternalId(_) => None,
     }
 }
 
-async fn run_lookups(line: &ManagedConnection, questions: Vec<Lookup>) {
-    let keys: Arc<[LookupKey]> = questions.iter().map(|question| question.key.clone()).collect();
+fn user_lookup_key(code: i32, key: &UserKey) -> LookupKey {
+    match key {
+        UserKey::Id(id) => LookupKey::Id(code, id.0),
+        UserKey::Number(number) => LookupKey::Number(code, int(*number)),
+        UserKey::Email(login) | UserKey::Login(login) | UserKey::LoginConstantTime(login) => {
+            LookupKey::Claim(code, i16::from(LOGINS), identifier_key(login).into())
+        }
+        UserKey::ExternalId(id) => {
+            LookupKey::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into())
+        }
+    }
+}
+
+fn item_lookup_key(code: i32, kind: ItemKind, key: &ItemKey) -> LookupKey {
+    let kind_code = kind_code(kind);
+    match key {
+        ItemKey::Id(id) => LookupKey::ItemId(code, id.0),
+        ItemKey::Number(number) => LookupKey::ItemNumber(code, kind_code, int(*number)),
+        ItemKey::Name(name) => LookupKey::ItemName(code, kind_code, Item::name_key(kind, name).into()),
+        ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
+            match unique_keys::of_key(kind, key) {
+                Some(claim) => LookupKey::ItemClaim(code, i16::from(claim.namespace), claim.text.into(), kind_code),
+                // Items of this kind have no such key, and no item has number 0 of kind 0.
+                None => LookupKey::ItemNumber(code, 0, 0),
+            }
+        }
+    }
+}
+
+/// Yields between parts, because decoding thousands of documents takes a while.
+async fn decode_all<T>(
+    rows: &[Option<Row>],
+    decode: impl Fn(&Row) -> Result<T, PgError>,
+) -> Result<Vec<Option<T>>, StoreError> {
+    let mut decoded = Vec::with_capacity(rows.len());
+    for part in rows.chunks(256) {
+        if !decoded.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        for row in part {
+            decoded.push(row.as_ref().map(&decode).transpose()?);
+        }
+    }
+    Ok(decoded)
+}
+
+fn fail_all(lookups: Vec<Lookup>, error: &StoreError) {
+    for lookup in lookups {
+        drop(lookup.answer.send(Err(error.clone())));
+    }
+}
+
+async fn run_lookups(line: &ManagedConnection, lookups: Vec<Lookup>) {
+    let keys: Arc<[LookupKey]> = lookups.iter().flat_map(|lookup| lookup.keys.iter().cloned()).collect();
     let found = with_retry(line, SHORT_READ_TIMEOUT, |session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
     match found {
         Ok(rows) => {
-            for (question, row) in questions.into_iter().zip(rows) {
+            let mut rows = rows.into_iter();
+            for lookup in lookups {
                 // The caller may have gone.
-                drop(question.answer.send(Ok(row)));
+                drop(lookup.answer.send(Ok(rows.by_ref().take(lookup.keys.len()).collect())));
             }
         }
-        Err(error) => fail_all(questions, &error),
+        Err(error) => fail_all(lookups, &error),
     }
 }
 
@@ -189,48 +269,93 @@ struct KeyColumns {
     kind: Vec<i16>,
 }
 
-async fn query_all(session: &Session, keys: Arc<[LookupKey]>) -> Result<Vec<Option<Row>>, PgError> {
-    let [mut ids, mut numbers, mut claims, mut items, mut item_claims] = [(); 5].map(|()| KeyColumns::default());
-    for (place, key) in (0_i32..).zip(keys.iter()) {
-        let (columns, tenant) = match key {
-            LookupKey::Id(tenant, id) => {
-                ids.id.push(*id);
-                (&mut ids, tenant)
-            }
-            LookupKey::Number(tenant, number) => {
-                numbers.number.push(*number);
-                (&mut numbers, tenant)
-            }
-            LookupKey::Claim(tenant, space, text) => {
-                claims.space.push(*space);
-                claims.text.push(text.clone());
-                (&mut claims, tenant)
-            }
-            LookupKey::ItemId(tenant, id) => {
-                items.id.push(*id);
-                (&mut items, tenant)
-            }
-            LookupKey::ItemClaim(tenant, space, text, kind) => {
-                item_claims.space.push(*space);
-                item_claims.text.push(text.clone());
-                item_claims.kind.push(*kind);
-                (&mut item_claims, tenant)
-            }
-        };
-        columns.place.push(place);
-        columns.tenant.push(*tenant);
+/// The lookups of a batch by kind of key.
+#[derive(Default)]
+struct BatchColumns {
+    ids: KeyColumns,
+    numbers: KeyColumns,
+    claims: KeyColumns,
+    item_ids: KeyColumns,
+    item_numbers: KeyColumns,
+    item_names: KeyColumns,
+    item_claims: KeyColumns,
+}
+
+impl BatchColumns {
+    fn of(keys: &[LookupKey]) -> Self {
+        let mut all = Self::default();
+        for (place, key) in (0_i32..).zip(keys) {
+            let (columns, tenant) = match key {
+                LookupKey::Id(tenant, id) => {
+                    all.ids.id.push(*id);
+                    (&mut all.ids, tenant)
+                }
+                LookupKey::Number(tenant, number) => {
+                    all.numbers.number.push(*number);
+                    (&mut all.numbers, tenant)
+                }
+                LookupKey::Claim(tenant, space, text) => {
+                    all.claims.space.push(*space);
+                    all.claims.text.push(text.clone());
+                    (&mut all.claims, tenant)
+                }
+                LookupKey::ItemId(tenant, id) => {
+                    all.item_ids.id.push(*id);
+                    (&mut all.item_ids, tenant)
+                }
+                LookupKey::ItemNumber(tenant, kind, number) => {
+                    all.item_numbers.kind.push(*kind);
+                    all.item_numbers.number.push(*number);
+                    (&mut all.item_numbers, tenant)
+                }
+                LookupKey::ItemName(tenant, kind, name) => {
+                    all.item_names.kind.push(*kind);
+                    all.item_names.text.push(name.clone());
+                    (&mut all.item_names, tenant)
+                }
+                LookupKey::ItemClaim(tenant, space, text, kind) => {
+                    all.item_claims.space.push(*space);
+                    all.item_claims.text.push(text.clone());
+                    all.item_claims.kind.push(*kind);
+                    (&mut all.item_claims, tenant)
+                }
+            };
+            columns.place.push(place);
+            columns.tenant.push(*tenant);
+        }
+        all
     }
-    let (c, i) = (&claims, &item_claims);
-    let all: [(Sql, Vec<&dyn Param>, usize); 5] = [
-        (sql::USERS_BY_IDS, vec![&ids.place, &ids.tenant, &ids.id], 2),
-        (sql::USERS_BY_NUMBERS, vec![&numbers.place, &numbers.tenant, &numbers.number], 2),
-        (sql::USERS_BY_UNIQUE_KEYS, vec![&c.place, &c.tenant, &c.space, &c.text], 2),
-        (sql::ITEMS_BY_IDS, vec![&items.place, &items.tenant, &items.id], 3),
-        (sql::ITEMS_BY_UNIQUE_KEYS, vec![&i.place, &i.tenant, &i.space, &i.text, &i.kind], 3),
-    ];
-    let many = [ids.place.len(), numbers.place.len(), c.place.len(), items.place.len(), i.place.len()];
-    let asked = all.iter().zip(many).filter(|(_, many)| *many > 0).map(|((sql, params, column), _)| {
-        let rows = async move { Ok((session.query(sql.postgres, params).await?, *column)) };
+
+    /// One statement for each kind of key that occurs, its parameters, and the column of the result that has `place`.
+    fn statements(&self) -> impl Iterator<Item = (Sql, Vec<&dyn Param>, usize)> {
+        let (claims, numbers, names) = (&self.claims, &self.item_numbers, &self.item_names);
+        let (users, items) = (2, 3);
+        let all: [(Sql, &KeyColumns, Vec<&dyn Param>, usize); 7] = [
+            (sql::USERS_BY_IDS, &self.ids, vec![&self.ids.id], users),
+            (sql::USERS_BY_NUMBERS, &self.numbers, vec![&self.numbers.number], users),
+            (sql::USERS_BY_UNIQUE_KEYS, claims, vec![&claims.space, &claims.text], users),
+            (sql::ITEMS_BY_IDS, &self.item_ids, vec![&self.item_ids.id], items),
+            (sql::ITEMS_BY_NUMBERS, numbers, vec![&numbers.kind, &numbers.number], items),
+            (sql::ITEMS_BY_NAMES, names, vec![&names.kind, &names.text], items),
+            (
+                sql::ITEMS_BY_UNIQUE_KEYS,
+                &self.item_claims,
+                vec![&self.item_claims.space, &self.item_claims.text, &self.item_claims.kind],
+                items,
+            ),
+        ];
+        all.into_iter().filter(|(_, columns, ..)| !columns.place.is_empty()).map(|(sql, columns, key, place)| {
+            let mut params: Vec<&dyn Param> = vec![&columns.place, &columns.tenant];
+            params.extend(key);
+            (sql, params, place)
+        })
+    }
+}
+
+async fn query_all(session: &Session, keys: Arc<[LookupKey]>) -> Result<Vec<Option<Row>>, PgError> {
+    let columns = BatchColumns::of(&keys);
+    let asked = columns.statements().map(|(sql, params, column)| {
+        let rows = async move { Ok((session.query(sql.postgres, &params).await?, column)) };
         maybe_done(Box::pin(rows) as PipelinedQuery<'_, (Vec<Row>, usize)>)
     });
     let mut found: Vec<Option<Row>> = keys.iter().map(|_| None).collect();

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -37,6 +37,8 @@ pub(super) struct Connector {
     /// Whether a pooler sends reads to a standby, which may lag behind. Then reads are marked to go to the primary.
     is_load_balanced: Arc<AtomicBool>,
     allow_standby: bool,
+    /// SQL statements executed on its connections.
+    statement_count: Arc<AtomicU64>,
     /// Open connections not in use yet: those that opening the store needed.
     spare: Mutex<Vec<Arc<Session>>>,
 }
@@ -50,8 +52,26 @@ impl Connector {
             named_statements: names,
             is_load_balanced: Arc::default(),
             allow_standby: may_be_standby,
+            statement_count: Arc::default(),
             spare: Mutex::default(),
         }
+    }
+
+    /// For connections whose statements do not count as those of requests.
+    pub(super) fn for_background(&self) -> Self {
+        Self {
+            address: self.address.clone(),
+            runtime: self.runtime.clone(),
+            named_statements: Arc::clone(&self.named_statements),
+            is_load_balanced: Arc::clone(&self.is_load_balanced),
+            allow_standby: self.allow_standby,
+            statement_count: Arc::default(),
+            spare: Mutex::default(),
+        }
+    }
+
+    pub(super) fn statement_count(&self) -> u64 {
+        self.statement_count.load(Ordering::Relaxed)
     }
 
     pub(super) fn keep_spare(self: &Arc<Self>, session: Arc<Session>) {
@@ -137,6 +157,7 @@ impl Connector {
             task,
             named_statements: names,
             is_load_balanced: is_balanced,
+            statement_count: Arc::clone(&self.statement_count),
             statements: Mutex::default(),
         });
         self.detect_load_balancing(&session).await?;
@@ -280,6 +301,7 @@ pub(super) struct Session {
     /// Shared by all sessions of a store.
     named_statements: Arc<AtomicBool>,
     is_load_balanced: Arc<AtomicBool>,
+    statement_count: Arc<AtomicU64>,
     statements: Mutex<HashMap<Box<str>, Statement>>,
 }
 
@@ -330,6 +352,7 @@ impl Session {
     }
 
     pub(super) async fn query(&self, sql: &str, params: &[&dyn Param]) -> Result<Vec<Row>, PgError> {
+        self.statement_count.fetch_add(1, Ordering::Relaxed);
         let sql = &*self.route_to_primary(sql);
         if self.uses_named_statements() {
             let statement = self.prepared(sql, params).await?;
@@ -351,6 +374,7 @@ impl Session {
 
     /// Returns the number of changed rows.
     pub(super) async fn execute(&self, sql: &str, params: &[&dyn Param]) -> Result<u64, PgError> {
+        self.statement_count.fetch_add(1, Ordering::Relaxed);
         let sql = &*self.route_to_primary(sql);
         if self.uses_named_statements() {
             let statement = self.prepared(sql, params).await?;
@@ -361,6 +385,7 @@ impl Session {
     }
 
     pub(super) async fn batch_execute(&self, sql: &str) -> Result<(), PgError> {
+        self.statement_count.fetch_add(1, Ordering::Relaxed);
         Ok(self.client.batch_execute(sql).await?)
     }
 

@@ -47,8 +47,8 @@ use crate::postgres::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
+    Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -57,7 +57,7 @@ use managed_connection::{Connector, ManagedConnection, first_session};
 use parking_lot::Mutex;
 use read::{ConnectionFilter, ReadPool, pending};
 use retry::RETRY_TIMEOUT;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
@@ -72,8 +72,9 @@ use uuid::Uuid;
 pub struct Postgres {
     batch_writer: Arc<BatchWriter>,
     lookups: Arc<LookupQueue>,
-    readers: ReadPool,
+    readers: Arc<ReadPool>,
     health_connection: ManagedConnection,
+    connector: Arc<Connector>,
     sequencer: SequencerHandle,
     background: Mutex<Option<BackgroundTasks>>,
 }
@@ -132,13 +133,15 @@ impl Postgres {
                 return Err(error);
             }
         };
+        let background = Arc::new(target.for_background());
         let batch_writer = Arc::new(BatchWriter::new(Arc::clone(&options.ids)));
         let mut tasks = Vec::new();
         for _ in 0..options.writers.max(1) {
             let (batch_writer, line) = (Arc::clone(&batch_writer), ManagedConnection::new(Arc::clone(&target)));
             tasks.push(runtime_handle.spawn(async move { batch_writer.run(&line).await }));
         }
-        let lookups = Arc::new(LookupQueue::default());
+        let readers = Arc::new(ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)));
+        let lookups = Arc::new(LookupQueue::new(Arc::clone(&readers)));
         for _ in 0..options.readers.max(1) {
             let (lookups, line) = (Arc::clone(&lookups), ManagedConnection::new(Arc::clone(&target)));
             let tasks = batch_writer.tasks.clone();
@@ -151,7 +154,7 @@ impl Postgres {
         }
         let stop = Arc::new(Notify::new());
         let (sealer, seals) = EventSequencer::new(
-            ManagedConnection::new(Arc::clone(&target)),
+            ManagedConnection::new(Arc::clone(&background)),
             Arc::clone(&batch_writer),
             (process_id, lease_until),
         );
@@ -167,8 +170,9 @@ impl Postgres {
         Ok(Self {
             batch_writer,
             lookups,
-            readers: ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)),
-            health_connection: ManagedConnection::new(Arc::clone(&target)),
+            readers,
+            health_connection: ManagedConnection::new(background),
+            connector: Arc::clone(&target),
             sequencer: seals,
             background: Mutex::new(Some(BackgroundTasks {
                 runtime,
@@ -219,11 +223,11 @@ fn block_on<T: Send + 'static>(runtime: &Runtime, task: impl Future<Output = T> 
 const LINK_DELAY: Duration = Duration::from_millis(50);
 
 impl Store for Postgres {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
-        pending(self.lookups.user(tenant, by))
+    fn users(&self, tenant: TenantNumber, keys: Vec<UserKey>) -> BoxFuture<'_, Result<Vec<Option<User>>, StoreError>> {
+        pending(self.lookups.users(tenant, keys))
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
+    fn find_users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short_read(&query) {
             pending(self.readers.short(move |session| user_pages::users(session, tenant, query.clone())))
         } else {
@@ -231,21 +235,15 @@ impl Store for Postgres {
         }
     }
 
-    fn item(
+    fn items(
         &self,
         tenant: TenantNumber,
-        kind: ItemKind,
-        by: ItemKey,
-    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        pending(async move {
-            match self.lookups.item(tenant, kind, &by).await {
-                Some(found) => found,
-                None => self.readers.short(move |session| read::item(session, tenant, kind, by.clone())).await,
-            }
-        })
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> BoxFuture<'_, Result<Vec<Option<Item>>, StoreError>> {
+        pending(self.lookups.items(tenant, keys))
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+    fn find_items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if crate::query_plan::is_short_item_read(&query) {
             pending(self.readers.short(move |session| item_pages::items(session, tenant, query.clone())))
         } else {
@@ -253,8 +251,8 @@ impl Store for Postgres {
         }
     }
 
-    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
-        pending(self.readers.long(move |session| read::members(session, tenant, item, None)))
+    fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>> {
+        pending(self.readers.long(move |session| read::members_of(session, tenant, items.clone())))
     }
 
     fn members_after(
@@ -264,7 +262,7 @@ impl Store for Postgres {
         after: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
-        pending(self.readers.short(move |session| read::members(session, tenant, item, Some((after, limit)))))
+        pending(self.readers.short(move |session| read::members_after(session, tenant, item, after, limit)))
     }
 
     fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
@@ -314,8 +312,12 @@ impl Store for Postgres {
         })
     }
 
-    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::account(session, tenant, user)))
+    fn accounts(
+        &self,
+        tenant: TenantNumber,
+        users: Vec<UserId>,
+    ) -> BoxFuture<'_, Result<HashMap<UserId, Account>, StoreError>> {
+        pending(self.readers.short(move |session| accounts::accounts(session, tenant, users.clone())))
     }
 
     fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {
@@ -414,6 +416,7 @@ impl Store for Postgres {
                 commits: self.batch_writer.commits.load(Ordering::Relaxed),
                 changes: self.batch_writer.changes.load(Ordering::Relaxed),
                 queued_changes: self.batch_writer.queue.depth(),
+                statements: Some(self.connector.statement_count()),
                 is_behind_load_balancer: self.health_connection.is_load_balanced(),
                 unwritable_reason: is_closed.then_some(UnwritableReason::Restoring),
                 wal_bytes: None,

@@ -1,15 +1,15 @@
 //! Short reads, pipelined over a few shared connections, and long reads on connections of their own.
 
 use super::managed_connection::{Connector, ManagedConnection, Session};
-use super::param::{Param, int, kind_code, tenant_code, unsigned};
+use super::param::{Param, int, tenant_code, unsigned};
 use super::pg_error::PgError;
 use super::retry::{BACKOFF, RETRY_TIMEOUT};
 use crate::memberships;
 use crate::sql::{self, Sql};
 use backon::Retryable;
 use directory::{
-    BoxFuture, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, ServerSecret, StoreError, Tenant,
-    TenantNumber, Time, User, UserId,
+    BoxFuture, Connection, ConnectionId, Item, ItemId, Members, ServerSecret, StoreError, Tenant, TenantNumber, Time,
+    User, UserId,
 };
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 pub(super) const SHORT_READ_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longer than the response timeout of the server.
@@ -131,30 +132,6 @@ pub(super) fn user_from_row(row: &Row) -> Result<User, PgError> {
     Ok(user)
 }
 
-/// An item by name or number; [`super::lookups`] finds items by unique keys.
-pub(super) fn item(
-    session: &Session,
-    tenant: TenantNumber,
-    kind: ItemKind,
-    by: ItemKey,
-) -> ReadFuture<'_, Option<Item>> {
-    Box::pin(async move {
-        let (code, sort) = (tenant_code(tenant), kind_code(kind));
-        let row = match &by {
-            ItemKey::Number(number) if i32::try_from(*number).is_err() => None,
-            ItemKey::Number(number) => {
-                session.query_opt(sql::ITEM_BY_NUMBER.postgres, &[&code, &sort, &int(*number)]).await?
-            }
-            ItemKey::Name(name) => {
-                let name = Item::name_key(kind, name).into_bytes();
-                session.query_opt(sql::ITEM_BY_NAME.postgres, &[&code, &sort, &name]).await?
-            }
-            ItemKey::Id(_) | ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => None,
-        };
-        row.map(|row| item_from_row(&row)).transpose()
-    })
-}
-
 /// Columns: the document, the version, the update time.
 pub(super) fn item_from_row(row: &Row) -> Result<Item, PgError> {
     let mut item: Item = decode(row.try_get(0)?)?;
@@ -162,22 +139,29 @@ pub(super) fn item_from_row(row: &Row) -> Result<Item, PgError> {
     Ok(item)
 }
 
-/// Members in order of number. `after` is a number to continue after, and a limit.
-pub(super) fn members(
+pub(super) fn members_of(session: &Session, tenant: TenantNumber, items: Vec<ItemId>) -> ReadFuture<'_, Members> {
+    Box::pin(async move {
+        let ids: Vec<Uuid> = items.iter().map(|item| item.0).collect();
+        let mut members = Members::new();
+        for row in session.query(sql::MEMBERS.postgres, &[&tenant_code(tenant), &ids]).await? {
+            let member = (UserId(row.try_get(1)?), unsigned(row.try_get(2)?));
+            members.entry(ItemId(row.try_get(0)?)).or_default().push(member);
+        }
+        Ok(members)
+    })
+}
+
+/// Members with a number above `after`, in order of number.
+pub(super) fn members_after(
     session: &Session,
     tenant: TenantNumber,
     item: ItemId,
-    after: Option<(u32, u32)>,
+    after: u32,
+    limit: u32,
 ) -> ReadFuture<'_, Vec<(UserId, u32)>> {
     Box::pin(async move {
-        let code = tenant_code(tenant);
-        let rows = match after {
-            None => session.query(sql::MEMBERS.postgres, &[&code, &item.0]).await?,
-            Some((after, limit)) => {
-                let params: [&dyn Param; 4] = [&code, &item.0, &int(after), &i64::from(limit)];
-                session.query(sql::MEMBERS_AFTER.postgres, &params).await?
-            }
-        };
+        let params: [&dyn Param; 4] = [&tenant_code(tenant), &item.0, &int(after), &i64::from(limit)];
+        let rows = session.query(sql::MEMBERS_AFTER.postgres, &params).await?;
         rows.iter().map(|row| Ok((UserId(row.try_get(0)?), unsigned(row.try_get(1)?)))).collect()
     })
 }

@@ -10,9 +10,10 @@ macro_rules! select_item {
 
 statements! {
     ITEM_BY_ID = per_engine("SELECT i.doc FROM items i WHERE i.tenant = $1 AND i.id = $2 AND i.kind = $3", "");
-    ITEM_BY_NUMBER = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.number = $3");
-    ITEM_BY_NAME = select_item!(
-        "items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number LIMIT 1"
+    ITEM_BY_NUMBER = per_engine("SELECT i.doc FROM items i WHERE i.tenant = ?1 AND i.kind = ?2 AND i.number = ?3", "");
+    ITEM_BY_NAME = per_engine(
+        "SELECT i.doc FROM items i WHERE i.tenant = ?1 AND i.kind = ?2 AND i.name_key = ?3 ORDER BY i.number LIMIT 1",
+        "",
     );
     /// Used numbers, from a given one upward.
     ITEM_NUMBERS_FROM = per_engine("", "SELECT number FROM items WHERE tenant = $1 AND kind = $2 AND number >= $3 ORDER BY number LIMIT 2000");
@@ -38,6 +39,19 @@ statements! {
         LEFT JOIN items i ON i.tenant = c.tenant AND i.kind = n.kind AND i.number = c.owner",
     );
 
+    ITEMS_BY_NUMBERS = per_engine(
+        "",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, number)
+        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
+    );
+    ITEMS_BY_NAMES = per_engine(
+        "",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, name)
+        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.name_key = n.name
+        WHERE NOT EXISTS (SELECT k.number FROM items k WHERE k.tenant = n.tenant AND k.kind = n.kind
+        AND k.name_key = n.name AND k.number < i.number)",
+    );
+
     ALL_ITEMS = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");
     ITEMS_WITH_NAME = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 AND i.name_key = $3 ORDER BY i.number");
     ITEMS_WITH_UNIQUE_KEY_IN_RANGE = per_engine(
@@ -60,11 +74,12 @@ statements! {
     );
     COUNT_ITEMS_BELOW = portable("SELECT count(*) FROM items WHERE tenant = $1 AND kind = $2 AND number < $3");
 
+    /// SQLite binds one item, PostgreSQL a list.
     MEMBERS = per_engine(
         "SELECT u.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
         WHERE i.tenant = ?1 AND i.id = ?2 ORDER BY u.number",
-        "SELECT u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
-        WHERE m.tenant = $1 AND m.item = $2 ORDER BY m.member",
+        "SELECT m.item, u.id, u.number FROM memberships m JOIN users u ON u.tenant = m.tenant AND u.number = m.member
+        WHERE m.tenant = $1 AND m.item = ANY($2) ORDER BY m.item, m.member",
     );
     /// SQLite sorts memberships by user row, which is the order of numbers.
     MEMBERS_AFTER = per_engine(

@@ -73,7 +73,8 @@ statements! {
             LEFT JOIN users u ON u.tenant = c.tenant AND u.number = c.owner"
         ),
     );
-    ACCOUNT = portable("SELECT password, account FROM users WHERE tenant = $1 AND id = $2");
+    ACCOUNT = per_engine("SELECT password, account FROM users WHERE tenant = ?1 AND id = ?2", "");
+    ACCOUNTS = per_engine("", "SELECT u.password, u.account, u.id FROM users u WHERE u.tenant = $1 AND u.id = ANY($2)");
     PASSWORD_HASHES = portable(
         "SELECT number, password FROM users WHERE tenant = $1 AND number >= $2 AND number <= $3
         AND password IS NOT NULL ORDER BY number",

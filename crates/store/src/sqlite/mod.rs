@@ -37,17 +37,17 @@ pub use open::SqliteOptions;
 pub use open_error::SqliteOpenError;
 
 use crate::archive::{ArchiveError, EntrySink};
-use crate::page_builder::is_short_read;
+use crate::page_builder::{MAX_SHORT_READ_ROWS, is_short_read};
 use crate::query_plan::is_short_item_read;
 use crate::{CheckReport, sql};
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
+    Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use readers::Readers;
 use shared_state::SharedState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,6 +139,15 @@ impl Sqlite {
         Box::pin(std::future::ready(found))
     }
 
+    /// Reads many rows by their keys: a few on the calling thread, more on a thread of their own.
+    fn read_many<T: Send + 'static>(
+        &self,
+        count: usize,
+        f: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        if count <= MAX_SHORT_READ_ROWS as usize { self.read(f) } else { self.scan(&self.list_permits, f) }
+    }
+
     /// Runs a long read on its own thread. The permit moves with it, so that a canceled request frees nothing that
     /// is still in use.
     fn scan<T: Send + 'static>(
@@ -162,11 +171,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn user(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<User>, StoreError>> {
-        self.read(|db| read::user(db, tenant, &by))
+    fn users(&self, tenant: TenantNumber, keys: Vec<UserKey>) -> BoxFuture<'_, Result<Vec<Option<User>>, StoreError>> {
+        self.read_many(keys.len(), move |db| keys.iter().map(|key| read::user(db, tenant, key)).collect())
     }
 
-    fn users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
+    fn find_users(&self, tenant: TenantNumber, query: UserQuery) -> BoxFuture<'_, Result<Page<User>, StoreError>> {
         if is_short_read(&query) {
             self.read(|db| user_pages::users(db, tenant, &query))
         } else {
@@ -174,16 +183,17 @@ impl Store for Sqlite {
         }
     }
 
-    fn item(
+    fn items(
         &self,
         tenant: TenantNumber,
-        kind: ItemKind,
-        by: ItemKey,
-    ) -> BoxFuture<'_, Result<Option<Item>, StoreError>> {
-        self.read(|db| read::item(db, tenant, kind, &by))
+        keys: Vec<(ItemKind, ItemKey)>,
+    ) -> BoxFuture<'_, Result<Vec<Option<Item>>, StoreError>> {
+        self.read_many(keys.len(), move |db| {
+            keys.iter().map(|(kind, key)| read::item(db, tenant, *kind, key)).collect()
+        })
     }
 
-    fn items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
+    fn find_items(&self, tenant: TenantNumber, query: ItemQuery) -> BoxFuture<'_, Result<Page<Item>, StoreError>> {
         if is_short_item_read(&query) {
             self.read(|db| item_pages::items(db, tenant, &query))
         } else {
@@ -191,8 +201,8 @@ impl Store for Sqlite {
         }
     }
 
-    fn members(&self, tenant: TenantNumber, item: ItemId) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>> {
-        self.scan(&self.list_permits, move |db| read::members(db, tenant, item))
+    fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>> {
+        self.scan(&self.list_permits, move |db| read::members_of(db, tenant, &items))
     }
 
     fn members_after(
@@ -240,8 +250,12 @@ impl Store for Sqlite {
         self.scan(&self.list_permits, move |db| events::after(db, after, limit))
     }
 
-    fn account(&self, tenant: TenantNumber, user: UserId) -> BoxFuture<'_, Result<Option<Account>, StoreError>> {
-        self.read(|db| read::account(db, tenant, user))
+    fn accounts(
+        &self,
+        tenant: TenantNumber,
+        users: Vec<UserId>,
+    ) -> BoxFuture<'_, Result<HashMap<UserId, Account>, StoreError>> {
+        self.read_many(users.len(), move |db| read::accounts(db, tenant, &users))
     }
 
     fn tombstone(&self, tenant: TenantNumber, by: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>> {

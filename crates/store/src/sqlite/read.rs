@@ -4,11 +4,12 @@ use super::row_decode::{decode, id, optional};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use crate::{memberships, sql};
 use directory::{
-    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, PasswordHash, SecretString, ServerSecret,
-    SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, Members, PasswordHash, SecretString,
+    ServerSecret, SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use uuid::Uuid;
 
@@ -76,13 +77,19 @@ pub(super) fn item_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Item> {
     decode(0, row.get_ref(0)?.as_str()?)
 }
 
-/// Sorted by number.
-pub(super) fn members(db: &Db, tenant: TenantNumber, item: ItemId) -> rusqlite::Result<Vec<(UserId, u32)>> {
-    let sql = sql::MEMBERS.sqlite;
-    let mut statement = db.prepare_cached(sql)?;
-    let rows =
-        statement.query_map(params![tenant.0, item.0.as_bytes()], |row| Ok((UserId(id(0, row)?), row.get(1)?)))?;
-    rows.collect()
+pub(super) fn members_of(db: &Db, tenant: TenantNumber, items: &[ItemId]) -> rusqlite::Result<Members> {
+    let mut statement = db.prepare_cached(sql::MEMBERS.sqlite)?;
+    let mut members = Members::new();
+    for item in items {
+        let bound = params![tenant.0, item.0.as_bytes()];
+        let rows: Vec<(UserId, u32)> = statement
+            .query_map(bound, |row| Ok((UserId(id(0, row)?), row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        if !rows.is_empty() {
+            members.insert(*item, rows);
+        }
+    }
+    Ok(members)
 }
 
 /// Members with a number above `after`, sorted by number.
@@ -134,17 +141,23 @@ pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<C
     optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], connection_from_row))
 }
 
-pub(super) fn account(db: &Db, tenant: TenantNumber, user: UserId) -> rusqlite::Result<Option<Account>> {
+pub(super) fn accounts(db: &Db, tenant: TenantNumber, users: &[UserId]) -> rusqlite::Result<HashMap<UserId, Account>> {
     let mut statement = db.prepare_cached(sql::ACCOUNT.sqlite)?;
-    let found = statement.query_row(params![tenant.0, user.0.as_bytes()], |row| {
-        let password: Option<String> = row.get(0)?;
-        let sign_ins: Option<String> = row.get(1)?;
-        Ok(Account {
-            password_hash: password.map(|phc| PasswordHash(SecretString::from(phc))),
-            sign_in_state: sign_ins.map_or(Ok(SignInState::default()), |text| decode(1, &text))?,
-        })
-    });
-    optional(found)
+    let mut accounts = HashMap::with_capacity(users.len());
+    for user in users {
+        let found = statement.query_row(params![tenant.0, user.0.as_bytes()], |row| {
+            let password: Option<String> = row.get(0)?;
+            let sign_ins: Option<String> = row.get(1)?;
+            Ok(Account {
+                password_hash: password.map(|phc| PasswordHash(SecretString::from(phc))),
+                sign_in_state: sign_ins.map_or(Ok(SignInState::default()), |text| decode(1, &text))?,
+            })
+        });
+        if let Some(account) = optional(found)? {
+            accounts.insert(*user, account);
+        }
+    }
+    Ok(accounts)
 }
 
 fn tombstone_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TenantNumber, Tombstone)> {

@@ -168,9 +168,9 @@ fn visible_state(place: &StoreLocation) -> String {
         for number in [1, 2] {
             let caller = directory::Caller::operator(TenantNumber(number));
             let all = directory::UserQuery { limit: 1000, ..directory::UserQuery::default() };
-            let people = directory.users(&caller, all).await.expect("read");
+            let people = directory.find_users(&caller, all).await.expect("read");
             for kind in directory::ItemKind::ALL {
-                let items = directory.items(&caller, directory::ItemQuery::all(kind)).await.expect("read");
+                let items = directory.find_items(&caller, directory::ItemQuery::all(kind)).await.expect("read");
                 for item in &items.rows {
                     let members = directory.members(&caller, item.id()).await.expect("read");
                     text += &format!("{item:?} {members:?}\n");

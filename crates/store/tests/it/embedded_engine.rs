@@ -55,7 +55,7 @@ fn a_full_disk_is_reported_and_damages_nothing() {
     let directory = fakes::directory_with_ids_from(open(&path) as _, 1_000_000);
     runtime().block_on(async {
         let caller = Caller::operator(directory::TenantNumber(1));
-        let page = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
+        let page = directory.find_users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read");
         assert_eq!(page.total, acknowledged.len() as u64);
         directory.run(&caller, Command::CreateUser(new_user("again@x.y"))).await.expect("written");
     });
@@ -181,7 +181,7 @@ fn a_store_of_the_first_schema_is_migrated() {
         let since = UserPredicate::Filter(Arc::new(Filter::Comparison(since)), Arc::new(Labels::default()));
         for test in [off, since] {
             let query = UserQuery { predicates: vec![test.clone()], limit: 9, ..UserQuery::default() };
-            assert_eq!(directory.users(&caller, query).await.expect("read").total, 1, "{test:?}");
+            assert_eq!(directory.find_users(&caller, query).await.expect("read").total, 1, "{test:?}");
         }
         let edit = new_user("b@x.y");
         directory.run(&caller, Command::UpdateUser { user: UserKey::Number(1), edit }).await.expect("changed");

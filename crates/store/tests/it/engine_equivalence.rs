@@ -48,16 +48,17 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
         b.events(EventPosition(0), 1000).await.expect("read")
     );
     for query in sample_queries() {
-        let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
+        let (left, right) = (a.find_users(&caller, query.clone()).await, b.find_users(&caller, query.clone()).await);
         let left = left.expect("read");
         assert_eq_diff!(left, right.expect("read"), "{query:?}");
         for query in with_boundaries(&query, &left.rows) {
-            let (left, right) = (a.users(&caller, query.clone()).await, b.users(&caller, query.clone()).await);
+            let (left, right) =
+                (a.find_users(&caller, query.clone()).await, b.find_users(&caller, query.clone()).await);
             assert_eq_diff!(left.expect("read"), right.expect("read"), "{query:?}");
         }
     }
     let everybody = UserQuery { limit: 1000, ..UserQuery::default() };
-    let people = a.users(&caller, everybody).await.expect("read").rows;
+    let people = a.find_users(&caller, everybody).await.expect("read").rows;
     for kind in ItemKind::ALL {
         let (left, right) = (all_items(&a, &caller, kind).await, all_items(&b, &caller, kind).await);
         assert_eq_diff!(left, right);
@@ -89,7 +90,7 @@ async fn compare_engines(seed: u64, other: Arc<dyn Store>) {
         }
     }
     let everybody = UserQuery { limit: 10, ..UserQuery::default() };
-    assert_eq!(b.users(&caller, everybody).await.expect("read").total, kept);
+    assert_eq!(b.find_users(&caller, everybody).await.expect("read").total, kept);
 }
 
 /// Compares sign-in data, mails, histories and deleted users.
@@ -124,7 +125,7 @@ async fn compare_accounts(
 }
 
 async fn all_items(directory: &Directory, caller: &Caller, kind: ItemKind) -> Vec<directory::Item> {
-    directory.items(caller, ItemQuery::all(kind)).await.expect("read").rows
+    directory.find_items(caller, ItemQuery::all(kind)).await.expect("read").rows
 }
 
 /// A time in the middle of the test, by the stepping clock.

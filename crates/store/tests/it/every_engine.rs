@@ -64,7 +64,8 @@ fn check_hang_up(store: Arc<dyn Store>) {
         })
         .await
         .expect("reads and writes continue");
-        let total = directory.users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
+        let total =
+            directory.find_users(&caller, UserQuery { limit: 1, ..UserQuery::default() }).await.expect("read").total;
         assert!(total > 250, "only {total} of 302 users were created");
         let begun = std::time::Instant::now();
         while directory.health().await.expect("healthy").queued_changes > 0 {
@@ -95,7 +96,7 @@ fn check_parallel_creates(store: Arc<dyn Store>) {
             task.await.expect("ran").expect("made");
         }
         for kind in [ItemKind::Department, ItemKind::Organization] {
-            let made = directory.items(&caller, ItemQuery::all(kind)).await.expect("read");
+            let made = directory.find_items(&caller, ItemQuery::all(kind)).await.expect("read");
             assert_eq!(made.total, 20, "each item is created once");
         }
         let first = directory.item(&caller, ItemKind::Organization, ItemKey::Name("organization 3".into())).await;

@@ -100,7 +100,7 @@ fn numbers_continue_after_a_restart_without_duplicates() {
             assert!(given.insert(create_user(by, &caller, &format!("c{n}@x.y")).await), "assigned twice");
         }
         let all = UserQuery { limit: 1, ..UserQuery::default() };
-        assert_eq!(third.users(&caller, all).await.expect("read").total, 206);
+        assert_eq!(third.find_users(&caller, all).await.expect("read").total, 206);
     });
 }
 

@@ -90,12 +90,12 @@ impl Fixture {
 
     pub(crate) fn users(&self) -> Vec<directory::User> {
         let query = directory::UserQuery { limit: 100_000, ..directory::UserQuery::default() };
-        self.block_on(self.directory.users(&self.caller, query)).expect("read").rows
+        self.block_on(self.directory.find_users(&self.caller, query)).expect("read").rows
     }
 
     pub(crate) fn items(&self, kind: directory::ItemKind) -> Vec<directory::Item> {
         let query = directory::ItemQuery::all(kind);
-        self.block_on(self.directory.items(&self.caller, query)).expect("read").rows
+        self.block_on(self.directory.find_items(&self.caller, query)).expect("read").rows
     }
 
     pub(crate) fn user(&self, email: &str) -> directory::User {

@@ -44,7 +44,7 @@ impl Fixture {
             Dialect::Scim => self.expected_scim_view(u).await,
             Dialect::Ccs => {
                 let all = ItemQuery::all(ItemKind::Department);
-                let all = self.app.directory().items(&self.caller, all).await.expect("read").rows;
+                let all = self.app.directory().find_items(&self.caller, all).await.expect("read").rows;
                 let department =
                     all.iter().find(|d| Some(d.name()) == u.department.as_deref()).map(directory::Item::number);
                 json!({

@@ -259,7 +259,7 @@ impl Client {
             Comparison::new(Field::Updated, None, CompareOp::GreaterOrEqual, AttributeValue::Time(newest), false);
         let tests = vec![UserPredicate::Filter(Arc::new(Filter::Comparison(test)), Arc::new(Labels::default()))];
         let query = UserQuery { predicates: tests, limit: 10_000, ..UserQuery::default() };
-        match app.directory.users(&self.shared.caller, query).await {
+        match app.directory.find_users(&self.shared.caller, query).await {
             Ok(page) => {
                 let mut state = self.state.lock();
                 for user in page.rows {

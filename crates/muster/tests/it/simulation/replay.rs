@@ -32,7 +32,7 @@ pub(super) async fn replay(store: &dyn Store, tenant: TenantNumber) -> Result<Re
         }
     }
     let everybody = UserQuery { limit: 100_000, ..UserQuery::default() };
-    let stored = store.users(tenant, everybody).await.map_err(|error| error.to_string())?.rows;
+    let stored = store.find_users(tenant, everybody).await.map_err(|error| error.to_string())?.rows;
     let stored: BTreeMap<UserId, User> = stored.into_iter().map(|user| (user.id, sorted(user))).collect();
     if stored != replayed.users {
         let differs = |id: &&UserId| stored.get(*id) != replayed.users.get(*id);

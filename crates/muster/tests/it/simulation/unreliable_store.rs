@@ -2,11 +2,11 @@
 
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
+    Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -93,11 +93,11 @@ macro_rules! reads {
 
 impl Store for UnreliableStore {
     reads! {
-        user(tenant: TenantNumber, by: UserKey) -> Option<User>;
-        users(tenant: TenantNumber, query: UserQuery) -> Page<User>;
-        item(tenant: TenantNumber, kind: ItemKind, by: ItemKey) -> Option<Item>;
-        items(tenant: TenantNumber, query: ItemQuery) -> Page<Item>;
-        members(tenant: TenantNumber, item: ItemId) -> Vec<(UserId, u32)>;
+        users(tenant: TenantNumber, keys: Vec<UserKey>) -> Vec<Option<User>>;
+        find_users(tenant: TenantNumber, query: UserQuery) -> Page<User>;
+        items(tenant: TenantNumber, keys: Vec<(ItemKind, ItemKey)>) -> Vec<Option<Item>>;
+        find_items(tenant: TenantNumber, query: ItemQuery) -> Page<Item>;
+        members_of(tenant: TenantNumber, items: Vec<ItemId>) -> Members;
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
         tenant(number: TenantNumber) -> Option<Tenant>;
         tenants() -> Vec<Tenant>;
@@ -106,7 +106,7 @@ impl Store for UnreliableStore {
         connection(id: ConnectionId) -> Option<Connection>;
         events(after: EventPosition, limit: u32) -> Vec<Event>;
         server_secret(name: &'static str) -> Option<ServerSecret>;
-        account(tenant: TenantNumber, user: UserId) -> Option<Account>;
+        accounts(tenant: TenantNumber, users: Vec<UserId>) -> HashMap<UserId, Account>;
         password_hashes(tenant: TenantNumber, numbers: std::ops::RangeInclusive<u32>) -> Vec<(u32, PasswordHash)>;
         tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
         tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;

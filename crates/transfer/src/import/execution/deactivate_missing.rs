@@ -31,7 +31,7 @@ impl MissingUsers {
 async fn read_page(directory: &Directory, caller: &Caller, after: u32) -> Result<Vec<User>, ImportError> {
     let bound = Some(PageBoundary::After(SortPosition { number: after, ..SortPosition::default() }));
     let query = UserQuery { boundary: bound, limit: PAGE_SIZE, ..UserQuery::default() };
-    let page = directory.users(caller, query).await;
+    let page = directory.find_users(caller, query).await;
     Ok(page.map_err(|error| ImportError::Stopped { row: 0, error })?.rows)
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn all_roles_unknown(
     if scan.roles.iter().any(is_built_in) {
         return Ok(false);
     }
-    let roles = directory.items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
+    let roles = directory.find_items(caller, ItemQuery::all(ItemKind::Role)).await?.rows;
     let is_known = |role: &Item| scan.roles.iter().any(|name| identifier_key(name) == identifier_key(role.name()));
     Ok(!roles.iter().any(is_known))
 }

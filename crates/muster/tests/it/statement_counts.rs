@@ -1,0 +1,144 @@
+//! How many SQL statements a request sends to the database server: a few, however many users and groups it names.
+//!
+//! On SQLite, where a statement is a function call, only the responses are checked.
+
+use crate::support::{TestApp, build_request, runtime};
+use directory::Caller;
+use serde_json::{Value, json};
+use std::pin::Pin;
+
+/// The most statements of a transaction, with `BEGIN` and `COMMIT`.
+const BATCH: u64 = 14;
+const USERS: usize = 100;
+
+struct Fixture {
+    test_app: TestApp,
+    tenant: u32,
+    key: String,
+    users: Vec<String>,
+    groups: Vec<String>,
+}
+
+impl Fixture {
+    /// 100 users, each in three of 100 groups, which are also in one group each.
+    async fn new() -> Self {
+        let test_app = TestApp::with_manual_clock();
+        let caller: Caller = test_app.create_tenant("Counts").await;
+        let key = test_app.create_key(&caller, "counts", |_| {}).await;
+        let mut fixture = Self { test_app, tenant: caller.tenant.0, key, users: Vec::new(), groups: Vec::new() };
+        for n in 0..USERS {
+            let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("u{n}@x.y"),
+                "emails": [{"value": format!("u{n}@x.y"), "type": "work", "primary": true}]});
+            let made = fixture.scim("POST", "/Users", &user, 201).await;
+            fixture.users.push(id_of(&made));
+        }
+        for n in 0..USERS {
+            let members = (n..n + 3).map(|m| fixture.users[m % USERS].clone()).collect::<Vec<_>>();
+            let made = fixture.scim("POST", "/Groups", &group(&format!("g{n}"), &members), 201).await;
+            fixture.groups.push(id_of(&made));
+        }
+        fixture
+    }
+
+    async fn send(&self, method: &str, target: &str, media: &str, body: &str, expected: u16) -> Value {
+        let bearer = format!("Bearer {}", self.key);
+        let headers = [("authorization", bearer.as_str()), ("content-type", media), ("accept", media)];
+        let (status, body) = self.test_app.send_request(build_request(method, target, &headers, body)).await;
+        assert_eq!(status, expected, "{method} {target}: {body}");
+        serde_json::from_str(&body).unwrap_or_default()
+    }
+
+    async fn scim(&self, method: &str, target: &str, body: &Value, expected: u16) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, &format!("/scim/v2{target}"), "application/scim+json", &body, expected).await
+    }
+
+    async fn statements(&self) -> Option<u64> {
+        self.test_app.directory().health().await.expect("healthy").statements
+    }
+
+    /// Runs a request and asserts that it took at most `most` statements.
+    async fn at_most<T>(&self, most: u64, name: &str, request: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
+        let before = self.statements().await;
+        let done = request.await;
+        if let (Some(before), Some(after)) = (before, self.statements().await) {
+            assert!(after - before <= most, "{name}: {} statements, at most {most}", after - before);
+            assert!(after > before, "{name}: no statement was counted");
+        }
+        done
+    }
+}
+
+fn id_of(resource: &Value) -> String {
+    resource["id"].as_str().expect("an id").to_owned()
+}
+
+fn group(name: &str, members: &[String]) -> Value {
+    let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+    json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name, "members": members})
+}
+
+fn add_members(ids: &[String]) -> Value {
+    let members: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+    json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "add", "path": "members", "value": members}]})
+}
+
+#[test]
+fn a_page_of_users_takes_four_statements() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        // The key is looked up first, and then cached.
+        fixture.scim("GET", "/Users?count=1", &Value::Null, 200).await;
+        let page = Box::pin(fixture.scim("GET", "/Users?count=100", &Value::Null, 200));
+        let page = fixture.at_most(4, "scim", page).await;
+        assert_eq!(page["Resources"][0]["groups"].as_array().map(Vec::len), Some(3), "{page}");
+        assert_eq!(page["Resources"].as_array().map(Vec::len), Some(USERS));
+        let key = format!("CompanyId={}&IntegrationKey={}", fixture.tenant, fixture.key);
+        let onfire = format!("/api/v2/user/search?UseNames=true&PageSize=100&{key}");
+        for (name, target) in [
+            ("publisher", "/api/2/users?fields=all&limit=100"),
+            ("publisher groups", "/api/2/groups?fields=all&limit=100"),
+            ("ccs", "/request/user?take=100"),
+            ("onfire", &onfire),
+        ] {
+            let page = Box::pin(fixture.send("GET", target, "application/json", "", 200));
+            fixture.at_most(4, name, page).await;
+        }
+    });
+}
+
+#[test]
+fn a_change_of_members_takes_eight_statements_and_a_batch() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        let empty = id_of(&fixture.scim("POST", "/Groups", &group("empty", &[]), 201).await);
+        for many in [1, USERS] {
+            let patch = add_members(&fixture.users[..many]);
+            let target = format!("/Groups/{empty}");
+            let done = Box::pin(fixture.scim("PATCH", &target, &patch, 204));
+            fixture.at_most(8 + BATCH, &format!("{many} members"), done).await;
+            let read = fixture.scim("GET", &target, &Value::Null, 200).await;
+            assert_eq!(read["members"].as_array().map(Vec::len), Some(many));
+        }
+    });
+}
+
+#[test]
+fn creating_and_deleting_a_user_takes_a_lookup_and_a_batch() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "new@x.y",
+            "emails": [{"value": "new@x.y", "type": "work", "primary": true}]});
+        let made = fixture.at_most(1 + BATCH, "create", Box::pin(fixture.scim("POST", "/Users", &user, 201))).await;
+        let id = id_of(&made);
+        for chosen in &fixture.groups {
+            fixture.scim("PATCH", &format!("/Groups/{chosen}"), &add_members(std::slice::from_ref(&id)), 204).await;
+        }
+        let target = format!("/Users/{id}");
+        let read = fixture.at_most(4, "read", Box::pin(fixture.scim("GET", &target, &Value::Null, 200))).await;
+        assert_eq!(read["groups"].as_array().map(Vec::len), Some(USERS), "{read}");
+        fixture.at_most(6 + BATCH, "delete", Box::pin(fixture.scim("DELETE", &target, &Value::Null, 204))).await;
+        fixture.scim("GET", &target, &Value::Null, 404).await;
+    });
+}
