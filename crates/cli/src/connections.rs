@@ -96,7 +96,7 @@ pub(crate) struct SetArgs {
     /// SCIM client type: rfc, entra, okta or strict
     #[arg(long, value_parser = parse_profile)]
     profile: Option<ClientProfile>,
-    /// PEM file with a public key that verifies client assertions; replaces the current keys (repeatable)
+    /// PEM file with a public key that verifies client assertions; replaces the current public keys (repeatable)
     #[arg(long = "public-key", value_name = "FILE")]
     public_keys: Vec<PathBuf>,
 }
