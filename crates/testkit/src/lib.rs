@@ -13,6 +13,7 @@ pub mod diff;
 pub mod fakes;
 pub mod generators;
 pub mod import_conformance;
+pub mod lookup_conformance;
 pub mod membership_conformance;
 pub mod postgres;
 pub mod proxy;

@@ -77,7 +77,8 @@ async fn items(store: Arc<dyn Store>) {
     // Two groups may share a name; the older one is found by it.
     let rename = GroupEdit { name: FieldUpdate::Set("TWINS".into()), ..GroupEdit::default() };
     let group = ItemKey::Id(twins[1].id());
-    let renamed = directory.run(&one, Command::UpdateGroup { group, edit: rename }).await.expect("renamed").items.remove(0);
+    let renamed =
+        directory.run(&one, Command::UpdateGroup { group, edit: rename }).await.expect("renamed").items.remove(0);
     let elsewhere = create_group(&directory, &two, "Elsewhere", Vec::new()).await;
     let mut edit = new_user("ann@x.y");
     let highest = i32::MAX.unsigned_abs();

@@ -250,8 +250,9 @@ async fn find_items(
         let keys = id.into_iter().chain([ItemKey::ExternalId(text.to_owned()), ItemKey::Name(text.to_owned())]);
         keys.map(move |key| (kind, key))
     };
-    let found = directory.items(caller, texts.iter().flat_map(|text| keys(text.as_ref())).collect()).await?;
-    let mut found = found.into_iter().map(|item| item.map(|item| ItemReference::Existing(item.id())));
+    let all_keys: Vec<_> = texts.iter().flat_map(|text| keys(text.as_ref())).collect();
+    let found = directory.map_items(caller, &all_keys, |item| ItemReference::Existing(item.id())).await?;
+    let mut found = found.into_iter();
     Ok(texts.iter().map(|text| first_of(&mut found, keys(text.as_ref()).count())).collect())
 }
 

@@ -90,7 +90,7 @@ async fn load_labels(
 ) -> Result<write::WrittenNames, RequestError> {
     let caller = request.caller()?;
     let mut labels = write::WrittenNames::default();
-    let mut keys: HashSet<(ItemKind, ItemKey)> = HashSet::new();
+    let mut keys: Vec<(ItemKind, ItemKey)> = Vec::new();
     let custom_roles = users.iter().filter_map(|user| user.role).filter(|n| builtin_role_name(*n).is_none());
     keys.extend(custom_roles.map(|number| (ItemKind::Role, ItemKey::Number(number))));
     let by_name = read::boolean_parameter(request, "UseNames")?;
@@ -103,13 +103,18 @@ async fn load_labels(
         let folders = users.iter().flat_map(|user| &user.folders).map(|id| (ItemKind::Folder, ItemKey::Id(*id)));
         keys.extend(groups.chain(folders));
     }
-    for item in state.directory.items(caller, keys.into_iter().collect()).await?.into_iter().flatten() {
-        if let Item::Role(role) = &item {
-            labels.roles.insert(role.number, role.name.clone());
-        } else if by_name {
-            labels.items.insert(item.id(), item.name().to_owned());
-        } else if let Some(external_id) = item.external_id() {
-            labels.items.insert(item.id(), external_id.to_owned());
+    let mut seen = HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    let label = |item: Item| match item {
+        Item::Role(_) => (item.kind(), item.id(), item.number(), Some(item.name().to_owned())),
+        _ if by_name => (item.kind(), item.id(), item.number(), Some(item.name().to_owned())),
+        _ => (item.kind(), item.id(), item.number(), item.external_id().map(str::to_owned)),
+    };
+    for (kind, id, number, label) in state.directory.map_items(caller, &keys, label).await?.into_iter().flatten() {
+        match (kind, label) {
+            (ItemKind::Role, Some(name)) => drop(labels.roles.insert(number, name)),
+            (_, Some(name)) => drop(labels.items.insert(id, name)),
+            (_, None) => {}
         }
     }
     Ok(labels)

@@ -3,7 +3,8 @@
 use super::{read, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError};
 use directory::{
-    Command, DirectoryError, FieldErrorKind, Group, Item, ItemId, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
+    Command, DirectoryError, FieldErrorKind, Group, Item, ItemId, ItemKind, ItemPredicate, ItemQuery, Members, UserKey,
+    fold,
 };
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -50,10 +51,13 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let total = all.len() as u64;
     let fields = read::list_parameter(request, "fields")?;
     let page: Vec<&Item> = all.iter().skip(offset as usize).take(limit as usize).collect();
-    let ids = page.iter().map(|item| item.id()).filter(|_| fields.is_some()).collect();
-    let members = state.directory.members_of(request.caller()?, ids).await?;
     let mut rows = Vec::with_capacity(page.len());
-    for item in page {
+    let mut members = Members::new();
+    for (n, item) in page.iter().enumerate() {
+        if fields.is_some() && n % ITEMS_PER_READ == 0 {
+            let ids = page[n..].iter().take(ITEMS_PER_READ).map(|item| item.id()).collect();
+            members = state.directory.members_of(request.caller()?, ids).await?;
+        }
         rows.push(match &fields {
             None => write::named_summary(request, "groups", item.number(), item.name()),
             Some(fields) => {
@@ -68,6 +72,9 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
 }
 
 const MAX_SORT_FIELDS: usize = 8;
+
+/// Groups or organizations whose members are read at once: lists of members can be long.
+pub(super) const ITEMS_PER_READ: usize = 25;
 
 /// `extra_key` supplies the fields of one kind of item, besides those of all.
 pub(super) fn sort_items(

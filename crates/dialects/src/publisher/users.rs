@@ -121,13 +121,13 @@ async fn load_organizations(
     users: &[User],
 ) -> Result<HashMap<ItemId, Organization>, RequestError> {
     let ids: HashSet<ItemId> = users.iter().filter_map(|user| user.organization).collect();
-    let keys = ids.into_iter().map(|id| (ItemKind::Organization, ItemKey::Id(id))).collect();
-    let found = state.directory.items(request.caller()?, keys).await?;
-    let organizations = found.into_iter().flatten().filter_map(|item| match item {
+    let keys: Vec<_> = ids.into_iter().map(|id| (ItemKind::Organization, ItemKey::Id(id))).collect();
+    let organization = |item: Item| match item {
         Item::Organization(organization) => Some((organization.id, organization)),
         _ => None,
-    });
-    Ok(organizations.collect())
+    };
+    let found = state.directory.map_items(request.caller()?, &keys, organization).await?;
+    Ok(found.into_iter().flatten().flatten().collect())
 }
 
 const MAX_SORTED_OFFSET: u32 = 100_000;
@@ -204,9 +204,9 @@ async fn user_predicates(state: &AppState, request: &DialectRequest) -> Result<V
     if let Some(list) = read::list_parameter(request, "departments")? {
         let mut names = folded(list.clone());
         let numbers = list.iter().filter_map(|text| text.parse().ok());
-        let keys = numbers.map(|number| (ItemKind::Department, ItemKey::Number(number))).collect();
-        let by_number = state.directory.items(request.caller()?, keys).await?;
-        names.extend(by_number.iter().flatten().map(|department| fold(department.name())));
+        let keys: Vec<_> = numbers.map(|number| (ItemKind::Department, ItemKey::Number(number))).collect();
+        let by_number = state.directory.map_items(request.caller()?, &keys, |item| fold(item.name())).await?;
+        names.extend(by_number.into_iter().flatten());
         tests.push(UserPredicate::Department(names));
     }
     tests.extend(read::list_parameter(request, "locations")?.map(|list| UserPredicate::AddressContains(folded(list))));
@@ -232,7 +232,7 @@ async fn existing_item_ids(
     kind: ItemKind,
     list: &[String],
 ) -> Result<Vec<ItemId>, RequestError> {
-    let keys = list.iter().map(|text| (kind, read::parse_item_key(text))).collect();
-    let found = state.directory.items(request.caller()?, keys).await?;
-    Ok(found.iter().flatten().map(Item::id).collect())
+    let keys: Vec<_> = list.iter().map(|text| (kind, read::parse_item_key(text))).collect();
+    let found = state.directory.map_items(request.caller()?, &keys, |item| item.id()).await?;
+    Ok(found.into_iter().flatten().collect())
 }

@@ -36,8 +36,8 @@ pub(super) async fn load(
             keys.push((kind, ItemKey::Id(id)));
         }
     }
-    let found = state.directory.items(caller, keys).await?;
-    labels.items.extend(found.into_iter().flatten().map(|item| (item.id(), item.name().to_owned())));
+    let found = state.directory.map_items(caller, &keys, |item| (item.id(), item.name().to_owned())).await?;
+    labels.items.extend(found.into_iter().flatten());
     if projection.includes_path(&[wire::ENTERPRISE_SCHEMA.urn, "manager", "$ref"]) {
         let managers = users.iter().filter_map(|user| Uuid::try_parse(user.employment.manager.as_deref()?).ok());
         let managers: HashSet<Uuid> = managers.collect();

@@ -324,11 +324,10 @@ impl Directory {
         keys: Vec<(ItemKind, ItemKey)>,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let found = self.store.items(tenant, keys.clone()).await.map_err(read_error)?;
-        let resolved = keys.into_iter().zip(found).filter_map(|(key, item)| Some((key, item?.id())));
+        let mut seen = HashSet::new();
+        let keys: Vec<_> = keys.into_iter().filter(|key| seen.insert(key.clone())).collect();
+        let found = self.map_stored_items(tenant, &keys, |item| item.id()).await?;
+        let resolved = keys.into_iter().zip(found).filter_map(|(key, id)| Some((key, id?)));
         input.resolved_references.extend(resolved);
         Ok(())
     }

@@ -28,6 +28,10 @@ use throttle::Throttle;
 /// conflicting commands commits, so up to this many can conflict without an error.
 const MAX_ATTEMPTS: usize = 100;
 
+const ITEMS_PER_READ: usize = 512;
+/// A folder can be as large as a request body.
+const FOLDERS_PER_READ: usize = 16;
+
 /// How long readiness reports a store that rejected a change, in seconds; after that, requests try it again.
 const UNWRITABLE_REPORT_SECONDS: i64 = 5;
 
@@ -213,17 +217,40 @@ impl Directory {
         found.ok_or(DirectoryError::NoSuchItem(kind))
     }
 
-    /// The items with these keys, in the order of the keys.
-    pub async fn items(
+    /// What `map` makes of the items with these keys, in the order of the keys. Items are read in parts, since they can
+    /// be large: `map` keeps only what is needed.
+    pub async fn map_items<T>(
         &self,
         caller: &Caller,
-        keys: Vec<(ItemKind, ItemKey)>,
-    ) -> Result<Vec<Option<Item>>, DirectoryError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        keys: &[(ItemKind, ItemKey)],
+        map: impl Fn(Item) -> T,
+    ) -> Result<Vec<Option<T>>, DirectoryError> {
+        if !keys.is_empty() {
+            self.check_connection(caller, Access::ReadOnly).await?;
         }
-        self.check_connection(caller, Access::ReadOnly).await?;
-        self.store.items(caller.tenant, keys).await.map_err(read_error)
+        self.map_stored_items(caller.tenant, keys, map).await
+    }
+
+    /// See [`Directory::map_items`].
+    async fn map_stored_items<T>(
+        &self,
+        tenant: TenantNumber,
+        keys: &[(ItemKind, ItemKey)],
+        map: impl Fn(Item) -> T,
+    ) -> Result<Vec<Option<T>>, DirectoryError> {
+        let (mut mapped, mut rest) = (Vec::with_capacity(keys.len()), keys);
+        while !rest.is_empty() {
+            let mut folders = 0;
+            let part = rest.iter().take(ITEMS_PER_READ).take_while(|(kind, _)| {
+                folders += usize::from(*kind == ItemKind::Folder);
+                folders <= FOLDERS_PER_READ
+            });
+            let (part, later) = rest.split_at(part.count());
+            let found = self.store.items(tenant, part.to_vec()).await.map_err(read_error)?;
+            mapped.extend(found.into_iter().map(|item| item.map(&map)));
+            rest = later;
+        }
+        Ok(mapped)
     }
 
     pub async fn find_items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {

@@ -3,7 +3,7 @@
 
 use super::batch_rows::{PipelinedQuery, run_pipelined};
 use super::managed_connection::{ManagedConnection, Session};
-use super::param::{Param, int, kind_code, tenant_code};
+use super::param::{Param, kind_code, tenant_code};
 use super::pg_error::PgError;
 use super::read::{ReadPool, SHORT_READ_TIMEOUT, item_from_row, user_from_row, with_retry};
 use super::retry::RETRY_TIMEOUT;
@@ -72,7 +72,7 @@ impl LookupQueue {
         first.extend(keys.iter().filter_map(constant_time));
         let mut rows = self.lookup(first).await?;
         let mut former_rows = rows.split_off(keys.len()).into_iter();
-        let mut users = decode_all(&rows, user_from_row).await?;
+        let mut users = decode_all(rows, user_from_row).await?;
         let mut undecided = Vec::new();
         for (place, (key, user)) in keys.iter().zip(&mut users).enumerate() {
             let Some(login) = login_of(key) else { continue };
@@ -117,7 +117,7 @@ impl LookupQueue {
     ) -> Result<Vec<Option<Item>>, StoreError> {
         let code = tenant_code(tenant);
         let rows = self.lookup(keys.iter().map(|(kind, key)| item_lookup_key(code, *kind, key)).collect()).await?;
-        let mut items = decode_all(&rows, item_from_row).await?;
+        let mut items = decode_all(rows, item_from_row).await?;
         for ((kind, _), item) in keys.iter().zip(&mut items) {
             if item.as_ref().is_some_and(|item| item.kind() != *kind) {
                 *item = None;
@@ -190,10 +190,17 @@ fn login_of(key: &UserKey) -> Option<&str> {
     }
 }
 
+/// No row has a negative number.
+const ABSENT_NUMBER: i32 = -1;
+
+fn stored_number(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(ABSENT_NUMBER)
+}
+
 fn user_lookup_key(code: i32, key: &UserKey) -> LookupKey {
     match key {
         UserKey::Id(id) => LookupKey::Id(code, id.0),
-        UserKey::Number(number) => LookupKey::Number(code, int(*number)),
+        UserKey::Number(number) => LookupKey::Number(code, stored_number(*number)),
         UserKey::Email(login) | UserKey::Login(login) | UserKey::LoginConstantTime(login) => {
             LookupKey::Claim(code, i16::from(LOGINS), identifier_key(login).into())
         }
@@ -207,31 +214,29 @@ fn item_lookup_key(code: i32, kind: ItemKind, key: &ItemKey) -> LookupKey {
     let kind_code = kind_code(kind);
     match key {
         ItemKey::Id(id) => LookupKey::ItemId(code, id.0),
-        ItemKey::Number(number) => LookupKey::ItemNumber(code, kind_code, int(*number)),
+        ItemKey::Number(number) => LookupKey::ItemNumber(code, kind_code, stored_number(*number)),
         ItemKey::Name(name) => LookupKey::ItemName(code, kind_code, Item::name_key(kind, name).into()),
         ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
             match unique_keys::of_key(kind, key) {
                 Some(claim) => LookupKey::ItemClaim(code, i16::from(claim.namespace), claim.text.into(), kind_code),
-                // Items of this kind have no such key, and no item has number 0 of kind 0.
-                None => LookupKey::ItemNumber(code, 0, 0),
+                // Items of this kind have no such key.
+                None => LookupKey::ItemNumber(code, kind_code, ABSENT_NUMBER),
             }
         }
     }
 }
 
-/// Yields between parts, because decoding thousands of documents takes a while.
+/// Yields now and then, because decoding thousands of documents takes a while. Drops each row once it is decoded.
 async fn decode_all<T>(
-    rows: &[Option<Row>],
+    rows: Vec<Option<Row>>,
     decode: impl Fn(&Row) -> Result<T, PgError>,
 ) -> Result<Vec<Option<T>>, StoreError> {
     let mut decoded = Vec::with_capacity(rows.len());
-    for part in rows.chunks(256) {
-        if !decoded.is_empty() {
+    for row in rows {
+        if decoded.len() % 256 == 255 {
             tokio::task::yield_now().await;
         }
-        for row in part {
-            decoded.push(row.as_ref().map(&decode).transpose()?);
-        }
+        decoded.push(row.map(|row| decode(&row)).transpose()?);
     }
     Ok(decoded)
 }

@@ -44,12 +44,12 @@ statements! {
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, number)
         JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
     );
+    /// The oldest item with each name. The subquery reads one index entry, however many items share the name.
     ITEMS_BY_NAMES = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, name)
-        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.name_key = n.name
-        WHERE NOT EXISTS (SELECT k.number FROM items k WHERE k.tenant = n.tenant AND k.kind = n.kind
-        AND k.name_key = n.name AND k.number < i.number)",
+        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = (SELECT min(k.number) FROM items k
+        WHERE k.tenant = n.tenant AND k.kind = n.kind AND k.name_key = n.name)",
     );
 
     ALL_ITEMS = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");

@@ -23,7 +23,7 @@ const KEYWORDS: &str =
     left like case when then else end";
 const TYPES: &str = "int smallint bigint text bytea uuid boolean timestamptz";
 const FUNCTIONS: &str =
-    "count sum max coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
+    "count sum max min coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
 /// Aliases of the statements, and names of settings.
 const ALIASES: &str =
     "n b c e i k l m t u times lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations

@@ -13,6 +13,7 @@ fn run_suite(make: impl Fn() -> Arc<dyn Store>) {
         .chain(testkit::account_conformance::ALL)
         .chain(testkit::import_conformance::ALL)
         .chain(testkit::conflict_conformance::ALL)
+        .chain(testkit::lookup_conformance::ALL)
         .chain(testkit::membership_conformance::ALL)
     {
         runtime.block_on(check(make()));
