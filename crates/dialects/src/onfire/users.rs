@@ -105,10 +105,9 @@ async fn load_labels(
     }
     let mut seen = HashSet::new();
     keys.retain(|key| seen.insert(key.clone()));
-    let label = |item: Item| match item {
-        Item::Role(_) => (item.kind(), item.id(), item.number(), Some(item.name().to_owned())),
-        _ if by_name => (item.kind(), item.id(), item.number(), Some(item.name().to_owned())),
-        _ => (item.kind(), item.id(), item.number(), item.external_id().map(str::to_owned)),
+    let label = |item: Item| {
+        let label = if by_name || item.kind() == ItemKind::Role { Some(item.name()) } else { item.external_id() };
+        (item.kind(), item.id(), item.number(), label.map(str::to_owned))
     };
     for (kind, id, number, label) in state.directory.map_items(caller, &keys, label).await?.into_iter().flatten() {
         match (kind, label) {

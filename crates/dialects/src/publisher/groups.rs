@@ -54,8 +54,8 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let mut rows = Vec::with_capacity(page.len());
     let mut members = Members::new();
     for (n, item) in page.iter().enumerate() {
-        if fields.is_some() && n % ITEMS_PER_READ == 0 {
-            let ids = page[n..].iter().take(ITEMS_PER_READ).map(|item| item.id()).collect();
+        if fields.is_some() && n % MEMBER_LISTS_PER_READ == 0 {
+            let ids = page[n..].iter().take(MEMBER_LISTS_PER_READ).map(|item| item.id()).collect();
             members = state.directory.members_of(request.caller()?, ids).await?;
         }
         rows.push(match &fields {
@@ -74,7 +74,7 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
 const MAX_SORT_FIELDS: usize = 8;
 
 /// Groups or organizations whose members are read at once: lists of members can be long.
-pub(super) const ITEMS_PER_READ: usize = 25;
+pub(super) const MEMBER_LISTS_PER_READ: usize = 25;
 
 /// `extra_key` supplies the fields of one kind of item, besides those of all.
 pub(super) fn sort_items(

@@ -1,6 +1,6 @@
 //! Handlers of organizations. There are no organization groups, since no call creates one.
 
-use super::groups::{ITEMS_PER_READ, sort_items};
+use super::groups::{MEMBER_LISTS_PER_READ, sort_items};
 use super::{read, status, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, Node, OutputValue, RequestError, boolean_of};
 use directory::{
@@ -111,8 +111,8 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let mut rows = Vec::with_capacity(page.len());
     let mut members = Members::new();
     for (n, item) in page.iter().enumerate() {
-        if fields.is_some() && n % ITEMS_PER_READ == 0 {
-            let ids = page[n..].iter().take(ITEMS_PER_READ).map(|item| item.id()).collect();
+        if fields.is_some() && n % MEMBER_LISTS_PER_READ == 0 {
+            let ids = page[n..].iter().take(MEMBER_LISTS_PER_READ).map(|item| item.id()).collect();
             members = state.directory.members_of(request.caller()?, ids).await?;
         }
         rows.push(match &fields {
