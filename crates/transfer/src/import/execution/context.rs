@@ -66,7 +66,7 @@ impl<'a> ImportContext<'a> {
     }
 
     /// The outcome of an unchanged user: `Created` if an interrupted import created the user.
-    pub(crate) fn unchanged_user(&self, user: &User) -> RowOutcome {
+    pub(crate) fn outcome_of_unchanged_user(&self, user: &User) -> RowOutcome {
         unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_user(user)))
     }
 
@@ -76,7 +76,7 @@ impl<'a> ImportContext<'a> {
         user_row.manager.clone().filter(|_| is_executed && user.text(Field::Manager).is_none())
     }
 
-    pub(crate) fn unchanged_item(&self, item: &Item) -> RowOutcome {
+    pub(crate) fn outcome_of_unchanged_item(&self, item: &Item) -> RowOutcome {
         unchanged(self.resume_state.as_ref().is_some_and(|resumed| resumed.has_created_item(item)))
     }
 }

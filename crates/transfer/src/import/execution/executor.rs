@@ -364,7 +364,7 @@ async fn start_row<'a>(
             Box::pin(std::future::ready(RowResult::new(kind, row, Ok(RowOutcome::Rejected(reason)))))
         }
         RowContent::ExistingUser(content, user) if !ctx.options.update => {
-            let (outcome, manager) = (Ok(ctx.unchanged_user(&user)), ctx.pending_manager(&content, &user));
+            let (outcome, manager) = (Ok(ctx.outcome_of_unchanged_user(&user)), ctx.pending_manager(&content, &user));
             let user = Some((user.number, user.id));
             Box::pin(std::future::ready(RowResult {
                 user,

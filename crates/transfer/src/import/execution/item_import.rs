@@ -84,7 +84,7 @@ async fn create_or_update(
     let is_newer = ctx.resume_state.as_ref().is_some_and(|resumed| resumed.is_item_changed(&before));
     let may_update = ctx.options.update && !is_newer;
     let Some(command) = item_row.update_command(&before, restricted_to).filter(|_| may_update) else {
-        return Ok(ctx.unchanged_item(&before));
+        return Ok(ctx.outcome_of_unchanged_item(&before));
     };
     if ctx.options.dry_run {
         let preview = ctx.directory.preview(ctx.caller, &command).await?;
@@ -92,5 +92,5 @@ async fn create_or_update(
     }
     let receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
     let is_changed = receipt.items.first().is_some_and(|after| after.version() != before.version());
-    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.unchanged_item(&before) })
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.outcome_of_unchanged_item(&before) })
 }

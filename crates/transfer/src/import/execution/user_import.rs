@@ -225,5 +225,5 @@ async fn update(ctx: &ImportContext<'_>, prepared: &PreparedUser, before: User) 
     }
     let receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
     let is_changed = receipt.users.first().is_some_and(|after| after.version != before.version);
-    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.unchanged_user(&before) })
+    Ok(if is_changed { RowOutcome::Changed(Vec::new()) } else { ctx.outcome_of_unchanged_user(&before) })
 }
