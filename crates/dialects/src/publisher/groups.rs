@@ -1,10 +1,9 @@
 //! Handlers of groups.
 
 use super::{read, write};
-use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError};
+use crate::kit::{AppState, DialectRequest, DialectResponse, OutputValue, RequestError};
 use directory::{
-    Command, DirectoryError, FieldErrorKind, Group, Item, ItemId, ItemKind, ItemPredicate, ItemQuery, Members, UserKey,
-    fold,
+    Command, DirectoryError, FieldErrorKind, Group, Item, ItemId, ItemKind, ItemPredicate, ItemQuery, UserKey, fold,
 };
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -49,32 +48,42 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let mut all = state.directory.find_items(request.caller()?, query).await?.rows;
     sort_items(request, &mut all, |_, _| None)?;
     let total = all.len() as u64;
-    let fields = read::list_parameter(request, "fields")?;
-    let page: Vec<&Item> = all.iter().skip(offset as usize).take(limit as usize).collect();
-    let mut rows = Vec::with_capacity(page.len());
-    let mut members = Members::new();
-    for (n, item) in page.iter().enumerate() {
-        if fields.is_some() && n % MEMBER_LISTS_PER_READ == 0 {
-            let ids = page[n..].iter().take(MEMBER_LISTS_PER_READ).map(|item| item.id()).collect();
-            members = state.directory.members_of(request.caller()?, ids).await?;
-        }
-        rows.push(match &fields {
-            None => write::named_summary(request, "groups", item.number(), item.name()),
-            Some(fields) => {
-                let numbers: Vec<u32> = members.get(&item.id()).into_iter().flatten().map(|(_, n)| *n).collect();
-                let full = write::group(as_group(item)?, &numbers, true, None);
-                let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
-                if is_all { full } else { write::select_fields(&full, fields) }
-            }
-        });
-    }
+    let page = all.into_iter().skip(offset as usize).take(limit as usize).collect::<Vec<Item>>();
+    let full = |item: &Item, members: &[u32]| Ok(write::group(as_group(item)?, members, true, None));
+    let rows = list_rows(state, request, "groups", &page, full).await?;
     Ok(write::list_response(request, "groups", "group", rows, total, offset.checked_div(limit).unwrap_or(0)))
 }
 
 const MAX_SORT_FIELDS: usize = 8;
 
 /// Groups or organizations whose members are read at once: lists of members can be long.
-pub(super) const MEMBER_LISTS_PER_READ: usize = 25;
+const MEMBER_LISTS_PER_READ: usize = 25;
+
+/// The rows of a page of groups or organizations: summaries, or the requested fields of what `full` writes of an item and
+/// the numbers of its members.
+pub(super) async fn list_rows(
+    state: &AppState,
+    request: &DialectRequest,
+    list_name: &'static str,
+    page: &[Item],
+    full: impl Fn(&Item, &[u32]) -> Result<OutputValue, RequestError>,
+) -> Result<Vec<OutputValue>, RequestError> {
+    let Some(fields) = read::list_parameter(request, "fields")? else {
+        let summary = |item: &Item| write::named_summary(request, list_name, item.number(), item.name());
+        return Ok(page.iter().map(summary).collect());
+    };
+    let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
+    let mut rows = Vec::with_capacity(page.len());
+    for part in page.chunks(MEMBER_LISTS_PER_READ) {
+        let members = state.directory.members_of(request.caller()?, part.iter().map(Item::id).collect()).await?;
+        for item in part {
+            let numbers: Vec<u32> = members.get(&item.id()).into_iter().flatten().map(|(_, number)| *number).collect();
+            let row = full(item, &numbers)?;
+            rows.push(if is_all { row } else { write::select_fields(&row, &fields) });
+        }
+    }
+    Ok(rows)
+}
 
 /// `extra_key` supplies the fields of one kind of item, besides those of all.
 pub(super) fn sort_items(

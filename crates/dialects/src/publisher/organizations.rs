@@ -1,11 +1,11 @@
 //! Handlers of organizations. There are no organization groups, since no call creates one.
 
-use super::groups::{MEMBER_LISTS_PER_READ, sort_items};
+use super::groups::{list_rows, sort_items};
 use super::{read, status, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, Node, OutputValue, RequestError, boolean_of};
 use directory::{
-    Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Members, Organization,
-    OrganizationEdit, OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
+    Command, DirectoryError, FieldErrorKind, Item, ItemKind, ItemPredicate, ItemQuery, Organization, OrganizationEdit,
+    OrganizationStatus, Receipt, User, UserPredicate, UserQuery, fold,
 };
 use std::collections::HashSet;
 
@@ -106,25 +106,9 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
         _ => None,
     })?;
     let total = all.len() as u64;
-    let fields = read::list_parameter(request, "fields")?;
-    let page: Vec<&Item> = all.iter().skip(offset as usize).take(limit as usize).collect();
-    let mut rows = Vec::with_capacity(page.len());
-    let mut members = Members::new();
-    for (n, item) in page.iter().enumerate() {
-        if fields.is_some() && n % MEMBER_LISTS_PER_READ == 0 {
-            let ids = page[n..].iter().take(MEMBER_LISTS_PER_READ).map(|item| item.id()).collect();
-            members = state.directory.members_of(request.caller()?, ids).await?;
-        }
-        rows.push(match &fields {
-            None => write::named_summary(request, "organisations", item.number(), item.name()),
-            Some(fields) => {
-                let numbers: Vec<u32> = members.get(&item.id()).into_iter().flatten().map(|(_, n)| *n).collect();
-                let full = write::organization(as_organization(item)?, &numbers);
-                let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
-                if is_all { full } else { write::select_fields(&full, fields) }
-            }
-        });
-    }
+    let items = all.into_iter().skip(offset as usize).take(limit as usize).collect::<Vec<Item>>();
+    let full = |item: &Item, users: &[u32]| Ok(write::organization(as_organization(item)?, users));
+    let rows = list_rows(state, request, "organisations", &items, full).await?;
     let page = offset.checked_div(limit).unwrap_or(0);
     Ok(write::list_response(request, "organisations", "organisation", rows, total, page))
 }
