@@ -44,13 +44,13 @@ struct Lookup {
 pub(super) struct LookupQueue {
     waiting: Mutex<Vec<Lookup>>,
     wake: Notify,
-    /// For lookups of so many keys that others should not wait for them.
-    readers: Arc<ReadPool>,
+    /// For lookups of more than [`MAX_LOOKUP_BATCH`] keys.
+    large_lookups: ReadPool,
 }
 
 impl LookupQueue {
-    pub(super) fn new(readers: Arc<ReadPool>) -> Self {
-        Self { waiting: Mutex::default(), wake: Notify::new(), readers }
+    pub(super) fn new(large_lookups: ReadPool) -> Self {
+        Self { waiting: Mutex::default(), wake: Notify::new(), large_lookups }
     }
 
     /// The users with these keys, in the order of the keys. A login takes up to two lookups: the holder of its unique
@@ -132,7 +132,7 @@ impl LookupQueue {
         }
         if keys.len() > MAX_LOOKUP_BATCH {
             let keys: Arc<[LookupKey]> = keys.into();
-            return self.readers.long(|session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
+            return self.large_lookups.long(|session| Box::pin(query_all(session, Arc::clone(&keys)))).await;
         }
         let (answer, answered) = oneshot::channel();
         {

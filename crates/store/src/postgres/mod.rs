@@ -72,7 +72,7 @@ use uuid::Uuid;
 pub struct Postgres {
     batch_writer: Arc<BatchWriter>,
     lookups: Arc<LookupQueue>,
-    readers: Arc<ReadPool>,
+    readers: ReadPool,
     health_connection: ManagedConnection,
     connector: Arc<Connector>,
     sequencer: SequencerHandle,
@@ -87,6 +87,10 @@ struct BackgroundTasks {
     stop: Arc<Notify>,
     connector: Arc<Connector>,
 }
+
+/// Concurrent lookups of more keys than share a statement. Each has a connection of its own, so that they neither hold up
+/// other lookups nor wait for scans.
+const LARGE_LOOKUPS: usize = 2;
 
 /// Limit for closing. Batches still in doubt then stay in doubt; their callers never get an answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,8 +144,8 @@ impl Postgres {
             let (batch_writer, line) = (Arc::clone(&batch_writer), ManagedConnection::new(Arc::clone(&target)));
             tasks.push(runtime_handle.spawn(async move { batch_writer.run(&line).await }));
         }
-        let readers = Arc::new(ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1)));
-        let lookups = Arc::new(LookupQueue::new(Arc::clone(&readers)));
+        let readers = ReadPool::new(&target, options.readers.max(1), options.long_reads.max(1));
+        let lookups = Arc::new(LookupQueue::new(ReadPool::new(&target, 0, LARGE_LOOKUPS)));
         for _ in 0..options.readers.max(1) {
             let (lookups, line) = (Arc::clone(&lookups), ManagedConnection::new(Arc::clone(&target)));
             let tasks = batch_writer.tasks.clone();
