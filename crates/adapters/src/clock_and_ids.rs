@@ -1,6 +1,6 @@
 //! The system clock, and the generators of ids and secrets: the implementations of the directory's ports.
 
-use directory::{Clock, IdGenerator, ServerSecret, Time};
+use directory::{Clock, IdGenerator, Time};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ impl IdGenerator for TimeOrderedIds {
         Uuid::now_v7()
     }
 
-    fn random_secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<[u8; 32]> {
         random_secret()
     }
 }
@@ -41,12 +41,12 @@ impl IdGenerator for RandomIds {
         }
     }
 
-    fn random_secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<[u8; 32]> {
         random_secret()
     }
 }
 
-fn random_secret() -> Option<ServerSecret> {
+fn random_secret() -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).ok().map(|()| ServerSecret(bytes))
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }

@@ -5,8 +5,8 @@
 //! its unique keys is taken. Events are derived from mutations, so nothing can change without one.
 
 use crate::{
-    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, Tenant, TenantNumber, Time,
-    Tombstone, User, UserId,
+    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, RowWrite, ServerSecret, Tenant,
+    TenantNumber, Time, Tombstone, User, UserId,
 };
 use std::collections::BTreeMap;
 
@@ -134,23 +134,15 @@ pub enum Mutation {
     /// because it changes no data.
     RecordConnectionUse(ConnectionId, BTreeMap<String, i64>),
     /// Adds a secret of the installation under an unused name. Leaves no event.
-    AddSecret(&'static str, ServerSecret),
+    AddSecret(ServerSecret),
+    /// Changes rows of declared tables. Leaves no event.
+    Rows(Vec<RowWrite>),
 }
 
 impl Mutation {
     /// Whether a lookup that found nothing before may find something afterwards.
     pub(crate) fn adds_or_changes_item(&self) -> bool {
         matches!(self, Self::AddItem { .. } | Self::ChangeItem { .. })
-    }
-}
-
-/// A secret of the installation, such as the key that signs its tokens.
-#[derive(Clone)]
-pub struct ServerSecret(pub [u8; 32]);
-
-impl std::fmt::Debug for ServerSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ServerSecret(…)")
     }
 }
 

@@ -2,8 +2,8 @@
 //! changes.
 //!
 //! Every write is a [`Command`]. It is decided into a [`Change`] or a [`DirectoryError`], and a [`Store`] carries
-//! out the change atomically. This crate knows no HTTP, SQL, XML, JSON, socket or clock: time, ids, password
-//! hashing and storage are ports.
+//! out the change atomically. This crate knows no HTTP, SQL, XML, socket or clock: time, ids, password hashing and
+//! storage are ports. JSON is only the form in which documents are stored.
 //!
 //! ```
 //! use directory::{Command, UserKey};
@@ -25,9 +25,10 @@ mod model;
 mod ports;
 mod query;
 mod service;
+mod table;
 mod text;
 
-pub use change::{Change, Mutation, Receipt, ServerSecret};
+pub use change::{Change, Mutation, Receipt};
 pub use command::{
     AccountAction, Command, ConnectionEdit, DepartmentRef, FieldUpdate, FolderEdit, GroupEdit, ItemRef, MemberEdit,
     NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit, UserEdit,
@@ -36,7 +37,7 @@ pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
 pub use ports::{
     BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Members, Overloaded, PasswordHasher,
-    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason,
+    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason, record, records,
 };
 pub use query::{
     AttributeSource, AttributeValue, CompareOp, Comparison, Filter, ItemPageBoundary, ItemPredicate, ItemQuery, Labels,
@@ -45,6 +46,7 @@ pub use query::{
 };
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{Caller, Credentials, Directory, Preview, rate_limit_network};
+pub use table::*;
 pub use text::*;
 
 /// Checks the single values of an edit without looking anything up.

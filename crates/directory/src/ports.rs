@@ -1,9 +1,8 @@
 //! The ports of the core: storage, time, ids and password hashing.
 
 use crate::{
-    Account, Change, Connection, ConnectionId, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Mail, Page, PasswordHash, Receipt, ServerSecret, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey,
-    UserQuery,
+    Account, Change, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, PasswordHash,
+    Receipt, Record, Row, RowQuery, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::collections::{BTreeMap, HashMap};
@@ -47,15 +46,8 @@ pub trait Store: Send + Sync {
     /// Ids and numbers of the members of each group or organization, or of the users who may see a folder, in order of
     /// number. Items without members are left out.
     fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>>;
-    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>>;
-    /// In order of number.
-    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>>;
-    /// Connections with a key whose hash starts with these four bytes. The caller must compare the whole hash in
-    /// constant time.
-    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
-    /// Of one tenant or of all, in the order they were added.
-    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>>;
-    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>>;
+    /// Rows of a declared table.
+    fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
     /// Carries out a change atomically. It continues when the caller stops waiting.
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>>;
     /// Events after a position, oldest first. There are no gaps: an event becomes visible after all its
@@ -69,7 +61,6 @@ pub trait Store: Send + Sync {
         after: u32,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(UserId, u32)>, StoreError>>;
-    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>>;
     /// Users that do not exist are left out.
     fn accounts(
         &self,
@@ -102,17 +93,6 @@ pub trait Store: Send + Sync {
         between: (Time, Time),
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
-    /// Mails due by `now`; those that have waited longest come first.
-    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
-    /// Waiting and failed mails of a tenant or of one of its users, oldest first. Without `user`, only those
-    /// after the mail with the queue time and id of `after`; with `user`, `after` is ignored.
-    fn mails(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        after: (Time, Uuid),
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>>;
     /// Events about a user after a position, oldest first. Some may be about other users: the caller must filter them.
     fn user_history(
         &self,
@@ -137,6 +117,17 @@ pub trait Store: Send + Sync {
         false
     }
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
+}
+
+/// The records that a query of their table finds.
+pub async fn records<T: Record>(store: &dyn Store, query: RowQuery) -> Result<Vec<T>, StoreError> {
+    let rows = store.rows(query).await?;
+    Ok(rows.iter().map(|row| T::from_row(row)).collect::<Result<_, _>>()?)
+}
+
+/// The record with this key.
+pub async fn record<T: Record>(store: &dyn Store, key: Row) -> Result<Option<T>, StoreError> {
+    Ok(records(store, T::table().row(key)).await?.pop())
 }
 
 /// The result of verifying a tenant's event chain.
@@ -242,7 +233,7 @@ pub trait IdGenerator: Send + Sync {
     /// Never returns the same id twice.
     fn next_id(&self) -> Uuid;
     /// Unpredictable bytes; `None` if the machine cannot provide any.
-    fn random_secret(&self) -> Option<ServerSecret>;
+    fn random_secret(&self) -> Option<[u8; 32]>;
 }
 
 /// Slow hashing of passwords, in a bounded pool that tenants share fairly.

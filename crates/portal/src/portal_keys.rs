@@ -3,8 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{
-    Directory, DirectoryError, KeyHash, KnownBrowser, LinkPurpose, PasswordLink, ServerSecret, TenantNumber, Time,
-    UserId,
+    Directory, DirectoryError, KeyHash, KnownBrowser, LinkPurpose, PasswordLink, TenantNumber, Time, UserId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
@@ -26,11 +25,11 @@ pub(crate) struct PortalKeys {
 
 impl PortalKeys {
     pub(crate) async fn load(directory: &Directory) -> Result<Self, DirectoryError> {
-        Ok(Self::derive(&directory.server_secret(SECRET_NAME).await?))
+        Ok(Self::derive(&directory.server_secret(SECRET_NAME).await?.bytes))
     }
 
-    fn derive(secret: &ServerSecret) -> Self {
-        let master = hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
+    fn derive(secret: &[u8; 32]) -> Self {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive_key = |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&master, purpose).as_ref());
         Self { links: derive_key(b"links"), forms: derive_key(b"forms"), known_browsers: derive_key(b"devices") }
     }
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_link_opens_unaltered_in_its_tenant_and_for_its_purpose() {
-        let keys = PortalKeys::derive(&ServerSecret([1; 32]));
+        let keys = PortalKeys::derive(&[1; 32]);
         let one = TenantNumber(1);
         let purpose = LinkPurpose::Invitation;
         let link = PasswordLink { user: UserId(Uuid::from_u128(7)), id: Uuid::from_u128(9), purpose };
@@ -121,7 +120,7 @@ mod tests {
         assert_eq!(keys.verify_link(one, purpose, &text), Some(link));
         assert_eq!(keys.verify_link(TenantNumber(2), purpose, &text), None);
         assert_eq!(keys.verify_link(one, LinkPurpose::Reset, &text), None);
-        assert_eq!(PortalKeys::derive(&ServerSecret([2; 32])).verify_link(one, purpose, &text), None);
+        assert_eq!(PortalKeys::derive(&[2; 32]).verify_link(one, purpose, &text), None);
         for n in 0..text.len() {
             let mut altered = text.clone().into_bytes();
             altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
@@ -133,13 +132,13 @@ mod tests {
 
     #[test]
     fn a_device_is_known_unaltered_and_in_its_tenant() {
-        let keys = PortalKeys::derive(&ServerSecret([1; 32]));
+        let keys = PortalKeys::derive(&[1; 32]);
         let one = TenantNumber(1);
         let device = KnownBrowser { user: UserId(Uuid::from_u128(7)), last_sign_in: Time(1_700_000_000_000_000) };
         let text = keys.sign_known_browser(one, &device);
         assert_eq!(keys.verify_known_browser(one, &text), Some(device));
         assert_eq!(keys.verify_known_browser(TenantNumber(2), &text), None);
-        assert_eq!(PortalKeys::derive(&ServerSecret([2; 32])).verify_known_browser(one, &text), None);
+        assert_eq!(PortalKeys::derive(&[2; 32]).verify_known_browser(one, &text), None);
         for n in 0..text.len() - 1 {
             let mut altered = text.clone().into_bytes();
             altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_form_is_good_for_its_visitor_alone() {
-        let keys = PortalKeys::derive(&ServerSecret([1; 32]));
+        let keys = PortalKeys::derive(&[1; 32]);
         let token = keys.form_token("ann");
         assert!(keys.is_valid_form_token("ann", &token) && !keys.is_valid_form_token("bob", &token));
         assert!(!keys.is_valid_form_token("ann", "") && !keys.is_valid_form_token("", ""));

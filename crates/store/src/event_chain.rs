@@ -4,7 +4,7 @@
 //! the digests of the events there. The SQLite writer links events one by one as it writes them. The PostgreSQL
 //! batch writers store digests, and the event sequencer links whole batches when it assigns their positions.
 
-use crate::event_row::{ChangeContext, EncodedEvent};
+use crate::event_row::{ChangeContext, EncodedEvent, EventEntry};
 use sha2::{Digest, Sha256};
 
 /// The digest of an event or a link of the chain: SHA-256.
@@ -94,4 +94,45 @@ pub(crate) fn next_chain_hash<'a>(
         hash.update(digest);
     }
     hash.finalize().into()
+}
+
+impl EventEntry {
+    pub(crate) fn digest(&self) -> ChainHash {
+        EventFields {
+            tenant: self.tenant,
+            at: self.at,
+            connection: self.connection.as_ref().map(|id| &id[..]),
+            actor: &self.actor,
+            request_id: &self.request_id,
+            action: self.action,
+            before: self.before.as_deref(),
+            after: self.after.as_deref(),
+            members_added: self.members_added.as_deref(),
+            members_removed: self.members_removed.as_deref(),
+            password_set: self.password_set,
+            notes: self.notes.as_deref(),
+        }
+        .digest()
+    }
+}
+
+/// An event with what the chain needs.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEvent {
+    pub(crate) event: EventEntry,
+    /// As stored; `None` if the engine stores no digests.
+    pub(crate) digest: Option<ChainHash>,
+    pub(crate) link: Option<ChainHash>,
+    /// The position of the last event that is linked together with this one.
+    pub(crate) end: u64,
+}
+
+/// Where a tenant's chain ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ChainEnd {
+    pub(crate) position: u64,
+    /// `None` if no event is linked.
+    pub(crate) link: Option<ChainHash>,
+    /// The number of events from before the chain.
+    pub(crate) unchained: u32,
 }

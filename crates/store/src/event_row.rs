@@ -1,7 +1,8 @@
-//! An event before it is written as a row; its snapshots are encoded already.
+//! An event as a row, with its snapshots encoded: before it is written, and after it was read.
 
-use directory::{Action, ConnectionId, EntitySnapshot, EventNote, Mail, TenantNumber, Time, UserId};
-use serde::Serialize;
+use directory::{Action, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Who made a change.
 pub(crate) struct ChangeContext {
@@ -13,6 +14,7 @@ pub(crate) struct ChangeContext {
 }
 
 /// The event of one mutation.
+#[derive(Debug)]
 pub(crate) struct EncodedEvent {
     pub(crate) action: Action,
     pub(crate) before: Option<String>,
@@ -48,12 +50,53 @@ impl EncodedEvent {
     }
 }
 
-pub(crate) fn action_from_code(code: i16) -> Action {
-    match code {
-        1 => Action::Created,
-        2 => Action::Updated,
-        _ => Action::Deleted,
-    }
+/// An event as a row, in any engine and in backups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventEntry {
+    pub position: u64,
+    pub tenant: u32,
+    pub at: i64,
+    pub connection: Option<[u8; 16]>,
+    pub actor: String,
+    pub request_id: String,
+    pub action: i16,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    pub members_added: Option<String>,
+    pub members_removed: Option<String>,
+    pub password_set: bool,
+    pub notes: Option<String>,
+    /// Whether it was written before events were chained.
+    pub is_unchained: bool,
+}
+
+/// Decodes an event that was read.
+pub(crate) fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
+    Ok(Event {
+        position: EventPosition(row.position),
+        data: EventData {
+            tenant: TenantNumber(row.tenant),
+            at: Time(row.at),
+            connection: row.connection.map(|id| ConnectionId(uuid::Uuid::from_bytes(id))),
+            actor: row.actor.clone(),
+            request_id: row.request_id.clone(),
+            action: match row.action {
+                1 => Action::Created,
+                2 => Action::Updated,
+                _ => Action::Deleted,
+            },
+            before: from_json(row.before.as_deref())?,
+            after: from_json(row.after.as_deref())?,
+            members_added: from_json(row.members_added.as_deref())?.unwrap_or_default(),
+            members_removed: from_json(row.members_removed.as_deref())?.unwrap_or_default(),
+            password_set: row.password_set,
+            notes: from_json(row.notes.as_deref())?.unwrap_or_default(),
+        },
+    })
+}
+
+fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, serde_json::Error> {
+    text.map(serde_json::from_str).transpose()
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
@@ -63,20 +106,4 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Err
 /// `None` for an empty list.
 pub(crate) fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
     if items.is_empty() { Ok(None) } else { to_json(&items).map(Some) }
-}
-
-/// The event of a changed mail; `None` if it was only tried and will be tried again.
-pub(crate) fn mail_event(
-    before: Option<&Mail>,
-    after: Option<&Mail>,
-) -> Result<Option<EncodedEvent>, serde_json::Error> {
-    let action = match (before, after) {
-        (None, _) => Action::Created,
-        (Some(_), Some(after)) if !after.has_failed() => return Ok(None),
-        (Some(_), Some(_)) => Action::Updated,
-        (Some(_), None) => Action::Deleted,
-    };
-    let record =
-        |mail: Option<&Mail>| mail.map(|mail| to_json(&EntitySnapshot::Mail(Box::new(mail.clone())))).transpose();
-    Ok(Some(EncodedEvent { before: record(before)?, after: record(after)?, ..EncodedEvent::new(action) }))
 }

@@ -15,10 +15,12 @@
 //! ```
 
 pub mod archive;
+mod chain_verifier;
+mod check;
 mod check_report;
+mod commit_time;
 mod event_chain;
 mod event_row;
-mod guards;
 mod memberships;
 pub mod memory;
 mod page_builder;
@@ -27,6 +29,7 @@ mod query_plan;
 mod sql;
 pub mod sqlite;
 mod task_monitor;
+mod translation;
 mod unique_keys;
 
 pub use check_report::CheckReport;

@@ -23,9 +23,15 @@ pub(crate) fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid
     Ok(())
 }
 
-/// Groups, folders and the organization.
-pub(crate) fn item_ids(user: &User) -> impl Iterator<Item = ItemId> {
-    user.groups.iter().chain(&user.folders).chain(&user.organization).copied()
+/// Groups, folders and the organization, sorted and without duplicates.
+pub(crate) fn all_of(user: &User) -> Vec<(ItemId, ItemKind)> {
+    let of = |ids: &[ItemId], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
+    let mut all = of(&user.groups, ItemKind::Group);
+    all.extend(of(&user.folders, ItemKind::Folder));
+    all.extend(user.organization.map(|id| (id, ItemKind::Organization)));
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Rebases a change onto the stored memberships: what differs between `before` and `after` is applied to `stored`,
@@ -45,11 +51,6 @@ fn three_way_merge(stored: &[ItemId], before: &[ItemId], after: &[ItemId]) -> Ve
     }
     let retained = stored.iter().filter(|id| !before.contains(id) || decided.contains(id));
     retained.chain(decided.difference(&before)).copied().collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-pub(crate) fn eq_ignoring_memberships(one: &User, other: &User) -> bool {
-    let bare = |user: &User| User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
-    bare(one) == bare(other)
 }
 
 #[cfg(test)]

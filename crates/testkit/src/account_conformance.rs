@@ -143,8 +143,10 @@ async fn sessions(store: Arc<dyn Store>) {
     forgot("nobody@x.y").await.expect("requested");
     let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
     assert_eq!(mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(), [(bob.id, LinkPurpose::Reset)]);
-    let after =
-        async |mail: &directory::Mail, id| store.mails(caller.tenant, None, (mail.queued, id), 10).await.expect("read");
+    let after = async |mail: &directory::Mail, id| {
+        let query = directory::Mail::of_tenant(caller.tenant, (mail.queued, id), 10);
+        directory::records::<directory::Mail>(&*store, query).await.expect("read")
+    };
     assert_eq!(after(&mails[0], mails[0].id).await, [], "no mail follows the last one");
     assert_eq!(after(&mails[0], uuid::Uuid::nil()).await, mails);
 }

@@ -360,7 +360,7 @@ async fn other_entities(store: Arc<dyn Store>) {
     world.commit_ok(mail(1)).await;
     let make = |is_taken: &[bool]| mail(if is_taken[0] { 1 } else { 2 });
     world.check_combinations("a new mail", &[expected_conflict("id", Field::Id)], make).await;
-    let secret = |name: &'static str| vec![Mutation::AddSecret(name, ServerSecret([1; 32]))];
+    let secret = |name: &str| vec![Mutation::AddSecret(ServerSecret { name: name.to_owned(), bytes: [1; 32] })];
     world.commit_ok(secret("one")).await;
     let make = |is_taken: &[bool]| secret(if is_taken[0] { "one" } else { "two" });
     world.check_combinations("a new secret", &[expected_conflict("name", Field::Name)], make).await;

@@ -2,7 +2,7 @@
 
 use directory::{
     BoxFuture, Clock, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash, PasswordHasher,
-    PasswordVerification, SecretString, ServerSecret, Store, TenantNumber, Time,
+    PasswordVerification, SecretString, Store, TenantNumber, Time,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -33,8 +33,8 @@ impl IdGenerator for CountingIds {
         Uuid::from_u128(u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1)
     }
 
-    fn random_secret(&self) -> Option<ServerSecret> {
-        Some(ServerSecret([7; 32]))
+    fn random_secret(&self) -> Option<[u8; 32]> {
+        Some([7; 32])
     }
 }
 
@@ -119,7 +119,7 @@ impl IdGenerator for UniqueIds {
         Uuid::now_v7()
     }
 
-    fn random_secret(&self) -> Option<ServerSecret> {
+    fn random_secret(&self) -> Option<[u8; 32]> {
         None
     }
 }

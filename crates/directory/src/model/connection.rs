@@ -1,6 +1,9 @@
 //! A connection: an API client, its keys and what it may do.
 
-use crate::{ConnectionId, TenantNumber, Time, UserId};
+use crate::{
+    Column, ColumnKind, ConnectionId, Field, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time,
+    UserId, Value, fold,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -118,7 +121,7 @@ impl Connection {
     /// The key under which a store keeps the name of a revoked connection, so that another can take the name. Names
     /// have no control characters, so it is never a name itself.
     pub fn revoked_name_key(&self) -> String {
-        format!("{}\u{1F}{}", crate::fold(&self.name), self.id)
+        format!("{}\u{1F}{}", fold(&self.name), self.id)
     }
 
     /// Two keys, so that they can be rotated without downtime.
@@ -159,5 +162,110 @@ impl Connection {
 
     pub fn allows_dialect(&self, dialect: &str) -> bool {
         self.dialects.iter().any(|d| d == dialect)
+    }
+}
+
+static CONNECTIONS: Table = Table {
+    name: "connections",
+    columns: &[
+        Column::new("id", ColumnKind::Uuid),
+        Column::new("tenant", ColumnKind::Int),
+        Column::new("name_key", ColumnKind::Key),
+        Column::new("created", ColumnKind::BigInt),
+        Column::new("last_use", ColumnKind::BigInt),
+        Column::new("doc", ColumnKind::Text),
+        Column::new("key_uses", ColumnKind::Text),
+    ],
+    key_columns: 1,
+    key_field: Field::Id,
+    unique: &[(CONNECTIONS_BY_NAME, Field::Name)],
+    is_archived: true,
+};
+const CONNECTIONS_BY_NAME: &[usize] = &[1, 2];
+const CONNECTIONS_OF_TENANT: &[usize] = &[1, 3, 0];
+const CONNECTIONS_BY_CREATED: &[usize] = &[3, 0];
+
+impl Connection {
+    pub const NAME_COLUMN: usize = 2;
+    pub const LAST_USE_COLUMN: usize = 4;
+    pub const DOC_COLUMN: usize = 5;
+    pub const KEY_USES_COLUMN: usize = 6;
+
+    /// Of one tenant or of all, in the order they were added.
+    pub fn listed(tenant: Option<TenantNumber>) -> RowQuery {
+        match tenant {
+            Some(tenant) => CONNECTIONS.ordered_by(CONNECTIONS_OF_TENANT).equal(vec![tenant.0.into()]),
+            None => CONNECTIONS.ordered_by(CONNECTIONS_BY_CREATED),
+        }
+    }
+
+    /// The connection whose name is taken by this folded name.
+    pub fn by_name(tenant: TenantNumber, name: String) -> RowQuery {
+        CONNECTIONS.ordered_by(CONNECTIONS_BY_NAME).equal(vec![tenant.0.into(), name.into()])
+    }
+}
+
+impl Record for Connection {
+    fn table() -> &'static Table {
+        &CONNECTIONS
+    }
+
+    /// Without the last uses, which are columns of their own.
+    fn to_row(&self) -> Result<Row, serde_json::Error> {
+        let [id, tenant, created] = [self.id.0.into(), self.tenant.0.into(), self.created.0.into()];
+        let (name, doc) = (fold(&self.name).into(), serde_json::to_string(self)?.into());
+        Ok(vec![id, tenant, name, created, Value::optional(self.last_use.map(|time| time.0)), doc, Value::Null])
+    }
+
+    fn from_row(row: &[Value]) -> Result<Self, RowError> {
+        let reader = RowReader::new(&CONNECTIONS, row);
+        let mut connection: Self = reader.json(Self::DOC_COLUMN)?;
+        connection.last_use = reader.integer(Self::LAST_USE_COLUMN)?.map(Time);
+        if !reader.is_null(Self::KEY_USES_COLUMN) {
+            connection.apply_key_uses(&reader.json(Self::KEY_USES_COLUMN)?);
+        }
+        Ok(connection)
+    }
+}
+
+/// By which connections are found by the start of a key's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionKey {
+    pub prefix: [u8; 4],
+    pub connection: ConnectionId,
+}
+
+static KEYS: Table = Table {
+    name: "keys",
+    columns: &[Column::new("prefix", ColumnKind::Bytes), Column::new("connection", ColumnKind::Uuid)],
+    key_columns: 2,
+    key_field: Field::Id,
+    unique: &[],
+    is_archived: false,
+};
+
+impl ConnectionKey {
+    pub fn all_of(connection: &Connection) -> impl Iterator<Item = Self> {
+        let id = connection.id;
+        connection.keys.iter().map(move |key| Self { prefix: key.hash.prefix(), connection: id })
+    }
+
+    pub fn with_prefix(prefix: [u8; 4]) -> RowQuery {
+        KEYS.all().equal(vec![prefix.to_vec().into()])
+    }
+}
+
+impl Record for ConnectionKey {
+    fn table() -> &'static Table {
+        &KEYS
+    }
+
+    fn to_row(&self) -> Result<Row, serde_json::Error> {
+        Ok(vec![self.prefix.to_vec().into(), self.connection.0.into()])
+    }
+
+    fn from_row(row: &[Value]) -> Result<Self, RowError> {
+        let reader = RowReader::new(&KEYS, row);
+        Ok(Self { prefix: reader.array(0)?, connection: ConnectionId(reader.uuid(1)?) })
     }
 }

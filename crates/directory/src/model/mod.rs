@@ -10,6 +10,7 @@ pub(crate) mod item;
 mod mail;
 pub(crate) mod multi_valued;
 pub(crate) mod roles;
+mod server_secret;
 mod status;
 mod tenant;
 pub(crate) mod user;
@@ -19,7 +20,7 @@ pub use account::{
     SignInState, Tombstone,
 };
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
-pub use connection::{Access, ApiKey, ClientProfile, Connection, KeyHash};
+pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
 pub use field::Field;
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
@@ -29,6 +30,7 @@ pub use item::{
 pub use mail::{DeliveryOutcome, Mail};
 pub use multi_valued::{Address, TypedValue};
 pub use roles::roles_above_effective;
+pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};

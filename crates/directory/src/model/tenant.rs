@@ -1,6 +1,8 @@
 //! A tenant: one customer's directory, isolated from all others.
 
-use crate::{LinkPurpose, TenantNumber, Time};
+use crate::{
+    Column, ColumnKind, Field, LinkPurpose, Record, Row, RowError, RowReader, Table, TenantNumber, Time, Value,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,6 +71,37 @@ impl TenantSettings {
             LinkPurpose::Invitation => i64::from(self.invitation_hours) * 60 * 60,
             LinkPurpose::Reset => Self::RESET_LINK_SECONDS,
         }
+    }
+}
+
+static TENANTS: Table = Table {
+    name: "tenants",
+    columns: &[
+        Column::new("number", ColumnKind::Int),
+        Column::new("doc", ColumnKind::Text),
+        Column::new("version", ColumnKind::Int),
+    ],
+    key_columns: 1,
+    key_field: Field::Number,
+    unique: &[],
+    is_archived: true,
+};
+
+impl Tenant {
+    pub const VERSION_COLUMN: usize = 2;
+}
+
+impl Record for Tenant {
+    fn table() -> &'static Table {
+        &TENANTS
+    }
+
+    fn to_row(&self) -> Result<Row, serde_json::Error> {
+        Ok(vec![self.number.0.into(), serde_json::to_string(self)?.into(), self.version.into()])
+    }
+
+    fn from_row(row: &[Value]) -> Result<Self, RowError> {
+        RowReader::new(&TENANTS, row).json(1)
     }
 }
 

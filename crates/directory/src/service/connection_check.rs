@@ -1,7 +1,7 @@
 //! Checks a caller's connection again during long operations: imports, exports and bulk requests run long after
 //! their key was checked.
 
-use super::{Caller, Directory, read_error};
+use super::{Caller, Directory};
 use crate::{Access, Connection, ConnectionId, DirectoryError, Time};
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -40,7 +40,7 @@ impl Directory {
     }
 
     async fn load_connection(&self, id: ConnectionId, now: Time) -> Result<Arc<Connection>, DirectoryError> {
-        let found = self.store.connection(id).await.map_err(read_error)?.ok_or(DirectoryError::ConnectionEnded)?;
+        let found = self.connection(id).await?.ok_or(DirectoryError::ConnectionEnded)?;
         let found = Arc::new(found);
         self.connection_cache.insert(&found, now);
         Ok(found)

@@ -32,7 +32,7 @@ impl Directory {
             }
             Command::RestoreUser(user) => self.load_tombstone(tenant, user, &mut input).await?,
             Command::PurgeUser(user) => {
-                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.record(vec![tenant.0.into()]).await?;
                 self.load_tombstone(tenant, user, &mut input).await?;
             }
             Command::Invite(users) => {
@@ -47,7 +47,7 @@ impl Directory {
                 self.load_for_account_action(tenant, *user, step, &mut input).await?;
             }
             Command::UpdateTenant(_) => {
-                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.record(vec![tenant.0.into()]).await?;
             }
             Command::UpdateUser { user, edit } => {
                 self.load_users(tenant, std::slice::from_ref(user), &mut input).await?;
@@ -98,13 +98,13 @@ impl Directory {
                 }
             }
             Command::AddConnection(new) => {
-                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.record(vec![tenant.0.into()]).await?;
                 self.load_users(tenant, new.user.as_slice(), &mut input).await?;
             }
             Command::AddKey { connection, .. }
             | Command::UpdateConnection { connection, .. }
             | Command::RevokeConnection(connection) => {
-                let found = self.store.connection(*connection).await.map_err(read_error)?;
+                let found = self.connection(*connection).await?;
                 input.connection = found.filter(|c| c.tenant == tenant);
             }
             Command::AddDepartment { .. } => self.load_departments(tenant, &mut input).await?,
@@ -190,7 +190,7 @@ impl Directory {
         self.load_accounts(tenant, input).await?;
         match step {
             AccountAction::SetPassword { .. } => {
-                input.tenant = self.store.tenant(tenant).await.map_err(read_error)?;
+                input.tenant = self.record(vec![tenant.0.into()]).await?;
             }
             AccountAction::RequestPasswordReset => self.load_mails(tenant, user, input).await?,
             _ => {}
@@ -204,9 +204,7 @@ impl Directory {
         user: UserId,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        input.mails.extend(
-            self.store.mails(tenant, Some(user), super::retention::MAILS_START, 100).await.map_err(read_error)?,
-        );
+        input.mails.extend(self.mails(tenant, Some(user), 100).await?);
         Ok(())
     }
 

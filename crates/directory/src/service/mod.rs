@@ -10,10 +10,10 @@ mod throttle;
 
 use crate::decide::{DecisionContext, decide};
 use crate::{
-    Access, ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, DirectoryError,
-    Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery,
-    Members, Mutation, Page, PasswordHash, PasswordHasher, Receipt, ServerSecret, Store, StoreError, Tenant,
-    TenantNumber, Time, User, UserId, UserKey, UserQuery,
+    Access, ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, ConnectionKey,
+    DirectoryError, Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind,
+    ItemQuery, Members, Mutation, Page, PasswordHash, PasswordHasher, Receipt, Record, Row, RowQuery, ServerSecret,
+    Store, StoreError, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery, record, records,
 };
 use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
@@ -287,10 +287,11 @@ impl Directory {
 
     /// A secret of the installation, which is created on first use and shared by all processes on one store.
     pub async fn server_secret(&self, name: &'static str) -> Result<ServerSecret, DirectoryError> {
-        if let Some(secret) = self.store.server_secret(name).await.map_err(read_error)? {
+        let key = || vec![name.to_owned().into()];
+        if let Some(secret) = self.record(key()).await? {
             return Ok(secret);
         }
-        let new = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no random bytes".into()))?;
+        let bytes = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no random bytes".into()))?;
         let change = Change {
             tenant: TenantNumber(0),
             at: self.clock.now(),
@@ -299,50 +300,59 @@ impl Directory {
             request_id: String::new(),
             assumed_absent: Vec::new(),
             assumed_not_deleted: None,
-            mutations: vec![Mutation::AddSecret(name, new)],
+            mutations: vec![Mutation::AddSecret(ServerSecret { name: name.to_owned(), bytes })],
         };
         // Another process may have been first: the stored secret is the valid one.
         match self.store.commit(change).await {
             Ok(_) | Err(CommitError::Taken(_)) => {}
             Err(error) => return Err(commit_error(error)),
         }
-        self.store
-            .server_secret(name)
-            .await
-            .map_err(read_error)?
-            .ok_or_else(|| DirectoryError::Internal(format!("secret '{name}' is missing")))
+        self.record(key()).await?.ok_or_else(|| DirectoryError::Internal(format!("secret '{name}' is missing")))
     }
 
     pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, DirectoryError> {
-        self.store.connection(id).await.map_err(read_error)
+        self.record(vec![id.0.into()]).await
     }
 
     /// Leaves out removed tenants.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, DirectoryError> {
-        let mut all = self.store.tenants().await.map_err(read_error)?;
+        let mut all: Vec<Tenant> = self.records(Tenant::table().all()).await?;
         all.retain(|tenant| tenant.removed.is_none());
         Ok(all)
     }
 
     /// Does not find removed tenants.
     pub async fn tenant(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
-        let found = self.store.tenant(number).await.map_err(read_error)?;
-        found.filter(|tenant| tenant.removed.is_none()).ok_or(DirectoryError::NoSuchTenant)
+        let tenant = self.tenant_or_removed(number).await?;
+        if tenant.removed.is_none() { Ok(tenant) } else { Err(DirectoryError::NoSuchTenant) }
     }
 
     /// Also finds removed tenants.
     pub async fn tenant_or_removed(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
-        self.store.tenant(number).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchTenant)
+        self.record(vec![number.0.into()]).await?.ok_or(DirectoryError::NoSuchTenant)
     }
 
     /// Of one tenant or of all.
     pub async fn connections(&self, tenant: Option<TenantNumber>) -> Result<Vec<Connection>, DirectoryError> {
-        self.store.connections(tenant).await.map_err(read_error)
+        self.records(Connection::listed(tenant)).await
     }
 
-    /// The connections that a key with this hash prefix may belong to.
+    /// The connections that a key with this hash prefix may belong to. The caller must compare the whole hash in
+    /// constant time.
     pub async fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> Result<Vec<Connection>, DirectoryError> {
-        self.store.connections_by_key_prefix(prefix).await.map_err(read_error)
+        let mut found = Vec::new();
+        for key in self.records::<ConnectionKey>(ConnectionKey::with_prefix(prefix)).await? {
+            found.extend(self.connection(key.connection).await?);
+        }
+        Ok(found)
+    }
+
+    async fn record<T: Record>(&self, key: Row) -> Result<Option<T>, DirectoryError> {
+        record(&*self.store, key).await.map_err(read_error)
+    }
+
+    async fn records<T: Record>(&self, query: RowQuery) -> Result<Vec<T>, DirectoryError> {
+        records(&*self.store, query).await.map_err(read_error)
     }
 
     pub async fn events(&self, after: EventPosition, limit: u32) -> Result<Vec<Event>, DirectoryError> {

@@ -100,7 +100,7 @@ impl Directory {
         for tenant in self.tenants().await? {
             let mut after = MAILS_START;
             loop {
-                let mails = self.store.mails(tenant.number, None, after, 1000).await.map_err(read_error)?;
+                let mails: Vec<Mail> = self.records(Mail::of_tenant(tenant.number, after, 1000)).await?;
                 let Some(last) = mails.last() else { break };
                 after = (last.queued, last.id);
                 for mail in mails.iter().filter(|mail| mail.has_failed()) {
@@ -121,7 +121,7 @@ impl Directory {
     }
 
     pub async fn mails_due(&self, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
-        self.store.mails_due(self.clock.now(), limit).await.map_err(read_error)
+        self.records(Mail::due_by(self.clock.now(), limit)).await
     }
 
     /// Waiting and failed mails of a tenant or of one of its users.
@@ -131,7 +131,11 @@ impl Directory {
         user: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<Mail>, DirectoryError> {
-        self.store.mails(tenant, user, MAILS_START, limit).await.map_err(read_error)
+        self.records(match user {
+            Some(user) => Mail::of_user(tenant, user, limit),
+            None => Mail::of_tenant(tenant, MAILS_START, limit),
+        })
+        .await
     }
 
     /// Records the progress of a mail; `None` if another process is working on it.

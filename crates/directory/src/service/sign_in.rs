@@ -6,7 +6,7 @@ use crate::decide::check_link;
 use crate::text::validation;
 use crate::{
     Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownBrowser, PasswordHash,
-    PasswordLink, PasswordProof, PasswordVerification, SignInError, TenantNumber, User, UserId, UserKey,
+    PasswordLink, PasswordProof, PasswordVerification, SignInError, Tenant, TenantNumber, User, UserId, UserKey,
     identifier_key,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -36,7 +36,7 @@ impl Directory {
         let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
         let (user, account) = self.find_login(caller.tenant, &credentials.login).await?;
         // Unknown tenants share one queue: otherwise, an attacker could use many.
-        let tenant = self.store.tenant(caller.tenant).await.map_err(read_error)?;
+        let tenant: Option<Tenant> = self.record(vec![caller.tenant.0.into()]).await?;
         let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
         let (user, account) = if exists { (user, account) } else { (None, Account::default()) };
         let queue_tenant = if exists { caller.tenant } else { TenantNumber(0) };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::pin::Pin;
 
 /// The most statements of a transaction, with `BEGIN` and `COMMIT`.
-const BATCH: u64 = 14;
+const BATCH: u64 = 12;
 const USERS: usize = 100;
 
 struct Fixture {

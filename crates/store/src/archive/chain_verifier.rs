@@ -1,28 +1,8 @@
 //! Verifies the event chains of a stream that goes to another engine, since the links are rebuilt there.
 
 use super::{ArchiveError, EventEntry};
-use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
+use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use std::collections::HashMap;
-
-impl EventEntry {
-    pub(crate) fn digest(&self) -> ChainHash {
-        EventFields {
-            tenant: self.tenant,
-            at: self.at,
-            connection: self.connection.as_ref().map(|id| &id[..]),
-            actor: &self.actor,
-            request_id: &self.request_id,
-            action: self.action,
-            before: self.before.as_deref(),
-            after: self.after.as_deref(),
-            members_added: self.members_added.as_deref(),
-            members_removed: self.members_removed.as_deref(),
-            password_set: self.password_set,
-            notes: self.notes.as_deref(),
-        }
-        .digest()
-    }
-}
 
 /// Follows the chains of all tenants through a stream.
 #[derive(Default)]

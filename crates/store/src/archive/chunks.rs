@@ -93,7 +93,7 @@ impl<'a> Chunks<'a> {
         &mut self,
         done: u64,
         digest: &[u8],
-        mut on_skipped: impl FnMut(Chunk),
+        mut on_skipped: impl FnMut(Chunk) -> Result<(), ArchiveError>,
     ) -> Result<bool, ArchiveError> {
         while self.sums.entries() < done {
             let mut chunk = Chunk::default();
@@ -101,7 +101,7 @@ impl<'a> Chunks<'a> {
                 let Some(entry) = self.source.next().transpose()? else { return Ok(false) };
                 self.add(entry, &mut chunk)?;
             }
-            on_skipped(chunk);
+            on_skipped(chunk)?;
         }
         Ok(self.pending.is_empty() && self.sums.stream_digest()[..] == *digest)
     }

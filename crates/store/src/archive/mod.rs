@@ -6,11 +6,20 @@
 mod chain_verifier;
 mod chunks;
 mod consistency;
+mod dump;
+mod entry_writes;
+mod restore;
+mod snapshot;
 mod sums;
 
+pub use crate::event_row::EventEntry;
 pub(crate) use chain_verifier::StreamChainVerifier;
 pub(crate) use chunks::{Chunk, Chunks, LinkedEvents};
 pub use consistency::ConsistencyChecker;
+pub(crate) use dump::dump;
+pub(crate) use entry_writes::{EntryTranslator, entry_of};
+pub(crate) use restore::{RestoreProgress, RestoreTarget, restore};
+pub(crate) use snapshot::{Snapshot, StoredItem, StoredUser, StoredUserState, for_each_page};
 pub use sums::{Counts, Sums, SumsBuilder, TenantSums};
 
 use serde::{Deserialize, Serialize};
@@ -81,25 +90,11 @@ pub enum Entry {
         link: Option<[u8; 32]>,
         unchained_events: u32,
     },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventEntry {
-    pub position: u64,
-    pub tenant: u32,
-    pub at: i64,
-    pub connection: Option<[u8; 16]>,
-    pub actor: String,
-    pub request_id: String,
-    pub action: i16,
-    pub before: Option<String>,
-    pub after: Option<String>,
-    pub members_added: Option<String>,
-    pub members_removed: Option<String>,
-    pub password_set: bool,
-    pub notes: Option<String>,
-    /// Whether it was written before events were chained.
-    pub is_unchained: bool,
+    /// A row of a declared table that has no entries of its own kind.
+    Row {
+        table: String,
+        row: directory::Row,
+    },
 }
 
 /// The same for every engine, so that streams are equal.
@@ -168,6 +163,11 @@ pub enum ArchiveError {
     /// Reading or writing the store failed.
     #[error("{0}")]
     Store(String),
+    /// A concurrent change was in the way.
+    #[error("other changes of the store kept conflicting; run the command again")]
+    Conflict,
+    #[error(transparent)]
+    Sqlite(rusqlite::Error),
     /// An interrupted restore was resumed with another stream; the partial data was removed.
     #[error("the source has changed since the first attempt; run the command again to start over")]
     OriginChanged,
@@ -183,7 +183,13 @@ impl From<rusqlite::Error> for ArchiveError {
         if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
             return Self::TimedOut;
         }
-        Self::Store(error.to_string())
+        Self::Sqlite(error)
+    }
+}
+
+impl From<directory::RowError> for ArchiveError {
+    fn from(error: directory::RowError) -> Self {
+        Self::Corrupt(error.to_string())
     }
 }
 

@@ -2,22 +2,25 @@
 //!
 //! It is slow and simple on purpose. The other engines must agree with it on every change and query.
 
-mod guard_checks;
-mod mails;
 mod store;
+mod tables;
 
-use crate::guards;
-use crate::memberships;
+use crate::commit_time::commit_time;
+use crate::event_row::EncodedEvent;
+use crate::translation::{
+    Known, Memberships, Owner, Read, Sequence, UserColumns, Write, assumptions_of, reads_of, translate,
+};
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS, UniqueKey};
 use directory::{
-    Account, AccountEdit, Action, BoxFuture, Change, CommitError, Connection, EntitySnapshot, Event, EventData,
-    EventNote, EventPosition, Item, ItemId, ItemKey, ItemKind, Mail, Mutation, PasswordHash, Receipt, ServerSecret,
-    StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, BoxFuture, Change, CommitError, Event, EventData, EventPosition, Field, Item, ItemId, ItemKey, ItemKind,
+    PasswordHash, Receipt, Record, SecretString, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId,
+    UserKey, identifier_key,
 };
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use uuid::Uuid;
+use tables::Tables;
 
 /// Its data is lost on drop.
 #[derive(Default)]
@@ -27,12 +30,9 @@ pub struct Memory {
 
 #[derive(Clone, Default)]
 struct State {
-    tenants: BTreeMap<TenantNumber, Tenant>,
-    connections: Vec<Connection>,
+    tables: Tables,
     tenant_data: HashMap<TenantNumber, Arc<TenantData>>,
     events: Vec<Arc<Event>>,
-    secrets: HashMap<&'static str, ServerSecret>,
-    mails: HashMap<Uuid, Mail>,
     commits: u64,
 }
 
@@ -43,16 +43,10 @@ struct TenantData {
     /// Deleted users by number, with the passwords they had.
     tombstones: BTreeMap<u32, (Tombstone, Option<PasswordHash>)>,
     items: BTreeMap<(ItemKind, u32), Item>,
-    members: BTreeSet<(ItemId, UserId)>,
-    unique_keys: HashMap<(u8, String), KeyOwner>,
-    last_user: u32,
-    last_item: HashMap<ItemKind, u32>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyOwner {
-    User(u32),
-    Item(ItemKind, u32),
+    /// By number of the user.
+    members: BTreeSet<(ItemId, u32)>,
+    unique_keys: HashMap<(u8, String), Owner>,
+    last_numbers: HashMap<Sequence, u32>,
 }
 
 impl Memory {
@@ -82,294 +76,264 @@ impl Memory {
 impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
         let own = self.events.iter().filter(|event| event.data.tenant == change.tenant);
-        change.set_time(guards::commit_time(change.at, own.map(|event| event.data.at).max()));
-        let Change { tenant, at, connection, actor, request_id, assumed_absent, assumed_not_deleted, mutations } =
-            change;
-        let exists = |(kind, key): &(ItemKind, ItemKey)| {
-            self.tenant_data.get(&tenant).is_some_and(|data| data.item(*kind, key).is_some())
-        };
-        if assumed_absent.iter().any(exists) {
-            return Err(CommitError::Stale);
-        }
-        let is_deleted = |id: &String| {
-            let data = self.tenant_data.get(&tenant);
-            let mut tombstones = data.into_iter().flat_map(|data| data.tombstones.values());
-            tombstones.any(|(tombstone, _)| tombstone.user.external_id.as_ref() == Some(id))
-        };
-        if assumed_not_deleted.as_ref().is_some_and(is_deleted) {
-            return Err(CommitError::Stale);
+        change.set_time(commit_time(change.at, own.map(|event| event.data.at).max()));
+        for write in assumptions_of(&change) {
+            self.write(&change, write)?;
         }
         let mut receipt = Receipt::default();
-        for mutation in mutations {
-            self.check_guards(tenant, &mutation)?;
-            let draft = EventData {
-                tenant,
-                at,
-                connection,
-                actor: actor.clone(),
-                request_id: request_id.clone(),
-                action: Action::Updated,
-                before: None,
-                after: None,
-                members_added: Vec::new(),
-                members_removed: Vec::new(),
-                password_set: false,
-                notes: Vec::new(),
-            };
-            if let Some(data) = self.apply_mutation(tenant, mutation, draft, &mut receipt)? {
-                let position = EventPosition(self.events.len() as u64 + 1);
-                self.events.push(Arc::new(Event { position, data }));
+        for mutation in std::mem::take(&mut change.mutations) {
+            let mut known = Known::default();
+            for wanted in reads_of(&mutation) {
+                self.read(change.tenant, wanted, &mut known);
+            }
+            let writes = translate(change.tenant, change.at, mutation, &mut known, &mut receipt).map_err(internal)?;
+            for write in writes {
+                self.write(&change, write)?;
             }
         }
         Ok(receipt)
     }
 
-    fn apply_mutation(
-        &mut self,
-        tenant: TenantNumber,
-        mutation: Mutation,
-        mut event: EventData,
-        receipt: &mut Receipt,
-    ) -> Result<Option<EventData>, CommitError> {
-        match mutation {
-            Mutation::AddTenant(mut new) => {
-                if new.number.0 == 0 {
-                    new.number = TenantNumber(self.tenants.last_key_value().map_or(0, |(n, _)| n.0) + 1);
-                }
-                self.tenants.insert(new.number, new.clone());
-                event.tenant = new.number;
-                event.action = Action::Created;
-                event.after = Some(EntitySnapshot::Tenant(new.clone()));
-                receipt.tenant = Some(new);
-            }
-            Mutation::ChangeTenant { before, after } => {
-                self.tenants.insert(after.number, (*after).clone());
-                event.before = Some(EntitySnapshot::Tenant(*before));
-                event.after = Some(EntitySnapshot::Tenant((*after).clone()));
-                receipt.tenant = Some(*after);
-            }
-            Mutation::AddMail(_) | Mutation::ChangeMail { .. } | Mutation::RemoveMail(_) => {
-                if !self.apply_mail_mutation(mutation, &mut event) {
-                    return Ok(None);
-                }
-            }
-            Mutation::AddConnection(new) => {
-                event.action = Action::Created;
-                event.after = Some(EntitySnapshot::redacted_connection(&new));
-                self.connections.push(*new);
-            }
-            Mutation::ChangeConnection { after: new, .. } => {
-                let old = self.connections.iter_mut().find(|c| c.id == new.id).ok_or(CommitError::Stale)?;
-                event.before = Some(EntitySnapshot::redacted_connection(old));
-                event.after = Some(EntitySnapshot::redacted_connection(&new));
-                *old = *new;
-            }
-            Mutation::RecordConnectionUse(id, uses) => {
-                if let Some(found) = self.connections.iter_mut().find(|c| c.id == id) {
-                    found.last_use = Some(event.at);
-                    found.apply_key_uses(&uses);
-                }
-                return Ok(None);
-            }
-            Mutation::AddSecret(name, secret) => {
-                self.secrets.insert(name, secret);
-                return Ok(None);
-            }
-            other => {
-                let data = Arc::make_mut(self.tenant_data.entry(tenant).or_default());
-                if !data.apply_mutation(other, &mut event, receipt)? {
-                    return Ok(None);
-                }
-            }
+    fn read(&mut self, tenant: TenantNumber, wanted: Read, known: &mut Known) {
+        if let Read::HighestTenant = wanted {
+            let last = self.rows(&Tenant::table().all()).pop();
+            known.highest_tenant = last.and_then(|row| Tenant::from_row(&row).ok()).map_or(0, |last| last.number.0);
+            return;
         }
-        Ok(Some(event))
+        if let Read::Row(query) = &wanted {
+            known.add_row(query, self.rows(query).pop());
+            return;
+        }
+        let data = Arc::make_mut(self.tenant_data.entry(tenant).or_default());
+        match wanted {
+            Read::Number(sequence) => known.add_number(tenant, sequence, data.next_number(sequence)),
+            Read::Memberships(number) => {
+                let user = data.user(&UserKey::Number(number));
+                known.memberships.extend(user.map(|user| ((tenant, number), (user.groups, user.folders))));
+            }
+            Read::Users(users) => data.read_numbers(tenant, &users, known),
+            Read::Membership { item, kind, users } => {
+                known.items.extend(data.item(kind, &ItemKey::Id(item)).map(|found| ((tenant, item), found)));
+                data.read_numbers(tenant, &users, known);
+                let members = data.members.iter().filter(|(of, _)| *of == item);
+                known.members.extend(members.map(|(_, number)| (tenant, item, *number)));
+            }
+            Read::HighestTenant | Read::Row(_) => {}
+        }
+    }
+
+    fn write(&mut self, change: &Change, write: Write) -> Result<(), CommitError> {
+        match write {
+            Write::Fail(error) => Err(error),
+            Write::RequireTenant => {
+                let found = self.rows(&Tenant::table().row(vec![change.tenant.0.into()]));
+                if found.is_empty() { Err(CommitError::MissingReference(Field::Number)) } else { Ok(()) }
+            }
+            Write::Row { write, .. } => self.write_row(write),
+            Write::Event(event) => {
+                let position = EventPosition(self.events.len() as u64 + 1);
+                let data = event_data(change, event)?;
+                self.events.push(Arc::new(Event { position, data }));
+                Ok(())
+            }
+            other => Arc::make_mut(self.tenant_data.entry(change.tenant).or_default()).write(other),
+        }
     }
 }
 
+fn event_data(change: &Change, event: EncodedEvent) -> Result<EventData, CommitError> {
+    Ok(EventData {
+        tenant: event.tenant.unwrap_or(change.tenant),
+        at: change.at,
+        connection: change.connection,
+        actor: change.actor.clone(),
+        request_id: change.request_id.clone(),
+        action: event.action,
+        before: event.before.as_deref().map(decode).transpose()?,
+        after: event.after.as_deref().map(decode).transpose()?,
+        members_added: event.members_added,
+        members_removed: event.members_removed,
+        password_set: event.password_set,
+        notes: event.notes,
+    })
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, CommitError> {
+    serde_json::from_str(text).map_err(internal)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "passed to `map_err`")]
+fn internal(error: serde_json::Error) -> CommitError {
+    CommitError::Internal(error.to_string())
+}
+
+fn stale(is_met: bool) -> Result<(), CommitError> {
+    if is_met { Ok(()) } else { Err(CommitError::Stale) }
+}
+
+fn free(is_free: bool, field: Field) -> Result<(), CommitError> {
+    if is_free { Ok(()) } else { Err(CommitError::Taken(field)) }
+}
+
 impl TenantData {
-    #[expect(clippy::too_many_lines, reason = "one arm for each mutation")]
-    /// Returns whether the mutation produces an event.
-    fn apply_mutation(
-        &mut self,
-        mutation: Mutation,
-        event: &mut EventData,
-        receipt: &mut Receipt,
-    ) -> Result<bool, CommitError> {
-        match mutation {
-            Mutation::AddUser { mut user, account } => {
-                self.last_user += 1;
-                user.number = self.last_user;
-                self.add_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
-                self.upsert_user(&user, &[], account, event);
-                self.bump_group_versions(&[], &user.groups, event.at);
-                event.action = Action::Created;
-                event.after = Some(EntitySnapshot::User(user.clone()));
-                receipt.users.push(*user);
+    fn next_number(&mut self, sequence: Sequence) -> u32 {
+        let last = self.last_numbers.entry(sequence).or_insert(sequence.first() - 1);
+        *last += 1;
+        if let Sequence::Items(kind) = sequence {
+            // Skips numbers that were set explicitly.
+            while self.items.contains_key(&(kind, *last)) {
+                *last += 1;
             }
-            Mutation::ChangeUser { mut before, mut after, account, notes } => {
-                event.notes = notes;
-                after.number = before.number;
-                let stored = self.user(&UserKey::Number(before.number)).ok_or(CommitError::Stale)?;
-                memberships::merge_into(&stored, &mut before, &mut after);
-                self.release_keys(&unique_keys::of_user(&before));
-                self.add_keys(&unique_keys::of_user(&after), KeyOwner::User(after.number));
-                let old = memberships_of(&before);
-                self.upsert_user(&after, &old, account, event);
-                self.bump_group_versions(&before.groups, &after.groups, event.at);
-                event.before = Some(EntitySnapshot::User(before));
-                event.after = Some(EntitySnapshot::User(after.clone()));
-                receipt.users.push(*after);
-            }
-            Mutation::RemoveUser(user) => {
-                let user = Box::new(self.user(&UserKey::Number(user.number)).ok_or(CommitError::Stale)?);
-                self.release_keys(&unique_keys::of_user(&user));
-                self.users.remove(&user.number);
-                let password = self.accounts.remove(&user.id).and_then(|account| account.password_hash);
-                let tombstone = Tombstone { user: (*user).clone(), deleted: event.at };
-                self.tombstones.insert(user.number, (tombstone, password));
-                event.notes = vec![EventNote::SignInsEnded];
-                self.members.retain(|(_, member)| *member != user.id);
-                self.bump_group_versions(&user.groups, &[], event.at);
-                event.action = Action::Deleted;
-                event.before = Some(EntitySnapshot::User(user));
-            }
-            Mutation::RestoreUser { before, mut user, account, keeps_password } => {
-                let old = self.tombstones.remove(&before.user.number).and_then(|(_, password)| password);
-                (user.id, user.number) = (before.user.id, before.user.number);
-                self.add_keys(&unique_keys::of_user(&user), KeyOwner::User(user.number));
-                self.accounts.remove(&user.id);
-                self.upsert_user(&user, &[], account, event);
-                if let Some(old) = old.filter(|_| keeps_password) {
-                    self.accounts.entry(user.id).or_default().password_hash = Some(old);
-                }
-                self.bump_group_versions(&[], &user.groups, event.at);
-                event.action = Action::Created;
-                event.notes = vec![EventNote::Restored];
-                event.after = Some(EntitySnapshot::User(user.clone()));
-                receipt.users.push(*user);
-            }
-            Mutation::PurgeUser(tombstone) => {
-                self.tombstones.remove(&tombstone.user.number);
-                event.action = Action::Deleted;
-                event.notes = vec![EventNote::Purged];
-                event.before = Some(EntitySnapshot::User(Box::new(tombstone.user)));
-            }
-            Mutation::AddItem { mut item, members } => {
-                let kind = item.kind();
-                let last = self.last_item.entry(kind).or_insert(unique_keys::first_item_number(kind) - 1);
-                if item.number() == 0 && kind != ItemKind::Department {
-                    *last += 1;
-                    // Skip numbers that were set explicitly.
-                    while self.items.contains_key(&(kind, *last)) {
-                        *last += 1;
-                    }
-                    item.set_number(*last);
-                }
-                self.add_keys(&unique_keys::of_item(&item), KeyOwner::Item(kind, item.number()));
-                self.items.insert((kind, item.number()), (*item).clone());
-                self.add_members(item.id(), &members);
-                event.action = Action::Created;
-                event.after = Some(EntitySnapshot::Item(item.clone()));
-                event.members_added = members;
-                receipt.items.push(*item);
-            }
-            Mutation::ChangeItem { before, after, members_added, members_removed } => {
-                let key = (before.kind(), before.number());
-                self.release_keys(&unique_keys::of_item(&before));
-                self.add_keys(&unique_keys::of_item(&after), KeyOwner::Item(key.0, key.1));
-                self.items.insert(key, (*after).clone());
-                self.add_members(after.id(), &members_added);
-                self.members.retain(|(item, user)| *item != after.id() || !members_removed.contains(user));
-                event.before = Some(EntitySnapshot::Item(before));
-                event.after = Some(EntitySnapshot::Item(after.clone()));
-                (event.members_added, event.members_removed) = (members_added, members_removed);
-                receipt.items.push(*after);
-            }
-            Mutation::ChangeMembers { item, mut members_added, mut members_removed } => {
-                let stored = self.items.get_mut(&(item.kind(), item.number()));
-                let stored = stored.filter(|stored| stored.id() == item.id()).ok_or(CommitError::Stale)?;
-                members_added.retain(|user| !self.members.contains(&(item.id(), *user)));
-                members_removed
-                    .retain(|user| self.members.contains(&(item.id(), *user)) && !members_added.contains(user));
-                if members_added.is_empty() && members_removed.is_empty() {
-                    receipt.items.push(stored.clone());
-                    return Ok(false);
-                }
-                event.before = Some(EntitySnapshot::Item(Box::new(stored.clone())));
-                stored.mark_updated(event.at);
-                event.after = Some(EntitySnapshot::Item(Box::new(stored.clone())));
-                receipt.items.push(stored.clone());
-                self.add_members(item.id(), &members_added);
-                self.members.retain(|(group, user)| *group != item.id() || !members_removed.contains(user));
-                (event.members_added, event.members_removed) = (members_added, members_removed);
-            }
-            Mutation::RemoveItem(item) => {
-                let key = (item.kind(), item.number());
-                self.release_keys(&unique_keys::of_item(&item));
-                self.items.remove(&key);
-                self.members.retain(|(group, _)| *group != item.id());
-                event.action = Action::Deleted;
-                event.before = Some(EntitySnapshot::Item(item));
-            }
-            Mutation::AddTenant(_)
-            | Mutation::ChangeTenant { .. }
-            | Mutation::AddMail(_)
-            | Mutation::ChangeMail { .. }
-            | Mutation::RemoveMail(_)
-            | Mutation::AddConnection(_)
-            | Mutation::ChangeConnection { .. }
-            | Mutation::AddSecret(..)
-            | Mutation::RecordConnectionUse(..) => {}
         }
-        Ok(true)
+        *last
     }
 
-    /// A group includes its members: joining and leaving from the user's side changes its version, too.
-    fn bump_group_versions(&mut self, old: &[ItemId], new: &[ItemId], at: Time) {
-        let affected = unique_keys::symmetric_difference(old, new);
-        for item in self.items.values_mut().filter(|item| affected.contains(&item.id())) {
+    fn read_numbers(&self, tenant: TenantNumber, users: &[UserId], known: &mut Known) {
+        let wanted = self.users.values().filter(|user| users.contains(&user.id));
+        known.users.extend(wanted.map(|user| ((tenant, user.id), user.number)));
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one case for each kind of write")]
+    fn write(&mut self, write: Write) -> Result<(), CommitError> {
+        match write {
+            Write::RequireKeyAbsent(key) => stale(!self.has_key(&key)),
+            Write::RequireNotDeleted(key) => {
+                let mut ids = self.tombstones.values().filter_map(|(tombstone, _)| tombstone.user.external_id.as_ref());
+                stale(ids.all(|id| unique_keys::external_id_key(id) != key))
+            }
+            Write::AddUser(columns) => {
+                free(self.users.values().all(|user| user.id != columns.id), Field::Id)?;
+                self.put_user(columns)
+            }
+            Write::ChangeUser { before, columns, .. } => {
+                stale(self.users.get(&columns.number).is_some_and(|user| user.version == before))?;
+                self.put_user(columns)
+            }
+            Write::RemoveUser(removed) => {
+                let version = self.users.get(&removed.number).map(|user| user.version);
+                stale(version == Some(removed.version))?;
+                let is_other = |(tombstone, _): &(Tombstone, _)| tombstone.user.id != removed.id;
+                free(self.tombstones.values().all(is_other), Field::Id)?;
+                self.users.remove(&removed.number);
+                let password = self.accounts.remove(&removed.id).and_then(|account| account.password_hash);
+                let tombstone = Tombstone { user: decode(&removed.doc)?, deleted: removed.deleted };
+                self.tombstones.insert(removed.number, (tombstone, password));
+                Ok(())
+            }
+            Write::RestoreUser { deleted, keeps_password, columns } => {
+                let password = self.take_tombstone(columns.number, deleted)?;
+                free(self.users.values().all(|user| user.id != columns.id), Field::Id)?;
+                let id = columns.id;
+                self.put_user(columns)?;
+                if let Some(password) = password.filter(|_| keeps_password) {
+                    self.accounts.entry(id).or_default().password_hash = Some(password);
+                }
+                Ok(())
+            }
+            Write::RemoveTombstone { number, deleted } => self.take_tombstone(number, deleted).map(drop),
+            Write::AddItem { columns, .. } => {
+                let is_same = |item: &Item| item.id() == columns.id;
+                let key = (columns.kind, columns.number);
+                free(!self.items.contains_key(&key) && !self.items.values().any(is_same), Field::Id)?;
+                self.items.insert(key, decode(&columns.doc)?);
+                Ok(())
+            }
+            Write::ChangeItem { before, columns, .. } => {
+                let stored = self.items.get(&(columns.kind, columns.number));
+                stale(stored.is_some_and(|item| item.id() == columns.id && item.version() == before))?;
+                self.items.insert((columns.kind, columns.number), decode(&columns.doc)?);
+                Ok(())
+            }
+            Write::TouchItem(id, at) => {
+                self.touch_item(id, at);
+                Ok(())
+            }
+            Write::RemoveItem { id, version } => {
+                let before = self.items.len();
+                self.items.retain(|_, item| item.id() != id || item.version() != version);
+                self.members.retain(|(item, _)| *item != id);
+                stale(self.items.len() < before)
+            }
+            Write::AddKey(key, owner) => {
+                free(!self.has_key(&key), key.field)?;
+                self.unique_keys.insert((key.namespace, key.text), owner);
+                Ok(())
+            }
+            Write::RemoveKey(key, _) => {
+                self.unique_keys.remove(&(key.namespace, key.text));
+                Ok(())
+            }
+            Write::AddMemberships(Memberships { rows, .. }) => {
+                for (id, _, number) in rows {
+                    let has_item = self.items.values().any(|item| item.id() == id);
+                    stale(has_item && self.users.contains_key(&number))?;
+                    self.members.insert((id, number));
+                }
+                Ok(())
+            }
+            Write::RemoveMemberships(Memberships { rows, .. }) => {
+                self.members.retain(|member| !rows.iter().any(|(item, _, number)| *member == (*item, *number)));
+                Ok(())
+            }
+            Write::AddTombstone { removed, password } => {
+                let tombstone = Tombstone { user: decode(&removed.doc)?, deleted: removed.deleted };
+                let password = password.map(|password| PasswordHash(SecretString::from(password)));
+                self.tombstones.insert(removed.number, (tombstone, password));
+                Ok(())
+            }
+            Write::AddKeyIfFree { key, owner, otherwise } => {
+                let keys = if self.has_key(&key) { otherwise } else { vec![key] };
+                for key in keys {
+                    self.unique_keys.entry((key.namespace, key.text)).or_insert(owner);
+                }
+                Ok(())
+            }
+            Write::SetLastNumber(sequence, last) => {
+                self.last_numbers.insert(sequence, last);
+                Ok(())
+            }
+            // Searches read the documents; the rest concerns the state as a whole.
+            Write::AddSecondaryEmail { .. }
+            | Write::RemoveSecondaryEmail { .. }
+            | Write::Fail(_)
+            | Write::RequireTenant
+            | Write::Row { .. }
+            | Write::Event(_) => Ok(()),
+        }
+    }
+
+    fn put_user(&mut self, columns: UserColumns) -> Result<(), CommitError> {
+        let account = self.accounts.entry(columns.id).or_default();
+        if let Some(password) = columns.password {
+            let password = PasswordHash(SecretString::from(password));
+            account.password_hash = Some(password).filter(|password| !password.is_cleared());
+        }
+        if let Some(sign_ins) = columns.account {
+            account.sign_in_state = decode(&sign_ins)?;
+        }
+        self.users.insert(columns.number, decode(&columns.doc)?);
+        Ok(())
+    }
+
+    fn take_tombstone(&mut self, number: u32, deleted: Time) -> Result<Option<PasswordHash>, CommitError> {
+        stale(self.tombstones.get(&number).is_some_and(|(tombstone, _)| tombstone.deleted == deleted))?;
+        Ok(self.tombstones.remove(&number).and_then(|(_, password)| password))
+    }
+
+    fn touch_item(&mut self, id: ItemId, at: Time) {
+        if let Some(item) = self.items.values_mut().find(|item| item.id() == id) {
             item.mark_updated(at);
         }
     }
 
-    fn upsert_user(&mut self, user: &User, old: &[ItemId], edit: AccountEdit, event: &mut EventData) {
-        let new = memberships_of(user);
-        for item in old.iter().filter(|item| !new.contains(item)) {
-            self.members.remove(&(*item, user.id));
-        }
-        for item in new.iter().filter(|item| !old.contains(item)) {
-            self.members.insert((*item, user.id));
-        }
-        let account = self.accounts.entry(user.id).or_default();
-        event.password_set = edit.sets_password();
-        if let Some(password) = edit.password_hash {
-            account.password_hash = Some(password).filter(|password| !password.is_cleared());
-        }
-        if let Some(sign_ins) = edit.sign_in_state {
-            account.sign_in_state = sign_ins;
-        }
-        let stored = User { groups: Vec::new(), folders: Vec::new(), ..user.clone() };
-        self.users.insert(user.number, stored);
-    }
-
-    fn add_members(&mut self, item: ItemId, members: &[UserId]) {
-        self.members.extend(members.iter().map(|member| (item, *member)));
-    }
-
-    fn add_keys(&mut self, keys: &[UniqueKey], owner: KeyOwner) {
-        self.unique_keys.extend(keys.iter().map(|key| ((key.namespace, key.text.clone()), owner)));
-    }
-
-    fn release_keys(&mut self, keys: &[UniqueKey]) {
-        for key in keys {
-            self.unique_keys.remove(&(key.namespace, key.text.clone()));
-        }
+    fn has_key(&self, key: &UniqueKey) -> bool {
+        self.unique_keys.contains_key(&(key.namespace, key.text.clone()))
     }
 
     fn with_memberships(&self, user: &User) -> User {
         let mut user = user.clone();
         for item in self.items.values() {
-            if self.members.contains(&(item.id(), user.id)) {
+            if self.members.contains(&(item.id(), user.number)) {
                 match item.kind() {
                     ItemKind::Folder => user.folders.push(item.id()),
                     ItemKind::Group => user.groups.push(item.id()),
@@ -384,7 +348,7 @@ impl TenantData {
 
     fn user(&self, by: &UserKey) -> Option<User> {
         let user_by_key = |space: u8, text: String| match self.unique_keys.get(&(space, text)) {
-            Some(KeyOwner::User(number)) => self.users.get(number),
+            Some(Owner::User(number)) => self.users.get(number),
             _ => None,
         };
         let found = match by {
@@ -410,15 +374,11 @@ impl TenantData {
             ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
                 let key = unique_keys::of_key(kind, by)?;
                 match self.unique_keys.get(&(key.namespace, key.text)) {
-                    Some(KeyOwner::Item(kind, number)) => self.items.get(&(*kind, *number)),
+                    Some(Owner::Item(kind, number)) => self.items.get(&(*kind, *number)),
                     _ => None,
                 }
             }
         };
         found.cloned()
     }
-}
-
-fn memberships_of(user: &User) -> Vec<ItemId> {
-    memberships::item_ids(user).collect()
 }

@@ -2,14 +2,13 @@
 
 use super::Memory;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Mail, Members, Page, PageBoundary, PasswordHash, Receipt,
-    ServerSecret, Store, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
+    ItemKind, ItemPageBoundary, ItemQuery, Members, Page, PageBoundary, PasswordHash, Receipt, Row, RowQuery, Store,
+    StoreError, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use uuid::Uuid;
 
 enum PageSide<T> {
     After(T),
@@ -93,7 +92,7 @@ impl Store for Memory {
             let Some(data) = state.tenant_data.get(&tenant) else { return members };
             for user in data.users.values() {
                 for item in items.iter().copied().collect::<BTreeSet<_>>() {
-                    if data.members.contains(&(item, user.id)) {
+                    if data.members.contains(&(item, user.number)) {
                         members.entry(item).or_default().push((user.id, user.number));
                     }
                 }
@@ -112,39 +111,13 @@ impl Store for Memory {
         self.read(|state| {
             let Some(data) = state.tenant_data.get(&tenant) else { return Vec::new() };
             let later = data.users.values().filter(|user| user.number > after);
-            let members = later.filter(|user| data.members.contains(&(item, user.id)));
+            let members = later.filter(|user| data.members.contains(&(item, user.number)));
             members.take(limit as usize).map(|user| (user.id, user.number)).collect()
         })
     }
 
-    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
-        self.read(|state| state.secrets.get(name).cloned())
-    }
-
-    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
-        self.read(|state| state.tenants.get(&number).cloned())
-    }
-
-    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
-        self.read(|state| state.tenants.values().cloned().collect())
-    }
-
-    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        self.read(|state| {
-            let has_prefix = |c: &&Connection| c.keys.iter().any(|key| key.hash.prefix() == prefix);
-            state.connections.iter().filter(has_prefix).cloned().collect()
-        })
-    }
-
-    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        self.read(|state| {
-            let of_tenant = |c: &&Connection| tenant.is_none_or(|tenant| c.tenant == tenant);
-            state.connections.iter().filter(of_tenant).cloned().collect()
-        })
-    }
-
-    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
-        self.read(|state| state.connections.iter().find(|c| c.id == id).cloned())
+    fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        self.read(|state| state.rows(&query))
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
@@ -224,35 +197,6 @@ impl Store for Memory {
             };
             let mut all: Vec<_> = state.tenant_data.iter().flat_map(of).collect();
             all.sort_by_key(|(tenant, tombstone)| (tombstone.deleted, *tenant, tombstone.user.number));
-            all.truncate(limit as usize);
-            all
-        })
-    }
-
-    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        self.read(|state| {
-            let mut due: Vec<Mail> =
-                state.mails.values().filter(|mail| mail.due.is_some_and(|due| due <= now)).cloned().collect();
-            due.sort_by_key(|mail| (mail.due, mail.id));
-            due.truncate(limit as usize);
-            due
-        })
-    }
-
-    fn mails(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        after: (Time, Uuid),
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        self.read(|state| {
-            let is_match = |mail: &&Mail| match user {
-                Some(user) => mail.tenant == tenant && mail.user == user,
-                None => mail.tenant == tenant && (mail.queued, mail.id) > after,
-            };
-            let mut all: Vec<Mail> = state.mails.values().filter(is_match).cloned().collect();
-            all.sort_by_key(|mail| (mail.queued, mail.id));
             all.truncate(limit as usize);
             all
         })

@@ -5,9 +5,7 @@ use super::param::{Param, int, tenant_code, unsigned};
 use super::pg_error::PgError;
 use super::read::{ReadFuture, decode};
 use crate::{sql, unique_keys};
-use directory::{
-    Account, Mail, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey,
-};
+use directory::{Account, PasswordHash, SecretString, SignInState, TenantNumber, Time, Tombstone, UserId, UserKey};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use tokio_postgres::Row;
@@ -90,30 +88,5 @@ pub(super) fn tombstones_between(
     Box::pin(async move {
         let params: [&dyn Param; 3] = [&from.0, &to.0, &i64::from(limit)];
         session.query(sql::TOMBSTONES_BETWEEN.postgres, &params).await?.iter().map(tombstone_from_row).collect()
-    })
-}
-
-pub(super) fn mails_due(session: &Session, now: Time, limit: u32) -> ReadFuture<'_, Vec<Mail>> {
-    Box::pin(async move {
-        let rows = session.query(sql::MAILS_DUE.postgres, &[&now.0, &i64::from(limit)]).await?;
-        rows.iter().map(|row| decode(row.try_get(0)?)).collect()
-    })
-}
-
-/// Mails of a tenant or of one of its users.
-pub(super) fn mails(
-    session: &Session,
-    tenant: TenantNumber,
-    user: Option<UserId>,
-    (queued, id): (Time, Uuid),
-    limit: u32,
-) -> ReadFuture<'_, Vec<Mail>> {
-    Box::pin(async move {
-        let (code, limit) = (tenant_code(tenant), i64::from(limit));
-        let rows = match user {
-            Some(user) => session.query(sql::MAILS_OF_USER.postgres, &[&code, &user.0, &limit]).await?,
-            None => session.query(sql::MAILS_OF_TENANT.postgres, &[&code, &queued.0, &id, &limit]).await?,
-        };
-        rows.iter().map(|row| decode(row.try_get(0)?)).collect()
     })
 }

@@ -2,10 +2,10 @@
 
 use super::managed_connection::{Connector, Session, first_session};
 use super::migrations::{self, MigrationMode};
-use super::pg_error::PgError;
-use super::{DatabaseUrl, Postgres, PostgresOpenError, PostgresOptions, check, dump, restore};
-use crate::archive::{ArchiveError, EntrySink};
-use crate::{CheckReport, sql};
+use super::snapshot::PostgresSnapshot;
+use super::{DatabaseUrl, Postgres, PostgresOpenError, PostgresOptions, restore};
+use crate::archive::{self, ArchiveError, EntrySink};
+use crate::{CheckReport, check, sql};
 use std::sync::Arc;
 
 impl Postgres {
@@ -15,14 +15,17 @@ impl Postgres {
             ensure_complete(session, address).await?;
             let mut tries = 0;
             loop {
-                match check::check(session).await {
+                // One snapshot: changes made meanwhile would look like errors.
+                let view = PostgresSnapshot::begin(session, sql::BEGIN_SERIALIZABLE_READ).await?;
+                match check::check(&view).await {
                     // A serializable snapshot can conflict with writers.
-                    Err(PgError::Conflict(_)) if tries < 20 => {
-                        tries += 1;
-                        session.batch_execute(sql::ROLLBACK.postgres).await?;
+                    Err(ArchiveError::Conflict) if tries < 20 => tries += 1,
+                    done => {
+                        view.end().await?;
+                        return done;
                     }
-                    done => return Ok(done?),
                 }
+                view.end().await?;
             }
         });
         checked.map_err(|error| match error {
@@ -35,9 +38,16 @@ impl Postgres {
     pub fn dump(address: &DatabaseUrl, options: &PostgresOptions, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         with_session(address, options, MigrationMode::ReadOnly, async |session| {
             ensure_complete(session, address).await?;
-            dump::all(session, to).await
+            dump(session, to).await
         })
     }
+}
+
+/// Sends everything a database holds to `to`, from one snapshot.
+pub(super) async fn dump(session: &Session, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+    let view = PostgresSnapshot::begin(session, sql::BEGIN_SNAPSHOT).await?;
+    archive::dump(&view, to).await?;
+    Ok(view.end().await?)
 }
 
 /// Rejects a database whose restore is not complete.

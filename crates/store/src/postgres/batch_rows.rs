@@ -1,258 +1,414 @@
-//! The rows of a batch by table and column. Each table takes one statement, and all statements are pipelined.
+//! The rows of a batch by table and tenant. All rows of a statement are sent as columns, and all statements of a batch
+//! are pipelined.
 
+use super::columns::{SqlType, Statement, columns_of};
 use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
 use super::pg_error::PgError;
-use super::table_rows::{BatchStatement, EncodedUser, EventRows, MailRows, UserRows};
-use crate::event_row::{ChangeContext, EncodedEvent};
+use super::tables::TableWrites;
+use crate::event_chain::EventFields;
+use crate::event_row::{ChangeContext, EncodedEvent, list_to_json};
+use crate::page_builder::block_of;
 use crate::sql::{self, Sql};
+use crate::translation::{Memberships, RemovedUser, Side, UserColumns, Write};
 use crate::unique_keys::UniqueKey;
-use directory::{ItemId, ItemKind, Mail, Time, User};
+use directory::{ItemId, ItemKind, TenantNumber, Time, Value};
 use futures_util::future::{MaybeDone, maybe_done};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 use uuid::Uuid;
 
+/// A kind of statement. They are sent in this order: what is released comes before what is claimed, and referenced rows
+/// come before those that refer to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Users whose memberships change through items: other changes of them wait until this batch has ended.
+    LockUsers,
+    LockMembers,
+    ChangeUsers,
+    RemoveMemberships,
+    RemoveExactMemberships,
+    RemoveMembershipsOfItems,
+    ChangeItems,
+    KeepRemovedUsers,
+    RestoreUsers,
+    RemoveTombstones,
+    RemoveItems,
+    RemoveUsers,
+    TouchItems,
+    RemoveKeys,
+    AddKeys,
+    RequireKeysAbsent,
+    RequireNotDeleted,
+    RemoveSecondaryEmails,
+    AddUsers,
+    AddTombstones,
+    AddSecondaryEmails,
+    AddItems,
+    AddMemberships,
+    AddExactMemberships,
+    SetLastNumbers,
+    AddEvents,
+    AddPendingCounts,
+}
+
+impl Step {
+    /// The statement, and the types of its columns after the tenant.
+    fn parts(self) -> (Sql, &'static [SqlType]) {
+        use SqlType::{Bool, Bytes, Int2, Int4, Int8, Text, Uuid as Id};
+        match self {
+            Self::LockUsers => (sql::LOCK_USERS, &[Int4]),
+            Self::LockMembers => (sql::LOCK_MEMBERS, &[Id]),
+            Self::ChangeUsers => (sql::CHANGE_USERS, &[Int4, Int4, Int4, Int2, Int8, Text, Text, Text]),
+            Self::RemoveMemberships => (sql::REMOVE_MEMBERSHIPS, &[Id, Int4]),
+            Self::RemoveExactMemberships => (sql::REMOVE_EXACT_MEMBERSHIPS, &[Id, Int4]),
+            Self::RemoveMembershipsOfItems => (sql::REMOVE_MEMBERSHIPS_OF_ITEM, &[Id]),
+            Self::ChangeItems => (sql::CHANGE_ITEM, &[Id, Int4, Int4, Bytes, Text, Int8]),
+            Self::KeepRemovedUsers => (sql::ADD_TOMBSTONE, &[Int4, Int4, Int8, Bytes, Text]),
+            Self::RestoreUsers => {
+                (sql::ADD_USER_FROM_TOMBSTONE, &[Int4, Int8, Int4, Bool, Text, Text, Text, Int2, Int8])
+            }
+            Self::RemoveTombstones => (sql::REMOVE_TOMBSTONE, &[Int4, Int8]),
+            Self::RemoveItems => (sql::REMOVE_ITEM, &[Id, Int4]),
+            Self::RemoveUsers => (sql::REMOVE_USERS, &[Int4, Int4]),
+            Self::TouchItems => (sql::BUMP_ITEM_VERSIONS, &[Id, Int4, Int8]),
+            Self::RemoveKeys => (sql::REMOVE_UNIQUE_KEYS, &[Int2, Bytes, Int4]),
+            Self::AddKeys => (sql::ADD_UNIQUE_KEYS, &[Int2, Bytes, Int4]),
+            Self::RequireKeysAbsent => (sql::REQUIRE_KEYS_ABSENT, &[Int2, Bytes]),
+            Self::RequireNotDeleted => (sql::REQUIRE_NOT_DELETED, &[Bytes]),
+            Self::RemoveSecondaryEmails => (sql::REMOVE_SECONDARY_EMAILS, &[Bytes, Int4]),
+            Self::AddUsers => (sql::ADD_USERS, &[Int4, Id, Int4, Int2, Int8, Text, Text, Text]),
+            Self::AddTombstones => (sql::BULK_INSERT_TOMBSTONES, &[Int4, Id, Int8, Bytes, Text, Text]),
+            Self::AddSecondaryEmails => (sql::ADD_SECONDARY_EMAILS, &[Bytes, Int4]),
+            Self::AddItems => (sql::ADD_ITEM, &[Int2, Int4, Id, Int4, Bytes, Text, Int8]),
+            Self::AddMemberships => (sql::ADD_MEMBERSHIPS, &[Id, Int4, Int2]),
+            Self::AddExactMemberships => (sql::ADD_EXACT_MEMBERSHIPS, &[Id, Int4, Int2]),
+            Self::SetLastNumbers => (sql::BULK_INSERT_COUNTER, &[Int2, Int4]),
+            Self::AddEvents => {
+                (sql::ADD_EVENT, &[Id, Int4, Int8, Id, Text, Text, Int2, Text, Text, Text, Text, Bool, Text, Bytes])
+            }
+            Self::AddPendingCounts => (sql::ADD_PENDING_COUNTS, &[Id, Int4, Int8]),
+        }
+    }
+
+    /// Whether each row must change one; the statement fails if not.
+    fn is_counted(self) -> bool {
+        matches!(
+            self,
+            Self::ChangeUsers
+                | Self::RemoveExactMemberships
+                | Self::ChangeItems
+                | Self::KeepRemovedUsers
+                | Self::RestoreUsers
+                | Self::RemoveTombstones
+                | Self::RemoveItems
+        )
+    }
+}
+
+/// Changed users, and the exact memberships that they must have.
 #[derive(Default)]
+struct ExpectedMemberships {
+    users: Vec<i32>,
+    items: Vec<Uuid>,
+    members: Vec<i32>,
+}
+
 pub(super) struct BatchRows {
-    new_users: UserRows,
-    changed_users: UserRows,
-    removed_users: UserRows,
-    claimed: Vec<UniqueKeyRow>,
-    released: UniqueKeyRows,
-    added_emails: SecondaryEmailRows,
-    removed_emails: SecondaryEmailRows,
-    members_added: MembershipRows,
-    members_removed: MembershipRows,
-    /// Memberships that changed or deleted users leave. All of them must exist.
-    removed_expected: MembershipRows,
-    /// Changed users, and in `expected` the exact memberships they must have.
-    checked_members: MemberRows,
-    expected: MembershipRows,
-    /// Users whose memberships change through items. Sorted, so that two batches cannot deadlock.
-    locked: BTreeSet<(i32, i32)>,
-    item_versions: HashMap<(i32, Uuid), (i32, i64)>,
-    /// Other statements, sent before, between and after those by table.
-    pub(super) early: Vec<OwnedStatement>,
-    pub(super) middle: Vec<OwnedStatement>,
-    pub(super) late: Vec<OwnedStatement>,
-    events: EventRows,
-    block_counts: HashMap<(i32, i32), i64>,
-    /// A precondition failed during planning, so the batch cannot commit. It is sent anyway: waiting for its
-    /// row resolves a commit in doubt.
-    pub(super) has_failed_precondition: bool,
-    /// Keys that must not exist.
-    required_absent: HashSet<(i32, i16, Vec<u8>)>,
-    /// External ids that no deleted user may have.
-    required_not_deleted: (Vec<i32>, Vec<Vec<u8>>),
-    mails: MailRows,
-}
-
-pub(super) struct OwnedStatement {
-    pub(super) sql: Sql,
-    pub(super) params: Vec<Box<dyn Param>>,
-    /// Rows that it must change; `None` for any number.
-    pub(super) expected_rows: Option<u64>,
-}
-
-#[derive(Default)]
-struct UniqueKeyRows {
-    tenant: Vec<i32>,
-    space: Vec<i16>,
-    text: Vec<Vec<u8>>,
-    owner: Vec<i32>,
-}
-
-#[derive(Default)]
-struct SecondaryEmailRows {
-    tenant: Vec<i32>,
-    text: Vec<Vec<u8>>,
-    owner: Vec<i32>,
-}
-
-#[derive(Default)]
-struct MembershipRows {
-    tenant: Vec<i32>,
-    item: Vec<Uuid>,
-    member: Vec<i32>,
-    kind: Vec<i16>,
-}
-
-#[derive(Default)]
-struct MemberRows {
-    tenant: Vec<i32>,
-    member: Vec<i32>,
+    id: Uuid,
+    rows: BTreeMap<(Step, i32), Vec<Vec<Value>>>,
+    tables: TableWrites,
+    /// By tenant.
+    expected_memberships: BTreeMap<i32, ExpectedMemberships>,
+    locked_users: BTreeSet<(i32, u32)>,
+    /// How often items are touched, and the last time.
+    touched_items: BTreeMap<(i32, Uuid), (i64, Time)>,
+    user_counts: BTreeMap<(i32, u32), i64>,
+    event_count: i32,
+    /// A write failed during planning, so the batch cannot commit.
+    pub(super) has_failed: bool,
 }
 
 impl BatchRows {
-    pub(super) fn add_user(&mut self, tenant: i32, user: &User, columns: EncodedUser) {
-        self.new_users.push(tenant, user, 0, columns);
-        self.add_to_block(tenant, user.number, 1);
-    }
-
-    pub(super) fn change_user(&mut self, tenant: i32, before: u32, user: &User, columns: EncodedUser) {
-        self.changed_users.push(tenant, user, before, columns);
-    }
-
-    pub(super) fn remove_user(&mut self, tenant: i32, user: &User) {
-        self.removed_users.push_removed(tenant, user);
-        self.add_to_block(tenant, user.number, -1);
-    }
-
-    pub(super) fn add_mail(&mut self, mail: &Mail) -> Result<(), serde_json::Error> {
-        self.mails.push(mail)
-    }
-
-    /// The batch commits only if no deleted user has this external id.
-    pub(super) fn require_not_deleted(&mut self, tenant: i32, key: &str) {
-        self.required_not_deleted.0.push(tenant);
-        self.required_not_deleted.1.push(key.as_bytes().to_vec());
-    }
-
-    pub(super) fn add_to_block(&mut self, tenant: i32, number: u32, by: i64) {
-        *self.block_counts.entry((tenant, int(crate::page_builder::block_of(number)))).or_default() += by;
-    }
-
-    pub(super) fn claim_key(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
-        self.claimed.push((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes(), int(owner)));
-    }
-
-    /// The batch commits only if nobody holds this key.
-    pub(super) fn require_absent(&mut self, tenant: i32, claim: &UniqueKey) {
-        self.required_absent.insert((tenant, i16::from(claim.namespace), claim.text.clone().into_bytes()));
-    }
-
-    pub(super) fn release_key(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
-        self.released.push(tenant, claim, owner);
-    }
-
-    pub(super) fn add_secondary_email(&mut self, tenant: i32, text: &str, owner: u32) {
-        self.added_emails.push(tenant, text, owner);
-    }
-
-    pub(super) fn remove_secondary_email(&mut self, tenant: i32, text: &str, owner: u32) {
-        self.removed_emails.push(tenant, text, owner);
-    }
-
-    pub(super) fn add_membership(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
-        self.members_added.push(tenant, item, member, kind);
-    }
-
-    pub(super) fn remove_membership(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
-        self.members_removed.push(tenant, item, member, kind);
-    }
-
-    pub(super) fn remove_expected_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
-        for (item, kind) in items {
-            self.removed_expected.push(tenant, *item, member, *kind);
+    pub(super) fn new(id: Uuid) -> Self {
+        Self {
+            id,
+            rows: BTreeMap::new(),
+            tables: TableWrites::default(),
+            expected_memberships: BTreeMap::new(),
+            locked_users: BTreeSet::new(),
+            touched_items: BTreeMap::new(),
+            user_counts: BTreeMap::new(),
+            event_count: 0,
+            has_failed: false,
         }
     }
 
-    /// The batch commits only if the user has exactly these memberships.
-    pub(super) fn expect_memberships(&mut self, tenant: i32, member: u32, items: &[(ItemId, ItemKind)]) {
-        self.checked_members.tenant.push(tenant);
-        self.checked_members.member.push(int(member));
-        for (item, kind) in items {
-            self.expected.push(tenant, *item, member, *kind);
-        }
+    fn add(&mut self, step: Step, tenant: i32, row: Vec<Value>) {
+        self.rows.entry((step, tenant)).or_default().push(row);
     }
 
-    /// Blocks other changes of the user until this batch has ended.
-    pub(super) fn lock_user(&mut self, tenant: i32, member: u32) {
-        self.locked.insert((tenant, int(member)));
-    }
-
-    /// An item whose members change gets a new version.
-    pub(super) fn bump_item_version(&mut self, tenant: i32, item: ItemId, at: Time) {
-        let (times, last) = self.item_versions.entry((tenant, item.0)).or_insert((0, at.0));
-        *times += 1;
-        *last = at.0.max(*last);
-    }
-
-    pub(super) fn push_event(
+    #[expect(clippy::too_many_lines, reason = "one case for each kind of write")]
+    pub(super) fn push(
         &mut self,
-        author: &ChangeContext,
-        event_row: EncodedEvent,
+        tenant: TenantNumber,
+        write: Write,
+        context: Option<&ChangeContext>,
     ) -> Result<(), serde_json::Error> {
-        self.events.push(author, event_row)
+        let code = int(tenant.0);
+        match write {
+            Write::Fail(_) => self.has_failed = true,
+            // The tenant was checked beforehand, and a restore adds keys itself.
+            Write::RequireTenant | Write::AddKeyIfFree { .. } => {}
+            Write::RequireKeyAbsent(key) => self.add(Step::RequireKeysAbsent, code, key_values(key)),
+            Write::RequireNotDeleted(key) => self.add(Step::RequireNotDeleted, code, vec![key.into()]),
+            Write::AddUser(columns) => {
+                self.count_user(code, columns.number, 1);
+                let UserColumns { id, number, version, active, updated, password, account, doc } = columns;
+                let row = [Value::Int(number.into()), id.0.into(), version.into(), Value::Int(active.into())];
+                let row = row.into_iter().chain([updated.0.into(), Value::optional(password)]);
+                self.add(Step::AddUsers, code, row.chain([Value::optional(account), doc.into()]).collect());
+            }
+            Write::ChangeUser { before, columns, memberships } => {
+                self.expect_memberships(code, columns.number, &memberships);
+                let UserColumns { number, version, active, updated, password, account, doc, .. } = columns;
+                let row = [number.into(), before.into(), version.into(), Value::Int(active.into())];
+                let row = row.into_iter().chain([updated.0.into(), Value::optional(password)]);
+                self.add(Step::ChangeUsers, code, row.chain([Value::optional(account), doc.into()]).collect());
+            }
+            Write::RemoveUser(removed) => {
+                self.count_user(code, removed.number, -1);
+                let RemovedUser { number, version, deleted, external_key, doc, .. } = removed;
+                let key = Value::optional(external_key);
+                let row = vec![number.into(), version.into(), deleted.0.into(), key, doc.into()];
+                self.add(Step::KeepRemovedUsers, code, row);
+                self.add(Step::RemoveUsers, code, vec![number.into(), version.into()]);
+            }
+            Write::RestoreUser { deleted, keeps_password, columns } => {
+                self.count_user(code, columns.number, 1);
+                let UserColumns { number, version, active, updated, password, account, doc, .. } = columns;
+                let row = [number.into(), deleted.0.into(), version.into(), Value::Int(keeps_password.into())];
+                let row = row.into_iter().chain([Value::optional(password), Value::optional(account), doc.into()]);
+                let row = row.chain([Value::Int(active.into()), updated.0.into()]).collect();
+                self.add(Step::RestoreUsers, code, row);
+                self.add(Step::RemoveTombstones, code, vec![number.into(), deleted.0.into()]);
+            }
+            Write::AddTombstone { removed, password } => {
+                let RemovedUser { id, number, deleted, external_key, doc, .. } = removed;
+                let row = [number.into(), id.0.into(), deleted.0.into(), Value::optional(external_key)];
+                let row = row.into_iter().chain([Value::optional(password), doc.into()]).collect();
+                self.add(Step::AddTombstones, code, row);
+            }
+            Write::RemoveTombstone { number, deleted } => {
+                self.add(Step::RemoveTombstones, code, vec![number.into(), deleted.0.into()]);
+            }
+            Write::AddItem { columns, .. } => {
+                let kind = Value::Int(kind_code(columns.kind).into());
+                let row = [kind, columns.number.into(), columns.id.0.into(), columns.version.into()];
+                let row =
+                    row.into_iter().chain([columns.name_key.into(), columns.doc.into(), columns.updated.0.into()]);
+                self.add(Step::AddItems, code, row.collect());
+            }
+            Write::ChangeItem { before, columns, .. } => {
+                let row = [columns.id.0.into(), before.into(), columns.version.into(), columns.name_key.into()];
+                let row = row.into_iter().chain([columns.doc.into(), columns.updated.0.into()]).collect();
+                self.add(Step::ChangeItems, code, row);
+            }
+            Write::TouchItem(item, at) => {
+                let (times, last) = self.touched_items.entry((code, item.0)).or_insert((0, at));
+                *times += 1;
+                *last = at.max(*last);
+            }
+            Write::RemoveItem { id, version } => {
+                self.add(Step::LockMembers, code, vec![id.0.into()]);
+                self.add(Step::RemoveMembershipsOfItems, code, vec![id.0.into()]);
+                self.add(Step::RemoveItems, code, vec![id.0.into(), version.into()]);
+            }
+            Write::AddKey(key, owner) => {
+                let row = key_values(key).into_iter().chain([owner.number().into()]).collect();
+                self.add(Step::AddKeys, code, row);
+            }
+            Write::RemoveKey(key, owner) => {
+                let row = key_values(key).into_iter().chain([owner.number().into()]).collect();
+                self.add(Step::RemoveKeys, code, row);
+            }
+            Write::AddSecondaryEmail { text, number } => {
+                self.add(Step::AddSecondaryEmails, code, vec![text.into(), number.into()]);
+            }
+            Write::RemoveSecondaryEmail { text, number } => {
+                self.add(Step::RemoveSecondaryEmails, code, vec![text.into(), number.into()]);
+            }
+            Write::AddMemberships(added) => {
+                let step = if added.is_exact { Step::AddExactMemberships } else { Step::AddMemberships };
+                self.lock_members(code, &added);
+                for (item, kind, number) in added.rows {
+                    self.add(step, code, vec![item.0.into(), number.into(), Value::Int(kind_code(kind).into())]);
+                }
+            }
+            Write::RemoveMemberships(removed) => {
+                let step = if removed.is_exact { Step::RemoveExactMemberships } else { Step::RemoveMemberships };
+                self.lock_members(code, &removed);
+                for (item, _, number) in removed.rows {
+                    self.add(step, code, vec![item.0.into(), number.into()]);
+                }
+            }
+            Write::SetLastNumber(sequence, last) => {
+                self.add(Step::SetLastNumbers, code, vec![Value::Int(sequence.code().into()), last.into()]);
+            }
+            Write::Row { write, .. } => self.tables.push(write),
+            Write::Event(event) => {
+                if let Some(context) = context {
+                    self.add_event(context, event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count_user(&mut self, tenant: i32, number: u32, by: i64) {
+        *self.user_counts.entry((tenant, block_of(number))).or_default() += by;
+    }
+
+    fn expect_memberships(&mut self, tenant: i32, number: u32, memberships: &[(ItemId, ItemKind)]) {
+        let ExpectedMemberships { users, items, members } = self.expected_memberships.entry(tenant).or_default();
+        users.push(int(number));
+        items.extend(memberships.iter().map(|(item, _)| item.0));
+        members.resize(items.len(), int(number));
+    }
+
+    fn lock_members(&mut self, tenant: i32, changed: &Memberships) {
+        if changed.side == Side::Item {
+            self.locked_users.extend(changed.rows.iter().map(|(_, _, number)| (tenant, *number)));
+        }
+    }
+
+    fn add_event(&mut self, context: &ChangeContext, event: EncodedEvent) -> Result<(), serde_json::Error> {
+        let (added, removed, notes) =
+            (list_to_json(&event.members_added)?, list_to_json(&event.members_removed)?, list_to_json(&event.notes)?);
+        let lists = [added.as_deref(), removed.as_deref(), notes.as_deref()];
+        let digest = EventFields::from_encoded(context, &event, lists).digest().to_vec();
+        let tenant = event.tenant.unwrap_or(context.tenant);
+        let row = vec![
+            self.id.into(),
+            i64::from(self.event_count).into(),
+            context.at.0.into(),
+            Value::optional(context.connection.map(|connection| connection.0)),
+            context.actor.clone().into(),
+            context.request_id.clone().into(),
+            i64::from(event.action_code()).into(),
+            Value::optional(event.before),
+            Value::optional(event.after),
+            Value::optional(added),
+            Value::optional(removed),
+            i64::from(event.password_set).into(),
+            Value::optional(notes),
+            digest.into(),
+        ];
+        self.event_count += 1;
+        self.add(Step::AddEvents, int(tenant.0), row);
+        Ok(())
     }
 
     /// The approximate number of rows.
     pub(super) fn len(&self) -> usize {
-        let singles = self.early.iter().chain(&self.middle).chain(&self.late);
-        let singles: u64 = singles.map(|single| single.expected_rows.unwrap_or(1)).sum();
-        let lists = self.new_users.tenant.len() + self.changed_users.tenant.len() + self.members_added.tenant.len();
-        lists + self.members_removed.tenant.len() + usize::try_from(singles).unwrap_or(usize::MAX)
+        self.rows.values().map(Vec::len).sum::<usize>() + self.tables.len()
     }
 
-    /// Begins a transaction and pipelines all statements. Returns whether each changed the expected number of
-    /// rows. The last one inserts the row of the batch, which is invisible before the commit. If
-    /// `is_contended`, conflicting unique keys are skipped and counted instead of aborting the transaction.
-    pub(super) async fn send(&self, session: &Session, batch: Uuid, is_contended: bool) -> Result<bool, PgError> {
-        let claimed = UniqueKeyRows::sorted(&self.claimed);
-        let mut without = UniqueKeyRows::default();
-        for (tenant, space, text) in &self.required_absent {
-            without.tenant.push(*tenant);
-            without.space.push(*space);
-            without.text.push(text.clone());
+    /// The statements in the order in which they must be sent.
+    pub(super) fn into_statements(mut self) -> Vec<Statement> {
+        for (tenant, number) in std::mem::take(&mut self.locked_users) {
+            self.add(Step::LockUsers, tenant, vec![number.into()]);
         }
-        let touched = ItemVersionRows::of(&self.item_versions);
-        let counted = BlockCountRows::of(&self.block_counts);
-        let mut locked = MemberRows::default();
-        for (tenant, member) in &self.locked {
-            locked.tenant.push(*tenant);
-            locked.member.push(*member);
+        for ((tenant, item), (times, at)) in std::mem::take(&mut self.touched_items) {
+            self.add(Step::TouchItems, tenant, vec![item.into(), times.into(), at.0.into()]);
         }
-        let events = int(u32::try_from(self.events.place.len()).unwrap_or(u32::MAX));
-        let mut all: Vec<BatchStatement<'_>> = Vec::with_capacity(24);
-        locked.lock(&mut all);
-        self.changed_users.push_update(&mut all);
-        self.checked_members.expect(&self.expected, &mut all);
-        self.members_removed.leave(None, &mut all);
-        self.removed_expected.leave(Some(self.removed_expected.tenant.len() as u64), &mut all);
-        all.extend(self.early.iter().map(OwnedStatement::statement));
-        self.removed_users.push_delete(&mut all);
-        touched.touch(&mut all);
-        self.released.put(sql::REMOVE_UNIQUE_KEYS, None, &mut all);
-        let claim = if is_contended { sql::ADD_FREE_UNIQUE_KEYS } else { sql::ADD_UNIQUE_KEYS };
-        claimed.put(claim, Some(claimed.tenant.len() as u64), &mut all);
-        without.push_absence_check(&mut all);
-        if !self.required_not_deleted.0.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.required_not_deleted.0, &self.required_not_deleted.1];
-            all.push(BatchStatement { sql: sql::DELETED_EXTERNAL_IDS, params, expected_rows: Some(0) });
+        let id = self.id;
+        for ((tenant, block), by) in std::mem::take(&mut self.user_counts) {
+            if by != 0 {
+                self.add(Step::AddPendingCounts, tenant, vec![id.into(), block.into(), by.into()]);
+            }
         }
-        self.removed_emails.put(sql::REMOVE_SECONDARY_EMAILS, Some(self.removed_emails.tenant.len() as u64), &mut all);
-        self.new_users.push_insert(&mut all);
-        self.added_emails.put(sql::ADD_SECONDARY_EMAILS, None, &mut all);
-        all.extend(self.middle.iter().map(OwnedStatement::statement));
-        self.members_added.join(&mut all);
-        all.extend(self.late.iter().map(OwnedStatement::statement));
-        self.mails.push_insert(&mut all);
-        if events > 0 {
-            self.events.push_insert(&batch, &mut all);
+        let mut checks: Vec<Statement> = Vec::new();
+        for (tenant, expected) in self.expected_memberships {
+            let ExpectedMemberships { users, items, members } = expected;
+            let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+            let params: Vec<Box<dyn Param>> =
+                vec![Box::new(tenant), Box::new(users), Box::new(items), Box::new(members), Box::new(count)];
+            checks.push(Statement { sql: sql::REQUIRE_EXACT_MEMBERSHIPS.postgres.into(), params });
         }
-        counted.add(&batch, &mut all);
-        // A batch without events has a row, too: it shows whether the commit succeeded.
-        all.push(BatchStatement { sql: sql::ADD_BATCH, params: vec![&batch, &events], expected_rows: Some(1) });
-        for statement in &all {
-            session.prepare(statement.sql.postgres, &statement.params).await?;
+        let mut all = Vec::with_capacity(self.rows.len() + checks.len() + 1);
+        for ((step, tenant), mut rows) in self.rows {
+            // The users are locked by then.
+            if step > Step::ChangeUsers {
+                all.append(&mut checks);
+            }
+            if step == Step::AddKeys {
+                // In one order, so that two batches cannot deadlock.
+                rows.sort_unstable();
+            }
+            let (sql, types) = step.parts();
+            let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            let mut params: Vec<Box<dyn Param>> = vec![Box::new(tenant)];
+            params.extend(columns_of(types.iter().copied(), rows));
+            if step.is_counted() {
+                params.push(Box::new(count));
+            }
+            all.push(Statement { sql: sql.postgres.into(), params });
         }
-        let begun = async { session.batch_execute(sql::BEGIN_BATCH.postgres).await.map(|()| 0_u64) };
-        let begun = std::iter::once(maybe_done(Box::pin(begun) as PipelinedQuery<'_, u64>));
-        let sent = all.iter().map(|statement| {
-            maybe_done(Box::pin(session.execute(statement.sql.postgres, &statement.params)) as PipelinedQuery<'_, u64>)
-        });
-        let mut done = run_pipelined(begun.chain(sent).collect()).await.into_iter();
-        done.next().transpose()?;
-        let mut is_complete = !self.has_failed_precondition;
-        for (done, statement) in done.zip(&all) {
-            let changed = done?;
-            is_complete &= statement.expected_rows.is_none_or(|must| must == changed);
-        }
-        Ok(is_complete)
+        all.append(&mut checks);
+        all.extend(self.tables.into_statements());
+        all
     }
+
+    /// The last statement of a batch. A batch without events has a row, too: it shows whether the commit succeeded.
+    pub(super) fn end(&self) -> Statement {
+        let params: Vec<Box<dyn Param>> = vec![Box::new(self.id), Box::new(self.event_count)];
+        Statement { sql: sql::ADD_BATCH.postgres.into(), params }
+    }
+}
+
+fn key_values(key: UniqueKey) -> Vec<Value> {
+    vec![Value::Int(key.namespace.into()), key.text.into()]
+}
+
+/// Why a transaction was not committed.
+pub(super) enum SendError {
+    /// The database has answered: it had no effect.
+    RolledBack(PgError),
+    /// It may have been committed.
+    InDoubt(String),
+}
+
+/// Sends a transaction in one go, with its commit if `commits`. If a statement fails, the commit has no effect.
+pub(super) async fn send(session: &Session, statements: &[Statement], commits: bool) -> Result<(), SendError> {
+    let params: Vec<Vec<&dyn Param>> =
+        statements.iter().map(|statement| statement.params.iter().map(|param| &**param).collect()).collect();
+    for (statement, params) in statements.iter().zip(&params) {
+        session.prepare(&statement.sql, params).await.map_err(SendError::RolledBack)?;
+    }
+    let simple = |sql: Sql| {
+        let done = async move { session.batch_execute(sql.postgres).await.map(|()| 0_u64) };
+        maybe_done(Box::pin(done) as PipelinedQuery<'_, u64>)
+    };
+    let sent = statements.iter().zip(&params).map(|(statement, params)| {
+        maybe_done(Box::pin(session.execute(&statement.sql, params)) as PipelinedQuery<'_, u64>)
+    });
+    let all = std::iter::once(simple(sql::BEGIN_BATCH)).chain(sent).chain(commits.then(|| simple(sql::COMMIT)));
+    let done = run_pipelined(all.collect()).await;
+    let commit = commits.then(|| done.len() - 1);
+    for (place, result) in done.into_iter().enumerate() {
+        match result {
+            Ok(_) => {}
+            // The answer to the commit is lost, too.
+            Err(PgError::Unavailable(text)) if commits => return Err(SendError::InDoubt(text)),
+            Err(conflict @ PgError::Conflict(_)) => return Err(SendError::RolledBack(conflict)),
+            Err(trouble) if Some(place) == commit => return Err(SendError::InDoubt(trouble.message().to_owned())),
+            Err(trouble) => return Err(SendError::RolledBack(trouble)),
+        }
+    }
+    Ok(())
 }
 
 /// A query that is sent when it is first polled.
@@ -269,169 +425,4 @@ pub(super) async fn run_pipelined<T>(mut all: Vec<MaybeDone<PipelinedQuery<'_, T
     })
     .await;
     all.iter_mut().filter_map(|one| Pin::new(one).take_output()).collect()
-}
-
-impl OwnedStatement {
-    fn statement(&self) -> BatchStatement<'_> {
-        BatchStatement {
-            sql: self.sql,
-            params: self.params.iter().map(|param| &**param).collect(),
-            expected_rows: self.expected_rows,
-        }
-    }
-}
-
-/// Tenant, namespace, text, owner.
-type UniqueKeyRow = (i32, i16, Vec<u8>, i32);
-
-impl UniqueKeyRows {
-    /// Sorted, so that two batches cannot deadlock.
-    fn sorted(claimed: &[UniqueKeyRow]) -> Self {
-        let mut sorted: Vec<&UniqueKeyRow> = claimed.iter().collect();
-        sorted.sort_unstable();
-        let mut claims = Self::default();
-        for (tenant, space, text, owner) in sorted {
-            claims.tenant.push(*tenant);
-            claims.space.push(*space);
-            claims.text.push(text.clone());
-            claims.owner.push(*owner);
-        }
-        claims
-    }
-
-    fn push(&mut self, tenant: i32, claim: &UniqueKey, owner: u32) {
-        self.tenant.push(tenant);
-        self.space.push(i16::from(claim.namespace));
-        self.text.push(claim.text.clone().into_bytes());
-        self.owner.push(int(owner));
-    }
-
-    fn put<'a>(&'a self, sql: Sql, must: Option<u64>, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            all.push(BatchStatement {
-                sql,
-                params: vec![&self.tenant, &self.space, &self.text, &self.owner],
-                expected_rows: must,
-            });
-        }
-    }
-}
-
-impl UniqueKeyRows {
-    fn push_absence_check<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.tenant, &self.space, &self.text];
-            all.push(BatchStatement { sql: sql::EXISTING_UNIQUE_KEYS, params, expected_rows: Some(0) });
-        }
-    }
-}
-
-impl SecondaryEmailRows {
-    fn push(&mut self, tenant: i32, text: &str, owner: u32) {
-        self.tenant.push(tenant);
-        self.text.push(text.as_bytes().to_vec());
-        self.owner.push(int(owner));
-    }
-
-    fn put<'a>(&'a self, sql: Sql, must: Option<u64>, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            all.push(BatchStatement { sql, params: vec![&self.tenant, &self.text, &self.owner], expected_rows: must });
-        }
-    }
-}
-
-impl MembershipRows {
-    fn push(&mut self, tenant: i32, item: ItemId, member: u32, kind: ItemKind) {
-        self.tenant.push(tenant);
-        self.item.push(item.0);
-        self.member.push(int(member));
-        self.kind.push(kind_code(kind));
-    }
-
-    fn join<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member, &self.kind];
-            all.push(BatchStatement { sql: sql::ADD_MEMBERSHIPS, params, expected_rows: None });
-        }
-    }
-
-    fn leave<'a>(&'a self, must: Option<u64>, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.tenant, &self.item, &self.member];
-            all.push(BatchStatement { sql: sql::REMOVE_MEMBERSHIPS, params, expected_rows: must });
-        }
-    }
-}
-
-impl MemberRows {
-    fn lock<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.tenant.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.tenant, &self.member];
-            all.push(BatchStatement { sql: sql::LOCK_USERS, params, expected_rows: None });
-        }
-    }
-
-    /// Requires that these users have exactly the expected memberships.
-    fn expect<'a>(&'a self, expected: &'a MembershipRows, all: &mut Vec<BatchStatement<'a>>) {
-        if self.tenant.is_empty() {
-            return;
-        }
-        let MembershipRows { tenant, item, member, .. } = expected;
-        let params: Vec<&dyn Param> = vec![&self.tenant, &self.member, tenant, item, member];
-        all.push(BatchStatement { sql: sql::UNEXPECTED_MEMBERSHIPS, params, expected_rows: Some(0) });
-        if !tenant.is_empty() {
-            let must = Some(tenant.len() as u64);
-            all.push(BatchStatement {
-                sql: sql::EXISTING_MEMBERSHIPS,
-                params: vec![tenant, item, member],
-                expected_rows: must,
-            });
-        }
-    }
-}
-
-/// Sorted, so that two batches cannot deadlock.
-struct ItemVersionRows(Vec<i32>, Vec<Uuid>, Vec<i32>, Vec<i64>);
-
-impl ItemVersionRows {
-    fn of(touched: &HashMap<(i32, Uuid), (i32, i64)>) -> Self {
-        let mut sorted: Vec<_> = touched.iter().collect();
-        sorted.sort_unstable();
-        let mut columns = Self(Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for ((tenant, item), (times, at)) in sorted {
-            columns.0.push(*tenant);
-            columns.1.push(*item);
-            columns.2.push(*times);
-            columns.3.push(*at);
-        }
-        columns
-    }
-
-    fn touch<'a>(&'a self, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.0.is_empty() {
-            let params: Vec<&dyn Param> = vec![&self.0, &self.1, &self.2, &self.3];
-            all.push(BatchStatement { sql: sql::BUMP_ITEM_VERSIONS, params, expected_rows: None });
-        }
-    }
-}
-
-struct BlockCountRows(Vec<i32>, Vec<i32>, Vec<i64>);
-
-impl BlockCountRows {
-    fn of(counted: &HashMap<(i32, i32), i64>) -> Self {
-        let mut columns = Self(Vec::new(), Vec::new(), Vec::new());
-        for ((tenant, block), by) in counted.iter().filter(|(_, by)| **by != 0) {
-            columns.0.push(*tenant);
-            columns.1.push(*block);
-            columns.2.push(*by);
-        }
-        columns
-    }
-
-    fn add<'a>(&'a self, batch: &'a Uuid, all: &mut Vec<BatchStatement<'a>>) {
-        if !self.0.is_empty() {
-            let params: Vec<&dyn Param> = vec![batch, &self.0, &self.1, &self.2];
-            all.push(BatchStatement { sql: sql::ADD_PENDING_COUNTS, params, expected_rows: None });
-        }
-    }
 }

@@ -1,25 +1,29 @@
 //! Writer tasks, each with its own connection, that commit batches of changes.
 //!
-//! A batch is one transaction. Its statements are pipelined, and it commits if each changed the expected number
-//! of rows. If not, the violated preconditions are looked up, the changes concerned are rejected, and the
-//! others are retried. After a conflict with another process or a lost connection, the whole batch is retried.
+//! A batch is one transaction. Its statements and its commit are sent together; a statement whose precondition does not
+//! hold fails, so that the commit does nothing. Then the violated preconditions are looked up, the changes concerned are
+//! rejected, and the others are retried. After a conflict with another process or a lost connection, the whole batch is
+//! retried.
 //!
 //! A commit whose answer was lost is *in doubt*. The row of the batch decides. The retry uses the same batch
 //! id: if the row exists, the commit succeeded and its results stand; if the retry can insert it, the lost
 //! commit never takes effect. While the lost commit is in progress, the database makes the retry wait.
 
 use super::batch_plan::{self, BatchPlan};
+use super::batch_rows::{SendError, send};
 use super::change_queue::{ChangeQueue, QueuedChange};
 use super::managed_connection::{ManagedConnection, Session};
 use super::number_allocator::NumberAllocator;
-use super::param::unsigned;
+use super::param::{int, tenant_code, unsigned};
 use super::pg_error::PgError;
-use super::preconditions::{Precondition, diagnose};
+use super::preconditions::{Needed, Precondition, diagnose};
 use super::prefetch::{Prefetched, TenantCache};
 use super::retry::{BACKOFF, RETRY_TIMEOUT, sleep_for_next};
+use crate::translation::{Known, Sequence};
+use crate::unique_keys::kind_index;
 use crate::{TaskMonitor, sql};
 use backon::BackoffBuilder;
-use directory::{Change, CommitError, IdGenerator, Receipt};
+use directory::{Change, CommitError, IdGenerator, ItemKind, Receipt};
 use futures_util::FutureExt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -36,9 +40,6 @@ const TIMEOUT_PER_ROW: Duration = Duration::from_millis(1);
 const MAX_EMPTY_RETRIES: u32 = 20;
 /// Failed attempts of a batch before its callers get [`CommitError::Busy`].
 const MAX_CONFLICT_RETRIES: u32 = 40;
-
-/// For how many batches a writer expects conflicts after it had one.
-const CONTENDED_BATCHES: u32 = 64;
 
 /// Shared by all writer tasks.
 pub(super) struct BatchWriter {
@@ -71,34 +72,33 @@ impl BatchWriter {
 
     /// Runs one writer until the queue is closed and empty.
     pub(super) async fn run(&self, connection: &ManagedConnection) {
-        let mut contended = 0;
         while let Some(jobs) = self.queue.next_batch().await {
             let taken = jobs.len();
             // After a panic, the callers of this batch get an error: their changes may or may not be stored.
-            let written = AssertUnwindSafe(self.write(connection, jobs, &mut contended)).catch_unwind().await;
+            let written = AssertUnwindSafe(self.write(connection, jobs)).catch_unwind().await;
             if written.is_err() {
                 // The connection may be in a transaction.
                 connection.abort().await;
                 self.tasks.record_panic("batch writer");
             }
-            contended = contended.saturating_sub(1);
             self.queue.complete(taken);
         }
     }
 
     /// Writes a batch and answers all its callers.
-    async fn write(&self, connection: &ManagedConnection, jobs: Vec<QueuedChange>, contended: &mut u32) {
+    async fn write(&self, connection: &ManagedConnection, jobs: Vec<QueuedChange>) {
         let mut batch = InFlightBatch {
             id: self.ids.next_id(),
             jobs,
             prefetched: Prefetched::default(),
+            known: Known::default(),
             in_doubt_receipts: None,
             is_full: false,
         };
         let (mut tries, mut empty_retries) = (0, 0);
         let mut delays = BACKOFF.build();
         while !batch.jobs.is_empty() {
-            let ended = match self.attempt(connection, &mut batch, contended).await {
+            let ended = match self.attempt(connection, &mut batch).await {
                 Ok(AttemptOutcome::Committed(receipts)) => return self.finish_batch(batch, receipts),
                 Ok(AttemptOutcome::Rejected(refused)) => {
                     empty_retries = if refused.is_empty() { empty_retries + 1 } else { 0 };
@@ -124,7 +124,7 @@ impl BatchWriter {
                 // The numbers may be the cause; do not assign them again.
                 batch.prefetched = Prefetched::default();
             }
-            batch.prefetched.return_numbers(&self.numbers, false);
+            batch.prefetched.return_numbers(&self.numbers, None);
             let affects_all = matches!(error, CommitError::Unavailable(_) | CommitError::Busy) && !batch.is_full;
             if batch.jobs.len() == 1 || affects_all {
                 tracing::error!(%error, changes = batch.jobs.len(), "a batch was not written");
@@ -133,14 +133,14 @@ impl BatchWriter {
             }
             // One change makes the batch fail: write each on its own.
             for job in std::mem::take(&mut batch.jobs) {
-                Box::pin(self.write(connection, vec![job], contended)).await;
+                Box::pin(self.write(connection, vec![job])).await;
             }
         }
-        batch.prefetched.return_numbers(&self.numbers, false);
+        batch.prefetched.return_numbers(&self.numbers, None);
     }
 
     fn finish_batch(&self, mut batch: InFlightBatch, receipts: Vec<Receipt>) {
-        batch.prefetched.return_numbers(&self.numbers, true);
+        batch.prefetched.return_numbers(&self.numbers, Some(&batch.known));
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.changes.fetch_add(batch.jobs.len() as u64, Ordering::Relaxed);
         for (job, receipt) in batch.jobs.into_iter().zip(receipts) {
@@ -153,16 +153,13 @@ impl BatchWriter {
         &self,
         connection: &ManagedConnection,
         batch: &mut InFlightBatch,
-        contended: &mut u32,
     ) -> Result<AttemptOutcome, PgError> {
         let session = with_step_timeout(connection.session()).await?;
-        let outcome = self.attempt_on(&session, batch, contended).await;
+        let outcome = self.attempt_on(&session, batch).await;
         match &outcome {
             Ok(_) => {}
             // The transaction has ended; the connection stays usable.
-            Err(PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))
-                if !session.is_closed() =>
-            {
+            Err(PgError::Conflict(_)) if !session.is_closed() => {
                 if with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await.is_err() {
                     connection.discard(&session, &PgError::Unavailable(String::new())).await;
                 }
@@ -172,68 +169,109 @@ impl BatchWriter {
         outcome
     }
 
-    async fn attempt_on(
-        &self,
-        session: &Arc<Session>,
-        batch: &mut InFlightBatch,
-        contended: &mut u32,
-    ) -> Result<AttemptOutcome, PgError> {
+    async fn attempt_on(&self, session: &Arc<Session>, batch: &mut InFlightBatch) -> Result<AttemptOutcome, PgError> {
         if let Some(receipts) = batch.confirmed_receipts(session).await? {
             return Ok(AttemptOutcome::Committed(receipts));
         }
         batch.jobs.iter_mut().for_each(QueuedChange::advance_time);
         let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
-        let removed =
-            with_step_timeout(batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants)).await?;
+        let prefetch = batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants);
+        let (known, removed) = with_step_timeout(prefetch).await?;
         if !removed.is_empty() {
             return Ok(AttemptOutcome::Rejected(removed));
         }
-        let BatchPlan { rows, preconditions: needs, receipts, .. } =
-            batch_plan::plan_batch(changes.into_iter(), &mut batch.prefetched)
+        let was_in_doubt = batch.in_doubt_receipts.is_some();
+        batch.known = known;
+        let BatchPlan { rows, preconditions, receipts, .. } =
+            batch_plan::plan_batch(batch.id, changes.into_iter(), &mut batch.known)
                 .map_err(|error| PgError::Other(error.to_string()))?;
+        let (has_failed, end) = (rows.has_failed, rows.end());
         let time = STEP_TIMEOUT + TIMEOUT_PER_ROW * u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        let sent = tokio::time::timeout(time, rows.send(session, batch.id, *contended > 0)).await;
-        match sent.unwrap_or_else(|_| Err(PgError::Unavailable("the database does not answer".into()))) {
-            Ok(true) => {}
-            // For a batch in doubt, the conflict may be its own row, so that is checked first.
-            Ok(false) | Err(PgError::ForeignKeyViolation(_) | PgError::UniqueViolation(_)) => {
-                *contended = CONTENDED_BATCHES;
-                with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await?;
-                if batch.in_doubt_receipts.is_some() {
-                    with_step_timeout(batch.await_in_doubt(session)).await?;
+        if has_failed && !was_in_doubt {
+            return self.find_conflicts(session, batch, &preconditions).await;
+        }
+        let mut statements = rows.into_statements();
+        statements.push(end);
+        // While an earlier commit is in doubt, the row of the batch must be inserted first: it tells which commit counts.
+        let mut receipts = Some(receipts);
+        if !was_in_doubt {
+            batch.in_doubt_receipts = receipts.take();
+        }
+        let sent = tokio::time::timeout(time, send(session, &statements, !was_in_doubt)).await;
+        match sent.unwrap_or_else(|_| Err(SendError::InDoubt("the database does not answer".into()))) {
+            Ok(()) if !was_in_doubt => {
+                Ok(AttemptOutcome::Committed(batch.in_doubt_receipts.take().unwrap_or_default()))
+            }
+            Ok(()) if !has_failed => {
+                // The row of the batch was inserted, so the earlier lost commit never takes effect.
+                batch.in_doubt_receipts = receipts;
+                self.commit(session, batch).await
+            }
+            Err(SendError::RolledBack(PgError::Conflict(text))) => {
+                if !was_in_doubt {
+                    batch.in_doubt_receipts = None;
                 }
-                if let Some(receipts) = batch.confirmed_receipts(session).await? {
-                    return Ok(AttemptOutcome::Committed(receipts));
+                Err(PgError::Conflict(text))
+            }
+            Ok(())
+            | Err(SendError::RolledBack(
+                PgError::PreconditionFailed | PgError::ForeignKeyViolation(_) | PgError::UniqueViolation(_),
+            )) => {
+                with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await?;
+                if was_in_doubt {
+                    // The conflict may be the row of the earlier commit.
+                    with_step_timeout(batch.await_in_doubt(session)).await?;
+                    if let Some(receipts) = batch.confirmed_receipts(session).await? {
+                        return Ok(AttemptOutcome::Committed(receipts));
+                    }
                 }
                 // The lost commit had no effect.
                 batch.in_doubt_receipts = None;
-                // Memberships may have changed since the decision.
-                batch.prefetched.refresh_memberships = true;
-                let refused = with_step_timeout(diagnose(session, &needs)).await?;
-                if refused.is_empty() && self.exclude_taken_numbers(session, batch, &needs).await? {
-                    return Ok(AttemptOutcome::NumbersTaken);
-                }
-                if refused.is_empty()
-                    && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[])).await?.is_some()
-                {
-                    return Err(PgError::Restoring);
-                }
-                return Ok(AttemptOutcome::Rejected(refused));
+                self.find_conflicts(session, batch, &preconditions).await
             }
-            Err(trouble) => return Err(trouble),
+            Err(SendError::RolledBack(trouble)) => {
+                if !was_in_doubt {
+                    batch.in_doubt_receipts = None;
+                }
+                Err(trouble)
+            }
+            Err(SendError::InDoubt(text)) => Err(PgError::Unavailable(text)),
         }
-        // The row of the batch was inserted, so an earlier lost commit never takes effect.
-        batch.in_doubt_receipts = Some(receipts);
+    }
+
+    /// Commits a transaction whose statements have succeeded.
+    async fn commit(&self, session: &Session, batch: &mut InFlightBatch) -> Result<AttemptOutcome, PgError> {
         match with_step_timeout(session.batch_execute(sql::COMMIT.postgres)).await {
             Ok(()) => Ok(AttemptOutcome::Committed(batch.in_doubt_receipts.take().unwrap_or_default())),
-            Err(trouble @ (PgError::Conflict(_) | PgError::UniqueViolation(_) | PgError::ForeignKeyViolation(_))) => {
+            Err(PgError::Conflict(text)) => {
                 // The database has answered: the commit failed.
                 batch.in_doubt_receipts = None;
-                Err(trouble)
+                Err(PgError::Conflict(text))
             }
             // After any other error, the result is unknown.
             Err(trouble) => Err(PgError::Unavailable(trouble.message().to_owned())),
         }
+    }
+
+    /// Finds out why a batch did not commit.
+    async fn find_conflicts(
+        &self,
+        session: &Session,
+        batch: &mut InFlightBatch,
+        needs: &[Needed],
+    ) -> Result<AttemptOutcome, PgError> {
+        // Memberships may have changed since the decision.
+        batch.prefetched.refresh_memberships = true;
+        let refused = with_step_timeout(diagnose(session, needs)).await?;
+        if refused.is_empty() && self.exclude_taken_numbers(session, batch, needs).await? {
+            return Ok(AttemptOutcome::NumbersTaken);
+        }
+        if refused.is_empty()
+            && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[])).await?.is_some()
+        {
+            return Err(PgError::Restoring);
+        }
+        Ok(AttemptOutcome::Rejected(refused))
     }
 
     /// Excludes assigned numbers that other callers have requested explicitly, and the requested numbers after
@@ -242,19 +280,21 @@ impl BatchWriter {
         &self,
         session: &Session,
         batch: &mut InFlightBatch,
-        needs: &[(usize, Precondition)],
+        needs: &[Needed],
     ) -> Result<bool, PgError> {
         let mut has_any = false;
-        for (_, need) in needs {
-            let Precondition::ItemNumberFree { tenant, kind, number, is_allocated: true } = need else {
-                continue;
-            };
-            let params: [&dyn super::param::Param; 3] = [tenant, kind, number];
+        for Needed { tenant, what, .. } in needs {
+            let Precondition::AllocatedItemNumber(kind, number) = what else { continue };
+            let code = tenant_code(*tenant);
+            let params: [&dyn super::param::Param; 3] = [&code, kind, &int(*number)];
+            let sequence = ItemKind::ALL.into_iter().find(|one| i16::from(1 + kind_index(*one)) == *kind);
             for row in with_step_timeout(session.query(sql::ITEM_NUMBERS_FROM.postgres, &params)).await? {
                 let taken = unsigned(row.try_get(0)?);
-                has_any |= taken == unsigned(*number);
-                batch.prefetched.exclude_number(*tenant, *kind, taken);
-                self.numbers.exclude((*tenant, *kind), taken);
+                has_any |= taken == *number;
+                if let Some(sequence) = sequence.map(Sequence::Items) {
+                    batch.prefetched.exclude_number(*tenant, sequence, taken);
+                }
+                self.numbers.exclude((code, *kind), taken);
             }
         }
         Ok(has_any)
@@ -274,6 +314,8 @@ struct InFlightBatch {
     id: Uuid,
     jobs: Vec<QueuedChange>,
     prefetched: Prefetched,
+    /// What the last attempt was planned from.
+    known: Known,
     /// The receipts in case the commit whose answer was lost has succeeded.
     in_doubt_receipts: Option<Vec<Receipt>>,
     /// Resources were insufficient, perhaps only for one tenant.

@@ -264,7 +264,11 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
                 all.push(ConflictKey::new(("connection", after.id), false));
             }
             Mutation::RecordConnectionUse(id, _) => all.push(ConflictKey::new(("connection", id), false)),
-            Mutation::AddSecret(name, _) => all.push(ConflictKey::new(("secret", name), false)),
+            Mutation::AddSecret(secret) => all.push(ConflictKey::new(("secret", &secret.name), false)),
+            Mutation::Rows(rows) => all.extend(rows.iter().map(|row| {
+                let (table, key) = row.table_and_key();
+                ConflictKey::new((table.name, key), false)
+            })),
         }
     }
     // A change does not conflict with itself.

@@ -3,19 +3,23 @@
 use super::managed_connection::Session;
 use super::param::{Param, tenant_code, unsigned};
 use super::pg_error::PgError;
-use super::read::{ReadFuture, decode};
-use crate::event_chain::{self, ChainHash, EventFields};
-use crate::{event_row, sql};
-use directory::{ChainReport, ConnectionId, Event, EventData, EventPosition, TenantNumber, Time, UserId};
-use serde::de::DeserializeOwned;
+use super::read::ReadFuture;
+use crate::chain_verifier::ChainVerifier;
+use crate::event_chain::{ChainEnd, ChainHash, StoredEvent};
+use crate::event_row::{EventEntry, decode_event};
+use crate::sql;
+use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
 use std::collections::BTreeMap;
 use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Events per query while a chain is verified.
+const STEP: i64 = 10_000;
 
 pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
-        let from = i64::try_from(position.0).unwrap_or(i64::MAX);
-        let rows = session.query(sql::EVENTS_AFTER.postgres, &[&from, &i64::from(limit)]).await?;
-        rows.iter().map(event).collect()
+        let params: [&dyn Param; 2] = [&signed(position.0), &i64::from(limit)];
+        session.query(sql::EVENTS_AFTER.postgres, &params).await?.iter().map(event).collect()
     })
 }
 
@@ -27,9 +31,8 @@ pub(super) fn user_history(
     limit: u32,
 ) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
-        let from = i64::try_from(position.0).unwrap_or(i64::MAX);
         let (code, part) = (tenant_code(tenant), format!("%{user}%"));
-        let params: [&dyn Param; 4] = [&from, &code, &part, &i64::from(limit)];
+        let params: [&dyn Param; 4] = [&signed(position.0), &code, &part, &i64::from(limit)];
         session.query(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
     })
 }
@@ -40,10 +43,8 @@ pub(super) fn chain_hash_at(
     at: EventPosition,
 ) -> ReadFuture<'_, Option<ChainHash>> {
     Box::pin(async move {
-        let position = i64::try_from(at.0).unwrap_or(i64::MAX);
-        let row = session.query_opt(sql::CHAIN_HASH_AT.postgres, &[&position, &tenant_code(tenant)]).await?;
-        let link = row.map(|row| row.try_get::<_, Vec<u8>>(0)).transpose()?;
-        Ok(link.and_then(|link| link.try_into().ok()))
+        let row = session.query_opt(sql::CHAIN_HASH_AT.postgres, &[&signed(at.0), &tenant_code(tenant)]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.map(chain_hash))
     })
 }
 
@@ -53,124 +54,74 @@ pub(super) fn verify_chain(
     tenant: Option<TenantNumber>,
 ) -> ReadFuture<'_, BTreeMap<TenantNumber, ChainReport>> {
     Box::pin(async move {
-        let code = tenant.map(tenant_code);
         // Read first: events that are added meanwhile are beyond these ends.
-        let ends = session.query(sql::ALL_CHAIN_ENDS.postgres, &[&code]).await?;
-        let mut walks: BTreeMap<i32, ChainVerifier> = BTreeMap::new();
-        for row in &ends {
-            let link = row.try_get::<_, Option<Vec<u8>>>(2)?;
-            let end = link.map(|link| Ok::<_, PgError>((row.try_get::<_, i64>(1)?, link))).transpose()?;
-            let older = row.try_get::<_, i64>(3)?.unsigned_abs();
-            walks.insert(row.try_get(0)?, ChainVerifier { older, end, ..ChainVerifier::default() });
+        let ends = chain_ends(session, tenant).await?;
+        let mut chains: BTreeMap<u32, ChainVerifier> = BTreeMap::new();
+        for (tenant, end) in ends {
+            let last = end.link.map(|link| (end.position, link));
+            chains.insert(tenant, ChainVerifier::new(end.unchained.into(), last));
         }
-        let mut from = 0_i64;
+        let mut last = 0;
         loop {
-            let rows = session.query(sql::EVENTS_WITH_LINKS.postgres, &[&from, &code, &STEP]).await?;
-            for row in &rows {
-                from = row.try_get(0)?;
-                walks.entry(row.try_get(1)?).or_default().step(row)?;
-            }
-            if (rows.len() as u64) < STEP.unsigned_abs() {
-                break;
+            let events = stored_after(session, last, tenant, STEP).await?;
+            let Some(newest) = events.last() else { break };
+            last = newest.event.position;
+            for stored in events {
+                chains.entry(stored.event.tenant).or_default().add(&stored);
             }
         }
-        for walk in walks.values_mut() {
-            walk.finish_batch();
-            walk.check_end();
-        }
-        Ok(walks.into_iter().map(|(code, walk)| (TenantNumber(unsigned(code)), walk.chain)).collect())
+        Ok(chains.into_iter().map(|(tenant, chain)| (TenantNumber(tenant), chain.finish())).collect())
     })
 }
 
-/// Events per query.
-const STEP: i64 = 10_000;
-
-/// One tenant's events of a batch.
-struct BatchEvents {
-    /// The position of its last event.
-    end: i64,
-    link: Vec<u8>,
-    digests: Vec<ChainHash>,
-    /// The position of its first event.
-    first: u64,
+/// Where chains must end, by tenant.
+pub(super) async fn chain_ends(
+    session: &Session,
+    tenant: Option<TenantNumber>,
+) -> Result<BTreeMap<u32, ChainEnd>, PgError> {
+    let read = |row: &Row| {
+        let link = row.try_get::<_, Option<Vec<u8>>>(2)?.map(chain_hash);
+        let position = row.try_get::<_, i64>(1)?.unsigned_abs();
+        let unchained = u32::try_from(row.try_get::<_, i64>(3)?).unwrap_or(u32::MAX);
+        Ok((unsigned(row.try_get(0)?), ChainEnd { position, link, unchained }))
+    };
+    session.query(sql::ALL_CHAIN_ENDS.postgres, &[&tenant.map(tenant_code)]).await?.iter().map(read).collect()
 }
 
-#[derive(Default)]
-struct ChainVerifier {
-    chain: ChainReport,
-    /// The number of events from before the chain.
-    older: u64,
-    last: ChainHash,
-    /// The batch being read.
-    batch: Option<BatchEvents>,
-    /// The stored end, until it is reached; newer events may follow it.
-    end: Option<(i64, Vec<u8>)>,
-}
-
-impl ChainVerifier {
-    /// Adds an event. Does nothing once the chain is broken.
-    fn step(&mut self, row: &Row) -> Result<(), PgError> {
+/// Up to `limit` events of one tenant or of all, with their links.
+pub(super) async fn stored_after(
+    session: &Session,
+    position: u64,
+    tenant: Option<TenantNumber>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, PgError> {
+    let read = |row: &Row| {
+        let hash = |place: usize| Ok::<_, PgError>(row.try_get::<_, Option<Vec<u8>>>(place)?.map(chain_hash));
+        let end = row.try_get::<_, i64>(15)?.unsigned_abs();
         let position = row.try_get::<_, i64>(0)?.unsigned_abs();
-        let (digest, link): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get(13)?, row.try_get(14)?);
-        let end: i64 = row.try_get(15)?;
-        if self.batch.as_ref().is_some_and(|batch| batch.end != end) {
-            self.finish_batch();
-        }
-        if self.chain.broken_at.is_some() {
-            return Ok(());
-        }
-        let is_unlinked = digest.is_none() && link.is_none();
-        let (Some(digest), Some(link)) = (digest, link) else {
-            let is_old = is_unlinked && self.chain.verified_events == 0 && self.batch.is_none();
-            if is_old && self.chain.unchained_events < self.older {
-                self.chain.unchained_events += 1;
-            } else {
-                self.chain.broken_at = Some(EventPosition(position));
-            }
-            return Ok(());
-        };
-        let real = digest_of(row)?;
-        if real[..] != digest[..] {
-            self.chain.broken_at = Some(EventPosition(position));
-            return Ok(());
-        }
-        let batch = self.batch.get_or_insert(BatchEvents { end, link, digests: Vec::new(), first: position });
-        batch.digests.push(real);
-        Ok(())
-    }
-
-    fn finish_batch(&mut self) {
-        let Some(batch) = self.batch.take().filter(|_| self.chain.broken_at.is_none()) else { return };
-        let link = event_chain::next_chain_hash(&self.last, batch.end.unsigned_abs(), &batch.digests);
-        if link[..] != batch.link[..] {
-            self.chain.broken_at = Some(EventPosition(batch.first));
-            return;
-        }
-        self.last = link;
-        self.chain.verified_events += batch.digests.len() as u64;
-        self.chain.last_position = EventPosition(batch.end.unsigned_abs());
-        self.chain.head_hash = Some(link);
-        if self.end.as_ref().is_some_and(|(at, sum)| *at == batch.end && sum[..] == link[..]) {
-            self.end = None;
-        }
-    }
-
-    /// Checks that the stored end was reached, and the number of events from before the chain.
-    fn check_end(&mut self) {
-        if self.chain.broken_at.is_some() || (self.end.is_none() && self.chain.unchained_events == self.older) {
-            return;
-        }
-        let at = self.end.as_ref().map_or(0, |(at, _)| at.unsigned_abs());
-        self.chain.broken_at = Some(EventPosition(at.max(self.chain.last_position.0)));
-    }
+        Ok(StoredEvent { event: event_entry(row, position)?, digest: hash(13)?, link: hash(14)?, end })
+    };
+    let params: [&dyn Param; 3] = [&signed(position), &tenant.map(tenant_code), &limit];
+    session.query(sql::EVENTS_WITH_LINKS.postgres, &params).await?.iter().map(read).collect()
 }
 
-fn digest_of(row: &Row) -> Result<ChainHash, PgError> {
-    let connection: Option<uuid::Uuid> = row.try_get(3)?;
-    Ok(EventFields {
+fn event(row: &Row) -> Result<Event, PgError> {
+    let entry = entry_without_digest(row, row.try_get::<_, i64>(0)?.unsigned_abs())?;
+    decode_event(&entry).map_err(|error| PgError::Other(format!("cannot decode an event: {error}")))
+}
+
+/// An event from columns 1 to 13.
+pub(super) fn event_entry(row: &Row, position: u64) -> Result<EventEntry, PgError> {
+    let digest: Option<&[u8]> = row.try_get(13)?;
+    Ok(EventEntry { is_unchained: digest.is_none(), ..entry_without_digest(row, position)? })
+}
+
+fn entry_without_digest(row: &Row, position: u64) -> Result<EventEntry, PgError> {
+    Ok(EventEntry {
+        position,
         tenant: unsigned(row.try_get(1)?),
         at: row.try_get(2)?,
-        connection: connection.as_ref().map(|id| &id.as_bytes()[..]),
+        connection: row.try_get::<_, Option<Uuid>>(3)?.map(Uuid::into_bytes),
         actor: row.try_get(4)?,
         request_id: row.try_get(5)?,
         action: row.try_get(6)?,
@@ -180,30 +131,15 @@ fn digest_of(row: &Row) -> Result<ChainHash, PgError> {
         members_removed: row.try_get(10)?,
         password_set: row.try_get(11)?,
         notes: row.try_get(12)?,
-    }
-    .digest())
-}
-
-fn event(row: &Row) -> Result<Event, PgError> {
-    Ok(Event {
-        position: EventPosition(row.try_get::<_, i64>(0)?.unsigned_abs()),
-        data: EventData {
-            tenant: TenantNumber(unsigned(row.try_get(1)?)),
-            at: Time(row.try_get(2)?),
-            connection: row.try_get::<_, Option<uuid::Uuid>>(3)?.map(ConnectionId),
-            actor: row.try_get(4)?,
-            request_id: row.try_get(5)?,
-            action: event_row::action_from_code(row.try_get(6)?),
-            before: document(row, 7)?,
-            after: document(row, 8)?,
-            members_added: document(row, 9)?.unwrap_or_default(),
-            members_removed: document(row, 10)?.unwrap_or_default(),
-            password_set: row.try_get(11)?,
-            notes: document(row, 12)?.unwrap_or_default(),
-        },
+        is_unchained: false,
     })
 }
 
-fn document<T: DeserializeOwned>(row: &Row, column: usize) -> Result<Option<T>, PgError> {
-    row.try_get::<_, Option<&str>>(column)?.map(decode).transpose()
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+/// A hash that is stored as bytes. One of another length matches no event.
+pub(super) fn chain_hash(bytes: Vec<u8>) -> ChainHash {
+    bytes.try_into().unwrap_or_default()
 }

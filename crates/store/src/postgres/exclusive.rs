@@ -6,12 +6,14 @@
 //! locked: each batch checks the lock ([`sql::ADD_BATCH`]), and the server has aborted a batch in progress
 //! before the lease expires ([`sql::BEGIN_BATCH`]).
 
+use super::archive_api::dump;
 use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, lease_duration, release_exclusive};
 use super::managed_connection::{Connector, Session, first_session};
 use super::migrations::{self, MigrationMode};
 use super::pg_error::PgError;
-use super::{DatabaseUrl, PostgresOpenError, PostgresOptions, dump, restore};
-use crate::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
+use super::restore::{self, PostgresTarget};
+use super::{DatabaseUrl, PostgresOpenError, PostgresOptions};
+use crate::archive::{self, ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
 use crate::sql;
 use directory::IdGenerator;
 use parking_lot::Mutex;
@@ -69,7 +71,7 @@ impl ExclusivePostgres {
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
         self.run(async |session| {
             super::archive_api::ensure_complete(session, &self.address).await?;
-            dump::all(session, to).await
+            dump(session, to).await
         })
     }
 
@@ -78,7 +80,7 @@ impl ExclusivePostgres {
     pub fn restore(&self, origin: &Origin, from: &mut EntrySource<'_>) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let place = format!("the store at {}", self.address);
-            restore::restore(session, place, origin, from, &*self.ids).await
+            archive::restore(&mut PostgresTarget::new(session, &*self.ids), place, origin, from).await
         })
     }
 
@@ -86,7 +88,7 @@ impl ExclusivePostgres {
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         self.run(async |session| {
             let mut running = SumsBuilder::default();
-            dump::all(session, &mut |entry| running.add(&entry)).await?;
+            dump(session, &mut |entry| running.add(&entry)).await?;
             Ok(running.sums())
         })
     }

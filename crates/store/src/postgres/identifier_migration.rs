@@ -10,7 +10,7 @@ use super::pg_error::PgError;
 use super::read::{decode, item_from_row};
 use crate::sql;
 use crate::unique_keys::{self, FORMER_LOGINS, LEGACY_NORMALIZERS, LOGINS, UniqueKey};
-use directory::{Connection, Item, ItemKind, Tenant, User, fold};
+use directory::{Connection, Item, ItemKind, User, fold};
 use uuid::Uuid;
 
 /// Rows per query.
@@ -21,9 +21,8 @@ pub(super) async fn migrate_identifiers<F>(session: &Session, renew_lease: impl 
 where
     F: Future<Output = Result<(), PgError>>,
 {
-    for row in session.query(sql::TENANTS.postgres, &[]).await? {
-        let tenant: Tenant = decode(row.try_get(0)?)?;
-        let tenant = int(tenant.number.0);
+    for row in session.query(sql::TENANT_NUMBERS.postgres, &[]).await? {
+        let tenant: i32 = row.try_get(0)?;
         let mut next = 0;
         loop {
             renew_lease().await?;
@@ -73,8 +72,8 @@ async fn user(session: &Session, tenant: i32, user: &User) -> Result<(), PgError
         if texts.is_empty() {
             continue;
         }
-        let (tenants, owners) = (vec![tenant; texts.len()], vec![int(user.number); texts.len()]);
-        session.execute(sql.postgres, &[&tenants, &texts, &owners]).await?;
+        let owners = vec![int(user.number); texts.len()];
+        session.execute(sql.postgres, &[&tenant, &texts, &owners]).await?;
     }
     Ok(())
 }
@@ -123,7 +122,7 @@ async fn replace_unique_keys(
     };
     for claim in only_in(old, new) {
         let (space, text, owner) = (vec![i16::from(claim.namespace)], vec![claim.text.into_bytes()], vec![int(owner)]);
-        session.execute(sql::REMOVE_UNIQUE_KEYS.postgres, &[&vec![tenant], &space, &text, &owner]).await?;
+        session.execute(sql::REMOVE_UNIQUE_KEYS.postgres, &[&tenant, &space, &text, &owner]).await?;
     }
     let mut is_lost = false;
     for claim in only_in(new, old) {
@@ -147,18 +146,6 @@ async fn claim_unless_older(session: &Session, tenant: i32, claim: &UniqueKey, o
     Ok(true)
 }
 
-/// Lets a user sign in as before if an older user holds the user name or email.
-pub(super) async fn keep_lost_logins(session: &Session, tenant: i32, user: &User) -> Result<(), PgError> {
-    for claim in unique_keys::of_user(user).into_iter().filter(|claim| claim.namespace == LOGINS) {
-        let (space, text) = (i16::from(LOGINS), claim.text.into_bytes());
-        let holder = session.query_opt(sql::UNIQUE_KEY_OWNER.postgres, &[&tenant, &space, &text]).await?;
-        if holder.map(|row| row.try_get::<_, i32>(0)).transpose()? != Some(int(user.number)) {
-            return keep_former_logins(session, tenant, user).await;
-        }
-    }
-    Ok(())
-}
-
 async fn keep_former_logins(session: &Session, tenant: i32, user: &User) -> Result<(), PgError> {
     for text in unique_keys::former_logins(user) {
         former(session, tenant, &text, int(user.number)).await?;
@@ -168,6 +155,6 @@ async fn keep_former_logins(session: &Session, tenant: i32, user: &User) -> Resu
 
 async fn former(session: &Session, tenant: i32, text: &str, owner: i32) -> Result<(), PgError> {
     let (space, text) = (vec![i16::from(FORMER_LOGINS)], vec![text.as_bytes().to_vec()]);
-    let params: [&dyn Param; 4] = [&vec![tenant], &space, &text, &vec![owner]];
+    let params: [&dyn Param; 4] = [&tenant, &space, &text, &vec![owner]];
     session.execute(sql::ADD_FREE_UNIQUE_KEYS.postgres, &params).await.map(drop)
 }

@@ -27,6 +27,8 @@ const STEPS: &[(&str, &str)] = &[
     // Exclusive use of the database by a restore or move.
     ("holds", include_str!("../../migrations/postgres/0007_holds.sql")),
     ("key uses", include_str!("../../migrations/postgres/0008_key_uses.sql")),
+    ("declared tables", include_str!("../../migrations/postgres/0009_declared_tables.sql")),
+    ("drop mails", include_str!("../../migrations/postgres/0010_drop_mails.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

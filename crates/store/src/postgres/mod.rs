@@ -5,16 +5,13 @@
 //! even if its caller is gone, until the store is closed. Operation and tested setups: `docs/scaling.md`.
 
 mod accounts;
-mod admin;
 mod archive_api;
 mod batch_plan;
 mod batch_rows;
 mod batch_writer;
 mod change_queue;
-mod check;
+mod columns;
 mod database_url;
-mod deleted_users;
-mod dump;
 mod event_sequencer;
 mod events;
 mod exclusive;
@@ -33,7 +30,8 @@ mod prefetch;
 mod read;
 mod restore;
 mod retry;
-mod table_rows;
+mod snapshot;
+mod tables;
 mod user_pages;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
@@ -46,16 +44,16 @@ use crate::page_builder::is_short_read;
 use crate::postgres::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
-    Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
+    ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber, Time,
+    Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
 use lookups::LookupQueue;
 use managed_connection::{Connector, ManagedConnection, first_session};
 use parking_lot::Mutex;
-use read::{ConnectionFilter, ReadPool, pending};
+use read::{ReadPool, pending};
 use retry::RETRY_TIMEOUT;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -269,34 +267,12 @@ impl Store for Postgres {
         pending(self.readers.short(move |session| read::members_after(session, tenant, item, after, limit)))
     }
 
-    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
-        pending(self.readers.short(move |session| read::server_secret(session, name)))
-    }
-
-    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
-        pending(async move {
-            let found = self.readers.short(move |session| read::tenants(session, Some(number))).await?;
-            Ok(found.into_iter().next())
-        })
-    }
-
-    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
-        pending(self.readers.short(|session| read::tenants(session, None)))
-    }
-
-    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(self.readers.short(move |session| read::connections(session, ConnectionFilter::KeyPrefix(prefix))))
-    }
-
-    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        pending(self.readers.short(move |session| read::connections(session, ConnectionFilter::Tenant(tenant))))
-    }
-
-    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
-        pending(async move {
-            let found = self.readers.short(move |session| read::connections(session, ConnectionFilter::Id(id))).await?;
-            Ok(found.into_iter().next())
-        })
+    fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        if query.is_short() {
+            pending(self.readers.short(move |session| tables::rows(session, query.clone())))
+        } else {
+            pending(self.readers.long(move |session| tables::rows(session, query.clone())))
+        }
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
@@ -354,20 +330,6 @@ impl Store for Postgres {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstones_between(session, between, limit)))
-    }
-
-    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::mails_due(session, now, limit)))
-    }
-
-    fn mails(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        after: (Time, Uuid),
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        pending(self.readers.short(move |session| accounts::mails(session, tenant, user, after, limit)))
     }
 
     fn user_history(

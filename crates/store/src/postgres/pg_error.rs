@@ -14,6 +14,8 @@ pub(super) enum PgError {
     /// The server does not know a prepared statement, or knows another one by its name.
     StaleStatement(String),
     UniqueViolation(String),
+    /// A statement did not find what it needs; see `sql::exactly`.
+    PreconditionFailed,
     /// A referenced row is missing, or a row is still referenced.
     ForeignKeyViolation(String),
     /// No disk space, memory or numbers are left.
@@ -34,6 +36,7 @@ impl PgError {
             | Self::ForeignKeyViolation(text)
             | Self::InsufficientResources(text)
             | Self::Other(text) => text,
+            Self::PreconditionFailed => "a precondition failed",
             Self::Restoring => "the store is held by a restore or move",
         }
     }
@@ -70,6 +73,8 @@ impl PgError {
             // Only the code: some servers put values into this message.
             "40001" | "40P01" | "55P03" => Self::Conflict(code.to_owned()),
             "23505" => Self::UniqueViolation(text),
+            // Division by zero.
+            "22012" => Self::PreconditionFailed,
             "23503" => Self::ForeignKeyViolation(text),
             "26000" | "42P05" | "22P03" => Self::StaleStatement(text),
             // A migration has changed the result type of a prepared statement.
@@ -96,6 +101,7 @@ impl From<PgError> for StoreError {
             | PgError::StaleStatement(text)
             | PgError::InsufficientResources(text) => Self::Unavailable(text),
             PgError::Restoring => Self::Unavailable(error.message().to_owned()),
+            PgError::PreconditionFailed => Self::Internal(error.message().to_owned()),
             PgError::UniqueViolation(text) | PgError::ForeignKeyViolation(text) | PgError::Other(text) => {
                 Self::Internal(text)
             }

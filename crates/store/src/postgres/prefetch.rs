@@ -1,281 +1,200 @@
-//! What must be read before a batch can be planned, and the numbers it will assign. Writing checks what was
-//! read: a batch that was planned from outdated data does not commit.
+//! Reads what must be known before the changes of a batch are translated. Their writes check it: a batch that was
+//! planned from outdated data does not commit.
 
 use super::managed_connection::Session;
 use super::number_allocator::{NumberAllocator, SequenceKey};
-use super::param::{int, kind_code, tenant_code, unsigned};
+use super::param::{int, tenant_code, unsigned};
 use super::pg_error::PgError;
-use super::read::{connection_from_row, item_from_row};
+use super::read::item_from_row;
+use super::tables;
 use crate::sql;
-use directory::{
-    Change, CommitError, Connection, ConnectionId, Field, Item, ItemId, ItemKind, Mutation, TenantNumber, User, UserId,
-};
+use crate::translation::{Known, Read, Sequence, reads_of};
+use crate::unique_keys::kind_index;
+use directory::{Change, CommitError, Field, ItemId, ItemKind, Record, Tenant, TenantNumber, UserId};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use uuid::Uuid;
 
 /// Existing tenants. Tenants are never deleted.
 #[derive(Default)]
-pub(super) struct TenantCache(Mutex<HashSet<i32>>);
+pub(super) struct TenantCache(Mutex<HashSet<TenantNumber>>);
 
 #[derive(Default)]
 pub(super) struct Prefetched {
-    numbers: HashMap<SequenceKey, ReservedNumbers>,
-    users: HashMap<(i32, Uuid), u32>,
-    membership_changes: HashMap<(TenantNumber, ItemId), MembershipChange>,
-    connections: HashMap<ConnectionId, (String, Connection)>,
-    /// Stored memberships of users; they may differ from those that the changes were decided from.
-    memberships: HashMap<(i32, u32), (Vec<ItemId>, Vec<ItemId>)>,
+    /// Reserved for the batch, ascending.
+    reserved: HashMap<(TenantNumber, Sequence), Vec<u32>>,
     /// Whether to read memberships, too: a batch did not commit, perhaps because of them.
     pub(super) refresh_memberships: bool,
-    pub(super) next_tenant: u32,
 }
 
+/// What the changes of one tenant need.
 #[derive(Default)]
-struct ReservedNumbers {
-    all: Vec<u32>,
-    used: usize,
-}
-
-/// An item, and the members that really change.
-pub(super) struct MembershipChange {
-    pub(super) item: Item,
-    pub(super) members_added: Vec<(UserId, u32)>,
-    pub(super) members_removed: Vec<(UserId, u32)>,
+struct Wanted {
+    numbers: HashMap<Sequence, usize>,
+    /// Numbers of users whose memberships are needed.
+    memberships: Vec<i32>,
+    users: Vec<Uuid>,
+    /// Items and the users who may be their members.
+    members: Vec<(ItemId, Vec<UserId>)>,
 }
 
 impl Prefetched {
-    /// The next number; enough for the batch are reserved.
-    pub(super) fn next_number(&mut self, tenant: TenantNumber, sort: i16) -> u32 {
-        let reserved = self.numbers.entry((tenant_code(tenant), sort)).or_default();
-        reserved.used += 1;
-        reserved.all.get(reserved.used - 1).copied().unwrap_or(0)
-    }
-
-    pub(super) fn user_number(&self, tenant: i32, user: UserId) -> Option<u32> {
-        self.users.get(&(tenant, user.0)).copied()
-    }
-
-    /// The user with the stored memberships, as far as they were read.
-    pub(super) fn with_memberships(&self, tenant: i32, user: &User) -> User {
-        let mut user = user.clone();
-        if let Some((groups, folders)) = self.memberships.get(&(tenant, user.number)) {
-            (user.groups, user.folders) = (groups.clone(), folders.clone());
-        }
-        user
-    }
-
-    pub(super) fn membership_change(&self, tenant: TenantNumber, item: ItemId) -> Option<&MembershipChange> {
-        self.membership_changes.get(&(tenant, item))
-    }
-
-    pub(super) fn connection(&self, id: ConnectionId) -> Option<&(String, Connection)> {
-        self.connections.get(&id)
-    }
-
-    /// Does not assign a number that a caller has requested explicitly.
-    pub(super) fn exclude_number(&mut self, tenant: i32, kind: i16, number: u32) {
-        if let Some(reserved) = self.numbers.get_mut(&(tenant, kind)) {
-            reserved.all.retain(|one| *one != number);
+    /// Never assigns a number that a caller has requested explicitly.
+    pub(super) fn exclude_number(&mut self, tenant: TenantNumber, sequence: Sequence, number: u32) {
+        if let Some(reserved) = self.reserved.get_mut(&(tenant, sequence)) {
+            reserved.retain(|one| *one != number);
         }
     }
 
-    /// Releases the unused numbers, or all of them if the batch did not commit.
-    pub(super) fn return_numbers(&mut self, numbers: &NumberAllocator, went_in: bool) {
-        for (sort, reserved) in self.numbers.drain() {
-            let used = if went_in { reserved.used } else { 0 };
-            numbers.release(sort, reserved.all.into_iter().skip(used));
+    /// Releases the numbers that a committed batch has left in `known`, or all of them if it did not commit.
+    pub(super) fn return_numbers(&mut self, numbers: &NumberAllocator, known: Option<&Known>) {
+        for (key, reserved) in self.reserved.drain() {
+            let unused = match known {
+                Some(known) => known.numbers.get(&key).into_iter().flatten().copied().collect(),
+                None => reserved,
+            };
+            numbers.release(sequence_key(key), unused);
         }
     }
 
-    /// Reads what the changes need, again where it may have changed. Returns the changes that cannot be carried out.
+    /// Reads what the changes need. Returns the changes that cannot be carried out.
     pub(super) async fn prefetch(
         &mut self,
         session: &Session,
         changes: &[&Change],
         numbers: &NumberAllocator,
         tenants: &TenantCache,
-    ) -> Result<Vec<(usize, CommitError)>, PgError> {
-        let removed = tenants.missing_tenants(session, changes).await?;
-        self.reserve(session, changes, numbers).await?;
-        (self.users, self.membership_changes) = (HashMap::new(), HashMap::new());
-        self.load_user_numbers(session, changes).await?;
-        self.load_membership_changes(session, changes).await?;
-        if self.refresh_memberships {
-            self.load_memberships(session, changes).await?;
-        }
+    ) -> Result<(Known, Vec<(usize, CommitError)>), PgError> {
+        let mut known = Known::default();
+        let mut wanted: BTreeMap<TenantNumber, Wanted> = BTreeMap::new();
         for change in changes {
-            for edit in &change.mutations {
-                match edit {
-                    Mutation::ChangeConnection { after, .. } => {
-                        if let Some(row) = session.query_opt(sql::CONNECTION.postgres, &[&after.id.0]).await? {
-                            self.connections.insert(after.id, (row.try_get(0)?, connection_from_row(&row)?));
-                        }
+            let own = wanted.entry(change.tenant).or_default();
+            for read in change.mutations.iter().flat_map(reads_of) {
+                match read {
+                    Read::Number(sequence) => *own.numbers.entry(sequence).or_default() += 1,
+                    Read::Memberships(number) if self.refresh_memberships => own.memberships.push(int(number)),
+                    // Assumed to be as decided, until a batch fails.
+                    Read::Memberships(_) => {}
+                    Read::Users(users) => own.users.extend(users.iter().map(|user| user.0)),
+                    Read::Membership { item, users, .. } => {
+                        own.users.extend(users.iter().map(|user| user.0));
+                        own.members.push((item, users));
                     }
-                    Mutation::AddTenant(tenant) if tenant.number.0 == 0 => {
+                    Read::HighestTenant => {
                         let row = session.query_opt(sql::HIGHEST_TENANT.postgres, &[]).await?;
                         let highest: Option<i32> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-                        self.next_tenant = highest.map_or(1, |highest| unsigned(highest) + 1);
+                        known.highest_tenant = highest.map_or(0, unsigned);
                     }
-                    _ => {}
+                    Read::Row(query) => {
+                        known.add_row(&query, tables::rows(session, query.clone()).await?.pop());
+                    }
                 }
             }
         }
-        Ok(removed)
+        let removed = tenants.missing_tenants(session, changes).await?;
+        for (tenant, own) in wanted {
+            self.reserve(session, tenant, &own.numbers, numbers, &mut known).await?;
+            read_users(session, tenant, &own.users, &mut known).await?;
+            read_members(session, tenant, own.members, &mut known).await?;
+            read_memberships(session, tenant, &own.memberships, &mut known).await?;
+        }
+        Ok((known, removed))
     }
 
     async fn reserve(
         &mut self,
         session: &Session,
-        changes: &[&Change],
+        tenant: TenantNumber,
+        wanted: &HashMap<Sequence, usize>,
         numbers: &NumberAllocator,
+        known: &mut Known,
     ) -> Result<(), PgError> {
-        let mut wanted: HashMap<SequenceKey, usize> = HashMap::new();
-        for change in changes {
-            for edit in &change.mutations {
-                let sort = match edit {
-                    Mutation::AddUser { .. } => 0,
-                    Mutation::AddItem { item, .. } if item.number() == 0 && item.kind() != ItemKind::Department => {
-                        kind_code(item.kind())
-                    }
-                    _ => continue,
-                };
-                *wanted.entry((tenant_code(change.tenant), sort)).or_default() += 1;
+        for (sequence, count) in wanted {
+            let key = (tenant, *sequence);
+            let reserved = self.reserved.entry(key).or_default();
+            if let Some(missing) = count.checked_sub(reserved.len()).filter(|missing| *missing > 0) {
+                reserved.extend(numbers.allocate(session, sequence_key(key), missing).await?);
+                reserved.sort_unstable();
             }
-        }
-        for reserved in self.numbers.values_mut() {
-            reserved.used = 0;
-        }
-        for (sort, many) in wanted {
-            let reserved = self.numbers.entry(sort).or_default();
-            if let Some(missing) = many.checked_sub(reserved.all.len()).filter(|missing| *missing > 0) {
-                reserved.all.extend(numbers.allocate(session, sort, missing).await?);
-                reserved.all.sort_unstable();
-            }
+            known.numbers.insert(key, VecDeque::from(reserved.clone()));
         }
         Ok(())
     }
+}
 
-    /// Numbers of the users that changes name by id.
-    async fn load_user_numbers(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
-        let (mut tenants, mut ids) = (Vec::new(), Vec::new());
-        for change in changes {
-            for edit in &change.mutations {
-                let (members_added, members_removed): (&[UserId], &[UserId]) = match edit {
-                    Mutation::AddItem { members, .. } => (members, &[]),
-                    Mutation::ChangeItem { members_added, members_removed, .. }
-                    | Mutation::ChangeMembers { members_added, members_removed, .. } => {
-                        (members_added, members_removed)
-                    }
-                    _ => continue,
-                };
-                ids.extend(members_added.iter().chain(members_removed).map(|user| user.0));
-                tenants.resize(ids.len(), tenant_code(change.tenant));
-            }
-        }
-        if ids.is_empty() {
-            return Ok(());
-        }
-        for row in session.query(sql::EXISTING_USERS.postgres, &[&tenants, &ids]).await? {
-            self.users.insert((row.try_get(0)?, row.try_get(1)?), unsigned(row.try_get(2)?));
-        }
-        Ok(())
+async fn read_users(
+    session: &Session,
+    tenant: TenantNumber,
+    users: &Vec<Uuid>,
+    known: &mut Known,
+) -> Result<(), PgError> {
+    if users.is_empty() {
+        return Ok(());
     }
+    for row in session.query(sql::EXISTING_USERS.postgres, &[&tenant_code(tenant), users]).await? {
+        known.users.insert((tenant, UserId(row.try_get(0)?)), unsigned(row.try_get(1)?));
+    }
+    Ok(())
+}
 
-    /// Memberships of the users that are changed or deleted.
-    async fn load_memberships(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
-        self.memberships.clear();
-        for change in changes {
-            for edit in &change.mutations {
-                if let Mutation::ChangeUser { before: user, .. } | Mutation::RemoveUser(user) = edit {
-                    let nothing = (Vec::new(), Vec::new());
-                    self.memberships.insert((tenant_code(change.tenant), user.number), nothing);
-                }
-            }
-        }
-        let tenants: Vec<i32> = self.memberships.keys().map(|(tenant, _)| *tenant).collect();
-        let numbers: Vec<i32> = self.memberships.keys().map(|(_, number)| int(*number)).collect();
-        for row in session.query(sql::MEMBERSHIPS_OF_USERS.postgres, &[&tenants, &numbers]).await? {
-            let (item, kind) = (ItemId(row.try_get(2)?), row.try_get::<_, i16>(3)?);
-            let place = (row.try_get(0)?, unsigned(row.try_get(1)?));
-            let Some((groups, folders)) = self.memberships.get_mut(&place) else { continue };
-            if kind == kind_code(ItemKind::Group) {
-                groups.push(item);
-            } else if kind == kind_code(ItemKind::Folder) {
-                folders.push(item);
-            }
-        }
-        for (groups, folders) in self.memberships.values_mut() {
-            groups.sort_unstable();
-            folders.sort_unstable();
-        }
-        Ok(())
+/// Items whose members change, and which of the users are members already.
+async fn read_members(
+    session: &Session,
+    tenant: TenantNumber,
+    wanted: Vec<(ItemId, Vec<UserId>)>,
+    known: &mut Known,
+) -> Result<(), PgError> {
+    if wanted.is_empty() {
+        return Ok(());
     }
+    let code = tenant_code(tenant);
+    let ids: Vec<Uuid> = wanted.iter().map(|(item, _)| item.0).collect();
+    for row in session.query(sql::ITEMS_TO_CHANGE.postgres, &[&code, &ids]).await? {
+        let item = item_from_row(&row)?;
+        known.items.insert((tenant, item.id()), item);
+    }
+    let (mut items, mut members) = (Vec::new(), Vec::new());
+    for (item, users) in wanted {
+        for number in users.into_iter().filter_map(|user| known.user_number(tenant, user)) {
+            items.push(item.0);
+            members.push(int(number));
+        }
+    }
+    for row in session.query(sql::EXISTING_MEMBERSHIPS.postgres, &[&code, &items, &members]).await? {
+        known.members.insert((tenant, ItemId(row.try_get(0)?), unsigned(row.try_get(1)?)));
+    }
+    Ok(())
+}
 
-    /// Items whose members change, and which of the users are members already.
-    async fn load_membership_changes(&mut self, session: &Session, changes: &[&Change]) -> Result<(), PgError> {
-        let edits = changes.iter().flat_map(|change| change.mutations.iter().map(|edit| (change.tenant, edit)));
-        let asked: Vec<(TenantNumber, &Item, &[UserId], &[UserId])> = edits
-            .filter_map(|(tenant, edit)| match edit {
-                Mutation::ChangeMembers { item, members_added, members_removed } => {
-                    Some((tenant, &**item, &members_added[..], &members_removed[..]))
-                }
-                _ => None,
-            })
-            .collect();
-        if asked.is_empty() {
-            return Ok(());
-        }
-        let places: Vec<i32> = (0..int(u32::try_from(asked.len()).unwrap_or(u32::MAX))).collect();
-        let tenants: Vec<i32> = asked.iter().map(|(tenant, ..)| tenant_code(*tenant)).collect();
-        let ids: Vec<Uuid> = asked.iter().map(|(_, item, ..)| item.id().0).collect();
-        let mut stored: HashMap<usize, Item> = HashMap::new();
-        for row in session.query(sql::ITEMS_BY_IDS.postgres, &[&places, &tenants, &ids]).await? {
-            let place = usize::try_from(row.try_get::<_, i32>(3)?).unwrap_or(usize::MAX);
-            stored.insert(place, item_from_row(&row)?);
-        }
-        let there = self.existing_members(session, &asked).await?;
-        for (place, (tenant, item, members_added, members_removed)) in asked.into_iter().enumerate() {
-            let Some(stored) = stored.remove(&place) else { continue };
-            let (code, id) = (tenant_code(tenant), item.id());
-            let is_there = |number: u32| there.contains(&(code, id.0, number));
-            let (mut members_added, mut members_removed) =
-                (self.with_numbers(code, members_added), self.with_numbers(code, members_removed));
-            let mut seen = HashSet::new();
-            members_added.retain(|(_, number)| !is_there(*number) && seen.insert(*number));
-            let come = seen;
-            let mut seen = HashSet::new();
-            members_removed.retain(|(_, number)| is_there(*number) && !come.contains(number) && seen.insert(*number));
-            self.membership_changes
-                .insert((tenant, id), MembershipChange { item: stored, members_added, members_removed });
-        }
-        Ok(())
+async fn read_memberships(
+    session: &Session,
+    tenant: TenantNumber,
+    numbers: &Vec<i32>,
+    known: &mut Known,
+) -> Result<(), PgError> {
+    if numbers.is_empty() {
+        return Ok(());
     }
+    let none = || (Vec::new(), Vec::new());
+    known.memberships.extend(numbers.iter().map(|number| ((tenant, unsigned(*number)), none())));
+    for row in session.query(sql::MEMBERSHIPS_OF_USERS.postgres, &[&tenant_code(tenant), numbers]).await? {
+        let (item, kind) = (ItemId(row.try_get(1)?), row.try_get::<_, i16>(2)?);
+        let (groups, folders) = known.memberships.entry((tenant, unsigned(row.try_get(0)?))).or_insert_with(none);
+        match ItemKind::ALL.into_iter().find(|one| i16::from(1 + kind_index(*one)) == kind) {
+            Some(ItemKind::Group) => groups.push(item),
+            Some(ItemKind::Folder) => folders.push(item),
+            _ => {}
+        }
+    }
+    for (groups, folders) in known.memberships.values_mut() {
+        groups.sort_unstable();
+        folders.sort_unstable();
+    }
+    Ok(())
+}
 
-    async fn existing_members(
-        &self,
-        session: &Session,
-        asked: &[(TenantNumber, &Item, &[UserId], &[UserId])],
-    ) -> Result<HashSet<(i32, Uuid, u32)>, PgError> {
-        let (mut tenants, mut items, mut members) = (Vec::new(), Vec::new(), Vec::new());
-        for (tenant, item, members_added, members_removed) in asked {
-            let code = tenant_code(*tenant);
-            for user in members_added.iter().chain(*members_removed) {
-                if let Some(number) = self.user_number(code, *user) {
-                    tenants.push(code);
-                    items.push(item.id().0);
-                    members.push(int(number));
-                }
-            }
-        }
-        let rows = session.query(sql::EXISTING_MEMBERSHIPS.postgres, &[&tenants, &items, &members]).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?)))).collect()
-    }
-
-    /// A missing user gets number 0, which fails in the batch.
-    fn with_numbers(&self, code: i32, users: &[UserId]) -> Vec<(UserId, u32)> {
-        users.iter().map(|user| (*user, self.user_number(code, *user).unwrap_or(0))).collect()
-    }
+fn sequence_key((tenant, sequence): (TenantNumber, Sequence)) -> SequenceKey {
+    (tenant_code(tenant), i16::from(sequence.code()))
 }
 
 impl TenantCache {
@@ -286,29 +205,16 @@ impl TenantCache {
     ) -> Result<Vec<(usize, CommitError)>, PgError> {
         let mut removed = Vec::new();
         for (place, change) in changes.iter().enumerate() {
-            let is_inside = change.mutations.iter().any(|edit| {
-                !matches!(
-                    edit,
-                    Mutation::AddTenant(_)
-                        | Mutation::ChangeTenant { .. }
-                        | Mutation::AddSecret(..)
-                        | Mutation::RecordConnectionUse(..)
-                        | Mutation::ChangeConnection { .. }
-                )
-            });
-            let code = tenant_code(change.tenant);
-            if is_inside && !self.is_known(code) {
-                if session.query_opt(sql::TENANT.postgres, &[&code]).await?.is_some() {
-                    self.0.lock().insert(code);
-                } else {
-                    removed.push((place, CommitError::MissingReference(Field::Number)));
-                }
+            let is_inside = change.mutations.iter().any(crate::translation::is_within_tenant);
+            if !is_inside || self.0.lock().contains(&change.tenant) {
+                continue;
+            }
+            if tables::rows(session, Tenant::table().row(vec![change.tenant.0.into()])).await?.is_empty() {
+                removed.push((place, CommitError::MissingReference(Field::Number)));
+            } else {
+                self.0.lock().insert(change.tenant);
             }
         }
         Ok(removed)
-    }
-
-    fn is_known(&self, code: i32) -> bool {
-        self.0.lock().contains(&code)
     }
 }

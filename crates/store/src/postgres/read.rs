@@ -5,12 +5,9 @@ use super::param::{Param, int, tenant_code, unsigned};
 use super::pg_error::PgError;
 use super::retry::{BACKOFF, RETRY_TIMEOUT};
 use crate::memberships;
-use crate::sql::{self, Sql};
+use crate::sql;
 use backon::Retryable;
-use directory::{
-    BoxFuture, Connection, ConnectionId, Item, ItemId, Members, ServerSecret, StoreError, Tenant, TenantNumber, Time,
-    User, UserId,
-};
+use directory::{BoxFuture, Item, ItemId, Members, StoreError, TenantNumber, Time, User, UserId};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -163,58 +160,6 @@ pub(super) fn members_after(
         let params: [&dyn Param; 4] = [&tenant_code(tenant), &item.0, &int(after), &i64::from(limit)];
         let rows = session.query(sql::MEMBERS_AFTER.postgres, &params).await?;
         rows.iter().map(|row| Ok((UserId(row.try_get(0)?), unsigned(row.try_get(1)?)))).collect()
-    })
-}
-
-pub(super) fn server_secret<'a>(session: &'a Session, name: &'static str) -> ReadFuture<'a, Option<ServerSecret>> {
-    Box::pin(async move {
-        let Some(row) = session.query_opt(sql::SECRET.postgres, &[&name]).await? else { return Ok(None) };
-        let bytes: &[u8] = row.try_get(0)?;
-        let bytes = bytes.try_into().map_err(|_| PgError::Other("a secret has the wrong length".into()))?;
-        Ok(Some(ServerSecret(bytes)))
-    })
-}
-
-pub(super) fn tenants(session: &Session, number: Option<TenantNumber>) -> ReadFuture<'_, Vec<Tenant>> {
-    Box::pin(async move {
-        let rows = match number {
-            Some(number) => session.query(sql::TENANT.postgres, &[&tenant_code(number)]).await?,
-            None => session.query(sql::TENANTS.postgres, &[]).await?,
-        };
-        rows.iter().map(|row| decode(row.try_get(0)?)).collect()
-    })
-}
-
-/// Columns: the document, the last use, the uses of its keys.
-pub(super) fn connection_from_row(row: &Row) -> Result<Connection, PgError> {
-    let mut connection: Connection = decode(row.try_get(0)?)?;
-    connection.last_use = row.try_get::<_, Option<i64>>(1)?.map(Time);
-    if let Some(uses) = row.try_get::<_, Option<&str>>(2)? {
-        connection.apply_key_uses(&decode(uses)?);
-    }
-    Ok(connection)
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum ConnectionFilter {
-    KeyPrefix([u8; 4]),
-    Tenant(Option<TenantNumber>),
-    Id(ConnectionId),
-}
-
-pub(super) fn connections(session: &Session, which: ConnectionFilter) -> ReadFuture<'_, Vec<Connection>> {
-    Box::pin(async move {
-        let ask = |sql: Sql| sql.postgres;
-        let rows = match which {
-            ConnectionFilter::KeyPrefix(prefix) => {
-                session.query(ask(sql::CONNECTIONS_BY_KEY_PREFIX), &[&prefix.to_vec()]).await?
-            }
-            ConnectionFilter::Tenant(tenant) => {
-                session.query(ask(sql::CONNECTIONS), &[&tenant.map(tenant_code)]).await?
-            }
-            ConnectionFilter::Id(id) => session.query(ask(sql::CONNECTION), &[&id.0]).await?,
-        };
-        rows.iter().map(connection_from_row).collect()
     })
 }
 

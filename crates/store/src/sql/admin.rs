@@ -3,56 +3,8 @@
 use super::{Sql, per_engine, portable, statements};
 
 statements! {
-    TENANT = portable("SELECT doc FROM tenants WHERE number = $1");
-    TENANTS = portable("SELECT doc FROM tenants ORDER BY number");
+    TENANT_EXISTS = portable("SELECT 1 FROM tenants WHERE number = $1");
     HIGHEST_TENANT = portable("SELECT max(number) FROM tenants");
-    ADD_TENANT = per_engine(
-        "INSERT INTO tenants (number, doc, version) VALUES (?1, ?2, ?3)",
-        "INSERT INTO tenants (number, doc, version) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
-    );
-
-    CHANGE_TENANT = portable(
-        "UPDATE tenants SET doc = $1, version = $2 WHERE number = $3 AND coalesce(version, 0) = $4",
-    );
-
-    CONNECTION = portable("SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE c.id = $1");
-    CONNECTIONS = per_engine(
-        "SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE ?1 IS NULL OR c.tenant = ?1 ORDER BY c.seq",
-        "SELECT c.doc, c.last_use, c.key_uses FROM connections c WHERE $1 IS NULL OR c.tenant = $1 ORDER BY c.created, c.id",
-    );
-    CONNECTIONS_BY_KEY_PREFIX = per_engine(
-        "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.seq WHERE k.prefix = ?1",
-        "SELECT c.doc, c.last_use, c.key_uses FROM connections c JOIN keys k ON k.connection = c.id WHERE k.prefix = $1",
-    );
-    /// The name of a revoked connection can be reused.
-    RELEASE_REVOKED_NAME = portable(
-        "UPDATE connections SET name_key = $1
-        WHERE tenant = $2 AND name_key = $3 AND doc LIKE '%\"revoked\":true%'",
-    );
-    ADD_CONNECTION = per_engine(
-        "INSERT INTO connections (id, tenant, name_key, doc) VALUES (?1, ?2, ?3, ?4)",
-        "INSERT INTO connections (id, tenant, name_key, created, doc) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT DO NOTHING",
-    );
-    /// PostgreSQL compares with the document that was read. SQLite has compared already, in the same transaction.
-    CHANGE_CONNECTION = per_engine(
-        "UPDATE connections SET doc = ?1 WHERE id = ?2 RETURNING seq",
-        "UPDATE connections SET doc = $1 WHERE id = $2 AND doc = $3",
-    );
-    RECORD_CONNECTION_USE = portable("UPDATE connections SET last_use = $1, key_uses = $2 WHERE id = $3");
-    ADD_KEY = per_engine(
-        "INSERT OR IGNORE INTO keys (prefix, connection) VALUES (?1, ?2)",
-        "INSERT INTO keys (prefix, connection) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-    );
-    REMOVE_KEYS = portable("DELETE FROM keys WHERE connection = $1");
-    CONNECTION_BY_NAME = per_engine("", "SELECT id FROM connections WHERE tenant = $1 AND name_key = $2
-        AND doc NOT LIKE '%\"revoked\":true%'");
-
-    SECRET = portable("SELECT bytes FROM secrets WHERE name = $1");
-    ADD_SECRET = per_engine(
-        "INSERT INTO secrets (name, bytes) VALUES (?1, ?2)",
-        "INSERT INTO secrets (name, bytes) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-    );
 
     /// The server process of this connection. Databases without processes always return the same value.
     BACKEND_PID = per_engine("", "SELECT pg_backend_pid()");

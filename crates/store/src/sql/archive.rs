@@ -6,31 +6,25 @@ statements! {
     /// A snapshot of everything, which neither blocks writers nor sees their changes.
     BEGIN_SNAPSHOT = per_engine("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
-    ALL_SECRETS = portable("SELECT name, bytes FROM secrets ORDER BY name");
-    /// Users by number; on PostgreSQL, with deleted users among them. Each part has its own limit, otherwise both
-    /// could be sorted completely for every page.
-    ALL_USERS = per_engine(
-        "SELECT number, doc, password, account, pk FROM users WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
-        "(SELECT number, doc, password, account, CAST(NULL AS bigint) AS deleted FROM users
-        WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
-        UNION ALL (SELECT number, doc, password, NULL, deleted FROM tombstones
-        WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3)
+    /// Users and deleted users by number. Each part has its own limit, otherwise both could be sorted completely for every
+    /// page.
+    ALL_USERS = portable(
+        "SELECT * FROM (SELECT number, id, doc, password, version, active, updated, account, CAST(NULL AS BIGINT) AS deleted,
+        CAST(NULL AS BYTEA) AS external_key FROM users
+        WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3) AS u
+        UNION ALL SELECT * FROM (SELECT number, id, doc, password, CAST(NULL AS INT) AS version,
+        CAST(NULL AS SMALLINT) AS active, CAST(NULL AS BIGINT) AS updated, CAST(NULL AS TEXT) AS account, deleted,
+        external_key FROM tombstones WHERE tenant = $1 AND number > $2 ORDER BY number LIMIT $3) AS t
         ORDER BY number LIMIT $3",
     );
-    ALL_TOMBSTONES = per_engine(
-        "SELECT number, doc, deleted, password FROM tombstones WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
-        "",
-    );
-    /// Members of groups and folders (kinds 1 and 2), by item id; in pages on PostgreSQL.
+    /// Members of groups and folders (kinds 1 and 2), by item id and number of the user.
     ALL_MEMBERSHIPS = per_engine(
-        "SELECT i.id, m.user FROM items i JOIN memberships m ON m.item = i.pk
-        WHERE i.tenant = ?1 AND i.kind < 3 ORDER BY i.id, m.user",
+        "SELECT i.id, u.number FROM items i JOIN memberships m ON m.item = i.pk JOIN users u ON u.pk = m.user
+        WHERE i.tenant = ?1 AND i.kind < 3 AND i.id >= ?2 AND (i.id > ?2
+        OR m.user > coalesce((SELECT pk FROM users WHERE tenant = ?1 AND number = ?3), 0))
+        ORDER BY i.id, m.user LIMIT ?4",
         "SELECT m.item, m.member FROM memberships m WHERE m.tenant = $1 AND (m.item, m.member) > ($2, $3) AND m.kind < 3
         ORDER BY m.item, m.member LIMIT $4",
-    );
-    ALL_MAILS = per_engine(
-        "SELECT doc FROM mails WHERE tenant = ?1 ORDER BY id",
-        "SELECT m.doc, m.id FROM mails m WHERE m.tenant = $1 AND m.id > $2 ORDER BY m.id LIMIT $3",
     );
     ALL_COUNTERS = portable("SELECT tenant, sort, last FROM counters ORDER BY tenant, sort");
     /// Events without a position, in the order in which they will get one.
@@ -58,33 +52,20 @@ statements! {
         ORDER BY b.position DESC LIMIT 1",
     );
 
-    BULK_INSERT_USERS = per_engine(
-        "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        "",
-    );
     BULK_INSERT_TOMBSTONES = per_engine(
-        "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc, pk)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, max(coalesce((SELECT max(pk) FROM users), 0),
+        coalesce((SELECT max(pk) FROM tombstones), 0)) + 1)",
         "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
-        SELECT n.tenant, n.number, n.id, n.deleted, n.external_key, n.password, n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (tenant, number, id, deleted, external_key, password, doc)",
+        SELECT $1, n.number, n.id, n.deleted, n.external_key, n.password, n.doc
+        FROM unnest($2, $3, $4, $5, $6, $7) AS n (number, id, deleted, external_key, password, doc)",
     );
     USER_PK_BY_NUMBER = per_engine("SELECT pk FROM users WHERE tenant = ?1 AND number = ?2", "");
-    MAX_USER_PK = per_engine(
-        "SELECT max(coalesce((SELECT max(pk) FROM users), 0), coalesce((SELECT max(pk) FROM tombstones), 0))",
-        "",
+    BULK_INSERT_COUNTER = per_engine(
+        "INSERT INTO counters (tenant, sort, last) VALUES (?1, ?2, ?3)",
+        "INSERT INTO counters (tenant, sort, last)
+        SELECT $1, n.sort, n.last FROM unnest($2, $3) AS n (sort, last)",
     );
-    /// Stores the fallback key if the name is taken, since an earlier version compared names differently.
-    BULK_INSERT_CONNECTION = per_engine(
-        "INSERT INTO connections (id, tenant, name_key, doc, last_use)
-        VALUES (?1, ?2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = ?2 AND c.name_key = ?3) = 0
-        THEN ?3 ELSE ?4 END, ?5, ?6)",
-        "INSERT INTO connections (id, tenant, name_key, created, doc, last_use)
-        VALUES ($1, $2, CASE WHEN (SELECT count(*) FROM connections c WHERE c.tenant = $2 AND c.name_key = $3) = 0
-        THEN $3 ELSE $4 END, $5, $6, $7)",
-    );
-    BULK_INSERT_COUNTER = portable("INSERT INTO counters (tenant, sort, last) VALUES ($1, $2, $3)");
     BULK_INSERT_CHAIN = portable("INSERT INTO chains (tenant, position, link, older) VALUES ($1, $2, $3, $4)");
     BULK_INSERT_EVENTS = per_engine(
         "",
@@ -116,7 +97,7 @@ pub(crate) const RESTORED_TABLES: [&str; 14] = [
     "memberships",
     "mentions",
     "claims",
-    "mails",
+    "outgoing_mails",
     "tombstones",
     "users",
     "items",

@@ -23,10 +23,10 @@ statements! {
         "INSERT INTO events
         (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
         digest)
-        SELECT $1, n.place, n.tenant, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
+        SELECT n.batch, n.place, $1, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
         n.departed, n.password_set, n.notes, n.digest
         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-        AS n (place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
+        AS n (batch, place, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
         digest)",
     );
     EVENTS_AFTER = per_engine(
@@ -46,7 +46,8 @@ statements! {
     );
     /// Events with their digests and links, of one tenant or all.
     EVENTS_WITH_LINKS = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), ", link FROM events WHERE ?1 IS NULL OR tenant = ?1 ORDER BY position"),
+        concat!("SELECT ", sqlite_event_columns!(), ", link FROM events WHERE position > ?1 AND (?2 IS NULL OR tenant = ?2)
+        ORDER BY position LIMIT ?3"),
         concat!("SELECT ", postgres_event_columns!(), ", e.digest, l.link, b.position FROM batches b JOIN events e ON e.batch = b.id
         LEFT JOIN links l ON l.batch = b.id AND l.tenant = e.tenant
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1
@@ -83,12 +84,13 @@ statements! {
     );
 
     /// The last statement of a batch before its commit. All its locks are held by then, so of two batches that change
-    /// the same rows, the later one has the later time. Inserts nothing while the store is being restored or is locked.
+    /// the same rows, the later one has the later time. Fails while the store is being restored or is locked.
     ADD_BATCH = per_engine(
         "",
-        "INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2
+        "WITH done AS (INSERT INTO batches (id, at, events) SELECT $1, clock_timestamp(), $2
         WHERE NOT EXISTS (SELECT 1 FROM filling)
-        AND NOT EXISTS (SELECT 1 FROM holds WHERE until > clock_timestamp())",
+        AND NOT EXISTS (SELECT 1 FROM holds WHERE until > clock_timestamp()) RETURNING 1)
+        SELECT 1 / count(*) FROM done",
     );
     /// Waits for a transaction that adds the same batch.
     WAIT_FOR_BATCH = per_engine("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
@@ -105,7 +107,7 @@ statements! {
     ADD_PENDING_COUNTS = per_engine(
         "",
         "INSERT INTO counted (tenant, block, batch, live)
-        SELECT n.tenant, n.block, $1, n.live FROM unnest($2, $3, $4) AS n (tenant, block, live)",
+        SELECT $1, n.block, n.batch, n.live FROM unnest($2, $3, $4) AS n (batch, block, live)",
     );
     /// Takes the pending counts, to add them to the block counts.
     DRAIN_PENDING_COUNTS = per_engine("", "DELETE FROM counted WHERE batch IS NOT NULL RETURNING tenant, block, live");

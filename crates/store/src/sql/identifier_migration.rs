@@ -3,6 +3,7 @@
 use super::{Sql, per_engine, portable, statements};
 
 statements! {
+    TENANT_NUMBERS = per_engine("", "SELECT number FROM tenants ORDER BY number");
     USERS_TO_MIGRATE = per_engine("SELECT pk, tenant, doc FROM users WHERE pk > ?1 ORDER BY pk LIMIT ?2", "");
     ITEMS_TO_MIGRATE = per_engine("SELECT pk, tenant, doc FROM items", "");
     TOMBSTONES_TO_MIGRATE = per_engine("SELECT pk, tenant, doc FROM tombstones WHERE external_key IS NOT NULL", "");

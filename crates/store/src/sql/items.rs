@@ -31,6 +31,11 @@ statements! {
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3) AS n (place, tenant, id)
         JOIN items i ON i.tenant = n.tenant AND i.id = n.id",
     );
+    /// Of any kind.
+    ITEMS_TO_CHANGE = per_engine(
+        "",
+        "SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.id = ANY($2)",
+    );
     ITEMS_BY_UNIQUE_KEYS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place

@@ -11,6 +11,7 @@ mod identifier_migration;
 mod items;
 #[cfg(test)]
 mod sql_portability;
+mod tables;
 mod users;
 mod writes;
 
@@ -21,6 +22,7 @@ pub(crate) use archive::*;
 pub(crate) use events::*;
 pub(crate) use identifier_migration::*;
 pub(crate) use items::*;
+pub(crate) use tables::{TableOperation, select_sql};
 pub(crate) use users::*;
 pub(crate) use writes::*;
 
@@ -43,6 +45,28 @@ const fn per_engine(sqlite: &'static str, postgres: &'static str) -> Sql {
 /// Identifies the text of a migration.
 pub(crate) fn checksum(sql: &str) -> String {
     crate::hex(&Sha256::digest(sql.as_bytes()))
+}
+
+/// A statement that fails unless it changes exactly as many rows as its last parameter says. Dividing by zero ends the
+/// transaction, so that a commit that was sent with it does nothing: no answer has to be awaited before the commit.
+macro_rules! exactly {
+    ($change:expr, $count:literal) => {
+        concat!(
+            "WITH done AS (",
+            $change,
+            " RETURNING 1) SELECT 1 / (CASE WHEN count(*) = ",
+            $count,
+            " THEN 1 ELSE 0 END) FROM done"
+        )
+    };
+}
+use exactly;
+
+/// As `exactly!`; `place` is the number of the last parameter.
+pub(crate) fn exactly_sql(change: &str, place: usize) -> String {
+    format!(
+        "WITH done AS ({change} RETURNING 1) SELECT 1 / (CASE WHEN count(*) = ${place} THEN 1 ELSE 0 END) FROM done"
+    )
 }
 
 /// Defines statements, and a list of them for tests.

@@ -45,8 +45,6 @@ statements! {
     // Single lookups; PostgreSQL uses the batched ones below.
     USER_BY_ID = per_engine(select_sqlite_user!("users u WHERE u.tenant = ?1 AND u.id = ?2"), "");
     USER_BY_NUMBER = select_user!("users u WHERE u.tenant = $1 AND u.number = $2");
-    /// A user in a given version, with the row id.
-    USER_AT_VERSION = per_engine(select_sqlite_user!(", u.pk FROM ", "users u WHERE u.tenant = ?1 AND u.number = ?2 AND u.version = ?3"), "");
     USER_BY_UNIQUE_KEY = per_engine(
         select_sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         "",

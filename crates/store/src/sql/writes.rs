@@ -1,7 +1,7 @@
 //! Changing users, items and their related rows. SQLite writes row by row in one thread; PostgreSQL writes all rows
 //! of a batch in one table with one statement.
 
-use super::{Sql, per_engine, portable, statements};
+use super::{Sql, exactly, per_engine, portable, statements};
 
 statements! {
     /// The timeouts abort the transaction of a process that was stopped or lost, before others give up waiting for
@@ -18,122 +18,133 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, max(coalesce((SELECT max(pk) FROM users), 0),
         coalesce((SELECT max(pk) FROM tombstones), 0)) + 1)",
         "INSERT INTO users (tenant, number, id, version, active, updated, password, account, doc)
-        SELECT n.tenant, n.number, n.id, n.version, n.active, n.updated, n.password, n.account, n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        AS n (tenant, number, id, version, active, updated, password, account, doc)",
+        SELECT $1, n.number, n.id, n.version, n.active, n.updated, n.password, n.account, n.doc
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
+        AS n (number, id, version, active, updated, password, account, doc)",
     );
     CHANGE_USERS = per_engine(
         "UPDATE users SET version = ?1, doc = ?2, password = nullif(coalesce(?3, password), ''), account = coalesce(?4, account),
-        active = ?5, updated = ?6 WHERE pk = ?7",
-        "UPDATE users SET version = n.version, active = n.active, updated = n.updated,
-        password = nullif(coalesce(n.password, users.password), ''), account = coalesce(n.account, users.account), doc = n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        AS n (tenant, number, before, version, active, updated, password, account, doc)
-        WHERE users.tenant = n.tenant AND users.number = n.number AND users.version = n.before",
+        active = ?5, updated = ?6 WHERE tenant = ?7 AND number = ?8 AND version = ?9",
+        exactly!(
+            "UPDATE users SET version = n.version, active = n.active, updated = n.updated,
+            password = nullif(coalesce(n.password, users.password), ''), account = coalesce(n.account, users.account), doc = n.doc
+            FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
+            AS n (number, before, version, active, updated, password, account, doc)
+            WHERE users.tenant = $1 AND users.number = n.number AND users.version = n.before",
+            "$10"
+        ),
     );
     REMOVE_USERS = per_engine(
         "DELETE FROM users WHERE pk = ?1",
-        "DELETE FROM users WHERE (tenant, number, version) IN (SELECT n.tenant, n.number, n.version
-        FROM unnest($1, $2, $3) AS n (tenant, number, version))",
+        "DELETE FROM users WHERE tenant = $1 AND (number, version) IN (SELECT n.number, n.version
+        FROM unnest($2, $3) AS n (number, version))",
     );
     /// Keeps the password, in case the user is restored.
     ADD_TOMBSTONE = per_engine(
         "INSERT INTO tombstones (pk, tenant, number, id, deleted, external_key, password, doc)
-        SELECT pk, tenant, number, id, ?2, ?3, password, ?4 FROM users WHERE pk = ?1",
-        "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
-        SELECT u.tenant, u.number, u.id, $4, $5, u.password, $6 FROM users u
-        WHERE u.tenant = $1 AND u.number = $2 AND u.version = $3",
+        SELECT pk, tenant, number, id, ?2, ?3, password, ?4 FROM users WHERE pk = ?1 AND version = ?5",
+        exactly!(
+            "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
+            SELECT u.tenant, u.number, u.id, n.deleted, n.external_key, u.password, n.doc
+            FROM unnest($2, $3, $4, $5, $6) AS n (number, version, deleted, external_key, doc)
+            JOIN users u ON u.tenant = $1 AND u.number = n.number AND u.version = n.version",
+            "$7"
+        ),
     );
     /// Restores the user in the old row, with the old password if it is kept.
     ADD_USER_FROM_TOMBSTONE = per_engine(
         "INSERT INTO users (pk, tenant, number, id, version, password, account, doc, active, updated)
         SELECT pk, tenant, number, id, ?4, CASE WHEN ?5 THEN password ELSE ?6 END, ?7, ?8, ?9, ?10
         FROM tombstones WHERE tenant = ?1 AND number = ?2 AND deleted = ?3",
-        "INSERT INTO users (tenant, number, id, version, password, account, doc, active, updated)
-        SELECT t.tenant, t.number, t.id, $4, CASE WHEN $5 THEN t.password ELSE $6 END, $7, $8, $9, $10
-        FROM tombstones t WHERE t.tenant = $1 AND t.number = $2 AND t.deleted = $3",
+        exactly!(
+            "INSERT INTO users (tenant, number, id, version, password, account, doc, active, updated)
+            SELECT t.tenant, t.number, t.id, n.version, CASE WHEN n.keeps_password THEN t.password ELSE n.password END,
+            n.account, n.doc, n.active, n.updated FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
+            AS n (number, deleted, version, keeps_password, password, account, doc, active, updated)
+            JOIN tombstones t ON t.tenant = $1 AND t.number = n.number AND t.deleted = n.deleted",
+            "$11"
+        ),
     );
-    REMOVE_TOMBSTONE = portable("DELETE FROM tombstones WHERE tenant = $1 AND number = $2 AND deleted = $3");
+    REMOVE_TOMBSTONE = per_engine(
+        "DELETE FROM tombstones WHERE tenant = ?1 AND number = ?2 AND deleted = ?3",
+        exactly!(
+            "DELETE FROM tombstones WHERE tenant = $1 AND (number, deleted) IN (SELECT n.number, n.deleted
+            FROM unnest($2, $3) AS n (number, deleted))",
+            "$4"
+        ),
+    );
     /// Which of these external ids belong to deleted users.
     DELETED_EXTERNAL_IDS = per_engine(
         "SELECT EXISTS (SELECT 1 FROM tombstones WHERE tenant = ?1 AND external_key = ?2)",
-        "SELECT t.tenant, t.external_key FROM tombstones t JOIN unnest($1, $2) AS n (tenant, external_key)
-        ON t.tenant = n.tenant AND t.external_key = n.external_key",
+        "SELECT external_key FROM tombstones WHERE tenant = $1 AND external_key = ANY($2)",
     );
-    TOMBSTONE_EXISTS = portable("SELECT number FROM tombstones WHERE tenant = $1 AND number = $2 AND deleted = $3");
-
-    ADD_MAIL = per_engine(
-        "INSERT INTO mails (id, tenant, user, due, queued, version, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        "INSERT INTO mails (id, tenant, person, due, queued, version, doc)
-        SELECT n.id, n.tenant, n.person, n.due, n.queued, n.version, n.doc
-        FROM unnest($1, $2, $3, $4, $5, $6, $7) AS n (id, tenant, person, due, queued, version, doc)",
+    REQUIRE_NOT_DELETED = per_engine(
+        "",
+        "SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM tombstones
+        WHERE tenant = $1 AND external_key = ANY($2)",
     );
-    CHANGE_MAIL = portable("UPDATE mails SET due = $1, version = $2, doc = $3 WHERE id = $4 AND version = $5");
-    REMOVE_MAIL = portable("DELETE FROM mails WHERE id = $1 AND version = $2");
-    MAILS_DUE = portable("SELECT doc FROM mails WHERE due <= $1 ORDER BY due, id LIMIT $2");
-    MAILS_OF_TENANT = portable(
-        "SELECT doc FROM mails WHERE tenant = $1 AND (queued > $2 OR queued = $2 AND id > $3) ORDER BY queued, id LIMIT $4",
-    );
-    MAILS_OF_USER = per_engine(
-        "SELECT doc FROM mails WHERE tenant = ?1 AND user = ?2 ORDER BY queued, id LIMIT ?3",
-        "SELECT m.doc FROM mails m WHERE m.tenant = $1 AND m.person = $2 ORDER BY m.queued, m.id LIMIT $3",
-    );
-    MAIL_AT_VERSION = per_engine("", "SELECT version FROM mails WHERE id = $1 AND version = $2");
-
-    USER_PK = per_engine("SELECT pk FROM users WHERE tenant = ?1 AND id = ?2", "");
+    TOMBSTONE_TIMES = per_engine("", "SELECT number, deleted FROM tombstones WHERE tenant = $1 AND number = ANY($2)");
 
     ADD_ITEM = per_engine(
         "INSERT INTO items (tenant, kind, number, id, version, name_key, doc)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         "INSERT INTO items (tenant, kind, number, id, version, name_key, doc, updated)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        SELECT $1, n.kind, n.number, n.id, n.version, n.name_key, n.doc, n.updated
+        FROM unnest($2, $3, $4, $5, $6, $7, $8) AS n (kind, number, id, version, name_key, doc, updated)",
     );
     CHANGE_ITEM = per_engine(
-        "UPDATE items SET version = ?1, name_key = ?2, doc = ?3 WHERE pk = ?4",
-        "UPDATE items SET version = $1, name_key = $2, doc = $3, updated = $4
-        WHERE tenant = $5 AND id = $6 AND version = $7",
+        "UPDATE items SET version = ?1, name_key = ?2, doc = ?3 WHERE tenant = ?4 AND id = ?5 AND version = ?6",
+        exactly!(
+            "UPDATE items SET version = n.version, name_key = n.name_key, doc = n.doc, updated = n.updated
+            FROM unnest($2, $3, $4, $5, $6, $7) AS n (id, before, version, name_key, doc, updated)
+            WHERE items.tenant = $1 AND items.id = n.id AND items.version = n.before",
+            "$8"
+        ),
     );
     /// Keeps the name. PostgreSQL updates the columns beside the document, without reading it.
     BUMP_ITEM_VERSIONS = per_engine(
         "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3",
         "UPDATE items SET version = items.version + n.times, updated = n.at
-        FROM unnest($1, $2, $3, $4) AS n (tenant, id, times, at) WHERE items.tenant = n.tenant AND items.id = n.id",
+        FROM unnest($2, $3, $4) AS n (id, times, at) WHERE items.tenant = $1 AND items.id = n.id",
     );
     REMOVE_ITEM = per_engine(
-        "DELETE FROM items WHERE pk = ?1",
-        "DELETE FROM items WHERE tenant = $1 AND id = $2 AND version = $3",
+        "DELETE FROM items WHERE pk = ?1 AND version = ?2",
+        exactly!(
+            "DELETE FROM items WHERE tenant = $1 AND (id, version) IN (SELECT n.id, n.version
+            FROM unnest($2, $3) AS n (id, version))",
+            "$4"
+        ),
     );
-    ITEM_AT_VERSION = per_engine("SELECT doc, pk FROM items WHERE tenant = ?1 AND id = ?2 AND version = ?3", "");
     ITEM_PK = per_engine("SELECT pk FROM items WHERE tenant = ?1 AND id = ?2", "");
-    ITEM_NUMBER_EXISTS = per_engine("SELECT EXISTS (SELECT 1 FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3)", "");
+    ITEM_PK_BY_NUMBER = per_engine("SELECT pk, id FROM items WHERE tenant = ?1 AND kind = ?2 AND number = ?3", "");
 
     /// A taken key aborts the transaction, which costs less than checking first as long as conflicts are rare.
     ADD_UNIQUE_KEYS = per_engine(
         "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4)",
         "INSERT INTO claims (tenant, space, text, owner)
-        SELECT n.tenant, n.space, n.text, n.owner FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner)",
+        SELECT $1, n.space, n.text, n.owner FROM unnest($2, $3, $4) AS n (space, text, owner)",
     );
-    /// For frequent conflicts: taken keys are skipped, and fewer rows change than expected.
+    /// Taken keys are skipped.
     ADD_FREE_UNIQUE_KEYS = per_engine(
         "INSERT INTO claims (tenant, space, text, owner) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         "INSERT INTO claims (tenant, space, text, owner)
-        SELECT n.tenant, n.space, n.text, n.owner FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner)
+        SELECT $1, n.space, n.text, n.owner FROM unnest($2, $3, $4) AS n (space, text, owner)
         ON CONFLICT DO NOTHING",
     );
     REMOVE_UNIQUE_KEYS = per_engine(
         "DELETE FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3 AND owner = ?4",
-        "DELETE FROM claims WHERE (tenant, space, text, owner) IN (SELECT n.tenant, n.space, n.text, n.owner
-        FROM unnest($1, $2, $3, $4) AS n (tenant, space, text, owner))",
+        "DELETE FROM claims WHERE tenant = $1 AND (space, text, owner) IN (SELECT n.space, n.text, n.owner
+        FROM unnest($2, $3, $4) AS n (space, text, owner))",
     );
     ADD_SECONDARY_EMAILS = per_engine(
         "INSERT INTO mentions (tenant, text, owner) VALUES (?1, ?2, ?3)",
         "INSERT INTO mentions (tenant, text, owner)
-        SELECT n.tenant, n.text, n.owner FROM unnest($1, $2, $3) AS n (tenant, text, owner) ON CONFLICT DO NOTHING",
+        SELECT $1, n.text, n.owner FROM unnest($2, $3) AS n (text, owner) ON CONFLICT DO NOTHING",
     );
     REMOVE_SECONDARY_EMAILS = per_engine(
         "DELETE FROM mentions WHERE tenant = ?1 AND text = ?2 AND owner = ?3",
-        "DELETE FROM mentions WHERE (tenant, text, owner) IN (SELECT n.tenant, n.text, n.owner
-        FROM unnest($1, $2, $3) AS n (tenant, text, owner))",
+        "DELETE FROM mentions WHERE tenant = $1 AND (text, owner) IN (SELECT n.text, n.owner
+        FROM unnest($2, $3) AS n (text, owner))",
     );
 
     /// Locks users whose memberships change from the item's side, so that a concurrent change of the same user
@@ -141,38 +152,45 @@ statements! {
     /// would lack them. It is an update because distributed databases lock rows of several shards in no other way.
     LOCK_USERS = per_engine(
         "",
-        "UPDATE users SET number = users.number FROM unnest($1, $2) AS n (tenant, number)
-        WHERE users.tenant = n.tenant AND users.number = n.number",
+        "UPDATE users SET number = number WHERE tenant = $1 AND number = ANY($2)",
     );
     LOCK_MEMBERS = per_engine(
         "",
         "UPDATE users SET number = users.number FROM memberships m
-        WHERE m.tenant = $1 AND m.item = $2 AND users.tenant = m.tenant AND users.number = m.member",
+        WHERE m.tenant = $1 AND m.item = ANY($2) AND users.tenant = $1 AND users.number = m.member",
     );
-    /// From the user's side.
-    ADD_MEMBERSHIP_BY_ITEM_ID = per_engine(
-        "INSERT OR IGNORE INTO memberships (item, user)
-        SELECT pk, ?1 FROM items WHERE tenant = ?2 AND id = ?3 RETURNING 1",
-        "",
-    );
-    /// On PostgreSQL, from either side.
     ADD_MEMBERSHIPS = per_engine(
         "INSERT OR IGNORE INTO memberships (item, user) VALUES (?1, ?2)",
         "INSERT INTO memberships (tenant, item, member, kind)
-        SELECT n.tenant, n.item, n.member, n.kind FROM unnest($1, $2, $3, $4) AS n (tenant, item, member, kind)
-        ON CONFLICT DO NOTHING",
+        SELECT $1, n.item, n.member, n.kind FROM unnest($2, $3, $4) AS n (item, member, kind) ON CONFLICT DO NOTHING",
     );
-    REMOVE_MEMBERSHIP_BY_ITEM_ID = per_engine(
-        "DELETE FROM memberships WHERE user = ?1 AND item = (SELECT pk FROM items WHERE tenant = ?2 AND id = ?3)",
+    /// Fails if one of them exists.
+    ADD_EXACT_MEMBERSHIPS = per_engine(
         "",
+        "INSERT INTO memberships (tenant, item, member, kind)
+        SELECT $1, n.item, n.member, n.kind FROM unnest($2, $3, $4) AS n (item, member, kind)",
+    );
+    REMOVE_EXACT_MEMBERSHIPS = per_engine(
+        "",
+        exactly!(
+            "DELETE FROM memberships WHERE tenant = $1 AND (item, member) IN (SELECT n.item, n.member
+            FROM unnest($2, $3) AS n (item, member))",
+            "$4"
+        ),
     );
     REMOVE_MEMBERSHIPS = per_engine(
-        "DELETE FROM memberships WHERE item = ?1 AND user = (SELECT pk FROM users WHERE tenant = ?2 AND id = ?3)",
-        "DELETE FROM memberships WHERE (tenant, item, member) IN (SELECT n.tenant, n.item, n.member
-        FROM unnest($1, $2, $3) AS n (tenant, item, member))",
+        "DELETE FROM memberships WHERE item = ?1 AND user = ?2",
+        "DELETE FROM memberships WHERE tenant = $1 AND (item, member) IN (SELECT n.item, n.member
+        FROM unnest($2, $3) AS n (item, member))",
     );
-    REMOVE_MEMBERSHIPS_OF_USER = per_engine("DELETE FROM memberships WHERE user = ?1", "");
-    REMOVE_MEMBERSHIPS_OF_ITEM = per_engine("DELETE FROM memberships WHERE item = ?1", "DELETE FROM memberships WHERE tenant = $1 AND item = $2");
+    MEMBERSHIP_EXISTS = per_engine(
+        "SELECT EXISTS (SELECT 1 FROM memberships m JOIN users u ON u.pk = m.user JOIN items i ON i.pk = m.item
+        WHERE i.tenant = ?1 AND i.id = ?2 AND u.tenant = ?1 AND u.number = ?3)",
+        "",
+    );
+    REMOVE_MEMBERSHIPS_OF_ITEM = per_engine("DELETE FROM memberships WHERE item = ?1",
+        "DELETE FROM memberships WHERE tenant = $1 AND item = ANY($2)",
+    );
 
     COUNTER = portable("SELECT coalesce(max(last), 0) FROM counters WHERE tenant = $1 AND sort = $2");
     SET_COUNTER = per_engine(
@@ -184,56 +202,63 @@ statements! {
     // Diagnosis of failed changes, and what changes must know beforehand.
     EXISTING_UNIQUE_KEYS = per_engine(
         "",
-        "SELECT c.tenant, c.space, c.text FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
-        ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
+        "SELECT c.space, c.text FROM claims c JOIN unnest($2, $3) AS n (space, text)
+        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
+    );
+    REQUIRE_KEYS_ABSENT = per_engine(
+        "",
+        "SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM claims c JOIN unnest($2, $3) AS n (space, text)
+        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
     );
     USER_VERSIONS = per_engine(
         "",
-        "SELECT u.tenant, u.number, u.version FROM users u JOIN unnest($1, $2) AS n (tenant, number)
-        ON u.tenant = n.tenant AND u.number = n.number",
+        "SELECT number, version FROM users WHERE tenant = $1 AND number = ANY($2)",
     );
     EXISTING_USERS = per_engine(
         "",
-        "SELECT u.tenant, u.id, u.number FROM users u JOIN unnest($1, $2) AS n (tenant, id)
-        ON u.tenant = n.tenant AND u.id = n.id",
+        "SELECT id, number FROM users WHERE tenant = $1 AND id = ANY($2)",
     );
     EXISTING_TOMBSTONES = per_engine(
         "",
-        "SELECT t.tenant, t.id FROM tombstones t JOIN unnest($1, $2) AS n (tenant, id)
-        ON t.tenant = n.tenant AND t.id = n.id",
+        "SELECT id FROM tombstones WHERE tenant = $1 AND id = ANY($2)",
     );
-    EXISTING_MAILS = per_engine("", "SELECT m.id FROM mails m JOIN unnest($1) AS n (id) ON m.id = n.id");
     ITEM_VERSIONS = per_engine(
         "",
-        "SELECT i.tenant, i.id, i.version FROM items i JOIN unnest($1, $2) AS n (tenant, id)
-        ON i.tenant = n.tenant AND i.id = n.id",
+        "SELECT id, version FROM items WHERE tenant = $1 AND id = ANY($2)",
     );
     EXISTING_ITEM_NUMBERS = per_engine(
         "",
-        "SELECT i.tenant, i.kind, i.number FROM items i JOIN unnest($1, $2, $3) AS n (tenant, kind, number)
-        ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
+        "SELECT i.kind, i.number FROM items i JOIN unnest($2, $3) AS n (kind, number)
+        ON i.tenant = $1 AND i.kind = n.kind AND i.number = n.number",
     );
     // For the check of the whole database.
     UNIQUE_KEY_OWNERS = per_engine(
-        "SELECT owner FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3",
-        "SELECT c.tenant, c.space, c.text, c.owner FROM claims c JOIN unnest($1, $2, $3) AS n (tenant, space, text)
-        ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text",
+        "",
+        "SELECT c.space, c.text, c.owner FROM claims c JOIN unnest($2, $3) AS n (space, text)
+        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
     );
-    NUMBER_OF_USER = per_engine("SELECT number FROM users WHERE pk = ?1", "");
-    NUMBER_OF_ITEM = per_engine("SELECT number FROM items WHERE pk = ?1", "");
+    USER_WITH_UNIQUE_KEY = per_engine(
+        "SELECT u.number FROM claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
+        "",
+    );
+    ITEM_WITH_UNIQUE_KEY = per_engine(
+        "SELECT i.number FROM claims c JOIN items i ON i.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
+        "",
+    );
     /// Without former logins.
     COUNT_UNIQUE_KEYS = portable("SELECT count(*) FROM claims WHERE tenant = $1 AND (space < 2 OR space > 2)");
-    ROWS_OF_USERS = per_engine(
-        "SELECT pk, number, id, version, active, updated, doc FROM users WHERE tenant = ?1 ORDER BY number",
-        "SELECT number, id, version, active, updated, doc FROM users WHERE tenant = $1 AND number >= $2
-        ORDER BY number LIMIT $3",
-    );
     ROWS_OF_ITEMS = per_engine(
-        "SELECT doc, pk, number, id, name_key, version FROM items WHERE tenant = ?1 AND kind = ?2",
-        "SELECT doc, version, updated, number, id, name_key FROM items WHERE tenant = $1 AND kind = $2",
+        "SELECT doc, number, id, name_key FROM items WHERE tenant = ?1 AND kind = ?2 AND number > ?3
+        ORDER BY number LIMIT ?4",
+        "SELECT doc, version, updated, number, id, name_key FROM items WHERE tenant = $1 AND kind = $2 AND number > $3
+        ORDER BY number LIMIT $4",
     );
-    ROWS_OF_TOMBSTONES = portable("SELECT number, id, external_key, doc FROM tombstones WHERE tenant = $1 ORDER BY number");
-    ROWS_OF_TENANTS = portable("SELECT number, coalesce(version, 0), doc FROM tenants ORDER BY number");
+    /// Users whose row comes before that of a lower number.
+    UNSORTED_USERS = per_engine(
+        "SELECT tenant, number FROM (SELECT tenant, number, pk, lag(pk) OVER (PARTITION BY tenant ORDER BY number) AS last
+        FROM users) WHERE pk <= last",
+        "",
+    );
     /// An owner that does not exist is number 0.
     ROWS_OF_SECONDARY_EMAILS = per_engine(
         "SELECT coalesce(u.number, 0), m.text FROM mentions m LEFT JOIN users u ON u.pk = m.owner WHERE m.tenant = ?1",
@@ -264,21 +289,19 @@ statements! {
 
     MEMBERSHIPS_OF_USERS = per_engine(
         "",
-        "SELECT m.tenant, m.member, m.item, m.kind FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
-        ON m.tenant = n.tenant AND m.member = n.member",
+        "SELECT member, item, kind FROM memberships WHERE tenant = $1 AND member = ANY($2)",
     );
-    /// Memberships of these users other than the expected ones.
-    UNEXPECTED_MEMBERSHIPS = per_engine(
+    /// Fails unless these users have exactly these memberships, and as many as the last parameter says.
+    REQUIRE_EXACT_MEMBERSHIPS = per_engine(
         "",
-        "SELECT m.item FROM memberships m JOIN unnest($1, $2) AS n (tenant, member)
-        ON m.tenant = n.tenant AND m.member = n.member
-        LEFT JOIN unnest($3, $4, $5) AS e (tenant, item, member)
-        ON e.tenant = m.tenant AND e.item = m.item AND e.member = m.member WHERE e.item IS NULL",
+        "SELECT 1 / (CASE WHEN count(*) = $5 AND count(e.item) = $5 THEN 1 ELSE 0 END) FROM memberships m
+        LEFT JOIN unnest($3, $4) AS e (item, member) ON e.item = m.item AND e.member = m.member
+        WHERE m.tenant = $1 AND m.member = ANY($2)",
     );
     /// Which of these users are members of the items already.
     EXISTING_MEMBERSHIPS = per_engine(
         "",
-        "SELECT m.tenant, m.item, m.member FROM memberships m JOIN unnest($1, $2, $3) AS n (tenant, item, member)
-        ON m.tenant = n.tenant AND m.item = n.item AND m.member = n.member",
+        "SELECT m.item, m.member FROM memberships m JOIN unnest($2, $3) AS n (item, member)
+        ON m.tenant = $1 AND m.item = n.item AND m.member = n.member",
     );
 }

@@ -26,15 +26,6 @@ pub(super) type ApplyResult<T = ()> = Result<T, ApplyError>;
 
 pub(super) const STALE: ApplyError = ApplyError::Rejected(CommitError::Stale);
 
-/// Rejects a change whose statement did not change exactly one row: the stored data is inconsistent.
-pub(super) fn expect_one_row(changed: usize) -> ApplyResult {
-    if changed == 1 {
-        return Ok(());
-    }
-    let text = format!("a statement changed {changed} rows instead of one: run `muster check`");
-    Err(ApplyError::Rejected(CommitError::Internal(text)))
-}
-
 /// Maps a violated constraint to the conflict it stands for.
 pub(super) fn map_constraint_error(inserted: rusqlite::Result<i64>, field: Field) -> ApplyResult<i64> {
     use rusqlite::ffi;

@@ -1,13 +1,15 @@
 //! Events as rows: written with their change, read in order, verified as a chain.
 
 use super::apply_error::ApplyError;
-use super::row_decode::{decode, id, optional};
+use super::row_decode::optional;
 use super::tx_counters::TxCounters;
-use crate::event_chain::{self, ChainHash, EventFields, GENESIS_HASH};
-use crate::event_row::{ChangeContext, EncodedEvent, action_from_code, list_to_json};
+use crate::chain_verifier::ChainVerifier;
+use crate::event_chain::{ChainEnd, ChainHash, EventFields, StoredEvent};
+use crate::event_row::{ChangeContext, EncodedEvent, EventEntry, decode_event, list_to_json};
 use crate::sql;
-use directory::{ChainReport, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId};
-use rusqlite::{Connection, params};
+use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 
 /// Writes one event. The only writer assigns positions, so they are in commit order.
@@ -52,8 +54,14 @@ pub(super) fn user_history(
     limit: u32,
 ) -> rusqlite::Result<Vec<Event>> {
     let mut statement = db.prepare_cached(sql::USER_HISTORY.sqlite)?;
-    let from = i64::try_from(position.0).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![from, tenant.0, format!("%{user}%"), limit], event)?;
+    let rows = statement.query_map(params![signed(position.0), tenant.0, format!("%{user}%"), limit], event)?;
+    rows.collect()
+}
+
+/// Events after a position, oldest first.
+pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
+    let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
+    let rows = statement.query_map(params![signed(position.0), limit], event)?;
     rows.collect()
 }
 
@@ -62,7 +70,7 @@ pub(super) fn chain_hash_at(
     tenant: TenantNumber,
     at: EventPosition,
 ) -> rusqlite::Result<Option<ChainHash>> {
-    find_chain_hash(db, tenant.0, i64::try_from(at.0).unwrap_or(i64::MAX))
+    find_chain_hash(db, tenant.0, signed(at.0))
 }
 
 pub(super) fn find_chain_hash(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
@@ -77,120 +85,77 @@ pub(super) fn verify_chain(
 ) -> rusqlite::Result<BTreeMap<TenantNumber, ChainReport>> {
     // One snapshot: concurrent writes would look like errors.
     let view = db.unchecked_transaction()?;
-    let asked = tenant.map(|tenant| tenant.0);
-    let mut ends = view.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?;
-    let end = |row: &rusqlite::Row<'_>| {
-        let end =
-            ExpectedChainEnd { position: row.get::<_, i64>(1)?.unsigned_abs(), link: row.get(2)?, older: row.get(3)? };
-        Ok((TenantNumber(row.get(0)?), end))
-    };
-    let ends: BTreeMap<TenantNumber, ExpectedChainEnd> = ends.query_map([asked], end)?.collect::<Result<_, _>>()?;
-    let mut chains: BTreeMap<TenantNumber, ChainReport> = BTreeMap::new();
+    let tenant = tenant.map(|tenant| tenant.0);
+    let ends = chain_ends(&view, tenant)?;
+    let verifier = |end: &ChainEnd| ChainVerifier::new(end.unchained.into(), end.link.map(|link| (end.position, link)));
+    let mut chains: BTreeMap<u32, ChainVerifier> = ends.iter().map(|(tenant, end)| (*tenant, verifier(end))).collect();
     let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
-    let mut rows = statement.query([asked])?;
+    // Also finds events that were inserted before the first position.
+    let mut rows = statement.query(params![i64::MIN, tenant, -1])?;
     while let Some(row) = rows.next()? {
-        let tenant = TenantNumber(row.get(1)?);
-        let found = chains.entry(tenant).or_default();
-        if found.broken_at.is_none() {
-            step(found, row, ends.get(&tenant).map_or(0, |end| end.older))?;
+        let chain = chains.entry(row.get(1)?).or_default();
+        match stored_event(row) {
+            Ok(stored) => chain.add(&stored),
+            // A row that cannot be decoded was changed.
+            Err(_) => chain.break_at(row.get::<_, i64>(0)?.unsigned_abs()),
         }
     }
-    for (tenant, end) in ends {
-        let found = chains.entry(tenant).or_default();
-        let is_reached = (end.position, end.link, u64::from(end.older))
-            == (found.last_position.0, found.head_hash, found.unchained_events);
-        if found.broken_at.is_none() && !is_reached {
-            found.broken_at = Some(EventPosition(end.position.max(found.last_position.0)));
+    let chains = chains.into_iter().map(|(tenant, chain)| {
+        let mut report = chain.finish();
+        let end = ends.get(&tenant).map_or(0, |end| end.position);
+        if report.broken_at.is_none() && end != report.last_position.0 {
+            report.broken_at = Some(EventPosition(end.max(report.last_position.0)));
         }
-    }
-    Ok(chains)
+        (TenantNumber(tenant), report)
+    });
+    Ok(chains.collect())
 }
 
-/// Where a chain must end, and how many events must be older than it.
-struct ExpectedChainEnd {
-    position: u64,
-    link: Option<ChainHash>,
-    older: u32,
-}
-
-/// Verifies the next event of an intact chain. At most `older` events may come before the chain.
-fn step(found: &mut ChainReport, row: &rusqlite::Row<'_>, older: u32) -> rusqlite::Result<()> {
-    let position = row.get::<_, i64>(0)?.unsigned_abs();
-    let Some(stored) = row.get_ref(13)?.as_blob_or_null()? else {
-        if found.verified_events == 0 && found.unchained_events < u64::from(older) {
-            found.unchained_events += 1;
-        } else {
-            found.broken_at = Some(EventPosition(position));
-        }
-        return Ok(());
+/// Where chains must end, by tenant.
+pub(super) fn chain_ends(db: &Connection, tenant: Option<u32>) -> rusqlite::Result<BTreeMap<u32, ChainEnd>> {
+    let end = |row: &Row<'_>| {
+        let position = row.get::<_, i64>(1)?.unsigned_abs();
+        Ok((row.get(0)?, ChainEnd { position, link: row.get(2)?, unchained: row.get(3)? }))
     };
-    let last = found.head_hash.unwrap_or(GENESIS_HASH);
-    // A row that cannot be decoded was changed.
-    match digest_of(row).map(|digest| event_chain::next_chain_hash(&last, position, [&digest])) {
-        Ok(link) if link[..] == *stored => {
-            found.verified_events += 1;
-            found.last_position = EventPosition(position);
-            found.head_hash = Some(link);
-        }
-        Ok(_) | Err(_) => found.broken_at = Some(EventPosition(position)),
-    }
-    Ok(())
+    db.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?.query_map([tenant], end)?.collect()
 }
 
-fn digest_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainHash> {
-    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
-    Ok(EventFields {
+/// Up to `limit` events with their links, of all tenants.
+pub(super) fn stored_after(db: &Connection, position: u64, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
+    let mut statement = db.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
+    statement.query_map(params![signed(position), None::<u32>, limit], stored_event)?.collect()
+}
+
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    let link: Option<ChainHash> = row.get(13)?;
+    let event = EventEntry { is_unchained: link.is_none(), ..event_entry(row)? };
+    Ok(StoredEvent { end: event.position, event, digest: None, link })
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let entry = event_entry(row)?;
+    decode_event(&entry).map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, Box::new(error)))
+}
+
+fn event_entry(row: &Row<'_>) -> rusqlite::Result<EventEntry> {
+    Ok(EventEntry {
+        position: row.get::<_, i64>(0)?.unsigned_abs(),
         tenant: row.get(1)?,
         at: row.get(2)?,
-        connection: row.get_ref(3)?.as_blob_or_null()?,
-        actor: row.get_ref(4)?.as_str()?,
-        request_id: row.get_ref(5)?.as_str()?,
+        connection: row.get(3)?,
+        actor: row.get(4)?,
+        request_id: row.get(5)?,
         action: row.get(6)?,
-        before: text(7)?,
-        after: text(8)?,
-        members_added: text(9)?,
-        members_removed: text(10)?,
+        before: row.get(7)?,
+        after: row.get(8)?,
+        members_added: row.get(9)?,
+        members_removed: row.get(10)?,
         password_set: row.get(11)?,
-        notes: text(12)?,
-    }
-    .digest())
-}
-
-/// Events after a position, oldest first.
-pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
-    let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
-    let from = i64::try_from(position.0).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![from, limit], event)?;
-    rows.collect()
-}
-
-fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
-    let record = |column: usize| {
-        let text: Option<String> = row.get(column)?;
-        text.map(|text| decode(column, &text)).transpose()
-    };
-    let list = |column: usize| {
-        let text: Option<String> = row.get(column)?;
-        text.map_or(Ok(Vec::new()), |text| decode(column, &text))
-    };
-    let connection: Option<Vec<u8>> = row.get(3)?;
-    Ok(Event {
-        position: EventPosition(row.get::<_, i64>(0)?.unsigned_abs()),
-        data: EventData {
-            tenant: TenantNumber(row.get(1)?),
-            at: Time(row.get(2)?),
-            connection: connection.map(|_| id(3, row).map(ConnectionId)).transpose()?,
-            actor: row.get(4)?,
-            request_id: row.get(5)?,
-            action: action_from_code(row.get(6)?),
-            before: record(7)?,
-            after: record(8)?,
-            members_added: list(9)?,
-            members_removed: list(10)?,
-            password_set: row.get(11)?,
-            notes: row
-                .get::<_, Option<String>>(12)?
-                .map_or(Ok(Vec::new()), |text| decode::<Vec<EventNote>>(12, &text))?,
-        },
+        notes: row.get(12)?,
+        is_unchained: false,
     })
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,9 @@ use super::lock::{LockMode, StoreLock, checkpoint};
 use super::open::{self, SqliteOptions};
 use super::open_error::SqliteOpenError;
 use super::restore;
-use crate::archive::{ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
+use super::restore::SqliteTarget;
+use super::snapshot::{SqliteSnapshot, run};
+use crate::archive::{self, ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
 use std::path::{Path, PathBuf};
 
 /// No other process can open the store until this is dropped.
@@ -23,7 +25,8 @@ impl ExclusiveSqlite {
     }
 
     pub fn dump(&self, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-        super::dump::all(&open::connect_complete(&self.path, self.lock.as_ref())?, to)
+        let db = open::connect_complete(&self.path, self.lock.as_ref())?;
+        run(archive::dump(&SqliteSnapshot::new(&db)?, to))
     }
 
     /// Fills an empty or new store from a stream; an interrupted restore resumes. The store cannot be opened until
@@ -32,13 +35,15 @@ impl ExclusiveSqlite {
         open::ensure_restorable(&self.path)?;
         open::create_private_file(&self.path)?;
         let mut db = open::connect_and_migrate(&self.path, &SqliteOptions::default(), self.lock.as_ref())?;
-        restore::restore(&mut db, &self.path.display().to_string(), origin, from)
+        let place = self.path.display().to_string();
+        run(archive::restore(&mut SqliteTarget::new(&mut db), place, origin, from))
     }
 
     /// Reads a restored store back and computes its sums.
     pub fn read_back_sums(&self) -> Result<Sums, ArchiveError> {
         let mut running = SumsBuilder::default();
-        super::dump::all(&open::connect_read_only(&self.path, false)?, &mut |entry| running.add(&entry))?;
+        let db = open::connect_read_only(&self.path, false)?;
+        run(archive::dump(&SqliteSnapshot::new(&db)?, &mut |entry| running.add(&entry)))?;
         Ok(running.sums())
     }
 

@@ -17,6 +17,7 @@ const STEPS: &[(&str, &str)] = &[
     (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
     ("tenants", include_str!("../../migrations/sqlite/0007_tenants.sql")),
     ("key uses", include_str!("../../migrations/sqlite/0008_key_uses.sql")),
+    ("declared tables", include_str!("../../migrations/sqlite/0009_declared_tables.sql")),
 ];
 
 const IDENTIFIERS: &str = "identifiers";

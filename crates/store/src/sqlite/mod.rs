@@ -4,29 +4,25 @@
 //! savepoint, and answers every caller after that commit is on disk. Readers have their own read-only connections.
 //! Reasons and measurements: `docs/performance.md`.
 
-mod admin;
 mod apply;
 mod apply_error;
-mod check;
-mod deleted_users;
-mod dump;
 mod events;
 mod exclusive;
 mod identifier_migration;
 mod index_lookup;
 mod item_pages;
 mod lock;
-mod mails;
 mod migrations;
 mod monitor;
 mod open;
 pub(crate) mod open_error;
 mod read;
 mod readers;
-mod related_rows;
 mod restore;
 mod row_decode;
 mod shared_state;
+mod snapshot;
+mod tables;
 mod tx_counters;
 mod user_pages;
 mod writer;
@@ -36,24 +32,24 @@ pub use exclusive::ExclusiveSqlite;
 pub use open::SqliteOptions;
 pub use open_error::SqliteOpenError;
 
-use crate::archive::{ArchiveError, EntrySink};
+use crate::archive::{self, ArchiveError, EntrySink};
 use crate::page_builder::{MAX_SHORT_READ_ROWS, is_short_read};
 use crate::query_plan::is_short_item_read;
-use crate::{CheckReport, sql};
+use crate::{CheckReport, check, sql};
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
-    Tenant, TenantNumber, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
+    ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber, Time,
+    Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use readers::Readers;
 use shared_state::SharedState;
+use snapshot::SqliteSnapshot;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 use writer::Writer;
 
 /// Concurrent scans of all users. Each takes a thread.
@@ -121,13 +117,18 @@ impl Sqlite {
         if let Some(longest) = longest {
             open::set_read_timeout(&mut db, longest)?;
         }
-        dump::all(&db, to)
+        snapshot::run(archive::dump(&SqliteSnapshot::new(&db)?, to))
     }
 
     /// Checks the whole file. Changes nothing.
     pub fn check(path: &Path) -> Result<CheckReport, SqliteOpenError> {
         let (db, _lock) = open::open_reader(path)?;
-        check::check(&db).map_err(|error| open_error::to_open_error(path, &error))
+        let failed = |error: rusqlite::Error| open_error::to_open_error(path, &error);
+        let view = SqliteSnapshot::new(&db).map_err(failed)?;
+        snapshot::run(check::check(&view)).map_err(|error| match error {
+            ArchiveError::Sqlite(error) => failed(error),
+            other => SqliteOpenError::Other(path.into(), other.to_string()),
+        })
     }
 
     /// Runs a short read on the calling thread: it takes tens of microseconds, less than handing it to another thread.
@@ -215,28 +216,12 @@ impl Store for Sqlite {
         self.read(|db| read::members_after(db, tenant, item, after, limit))
     }
 
-    fn server_secret(&self, name: &'static str) -> BoxFuture<'_, Result<Option<ServerSecret>, StoreError>> {
-        self.read(|db| read::server_secret(db, name))
-    }
-
-    fn tenant(&self, number: TenantNumber) -> BoxFuture<'_, Result<Option<Tenant>, StoreError>> {
-        self.read(|db| read::tenant(db, number))
-    }
-
-    fn tenants(&self) -> BoxFuture<'_, Result<Vec<Tenant>, StoreError>> {
-        self.read(read::tenants)
-    }
-
-    fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        self.read(|db| read::connections_by_key_prefix(db, prefix))
-    }
-
-    fn connections(&self, tenant: Option<TenantNumber>) -> BoxFuture<'_, Result<Vec<Connection>, StoreError>> {
-        self.read(|db| read::connections(db, tenant))
-    }
-
-    fn connection(&self, id: ConnectionId) -> BoxFuture<'_, Result<Option<Connection>, StoreError>> {
-        self.read(|db| read::connection(db, id))
+    fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        if query.is_short() {
+            self.read(|db| tables::rows(db, &query))
+        } else {
+            self.scan(&self.list_permits, move |db| tables::rows(db, &query))
+        }
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
@@ -285,24 +270,6 @@ impl Store for Sqlite {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|db| read::tombstones_between(db, between, limit))
-    }
-
-    fn mails_due(&self, now: Time, limit: u32) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        self.read(|db| read::mails_due(db, now, limit))
-    }
-
-    fn mails(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        after: (Time, Uuid),
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Mail>, StoreError>> {
-        if user.is_some() {
-            self.read(|db| read::mails(db, tenant, user, after, limit))
-        } else {
-            self.scan(&self.list_permits, move |db| read::mails(db, tenant, user, after, limit))
-        }
     }
 
     fn user_history(

@@ -4,14 +4,12 @@ use super::row_decode::{decode, id, optional};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use crate::{memberships, sql};
 use directory::{
-    Account, Connection, ConnectionId, Item, ItemId, ItemKey, ItemKind, Mail, Members, PasswordHash, SecretString,
-    ServerSecret, SignInState, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, Item, ItemId, ItemKey, ItemKind, Members, PasswordHash, SecretString, SignInState, TenantNumber, Time,
+    Tombstone, User, UserId, UserKey, identifier_key,
 };
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection as Db, params};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use uuid::Uuid;
 
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;
@@ -106,41 +104,6 @@ pub(super) fn members_after(
     rows.collect()
 }
 
-pub(super) fn server_secret(db: &Db, name: &str) -> rusqlite::Result<Option<ServerSecret>> {
-    optional(db.prepare_cached(sql::SECRET.sqlite)?.query_row([name], |row| row.get(0).map(ServerSecret)))
-}
-
-pub(super) fn tenant(db: &Db, number: TenantNumber) -> rusqlite::Result<Option<Tenant>> {
-    let mut statement = db.prepare_cached(sql::TENANT.sqlite)?;
-    optional(statement.query_row([number.0], |row| decode(0, row.get_ref(0)?.as_str()?)))
-}
-
-pub(super) fn tenants(db: &Db) -> rusqlite::Result<Vec<Tenant>> {
-    let mut statement = db.prepare_cached(sql::TENANTS.sqlite)?;
-    statement.query_map([], |row| decode(0, row.get_ref(0)?.as_str()?))?.collect()
-}
-
-fn connection_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Connection> {
-    let mut connection: Connection = decode(0, row.get_ref(0)?.as_str()?)?;
-    connection.last_use = row.get::<_, Option<i64>>(1)?.map(Time);
-    if row.get_ref(2)? != ValueRef::Null {
-        connection.apply_key_uses(&decode(2, row.get_ref(2)?.as_str()?)?);
-    }
-    Ok(connection)
-}
-
-pub(super) fn connections_by_key_prefix(db: &Db, prefix: [u8; 4]) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS_BY_KEY_PREFIX.sqlite)?.query_map([prefix], connection_from_row)?.collect()
-}
-
-pub(super) fn connections(db: &Db, tenant: Option<TenantNumber>) -> rusqlite::Result<Vec<Connection>> {
-    db.prepare_cached(sql::CONNECTIONS.sqlite)?.query_map([tenant.map(|t| t.0)], connection_from_row)?.collect()
-}
-
-pub(super) fn connection(db: &Db, id: ConnectionId) -> rusqlite::Result<Option<Connection>> {
-    optional(db.prepare_cached(sql::CONNECTION.sqlite)?.query_row([id.0.as_bytes()], connection_from_row))
-}
-
 pub(super) fn accounts(db: &Db, tenant: TenantNumber, users: &[UserId]) -> rusqlite::Result<HashMap<UserId, Account>> {
     let mut statement = db.prepare_cached(sql::ACCOUNT.sqlite)?;
     let mut accounts = HashMap::with_capacity(users.len());
@@ -208,28 +171,4 @@ pub(super) fn tombstones_between(
 ) -> rusqlite::Result<Vec<(TenantNumber, Tombstone)>> {
     let mut statement = db.prepare_cached(sql::TOMBSTONES_BETWEEN.sqlite)?;
     statement.query_map(params![from.0, to.0, limit], tombstone_from_row)?.collect()
-}
-
-fn mail_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Mail> {
-    decode(0, row.get_ref(0)?.as_str()?)
-}
-
-pub(super) fn mails_due(db: &Db, now: Time, limit: u32) -> rusqlite::Result<Vec<Mail>> {
-    db.prepare_cached(sql::MAILS_DUE.sqlite)?.query_map(params![now.0, limit], mail_from_row)?.collect()
-}
-
-/// The mails of a user, or of the tenant after a position.
-pub(super) fn mails(
-    db: &Db,
-    tenant: TenantNumber,
-    user: Option<UserId>,
-    (queued, id): (Time, Uuid),
-    limit: u32,
-) -> rusqlite::Result<Vec<Mail>> {
-    let Some(user) = user else {
-        let mut statement = db.prepare_cached(sql::MAILS_OF_TENANT.sqlite)?;
-        return statement.query_map(params![tenant.0, queued.0, id.as_bytes(), limit], mail_from_row)?.collect();
-    };
-    let mut statement = db.prepare_cached(sql::MAILS_OF_USER.sqlite)?;
-    statement.query_map(params![tenant.0, user.0.as_bytes(), limit], mail_from_row)?.collect()
 }

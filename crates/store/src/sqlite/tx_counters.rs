@@ -115,7 +115,7 @@ impl TxCounters {
             Some(newest) => *newest,
             None => db.prepare_cached(sql::NEWEST_TIME.sqlite)?.query_row([tenant], |row| row.get(0)).optional()?,
         };
-        let time = crate::guards::commit_time(decided, newest.map(Time));
+        let time = crate::commit_time::commit_time(decided, newest.map(Time));
         self.newest_event_times.insert(tenant, newest.max(Some(time.0)));
         Ok(time)
     }

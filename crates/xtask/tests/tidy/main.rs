@@ -24,7 +24,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
 const LIBRARY_CRATES: [&str; 9] =
     ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
 
-const FORBIDDEN_IN_CORE: [&str; 8] = ["http", "hyper", "axum", "tokio", "rusqlite", "serde_json", "quick-xml", "jiff"];
+const FORBIDDEN_IN_CORE: [&str; 7] = ["http", "hyper", "axum", "tokio", "rusqlite", "quick-xml", "jiff"];
 
 const DIALECT_FILES: [&str; 10] = [
     "mod.rs",

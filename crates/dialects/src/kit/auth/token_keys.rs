@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Directory, DirectoryError, ServerSecret};
+use directory::{Directory, DirectoryError};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -28,16 +28,16 @@ impl TokenKeys {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(DerivedKeys::derive(&directory.server_secret(SECRET_NAME).await?)?);
+        let keys = Arc::new(DerivedKeys::derive(&directory.server_secret(SECRET_NAME).await?.bytes)?);
         // A concurrent call derived the same keys.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
 }
 
 impl DerivedKeys {
-    fn derive(secret: &ServerSecret) -> Result<Self, DirectoryError> {
+    fn derive(secret: &[u8; 32]) -> Result<Self, DirectoryError> {
         let derive_key = |purpose: &[u8]| -> [u8; 32] {
-            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret.0), purpose);
+            let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), purpose);
             let mut key = [0; 32];
             key.copy_from_slice(tag.as_ref());
             key
@@ -76,12 +76,12 @@ mod tests {
 
     #[test]
     fn cursors_decrypt_only_unaltered_and_in_their_context() {
-        let keys = DerivedKeys::derive(&ServerSecret([1; 32])).unwrap();
+        let keys = DerivedKeys::derive(&[1; 32]).unwrap();
         let ciphertext = keys.encrypt_cursor("place 7", "tenant 1").unwrap();
         assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 1").as_deref(), Some("place 7"));
         assert_ne!(keys.encrypt_cursor("place 7", "tenant 1").unwrap(), ciphertext);
         assert_eq!(keys.decrypt_cursor(&ciphertext, "tenant 2"), None);
-        assert_eq!(DerivedKeys::derive(&ServerSecret([2; 32])).unwrap().decrypt_cursor(&ciphertext, "tenant 1"), None);
+        assert_eq!(DerivedKeys::derive(&[2; 32]).unwrap().decrypt_cursor(&ciphertext, "tenant 1"), None);
         for n in 0..ciphertext.len() {
             let mut altered = ciphertext.clone().into_bytes();
             altered[n] = if altered[n] == b'A' { b'B' } else { b'A' };

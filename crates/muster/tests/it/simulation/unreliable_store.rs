@@ -1,9 +1,9 @@
 //! A store with delays, errors and lost replies, determined by a seed.
 
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Connection, ConnectionId, Event, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Mail, Members, Page, PasswordHash, Receipt, ServerSecret, Store, StoreError,
-    Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
+    ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber, Time,
+    Tombstone, User, UserId, UserKey, UserQuery,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +14,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 use testkit::generators::Rng;
-use uuid::Uuid;
 
 /// Faults per 100 calls.
 const LOST_REPLIES_PERCENT: u64 = 3;
@@ -99,20 +98,13 @@ impl Store for UnreliableStore {
         find_items(tenant: TenantNumber, query: ItemQuery) -> Page<Item>;
         members_of(tenant: TenantNumber, items: Vec<ItemId>) -> Members;
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
-        tenant(number: TenantNumber) -> Option<Tenant>;
-        tenants() -> Vec<Tenant>;
-        connections_by_key_prefix(prefix: [u8; 4]) -> Vec<Connection>;
-        connections(tenant: Option<TenantNumber>) -> Vec<Connection>;
-        connection(id: ConnectionId) -> Option<Connection>;
+        rows(query: RowQuery) -> Vec<Row>;
         events(after: EventPosition, limit: u32) -> Vec<Event>;
-        server_secret(name: &'static str) -> Option<ServerSecret>;
         accounts(tenant: TenantNumber, users: Vec<UserId>) -> HashMap<UserId, Account>;
         password_hashes(tenant: TenantNumber, numbers: std::ops::RangeInclusive<u32>) -> Vec<(u32, PasswordHash)>;
         tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
         tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;
         tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
-        mails_due(now: Time, limit: u32) -> Vec<Mail>;
-        mails(tenant: TenantNumber, user: Option<UserId>, after: (Time, Uuid), limit: u32) -> Vec<Mail>;
         user_history(tenant: TenantNumber, user: UserId, after: EventPosition, limit: u32) -> Vec<Event>;
         chain_hash_at(tenant: TenantNumber, at: EventPosition) -> Option<[u8; 32]>;
         verify_chain(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, ChainReport>;

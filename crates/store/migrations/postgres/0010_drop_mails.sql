@@ -1,0 +1,3 @@
+-- Mails have moved to `outgoing_mails`.
+
+DROP TABLE IF EXISTS mails;

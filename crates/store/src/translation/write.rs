@@ -1,0 +1,184 @@
+//! What a translated change does, row by row. Each engine carries these writes out in order and rejects the change at
+//! the first one that fails.
+
+use super::Sequence;
+use crate::event_row::EncodedEvent;
+use crate::unique_keys::UniqueKey;
+use directory::{CommitError, ItemId, ItemKind, RowWrite, Time, UserId};
+use uuid::Uuid;
+
+/// One write in the tenant of the change. A variant names the errors with which it fails; the others cannot fail.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// Fails with the error. Nothing after it matters.
+    Fail(CommitError),
+    /// Missing reference: there is no such tenant.
+    RequireTenant,
+    /// Stale: the key is in use.
+    RequireKeyAbsent(UniqueKey),
+    /// Stale: a deleted user has this key of an external id.
+    RequireNotDeleted(String),
+
+    /// Taken: the id.
+    AddUser(UserColumns),
+    /// Stale: the stored version is not `before`.
+    ChangeUser {
+        before: u32,
+        columns: UserColumns,
+        memberships: Vec<(ItemId, ItemKind)>,
+    },
+    /// Moves a user to the deleted users, with the password. Stale: not the stored version. Taken: the id, by another
+    /// deleted user.
+    RemoveUser(RemovedUser),
+    /// Moves a deleted user back. Stale: there is none who was deleted then. Taken: the id.
+    RestoreUser {
+        deleted: Time,
+        keeps_password: bool,
+        columns: UserColumns,
+    },
+    AddTombstone {
+        removed: RemovedUser,
+        password: Option<String>,
+    },
+    /// Stale: there is none who was deleted then.
+    RemoveTombstone {
+        number: u32,
+        deleted: Time,
+    },
+
+    /// Taken: the number, unless the engine allocated it; the id.
+    AddItem {
+        columns: ItemColumns,
+        is_allocated: bool,
+    },
+    /// Stale: the stored version is not `before`. After [`super::Read::Membership`], that only means that the engine
+    /// has read it too early.
+    ChangeItem {
+        before: u32,
+        columns: ItemColumns,
+        is_reread: bool,
+    },
+    /// Increments the version of an item, if it exists.
+    TouchItem(ItemId, Time),
+    /// Also removes all memberships of the item. Stale: not the stored version.
+    RemoveItem {
+        id: ItemId,
+        version: u32,
+    },
+
+    /// Taken: the key.
+    AddKey(UniqueKey, Owner),
+    RemoveKey(UniqueKey, Owner),
+    AddSecondaryEmail {
+        text: String,
+        number: u32,
+    },
+    RemoveSecondaryEmail {
+        text: String,
+        number: u32,
+    },
+    /// Adds a key that nobody has, or else those of these keys that nobody has.
+    AddKeyIfFree {
+        key: UniqueKey,
+        owner: Owner,
+        otherwise: Vec<UniqueKey>,
+    },
+    /// Stale: an item or user does not exist.
+    AddMemberships(Memberships),
+    RemoveMemberships(Memberships),
+
+    /// Of a declared table. Its errors are those of the declaration. If `is_allocated`, a taken key only means that the
+    /// engine has allocated it too early.
+    Row {
+        write: RowWrite,
+        is_allocated: bool,
+    },
+    Event(EncodedEvent),
+    /// Sets the last allocated number of a sequence.
+    SetLastNumber(Sequence, u32),
+}
+
+/// A user as a row.
+#[derive(Debug)]
+pub(crate) struct UserColumns {
+    pub(crate) id: UserId,
+    pub(crate) number: u32,
+    pub(crate) version: u32,
+    pub(crate) active: u8,
+    pub(crate) updated: Time,
+    /// `None` keeps the stored value, and an empty one deletes it.
+    pub(crate) password: Option<String>,
+    /// `None` keeps the stored value.
+    pub(crate) account: Option<String>,
+    /// Without memberships.
+    pub(crate) doc: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct RemovedUser {
+    pub(crate) id: UserId,
+    pub(crate) number: u32,
+    pub(crate) version: u32,
+    pub(crate) deleted: Time,
+    pub(crate) external_key: Option<String>,
+    /// With memberships.
+    pub(crate) doc: String,
+}
+
+/// A group, folder, organization, role or department as a row.
+#[derive(Debug)]
+pub(crate) struct ItemColumns {
+    pub(crate) id: ItemId,
+    pub(crate) kind: ItemKind,
+    pub(crate) number: u32,
+    pub(crate) version: u32,
+    pub(crate) updated: Time,
+    pub(crate) name_key: String,
+    pub(crate) doc: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    User(u32),
+    Item(ItemKind, u32),
+}
+
+impl Owner {
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::User(number) | Self::Item(_, number) => number,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Memberships {
+    /// Item, its kind, number of the user.
+    pub(crate) rows: Vec<(ItemId, ItemKind, u32)>,
+    pub(crate) side: Side,
+    /// Whether all of them were read before, so that each must change a row. Otherwise, those that exist already, or do
+    /// not, are ignored.
+    pub(crate) is_exact: bool,
+}
+
+/// Which document a change of memberships belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    User,
+    Item,
+}
+
+impl Write {
+    pub(crate) fn row(write: RowWrite) -> Self {
+        Self::Row { write, is_allocated: false }
+    }
+}
+
+/// The id of a user or item that a write creates.
+pub(crate) fn created_id(write: &Write) -> Option<Uuid> {
+    match write {
+        Write::AddUser(columns) | Write::RestoreUser { columns, .. } => Some(columns.id.0),
+        Write::AddItem { columns, .. } => Some(columns.id.0),
+        _ => None,
+    }
+}
