@@ -36,7 +36,7 @@ pub use command::{
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
 pub use ports::{
-    BoxFuture, ChainReport, Clock, CommitError, Health, IdGenerator, Members, Overloaded, PasswordHasher,
+    BoxFuture, ChainReport, Clock, CommitError, Committing, Health, IdGenerator, Members, Overloaded, PasswordHasher,
     PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason, record, records,
 };
 pub use query::{

@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The result of a queued change.
+pub type Committing<'a> = BoxFuture<'a, Result<Receipt, CommitError>>;
+
 /// Id and number of each member, by item.
 pub type Members = HashMap<ItemId, Vec<(UserId, u32)>>;
 
@@ -49,7 +52,12 @@ pub trait Store: Send + Sync {
     /// Rows of a declared table.
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
     /// Carries out a change atomically. It continues when the caller stops waiting.
-    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>>;
+    fn commit(&self, change: Change) -> Committing<'_>;
+    /// Like [`Store::commit`] for each change, in order. The engine sees all of them at once, so that they share as few
+    /// transactions as possible.
+    fn commit_all(&self, changes: Vec<Change>) -> Vec<Committing<'_>> {
+        changes.into_iter().map(|change| self.commit(change)).collect()
+    }
     /// Events after a position, oldest first. There are no gaps: an event becomes visible after all its
     /// predecessors. An event may get its position shortly after its change was committed.
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;

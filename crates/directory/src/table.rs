@@ -19,8 +19,18 @@ pub struct Table {
     pub key_field: Field,
     /// Other columns whose values are unique together, by index, and the field to report.
     pub unique: &'static [(&'static [usize], Field)],
-    /// Whether backups and moves include its rows. They leave out what can be derived or is of use for a short time.
-    pub is_archived: bool,
+    pub archive: ArchiveForm,
+}
+
+/// How backups and moves include the rows of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveForm {
+    /// As rows.
+    Rows,
+    /// As entries of their own kind.
+    Entries,
+    /// Not at all: they are derived from others, or of use for a short time.
+    Omitted,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -297,19 +307,4 @@ impl<'r> RowReader<'r> {
     pub fn is_null(&self, column: usize) -> bool {
         matches!(self.row.get(column), Some(Value::Null) | None)
     }
-}
-
-/// All tables, for backups, moves and checks. A table comes after those that its rows refer to.
-pub static TABLES: &[fn() -> &'static Table] = &[
-    crate::Tenant::table,
-    crate::ServerSecret::table,
-    crate::Connection::table,
-    crate::ConnectionKey::table,
-    crate::Mail::table,
-];
-
-/// The archived tables that have no entries of their own kind in a backup.
-pub fn plain_tables() -> impl Iterator<Item = &'static Table> {
-    const OTHERS: usize = 5;
-    TABLES[OTHERS..].iter().map(|table| table()).filter(|table| table.is_archived)
 }

@@ -3,14 +3,12 @@
 
 use directory::{
     Caller, Command, Directory, DirectoryError, FieldUpdate, FolderEdit, GroupEdit, Item, ItemId, ItemKey, ItemKind,
-    ItemPageBoundary, ItemQuery, OrganizationEdit, UserId, UserKey, builtin_role_name,
+    ItemPageBoundary, ItemQuery, OrganizationEdit, Receipt, UserId, UserKey, builtin_role_name,
 };
-use futures_util::StreamExt;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 const PAGE_SIZE: u32 = 2_000;
-const MAX_CONCURRENT_LOOKUPS: usize = 64;
 /// References in the cache. Further ones are looked up each time.
 const MAX_CACHED: usize = 500_000;
 
@@ -170,22 +168,37 @@ impl<'a> ReferenceResolver<'a> {
         uncached.retain(|text| seen.insert(directory::identifier_key(text)));
         let (directory, caller, is_preview) = (self.directory, self.caller, self.dry_run);
         let existing = find_items(directory, caller, kind, &uncached).await?;
-        let found = uncached.into_iter().zip(existing).map(|(text, existing)| async move {
-            match existing {
-                Some(found) => Ok((text.clone(), found, false)),
-                None => Ok((text.clone(), create_item(directory, caller, is_preview, kind, text).await?, true)),
+        let (mut missing, mut commands) = (Vec::new(), Vec::new());
+        for (text, existing) in uncached.into_iter().zip(existing) {
+            if let Some(found) = existing {
+                self.cache(kind, text, found);
+            } else {
+                missing.push(text);
+                commands.push(create_command(kind, text));
             }
-        });
-        // A new department takes the next free number, so departments are created one by one.
-        let concurrency = if kind == ItemKind::Department { 1 } else { MAX_CONCURRENT_LOOKUPS };
-        let mut found = futures_util::stream::iter(found).buffered(concurrency);
-        while let Some(one) = found.next().await {
-            match one {
-                Ok((text, found, is_new)) => {
-                    if is_new && matches!(kind, ItemKind::Group | ItemKind::Folder) {
+        }
+        let created = match kind {
+            _ if is_preview => preview_all(directory, caller, commands).await,
+            // A new department takes the next free number, so departments are created one by one.
+            ItemKind::Department => {
+                let mut created = Vec::new();
+                for command in commands {
+                    created.push(directory.run(caller, command).await.and_then(|done| created_item(&done)));
+                }
+                created
+            }
+            _ => {
+                let done = directory.run_all(caller, commands).await.into_iter();
+                done.map(|done| done.and_then(|done| created_item(&done))).collect()
+            }
+        };
+        for (text, created) in missing.into_iter().zip(created) {
+            match created {
+                Ok(item) => {
+                    if matches!(kind, ItemKind::Group | ItemKind::Folder) {
                         self.created.push((kind, text.clone()));
                     }
-                    self.cache(kind, &text, found);
+                    self.cache(kind, text, item);
                 }
                 // The rows with this reference report the error.
                 Err(DirectoryError::Invalid(_)) => {}
@@ -269,20 +282,39 @@ async fn create_item(
     kind: ItemKind,
     name: &str,
 ) -> Result<ItemReference, DirectoryError> {
+    let command = create_command(kind, name);
+    if is_preview {
+        directory.preview(caller, &command).await?;
+        return Ok(ItemReference::Planned);
+    }
+    created_item(&directory.run(caller, command).await?)
+}
+
+fn create_command(kind: ItemKind, name: &str) -> Command {
     let name_update = FieldUpdate::Set(name.to_owned());
-    let command = match kind {
+    match kind {
         ItemKind::Folder => Command::CreateFolder(FolderEdit { name: name_update, ..FolderEdit::default() }),
         ItemKind::Organization => {
             Command::CreateOrganization(OrganizationEdit { name: name_update, ..OrganizationEdit::default() })
         }
         ItemKind::Department => Command::AddDepartment { name: name.to_owned(), number: None },
         _ => Command::CreateGroup(GroupEdit { name: name_update, ..GroupEdit::default() }),
-    };
-    if is_preview {
-        directory.preview(caller, &command).await?;
-        return Ok(ItemReference::Planned);
     }
-    let receipt = directory.run(caller, command).await?;
+}
+
+fn created_item(receipt: &Receipt) -> Result<ItemReference, DirectoryError> {
     let item = receipt.items.first().ok_or(DirectoryError::Internal("no item was created".into()))?;
     Ok(ItemReference::Existing(item.id()))
+}
+
+async fn preview_all(
+    directory: &Directory,
+    caller: &Caller,
+    commands: Vec<Command>,
+) -> Vec<Result<ItemReference, DirectoryError>> {
+    let mut planned = Vec::new();
+    for command in commands {
+        planned.push(directory.preview(caller, &command).await.map(|_| ItemReference::Planned));
+    }
+    planned
 }

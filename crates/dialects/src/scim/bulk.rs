@@ -3,16 +3,19 @@
 //! as they are resolved.
 
 use super::schema::text_list;
-use super::{errors, read, write};
+use super::{errors, read, users, write};
 use crate::kit::{
     AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue, ParsedBody,
     RequestError, RequiredAccess,
 };
+use directory::{Command, DirectoryError};
 use http::{HeaderValue, StatusCode, header};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 pub(super) const MAX_BULK_OPERATIONS: usize = 1_000;
+/// Operations of one request that run at the same time.
+const MAX_CONCURRENT_OPERATIONS: usize = 100;
 
 struct BulkOperation {
     method: String,
@@ -38,6 +41,13 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
     let mut deferred: Vec<(usize, Object)> = Vec::new();
     let mut pending = PendingOperations::new(&operations);
     while failures < fail_on_errors {
+        if fail_on_errors == u64::MAX {
+            let together = pending.next_creates(&operations);
+            let creates = together.iter().map(|next| &operations[*next]);
+            for (next, outcome) in together.iter().zip(create_users(state, request, creates, &created_ids).await?) {
+                record(&operations[*next], outcome, &mut results[*next], &mut created_ids);
+            }
+        }
         let Some((next, is_circular)) = pending.next(&operations) else { break };
         let operation = &mut operations[next];
         if is_circular && let Some(data) = &mut operation.data {
@@ -48,15 +58,8 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
             }
         }
         let outcome = execute(state, request, operation, &created_ids).await?;
-        if outcome.status.is_success() {
-            let id = outcome.location.as_ref().and_then(|url| url.rsplit('/').next());
-            if let (Some(bulk_id), Some(id)) = (&operation.bulk_id, id) {
-                created_ids.insert(bulk_id.clone(), id.to_owned());
-            }
-        } else {
-            failures += 1;
-        }
-        results[next] = Some(outcome);
+        failures += u64::from(!outcome.status.is_success());
+        record(operation, outcome, &mut results[next], &mut created_ids);
         for (index, attributes) in
             deferred.extract_if(.., |(_, left_out)| references_are_resolved(left_out, &pending, &created_ids))
         {
@@ -73,6 +76,20 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
         ("Operations", OutputValue::List("Operations", answers.collect())),
     ]);
     Ok(write::response(request, StatusCode::OK, &out))
+}
+
+/// Keeps the result of an operation, and the id of what it created.
+fn record(
+    operation: &BulkOperation,
+    outcome: BulkResult,
+    result: &mut Option<BulkResult>,
+    created_ids: &mut HashMap<String, String>,
+) {
+    let id = outcome.location.as_ref().and_then(|url| url.rsplit('/').next());
+    if let (true, Some(bulk_id), Some(id)) = (outcome.status.is_success(), &operation.bulk_id, id) {
+        created_ids.insert(bulk_id.clone(), id.to_owned());
+    }
+    *result = Some(outcome);
 }
 
 fn deferred_attributes(original: &Node, at_first: &Node) -> Object {
@@ -207,6 +224,23 @@ impl PendingOperations {
         pending
     }
 
+    /// Creations of users at the head of the queue that refer to nothing that is pending. They can run at the same time:
+    /// their look-ups and their commit are shared.
+    fn next_creates(&mut self, operations: &[BulkOperation]) -> Vec<usize> {
+        let is_independent = |(n, references): &&(usize, Vec<String>)| {
+            let operation = &operations[*n];
+            operation.method == "POST"
+                && operation.path.trim_end_matches('/').eq_ignore_ascii_case("/Users")
+                && !references.iter().any(|id| self.pending_bulk_ids.contains(id))
+        };
+        let count = self.queue.iter().take(MAX_CONCURRENT_OPERATIONS).take_while(is_independent).count();
+        let creates: Vec<usize> = self.queue.drain(..count).map(|(n, _)| n).collect();
+        for bulk_id in creates.iter().filter_map(|n| operations[*n].bulk_id.as_ref()) {
+            self.pending_bulk_ids.remove(bulk_id);
+        }
+        creates
+    }
+
     /// The first operation whose references are all resolved or never will be. In a cycle: the first POST, to
     /// run without its references (`true`).
     fn next(&mut self, operations: &[BulkOperation]) -> Option<(usize, bool)> {
@@ -304,24 +338,63 @@ async fn execute(
         Ok(handler) => handler(state, &sub_request).await,
         Err(error) => Err(error),
     };
+    Ok(bulk_result(request, &sub_request, answered))
+}
+
+/// Creates users that do not depend on each other, at the same time.
+async fn create_users(
+    state: &AppState,
+    request: &DialectRequest,
+    operations: impl Iterator<Item = &BulkOperation>,
+    created_ids: &HashMap<String, String>,
+) -> Result<Vec<BulkResult>, RequestError> {
+    let prepared: Vec<_> = operations
+        .map(|operation| {
+            let mut sub_request = to_sub_request(request, operation);
+            let new = prepare_sub_request(state, &mut sub_request, operation, created_ids)
+                .and_then(|_| users::new_user(&sub_request));
+            (sub_request, new)
+        })
+        .collect();
+    let commands = prepared.iter().filter_map(|(_, new)| Some(Command::CreateUser(new.as_ref().ok()?.edit.clone())));
+    let mut done = state.directory.run_all(request.caller()?, commands.collect()).await.into_iter();
+    let mut results = Vec::with_capacity(prepared.len());
+    for (sub_request, new) in prepared {
+        let answered = match new {
+            Ok(new) => {
+                let done = done.next().unwrap_or(Err(DirectoryError::Conflict));
+                users::created(state, &sub_request, new, done).await
+            }
+            Err(error) => Err(error),
+        };
+        results.push(bulk_result(request, &sub_request, answered));
+    }
+    Ok(results)
+}
+
+fn bulk_result(
+    request: &DialectRequest,
+    sub_request: &DialectRequest,
+    answered: Result<DialectResponse, RequestError>,
+) -> BulkResult {
     request.count_ignored(sub_request.ignored_members.load(Ordering::Relaxed));
     let text = |response: &DialectResponse, name| {
         response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned)
     };
-    Ok(match answered {
+    match answered {
         Ok(response) => BulkResult {
             status: response.status(),
-            location: text(&response, header::LOCATION).or_else(|| resource_location(&sub_request)),
+            location: text(&response, header::LOCATION).or_else(|| resource_location(sub_request)),
             version: text(&response, header::ETAG),
             response: None,
         },
         Err(error) => {
-            let error = errors::describe(&error, &sub_request);
+            let error = errors::describe(&error, sub_request);
             let status = error.status;
             let response = Some(errors::document(error));
-            BulkResult { status, location: resource_location(&sub_request), version: None, response }
+            BulkResult { status, location: resource_location(sub_request), version: None, response }
         }
-    })
+    }
 }
 
 fn resource_location(sub_request: &DialectRequest) -> Option<String> {

@@ -5,24 +5,49 @@ use super::projection::Projection;
 use super::wire::USER_TYPE;
 use super::{labels, patch, read, tree, write};
 use crate::kit::{AppState, DialectRequest, DialectResponse, Node, Object, RequestError};
-use directory::{ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Status, User, UserEdit, UserKey};
+use directory::{
+    ClientProfile, Command, DirectoryError, FieldErrorKind, FieldUpdate, Receipt, Status, User, UserEdit, UserKey,
+};
 use http::{Response, StatusCode};
 
 /// Without `If-Match`, while other requests change the same user.
 const MAX_UPDATE_ATTEMPTS: usize = 100;
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let new = new_user(request)?;
+    let done = state.directory.run(request.caller()?, Command::CreateUser(new.edit.clone())).await;
+    created(state, request, new, done).await
+}
+
+/// A user to create, as in the request.
+pub(super) struct NewUser {
+    tree: Object,
+    pub(super) edit: Box<UserEdit>,
+    projection: Projection,
+}
+
+pub(super) fn new_user(request: &DialectRequest) -> Result<NewUser, RequestError> {
     let projection = Projection::from_query(request, &USER_TYPE)?;
     let tree = read::parse_resource(request, &USER_TYPE)?;
     let mut edit = read::user_edit(&Object::default(), &tree)?;
     if !edit.status.is_change() {
         edit.status = directory::FieldUpdate::Set(directory::RequestedStatus::Active);
     }
-    let user = match state.directory.run(request.caller()?, Command::CreateUser(Box::new(edit))).await {
+    Ok(NewUser { tree, edit: Box::new(edit), projection })
+}
+
+/// The response to a create.
+pub(super) async fn created(
+    state: &AppState,
+    request: &DialectRequest,
+    new: NewUser,
+    done: Result<Receipt, DirectoryError>,
+) -> Result<DialectResponse, RequestError> {
+    let user = match done {
         Ok(receipt) => receipt.users.into_iter().next().ok_or(DirectoryError::NoSuchUser)?,
-        Err(error) => reactivate_by_external_id(state, request, &tree, error).await?,
+        Err(error) => reactivate_by_external_id(state, request, &new.tree, error).await?,
     };
-    user_response(state, request, StatusCode::CREATED, user, &projection).await
+    user_response(state, request, StatusCode::CREATED, user, &new.projection).await
 }
 
 /// Okta recreates users it has deactivated: an inactive user with the same `externalId` becomes active as the

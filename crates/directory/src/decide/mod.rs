@@ -33,6 +33,9 @@ pub(crate) struct DecisionContext<'a> {
     pub(crate) tenant: TenantNumber,
 }
 
+/// Ids of items that commands name.
+pub(crate) type ResolvedReferences = HashMap<(ItemKind, ItemKey), ItemId>;
+
 /// The data loaded for a command; only what it needs is filled in.
 #[derive(Default)]
 pub(crate) struct DecisionInput {
@@ -41,7 +44,7 @@ pub(crate) struct DecisionInput {
     /// The items it names, in its order.
     pub(crate) items: Vec<Option<Item>>,
     /// Groups and folders it refers to.
-    pub(crate) resolved_references: HashMap<(ItemKind, ItemKey), ItemId>,
+    pub(crate) resolved_references: ResolvedReferences,
     /// Organizations that the command may refer to.
     pub(crate) organization_by_number: Option<Organization>,
     pub(crate) organization_by_name: Option<Organization>,

@@ -1,8 +1,8 @@
 //! A connection: an API client, its keys and what it may do.
 
 use crate::{
-    Column, ColumnKind, ConnectionId, Field, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time,
-    UserId, Value, fold,
+    ArchiveForm, Column, ColumnKind, ConnectionId, Field, Record, Row, RowError, RowQuery, RowReader, Table,
+    TenantNumber, Time, UserId, Value, fold,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -179,7 +179,7 @@ static CONNECTIONS: Table = Table {
     key_columns: 1,
     key_field: Field::Id,
     unique: &[(CONNECTIONS_BY_NAME, Field::Name)],
-    is_archived: true,
+    archive: ArchiveForm::Entries,
 };
 const CONNECTIONS_BY_NAME: &[usize] = &[1, 2];
 const CONNECTIONS_OF_TENANT: &[usize] = &[1, 3, 0];
@@ -241,7 +241,7 @@ static KEYS: Table = Table {
     key_columns: 2,
     key_field: Field::Id,
     unique: &[],
-    is_archived: false,
+    archive: ArchiveForm::Omitted,
 };
 
 impl ConnectionKey {

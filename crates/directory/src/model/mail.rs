@@ -1,8 +1,8 @@
 //! A queued mail: durable together with the change that caused it, until it was sent or failed permanently.
 
 use crate::{
-    Column, ColumnKind, Field, LinkPurpose, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time,
-    UserId, Value,
+    ArchiveForm, Column, ColumnKind, Field, LinkPurpose, Record, Row, RowError, RowQuery, RowReader, Table,
+    TenantNumber, Time, UserId, Value,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -86,7 +86,7 @@ static MAILS: Table = Table {
     key_columns: 2,
     key_field: Field::Id,
     unique: &[],
-    is_archived: true,
+    archive: ArchiveForm::Entries,
 };
 const MAILS_BY_DUE: &[usize] = &[3, 1];
 const MAILS_BY_QUEUED: &[usize] = &[0, 4, 1];

@@ -1,5 +1,7 @@
 //! The stored entities: users, groups and other items, tenants, connections, events and mails.
 
+use crate::{Record, Table};
+
 pub(crate) mod account;
 mod builtin_roles;
 mod connection;
@@ -34,3 +36,7 @@ pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
+
+/// All declared tables, for backups, moves and checks. A table comes after those that its rows refer to.
+pub static TABLES: &[fn() -> &'static Table] =
+    &[Tenant::table, ServerSecret::table, Connection::table, ConnectionKey::table, Mail::table];

@@ -1,6 +1,6 @@
 //! A secret of the installation, such as the key that signs its tokens. All processes on a store share it.
 
-use crate::{Column, ColumnKind, Field, Record, Row, RowError, RowReader, Table, Value};
+use crate::{ArchiveForm, Column, ColumnKind, Field, Record, Row, RowError, RowReader, Table, Value};
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerSecret {
@@ -20,7 +20,7 @@ static SECRETS: Table = Table {
     key_columns: 1,
     key_field: Field::Name,
     unique: &[],
-    is_archived: true,
+    archive: ArchiveForm::Entries,
 };
 
 impl Record for ServerSecret {

@@ -1,7 +1,8 @@
 //! A tenant: one customer's directory, isolated from all others.
 
 use crate::{
-    Column, ColumnKind, Field, LinkPurpose, Record, Row, RowError, RowReader, Table, TenantNumber, Time, Value,
+    ArchiveForm, Column, ColumnKind, Field, LinkPurpose, Record, Row, RowError, RowReader, Table, TenantNumber, Time,
+    Value,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ static TENANTS: Table = Table {
     key_columns: 1,
     key_field: Field::Number,
     unique: &[],
-    is_archived: true,
+    archive: ArchiveForm::Entries,
 };
 
 impl Tenant {

@@ -1,7 +1,7 @@
 //! Loads what a command needs to know before it can be decided. A plain create needs nothing.
 
 use super::{Caller, Directory, read_error};
-use crate::decide::DecisionInput;
+use crate::decide::{DecisionInput, ResolvedReferences};
 use crate::model::multi_valued::preferred_index;
 use crate::model::roles;
 use crate::text::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
@@ -22,9 +22,14 @@ impl Directory {
         caller: &Caller,
         command: &Command,
         is_retry: bool,
+        shared: &ResolvedReferences,
     ) -> Result<DecisionInput, DirectoryError> {
         let tenant = caller.tenant;
         let mut input = DecisionInput::default();
+        if let (Command::CreateUser(edit), false) = (command, shared.is_empty()) {
+            let known = memberships_of(edit).filter_map(|key| Some((key.clone(), *shared.get(&key)?)));
+            input.resolved_references.extend(known);
+        }
         match command.split_version().0 {
             Command::CreateUser(edit) => {
                 self.load_edit_references(tenant, edit, true, &mut input).await?;
@@ -316,6 +321,21 @@ impl Directory {
         self.resolve_references(tenant, keys.into_iter().collect(), input).await
     }
 
+    /// Resolves the groups and folders that commands name, all at once.
+    pub(super) async fn load_shared_references(
+        &self,
+        tenant: TenantNumber,
+        commands: &[Command],
+    ) -> Result<ResolvedReferences, DirectoryError> {
+        let named = commands.iter().filter_map(|command| match command {
+            Command::CreateUser(edit) => Some(memberships_of(edit)),
+            _ => None,
+        });
+        let mut input = DecisionInput::default();
+        self.resolve_references(tenant, named.flatten().collect(), &mut input).await?;
+        Ok(input.resolved_references)
+    }
+
     async fn resolve_references(
         &self,
         tenant: TenantNumber,
@@ -323,7 +343,9 @@ impl Directory {
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
         let mut seen = HashSet::new();
-        let keys: Vec<_> = keys.into_iter().filter(|key| seen.insert(key.clone())).collect();
+        let is_new =
+            |key: &(ItemKind, ItemKey)| !input.resolved_references.contains_key(key) && seen.insert(key.clone());
+        let keys: Vec<_> = keys.into_iter().filter(is_new).collect();
         let found = self.map_stored_items(tenant, &keys, |item| item.id()).await?;
         let resolved = keys.into_iter().zip(found).filter_map(|(key, id)| Some((key, id?)));
         input.resolved_references.extend(resolved);
@@ -337,12 +359,7 @@ impl Directory {
         is_new: bool,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        let given = [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)];
-        let given = given.into_iter().filter_map(|(kind, given)| Some((kind, given.value()?)));
-        // Longer lists are rejected without reading them.
-        let given = given.filter(|(_, keys)| keys.len() <= MAX_REFERENCES);
-        let keys = given.flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key.clone()))).collect();
-        self.resolve_references(tenant, keys, input).await?;
+        self.resolve_references(tenant, memberships_of(edit).collect(), input).await?;
         if names_custom_role(edit) {
             self.load_custom_roles(tenant, input).await?;
         }
@@ -472,4 +489,12 @@ async fn yield_now() {
         std::task::Poll::Pending
     })
     .await;
+}
+
+/// The groups and folders that an edit names. Lists that are too long are rejected without reading them.
+fn memberships_of(edit: &UserEdit) -> impl Iterator<Item = (ItemKind, ItemKey)> {
+    let given = [(ItemKind::Group, &edit.groups), (ItemKind::Folder, &edit.folders)];
+    let given = given.into_iter().filter_map(|(kind, given)| Some((kind, given.value()?)));
+    let given = given.filter(|(_, keys)| keys.len() <= MAX_REFERENCES);
+    given.flat_map(|(kind, keys)| keys.iter().map(move |key| (kind, key.clone())))
 }

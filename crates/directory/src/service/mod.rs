@@ -5,15 +5,15 @@ mod lookup;
 mod negative_cache;
 mod preview;
 mod retention;
+mod run;
 mod sign_in;
 mod throttle;
 
-use crate::decide::{DecisionContext, decide};
 use crate::{
-    Access, ApiKey, Change, ClientProfile, Clock, Command, CommitError, Connection, ConnectionId, ConnectionKey,
-    DirectoryError, Event, EventPosition, Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind,
-    ItemQuery, Members, Mutation, Page, PasswordHash, PasswordHasher, Receipt, Record, Row, RowQuery, ServerSecret,
-    Store, StoreError, Tenant, TenantNumber, Time, User, UserId, UserKey, UserQuery, record, records,
+    Access, ApiKey, Change, ClientProfile, Clock, CommitError, Connection, ConnectionId, ConnectionKey, DirectoryError,
+    Event, EventPosition, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery, Members,
+    Mutation, Page, PasswordHash, PasswordHasher, Record, Row, RowQuery, ServerSecret, Store, StoreError, Tenant,
+    TenantNumber, Time, User, UserId, UserKey, UserQuery, record, records,
 };
 use connection_check::ConnectionCache;
 use negative_cache::NegativeCache;
@@ -23,10 +23,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use throttle::Throttle;
-
-/// Attempts to commit a command while others change the same data. In each round at least one of the
-/// conflicting commands commits, so up to this many can conflict without an error.
-const MAX_ATTEMPTS: usize = 100;
 
 const ITEMS_PER_READ: usize = 512;
 /// A folder can be as large as a request body.
@@ -103,66 +99,6 @@ impl Directory {
             connection_cache: ConnectionCache::default(),
             unwritable_since: AtomicI64::new(0),
         }
-    }
-
-    /// Carries out a command atomically. An acknowledged change is on disk.
-    pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, DirectoryError> {
-        let mut hashed: Option<PasswordHash> = None;
-        self.check_password_hash(&command)?;
-        // Read-only connections may sign users in.
-        let required = if matches!(command, Command::Account { .. }) { Access::ReadOnly } else { Access::ReadWrite };
-        for attempt in 0..MAX_ATTEMPTS {
-            let highest_role = self.check_connection(caller, required).await?;
-            let input = self.load_input(caller, &command, attempt > 0).await?;
-            let now = self.clock.now();
-            let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
-            let context = DecisionContext { now, ids, highest_role, tenant };
-            let mut decision = decide(&command, &input, &context)?;
-            if let Some(password) = decision.password.take() {
-                if hashed.is_none() {
-                    let busy = |_| DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS };
-                    hashed = Some(self.hasher.hash(tenant, password).await.map_err(busy)?);
-                }
-                set_password_hash(&mut decision.mutations, hashed.as_ref());
-            }
-            let mut receipt = Receipt::default();
-            if !decision.mutations.is_empty() {
-                let adds_items = decision.mutations.iter().any(Mutation::adds_or_changes_item);
-                let change = Change {
-                    tenant: caller.tenant,
-                    at: now,
-                    connection: caller.connection,
-                    actor: caller.actor.clone(),
-                    request_id: caller.request_id.clone(),
-                    assumed_absent: input.assumed_absent.clone(),
-                    assumed_not_deleted: input.assumed_not_deleted.clone(),
-                    mutations: decision.mutations,
-                };
-                match self.store.commit(change).await {
-                    Ok(done) => {
-                        self.unwritable_since.store(0, Ordering::Relaxed);
-                        receipt = done;
-                        if adds_items {
-                            self.negative_cache.clear_tenant(caller.tenant);
-                        }
-                    }
-                    Err(error) if must_retry(&command, &error) => {
-                        self.negative_cache.remove_all(caller.tenant, &input.assumed_absent);
-                        continue;
-                    }
-                    Err(error) => {
-                        if matches!(error, CommitError::Unavailable(_)) {
-                            self.unwritable_since.store(self.clock.now().0, Ordering::Relaxed);
-                        }
-                        return Err(commit_error(error));
-                    }
-                }
-            }
-            receipt.users.extend(decision.unchanged_users);
-            receipt.items.extend(decision.unchanged_items);
-            return Ok(receipt);
-        }
-        Err(DirectoryError::Conflict)
     }
 
     /// Records the use of a connection and of one of its keys. The change is queued; its result is not awaited.
@@ -375,34 +311,6 @@ impl Directory {
 
     pub fn now(&self) -> Time {
         self.clock.now()
-    }
-}
-
-/// Whether a decision is outdated: something has changed meanwhile, or another request was first to create a
-/// department or organization that this one creates together with a user.
-fn must_retry(command: &Command, error: &CommitError) -> bool {
-    let command = command.split_version().0;
-    let adds_affiliations = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
-    let has_client_id = matches!(command, Command::CreateUser(edit) if edit.id.is_some());
-    match error {
-        // Another process is working on the mail.
-        CommitError::Stale => !matches!(command, Command::UpdateMail { .. }),
-        CommitError::Taken(Field::Id) if has_client_id => false,
-        CommitError::Taken(field) => {
-            adds_affiliations && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)
-        }
-        _ => false,
-    }
-}
-
-fn set_password_hash(mutations: &mut [Mutation], hashed: Option<&PasswordHash>) {
-    for mutation in mutations {
-        if let Mutation::AddUser { account, .. }
-        | Mutation::ChangeUser { account, .. }
-        | Mutation::RestoreUser { account, .. } = mutation
-        {
-            account.password_hash = hashed.cloned();
-        }
     }
 }
 

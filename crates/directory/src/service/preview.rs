@@ -1,7 +1,7 @@
 //! Previews: what a command would do.
 
 use super::{Caller, Directory, read_error};
-use crate::decide::{DecisionContext, decide};
+use crate::decide::{DecisionContext, ResolvedReferences, decide};
 use crate::{
     Access, Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserKey, identifier_key,
 };
@@ -22,7 +22,7 @@ impl Directory {
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, DirectoryError> {
         self.check_password_hash(command)?;
         let highest_role = self.check_connection(caller, Access::ReadWrite).await?;
-        let input = self.load_input(caller, command, true).await?;
+        let input = self.load_input(caller, command, true, &ResolvedReferences::default()).await?;
         let context = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
         let decision = decide(command, &input, &context)?;
         let mut preview = if decision.mutations.is_empty() { Preview::Unchanged } else { Preview::Other };

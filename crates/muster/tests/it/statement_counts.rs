@@ -7,7 +7,7 @@ use directory::Caller;
 use serde_json::{Value, json};
 use std::pin::Pin;
 
-/// The most statements of a transaction, with `BEGIN` and `COMMIT`.
+/// The most statements of a transaction, with `BEGIN` and `COMMIT`. They are sent together.
 const BATCH: u64 = 12;
 const USERS: usize = 100;
 
@@ -24,7 +24,7 @@ impl Fixture {
     async fn new() -> Self {
         let test_app = TestApp::with_manual_clock();
         let caller: Caller = test_app.create_tenant("Counts").await;
-        let key = test_app.create_key(&caller, "counts", |_| {}).await;
+        let key = test_app.create_key(&caller, "counts", |new| new.dialects.push("sign-in".into())).await;
         let mut fixture = Self { test_app, tenant: caller.tenant.0, key, users: Vec::new(), groups: Vec::new() };
         for n in 0..USERS {
             let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("u{n}@x.y"),
@@ -53,17 +53,27 @@ impl Fixture {
         self.send(method, &format!("/scim/v2{target}"), "application/scim+json", &body, expected).await
     }
 
-    async fn statements(&self) -> Option<u64> {
-        self.test_app.directory().health().await.expect("healthy").statements
+    async fn health(&self) -> directory::Health {
+        self.test_app.directory().health().await.expect("healthy")
     }
 
-    /// Runs a request and asserts that it took at most `most` statements.
-    async fn at_most<T>(&self, most: u64, name: &str, request: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
-        let before = self.statements().await;
+    /// Runs a request and asserts that it took at most `most` statements and `batches` transactions with their own.
+    async fn at_most<T>(
+        &self,
+        most: u64,
+        batches: u64,
+        name: &str,
+        request: Pin<Box<dyn Future<Output = T> + '_>>,
+    ) -> T {
+        let before = self.health().await;
         let done = request.await;
-        if let (Some(before), Some(after)) = (before, self.statements().await) {
-            assert!(after - before <= most, "{name}: {} statements, at most {most}", after - before);
-            assert!(after > before, "{name}: no statement was counted");
+        let after = self.health().await;
+        if let (Some(before_count), Some(after_count)) = (before.statements, after.statements) {
+            let (statements, commits) = (after_count - before_count, after.commits - before.commits);
+            assert!(commits <= batches, "{name}: {commits} transactions, at most {batches}");
+            let most = most + BATCH * commits;
+            assert!(statements <= most, "{name}: {statements} statements, at most {most}");
+            assert!(statements > 0, "{name}: no statement was counted");
         }
         done
     }
@@ -91,7 +101,7 @@ fn a_page_of_users_takes_at_most_four_statements() {
         // The key is looked up first, and then cached.
         fixture.scim("GET", "/Users?count=1", &Value::Null, 200).await;
         let page = Box::pin(fixture.scim("GET", "/Users?count=100", &Value::Null, 200));
-        let page = fixture.at_most(4, "scim", page).await;
+        let page = fixture.at_most(4, 0, "scim", page).await;
         assert_eq!(page["Resources"][0]["groups"].as_array().map(Vec::len), Some(3), "{page}");
         assert_eq!(page["Resources"].as_array().map(Vec::len), Some(USERS));
         let key = format!("CompanyId={}&IntegrationKey={}", fixture.tenant, fixture.key);
@@ -100,7 +110,7 @@ fn a_page_of_users_takes_at_most_four_statements() {
             [("publisher", "/api/2/users?fields=all&limit=100"), ("ccs", "/request/user?take=100"), ("onfire", &onfire)]
         {
             let page = Box::pin(fixture.send("GET", target, "application/json", "", 200));
-            fixture.at_most(4, name, page).await;
+            fixture.at_most(4, 0, name, page).await;
         }
     });
 }
@@ -114,7 +124,7 @@ fn a_change_of_members_takes_at_most_eight_statements_and_a_batch() {
             let patch = add_members(&fixture.users[..many]);
             let target = format!("/Groups/{empty}");
             let done = Box::pin(fixture.scim("PATCH", &target, &patch, 204));
-            fixture.at_most(8 + BATCH, &format!("{many} members"), done).await;
+            fixture.at_most(8, 1, &format!("{many} members"), done).await;
             let read = fixture.scim("GET", &target, &Value::Null, 200).await;
             assert_eq!(read["members"].as_array().map(Vec::len), Some(many));
         }
@@ -127,15 +137,74 @@ fn creating_and_deleting_a_user_takes_few_statements() {
         let fixture = Fixture::new().await;
         let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "new@x.y",
             "emails": [{"value": "new@x.y", "type": "work", "primary": true}]});
-        let made = fixture.at_most(1 + BATCH, "create", Box::pin(fixture.scim("POST", "/Users", &user, 201))).await;
+        let made = fixture.at_most(1, 1, "create", Box::pin(fixture.scim("POST", "/Users", &user, 201))).await;
         let id = id_of(&made);
         for chosen in &fixture.groups {
             fixture.scim("PATCH", &format!("/Groups/{chosen}"), &add_members(std::slice::from_ref(&id)), 204).await;
         }
         let target = format!("/Users/{id}");
-        let read = fixture.at_most(4, "read", Box::pin(fixture.scim("GET", &target, &Value::Null, 200))).await;
+        let read = fixture.at_most(4, 0, "read", Box::pin(fixture.scim("GET", &target, &Value::Null, 200))).await;
         assert_eq!(read["groups"].as_array().map(Vec::len), Some(USERS), "{read}");
-        fixture.at_most(6 + BATCH, "delete", Box::pin(fixture.scim("DELETE", &target, &Value::Null, 204))).await;
+        fixture.at_most(6, 1, "delete", Box::pin(fixture.scim("DELETE", &target, &Value::Null, 204))).await;
         fixture.scim("GET", &target, &Value::Null, 404).await;
+    });
+}
+
+#[test]
+fn a_bulk_of_creates_shares_its_statements() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        let operation = |n: usize| {
+            json!({"method": "POST", "path": "/Users", "bulkId": format!("b{n}"), "data": {
+                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("bulk{n}@x.y")}})
+        };
+        let operations: Vec<Value> = (0..USERS).map(operation).collect();
+        let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
+        let done = Box::pin(fixture.scim("POST", "/Bulk", &bulk, 200));
+        let done = fixture.at_most(8, 1, "bulk", done).await;
+        let created = done["Operations"].as_array().expect("a list").iter().filter(|one| one["status"] == "201");
+        assert_eq!(created.count(), USERS, "{done}");
+        // Numbers follow the order of the request.
+        let page = fixture.scim("GET", "/Users?filter=userName+sw+%22bulk%22&count=1000", &Value::Null, 200).await;
+        let names: Vec<Value> =
+            page["Resources"].as_array().expect("a list").iter().map(|user| user["userName"].clone()).collect();
+        let expected: Vec<Value> = (0..USERS).map(|n| json!(format!("bulk{n}@x.y"))).collect();
+        assert_eq!(names, expected);
+    });
+}
+
+#[test]
+fn an_import_takes_few_statements() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("users.csv");
+        let row = |n: usize| format!("Import{n},Person,import{n}@x.y,e{n},team {};team {}\n", n % 50, (n + 1) % 50);
+        let rows: String = (0..1_000).map(row).collect();
+        std::fs::write(&path, format!("First name,Last name,Email,External id,Groups\n{rows}")).expect("written");
+        let columns = transfer::ColumnMapping::new(dialects::kit::field_aliases());
+        let options = transfer::import::ImportOptions::new(path, transfer::Format::Csv, columns);
+        let scan = transfer::import::scan(&options).expect("scanned");
+        let caller = Caller::operator(directory::TenantNumber(fixture.tenant));
+        let directory = fixture.test_app.directory();
+        let progress: &mut (dyn FnMut(u64) -> bool + Send) = &mut |_| true;
+        let import = Box::pin(transfer::import::run(directory, &caller, &options, &scan, progress));
+        let report = fixture.at_most(20, 10, "import", import).await.expect("imported");
+        assert_eq!(report.created_items, 50);
+    });
+}
+
+#[test]
+fn a_sign_in_takes_few_statements() {
+    runtime().block_on(async {
+        let fixture = Fixture::new().await;
+        let user = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ann@x.y",
+            "password": "correct horse battery staple"});
+        fixture.scim("POST", "/Users", &user, 201).await;
+        let body = json!({"user": "ann@x.y", "password": "correct horse battery staple"}).to_string();
+        let target = "/v1/sign-in";
+        fixture.send("POST", target, "application/json", &body, 200).await;
+        let again = Box::pin(fixture.send("POST", target, "application/json", &body, 200));
+        fixture.at_most(3, 1, "sign-in", again).await;
     });
 }

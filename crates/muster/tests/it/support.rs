@@ -411,7 +411,7 @@ impl TestApp {
         self.test_clock.offset_seconds.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    pub(crate) fn directory(&self) -> &Directory {
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.app.directory
     }
 

@@ -312,3 +312,48 @@ fn links_tokens_and_sessions_of_0_1_0_still_work() {
     let verified = run_json(home.store(), &["audit", "verify"]);
     assert_eq!(verified["whole"], true, "new events continue the chain: {verified}");
 }
+
+/// An older process could not use an upgraded store, so the upgrade waits for its end. SQLite keeps the old file.
+#[test]
+fn a_store_in_use_is_not_upgraded() {
+    let (place, _) = first_store();
+    let upgrade = || Command::new(MUSTER).args(["--store", &place.store, "tenant", "list"]).output().expect("ran");
+    let migrations = |store: &str| {
+        if is_on_postgres() {
+            return testkit::postgres::query(store, "SELECT count(*) FROM migrations");
+        }
+        let db = rusqlite::Connection::open(store).expect("opened");
+        let count: u32 = db.query_row("SELECT count(*) FROM migrations", [], |row| row.get(0)).expect("counted");
+        count.to_string()
+    };
+    let before = migrations(&place.store);
+    let lock = PathBuf::from(format!("{}-lock", place.store));
+    let older = if is_on_postgres() {
+        let lease = "INSERT INTO leases VALUES ('process 1', gen_random_uuid(),
+            clock_timestamp() + INTERVAL '1 hour', 0) RETURNING name";
+        testkit::postgres::query(&place.store, lease);
+        None
+    } else {
+        let file = std::fs::File::create(&lock).expect("created");
+        file.lock_shared().expect("locked");
+        Some(file)
+    };
+    let refused = upgrade();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && text.contains("in use by another process"), "{text}");
+    assert_eq!(migrations(&place.store), before, "nothing was migrated");
+    drop(older);
+    if is_on_postgres() {
+        testkit::postgres::query(&place.store, "DELETE FROM leases WHERE name = 'process 1' RETURNING name");
+    }
+    let done = upgrade();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_ne!(migrations(&place.store), before);
+    if !is_on_postgres() {
+        let copy = format!("{}.schema-{before}", place.store);
+        assert_eq!(migrations(&copy), before, "the old file is kept");
+        let file = std::fs::metadata(&copy).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.permissions());
+        assert_eq!(mode & 0o777, 0o600, "only its owner can read it");
+    }
+}

@@ -6,7 +6,7 @@ use super::{
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::event_row::to_json;
 use directory::{
-    Connection, ItemId, ItemKind, Mail, Record, RowQuery, ServerSecret, Tenant, TenantNumber, plain_tables,
+    ArchiveForm, Connection, ItemId, ItemKind, Mail, Record, RowQuery, ServerSecret, TABLES, Tenant, TenantNumber,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ pub(crate) async fn dump(from: &impl Snapshot, to: &mut EntrySink<'_>) -> Result
     for (tenant, sequence, last) in from.counters().await? {
         to(Entry::Counter { tenant, sequence, last })?;
     }
-    for table in plain_tables() {
+    for table in TABLES.iter().map(|table| table()).filter(|table| table.archive == ArchiveForm::Rows) {
         rows(from, table.all(), to).await?;
     }
     history(from, to).await

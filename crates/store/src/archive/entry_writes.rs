@@ -6,8 +6,8 @@ use crate::query_plan::active_code;
 use crate::translation::{ItemColumns, Memberships, Owner, RemovedUser, Sequence, Side, UserColumns, Write};
 use crate::unique_keys::{self, FORMER_LOGINS, UniqueKey};
 use directory::{
-    Connection, ConnectionKey, Field, Item, ItemId, ItemKind, Mail, Record, Row, RowReader, RowWrite, ServerSecret,
-    TABLES, Table, Tenant, TenantNumber, Time, User, fold,
+    ArchiveForm, Connection, ConnectionKey, Field, Item, ItemId, ItemKind, Mail, Record, Row, RowReader, RowWrite,
+    ServerSecret, TABLES, Table, Tenant, TenantNumber, Time, User, fold,
 };
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub(crate) fn entry_of(table: &'static Table, row: Row) -> Result<Option<Entry>,
         let mail = Mail::from_row(&row)?;
         let doc = RowReader::new(table, &row).text(Mail::DOC_COLUMN)?.to_owned();
         Entry::Mail { tenant: mail.tenant.0, doc }
-    } else if table.is_archived {
+    } else if table.archive == ArchiveForm::Rows {
         Entry::Row { table: table.name.to_owned(), row }
     } else {
         return Ok(None);

@@ -74,22 +74,29 @@ impl QueueState {
 }
 
 impl ChangeQueue {
-    pub(super) fn push(&self, change: Change) -> Result<oneshot::Receiver<CommitResult>, CommitError> {
-        let touches = conflict_keys(&change);
-        let (answer, answered) = oneshot::channel();
-        let decided = change.at;
-        let job = QueuedChange { change, conflict_keys: touches, answer, queued_at: Instant::now(), decided };
+    /// Queues changes at once: no writer takes only some of them because the others are not there yet.
+    pub(super) fn push(&self, changes: Vec<Change>) -> Vec<Result<oneshot::Receiver<CommitResult>, CommitError>> {
+        let job = |change: Change| {
+            let (conflict_keys, decided) = (conflict_keys(&change), change.at);
+            let (answer, answered) = oneshot::channel();
+            (QueuedChange { change, conflict_keys, answer, queued_at: Instant::now(), decided }, answered)
+        };
+        let jobs: Vec<_> = changes.into_iter().map(job).collect();
         let mut waiting = self.jobs.lock();
-        if waiting.is_closed {
-            return Err(CommitError::Unavailable("the store is closed".into()));
-        }
-        if waiting.jobs.len() >= CAPACITY {
-            return Err(CommitError::Busy);
-        }
-        waiting.jobs.push_back(job);
+        let queued = jobs.into_iter().map(|(job, answered)| {
+            if waiting.is_closed {
+                return Err(CommitError::Unavailable("the store is closed".into()));
+            }
+            if waiting.jobs.len() >= CAPACITY {
+                return Err(CommitError::Busy);
+            }
+            waiting.jobs.push_back(job);
+            Ok(answered)
+        });
+        let queued = queued.collect();
         drop(waiting);
         self.wake.notify_one();
-        Ok(answered)
+        queued
     }
 
     /// Takes the next batch: changes without common conflict keys, in order. A change that must wait holds back

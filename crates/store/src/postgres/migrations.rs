@@ -5,6 +5,7 @@
 
 use super::PostgresOpenError;
 use super::database_url::DatabaseUrl;
+use super::lease::lease_duration;
 use super::managed_connection::Session;
 use super::param::Param;
 use super::pg_error::PgError;
@@ -12,24 +13,12 @@ use super::retry::BACKOFF;
 use crate::sql;
 use backon::{ConstantBuilder, Retryable};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// All steps in order: name and SQL. [`super::identifier_migration`] completes `identifiers`.
-const STEPS: &[(&str, &str)] = &[
-    ("first", include_str!("../../migrations/postgres/0001_first.sql")),
-    ("accounts", include_str!("../../migrations/postgres/0002_accounts.sql")),
-    // Progress of a restore or move into the store.
-    ("filling", include_str!("../../migrations/postgres/0003_filling.sql")),
-    ("dialects", include_str!("../../migrations/postgres/0004_dialects.sql")),
-    (IDENTIFIERS, include_str!("../../migrations/postgres/0005_identifiers.sql")),
-    ("tenants", include_str!("../../migrations/postgres/0006_tenants.sql")),
-    // Exclusive use of the database by a restore or move.
-    ("holds", include_str!("../../migrations/postgres/0007_holds.sql")),
-    ("key uses", include_str!("../../migrations/postgres/0008_key_uses.sql")),
-    ("declared tables", include_str!("../../migrations/postgres/0009_declared_tables.sql")),
-    ("drop mails", include_str!("../../migrations/postgres/0010_drop_mails.sql")),
-];
+/// Name and statements of each file of `migrations/postgres`, in order. [`super::identifier_migration`] completes
+/// `identifiers`.
+pub(crate) const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/postgres_migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";
 
@@ -94,10 +83,14 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
     execute_ddl(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
     let done = applied(session).await.map_err(troubled)?;
     is_current(&done, address)?;
+    if !done.is_empty() && done.len() < STEPS.len() {
+        wait_for_older_processes(session, address, me).await?;
+    }
     for (number, (name, text)) in (1_i32..).zip(STEPS) {
         if done.contains_key(&number) {
             continue;
         }
+        tracing::info!(step = number, of = STEPS.len(), name, "upgrading the store");
         for statement in split_statements(text) {
             execute_ddl(session, &statement).await.map_err(troubled)?;
         }
@@ -116,6 +109,22 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
         execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
     }
     Ok(())
+}
+
+/// Waits until no other process has the database open: an older version could not use it any more. The lease of a
+/// process that was killed expires soon.
+async fn wait_for_older_processes(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(), PostgresOpenError> {
+    let begun = Instant::now();
+    loop {
+        let other = session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await;
+        if other.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?.is_none() {
+            return Ok(());
+        }
+        if begun.elapsed() > lease_duration() {
+            return Err(PostgresOpenError::InUse(address.to_string()));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn applied(session: &Session) -> Result<HashMap<i32, String>, PgError> {
@@ -170,10 +179,11 @@ pub(crate) fn split_statements(step: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    /// If this fails, add a step instead of editing a released one.
+    /// If this fails, add a migration instead of editing a released one. New ones are listed when they are released.
     #[test]
     fn released_steps_are_never_edited() {
-        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| crate::sql::checksum(sql)).collect();
-        assert_eq!(sums, include_str!("../../migrations/postgres/checksums.txt").lines().collect::<Vec<_>>());
+        let released: Vec<&str> = include_str!("../../migrations/postgres/checksums.txt").lines().collect();
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, text)| crate::sql::checksum(text)).collect();
+        assert_eq!(sums[..released.len()], released);
     }
 }

@@ -37,15 +37,15 @@ mod user_pages;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use exclusive::ExclusivePostgres;
 #[cfg(test)]
-pub(crate) use migrations::split_statements;
+pub(crate) use migrations::{STEPS, split_statements};
 pub use options::{PostgresOpenError, PostgresOptions};
 
 use crate::page_builder::is_short_read;
 use crate::postgres::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber, Time,
+    Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventPosition, Health, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, TenantNumber, Time,
     Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
@@ -275,13 +275,22 @@ impl Store for Postgres {
         }
     }
 
-    fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
-        // Queued before the first poll: dropping the future does not cancel the change.
-        let queued = self.batch_writer.queue.push(change);
-        Box::pin(async move {
-            let closed = |_| CommitError::Unavailable("the store is closed".into());
-            queued?.await.map_err(closed)?
-        })
+    fn commit(&self, change: Change) -> Committing<'_> {
+        let closed = || CommitError::Unavailable("the store is closed".into());
+        let queued = self.commit_all(vec![change]).pop();
+        queued.unwrap_or_else(|| Box::pin(std::future::ready(Err(closed()))))
+    }
+
+    fn commit_all(&self, changes: Vec<Change>) -> Vec<Committing<'_>> {
+        // Queued before the first poll: dropping a future does not cancel its change.
+        let queued = self.batch_writer.queue.push(changes).into_iter();
+        let committing = queued.map(|queued| {
+            Box::pin(async move {
+                let closed = |_| CommitError::Unavailable("the store is closed".into());
+                queued?.await.map_err(closed)?
+            }) as Committing<'_>
+        });
+        committing.collect()
     }
 
     fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {

@@ -37,7 +37,7 @@ impl RestoreTarget for PostgresTarget<'_> {
 
     async fn begin(&mut self, origin: &Origin) -> Result<(), ArchiveError> {
         self.session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
-        for table in sql::RESTORED_TABLES.iter().chain(&sql::POSTGRES_EVENT_TABLES) {
+        for table in sql::restored_tables().chain(sql::POSTGRES_EVENT_TABLES) {
             self.session.batch_execute(&sql::delete_all_sql(table)).await?;
         }
         self.session.execute(sql::END_RESTORE.postgres, &[]).await?;

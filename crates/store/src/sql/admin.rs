@@ -26,6 +26,7 @@ statements! {
         "CREATE TABLE IF NOT EXISTS leases
         (name TEXT PRIMARY KEY, holder UUID NOT NULL, until TIMESTAMPTZ NOT NULL, value BIGINT NOT NULL)",
     );
+    COPY_STORE = per_engine("VACUUM INTO ?1", "");
     NEWEST_MIGRATION = per_engine("SELECT max(number) FROM migrations", "");
     MIGRATION_CHECKSUM = per_engine("SELECT checksum FROM migrations WHERE number = ?1", "");
     /// Also counts the objects of other programs.

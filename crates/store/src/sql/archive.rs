@@ -93,22 +93,11 @@ statements! {
 
 /// The tables that a restore fills, referencing tables first: they are emptied in this order. `mentions` are emails other
 /// than the preferred one, `claims` unique keys, `blocks` numbers of users per 1,000 numbers.
-pub(crate) const RESTORED_TABLES: [&str; 14] = [
-    "memberships",
-    "mentions",
-    "claims",
-    "outgoing_mails",
-    "tombstones",
-    "users",
-    "items",
-    "keys",
-    "connections",
-    "counters",
-    "blocks",
-    "chains",
-    "secrets",
-    "tenants",
-];
+pub(crate) fn restored_tables() -> impl Iterator<Item = &'static str> {
+    let core = ["memberships", "mentions", "claims", "tombstones", "users", "items", "counters", "blocks", "chains"];
+    core.into_iter().chain(directory::TABLES.iter().rev().map(|table| table().name))
+}
+
 /// The tables of the event history. `links` are chain hashes; `counted` adds to `blocks` what was not yet summed up.
 pub(crate) const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
 pub(crate) const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];

@@ -2,20 +2,13 @@
 //! understand. A new construct fails here until it was verified for all three.
 
 use super::tests::all_statements;
+use directory::{Expected, RowWrite, Value};
 use std::collections::BTreeSet;
 
-const SCHEMA: &str = concat!(
-    include_str!("../../migrations/postgres/0001_first.sql"),
-    include_str!("../../migrations/postgres/0002_accounts.sql"),
-    include_str!("../../migrations/postgres/0003_filling.sql"),
-    include_str!("../../migrations/postgres/0004_dialects.sql"),
-    include_str!("../../migrations/postgres/0005_identifiers.sql"),
-    include_str!("../../migrations/postgres/0006_tenants.sql"),
-    include_str!("../../migrations/postgres/0007_holds.sql"),
-    include_str!("../../migrations/postgres/0008_key_uses.sql"),
-    include_str!("../../migrations/postgres/0009_declared_tables.sql"),
-    include_str!("../../migrations/postgres/0010_drop_mails.sql")
-);
+/// The statements of all migrations.
+fn schema() -> String {
+    crate::postgres::STEPS.iter().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
+}
 
 const KEYWORDS: &str =
     "select from where and or not like is null in any as join on order by asc desc limit offset group union
@@ -35,7 +28,7 @@ const ALIASES: &str =
 fn schema_identifiers() -> BTreeSet<String> {
     let language: BTreeSet<String> =
         [KEYWORDS, TYPES].iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect();
-    let ddl = tokens(SCHEMA);
+    let ddl = tokens(&schema());
     // `text` is a column and a type.
     ddl.into_iter().filter(|word| !language.contains(word)).collect()
 }
@@ -80,6 +73,11 @@ fn statements_are_portable() {
         checked += 1;
     }
     assert!(checked > 60, "only {checked} statements were checked");
+    for sql in table_statements() {
+        let unsupported: Vec<String> =
+            unsupported_tokens(&sql).into_iter().filter(|word| !is_bound_name(word)).collect();
+        assert_eq!(unsupported, Vec::<String>::new(), "{sql}");
+    }
     for numbers in [super::USER_NUMBERS_BY_ACTIVE, super::USER_NUMBERS_BY_MEMBERSHIP] {
         for sql in [
             super::count_below_sql(numbers.postgres, 3),
@@ -91,11 +89,44 @@ fn statements_are_portable() {
     }
 }
 
-/// The schema consists of single statements that can run twice, in the same words. `SCHEMA`'s own names are checked
+/// The name of a bound value in the statements of declared tables.
+fn is_bound_name(word: &str) -> bool {
+    word.strip_prefix('c').is_some_and(|number| number.parse::<usize>().is_ok())
+}
+
+/// Every kind of statement for every declared table.
+fn table_statements() -> Vec<String> {
+    let mut all = Vec::new();
+    for table in directory::TABLES.iter().map(|table| table()) {
+        let row = vec![Value::Null; table.columns.len()];
+        let key = row[..table.key_columns].to_vec();
+        let values: Vec<_> = row.iter().cloned().enumerate().skip(table.key_columns).collect();
+        let old = || Expected::Row(values.clone());
+        let writes = [
+            RowWrite::Insert(table, row.clone()),
+            RowWrite::Put(table, row.clone()),
+            RowWrite::Update { table, key: key.clone(), values: values.clone(), expected: old() },
+            RowWrite::Delete { table, key: key.clone(), expected: old() },
+        ];
+        for write in writes {
+            let (operation, table, _) = super::TableOperation::of(write);
+            let names = operation.names().collect::<Vec<_>>().join(", ");
+            all.push(super::exactly_sql(
+                &operation.sql(table, &format!("(SELECT {names} FROM unnest($1) AS u ({names}))")),
+                9,
+            ));
+        }
+        all.push(super::select_sql(&table.row(key).limit(1)).0);
+        all.push(super::select_sql(&table.all().after(vec![Value::Null]).up_to(Value::Null)).0);
+    }
+    all
+}
+
+/// The schema consists of single statements that can run twice, in the same words. The schema's own names are checked
 /// by a pattern, so that a SQL word that is not on the list cannot pass as a name.
 #[test]
 fn schema_is_portable() {
-    for statement in crate::postgres::split_statements(SCHEMA) {
+    for statement in crate::postgres::split_statements(&schema()) {
         let head = tokens(&statement).into_iter().take(5).collect::<Vec<_>>().join(" ");
         assert!(
             head.starts_with("create table if not exists")

@@ -206,7 +206,7 @@ fn is_foreign(store: &Path) -> bool {
 }
 
 /// A file beside the store, named as SQLite names its own.
-fn sibling_path(store: &Path, ending: &str) -> PathBuf {
+pub(super) fn sibling_path(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -7,18 +7,9 @@ use crate::sql;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-/// Name and statements of each migration. `identifiers` continues in [`super::identifier_migration`].
-const STEPS: &[(&str, &str)] = &[
-    ("first", include_str!("../../migrations/sqlite/0001_first.sql")),
-    ("standard", include_str!("../../migrations/sqlite/0002_standard.sql")),
-    ("accounts", include_str!("../../migrations/sqlite/0003_accounts.sql")),
-    ("filling", include_str!("../../migrations/sqlite/0004_filling.sql")),
-    ("dialects", include_str!("../../migrations/sqlite/0005_dialects.sql")),
-    (IDENTIFIERS, include_str!("../../migrations/sqlite/0006_identifiers.sql")),
-    ("tenants", include_str!("../../migrations/sqlite/0007_tenants.sql")),
-    ("key uses", include_str!("../../migrations/sqlite/0008_key_uses.sql")),
-    ("declared tables", include_str!("../../migrations/sqlite/0009_declared_tables.sql")),
-];
+/// Name and statements of each file of `migrations/sqlite`, in order. [`super::identifier_migration`] completes
+/// `identifiers`.
+const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sqlite_migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";
 
@@ -45,6 +36,7 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenErro
             Err(rusqlite::Error::QueryReturnedNoRows) => {}
             Err(error) => return Err(broken(error)),
         }
+        tracing::info!(step = number, of = latest, name, "upgrading the store");
         step.execute_batch(sql).map_err(broken)?;
         if *name == IDENTIFIERS {
             super::identifier_migration::migrate_identifiers(&step).map_err(broken)?;
@@ -54,6 +46,12 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenErro
         step.commit().map_err(broken)?;
     }
     Ok(())
+}
+
+/// The newest migration of a store that an older version has made; `None` if the store is new or current.
+pub(super) fn outdated_schema(db: &Connection) -> Option<u32> {
+    let newest = db.query_row(sql::NEWEST_MIGRATION.sqlite, [], |row| row.get::<_, Option<u32>>(0));
+    newest.ok().flatten().filter(|newest| (*newest as usize) < STEPS.len())
 }
 
 /// Whether all migrations are applied. Then nothing is written, and no lock of another process delays opening.
@@ -82,10 +80,11 @@ pub(super) fn ensure_current(db: &Connection, path: &Path) -> Result<(), SqliteO
 
 #[cfg(test)]
 mod tests {
-    /// Released migrations are immutable. If this fails, add a migration instead of editing one.
+    /// If this fails, add a migration instead of editing a released one. New ones are listed when they are released.
     #[test]
     fn released_steps_are_never_edited() {
-        let sums: Vec<String> = super::STEPS.iter().map(|(_, sql)| super::sql::checksum(sql)).collect();
-        assert_eq!(sums, include_str!("../../migrations/sqlite/checksums.txt").lines().collect::<Vec<_>>());
+        let released: Vec<&str> = include_str!("../../migrations/sqlite/checksums.txt").lines().collect();
+        let sums: Vec<String> = super::STEPS.iter().map(|(_, text)| crate::sql::checksum(text)).collect();
+        assert_eq!(sums[..released.len()], released);
     }
 }

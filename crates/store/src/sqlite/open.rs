@@ -1,6 +1,6 @@
 //! Opens a store file. Files that are not a valid store are rejected and left unchanged.
 
-use super::lock::{LockMode, StoreLock, checkpoint};
+use super::lock::{LockMode, StoreLock, checkpoint, sibling_path};
 use super::migrations;
 use super::open_error::{APPLICATION_ID, SqliteOpenError, to_open_error};
 use crate::sql;
@@ -80,6 +80,13 @@ pub(super) fn connect_and_migrate(
     if !was_closed || options.check_on_open && alone.is_some() && is_small() {
         quick_check(&db, path)?;
     }
+    if let Some(schema) = migrations::outdated_schema(&db) {
+        if lock.is_some_and(|lock| !lock.is_exclusive()) {
+            // An older version could not use the store any more.
+            return Err(SqliteOpenError::InUse(path.into()));
+        }
+        keep_copy(&db, path, schema)?;
+    }
     migrations::run(&mut db, path)?;
     // Write the log back first, so that it starts empty with the new session.
     if let Some(lock) = alone
@@ -91,6 +98,24 @@ pub(super) fn connect_and_migrate(
         }
     }
     Ok(db)
+}
+
+/// Copies the store to a file beside it, named after its schema. A complete copy of an earlier attempt is kept.
+fn keep_copy(db: &Connection, path: &Path, schema: u32) -> Result<(), SqliteOpenError> {
+    let copy = sibling_path(path, &format!(".schema-{schema}"));
+    if copy.exists() {
+        return Ok(());
+    }
+    let part = sibling_path(&copy, ".part");
+    // Left by an attempt that was interrupted.
+    drop(std::fs::remove_file(&part));
+    create_private_file(&part)?;
+    let copied = db.execute(sql::COPY_STORE.sqlite, [part.to_string_lossy()]);
+    copied.map_err(|error| to_open_error(path, &error))?;
+    let kept = std::fs::File::open(&part).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&part, &copy));
+    kept.map_err(|error| SqliteOpenError::Io(path.into(), format!("cannot keep a copy: {error}")))?;
+    tracing::info!(copy = %copy.display(), "kept the store as it was before the upgrade");
+    Ok(())
 }
 
 pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result<Connection, SqliteOpenError> {

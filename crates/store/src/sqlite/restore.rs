@@ -45,7 +45,7 @@ impl RestoreTarget for SqliteTarget<'_> {
 
     async fn begin(&mut self, origin: &Origin) -> Result<(), ArchiveError> {
         let step = self.db.transaction()?;
-        for table in sql::RESTORED_TABLES.iter().chain(&sql::SQLITE_EVENT_TABLES) {
+        for table in sql::restored_tables().chain(sql::SQLITE_EVENT_TABLES) {
             step.execute(&sql::delete_all_sql(table), [])?;
         }
         step.execute(sql::END_RESTORE.sqlite, [])?;

@@ -34,3 +34,10 @@ pub(crate) fn postgres(url: &str) -> Postgres {
 pub(crate) fn options() -> PostgresOptions {
     PostgresOptions::new(Arc::new(UniqueIds))
 }
+
+/// The number of migrations for databases.
+pub(crate) fn migration_count() -> usize {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    files.filter(|path| path.extension().is_some_and(|ending| ending == "sql")).count()
+}

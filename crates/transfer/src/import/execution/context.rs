@@ -111,17 +111,33 @@ pub(crate) async fn run_with_retry(
     command: Command,
 ) -> Result<Receipt, DirectoryError> {
     let mut conflicts = 0;
-    let is_retryable = |error: &DirectoryError| match error {
-        // Hashing passwords is slow, so a full queue is normal during an import.
-        DirectoryError::Busy { .. } => true,
-        DirectoryError::Conflict => {
-            conflicts += 1;
-            conflicts <= MAX_CONFLICT_RETRIES
-        }
-        _ => false,
+    let is_retryable = |error: &DirectoryError| {
+        conflicts += u32::from(*error == DirectoryError::Conflict);
+        may_pass(error) && conflicts <= MAX_CONFLICT_RETRIES
     };
     let delays = ConstantBuilder::new().with_delay(RETRY_DELAY).without_max_times();
     (|| directory.run(caller, command.clone())).retry(delays).when(is_retryable).await
+}
+
+/// Whether a command can succeed later. Hashing passwords is slow, so a full queue is normal during an import.
+fn may_pass(error: &DirectoryError) -> bool {
+    matches!(error, DirectoryError::Busy { .. } | DirectoryError::Conflict)
+}
+
+/// Runs commands together, and those that may succeed later again.
+pub(crate) async fn run_all_with_retry(
+    directory: &Directory,
+    caller: &Caller,
+    commands: Vec<Command>,
+) -> Vec<Result<Receipt, DirectoryError>> {
+    let mut results = directory.run_all(caller, commands.clone()).await;
+    for (command, result) in commands.into_iter().zip(&mut results) {
+        if result.as_ref().is_err_and(may_pass) {
+            tokio::time::sleep(RETRY_DELAY).await;
+            *result = run_with_retry(directory, caller, command).await;
+        }
+    }
+    results
 }
 
 pub(crate) async fn find_user(

@@ -12,7 +12,7 @@ use crate::import::execution::item_import;
 use crate::import::execution::parsed_row::{ParsedRow, RowContent, group_by_kind, parse_row};
 use crate::import::execution::rejected_rows::RejectedRows;
 use crate::import::execution::resume_state::ResumeState;
-use crate::import::execution::user_import;
+use crate::import::execution::user_import::{self, PreparedUser, UserMatcher};
 use crate::import::options::{ImportError, ImportOptions};
 use crate::import::report::{ImportReport, RowOutcome};
 use crate::import::scan::FileVersion;
@@ -21,8 +21,8 @@ use crate::import::scan::row_stream::stream_rows;
 use crate::messages::error_message_with;
 use crate::reference_resolver::ReferenceResolver;
 use directory::{Caller, Directory, DirectoryError, ItemKind, User, UserKey};
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt, TryStreamExt};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -79,15 +79,7 @@ pub(crate) async fn import_rows(
                 reject_duplicate_users(&mut imported_users, &mut rows);
                 skip_executed_rows(&ctx, &mut rows);
                 in_flight.run_alongside(prefetch_references(&ctx, &mut references, &rows)).await.map_err(stopped)?;
-                for parsed in rows {
-                    while in_flight.is_full() {
-                        if let Some(done) = in_flight.next().await {
-                            collector.add_result(done)?;
-                        }
-                    }
-                    let task = Box::pin(in_flight.run_alongside(start_row(&ctx, &mut references, parsed))).await;
-                    in_flight.rows.push_back(task);
-                }
+                start_rows(&ctx, &mut references, rows, &mut in_flight, &mut collector).await?;
             }
         }
         while let Some(done) = in_flight.next().await {
@@ -296,23 +288,29 @@ fn skip_executed_rows(ctx: &ImportContext<'_>, batch: &mut [ParsedRow]) {
     }
 }
 
-/// Matches rows to existing users.
+/// Matches rows to existing users, all of them by one key after the other.
 async fn match_users(ctx: &ImportContext<'_>, batch: &mut [ParsedRow]) -> Result<(), DirectoryError> {
-    let users = batch.iter_mut().map(|parsed| async {
-        let RowContent::User(content) = &parsed.content else { return Ok(()) };
-        match user_import::match_user(ctx, content).await? {
-            user_import::UserMatch::NotFound => {}
-            user_import::UserMatch::Ambiguous(reason) => parsed.content = RowContent::Rejected(reason),
-            user_import::UserMatch::Found(user) => {
-                let content = std::mem::replace(&mut parsed.content, RowContent::Rejected(String::new()));
-                if let RowContent::User(content) = content {
-                    parsed.content = RowContent::ExistingUser(content, user);
-                }
+    let mut open: Vec<(&mut RowContent, UserMatcher)> = Vec::new();
+    for parsed in batch {
+        if let RowContent::User(content) = &parsed.content {
+            let matcher = UserMatcher::new(ctx, content);
+            open.push((&mut parsed.content, matcher));
+        }
+    }
+    loop {
+        open.retain(|(_, matcher)| matcher.next_key().is_some());
+        let keys: Vec<UserKey> = open.iter().filter_map(|(_, matcher)| matcher.next_key().cloned()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let found = ctx.directory.users(ctx.caller, keys).await?;
+        for ((row, matcher), found) in open.iter_mut().zip(found) {
+            match std::mem::replace(*row, RowContent::Rejected(String::new())) {
+                RowContent::User(content) => **row = matcher.apply(ctx, content, found),
+                other => **row = other,
             }
         }
-        Ok(())
-    });
-    futures_util::stream::iter(users).buffer_unordered(MAX_CONCURRENT_LOOKUPS).try_collect().await
+    }
 }
 
 /// Resolves or creates the items that rows of users refer to.
@@ -336,30 +334,90 @@ async fn prefetch_references(
     references.prefetch(ItemKind::Department, users().filter_map(|content| content.department_name())).await
 }
 
+/// Starts rows of one kind. New users who follow each other are created together.
+async fn start_rows<'a>(
+    ctx: &'a ImportContext<'_>,
+    references: &mut ReferenceResolver<'_>,
+    rows: Vec<ParsedRow>,
+    in_flight: &mut InFlightRows<'a>,
+    collector: &mut ResultCollector<'_>,
+) -> Result<(), ImportError> {
+    let mut creates = Vec::new();
+    for parsed in rows {
+        while in_flight.is_full() {
+            if let Some(done) = in_flight.next().await {
+                collector.add_result(done)?;
+            }
+        }
+        let started = Box::pin(in_flight.run_alongside(start_row(ctx, references, parsed))).await;
+        match started {
+            StartedRow::Create(prepared, row) => {
+                creates.push((*prepared, row));
+                if creates.len() >= MAX_CREATES {
+                    push_creates(ctx, &mut creates, in_flight);
+                }
+            }
+            StartedRow::Other(task) => {
+                push_creates(ctx, &mut creates, in_flight);
+                in_flight.push(1, Box::pin(async { vec![task.await] }));
+            }
+        }
+    }
+    push_creates(ctx, &mut creates, in_flight);
+    Ok(())
+}
+
+/// A row whose references are resolved.
+enum StartedRow<'a> {
+    /// A user to create, together with others.
+    Create(Box<PreparedUser>, Row),
+    /// The future finishes the row.
+    Other(BoxFuture<'a, RowResult>),
+}
+
+/// Users that are created together: one transaction on every engine.
+const MAX_CREATES: usize = 256;
+
+/// Starts to create users together.
+fn push_creates<'a>(
+    ctx: &'a ImportContext<'_>,
+    creates: &mut Vec<(PreparedUser, Row)>,
+    in_flight: &mut InFlightRows<'a>,
+) {
+    if !creates.is_empty() {
+        let creates = std::mem::take(creates);
+        in_flight.push(creates.len(), Box::pin(user_import::create_all(ctx, creates)));
+    }
+}
+
 async fn prepare_user<'a>(
     ctx: &'a ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
     user_row: crate::user_row::UserRow,
     before: Option<User>,
     row: Row,
-) -> BoxFuture<'a, RowResult> {
+) -> StartedRow<'a> {
     let user = before.as_ref().map(|before| (before.number, before.id));
     match user_import::prepare(ctx, references, user_row, &row).await {
-        Ok(ready) => Box::pin(user_import::execute(ctx, ready, before, row)),
-        Err(error) => {
-            Box::pin(std::future::ready(RowResult { user, ..RowResult::new(RecordKind::User, row, Err(error)) }))
+        Ok(ready) if before.is_none() && !ctx.options.dry_run && !ready.is_deleted() => {
+            StartedRow::Create(Box::new(ready), row)
         }
+        Ok(ready) => StartedRow::Other(Box::pin(user_import::execute(ctx, ready, before, row))),
+        Err(error) => StartedRow::Other(Box::pin(std::future::ready(RowResult {
+            user,
+            ..RowResult::new(RecordKind::User, row, Err(error))
+        }))),
     }
 }
 
-/// Starts a row; the returned future finishes it.
+/// Resolves the references of a row.
 async fn start_row<'a>(
     ctx: &'a ImportContext<'_>,
     references: &mut ReferenceResolver<'_>,
     parsed: ParsedRow,
-) -> BoxFuture<'a, RowResult> {
+) -> StartedRow<'a> {
     let ParsedRow { kind, row, content } = parsed;
-    match content {
+    StartedRow::Other(match content {
         RowContent::Rejected(reason) => {
             Box::pin(std::future::ready(RowResult::new(kind, row, Ok(RowOutcome::Rejected(reason)))))
         }
@@ -380,8 +438,10 @@ async fn start_row<'a>(
                 ..RowResult::new(kind, row, Ok(outcome))
             }))
         }
-        RowContent::ExistingUser(content, user) => prepare_user(ctx, references, *content, Some(*user), row).await,
-        RowContent::User(content) => prepare_user(ctx, references, *content, None, row).await,
+        RowContent::ExistingUser(content, user) => {
+            return prepare_user(ctx, references, *content, Some(*user), row).await;
+        }
+        RowContent::User(content) => return prepare_user(ctx, references, *content, None, row).await,
         RowContent::Item(item_kind, content) => {
             let restricted_to = item_import::resolve_restriction(references, &content).await;
             if ctx.options.dry_run {
@@ -389,5 +449,5 @@ async fn start_row<'a>(
             }
             Box::pin(item_import::execute(ctx, item_kind, *content, restricted_to, row))
         }
-    }
+    })
 }

@@ -2,14 +2,15 @@
 
 use crate::column::{ColumnKind, RecordKind};
 use crate::formats::Row;
-use crate::import::execution::context::{ImportContext, RowResult, find_user, run_with_retry};
+use crate::import::execution::context::{ImportContext, RowResult, run_all_with_retry, run_with_retry};
+use crate::import::execution::parsed_row::RowContent;
 use crate::import::options::MatchKey;
 use crate::import::report::RowOutcome;
 use crate::reference_resolver::{ItemReference, ReferenceResolver};
 use crate::user_row::{UserRow, changed_columns};
 use directory::{
-    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, RequestedStatus, Status,
-    User, UserEdit, UserId, UserKey,
+    Command, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKey, ItemKind, Preview, Receipt, RequestedStatus,
+    Status, User, UserEdit, UserId, UserKey,
 };
 use serde_json::Value;
 
@@ -23,6 +24,13 @@ pub(crate) struct PreparedUser {
     joins_planned_item: bool,
     /// The manager, if it does not exist yet.
     deferred_manager: Option<String>,
+}
+
+impl PreparedUser {
+    /// Whether the user is deleted in the file.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.user_row.is_deleted()
+    }
 }
 
 pub(crate) async fn prepare(
@@ -112,42 +120,85 @@ pub(crate) async fn execute(
     }
 }
 
-/// The user that a row matches.
-pub(crate) enum UserMatch {
-    NotFound,
-    Found(Box<User>),
-    /// The matching user conflicts with another key of the row; the text is the reason for the rejection.
-    Ambiguous(String),
+/// Matches a row to a user by the most reliable key that finds one. Rows without any of the keys are matched by user
+/// name.
+pub(crate) struct UserMatcher {
+    /// Reversed: the next one is the last.
+    keys: Vec<(MatchKey, UserKey)>,
+    external_id_not_found: bool,
 }
 
-/// Finds the user by the most reliable key that matches one. Rows without any of the keys are matched by user name.
-pub(crate) async fn match_user(ctx: &ImportContext<'_>, user_row: &UserRow) -> Result<UserMatch, DirectoryError> {
-    let user_key = |key: MatchKey| match key {
-        MatchKey::Id => user_row.id.map(UserKey::Id),
-        MatchKey::ExternalId => user_row.external_id.clone().map(UserKey::ExternalId),
-        MatchKey::Email => user_row.email.clone().map(UserKey::Email),
-        MatchKey::UserName => user_row.user_name.clone().map(UserKey::Login),
-    };
-    let mut keys: Vec<(MatchKey, UserKey)> =
-        ctx.options.match_by.iter().filter_map(|key| Some((*key, user_key(*key)?))).collect();
-    if keys.is_empty() {
-        keys.extend(user_key(MatchKey::UserName).map(|key| (MatchKey::UserName, key)));
-    }
-    let mut external_id_not_found = false;
-    for (match_key, key) in keys {
-        if let Some(user) = find_user(ctx, key).await? {
-            // The email may have been given to another user, for example.
-            if external_id_not_found && user.external_id.is_some() && user.external_id != user_row.external_id {
-                let header = ctx.scan.header_of_field(match_key.field());
-                return Ok(UserMatch::Ambiguous(format!(
-                    "'{header}' belongs to a user with another external id (select the keys to match by with --match)"
-                )));
-            }
-            return Ok(UserMatch::Found(Box::new(user)));
+impl UserMatcher {
+    pub(crate) fn new(ctx: &ImportContext<'_>, user_row: &UserRow) -> Self {
+        let user_key = |key: MatchKey| match key {
+            MatchKey::Id => user_row.id.map(UserKey::Id),
+            MatchKey::ExternalId => user_row.external_id.clone().map(UserKey::ExternalId),
+            MatchKey::Email => user_row.email.clone().map(UserKey::Email),
+            MatchKey::UserName => user_row.user_name.clone().map(UserKey::Login),
+        };
+        let mut keys: Vec<(MatchKey, UserKey)> =
+            ctx.options.match_by.iter().filter_map(|key| Some((*key, user_key(*key)?))).collect();
+        if keys.is_empty() {
+            keys.extend(user_key(MatchKey::UserName).map(|key| (MatchKey::UserName, key)));
         }
-        external_id_not_found |= match_key == MatchKey::ExternalId;
+        keys.reverse();
+        Self { keys, external_id_not_found: false }
     }
-    Ok(UserMatch::NotFound)
+
+    /// The key to look up next; `None` once the row is matched, or no user matches.
+    pub(crate) fn next_key(&self) -> Option<&UserKey> {
+        self.keys.last().map(|(_, key)| key)
+    }
+
+    /// The row after its next key was looked up.
+    pub(crate) fn apply(&mut self, ctx: &ImportContext<'_>, row: Box<UserRow>, found: Option<User>) -> RowContent {
+        let Some((match_key, _)) = self.keys.pop() else { return RowContent::User(row) };
+        let Some(user) = found else {
+            self.external_id_not_found |= match_key == MatchKey::ExternalId;
+            return RowContent::User(row);
+        };
+        self.keys.clear();
+        // The email may have been given to another user, for example.
+        if self.external_id_not_found && user.external_id.is_some() && user.external_id != row.external_id {
+            let header = ctx.scan.header_of_field(match_key.field());
+            return RowContent::Rejected(format!(
+                "'{header}' belongs to a user with another external id (select the keys to match by with --match)"
+            ));
+        }
+        RowContent::ExistingUser(row, Box::new(user))
+    }
+}
+
+/// Creates users together.
+pub(crate) async fn create_all(ctx: &ImportContext<'_>, rows: Vec<(PreparedUser, Row)>) -> Vec<RowResult> {
+    let commands = rows.iter().map(|(prepared, _)| create_command(ctx, prepared)).collect();
+    let done = run_all_with_retry(ctx.directory, ctx.caller, commands).await;
+    let mut results = Vec::with_capacity(rows.len());
+    for ((mut prepared, row), done) in rows.into_iter().zip(done) {
+        let (manager, mut user) = (prepared.deferred_manager.take(), None);
+        let outcome = match finish_create(ctx, &prepared, done, &mut user).await {
+            Err(error) if prepared.user_row.drop_rejected_password(&error) => create(ctx, &prepared, &mut user).await,
+            outcome => outcome,
+        };
+        let password_dropped = prepared.user_row.password_dropped && outcome == Ok(RowOutcome::Created);
+        let result = RowResult::new(RecordKind::User, row, outcome);
+        results.push(RowResult { user, password_dropped, deferred_manager: manager, ..result });
+    }
+    results
+}
+
+fn create_command(ctx: &ImportContext<'_>, prepared: &PreparedUser) -> Command {
+    let mut edit = prepared.user_row.edit.clone();
+    edit.id = prepared.user_row.id;
+    if !edit.status.is_change() {
+        let status = if ctx.options.invite { Status::Invited } else { Status::Active };
+        edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
+    }
+    edit.invite = ctx.options.invite;
+    if prepared.has_organization_column && !edit.organization.is_change() {
+        edit.organization = FieldUpdate::Clear;
+    }
+    Command::CreateUser(edit)
 }
 
 async fn create(
@@ -155,34 +206,25 @@ async fn create(
     prepared: &PreparedUser,
     created: &mut Option<(u32, UserId)>,
 ) -> Result<RowOutcome, DirectoryError> {
-    let PreparedUser {
-        user_row,
-        has_organization_column: has_organizations,
-        joins_planned_item: _,
-        deferred_manager: _,
-    } = prepared;
-    let mut edit = user_row.edit.clone();
-    edit.id = user_row.id;
-    if !edit.status.is_change() {
-        let status = if ctx.options.invite { Status::Invited } else { Status::Active };
-        edit.status = FieldUpdate::Set(RequestedStatus::Exact(status));
-    }
-    edit.invite = ctx.options.invite;
-    if *has_organizations && !edit.organization.is_change() {
-        edit.organization = FieldUpdate::Clear;
-    }
-    let command = Command::CreateUser(edit);
+    let command = create_command(ctx, prepared);
     if ctx.options.dry_run {
         ctx.directory.preview(ctx.caller, &command).await?;
         return Ok(RowOutcome::Created);
     }
-    let mut receipt = run_with_retry(ctx.directory, ctx.caller, command).await?;
-    let Some(user) = receipt.users.pop() else {
-        return Err(DirectoryError::Internal("no user was created".into()));
-    };
+    let done = run_with_retry(ctx.directory, ctx.caller, command).await;
+    finish_create(ctx, prepared, done, created).await
+}
+
+async fn finish_create(
+    ctx: &ImportContext<'_>,
+    prepared: &PreparedUser,
+    done: Result<Receipt, DirectoryError>,
+    created: &mut Option<(u32, UserId)>,
+) -> Result<RowOutcome, DirectoryError> {
+    let user = done?.users.pop().ok_or_else(|| DirectoryError::Internal("no user was created".into()))?;
     *created = Some((user.number, user.id));
     // A SCIM client had removed the user's attribute `active` before the export: remove it again.
-    if user_row.clears_active {
+    if prepared.user_row.clears_active {
         let edit = UserEdit { status: FieldUpdate::Clear, ..UserEdit::default() };
         let command = Command::UpdateUser { user: UserKey::Id(user.id), edit: Box::new(edit) };
         run_with_retry(ctx.directory, ctx.caller, command).await?;

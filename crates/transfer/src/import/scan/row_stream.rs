@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 const SMALL_FILE_BYTES: u64 = 64 << 10;
 
 /// Limits of a batch, and the number of batches in the channel.
-const BATCH_ROWS: usize = 256;
+const BATCH_ROWS: usize = 1_024;
 const BATCH_BYTES: usize = 2 << 20;
 const MAX_QUEUED_BATCHES: usize = 4;
 

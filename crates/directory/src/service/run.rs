@@ -1,0 +1,213 @@
+//! Runs commands: each is decided from what was read, and committed; again, if others were faster.
+
+use super::{Caller, Directory, RETRY_AFTER_SECONDS, commit_error};
+use crate::decide::{DecisionContext, ResolvedReferences, decide};
+use crate::{
+    Access, Change, Command, CommitError, Committing, DirectoryError, Field, ItemKey, ItemKind, Mutation, PasswordHash,
+    Receipt,
+};
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+
+/// Attempts to commit a command while others change the same data. In each round at least one of the
+/// conflicting commands commits, so up to this many can conflict without an error.
+const MAX_ATTEMPTS: usize = 100;
+
+impl Directory {
+    /// Carries out a command atomically. An acknowledged change is on disk.
+    pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, DirectoryError> {
+        let mut hashed: Option<PasswordHash> = None;
+        for attempt in 0..MAX_ATTEMPTS {
+            let none = ResolvedReferences::default();
+            let mut decided = self.decide(caller, &command, (attempt > 0, &none), &mut hashed).await?;
+            let committing = decided.change.take().map(|change| self.store.commit(change));
+            match self.finish(caller, &command, decided, committing).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(CommitFailure::Outdated) => {}
+                Err(CommitFailure::Rejected(error)) => return Err(error),
+            }
+        }
+        Err(DirectoryError::Conflict)
+    }
+
+    /// Carries out commands that do not depend on each other, each atomically. Their look-ups and their commit are
+    /// shared. Of two that want the same unique value, the first one gets it.
+    pub async fn run_all(&self, caller: &Caller, commands: Vec<Command>) -> Vec<Result<Receipt, DirectoryError>> {
+        let shared = match self.load_shared_references(caller.tenant, &commands).await {
+            Ok(shared) => shared,
+            Err(error) => return commands.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let decisions = commands.iter().map(|command| async {
+            let mut hashed = None;
+            self.decide(caller, command, (false, &shared), &mut hashed).await
+        });
+        let decisions = join_in_order(decisions).await;
+        let (mut changes, mut decided) = (Vec::new(), Vec::new());
+        for decision in decisions {
+            decided.push(decision.map(|mut decision| {
+                let change = decision.change.take();
+                let is_committed = change.is_some();
+                changes.extend(change);
+                (decision, is_committed)
+            }));
+        }
+        let mut committing = self.store.commit_all(changes).into_iter();
+        let results = commands.iter().zip(decided).map(|(command, decided)| {
+            let started = decided.map(|(decided, is_committed)| {
+                let committing = if is_committed { committing.next() } else { None };
+                self.finish(caller, command, decided, committing)
+            });
+            async {
+                match started {
+                    Ok(finish) => finish.await,
+                    Err(error) => Err(CommitFailure::Rejected(error)),
+                }
+            }
+        });
+        let results = join_in_order(results).await;
+        let mut receipts = Vec::with_capacity(results.len());
+        for (command, result) in commands.into_iter().zip(results) {
+            receipts.push(match result {
+                Ok(receipt) => Ok(receipt),
+                Err(CommitFailure::Outdated) => self.run(caller, command).await,
+                Err(CommitFailure::Rejected(error)) => Err(error),
+            });
+        }
+        receipts
+    }
+
+    async fn decide(
+        &self,
+        caller: &Caller,
+        command: &Command,
+        (is_retry, shared): (bool, &ResolvedReferences),
+        hashed: &mut Option<PasswordHash>,
+    ) -> Result<Decided, DirectoryError> {
+        self.check_password_hash(command)?;
+        // Read-only connections may sign users in.
+        let required = if matches!(command, Command::Account { .. }) { Access::ReadOnly } else { Access::ReadWrite };
+        let highest_role = self.check_connection(caller, required).await?;
+        let input = self.load_input(caller, command, is_retry, shared).await?;
+        let now = self.clock.now();
+        let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
+        let context = DecisionContext { now, ids, highest_role, tenant };
+        let mut decision = decide(command, &input, &context)?;
+        if let Some(password) = decision.password.take() {
+            if hashed.is_none() {
+                let busy = |_| DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS };
+                *hashed = Some(self.hasher.hash(tenant, password).await.map_err(busy)?);
+            }
+            set_password_hash(&mut decision.mutations, hashed.as_ref());
+        }
+        let adds_items = decision.mutations.iter().any(Mutation::adds_or_changes_item);
+        let assumed_absent = input.assumed_absent.clone();
+        let change = (!decision.mutations.is_empty()).then(|| Change {
+            tenant: caller.tenant,
+            at: now,
+            connection: caller.connection,
+            actor: caller.actor.clone(),
+            request_id: caller.request_id.clone(),
+            assumed_absent: input.assumed_absent,
+            assumed_not_deleted: input.assumed_not_deleted,
+            mutations: decision.mutations,
+        });
+        let unchanged = Receipt { users: decision.unchanged_users, items: decision.unchanged_items, tenant: None };
+        Ok(Decided { change, adds_items, assumed_absent, unchanged })
+    }
+
+    /// Waits for the change of a command, if there is one.
+    async fn finish(
+        &self,
+        caller: &Caller,
+        command: &Command,
+        decided: Decided,
+        committing: Option<Committing<'_>>,
+    ) -> Result<Receipt, CommitFailure> {
+        let mut receipt = Receipt::default();
+        if let Some(committing) = committing {
+            match committing.await {
+                Ok(done) => {
+                    self.unwritable_since.store(0, Ordering::Relaxed);
+                    receipt = done;
+                    if decided.adds_items {
+                        self.negative_cache.clear_tenant(caller.tenant);
+                    }
+                }
+                Err(error) if must_retry(command, &error) => {
+                    self.negative_cache.remove_all(caller.tenant, &decided.assumed_absent);
+                    return Err(CommitFailure::Outdated);
+                }
+                Err(error) => {
+                    if matches!(error, CommitError::Unavailable(_)) {
+                        self.unwritable_since.store(self.clock.now().0, Ordering::Relaxed);
+                    }
+                    return Err(CommitFailure::Rejected(commit_error(error)));
+                }
+            }
+        }
+        receipt.users.extend(decided.unchanged.users);
+        receipt.items.extend(decided.unchanged.items);
+        Ok(receipt)
+    }
+}
+
+/// A command after its decision.
+struct Decided {
+    /// `None` if there is nothing to change.
+    change: Option<Change>,
+    adds_items: bool,
+    assumed_absent: Vec<(ItemKind, ItemKey)>,
+    /// What the command leaves as it is, and returns.
+    unchanged: Receipt,
+}
+
+/// Why a decided command was not carried out.
+enum CommitFailure {
+    /// It was decided from outdated data: decide again.
+    Outdated,
+    Rejected(DirectoryError),
+}
+
+/// Waits for tasks that run at the same time. All are polled in their order.
+async fn join_in_order<T>(tasks: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut tasks: Vec<_> = tasks.map(|task| (Box::pin(task), None)).collect();
+    poll_fn(|context| {
+        for (task, done) in tasks.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(result) = task.as_mut().poll(context) {
+                *done = Some(result);
+            }
+        }
+        if tasks.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    tasks.into_iter().filter_map(|(_, done)| done).collect()
+}
+
+/// Whether a decision is outdated: something has changed meanwhile, or another request was first to create a
+/// department or organization that this one creates together with a user.
+fn must_retry(command: &Command, error: &CommitError) -> bool {
+    let command = command.split_version().0;
+    let adds_affiliations = matches!(command, Command::CreateUser(_) | Command::UpdateUser { .. });
+    let has_client_id = matches!(command, Command::CreateUser(edit) if edit.id.is_some());
+    match error {
+        // Another process is working on the mail.
+        CommitError::Stale => !matches!(command, Command::UpdateMail { .. }),
+        CommitError::Taken(Field::Id) if has_client_id => false,
+        CommitError::Taken(field) => {
+            adds_affiliations && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)
+        }
+        _ => false,
+    }
+}
+
+fn set_password_hash(mutations: &mut [Mutation], hashed: Option<&PasswordHash>) {
+    for mutation in mutations {
+        if let Mutation::AddUser { account, .. }
+        | Mutation::ChangeUser { account, .. }
+        | Mutation::RestoreUser { account, .. } = mutation
+        {
+            account.password_hash = hashed.cloned();
+        }
+    }
+}

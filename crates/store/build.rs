@@ -1,0 +1,28 @@
+//! Lists the migrations of each engine, so that a new one is only a file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    println!("cargo::rerun-if-changed=migrations");
+    for engine in ["sqlite", "postgres"] {
+        let folder = Path::new("migrations").join(engine);
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(&folder)? {
+            let name = file?.file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".sql").map(str::to_owned));
+        }
+        names.sort_unstable();
+        let mut list = String::from("&[");
+        for name in names {
+            let (_, title) = name.split_once('_').unwrap_or(("", &name));
+            let path = std::path::absolute(folder.join(&name))?;
+            // Writing to a string cannot fail.
+            let _ = write!(list, "({:?}, include_str!(\"{}.sql\")),", title.replace('_', " "), path.display());
+        }
+        list.push(']');
+        let out = std::env::var_os("OUT_DIR").unwrap_or_default();
+        std::fs::write(Path::new(&out).join(format!("{engine}_migrations.rs")), list)?;
+    }
+    Ok(())
+}
