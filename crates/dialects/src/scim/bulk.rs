@@ -225,11 +225,13 @@ impl PendingOperations {
     }
 
     /// Creations of users at the head of the queue that refer to nothing that is pending. They can run at the same time:
-    /// their look-ups and their commit are shared.
+    /// their look-ups and their commit are shared. Hashing a password takes long: others must not wait for it.
     fn next_creates(&mut self, operations: &[BulkOperation]) -> Vec<usize> {
         let is_independent = |(n, references): &&(usize, Vec<String>)| {
             let operation = &operations[*n];
+            let members = operation.data.as_ref().and_then(Node::as_object).map_or(&[][..], |data| &data.members);
             operation.method == "POST"
+                && !members.iter().any(|(name, _)| name.eq_ignore_ascii_case("password"))
                 && operation.path.trim_end_matches('/').eq_ignore_ascii_case("/Users")
                 && !references.iter().any(|id| self.pending_bulk_ids.contains(id))
         };

@@ -32,7 +32,8 @@ impl Directory {
     }
 
     /// Carries out commands that do not depend on each other, each atomically. Their look-ups and their commit are
-    /// shared. Of two that want the same unique value, the first one gets it.
+    /// shared. Of two that want the same unique value, the first one gets it. Commands that set a password are better
+    /// run one by one, since hashing it takes long and too many at once are busy.
     pub async fn run_all(&self, caller: &Caller, commands: Vec<Command>) -> Vec<Result<Receipt, DirectoryError>> {
         let shared = match self.load_shared_references(caller.tenant, &commands).await {
             Ok(shared) => shared,

@@ -1,7 +1,9 @@
-//! Lookups of users and items by their keys. Waiting lookups share one statement per kind of key, as changes share a batch. A
-//! lookup never joins a statement that was sent before it arrived, so it sees everything committed before.
+//! Lookups of users and items by their keys. Waiting lookups share one statement per kind of key and tenant, as changes
+//! share a batch. A lookup never joins a statement that was sent before it arrived, so it sees everything committed
+//! before.
 
 use super::batch_rows::{PipelinedQuery, run_pipelined};
+use super::columns::{SqlType, columns_of};
 use super::managed_connection::{ManagedConnection, Session};
 use super::param::{Param, kind_code, tenant_code};
 use super::pg_error::PgError;
@@ -9,29 +11,53 @@ use super::read::{ReadPool, SHORT_READ_TIMEOUT, item_from_row, user_from_row, wi
 use super::retry::RETRY_TIMEOUT;
 use crate::sql::{self, Sql};
 use crate::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS};
-use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, identifier_key};
+use directory::{Item, ItemKey, ItemKind, StoreError, TenantNumber, User, UserKey, Value, identifier_key};
 use futures_util::future::maybe_done;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Notify, oneshot};
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 /// Keys that share a statement.
 const MAX_LOOKUP_BATCH: usize = 512;
 /// Waiting lookups, each of at most [`MAX_LOOKUP_BATCH`] keys; more fail.
 const CAPACITY: usize = 16_384;
 
+/// What a key identifies. Each kind and tenant is one statement.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LookupKind {
+    UserId,
+    UserNumber,
+    UserKey,
+    ItemId,
+    ItemNumber,
+    ItemName,
+    ItemKey,
+}
+
+impl LookupKind {
+    /// The statement, the types of the key's parts, and the column of the result that has the place.
+    fn parts(self) -> (Sql, &'static [SqlType], usize) {
+        use SqlType::{Bytes, Int2, Int4, Uuid as Id};
+        match self {
+            Self::UserId => (sql::USERS_BY_IDS, &[Int4, Id], 2),
+            Self::UserNumber => (sql::USERS_BY_NUMBERS, &[Int4, Int4], 2),
+            Self::UserKey => (sql::USERS_BY_UNIQUE_KEYS, &[Int4, Int2, Bytes], 2),
+            Self::ItemId => (sql::ITEMS_BY_IDS, &[Int4, Id], 3),
+            Self::ItemNumber => (sql::ITEMS_BY_NUMBERS, &[Int4, Int2, Int4], 3),
+            Self::ItemName => (sql::ITEMS_BY_NAMES, &[Int4, Int2, Bytes], 3),
+            Self::ItemKey => (sql::ITEMS_BY_UNIQUE_KEYS, &[Int4, Int2, Bytes, Int2], 3),
+        }
+    }
+}
+
 #[derive(Clone)]
-enum LookupKey {
-    Id(i32, Uuid),
-    Number(i32, i32),
-    Claim(i32, i16, Vec<u8>),
-    ItemId(i32, Uuid),
-    ItemNumber(i32, i16, i32),
-    ItemName(i32, i16, Vec<u8>),
-    ItemClaim(i32, i16, Vec<u8>, i16),
+struct LookupKey {
+    tenant: i32,
+    kind: LookupKind,
+    parts: Vec<Value>,
 }
 
 /// The keys that one caller looks up, and where the rows go, in the order of the keys.
@@ -62,8 +88,7 @@ impl LookupQueue {
         keys: Vec<UserKey>,
     ) -> Result<Vec<Option<User>>, StoreError> {
         let code = tenant_code(tenant);
-        let former_key =
-            |login: &str| LookupKey::Claim(code, i16::from(FORMER_LOGINS), unique_keys::former_login_key(login).into());
+        let former_key = |login: &str| unique_key(code, FORMER_LOGINS, unique_keys::former_login_key(login));
         let mut first: Vec<LookupKey> = keys.iter().map(|key| user_lookup_key(code, key)).collect();
         let constant_time = |key: &UserKey| match key {
             UserKey::LoginConstantTime(login) => Some(former_key(login)),
@@ -191,39 +216,44 @@ fn login_of(key: &UserKey) -> Option<&str> {
 }
 
 /// No row has a negative number.
-const ABSENT_NUMBER: i32 = -1;
+const ABSENT_NUMBER: Value = Value::Int(-1);
 
-fn stored_number(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(ABSENT_NUMBER)
+fn stored_number(number: u32) -> Value {
+    i32::try_from(number).map_or(ABSENT_NUMBER, |number| Value::Int(number.into()))
 }
 
-fn user_lookup_key(code: i32, key: &UserKey) -> LookupKey {
+fn unique_key(tenant: i32, namespace: u8, text: String) -> LookupKey {
+    LookupKey { tenant, kind: LookupKind::UserKey, parts: vec![Value::Int(namespace.into()), text.into()] }
+}
+
+fn user_lookup_key(tenant: i32, key: &UserKey) -> LookupKey {
     match key {
-        UserKey::Id(id) => LookupKey::Id(code, id.0),
-        UserKey::Number(number) => LookupKey::Number(code, stored_number(*number)),
+        UserKey::Id(id) => LookupKey { tenant, kind: LookupKind::UserId, parts: vec![id.0.into()] },
+        UserKey::Number(number) => {
+            LookupKey { tenant, kind: LookupKind::UserNumber, parts: vec![stored_number(*number)] }
+        }
         UserKey::Email(login) | UserKey::Login(login) | UserKey::LoginConstantTime(login) => {
-            LookupKey::Claim(code, i16::from(LOGINS), identifier_key(login).into())
+            unique_key(tenant, LOGINS, identifier_key(login))
         }
-        UserKey::ExternalId(id) => {
-            LookupKey::Claim(code, i16::from(USER_EXTERNAL_IDS), unique_keys::external_id_key(id).into())
-        }
+        UserKey::ExternalId(id) => unique_key(tenant, USER_EXTERNAL_IDS, unique_keys::external_id_key(id)),
     }
 }
 
-fn item_lookup_key(code: i32, kind: ItemKind, key: &ItemKey) -> LookupKey {
-    let kind_code = kind_code(kind);
-    match key {
-        ItemKey::Id(id) => LookupKey::ItemId(code, id.0),
-        ItemKey::Number(number) => LookupKey::ItemNumber(code, kind_code, stored_number(*number)),
-        ItemKey::Name(name) => LookupKey::ItemName(code, kind_code, Item::name_key(kind, name).into()),
+fn item_lookup_key(tenant: i32, item_kind: ItemKind, key: &ItemKey) -> LookupKey {
+    let kind_code = Value::Int(kind_code(item_kind).into());
+    let (kind, parts) = match key {
+        ItemKey::Id(id) => (LookupKind::ItemId, vec![id.0.into()]),
+        ItemKey::Number(number) => (LookupKind::ItemNumber, vec![kind_code, stored_number(*number)]),
+        ItemKey::Name(name) => (LookupKind::ItemName, vec![kind_code, Item::name_key(item_kind, name).into()]),
         ItemKey::ExternalId(_) | ItemKey::Domain(_) | ItemKey::OfficeNumber(_) => {
-            match unique_keys::of_key(kind, key) {
-                Some(claim) => LookupKey::ItemClaim(code, i16::from(claim.namespace), claim.text.into(), kind_code),
+            match unique_keys::of_key(item_kind, key) {
+                Some(key) => (LookupKind::ItemKey, vec![Value::Int(key.namespace.into()), key.text.into(), kind_code]),
                 // Items of this kind have no such key.
-                None => LookupKey::ItemNumber(code, kind_code, ABSENT_NUMBER),
+                None => (LookupKind::ItemNumber, vec![kind_code, ABSENT_NUMBER]),
             }
         }
-    }
+    };
+    LookupKey { tenant, kind, parts }
 }
 
 /// Yields now and then, because decoding thousands of documents takes a while. Drops each row once it is decoded.
@@ -262,105 +292,22 @@ async fn run_lookups(line: &ManagedConnection, lookups: Vec<Lookup>) {
     }
 }
 
-/// The lookups by one kind of key, as columns.
-#[derive(Default)]
-struct KeyColumns {
-    place: Vec<i32>,
-    tenant: Vec<i32>,
-    id: Vec<Uuid>,
-    number: Vec<i32>,
-    space: Vec<i16>,
-    text: Vec<Vec<u8>>,
-    kind: Vec<i16>,
-}
-
-/// The lookups of a batch by kind of key.
-#[derive(Default)]
-struct BatchColumns {
-    ids: KeyColumns,
-    numbers: KeyColumns,
-    claims: KeyColumns,
-    item_ids: KeyColumns,
-    item_numbers: KeyColumns,
-    item_names: KeyColumns,
-    item_claims: KeyColumns,
-}
-
-impl BatchColumns {
-    fn of(keys: &[LookupKey]) -> Self {
-        let mut all = Self::default();
-        for (place, key) in (0_i32..).zip(keys) {
-            let (columns, tenant) = match key {
-                LookupKey::Id(tenant, id) => {
-                    all.ids.id.push(*id);
-                    (&mut all.ids, tenant)
-                }
-                LookupKey::Number(tenant, number) => {
-                    all.numbers.number.push(*number);
-                    (&mut all.numbers, tenant)
-                }
-                LookupKey::Claim(tenant, space, text) => {
-                    all.claims.space.push(*space);
-                    all.claims.text.push(text.clone());
-                    (&mut all.claims, tenant)
-                }
-                LookupKey::ItemId(tenant, id) => {
-                    all.item_ids.id.push(*id);
-                    (&mut all.item_ids, tenant)
-                }
-                LookupKey::ItemNumber(tenant, kind, number) => {
-                    all.item_numbers.kind.push(*kind);
-                    all.item_numbers.number.push(*number);
-                    (&mut all.item_numbers, tenant)
-                }
-                LookupKey::ItemName(tenant, kind, name) => {
-                    all.item_names.kind.push(*kind);
-                    all.item_names.text.push(name.clone());
-                    (&mut all.item_names, tenant)
-                }
-                LookupKey::ItemClaim(tenant, space, text, kind) => {
-                    all.item_claims.space.push(*space);
-                    all.item_claims.text.push(text.clone());
-                    all.item_claims.kind.push(*kind);
-                    (&mut all.item_claims, tenant)
-                }
-            };
-            columns.place.push(place);
-            columns.tenant.push(*tenant);
-        }
-        all
-    }
-
-    /// One statement for each kind of key that occurs, its parameters, and the column of the result that has `place`.
-    fn statements(&self) -> impl Iterator<Item = (Sql, Vec<&dyn Param>, usize)> {
-        let (claims, numbers, names) = (&self.claims, &self.item_numbers, &self.item_names);
-        let (users, items) = (2, 3);
-        let all: [(Sql, &KeyColumns, Vec<&dyn Param>, usize); 7] = [
-            (sql::USERS_BY_IDS, &self.ids, vec![&self.ids.id], users),
-            (sql::USERS_BY_NUMBERS, &self.numbers, vec![&self.numbers.number], users),
-            (sql::USERS_BY_UNIQUE_KEYS, claims, vec![&claims.space, &claims.text], users),
-            (sql::ITEMS_BY_IDS, &self.item_ids, vec![&self.item_ids.id], items),
-            (sql::ITEMS_BY_NUMBERS, numbers, vec![&numbers.kind, &numbers.number], items),
-            (sql::ITEMS_BY_NAMES, names, vec![&names.kind, &names.text], items),
-            (
-                sql::ITEMS_BY_UNIQUE_KEYS,
-                &self.item_claims,
-                vec![&self.item_claims.space, &self.item_claims.text, &self.item_claims.kind],
-                items,
-            ),
-        ];
-        all.into_iter().filter(|(_, columns, ..)| !columns.place.is_empty()).map(|(sql, columns, key, place)| {
-            let mut params: Vec<&dyn Param> = vec![&columns.place, &columns.tenant];
-            params.extend(key);
-            (sql, params, place)
-        })
-    }
-}
-
 async fn query_all(session: &Session, keys: Arc<[LookupKey]>) -> Result<Vec<Option<Row>>, PgError> {
-    let columns = BatchColumns::of(&keys);
-    let asked = columns.statements().map(|(sql, params, column)| {
-        let rows = async move { Ok((session.query(sql.postgres, &params).await?, column)) };
+    let mut rows: BTreeMap<(LookupKind, i32), Vec<Vec<Value>>> = BTreeMap::new();
+    for (place, key) in keys.iter().enumerate() {
+        let place = Value::Int(i64::try_from(place).unwrap_or(i64::MAX));
+        let row = std::iter::once(place).chain(key.parts.iter().cloned()).collect();
+        rows.entry((key.kind, key.tenant)).or_default().push(row);
+    }
+    let asked = rows.into_iter().map(|((kind, tenant), rows)| {
+        let (sql, types, column) = kind.parts();
+        let columns = columns_of(types.iter().copied(), rows);
+        let rows = async move {
+            let tenant: &dyn Param = &tenant;
+            let params: Vec<&dyn Param> =
+                std::iter::once(tenant).chain(columns.iter().map(|column| &**column)).collect();
+            Ok((session.query(sql.postgres, &params).await?, column))
+        };
         maybe_done(Box::pin(rows) as PipelinedQuery<'_, (Vec<Row>, usize)>)
     });
     let mut found: Vec<Option<Row>> = keys.iter().map(|_| None).collect();

@@ -28,8 +28,8 @@ statements! {
     /// another index.
     ITEMS_BY_IDS = per_engine(
         "",
-        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3) AS n (place, tenant, id)
-        JOIN items i ON i.tenant = n.tenant AND i.id = n.id",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3) AS n (place, id)
+        JOIN items i ON i.tenant = $1 AND i.id = n.id",
     );
     /// Of any kind.
     ITEMS_TO_CHANGE = per_engine(
@@ -39,22 +39,22 @@ statements! {
     ITEMS_BY_UNIQUE_KEYS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place
-        FROM unnest($1, $2, $3, $4, $5) AS n (place, tenant, space, text, kind)
-        LEFT JOIN claims c ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text
-        LEFT JOIN items i ON i.tenant = c.tenant AND i.kind = n.kind AND i.number = c.owner",
+        FROM unnest($2, $3, $4, $5) AS n (place, space, text, kind)
+        LEFT JOIN claims c ON c.tenant = $1 AND c.space = n.space AND c.text = n.text
+        LEFT JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = c.owner",
     );
 
     ITEMS_BY_NUMBERS = per_engine(
         "",
-        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, number)
-        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = n.number",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3, $4) AS n (place, kind, number)
+        JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = n.number",
     );
     /// The oldest item with each name. The subquery reads one index entry, however many items share the name.
     ITEMS_BY_NAMES = per_engine(
         "",
-        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($1, $2, $3, $4) AS n (place, tenant, kind, name)
-        JOIN items i ON i.tenant = n.tenant AND i.kind = n.kind AND i.number = (SELECT min(k.number) FROM items k
-        WHERE k.tenant = n.tenant AND k.kind = n.kind AND k.name_key = n.name)",
+        "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3, $4) AS n (place, kind, name)
+        JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = (SELECT min(k.number) FROM items k
+        WHERE k.tenant = $1 AND k.kind = n.kind AND k.name_key = n.name)",
     );
 
     ALL_ITEMS = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");

@@ -52,13 +52,12 @@ statements! {
     // Batched lookups: `place` is the index of the lookup in the batch.
     USERS_BY_IDS = per_engine(
         "",
-        select_postgres_users_batched!("unnest($1, $2, $3) AS n (place, tenant, id) JOIN users u ON u.tenant = n.tenant AND u.id = n.id"),
+        select_postgres_users_batched!("unnest($2, $3) AS n (place, id) JOIN users u ON u.tenant = $1 AND u.id = n.id"),
     );
     USERS_BY_NUMBERS = per_engine(
         "",
         select_postgres_users_batched!(
-            "unnest($1, $2, $3) AS n (place, tenant, number)
-            JOIN users u ON u.tenant = n.tenant AND u.number = n.number"
+            "unnest($2, $3) AS n (place, number) JOIN users u ON u.tenant = $1 AND u.number = n.number"
         ),
     );
     /// Users that are not found have an empty row: with outer joins, a planner without statistics (new database)
@@ -66,9 +65,9 @@ statements! {
     USERS_BY_UNIQUE_KEYS = per_engine(
         "",
         select_postgres_users_batched!(
-            "unnest($1, $2, $3, $4) AS n (place, tenant, space, text)
-            LEFT JOIN claims c ON c.tenant = n.tenant AND c.space = n.space AND c.text = n.text
-            LEFT JOIN users u ON u.tenant = c.tenant AND u.number = c.owner"
+            "unnest($2, $3, $4) AS n (place, space, text)
+            LEFT JOIN claims c ON c.tenant = $1 AND c.space = n.space AND c.text = n.text
+            LEFT JOIN users u ON u.tenant = $1 AND u.number = c.owner"
         ),
     );
     ACCOUNT = per_engine("SELECT password, account FROM users WHERE tenant = ?1 AND id = ?2", "");

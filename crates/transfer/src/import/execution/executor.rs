@@ -399,7 +399,7 @@ async fn prepare_user<'a>(
 ) -> StartedRow<'a> {
     let user = before.as_ref().map(|before| (before.number, before.id));
     match user_import::prepare(ctx, references, user_row, &row).await {
-        Ok(ready) if before.is_none() && !ctx.options.dry_run && !ready.is_deleted() => {
+        Ok(ready) if before.is_none() && !ctx.options.dry_run && ready.can_be_created_with_others() => {
             StartedRow::Create(Box::new(ready), row)
         }
         Ok(ready) => StartedRow::Other(Box::pin(user_import::execute(ctx, ready, before, row))),

@@ -27,9 +27,9 @@ pub(crate) struct PreparedUser {
 }
 
 impl PreparedUser {
-    /// Whether the user is deleted in the file.
-    pub(crate) fn is_deleted(&self) -> bool {
-        self.user_row.is_deleted()
+    /// Hashing a password takes long: other users must not wait for it.
+    pub(crate) fn can_be_created_with_others(&self) -> bool {
+        !self.user_row.is_deleted() && self.user_row.edit.password.is_none()
     }
 }
 
