@@ -1,7 +1,7 @@
 //! A closed-loop load generator: each client sends a request, reads the response and sends the next request. It uses
 //! plain sockets to keep its CPU cost low, because it shares the cores with the server.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,8 +38,17 @@ fn as_f64(n: u64) -> f64 {
 }
 
 pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> Vec<u8> {
+    request_in_version("1.1", method, target, headers, body)
+}
+
+/// A request whose response ends with the connection: HTTP/1.0 has no chunks.
+pub(crate) fn last_request(method: &str, target: &str, headers: &str, body: &str) -> Vec<u8> {
+    request_in_version("1.0", method, target, headers, body)
+}
+
+fn request_in_version(version: &str, method: &str, target: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
+    format!("{method} {target} HTTP/{version}\r\nHost: localhost\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
 /// A number in `0..range` that looks random and is the same in each run.
@@ -204,16 +213,21 @@ fn response_length(buffer: &[u8]) -> Option<usize> {
 
 /// Sends a GET request and returns the response body.
 pub(crate) fn get_once(address: &str, target: &str) -> anyhow::Result<String> {
-    send_once(address, &request("GET", target, "Connection: close\r\n", ""))
+    send_once(address, &last_request("GET", target, "", ""))
 }
 
-/// Sends a request with `Connection: close` and returns the response body.
+/// Sends a request made by [`last_request`], or with `Connection: close`, and returns the body of its response.
+///
+/// # Errors
+/// If the status is not one of success.
 pub(crate) fn send_once(address: &str, request: &[u8]) -> anyhow::Result<String> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(request)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no response")
+    let (head, body) = text.split_once("\r\n\r\n").context("no response")?;
+    ensure!(head.split(' ').nth(1).is_some_and(|status| status.starts_with('2')), "{text}");
+    Ok(body.to_owned())
 }
 
 /// Sends a request with `Connection: close`; returns the status and whether there is a `Retry-After` header.

@@ -7,10 +7,12 @@ mod engines;
 mod fairness;
 mod import;
 mod load;
+mod members;
 mod report;
 mod scim;
 mod sign_in;
 mod sign_in_timing;
+mod slow_network;
 
 use anyhow::Context;
 use load::{Load, LoadStats, drive};
@@ -54,8 +56,11 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
         Some("fairness") => ("bench-fairness", fairness::measure(&folder)),
         Some("audit") => ("bench-audit", audit::measure(&folder)),
         Some("import") => ("bench-import", import::measure(&folder)),
+        Some("members") => ("bench-members", members::measure(&folder)),
         Some(other) => {
-            anyhow::bail!("unknown benchmark {other} (use scim, sign-in, fairness, audit, import or --store postgres)")
+            anyhow::bail!(
+                "unknown benchmark {other} (use scim, sign-in, fairness, audit, import, members or --store postgres)"
+            )
         }
     };
     drop(std::fs::remove_dir_all(&folder));

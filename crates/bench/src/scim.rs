@@ -1,6 +1,6 @@
 //! Measures SCIM at 1,000, 100,000 and 1,000,000 users in one run, to show which costs grow with the number of users.
 
-use crate::load::{Load, drive, pseudorandom, request, send_once};
+use crate::load::{Load, drive, last_request, pseudorandom, request, send_once};
 use crate::report::Row;
 use crate::{CONNECTIONS, Process, median};
 use anyhow::Context;
@@ -52,7 +52,7 @@ pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
 }
 
 /// Longer than any load with a request limit takes.
-const UNLIMITED: Duration = Duration::from_hours(1);
+pub(crate) const UNLIMITED: Duration = Duration::from_hours(1);
 
 struct Bench<'a> {
     muster: &'a Process,
@@ -73,10 +73,9 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(muster: &'a Process) -> anyhow::Result<Self> {
         let (tenant, key) = muster.credentials.clone().context("credentials")?;
-        let bearer = format!("Authorization: Bearer {key}\r\nContent-Type: application/scim+json\r\n");
         Ok(Self {
             muster,
-            client: Client { address: muster.address.clone(), bearer },
+            client: Client::new(&muster.address, &key),
             tenant,
             key,
             runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
@@ -142,12 +141,17 @@ fn add_member_body(id: &str) -> String {
 }
 
 /// Sends the requests of an identity provider.
-struct Client {
+pub(crate) struct Client {
     address: String,
     bearer: String,
 }
 
 impl Client {
+    pub(crate) fn new(address: &str, key: &str) -> Self {
+        let bearer = format!("Authorization: Bearer {key}\r\nContent-Type: application/scim+json\r\n");
+        Self { address: address.to_owned(), bearer }
+    }
+
     fn load(
         &self,
         time: Duration,
@@ -160,7 +164,7 @@ impl Client {
         })
     }
 
-    fn creates(&self, from: u64, time: Duration) -> Load {
+    pub(crate) fn creates(&self, from: u64, time: Duration) -> Load {
         self.load(time, move |n| {
             let n = from + n;
             let body = format!(
@@ -210,14 +214,14 @@ impl Client {
         })
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
-        let headers = format!("{}Connection: close\r\n", self.bearer);
-        let answer = send_once(&self.address, &request(method, &format!("/scim/v2{path}"), &headers, body))?;
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
+        let request = last_request(method, &format!("/scim/v2{path}"), &self.bearer, body);
+        let answer = send_once(&self.address, &request)?;
         if answer.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&answer)?) }
     }
 
     /// The ids of all users, read with cursor pagination.
-    fn user_ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
+    pub(crate) fn user_ids(&self) -> anyhow::Result<Arc<Vec<String>>> {
         let (mut ids, mut cursor) = (Vec::new(), String::new());
         loop {
             let path = format!("/Users?attributes=id&count=1000&cursor={cursor}");
@@ -232,7 +236,7 @@ impl Client {
     }
 
     /// Creates a group with these members and returns its id.
-    fn create_group(&self, members: &[String]) -> anyhow::Result<String> {
+    pub(crate) fn create_group(&self, members: &[String]) -> anyhow::Result<String> {
         let group = self.send("POST", "/Groups", "{\"displayName\":\"Everybody\"}")?;
         let id = group["id"].as_str().context("an id")?.to_owned();
         for part in members.chunks(5_000) {

@@ -21,7 +21,7 @@ const HELP: &str = "cargo xtask COMMAND
   bench   Run a benchmark on a build of the profile dist; writes bench-results/
           `bench scim`: SCIM with up to a million users; `bench sign-in`: sign-ins and creates;
           `bench fairness`: one tenant under another tenant's load; `bench audit`: verification of a million events;
-          `bench import`: imports, exports and backups on both engines;
+          `bench import`: imports, exports and backups on both engines; `bench members`: members added to a group;
           `bench --store postgres`: both engines compared, at 100,000 and a million users
   dist    Build what a release publishes, in target/distrib";
 
