@@ -9,7 +9,7 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! let folder = tempfile::tempdir().unwrap();
 //! let store = store::Sqlite::open(&folder.path().join("muster.db"), &store::SqliteOptions::default()).unwrap();
-//! assert_eq!(store.tenants().await.unwrap(), []);
+//! assert_eq!(store.health().await.unwrap().engine, "sqlite");
 //! store.close();
 //! # });
 //! ```
