@@ -160,8 +160,8 @@ pub struct Health {
     /// Changes in these transactions.
     pub changes: u64,
     pub queued_changes: u64,
-    /// SQL statements that requests have sent to a database server since the store was opened; `None` if the engine
-    /// has no server.
+    /// SQL statements of requests since the store was opened; on SQLite, of all stores since the process started.
+    /// `None` if the engine has no statements.
     pub statements: Option<u64>,
     /// Whether a pooler in front of the database would send reads to a standby; the engine marks its reads to go to the
     /// primary.

@@ -90,7 +90,7 @@ impl Default for Metrics {
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
         let statements = Gauge::default();
-        let help = "SQL statements of requests since the server started; 0 for the embedded engine";
+        let help = "SQL statements of requests since the server started";
         registry.register("store_statements", help, statements.clone());
         let log_bytes = Gauge::default();
         let help = "Size of the embedded engine's write-ahead log";

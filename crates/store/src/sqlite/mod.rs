@@ -22,6 +22,7 @@ mod restore;
 mod row_decode;
 mod shared_state;
 mod snapshot;
+mod statement_count;
 mod tables;
 mod tx_counters;
 mod user_pages;

@@ -3,6 +3,7 @@
 use super::lock::{LockMode, StoreLock, checkpoint, sibling_path};
 use super::migrations;
 use super::open_error::{APPLICATION_ID, SqliteOpenError, to_open_error};
+use super::statement_count::count_statements;
 use crate::sql;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -151,7 +152,7 @@ pub(super) fn connect_read_write(path: &Path, options: &SqliteOptions) -> Result
     if let Some(pages) = options.max_pages {
         db.pragma_update(None, "max_page_count", pages).map_err(broken)?;
     }
-    cache_statements(&db).map_err(broken)?;
+    set_up_statements(&mut db).map_err(broken)?;
     Ok(db)
 }
 
@@ -237,7 +238,7 @@ pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Resul
     if maps_file {
         db.pragma_update(None, "mmap_size", 1_i64 << 33)?;
     }
-    cache_statements(&db)?;
+    set_up_statements(&mut db)?;
     Ok(db)
 }
 
@@ -250,9 +251,10 @@ pub(super) fn set_read_timeout(db: &mut Connection, time: Duration) -> rusqlite:
 /// Steps of SQLite's virtual machine between two checks, usually less than a millisecond.
 const PROGRESS_HANDLER_STEPS: i32 = 10_000;
 
-/// Caches prepared statements with their plans. Without the stability guarantee (QPSG), a statement whose
+/// Caches prepared statements with their plans, and counts their executions. Without the stability guarantee (QPSG), a statement whose
 /// parameters could affect its plan is parsed again for every binding, which doubled the cost of a read.
-fn cache_statements(db: &Connection) -> rusqlite::Result<()> {
+fn set_up_statements(db: &mut Connection) -> rusqlite::Result<()> {
+    count_statements(db)?;
     db.set_prepared_statement_cache_capacity(64);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }

@@ -7,6 +7,7 @@ use super::apply_error::ApplyError;
 use super::lock::{checkpoint, probe_write};
 use super::monitor::StoreMonitor;
 use super::shared_state::{SharedState, obstacle_of};
+use super::statement_count;
 use super::tx_counters::TxCounters;
 use super::writer_job::{CommitResult, WriterJob, WriterMetrics};
 use directory::{BoxFuture, Change, CommitError, Health, UnwritableReason};
@@ -80,6 +81,7 @@ impl Writer {
             commits: self.metrics.commits.load(Ordering::Relaxed),
             changes: self.metrics.changes.load(Ordering::Relaxed),
             queued_changes: waiting as u64,
+            statements: Some(statement_count::executed()),
             ..Health::default()
         }
     }
