@@ -327,24 +327,33 @@ fn a_store_in_use_is_not_upgraded() {
         count.to_string()
     };
     let before = migrations(&place.store);
-    let lock = PathBuf::from(format!("{}-lock", place.store));
-    let older = if is_on_postgres() {
-        let lease = "INSERT INTO leases VALUES ('process 1', gen_random_uuid(),
-            clock_timestamp() + INTERVAL '1 hour', 0) RETURNING name";
-        testkit::postgres::query(&place.store, lease);
-        None
-    } else {
-        let file = std::fs::File::create(&lock).expect("created");
-        file.lock_shared().expect("locked");
-        Some(file)
+    let assert_refused = || {
+        let refused = upgrade();
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && text.contains("in use by another process"), "{text}");
+        assert_eq!(migrations(&place.store), before, "nothing was migrated");
     };
-    let refused = upgrade();
-    let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && text.contains("in use by another process"), "{text}");
-    assert_eq!(migrations(&place.store), before, "nothing was migrated");
-    drop(older);
     if is_on_postgres() {
-        testkit::postgres::query(&place.store, "DELETE FROM leases WHERE name = 'process 1' RETURNING name");
+        // Version 0.1.0 has only the lease `sealer`, later ones have one for each process.
+        for name in ["sealer", "process 1"] {
+            let query = |statement: &str| testkit::postgres::query(&place.store, statement);
+            query(&format!("DELETE FROM leases WHERE name = '{name}'"));
+            query(&format!(
+                "INSERT INTO leases VALUES ('{name}', gen_random_uuid(), clock_timestamp() + INTERVAL '1 hour', 0)"
+            ));
+            assert_refused();
+            query(&format!("UPDATE leases SET until = clock_timestamp() WHERE name = '{name}'"));
+        }
+    } else {
+        // Version 0.1.0 has only a connection, later ones also lock a file.
+        let older = rusqlite::Connection::open(&place.store).expect("opened");
+        let users: u32 = older.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).expect("counted");
+        assert!(users > 0);
+        assert_refused();
+        drop(older);
+        let file = std::fs::File::create(PathBuf::from(format!("{}-lock", place.store))).expect("created");
+        file.lock_shared().expect("locked");
+        assert_refused();
     }
     let done = upgrade();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

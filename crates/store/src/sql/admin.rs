@@ -46,10 +46,12 @@ statements! {
         WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()
         RETURNING value",
     );
-    /// Other processes that have the database open.
+    /// Other processes that have the database open. Those of version 0.1.0 have no lease but that of the sequencer, which
+    /// one of them always holds.
     OTHER_PROCESS_LEASES = per_engine(
         "",
-        "SELECT name FROM leases WHERE name LIKE 'process %' AND holder <> $1 AND until > clock_timestamp()",
+        "SELECT name FROM leases WHERE (name = 'sealer' OR name LIKE 'process %') AND holder <> $1
+        AND until > clock_timestamp()",
     );
     /// Removes the lease of this process, and those of processes that ended without removing theirs.
     REMOVE_PROCESS_LEASES = per_engine(

@@ -82,8 +82,8 @@ pub(super) fn connect_and_migrate(
         quick_check(&db, path)?;
     }
     if let Some(schema) = migrations::outdated_schema(&db) {
-        if lock.is_some_and(|lock| !lock.is_exclusive()) {
-            // An older version could not use the store any more.
+        // An older version could not use the store any more.
+        if lock.is_some_and(|lock| !lock.is_exclusive()) || has_other_connections(&db).map_err(broken)? {
             return Err(SqliteOpenError::InUse(path.into()));
         }
         keep_copy(&db, path, schema)?;
@@ -101,6 +101,16 @@ pub(super) fn connect_and_migrate(
     Ok(db)
 }
 
+/// Whether another process has the store open, also one of version 0.1.0, which does not use the lock file. Only the last
+/// connection can leave WAL mode.
+fn has_other_connections(db: &Connection) -> rusqlite::Result<bool> {
+    match db.pragma_update(None, "journal_mode", "DELETE") {
+        Ok(()) => db.pragma_update(None, "journal_mode", "WAL").map(|()| false),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Copies the store to a file beside it, named after its schema. A complete copy of an earlier attempt is kept.
 fn keep_copy(db: &Connection, path: &Path, schema: u32) -> Result<(), SqliteOpenError> {
     let copy = sibling_path(path, &format!(".schema-{schema}"));
@@ -112,7 +122,11 @@ fn keep_copy(db: &Connection, path: &Path, schema: u32) -> Result<(), SqliteOpen
     drop(std::fs::remove_file(&part));
     create_private_file(&part)?;
     let copied = db.execute(sql::COPY_STORE.sqlite, [part.to_string_lossy()]);
-    copied.map_err(|error| to_open_error(path, &error))?;
+    copied.map_err(|error| {
+        // The disk may be full.
+        drop(std::fs::remove_file(&part));
+        to_open_error(path, &error)
+    })?;
     let kept = std::fs::File::open(&part).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&part, &copy));
     kept.map_err(|error| SqliteOpenError::Io(path.into(), format!("cannot keep a copy: {error}")))?;
     tracing::info!(copy = %copy.display(), "kept the store as it was before the upgrade");
@@ -251,8 +265,8 @@ pub(super) fn set_read_timeout(db: &mut Connection, time: Duration) -> rusqlite:
 /// Steps of SQLite's virtual machine between two checks, usually less than a millisecond.
 const PROGRESS_HANDLER_STEPS: i32 = 10_000;
 
-/// Caches prepared statements with their plans, and counts their executions. Without the stability guarantee (QPSG), a statement whose
-/// parameters could affect its plan is parsed again for every binding, which doubled the cost of a read.
+/// Caches prepared statements with their plans, and counts their executions. Without the stability guarantee (QPSG), a
+/// statement whose parameters could affect its plan is parsed again for every binding, which doubled the cost of a read.
 fn set_up_statements(db: &mut Connection) -> rusqlite::Result<()> {
     count_statements(db)?;
     db.set_prepared_statement_cache_capacity(64);
