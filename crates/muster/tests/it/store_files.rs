@@ -138,10 +138,11 @@ fn replacing_the_store_of_a_running_server_is_detected() {
     ];
     for (way, replace) in ways {
         let stage = StoreFixture::new();
-        let server = stage.start();
-        assert_eq!(server.create("before").status, 201, "{way}");
-        assert_eq!(server.readiness().status, 200, "{way}");
         let other = stage.restored();
+        let server = stage.start();
+        assert_eq!(server.readiness().status, 200, "{way}");
+        // Just before the replacement: the log is written back when the server is idle.
+        assert_eq!(server.create("before").status, 201, "{way}");
         replace(&stage, &other);
         for n in 0..5 {
             let reply = server.create(&format!("after{n}"));
