@@ -1,7 +1,7 @@
 //! Plans a batch without I/O: translates its changes, and collects their rows, preconditions and receipts.
 
 use super::batch_rows::BatchRows;
-use super::preconditions::{Needed, Precondition, preconditions_of};
+use super::preconditions::{ChangePrecondition, Precondition, preconditions_of};
 use crate::event_row::ChangeContext;
 use crate::translation::{Encoded, Known, Write, assumptions_of, created_id, translate};
 use directory::{Change, CommitError, Receipt, TenantNumber};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub(super) struct BatchPlan {
     pub(super) rows: BatchRows,
     /// In the order in which violations are reported.
-    pub(super) preconditions: Vec<Needed>,
+    pub(super) preconditions: Vec<ChangePrecondition>,
     pub(super) receipts: Vec<Receipt>,
     /// What the batch itself creates and releases; it need not exist or be free beforehand.
     created: HashSet<Uuid>,
@@ -75,14 +75,14 @@ impl BatchPlan {
             }
             other => other,
         };
-        for what in preconditions_of(&write) {
-            let is_met = match &what {
+        for precondition in preconditions_of(&write) {
+            let is_met = match &precondition {
                 Precondition::ItemExists(id) => self.created.contains(id),
                 Precondition::KeyFree(key) => self.released.contains(&(tenant, key.namespace, key.text.clone())),
                 _ => false,
             };
             if !is_met {
-                self.preconditions.push(Needed { change: self.receipts.len(), tenant, what });
+                self.preconditions.push(ChangePrecondition { change: self.receipts.len(), tenant, precondition });
             }
         }
         if let Write::RemoveKey(key, _) = &write {

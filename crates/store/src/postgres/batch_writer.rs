@@ -5,9 +5,10 @@
 //! rejected, and the others are retried. After a conflict with another process or a lost connection, the whole batch is
 //! retried.
 //!
-//! A commit whose answer was lost is *in doubt*. The row of the batch decides. The retry uses the same batch
-//! id: if the row exists, the commit succeeded and its results stand; if the retry can insert it, the lost
-//! commit never takes effect. While the lost commit is in progress, the database makes the retry wait.
+//! A commit whose answer was lost is *in doubt*: it may even reach the database later. The row of the batch decides. The
+//! retry uses the same batch id: if the row exists, the commit succeeded and its results stand; if the retry can insert it,
+//! the lost commit never takes effect. A retry that fails inserts a row that stands for nothing, and goes on with another
+//! id. While the lost commit is in progress, the database makes the retry wait.
 
 use super::batch_plan::{self, BatchPlan};
 use super::batch_rows::{SendError, send};
@@ -16,7 +17,7 @@ use super::managed_connection::{ManagedConnection, Session};
 use super::number_allocator::NumberAllocator;
 use super::param::{int, tenant_code, unsigned};
 use super::pg_error::PgError;
-use super::preconditions::{Needed, Precondition, diagnose};
+use super::preconditions::{ChangePrecondition, Precondition, diagnose};
 use super::prefetch::{Prefetched, TenantCache};
 use super::retry::{BACKOFF, RETRY_TIMEOUT, sleep_for_next};
 use crate::translation::{Known, Sequence};
@@ -100,9 +101,9 @@ impl BatchWriter {
         while !batch.jobs.is_empty() {
             let ended = match self.attempt(connection, &mut batch).await {
                 Ok(AttemptOutcome::Committed(receipts)) => return self.finish_batch(batch, receipts),
-                Ok(AttemptOutcome::Rejected(refused)) => {
-                    empty_retries = if refused.is_empty() { empty_retries + 1 } else { 0 };
-                    batch.reject(refused);
+                Ok(AttemptOutcome::Rejected(rejected)) => {
+                    empty_retries = if rejected.is_empty() { empty_retries + 1 } else { 0 };
+                    batch.reject(rejected);
                     // Nothing is violated any more, or the cause is unknown.
                     (empty_retries > MAX_EMPTY_RETRIES).then_some(CommitError::Stale)
                 }
@@ -176,9 +177,9 @@ impl BatchWriter {
         batch.jobs.iter_mut().for_each(QueuedChange::advance_time);
         let changes: Vec<&Change> = batch.jobs.iter().map(|job| &job.change).collect();
         let prefetch = batch.prefetched.prefetch(session, &changes, &self.numbers, &self.tenants);
-        let (known, removed) = with_step_timeout(prefetch).await?;
-        if !removed.is_empty() {
-            return Ok(AttemptOutcome::Rejected(removed));
+        let (known, rejected) = with_step_timeout(prefetch).await?;
+        if !rejected.is_empty() {
+            return Ok(AttemptOutcome::Rejected(rejected));
         }
         let was_in_doubt = batch.in_doubt_receipts.is_some();
         batch.known = known;
@@ -220,12 +221,13 @@ impl BatchWriter {
                 with_step_timeout(session.batch_execute(sql::ROLLBACK.postgres)).await?;
                 if was_in_doubt {
                     // The conflict may be the row of the earlier commit.
-                    with_step_timeout(batch.await_in_doubt(session)).await?;
+                    with_step_timeout(batch.fence(session)).await?;
                     if let Some(receipts) = batch.confirmed_receipts(session).await? {
                         return Ok(AttemptOutcome::Committed(receipts));
                     }
+                    batch.id = self.ids.next_id();
                 }
-                // The lost commit had no effect.
+                // The lost commit never takes effect.
                 batch.in_doubt_receipts = None;
                 self.find_conflicts(session, batch, &preconditions).await
             }
@@ -258,20 +260,20 @@ impl BatchWriter {
         &self,
         session: &Session,
         batch: &mut InFlightBatch,
-        needs: &[Needed],
+        preconditions: &[ChangePrecondition],
     ) -> Result<AttemptOutcome, PgError> {
         // Memberships may have changed since the decision.
         batch.prefetched.refresh_memberships = true;
-        let refused = with_step_timeout(diagnose(session, needs)).await?;
-        if refused.is_empty() && self.exclude_taken_numbers(session, batch, needs).await? {
+        let rejected = with_step_timeout(diagnose(session, preconditions)).await?;
+        if rejected.is_empty() && self.exclude_taken_numbers(session, batch, preconditions).await? {
             return Ok(AttemptOutcome::NumbersTaken);
         }
-        if refused.is_empty()
+        if rejected.is_empty()
             && with_step_timeout(session.query_opt(sql::WRITE_BLOCKERS.postgres, &[])).await?.is_some()
         {
             return Err(PgError::Restoring);
         }
-        Ok(AttemptOutcome::Rejected(refused))
+        Ok(AttemptOutcome::Rejected(rejected))
     }
 
     /// Excludes assigned numbers that other callers have requested explicitly, and the requested numbers after
@@ -280,11 +282,11 @@ impl BatchWriter {
         &self,
         session: &Session,
         batch: &mut InFlightBatch,
-        needs: &[Needed],
+        preconditions: &[ChangePrecondition],
     ) -> Result<bool, PgError> {
         let mut has_any = false;
-        for Needed { tenant, what, .. } in needs {
-            let Precondition::AllocatedItemNumber(kind, number) = what else { continue };
+        for ChangePrecondition { tenant, precondition, .. } in preconditions {
+            let Precondition::AllocatedItemNumber(kind, number) = precondition else { continue };
             let code = tenant_code(*tenant);
             let params: [&dyn super::param::Param; 3] = [&code, kind, &int(*number)];
             let sequence = ItemKind::ALL.into_iter().find(|one| i16::from(1 + kind_index(*one)) == *kind);
@@ -333,21 +335,17 @@ impl InFlightBatch {
         Ok(self.in_doubt_receipts.take())
     }
 
-    /// Waits until a lost commit has ended: while it is in progress, its row blocks ours.
-    async fn await_in_doubt(&self, session: &Session) -> Result<(), PgError> {
-        session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
-        let ours = session.execute(sql::WAIT_FOR_BATCH.postgres, &[&self.id]).await;
-        session.batch_execute(sql::ROLLBACK.postgres).await?;
-        match ours {
-            // Either way, the lost commit has ended.
+    /// Ends the doubt: afterwards the lost commit has taken effect, or never will.
+    async fn fence(&self, session: &Session) -> Result<(), PgError> {
+        match session.execute(sql::FENCE_BATCH.postgres, &[&self.id]).await {
             Ok(_) | Err(PgError::UniqueViolation(_)) => Ok(()),
             Err(trouble) => Err(trouble),
         }
     }
 
     /// Answers changes that cannot be carried out and removes them from the batch.
-    fn reject(&mut self, refused: Vec<(usize, CommitError)>) {
-        for (place, error) in refused.into_iter().rev() {
+    fn reject(&mut self, rejected: Vec<(usize, CommitError)>) {
+        for (place, error) in rejected.into_iter().rev() {
             if place < self.jobs.len() {
                 self.jobs.remove(place).answer(Err(error));
             }

@@ -41,8 +41,8 @@ pub(super) enum Precondition {
     RowHas(RowQuery, Vec<(usize, Value)>),
 }
 
-/// The preconditions of a write, in the order in which their violation is reported. What the write itself can read again
-/// has none.
+/// The preconditions of a write, in the order in which their violation is reported. Memberships and allocated
+/// numbers have none: a retry reads them again.
 pub(super) fn preconditions_of(write: &Write) -> Vec<Precondition> {
     match write {
         Write::Fail(error) => vec![Precondition::Fails(error.clone())],
@@ -108,25 +108,28 @@ fn row_preconditions(write: &RowWrite) -> Vec<Precondition> {
 }
 
 /// A precondition of a change in a batch.
-pub(super) struct Needed {
+pub(super) struct ChangePrecondition {
     /// The index of the change.
     pub(super) change: usize,
     pub(super) tenant: TenantNumber,
-    pub(super) what: Precondition,
+    pub(super) precondition: Precondition,
 }
 
 /// The first violated precondition of each change, with the index of the change. If there is none, the batch can be
 /// retried.
-pub(super) async fn diagnose(session: &Session, needs: &[Needed]) -> Result<Vec<(usize, CommitError)>, PgError> {
+pub(super) async fn diagnose(
+    session: &Session,
+    preconditions: &[ChangePrecondition],
+) -> Result<Vec<(usize, CommitError)>, PgError> {
     let mut stored: BTreeMap<TenantNumber, StoredState> = BTreeMap::new();
-    for tenant in needs.iter().map(|needed| needed.tenant).collect::<BTreeSet<_>>() {
-        let own = needs.iter().filter(|needed| needed.tenant == tenant).map(|needed| &needed.what);
+    for tenant in preconditions.iter().map(|one| one.tenant).collect::<BTreeSet<_>>() {
+        let own = preconditions.iter().filter(|one| one.tenant == tenant).map(|one| &one.precondition);
         stored.insert(tenant, StoredState::read(session, int(tenant.0), own).await?);
     }
     let mut violations: Vec<(usize, CommitError)> = Vec::new();
-    for Needed { change, tenant, what } in needs {
+    for ChangePrecondition { change, tenant, precondition } in preconditions {
         if violations.last().is_none_or(|(last, _)| last != change) {
-            let error = stored.get(tenant).and_then(|stored| stored.violation(what));
+            let error = stored.get(tenant).and_then(|stored| stored.violation(precondition));
             violations.extend(error.map(|error| (*change, error)));
         }
     }
@@ -149,11 +152,11 @@ struct StoredState {
 }
 
 impl StoredState {
-    fn violation(&self, what: &Precondition) -> Option<CommitError> {
+    fn violation(&self, precondition: &Precondition) -> Option<CommitError> {
         let stale = |is_met: bool| (!is_met).then_some(CommitError::Stale);
         let free = |is_free: bool, field: Field| (!is_free).then_some(CommitError::Taken(field));
         let has_key = |key: &UniqueKey| self.unique_keys.contains(&(key.namespace, key.text.clone()));
-        match what {
+        match precondition {
             Precondition::Fails(error) => Some(error.clone()),
             Precondition::UserVersion(number, version) => stale(self.user_versions.get(number) == Some(version)),
             Precondition::UserIdFree(id) => free(!self.user_ids.contains(id), Field::Id),
@@ -177,13 +180,17 @@ impl StoredState {
         }
     }
 
-    async fn read(session: &Session, tenant: i32, needs: impl Iterator<Item = &Precondition>) -> Result<Self, PgError> {
+    async fn read(
+        session: &Session,
+        tenant: i32,
+        preconditions: impl Iterator<Item = &Precondition>,
+    ) -> Result<Self, PgError> {
         let mut state = Self::default();
         let (mut users, mut user_ids, mut items) = (Vec::new(), Vec::new(), Vec::new());
         let (mut spaces, mut texts, mut kinds, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut external_ids, mut tombstone_ids, mut tombstones) = (Vec::new(), Vec::new(), Vec::new());
-        for what in needs {
-            match what {
+        for precondition in preconditions {
+            match precondition {
                 Precondition::UserVersion(number, _) => users.push(int(*number)),
                 Precondition::UserIdFree(id) => user_ids.push(*id),
                 Precondition::ItemVersion(id, _) | Precondition::ItemExists(id) | Precondition::ItemIdFree(id) => {

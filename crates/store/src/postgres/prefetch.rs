@@ -91,14 +91,14 @@ impl Prefetched {
                 }
             }
         }
-        let removed = tenants.missing_tenants(session, changes).await?;
+        let rejected = tenants.missing_tenants(session, changes).await?;
         for (tenant, own) in wanted {
             self.reserve(session, tenant, &own.numbers, numbers, &mut known).await?;
             read_users(session, tenant, &own.users, &mut known).await?;
             read_members(session, tenant, own.members, &mut known).await?;
             read_memberships(session, tenant, &own.memberships, &mut known).await?;
         }
-        Ok((known, removed))
+        Ok((known, rejected))
     }
 
     async fn reserve(
@@ -203,18 +203,18 @@ impl TenantCache {
         session: &Session,
         changes: &[&Change],
     ) -> Result<Vec<(usize, CommitError)>, PgError> {
-        let mut removed = Vec::new();
+        let mut rejected = Vec::new();
         for (place, change) in changes.iter().enumerate() {
             let is_inside = change.mutations.iter().any(crate::translation::is_within_tenant);
             if !is_inside || self.0.lock().contains(&change.tenant) {
                 continue;
             }
             if tables::rows(session, Tenant::table().row(vec![change.tenant.0.into()])).await?.is_empty() {
-                removed.push((place, CommitError::MissingReference(Field::Number)));
+                rejected.push((place, CommitError::MissingReference(Field::Number)));
             } else {
                 self.0.lock().insert(change.tenant);
             }
         }
-        Ok(removed)
+        Ok(rejected)
     }
 }

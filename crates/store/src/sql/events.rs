@@ -92,11 +92,15 @@ statements! {
         AND NOT EXISTS (SELECT 1 FROM holds WHERE until > clock_timestamp()) RETURNING 1)
         SELECT 1 / count(*) FROM done",
     );
-    /// Waits for a transaction that adds the same batch.
-    WAIT_FOR_BATCH = per_engine("", "INSERT INTO batches (id, at, events) VALUES ($1, clock_timestamp(), 0)");
+    /// Takes the row of a batch, so that a transaction that adds the batch fails, even if it arrives later. Waits for one
+    /// in progress. The time distinguishes this row from that of the batch.
+    FENCE_BATCH = per_engine("", "INSERT INTO batches (id, at, events) VALUES ($1, '1970-01-01 00:00:00+00', 0)");
     /// Whether a batch was committed. The update is acknowledged only when it is as durable as a change, and so is
     /// all before it.
-    CONFIRM_BATCH_COMMIT = per_engine("", "UPDATE batches SET events = events WHERE id = $1");
+    CONFIRM_BATCH_COMMIT = per_engine(
+        "",
+        "UPDATE batches SET events = events WHERE id = $1 AND at > '1970-01-01 00:00:00+00'",
+    );
     UNSEQUENCED_BATCHES = per_engine("", "SELECT id, events FROM batches WHERE position IS NULL ORDER BY at, id LIMIT $1");
     SET_BATCH_POSITIONS = per_engine(
         "",
