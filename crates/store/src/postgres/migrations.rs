@@ -83,12 +83,13 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
     execute_ddl(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
     let done = applied(session).await.map_err(troubled)?;
     is_current(&done, address)?;
-    if !done.is_empty() && done.len() < STEPS.len() {
-        wait_for_older_processes(session, address, me).await?;
-    }
     for (number, (name, text)) in (1_i32..).zip(STEPS) {
         if done.contains_key(&number) {
             continue;
+        }
+        // Before each step: an older one may have been started meanwhile.
+        if !done.is_empty() {
+            wait_for_older_processes(session, address, me).await?;
         }
         tracing::info!(step = number, of = STEPS.len(), name, "upgrading the store");
         for statement in split_statements(text) {

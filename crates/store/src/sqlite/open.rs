@@ -111,24 +111,25 @@ fn has_other_connections(db: &Connection) -> rusqlite::Result<bool> {
     }
 }
 
-/// Copies the store to a file beside it, named after its schema. A complete copy of an earlier attempt is kept.
+/// Copies the store to a file beside it, named after its schema. Replaces the copy of an earlier attempt.
 fn keep_copy(db: &Connection, path: &Path, schema: u32) -> Result<(), SqliteOpenError> {
     let copy = sibling_path(path, &format!(".schema-{schema}"));
-    if copy.exists() {
-        return Ok(());
-    }
     let part = sibling_path(&copy, ".part");
+    let failed = |error: String| SqliteOpenError::Io(path.into(), format!("cannot keep a copy: {error}"));
+    let name = part.to_str().ok_or_else(|| failed("its path is not UTF-8".into()))?;
     // Left by an attempt that was interrupted.
     drop(std::fs::remove_file(&part));
     create_private_file(&part)?;
-    let copied = db.execute(sql::COPY_STORE.sqlite, [part.to_string_lossy()]);
+    let copied = db.execute(sql::COPY_STORE.sqlite, [name]);
     copied.map_err(|error| {
         // The disk may be full.
         drop(std::fs::remove_file(&part));
         to_open_error(path, &error)
     })?;
-    let kept = std::fs::File::open(&part).and_then(|file| file.sync_all()).and_then(|()| std::fs::rename(&part, &copy));
-    kept.map_err(|error| SqliteOpenError::Io(path.into(), format!("cannot keep a copy: {error}")))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    let kept = sync(&part).and_then(|()| std::fs::rename(&part, &copy)).and_then(|()| sync(folder));
+    kept.map_err(|error| failed(error.to_string()))?;
     tracing::info!(copy = %copy.display(), "kept the store as it was before the upgrade");
     Ok(())
 }
