@@ -1,4 +1,4 @@
-//! Tables that are declared once for all engines: whatever is stored beside users, items and the event history.
+//! Tables that are declared once for all engines: for data other than users, items, events and counters.
 //!
 //! A type that is stored in such a table implements [`Record`] in the file that defines it. Engines know only the
 //! declaration: they insert, change, delete and list rows of any table, and include it in backups, moves and checks.
@@ -153,7 +153,12 @@ pub struct RowQuery {
 impl Table {
     /// All rows, in the order of the key.
     pub fn all(&'static self) -> RowQuery {
-        self.ordered_by(&[0, 1, 2, 3, 4, 5][..self.key_columns])
+        self.ordered_by(self.key())
+    }
+
+    /// The columns of the key, by index.
+    fn key(&self) -> &'static [usize] {
+        &[0, 1, 2, 3, 4, 5][..self.key_columns]
     }
 
     pub fn ordered_by(&'static self, order: &'static [usize]) -> RowQuery {
@@ -174,8 +179,7 @@ impl Table {
         &'static self,
         row: &'r [Value],
     ) -> impl Iterator<Item = (&'static [usize], Row, Field)> + 'r {
-        const KEY: &[usize] = &[0, 1, 2, 3, 4, 5];
-        let key = std::iter::once((&KEY[..self.key_columns], self.key_field));
+        let key = std::iter::once((self.key(), self.key_field));
         let all = key.chain(self.unique.iter().copied());
         all.map(|(columns, field)| (columns, columns.iter().map(|column| row[*column].clone()).collect(), field))
     }
@@ -202,10 +206,14 @@ impl RowQuery {
         Self { limit: Some(limit), ..self }
     }
 
-    /// Whether the result has few rows.
+    /// A limit that keeps a read short.
+    pub const FEW: u32 = 250;
+
+    /// Whether the query has a small limit or names a whole key.
     pub fn is_short(&self) -> bool {
-        const FEW: u32 = 250;
-        self.limit.is_some_and(|limit| limit <= FEW) || self.equal.len() >= self.table.key_columns
+        let key = self.table.key();
+        self.limit.is_some_and(|limit| limit <= Self::FEW)
+            || self.order.starts_with(key) && self.equal.len() >= key.len()
     }
 
     /// Whether a row belongs to the result, whatever its limit.

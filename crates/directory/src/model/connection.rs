@@ -201,7 +201,7 @@ impl Connection {
 
     /// The connection whose name is taken by this folded name.
     pub fn by_name(tenant: TenantNumber, name: String) -> RowQuery {
-        CONNECTIONS.ordered_by(CONNECTIONS_BY_NAME).equal(vec![tenant.0.into(), name.into()])
+        CONNECTIONS.ordered_by(CONNECTIONS_BY_NAME).equal(vec![tenant.0.into(), name.into()]).limit(1)
     }
 }
 
@@ -250,8 +250,9 @@ impl ConnectionKey {
         connection.keys.iter().map(move |key| Self { prefix: key.hash.prefix(), connection: id })
     }
 
+    /// Limited, since keys hardly ever have the same prefix.
     pub fn with_prefix(prefix: [u8; 4]) -> RowQuery {
-        KEYS.all().equal(vec![prefix.to_vec().into()])
+        KEYS.all().equal(vec![prefix.to_vec().into()]).limit(RowQuery::FEW)
     }
 }
 

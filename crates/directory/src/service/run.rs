@@ -1,4 +1,4 @@
-//! Runs commands: each is decided from what was read, and committed; again, if others were faster.
+//! Runs commands: decides each from stored data and commits it; decides again if that data has changed.
 
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, commit_error};
 use crate::decide::{DecisionContext, ResolvedReferences, decide};
@@ -32,8 +32,8 @@ impl Directory {
     }
 
     /// Carries out commands that do not depend on each other, each atomically. Their look-ups and their commit are
-    /// shared. Of two that want the same unique value, the first one gets it. Commands that set a password are better
-    /// run one by one, since hashing it takes long and too many at once are busy.
+    /// shared. Of two that want the same unique value, one gets it. Commands that set a password should
+    /// be run one by one: hashing is slow, and too many at once fail with [`DirectoryError::Busy`].
     pub async fn run_all(&self, caller: &Caller, commands: Vec<Command>) -> Vec<Result<Receipt, DirectoryError>> {
         let shared = match self.load_shared_references(caller.tenant, &commands).await {
             Ok(shared) => shared,

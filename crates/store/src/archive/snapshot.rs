@@ -8,8 +8,7 @@ use directory::{Item, ItemId, ItemKind, Row, RowQuery, TenantNumber, UserId};
 use futures_util::future::join;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A view of a store at one moment, while others write. Lists come in pages; the first one comes after number 0, the
-/// nil id or position 0, and an empty one is the last.
+/// A view of a store at one moment, while others write. Methods with `after` return pages; an empty page is the last.
 pub(crate) trait Snapshot {
     /// Rows of a declared table.
     async fn rows(&self, query: RowQuery) -> Result<Vec<Row>, ArchiveError>;
@@ -28,7 +27,7 @@ pub(crate) trait Snapshot {
     async fn counters(&self) -> Result<Vec<(u32, u8, u32)>, ArchiveError>;
     /// Events in order of position.
     async fn events(&self, after: u64) -> Result<Vec<StoredEvent>, ArchiveError>;
-    /// Committed events that have no position yet, by what will be linked together. They have no link either.
+    /// Committed events that have no position yet, in groups that will be linked together. They have no link either.
     async fn events_without_position(&self) -> Result<Vec<Vec<EventEntry>>, ArchiveError>;
     /// The ends of the chains by tenant.
     async fn chain_ends(&self) -> Result<BTreeMap<u32, ChainEnd>, ArchiveError>;
@@ -71,20 +70,20 @@ pub(crate) enum StoredUserState {
     Deleted { at: i64, external_key: Option<String> },
 }
 
-/// Processes all pages of a list. The next page is asked for while one is processed, so that a database and this process
+/// Processes all pages of a list. The next page is queried while one is processed, so that a database and this process
 /// work in parallel.
 pub(crate) async fn for_each_page<T, K: Clone>(
     first: K,
-    ask: impl AsyncFn(K) -> Result<Vec<T>, ArchiveError>,
+    query: impl AsyncFn(K) -> Result<Vec<T>, ArchiveError>,
     key: impl Fn(&T) -> K,
     mut each: impl AsyncFnMut(Vec<T>) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    let mut page = ask(first).await?;
+    let mut page = query(first).await?;
     while let Some(last) = page.last() {
-        let next = ask(key(last));
+        let next = query(key(last));
         let processed = async {
-            // Lets the connection's task send the question first.
-            yield_once().await;
+            // Lets the connection's task send the query first.
+            tokio::task::yield_now().await;
             each(page).await
         };
         let (next, processed) = join(next, processed).await;
@@ -92,17 +91,4 @@ pub(crate) async fn for_each_page<T, K: Clone>(
         page = next?;
     }
     Ok(())
-}
-
-/// Lets other tasks run once.
-async fn yield_once() {
-    let mut has_yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }

@@ -32,7 +32,7 @@ enum Step {
     RemoveExactMemberships,
     RemoveMembershipsOfItems,
     ChangeItems,
-    KeepRemovedUsers,
+    MoveUsersToTombstones,
     RestoreUsers,
     RemoveTombstones,
     RemoveItems,
@@ -66,7 +66,7 @@ impl Step {
             Self::RemoveExactMemberships => (sql::REMOVE_EXACT_MEMBERSHIPS, &[Id, Int4]),
             Self::RemoveMembershipsOfItems => (sql::REMOVE_MEMBERSHIPS_OF_ITEM, &[Id]),
             Self::ChangeItems => (sql::CHANGE_ITEM, &[Id, Int4, Int4, Bytes, Text, Int8]),
-            Self::KeepRemovedUsers => (sql::ADD_TOMBSTONE, &[Int4, Int4, Int8, Bytes, Text]),
+            Self::MoveUsersToTombstones => (sql::ADD_TOMBSTONE, &[Int4, Int4, Int8, Bytes, Text]),
             Self::RestoreUsers => {
                 (sql::ADD_USER_FROM_TOMBSTONE, &[Int4, Int8, Int4, Bool, Text, Text, Text, Int2, Int8])
             }
@@ -93,14 +93,14 @@ impl Step {
         }
     }
 
-    /// Whether each row must change one; the statement fails if not.
+    /// Whether each bound row must change exactly one stored row; the statement fails if not.
     fn is_counted(self) -> bool {
         matches!(
             self,
             Self::ChangeUsers
                 | Self::RemoveExactMemberships
                 | Self::ChangeItems
-                | Self::KeepRemovedUsers
+                | Self::MoveUsersToTombstones
                 | Self::RestoreUsers
                 | Self::RemoveTombstones
                 | Self::RemoveItems
@@ -183,7 +183,7 @@ impl BatchRows {
                 let RemovedUser { number, version, deleted, external_key, doc, .. } = removed;
                 let key = Value::optional(external_key);
                 let row = vec![number.into(), version.into(), deleted.0.into(), key, doc.into()];
-                self.add(Step::KeepRemovedUsers, code, row);
+                self.add(Step::MoveUsersToTombstones, code, row);
                 self.add(Step::RemoveUsers, code, vec![number.into(), version.into()]);
             }
             Write::RestoreUser { deleted, keeps_password, columns } => {

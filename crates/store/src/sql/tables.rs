@@ -13,7 +13,7 @@ pub(crate) struct TableOperation {
     pub(crate) columns: Vec<usize>,
     /// How many of them an update changes, after those of the key.
     changed: usize,
-    /// Whether each row must change one.
+    /// Whether each bound row must change exactly one stored row.
     pub(crate) is_counted: bool,
 }
 

@@ -168,7 +168,7 @@ impl<'a> RowWriter<'a> {
             Write::AddKey(key, owner) => {
                 let bound = params![tenant, key.namespace, key.text, self.owner_pk(owner)?];
                 let added = db.prepare_cached(sql::ADD_UNIQUE_KEYS.sqlite)?.execute(bound);
-                map_constraint_error(added.map(|_| 0), key.field)?;
+                map_constraint_error(added, key.field)?;
             }
             Write::RemoveKey(key, owner) => {
                 // In a store of 0.1.0, an older owner may have the same key.
@@ -221,8 +221,7 @@ impl<'a> RowWriter<'a> {
         let pk = self.user_pk(*number)?;
         let bound = params![pk, deleted.0, external_key, doc, version];
         let kept = self.db.prepare_cached(sql::ADD_TOMBSTONE.sqlite)?.execute(bound);
-        let kept = map_constraint_error(kept.map(|many| i64::try_from(many).unwrap_or(1)), Field::Id)?;
-        expect_change(usize::try_from(kept).unwrap_or(0))?;
+        expect_change(map_constraint_error(kept, Field::Id)?)?;
         self.db.prepare_cached(sql::REMOVE_USERS.sqlite)?.execute([pk])?;
         self.user = None;
         self.counters.add_to_block(self.tenant, block_of(*number), -1);
@@ -244,8 +243,7 @@ impl<'a> RowWriter<'a> {
             active,
             updated.0
         ]);
-        let restored = map_constraint_error(restored.map(|many| i64::try_from(many).unwrap_or(1)), Field::Id)?;
-        expect_change(usize::try_from(restored).unwrap_or(0))?;
+        expect_change(map_constraint_error(restored, Field::Id)?)?;
         self.user = Some((*number, self.db.last_insert_rowid()));
         self.counters.add_to_block(self.tenant, block_of(*number), 1);
         self.remove_tombstone(*number, deleted)

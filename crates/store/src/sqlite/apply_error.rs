@@ -27,9 +27,9 @@ pub(super) type ApplyResult<T = ()> = Result<T, ApplyError>;
 pub(super) const STALE: ApplyError = ApplyError::Rejected(CommitError::Stale);
 
 /// Maps a violated constraint to the conflict it stands for.
-pub(super) fn map_constraint_error(inserted: rusqlite::Result<i64>, field: Field) -> ApplyResult<i64> {
+pub(super) fn map_constraint_error<T>(done: rusqlite::Result<T>, field: Field) -> ApplyResult<T> {
     use rusqlite::ffi;
-    match inserted {
+    match done {
         Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ConstraintViolation => {
             if error.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
                 Err(ApplyError::Rejected(CommitError::MissingReference(Field::Number)))

@@ -128,7 +128,7 @@ fn restore_chunk(
         let mut writer = RowWriter::new(db, &mut counters, tenant);
         for write in writes {
             writer.write(write).map_err(|failure| match failure {
-                ApplyError::Rejected(refusal) => ArchiveError::Corrupt(format!("tenant {tenant}: {refusal}")),
+                ApplyError::Rejected(error) => ArchiveError::Corrupt(format!("tenant {tenant}: {error}")),
                 ApplyError::Sqlite(error) => error.into(),
             })?;
         }

@@ -24,7 +24,7 @@ impl<'d> SqliteSnapshot<'d> {
     }
 }
 
-/// Runs a task that never waits, because this engine answers at once.
+/// Polls a task until it ends. It may yield, but never waits for another task.
 pub(super) fn run<T>(task: impl Future<Output = Result<T, ArchiveError>>) -> Result<T, ArchiveError> {
     let mut task = std::pin::pin!(task);
     loop {

@@ -30,7 +30,7 @@ pub(super) fn write(db: &Db, write: RowWrite) -> ApplyResult {
         Ok(_) => Ok(()),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             let field = taken_field(db, table, &row)?;
-            map_constraint_error(Err(error), field.unwrap_or(table.key_field)).map(|_| ())
+            map_constraint_error(Err(error), field.unwrap_or(table.key_field))
         }
         Err(error) => Err(error.into()),
     }

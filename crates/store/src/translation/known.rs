@@ -65,7 +65,7 @@ pub(crate) struct Known {
     pub(crate) items: HashMap<(TenantNumber, ItemId), Item>,
     pub(crate) members: HashSet<(TenantNumber, ItemId, u32)>,
     pub(crate) highest_tenant: u32,
-    /// By name of the table.
+    /// By table and the values of the query.
     pub(crate) rows: HashMap<(&'static str, Row), Row>,
 }
 
@@ -87,8 +87,8 @@ impl Known {
         user
     }
 
-    pub(crate) fn record<T: Record>(&self, query: &RowQuery) -> Option<&Row> {
-        self.rows.get(&(T::table().name, query.equal.clone()))
+    pub(crate) fn row(&self, query: &RowQuery) -> Option<&Row> {
+        self.rows.get(&(query.table.name, query.equal.clone()))
     }
 
     pub(crate) fn add_row(&mut self, query: &RowQuery, row: Option<Row>) {

@@ -43,7 +43,7 @@ impl Translation<'_> {
     }
 
     pub(super) fn add_connection(&mut self, new: &Connection) -> Encoded {
-        if let Some(row) = self.known.record::<Connection>(&Connection::by_name(new.tenant, fold(&new.name)))
+        if let Some(row) = self.known.row(&Connection::by_name(new.tenant, fold(&new.name)))
             && let Ok(revoked) = Connection::from_row(row)
             && revoked.revoked
         {
@@ -60,7 +60,7 @@ impl Translation<'_> {
     }
 
     pub(super) fn change_connection(&mut self, before: &Connection, after: &Connection) -> Encoded {
-        let row = self.known.record::<Connection>(&stored_connection(before));
+        let row = self.known.row(&stored_connection(before));
         let stored = row.and_then(|row| Some((row, Connection::from_row(row).ok()?)));
         let Some((row, stored)) = stored.filter(|(_, stored)| stored.is_unchanged_since(before)) else {
             self.push(Write::Fail(CommitError::Stale));

@@ -77,7 +77,7 @@ pub(crate) enum Write {
         text: String,
         number: u32,
     },
-    /// Adds a key that nobody has, or else those of these keys that nobody has.
+    /// Adds `key` if nobody has it; otherwise, adds those of `otherwise` that nobody has.
     AddKeyIfFree {
         key: UniqueKey,
         owner: Owner,
@@ -156,8 +156,8 @@ pub(crate) struct Memberships {
     /// Item, its kind, number of the user.
     pub(crate) rows: Vec<(ItemId, ItemKind, u32)>,
     pub(crate) side: Side,
-    /// Whether all of them were read before, so that each must change a row. Otherwise, those that exist already, or do
-    /// not, are ignored.
+    /// Whether each added row must be new, and each removed one stored. Otherwise, those that are already as wanted are
+    /// ignored. SQLite need not check it: it has read them in the same transaction.
     pub(crate) is_exact: bool,
 }
 
