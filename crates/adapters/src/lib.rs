@@ -4,9 +4,9 @@
 //! ```
 //! let folder = tempfile::tempdir().unwrap();
 //! let settings = adapters::StoreSettings::new(folder.path().join("muster.db").display().to_string());
-//! let engine = adapters::Engine::open(&settings).unwrap();
-//! assert_eq!(adapters::Engine::engine_name(&settings), "sqlite");
-//! engine.close();
+//! let engine = settings.engine().unwrap();
+//! assert_eq!(engine.name(), "sqlite");
+//! engine.open(adapters::OpenMode::Create).unwrap().close();
 //! ```
 
 mod api_key;
@@ -19,7 +19,7 @@ mod password_pool;
 
 pub use api_key::generate_api_key;
 pub use clock_and_ids::{RandomIds, SystemClock, TimeOrderedIds};
-pub use engine::{DumpFn, Engine, ExclusiveStore, StoreSettings, redacted_location};
+pub use engine::{StoreSettings, redacted_location};
 pub use hashing::Argon2Cost;
 pub use password_pool::PasswordPool;
-pub use store::TaskMonitor;
+pub use store::{Engine, ExclusiveStore, OpenMode, OpenStore, TaskMonitor};

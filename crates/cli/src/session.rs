@@ -1,7 +1,7 @@
 //! Opens the directory for one command.
 
 use crate::settings::Settings;
-use adapters::{Engine, PasswordPool, StoreSettings, SystemClock};
+use adapters::{OpenMode, OpenStore, PasswordPool, StoreSettings, SystemClock};
 use anyhow::{Context, anyhow, bail};
 use directory::{Caller, Directory, DirectoryError, TenantNumber, Time};
 use std::sync::Arc;
@@ -25,18 +25,18 @@ pub(crate) struct TenantArg {
 pub(crate) struct AdminSession {
     pub(crate) directory: Arc<Directory>,
     pub(crate) runtime: tokio::runtime::Runtime,
-    engine: Engine,
+    store: Arc<dyn OpenStore>,
 }
 
 impl AdminSession {
     /// Opens an existing store. Only `tenant add` creates one, so that a mistyped path is an error.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        Self::with_engine(settings, Engine::open_existing(&one_shot_settings(settings))?)
+        Self::open_store(settings, OpenMode::Existing)
     }
 
     /// Opens the store for reading; neither blocks writers nor is blocked by them.
     pub(crate) fn open_read_only(settings: &Settings) -> anyhow::Result<Self> {
-        Self::with_engine(settings, Engine::open_read_only(&one_shot_settings(settings))?)
+        Self::open_store(settings, OpenMode::ReadOnly)
     }
 
     pub(crate) fn open_for(settings: &Settings, is_read: bool) -> anyhow::Result<Self> {
@@ -44,13 +44,14 @@ impl AdminSession {
     }
 
     pub(crate) fn open_or_create(settings: &Settings) -> anyhow::Result<Self> {
-        Self::with_engine(settings, Engine::open(&one_shot_settings(settings))?)
+        Self::open_store(settings, OpenMode::Create)
     }
 
-    fn with_engine(settings: &Settings, engine: Engine) -> anyhow::Result<Self> {
+    fn open_store(settings: &Settings, mode: OpenMode) -> anyhow::Result<Self> {
+        let store = one_shot_settings(settings).engine()?.open(mode)?;
         let (clock, ids) = (Arc::new(SystemClock), settings.store_settings().id_generator());
-        let directory = Directory::new(engine.store(), clock, ids, Arc::new(PasswordPool::with_defaults()?));
-        Ok(Self { directory: Arc::new(directory), runtime: runtime()?, engine })
+        let directory = Directory::new(Arc::clone(&store) as _, clock, ids, Arc::new(PasswordPool::with_defaults()?));
+        Ok(Self { directory: Arc::new(directory), runtime: runtime()?, store })
     }
 
     /// Waits for the directory; its error becomes one for the operator.
@@ -93,7 +94,7 @@ pub(crate) fn operator_caller(tenant: TenantNumber) -> Caller {
 
 impl Drop for AdminSession {
     fn drop(&mut self) {
-        self.engine.close();
+        self.store.close();
     }
 }
 

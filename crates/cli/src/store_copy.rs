@@ -1,8 +1,7 @@
 //! Copies a whole store: from another store or a backup into an empty one.
 
 use crate::backup::Backup;
-use adapters::redacted_location;
-use adapters::{Engine, ExclusiveStore, StoreSettings};
+use adapters::{ExclusiveStore, OpenMode, StoreSettings, redacted_location};
 use anyhow::{Context, bail};
 use std::sync::mpsc::{Receiver, sync_channel};
 use store::archive::{ArchiveError, Entry, EntrySource, Origin, Sums};
@@ -23,13 +22,14 @@ pub(crate) fn copy_store(
     if from.location == to.location {
         bail!("--from and --to are the same store");
     }
-    let origin = Origin { engine: Engine::engine_name(from).into(), name: redacted_location(&from.location) };
+    let (from_engine, to_engine) = (from.engine()?, to.engine()?);
+    let origin = Origin { engine: from_engine.name().into(), name: redacted_location(&from.location) };
     // Lock both stores: changes of another process would be lost.
-    let (source, target) = (ExclusiveStore::open_existing(from)?, ExclusiveStore::open_target(to)?);
+    let (source, target) = (from_engine.acquire(OpenMode::Existing)?, to_engine.acquire(OpenMode::Create)?);
     let mut may_retry = true;
     let source_sums = loop {
         let (sender, batches) = sync_channel::<EntryBatch>(BATCH_QUEUE);
-        let source = &source;
+        let source = &*source;
         let filled = std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut batch = Vec::with_capacity(BATCH_SIZE);
@@ -54,8 +54,8 @@ pub(crate) fn copy_store(
             done => break done?,
         }
     };
-    verify_copy(&target, &source_sums)?;
-    if compute_sums(&source)? != source_sums {
+    verify_copy(&*target, &source_sums)?;
+    if compute_sums(&*source)? != source_sums {
         bail!(
             "{} was changed during the move; stop all processes that use it and try again (the target cannot be used: delete it)",
             redacted_location(&from.location)
@@ -75,7 +75,7 @@ pub(crate) fn restore_backup(
         engine: backup.summary.header.engine.clone(),
         name: format!("{name} of {}", backup.summary.header.created),
     };
-    let target = ExclusiveStore::open_target(to)?;
+    let target = to.engine()?.acquire(OpenMode::Create)?;
     let mut may_retry = true;
     let source_sums = loop {
         let mut entries = backup.entries()?.inspect(|_| on_entry());
@@ -87,13 +87,13 @@ pub(crate) fn restore_backup(
     if source_sums != backup.summary.sums {
         bail!("the backup was changed while it was read; the target cannot be used: delete it and try again");
     }
-    verify_copy(&target, &source_sums)?;
+    verify_copy(&*target, &source_sums)?;
     target.finish_restore()?;
     Ok(source_sums)
 }
 
 /// Compares the target's data with what was sent.
-fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()> {
+fn verify_copy(target: &dyn ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()> {
     let target_sums = target.read_back_sums().context("cannot read back the target")?;
     if target_sums == *source_sums {
         return Ok(());
@@ -105,7 +105,7 @@ fn verify_copy(target: &ExclusiveStore, source_sums: &Sums) -> anyhow::Result<()
     bail!("the copied data of tenant {tenants} differs from the source; delete the target and try again")
 }
 
-fn compute_sums(store: &ExclusiveStore) -> anyhow::Result<Sums> {
+fn compute_sums(store: &dyn ExclusiveStore) -> anyhow::Result<Sums> {
     let mut running = store::archive::SumsBuilder::default();
     store.dump(&mut |entry| running.add(&entry))?;
     Ok(running.sums())

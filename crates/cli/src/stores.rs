@@ -7,7 +7,7 @@ use crate::session::format_timestamp;
 use crate::settings::Settings;
 use crate::store_copy;
 use adapters::redacted_location;
-use adapters::{Engine, StoreSettings, SystemClock};
+use adapters::{StoreSettings, SystemClock};
 use anyhow::{Context, bail};
 use clap::Args;
 use directory::Clock;
@@ -107,14 +107,14 @@ fn is_stdio(file: &Path) -> bool {
 
 pub(crate) fn backup(settings: &Settings, args: &BackupArgs, output: Output) -> anyhow::Result<()> {
     args.check()?;
-    let store = settings.store_settings();
+    let longest = (args.max_minutes > 0).then(|| Duration::from_mins(args.max_minutes.into()));
+    let engine = StoreSettings { read_timeout: longest, ..settings.store_settings() }.engine()?;
     let about = BackupHeader {
         created: format_timestamp(SystemClock.now()),
-        engine: Engine::engine_name(&store).into(),
+        engine: engine.name().into(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
-    let longest = (args.max_minutes > 0).then(|| Duration::from_mins(args.max_minutes.into()));
-    let dump = Engine::prepare_dump(&StoreSettings { read_timeout: longest, ..store })?;
+    let dump = engine.prepare_dump()?;
     let mut progress = Progress::new(output, "entries", None);
     let on_entry = |_: &_| progress.add(1);
     let written = if args.writes_to_stdout() {
@@ -227,7 +227,7 @@ pub(crate) fn move_store(settings: &Settings, args: MoveArgs, output: Output) ->
     let moved = store_copy::copy_store(&from, &to, &mut || progress.add(1));
     progress.finish();
     let sums = moved?;
-    let is_other_engine = Engine::engine_name(&from) != Engine::engine_name(&to);
+    let is_other_engine = from.engine()?.name() != to.engine()?.name();
     output.result(&sums_json(&sums), || {
         let mut text = format!(
             "{}\n\nMoved to {}, read back and compared. {} is unchanged.",
@@ -245,7 +245,7 @@ pub(crate) fn move_store(settings: &Settings, args: MoveArgs, output: Output) ->
 }
 
 pub(crate) fn check(settings: &Settings, output: Output) -> anyhow::Result<ExitCode> {
-    let CheckReport { errors: damage, warnings: notes } = Engine::check(&settings.store_settings())?;
+    let CheckReport { errors: damage, warnings: notes } = settings.store_settings().engine()?.check()?;
     let name = redacted_location(&settings.store);
     let is_sound = damage.is_empty();
     output.result(&json!({"sound": is_sound, "found": damage, "notes": notes}), || {

@@ -1,7 +1,7 @@
 //! `muster demo`: a server on a temporary store with sample users, and a curl command for each dialect.
 
 use crate::serve::{self, PreparedServer};
-use adapters::{Engine, generate_api_key};
+use adapters::{OpenMode, generate_api_key};
 use anyhow::Context;
 use cli::{Output, ServerSettings, Settings, directory_error};
 use dialects::kit::hash_key;
@@ -37,7 +37,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
     serve::start_logging(&settings);
     let folder = TempDir::new()?;
     store.location = folder.path.join("demo.db").to_string_lossy().into_owned();
-    let engine = Engine::open(&store)?;
+    let opened = store.engine()?.open(OpenMode::Create)?;
     let runtime = cli::runtime()?;
     let result = runtime.block_on(async {
         let is_in_use = tokio::net::TcpListener::bind(&settings.listen).await.is_err();
@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
             settings.listen = "127.0.0.1:0".into();
         }
         settings.admin_listen.get_or_insert_with(|| "127.0.0.1:0".into());
-        let PreparedServer { listener, admin, app } = serve::prepare(&settings, &store, &engine).await?;
+        let PreparedServer { listener, admin, app } = serve::prepare(&settings, &store, &opened).await?;
         let caller = populate(&app.directory).await?;
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", listener.address()?);
@@ -69,7 +69,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         background.stop().await;
         Ok::<_, anyhow::Error>(())
     });
-    engine.close();
+    opened.close();
     result?;
     output.line("\nDemo stopped. Its store was deleted.");
     Ok(())

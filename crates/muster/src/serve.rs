@@ -1,6 +1,6 @@
 //! `muster serve`.
 
-use adapters::{Argon2Cost, Engine, StoreSettings};
+use adapters::{Argon2Cost, OpenMode, OpenStore, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{LogFormat, Output, ServerSettings, Settings, runtime};
 use directory::KeyHash;
@@ -31,9 +31,9 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         check_on_open: true,
         ..settings.store_settings()
     };
-    let engine = Engine::open(&store)?;
+    let opened = store.engine()?.open(OpenMode::Create)?;
     let served = runtime.block_on(async {
-        let PreparedServer { listener, admin, app } = prepare(server, &store, &engine).await?;
+        let PreparedServer { listener, admin, app } = prepare(server, &store, &opened).await?;
         // Install the handler before the address is printed, so that any later signal shuts down gracefully.
         let stop = shutdown_signal()?;
         let address = listener.address()?;
@@ -55,7 +55,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         Ok::<_, anyhow::Error>(())
     });
     // First the queued changes are written; then the tasks of aborted connections have a second to end.
-    engine.close();
+    opened.close();
     runtime.shutdown_timeout(Duration::from_secs(1));
     served?;
     tracing::info!("server stopped");
@@ -142,7 +142,7 @@ fn metrics_token(path: &Path) -> anyhow::Result<KeyHash> {
 pub(crate) async fn prepare(
     settings: &ServerSettings,
     store: &StoreSettings,
-    engine: &Engine,
+    opened: &Arc<dyn OpenStore>,
 ) -> anyhow::Result<PreparedServer> {
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(TlsConfig::load(certificate, key)?),
@@ -167,7 +167,7 @@ pub(crate) async fn prepare(
         hash_queue: defaults.hash_queue,
         hash_cost: Argon2Cost::STANDARD,
     };
-    let ports = Ports::new(engine.store(), store.id_generator());
+    let ports = Ports::new(Arc::clone(opened) as _, store.id_generator());
     // Cookies are `Secure`, unless only this machine can connect.
     let address = socket.local_addr().context("cannot read the listening address")?;
     let is_loopback = address.ip().is_loopback();

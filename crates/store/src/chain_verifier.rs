@@ -13,7 +13,7 @@ struct LinkedEvents {
 }
 
 #[derive(Default)]
-pub(crate) struct ChainVerifier {
+pub struct ChainVerifier {
     report: ChainReport,
     /// The number of events from before the chain.
     unchained: u64,
@@ -26,12 +26,12 @@ pub(crate) struct ChainVerifier {
 
 impl ChainVerifier {
     /// `end` is the stored end of the chain.
-    pub(crate) fn new(unchained: u64, end: Option<(u64, ChainHash)>) -> Self {
+    pub fn new(unchained: u64, end: Option<(u64, ChainHash)>) -> Self {
         Self { unchained, end, ..Self::default() }
     }
 
     /// Adds an event. Does nothing once the chain is broken.
-    pub(crate) fn add(&mut self, stored: &StoredEvent) {
+    pub fn add(&mut self, stored: &StoredEvent) {
         if self.open.as_ref().is_some_and(|open| open.end != stored.end) {
             self.finish_linked();
         }
@@ -58,7 +58,7 @@ impl ChainVerifier {
         self.open.get_or_insert(open).digests.push(digest);
     }
 
-    pub(crate) fn break_at(&mut self, position: u64) {
+    pub fn break_at(&mut self, position: u64) {
         self.report.broken_at.get_or_insert(EventPosition(position));
     }
 
@@ -77,7 +77,7 @@ impl ChainVerifier {
     }
 
     /// Checks that the stored end was reached, and the number of events from before the chain.
-    pub(crate) fn finish(mut self) -> ChainReport {
+    pub fn finish(mut self) -> ChainReport {
         self.finish_linked();
         if self.end.is_some() || self.report.unchained_events != self.unchained {
             let end = self.end.map_or(0, |(position, _)| position);

@@ -7,7 +7,7 @@ use crate::unique_keys::{self, UniqueKey};
 use directory::{ItemKind, Record, Role, RowReader, Tenant, TenantNumber, User};
 use std::collections::BTreeMap;
 
-pub(crate) async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> {
+pub async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> {
     let mut report = CheckReport { errors: stored.damage().await?, ..CheckReport::default() };
     // In a damaged store, further checks are pointless.
     if !report.errors.is_empty() {

@@ -4,7 +4,7 @@ use directory::Time;
 
 /// The decided time. If the newest event is later, 1 µs after it, so that times ascend; but not if it is ten minutes
 /// ahead or more, since then a clock was wrong.
-pub(crate) fn commit_time(decided_at: Time, newest: Option<Time>) -> Time {
+pub fn commit_time(decided_at: Time, newest: Option<Time>) -> Time {
     const MAX_CLOCK_SKEW_SECONDS: i64 = 10 * 60;
     match newest {
         Some(newest) if newest > decided_at && newest < decided_at.plus_seconds(MAX_CLOCK_SKEW_SECONDS) => {

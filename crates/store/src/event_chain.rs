@@ -8,30 +8,30 @@ use crate::event_row::{ChangeContext, EncodedEvent, EventEntry};
 use sha2::{Digest, Sha256};
 
 /// The digest of an event or a link of the chain: SHA-256.
-pub(crate) type ChainHash = [u8; 32];
+pub type ChainHash = [u8; 32];
 
 /// The link before the first event.
-pub(crate) const GENESIS_HASH: ChainHash = [0; 32];
+pub const GENESIS_HASH: ChainHash = [0; 32];
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EventFields<'a> {
-    pub(crate) tenant: u32,
-    pub(crate) at: i64,
-    pub(crate) connection: Option<&'a [u8]>,
-    pub(crate) actor: &'a str,
-    pub(crate) request_id: &'a str,
-    pub(crate) action: i16,
-    pub(crate) before: Option<&'a str>,
-    pub(crate) after: Option<&'a str>,
-    pub(crate) members_added: Option<&'a str>,
-    pub(crate) members_removed: Option<&'a str>,
-    pub(crate) password_set: bool,
-    pub(crate) notes: Option<&'a str>,
+pub struct EventFields<'a> {
+    pub tenant: u32,
+    pub at: i64,
+    pub connection: Option<&'a [u8]>,
+    pub actor: &'a str,
+    pub request_id: &'a str,
+    pub action: i16,
+    pub before: Option<&'a str>,
+    pub after: Option<&'a str>,
+    pub members_added: Option<&'a str>,
+    pub members_removed: Option<&'a str>,
+    pub password_set: bool,
+    pub notes: Option<&'a str>,
 }
 
 impl<'a> EventFields<'a> {
     /// The three lists are encoded already.
-    pub(crate) fn from_encoded(
+    pub fn from_encoded(
         context: &'a ChangeContext,
         event: &'a EncodedEvent,
         [members_added, members_removed, notes]: [Option<&'a str>; 3],
@@ -53,7 +53,7 @@ impl<'a> EventFields<'a> {
     }
 
     /// Every field has its length in front, so that content cannot move from one field to the next.
-    pub(crate) fn digest(&self) -> ChainHash {
+    pub fn digest(&self) -> ChainHash {
         let mut hash = Sha256::new();
         hash.update(self.tenant.to_be_bytes());
         hash.update(self.at.to_be_bytes());
@@ -82,7 +82,7 @@ impl<'a> EventFields<'a> {
     }
 }
 
-pub(crate) fn next_chain_hash<'a>(
+pub fn next_chain_hash<'a>(
     previous: &ChainHash,
     position: u64,
     digests: impl IntoIterator<Item = &'a ChainHash>,
@@ -97,7 +97,7 @@ pub(crate) fn next_chain_hash<'a>(
 }
 
 impl EventEntry {
-    pub(crate) fn digest(&self) -> ChainHash {
+    pub fn digest(&self) -> ChainHash {
         EventFields {
             tenant: self.tenant,
             at: self.at,
@@ -118,21 +118,21 @@ impl EventEntry {
 
 /// An event with what the chain needs.
 #[derive(Clone, Debug)]
-pub(crate) struct StoredEvent {
-    pub(crate) event: EventEntry,
+pub struct StoredEvent {
+    pub event: EventEntry,
     /// As stored; `None` if the engine stores no digests.
-    pub(crate) digest: Option<ChainHash>,
-    pub(crate) link: Option<ChainHash>,
+    pub digest: Option<ChainHash>,
+    pub link: Option<ChainHash>,
     /// The position of the last event that is linked together with this one.
-    pub(crate) end: u64,
+    pub end: u64,
 }
 
 /// Where a tenant's chain ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ChainEnd {
-    pub(crate) position: u64,
+pub struct ChainEnd {
+    pub position: u64,
     /// `None` if no event is linked.
-    pub(crate) link: Option<ChainHash>,
+    pub link: Option<ChainHash>,
     /// The number of events from before the chain.
-    pub(crate) unchained: u32,
+    pub unchained: u32,
 }

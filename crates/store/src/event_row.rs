@@ -5,30 +5,30 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Who made a change.
-pub(crate) struct ChangeContext {
-    pub(crate) tenant: TenantNumber,
-    pub(crate) at: Time,
-    pub(crate) connection: Option<ConnectionId>,
-    pub(crate) actor: String,
-    pub(crate) request_id: String,
+pub struct ChangeContext {
+    pub tenant: TenantNumber,
+    pub at: Time,
+    pub connection: Option<ConnectionId>,
+    pub actor: String,
+    pub request_id: String,
 }
 
 /// The event of one mutation.
 #[derive(Debug)]
-pub(crate) struct EncodedEvent {
-    pub(crate) action: Action,
-    pub(crate) before: Option<String>,
-    pub(crate) after: Option<String>,
-    pub(crate) members_added: Vec<UserId>,
-    pub(crate) members_removed: Vec<UserId>,
-    pub(crate) password_set: bool,
-    pub(crate) notes: Vec<EventNote>,
+pub struct EncodedEvent {
+    pub action: Action,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    pub members_added: Vec<UserId>,
+    pub members_removed: Vec<UserId>,
+    pub password_set: bool,
+    pub notes: Vec<EventNote>,
     /// The tenant of the event, if it is not that of the change.
-    pub(crate) tenant: Option<TenantNumber>,
+    pub tenant: Option<TenantNumber>,
 }
 
 impl EncodedEvent {
-    pub(crate) fn new(action: Action) -> Self {
+    pub fn new(action: Action) -> Self {
         Self {
             action,
             before: None,
@@ -41,7 +41,7 @@ impl EncodedEvent {
         }
     }
 
-    pub(crate) fn action_code(&self) -> i16 {
+    pub fn action_code(&self) -> i16 {
         match self.action {
             Action::Created => 1,
             Action::Updated => 2,
@@ -71,7 +71,7 @@ pub struct EventEntry {
 }
 
 /// Decodes an event that was read.
-pub(crate) fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
+pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
     Ok(Event {
         position: EventPosition(row.position),
         data: EventData {
@@ -99,11 +99,11 @@ fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, serde
     text.map(serde_json::from_str).transpose()
 }
 
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+pub fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(value)
 }
 
 /// `None` for an empty list.
-pub(crate) fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
+pub fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
     if items.is_empty() { Ok(None) } else { to_json(&items).map(Some) }
 }

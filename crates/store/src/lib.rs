@@ -1,41 +1,37 @@
-//! The engines behind [`directory::Store`]: `memory` (the reference), `sqlite` (embedded) and `postgres` (every
-//! database with PostgreSQL's protocol).
+//! What the engines behind [`directory::Store`] share, and `memory`, the engine that is their reference.
 //!
-//! An engine knows rows and transactions, but no HTTP and no dialect. It decides nothing: what is allowed was
-//! decided before a change arrives.
+//! An engine ([`Engine`]) knows rows and transactions, but no HTTP and no dialect. It decides nothing: what is allowed
+//! was decided before a change arrives.
 //!
 //! ```
 //! use directory::Store;
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
-//! let folder = tempfile::tempdir().unwrap();
-//! let store = store::Sqlite::open(&folder.path().join("muster.db"), &store::SqliteOptions::default()).unwrap();
-//! assert_eq!(store.health().await.unwrap().engine, "sqlite");
-//! store.close();
+//! assert_eq!(store::Memory::new().health().await.unwrap().engine, "memory");
 //! # });
 //! ```
 
 pub mod archive;
-mod chain_verifier;
-mod check;
+pub mod chain_verifier;
+pub mod check;
 mod check_report;
-mod commit_time;
-mod event_chain;
-mod event_row;
-mod memberships;
-pub mod memory;
-mod page_builder;
-pub mod postgres;
-mod query_plan;
-mod sql;
-pub mod sqlite;
+pub mod commit_time;
+mod engine;
+pub mod event_chain;
+pub mod event_row;
+pub mod memberships;
+mod memory;
+mod open_error;
+pub mod page_builder;
+pub mod query_plan;
+pub mod sql;
 mod task_monitor;
-mod translation;
-mod unique_keys;
+pub mod translation;
+pub mod unique_keys;
 
 pub use check_report::CheckReport;
+pub use engine::{DumpFn, Engine, ExclusiveStore, OpenMode, OpenStore};
 pub use memory::Memory;
-pub use postgres::{DatabaseUrl, DatabaseUrlError, ExclusivePostgres, Postgres, PostgresOptions};
-pub use sqlite::{ExclusiveSqlite, Sqlite, SqliteOpenError, SqliteOptions};
+pub use open_error::OpenError;
 pub use task_monitor::TaskMonitor;
 
 pub fn hex(bytes: &[u8]) -> String {

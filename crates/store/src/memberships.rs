@@ -8,7 +8,7 @@ use directory::{ItemId, ItemKind, User};
 use std::collections::BTreeSet;
 
 /// Adds memberships in the form `<kind>:<id>,…` to the user.
-pub(crate) fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid::Error> {
+pub fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid::Error> {
     for membership in memberships.split(',') {
         let (kind, id) = membership.split_once(':').unwrap_or_default();
         let id = uuid::Uuid::try_parse(id).map(ItemId)?;
@@ -24,7 +24,7 @@ pub(crate) fn add_to_user(user: &mut User, memberships: &str) -> Result<(), uuid
 }
 
 /// Groups, folders and the organization, sorted and without duplicates.
-pub(crate) fn all_of(user: &User) -> Vec<(ItemId, ItemKind)> {
+pub fn all_of(user: &User) -> Vec<(ItemId, ItemKind)> {
     let of = |ids: &[ItemId], kind| ids.iter().map(|id| (*id, kind)).collect::<Vec<_>>();
     let mut all = of(&user.groups, ItemKind::Group);
     all.extend(of(&user.folders, ItemKind::Folder));
@@ -36,7 +36,7 @@ pub(crate) fn all_of(user: &User) -> Vec<(ItemId, ItemKind)> {
 
 /// Rebases a change onto the stored memberships: what differs between `before` and `after` is applied to `stored`,
 /// and `before` becomes `stored`.
-pub(crate) fn merge_into(stored: &User, before: &mut User, after: &mut User) {
+pub fn merge_into(stored: &User, before: &mut User, after: &mut User) {
     after.groups = three_way_merge(&stored.groups, &before.groups, &after.groups);
     after.folders = three_way_merge(&stored.folders, &before.folders, &after.folders);
     before.groups.clone_from(&stored.groups);

@@ -5,16 +5,16 @@ use crate::query_plan::plan_users;
 use directory::{Item, ItemPageBoundary, ItemQuery, Page, PageBoundary, SortKey, User, UserQuery};
 
 /// Numbers per block of the user counts.
-pub(crate) const BLOCK_SIZE: u32 = 1000;
-pub(crate) fn block_of(number: u32) -> u32 {
+pub const BLOCK_SIZE: u32 = 1000;
+pub fn block_of(number: u32) -> u32 {
     number / BLOCK_SIZE
 }
 
 /// How many rows are read on the calling thread at most.
-pub(crate) const MAX_SHORT_READ_ROWS: u32 = 250;
+pub const MAX_SHORT_READ_ROWS: u32 = 250;
 
 /// Whether the query needs no scan of the directory.
-pub(crate) fn is_short_read(query: &UserQuery) -> bool {
+pub fn is_short_read(query: &UserQuery) -> bool {
     match plan_users(query) {
         Some((source, _)) => source.is_selective(),
         None => query.predicates.is_empty() && query.sort.is_by_number() && query.limit <= MAX_SHORT_READ_ROWS,
@@ -22,7 +22,7 @@ pub(crate) fn is_short_read(query: &UserQuery) -> bool {
 }
 
 /// Holds little more than the requested page, or, if sorted, little more than all rows up to its end.
-pub(crate) struct UserPageBuilder<'a> {
+pub struct UserPageBuilder<'a> {
     query: &'a UserQuery,
     total: u64,
     /// Rows on the requested side of the boundary.
@@ -31,7 +31,7 @@ pub(crate) struct UserPageBuilder<'a> {
 }
 
 impl<'a> UserPageBuilder<'a> {
-    pub(crate) fn new(query: &'a UserQuery) -> Self {
+    pub fn new(query: &'a UserQuery) -> Self {
         Self { query, total: 0, in_bounds: 0, rows: Vec::new() }
     }
 
@@ -48,7 +48,7 @@ impl<'a> UserPageBuilder<'a> {
         usize::try_from(self.query.offset.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn push(&mut self, user: User) {
+    pub fn push(&mut self, user: User) {
         let query = self.query;
         if !query.predicates.iter().all(|test| test.matches(&user)) {
             return;
@@ -79,7 +79,7 @@ impl<'a> UserPageBuilder<'a> {
         }
     }
 
-    pub(crate) fn build(mut self) -> Page<User> {
+    pub fn build(mut self) -> Page<User> {
         self.sort_and_truncate();
         let outside = self.total - self.in_bounds;
         let (rows, before) = if self.is_backward() {
@@ -95,7 +95,7 @@ impl<'a> UserPageBuilder<'a> {
 }
 
 /// The same for items, which are always sorted by number.
-pub(crate) struct ItemPageBuilder<'a> {
+pub struct ItemPageBuilder<'a> {
     query: &'a ItemQuery,
     total: u64,
     in_bounds: u64,
@@ -103,7 +103,7 @@ pub(crate) struct ItemPageBuilder<'a> {
 }
 
 impl<'a> ItemPageBuilder<'a> {
-    pub(crate) fn new(query: &'a ItemQuery) -> Self {
+    pub fn new(query: &'a ItemQuery) -> Self {
         Self { query, total: 0, in_bounds: 0, rows: Vec::new() }
     }
 
@@ -111,7 +111,7 @@ impl<'a> ItemPageBuilder<'a> {
         matches!(self.query.boundary, Some(ItemPageBoundary::Before(_)))
     }
 
-    pub(crate) fn push(&mut self, item: Item) {
+    pub fn push(&mut self, item: Item) {
         let query = self.query;
         if !query.predicates.iter().all(|test| test.matches(&item)) {
             return;
@@ -132,7 +132,7 @@ impl<'a> ItemPageBuilder<'a> {
         }
     }
 
-    pub(crate) fn build(mut self) -> Page<Item> {
+    pub fn build(mut self) -> Page<Item> {
         let before = if self.is_backward() {
             self.rows.drain(..self.rows.len().saturating_sub(self.query.limit as usize));
             self.in_bounds - self.rows.len() as u64

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// An index and the key or range to look up.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum IndexLookup {
+pub enum IndexLookup {
     /// A namespace and a range in it; the end is exclusive.
     UniqueKeys(u8, String, String),
     /// An email other than the preferred one.
@@ -25,7 +25,7 @@ pub(crate) enum IndexLookup {
 }
 
 /// The best index for a query, and whether it finds exactly the matching users.
-pub(crate) fn plan_users(query: &UserQuery) -> Option<(IndexLookup, bool)> {
+pub fn plan_users(query: &UserQuery) -> Option<(IndexLookup, bool)> {
     let best = query.predicates.iter().filter_map(plan_predicate).min_by_key(|(lookup, _)| lookup.cost_rank());
     best.map(|(lookup, is_exact)| (lookup, is_exact && query.predicates.len() == 1))
 }
@@ -123,7 +123,7 @@ fn id_lookup(text: &str, source: impl FnOnce(Uuid) -> IndexLookup) -> IndexLooku
 
 impl IndexLookup {
     /// Whether it finds a handful at most.
-    pub(crate) fn is_selective(&self) -> bool {
+    pub fn is_selective(&self) -> bool {
         match self {
             Self::UniqueKeys(..) | Self::SecondaryEmail(_) | Self::Id(_) | Self::Number(_) => true,
             Self::Union(sources) => sources.iter().all(Self::is_selective),
@@ -142,7 +142,7 @@ impl IndexLookup {
 }
 
 /// An index that finds a few items.
-pub(crate) enum ItemIndexLookup {
+pub enum ItemIndexLookup {
     Ids(Vec<Uuid>),
     /// The name key.
     Name(String),
@@ -150,7 +150,7 @@ pub(crate) enum ItemIndexLookup {
     UniqueKeys(u8, String, String),
 }
 
-pub(crate) fn plan_items(query: &ItemQuery) -> Option<ItemIndexLookup> {
+pub fn plan_items(query: &ItemQuery) -> Option<ItemIndexLookup> {
     query.predicates.iter().find_map(|test| match test {
         ItemPredicate::Filter(filter) => plan_item_filter(query.kind, filter),
         _ => None,
@@ -158,7 +158,7 @@ pub(crate) fn plan_items(query: &ItemQuery) -> Option<ItemIndexLookup> {
 }
 
 /// Whether the query needs no scan of the items of a kind.
-pub(crate) fn is_short_item_read(query: &ItemQuery) -> bool {
+pub fn is_short_item_read(query: &ItemQuery) -> bool {
     matches!(query.kind, ItemKind::Role | ItemKind::Department) || plan_items(query).is_some()
 }
 
@@ -199,6 +199,6 @@ fn filter_ids(filter: &Filter) -> Option<Vec<Uuid>> {
 const MAX_IDS: usize = 20_000;
 
 /// The value of the column `active`: 1 or 0; 2 if the attribute was cleared.
-pub(crate) fn active_code(user: &User) -> u8 {
+pub fn active_code(user: &User) -> u8 {
     if user.active_cleared { 2 } else { matches!(user.status, Status::Active | Status::Invited).into() }
 }

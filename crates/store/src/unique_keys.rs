@@ -8,20 +8,20 @@ use unicase::UniCase;
 
 /// A unique key, and the field to report if another owner has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct UniqueKey {
-    pub(crate) namespace: u8,
+pub struct UniqueKey {
+    pub namespace: u8,
     /// In normalized form.
-    pub(crate) text: String,
-    pub(crate) field: Field,
+    pub text: String,
+    pub field: Field,
 }
 
 impl UniqueKey {
-    pub(crate) fn is_of_user(&self) -> bool {
+    pub fn is_of_user(&self) -> bool {
         self.namespace < FIRST_ITEM_NAMESPACE
     }
 
     /// The plural for messages.
-    pub(crate) fn owner_label(&self) -> &'static str {
+    pub fn owner_label(&self) -> &'static str {
         let kind =
             ItemKind::ALL.into_iter().find(|kind| self.namespace / 10 == FIRST_ITEM_NAMESPACE / 10 + kind_index(*kind));
         match kind {
@@ -34,22 +34,22 @@ impl UniqueKey {
         }
     }
 
-    pub(crate) fn has_same_key(&self, other: &Self) -> bool {
+    pub fn has_same_key(&self, other: &Self) -> bool {
         self.namespace == other.namespace && self.text == other.text
     }
 }
 
 /// User names and primary emails share this namespace.
-pub(crate) const LOGINS: u8 = 0;
-pub(crate) const USER_EXTERNAL_IDS: u8 = 1;
+pub const LOGINS: u8 = 0;
+pub const USER_EXTERNAL_IDS: u8 = 1;
 /// User names and emails in the normalization from before the migration `identifiers`, of users whose current key
 /// belongs to an older user. They sign in with these.
-pub(crate) const FORMER_LOGINS: u8 = 2;
+pub const FORMER_LOGINS: u8 = 2;
 /// The first namespace of items; each kind has ten.
 const FIRST_ITEM_NAMESPACE: u8 = 10;
 
 /// How identifiers are normalized for comparison.
-pub(crate) struct KeyNormalizers {
+pub struct KeyNormalizers {
     /// User names, emails and names of items; case-insensitive.
     identifier: fn(&str) -> String,
     domain: fn(&str) -> String,
@@ -61,39 +61,39 @@ const CURRENT_NORMALIZERS: KeyNormalizers =
     KeyNormalizers { identifier: identifier_key, domain: domain_key, external_id: nfc };
 
 /// The normalization before the migration `identifiers`: full case folding only.
-pub(crate) const LEGACY_NORMALIZERS: KeyNormalizers =
+pub const LEGACY_NORMALIZERS: KeyNormalizers =
     KeyNormalizers { identifier: case_folded, domain: case_folded, external_id: unchanged };
 
 fn unchanged(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-pub(crate) fn case_folded(text: &str) -> String {
+pub fn case_folded(text: &str) -> String {
     UniCase::unicode(text).to_folded_case()
 }
 
 /// The user name and email as normalized before the migration `identifiers`.
-pub(crate) fn former_logins(user: &User) -> Vec<String> {
+pub fn former_logins(user: &User) -> Vec<String> {
     let claims = of_user_with(user, &LEGACY_NORMALIZERS);
     claims.into_iter().filter(|claim| claim.namespace == LOGINS).map(|claim| claim.text).collect()
 }
 
-pub(crate) fn former_login_key(login: &str) -> String {
+pub fn former_login_key(login: &str) -> String {
     case_folded(login)
 }
 
 /// Whether a user name or the email has this spelling, ignoring case. A former login stays stored when the user
 /// gets another.
-pub(crate) fn has_login_spelling(user: &User, login: &str) -> bool {
+pub fn has_login_spelling(user: &User, login: &str) -> bool {
     former_logins(user).contains(&case_folded(login))
 }
 
 /// In the order in which conflicts are reported.
-pub(crate) fn of_user(user: &User) -> Vec<UniqueKey> {
+pub fn of_user(user: &User) -> Vec<UniqueKey> {
     of_user_with(user, &CURRENT_NORMALIZERS)
 }
 
-pub(crate) fn of_user_with(user: &User, normalizers: &KeyNormalizers) -> Vec<UniqueKey> {
+pub fn of_user_with(user: &User, normalizers: &KeyNormalizers) -> Vec<UniqueKey> {
     let mut claims = Vec::with_capacity(3);
     if let Some(email) = user.email() {
         claims.push(UniqueKey { namespace: LOGINS, text: (normalizers.identifier)(email), field: Field::Email });
@@ -110,11 +110,11 @@ pub(crate) fn of_user_with(user: &User, normalizers: &KeyNormalizers) -> Vec<Uni
 }
 
 /// Emails other than the preferred one, normalized. They can be searched, but are not unique.
-pub(crate) fn secondary_emails(user: &User) -> Vec<String> {
+pub fn secondary_emails(user: &User) -> Vec<String> {
     secondary_emails_with(user, &CURRENT_NORMALIZERS)
 }
 
-pub(crate) fn secondary_emails_with(user: &User, normalizers: &KeyNormalizers) -> Vec<String> {
+pub fn secondary_emails_with(user: &User, normalizers: &KeyNormalizers) -> Vec<String> {
     if user.emails.len() < 2 {
         return Vec::new();
     }
@@ -127,16 +127,16 @@ pub(crate) fn secondary_emails_with(user: &User, normalizers: &KeyNormalizers) -
 }
 
 /// In the order in which conflicts are reported.
-pub(crate) fn of_item(item: &Item) -> Vec<UniqueKey> {
+pub fn of_item(item: &Item) -> Vec<UniqueKey> {
     of_item_with(item, &CURRENT_NORMALIZERS)
 }
 
-pub(crate) fn of_item_with(item: &Item, normalizers: &KeyNormalizers) -> Vec<UniqueKey> {
+pub fn of_item_with(item: &Item, normalizers: &KeyNormalizers) -> Vec<UniqueKey> {
     item.unique_keys().iter().filter_map(|key| of_key_with(item.kind(), key, normalizers)).collect()
 }
 
 /// The unique key for a lookup; `None` if `key` is not one.
-pub(crate) fn of_key(kind: ItemKind, key: &ItemKey) -> Option<UniqueKey> {
+pub fn of_key(kind: ItemKind, key: &ItemKey) -> Option<UniqueKey> {
     of_key_with(kind, key, &CURRENT_NORMALIZERS)
 }
 
@@ -155,7 +155,7 @@ fn of_key_with(kind: ItemKind, key: &ItemKey, normalizers: &KeyNormalizers) -> O
 }
 
 /// The stored number of a kind.
-pub(crate) fn kind_index(kind: ItemKind) -> u8 {
+pub fn kind_index(kind: ItemKind) -> u8 {
     match kind {
         ItemKind::Group => 0,
         ItemKind::Folder => 1,
@@ -167,7 +167,7 @@ pub(crate) fn kind_index(kind: ItemKind) -> u8 {
 
 /// External ids are unique case-sensitively, but searched case-insensitively. The identifier key in front serves
 /// both with one index; neither part can contain NUL.
-pub(crate) fn external_id_key(id: &str) -> String {
+pub fn external_id_key(id: &str) -> String {
     external_id_key_with(id, &CURRENT_NORMALIZERS)
 }
 
@@ -176,16 +176,16 @@ fn external_id_key_with(id: &str, normalizers: &KeyNormalizers) -> String {
 }
 
 /// The range of keys whose external id has this identifier key.
-pub(crate) fn external_id_key_range(key: &str) -> (String, String) {
+pub fn external_id_key_range(key: &str) -> (String, String) {
     (format!("{key}\0"), format!("{key}\u{1}"))
 }
 
-pub(crate) fn first_item_number(kind: ItemKind) -> u32 {
+pub fn first_item_number(kind: ItemKind) -> u32 {
     // 1 to 6 are the built-in roles.
     if kind == ItemKind::Role { 7 } else { 1 }
 }
 
-pub(crate) fn symmetric_difference(old: &[ItemId], new: &[ItemId]) -> Vec<ItemId> {
+pub fn symmetric_difference(old: &[ItemId], new: &[ItemId]) -> Vec<ItemId> {
     let set = |list: &[ItemId]| list.iter().copied().collect::<BTreeSet<_>>();
     set(old).symmetric_difference(&set(new)).copied().collect()
 }

@@ -26,7 +26,8 @@ const RUN_ONCE_MODULES: [&str; 10] = [
 ];
 
 /// Tests of `store` that do not use PostgreSQL, so they need no second run with serializable transactions.
-const STORE_WITHOUT_POSTGRES: [&str; 4] = [
+const STORE_WITHOUT_POSTGRES: [&str; 5] = [
+    "sql_portability::",
     "embedded_engine::",
     "conformance::memory",
     "conformance::sqlite",

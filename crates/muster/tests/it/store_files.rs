@@ -2,7 +2,7 @@
 //! locks.
 
 use crate::support::{HttpResponse, MUSTER, run_json, send};
-use adapters::{ExclusiveStore, StoreSettings};
+use adapters::{OpenMode, StoreSettings};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -210,7 +210,10 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     {
         if arguments.get(2) == Some(&there) {
             drop(
-                ExclusiveStore::open_target(&StoreSettings::new(there))
+                StoreSettings::new(there)
+                    .engine()
+                    .expect("an engine")
+                    .acquire(OpenMode::Create)
                     .expect("made")
                     .restore(&archive_origin(), &mut std::iter::empty()),
             );
@@ -221,7 +224,7 @@ fn a_store_in_use_is_neither_restored_nor_moved() {
     assert_eq!(server.readiness().status, 200);
     server.stop();
     // A restoring process has exclusive access.
-    let hold = ExclusiveStore::open_target(&StoreSettings::new(here)).expect("held");
+    let hold = StoreSettings::new(here).engine().expect("an engine").acquire(OpenMode::Create).expect("held");
     assert!(stage.command_error(&restore).contains("in use by another process"));
     assert!(stage.start_error().contains("in use by another process"));
     drop(hold);

@@ -1,6 +1,6 @@
 //! Shared test support: the program as a process, the application without a listener, and a raw HTTP client.
 
-use adapters::{Argon2Cost, Engine, StoreSettings};
+use adapters::{Argon2Cost, OpenMode, OpenStore, StoreSettings};
 use bytes::Bytes;
 use dialects::kit::{ResponseBody, hash_key};
 use directory::{Caller, Clock, Command, Directory, NewConnection, TenantNumber};
@@ -335,7 +335,7 @@ pub(crate) struct TestApp {
     pub(crate) app: App,
     test_clock: Arc<TestClock>,
     /// `None` in memory.
-    backing_store: Option<(Engine, TestStore)>,
+    backing_store: Option<(Arc<dyn OpenStore>, TestStore)>,
 }
 
 impl TestApp {
@@ -370,9 +370,10 @@ impl TestApp {
     }
 
     fn build_on_store(place: TestStore, face: server::PublicConfig, ahead: TestClock) -> Self {
-        let engine = Engine::open(&StoreSettings::new(&place.store)).expect("a store");
-        let mut test_app = Self::build(engine.store(), face, ahead);
-        test_app.backing_store = Some((engine, place));
+        let engine = StoreSettings::new(&place.store).engine().expect("an engine");
+        let store = engine.open(OpenMode::Create).expect("a store");
+        let mut test_app = Self::build(Arc::clone(&store) as _, face, ahead);
+        test_app.backing_store = Some((store, place));
         test_app
     }
 
@@ -470,8 +471,8 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if let Some((engine, _)) = &self.backing_store {
-            engine.close();
+        if let Some((store, _)) = &self.backing_store {
+            store.close();
         }
     }
 }

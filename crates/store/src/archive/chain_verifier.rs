@@ -6,19 +6,19 @@ use std::collections::HashMap;
 
 /// Follows the chains of all tenants through a stream.
 #[derive(Default)]
-pub(crate) struct StreamChainVerifier {
+pub struct StreamChainVerifier {
     chain_ends: HashMap<u32, ChainHash>,
     /// Digests of events that no links cover yet, with the position of the first, by tenant.
     pending: HashMap<u32, (u64, Vec<ChainHash>)>,
 }
 
 impl StreamChainVerifier {
-    pub(crate) fn add_event(&mut self, event: &EventEntry, digest: &ChainHash) {
+    pub fn add_event(&mut self, event: &EventEntry, digest: &ChainHash) {
         self.pending.entry(event.tenant).or_insert((event.position, Vec::new())).1.push(*digest);
     }
 
     /// Checks the chain hashes of the events since the last call; every pending event must be covered.
-    pub(crate) fn verify_hashes(&mut self, position: u64, hashes: &[(u32, ChainHash)]) -> Result<(), ArchiveError> {
+    pub fn verify_hashes(&mut self, position: u64, hashes: &[(u32, ChainHash)]) -> Result<(), ArchiveError> {
         let mut open = std::mem::take(&mut self.pending);
         for (tenant, hash) in hashes {
             let (first, digests) = open.remove(tenant).unwrap_or((position, Vec::new()));
@@ -35,7 +35,7 @@ impl StreamChainVerifier {
     }
 
     /// Checks a chain's last hash against the stream's end entry.
-    pub(crate) fn verify_end(&self, tenant: u32, position: u64, link: Option<ChainHash>) -> Result<(), ArchiveError> {
+    pub fn verify_end(&self, tenant: u32, position: u64, link: Option<ChainHash>) -> Result<(), ArchiveError> {
         if self.chain_ends.get(&tenant).copied() == link {
             Ok(())
         } else {

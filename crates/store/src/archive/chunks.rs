@@ -8,22 +8,22 @@ const MAX_CHUNK_ENTRIES: usize = 2_000;
 const MAX_CHUNK_BYTES: usize = 4 << 20;
 
 #[derive(Default)]
-pub(crate) struct Chunk {
+pub struct Chunk {
     /// All entries except events and links, in stream order.
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) history: Vec<LinkedEvents>,
+    pub entries: Vec<Entry>,
+    pub history: Vec<LinkedEvents>,
     bytes: usize,
 }
 
 /// Events that were linked together, and their links by tenant.
-pub(crate) struct LinkedEvents {
-    pub(crate) events: Vec<(EventEntry, ChainHash)>,
-    pub(crate) end: u64,
-    pub(crate) links: Vec<(u32, ChainHash)>,
+pub struct LinkedEvents {
+    pub events: Vec<(EventEntry, ChainHash)>,
+    pub end: u64,
+    pub links: Vec<(u32, ChainHash)>,
 }
 
 /// The chunks of a stream, starting after the part that was restored before.
-pub(crate) struct Chunks<'a> {
+pub struct Chunks<'a> {
     source: &'a mut EntrySource<'a>,
     sums: SumsBuilder,
     /// Set if the links are rebuilt by this engine: they are verified first.
@@ -32,18 +32,18 @@ pub(crate) struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    pub(crate) fn new(source: &'a mut EntrySource<'a>, origin: &Origin, engine: &str) -> Self {
+    pub fn new(source: &'a mut EntrySource<'a>, origin: &Origin, engine: &str) -> Self {
         let verifier = (origin.engine != engine).then(StreamChainVerifier::default);
         Self { source, sums: SumsBuilder::with_progress(), verifier, pending: Vec::new() }
     }
 
     /// Whether links are stored as they are, since the stream comes from the same engine.
-    pub(crate) fn reuses_links(&self) -> bool {
+    pub fn reuses_links(&self) -> bool {
         self.verifier.is_none()
     }
 
     /// `None` at the end of the stream.
-    pub(crate) fn next(&mut self) -> Result<Option<Chunk>, ArchiveError> {
+    pub(super) fn next(&mut self) -> Result<Option<Chunk>, ArchiveError> {
         let mut chunk = Chunk::default();
         while chunk.entries.len() + chunk.history.len() < MAX_CHUNK_ENTRIES && chunk.bytes < MAX_CHUNK_BYTES
             || !self.pending.is_empty()
@@ -89,7 +89,7 @@ impl<'a> Chunks<'a> {
 
     /// Skips what was restored before and passes it to `on_skipped`. Returns false if it is not the start of this
     /// stream.
-    pub(crate) fn skip(
+    pub fn skip(
         &mut self,
         done: u64,
         digest: &[u8],
@@ -107,11 +107,11 @@ impl<'a> Chunks<'a> {
     }
 
     /// The number of entries read so far, and their digest.
-    pub(crate) fn progress(&self) -> (u64, [u8; 32]) {
+    pub fn progress(&self) -> (u64, [u8; 32]) {
         (self.sums.entries(), self.sums.stream_digest())
     }
 
-    pub(crate) fn sums(&self) -> Sums {
+    pub fn sums(&self) -> Sums {
         self.sums.sums()
     }
 }

@@ -11,7 +11,7 @@ use directory::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-pub(crate) async fn dump(from: &impl Snapshot, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
+pub async fn dump(from: &impl Snapshot, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
     rows(from, Tenant::table().all(), to).await?;
     rows(from, ServerSecret::table().all(), to).await?;
     rows(from, Connection::listed(None), to).await?;

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// The entry of a row of a declared table; `None` if a restore derives the row from others.
-pub(crate) fn entry_of(table: &'static Table, row: Row) -> Result<Option<Entry>, ArchiveError> {
+pub fn entry_of(table: &'static Table, row: Row) -> Result<Option<Entry>, ArchiveError> {
     let entry = if table.name == Tenant::table().name {
         let tenant = Tenant::from_row(&row)?;
         Entry::Tenant { tenant: tenant.number.0, doc: to_json(&tenant)? }
@@ -38,14 +38,14 @@ pub(crate) fn entry_of(table: &'static Table, row: Row) -> Result<Option<Entry>,
 
 /// What entries refer to, from those before them.
 #[derive(Default)]
-pub(crate) struct EntryTranslator {
+pub struct EntryTranslator {
     kinds: HashMap<(u32, ItemId), ItemKind>,
     connection_names: HashSet<(TenantNumber, String)>,
 }
 
 impl EntryTranslator {
     /// The tenant of an entry and its writes. Entries of the history have none.
-    pub(crate) fn writes_of(&mut self, entry: Entry) -> Result<(TenantNumber, Vec<Write>), ArchiveError> {
+    pub fn writes_of(&mut self, entry: Entry) -> Result<(TenantNumber, Vec<Write>), ArchiveError> {
         let none = TenantNumber(0);
         Ok(match entry {
             Entry::Tenant { tenant, doc } => {

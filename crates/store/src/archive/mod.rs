@@ -13,15 +13,16 @@ mod snapshot;
 mod sums;
 
 pub use crate::event_row::EventEntry;
-pub(crate) use chain_verifier::StreamChainVerifier;
-pub(crate) use chunks::{Chunk, Chunks, LinkedEvents};
+pub use chain_verifier::StreamChainVerifier;
+pub use chunks::{Chunk, Chunks, LinkedEvents};
 pub use consistency::ConsistencyChecker;
-pub(crate) use dump::dump;
-pub(crate) use entry_writes::{EntryTranslator, entry_of};
-pub(crate) use restore::{RestoreProgress, RestoreTarget, restore};
-pub(crate) use snapshot::{Snapshot, StoredItem, StoredUser, StoredUserState, for_each_page};
+pub use dump::dump;
+pub use entry_writes::{EntryTranslator, entry_of};
+pub use restore::{RestoreProgress, RestoreTarget, restore};
+pub use snapshot::{Snapshot, StoredItem, StoredUser, StoredUserState, for_each_page};
 pub use sums::{Counts, Sums, SumsBuilder, TenantSums};
 
+use crate::OpenError;
 use serde::{Deserialize, Serialize};
 
 /// An entry of a stream. New variants may only be added at the end: the encoding is the position of the variant.
@@ -98,19 +99,18 @@ pub enum Entry {
 }
 
 /// The same for every engine, so that streams are equal.
-pub(crate) const MAX_MEMBERS_PER_ENTRY: usize = 10_000;
+pub const MAX_MEMBERS_PER_ENTRY: usize = 10_000;
 
 impl Entry {
     /// Upgrades an entry of Muster 0.1.0 as the migration of a store does: an empty list of dialects meant all of them.
     #[must_use]
     pub fn upgraded(self) -> Self {
-        // The quoted texts of the migration: the old value and the new one.
-        let mut replacements = include_str!("../../migrations/sqlite/0005_dialects.sql").split('\'').skip(1).step_by(2);
-        match (self, replacements.next(), replacements.next()) {
-            (Self::Connection { tenant, doc, last_use }, Some(from), Some(to)) => {
-                Self::Connection { tenant, doc: doc.replace(from, to), last_use }
+        match self {
+            Self::Connection { tenant, doc, last_use } => {
+                let doc = doc.replace(r#""dialects":[]"#, include_str!("dialects_of_0_1_0.json"));
+                Self::Connection { tenant, doc, last_use }
             }
-            (other, ..) => other,
+            other => other,
         }
     }
 
@@ -144,10 +144,9 @@ pub struct Origin {
 /// Why a dump or restore failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// The store cannot be opened, or is damaged.
     #[error(transparent)]
-    Embedded(#[from] crate::sqlite::open_error::SqliteOpenError),
-    #[error(transparent)]
-    Server(#[from] crate::postgres::options::PostgresOpenError),
+    Open(#[from] OpenError),
     /// The target of the restore is not empty.
     #[error("{0} is not empty; nothing was changed. Use a new file or an empty database")]
     NotEmpty(String),
@@ -166,8 +165,6 @@ pub enum ArchiveError {
     /// A concurrent change was in the way.
     #[error("other changes of the store kept conflicting; run the command again")]
     Conflict,
-    #[error(transparent)]
-    Sqlite(rusqlite::Error),
     /// An interrupted restore was resumed with another stream; the partial data was removed.
     #[error("the source has changed since the first attempt; run the command again to start over")]
     OriginChanged,
@@ -178,12 +175,12 @@ pub enum ArchiveError {
     Disconnected,
 }
 
-impl From<rusqlite::Error> for ArchiveError {
-    fn from(error: rusqlite::Error) -> Self {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) {
-            return Self::TimedOut;
+impl From<ArchiveError> for OpenError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Open(reason) => reason,
+            other => Self::new(other),
         }
-        Self::Sqlite(error)
     }
 }
 

@@ -4,14 +4,15 @@
 use super::{ArchiveError, Chunk, Chunks, EntrySource, Origin, Sums};
 
 /// An unfinished restore: how many entries were restored, and their digest.
-pub(crate) struct RestoreProgress {
-    pub(crate) origin: String,
-    pub(crate) done: u64,
-    pub(crate) digest: Vec<u8>,
+pub struct RestoreProgress {
+    pub origin: String,
+    pub done: u64,
+    pub digest: Vec<u8>,
 }
 
 /// A store that is being filled.
-pub(crate) trait RestoreTarget {
+#[expect(async_fn_in_trait, reason = "polled where it is called, never sent to another thread")]
+pub trait RestoreTarget {
     /// Links of the history are stored as they are if the stream comes from the same engine.
     const ENGINE: &'static str;
     /// `None` if no restore is in progress.
@@ -35,7 +36,7 @@ pub(crate) trait RestoreTarget {
 }
 
 /// Restores a stream, and continues an interrupted restore if it is the same stream. `place` is the name of the target.
-pub(crate) async fn restore<T: RestoreTarget>(
+pub async fn restore<T: RestoreTarget>(
     target: &mut T,
     place: String,
     origin: &Origin,

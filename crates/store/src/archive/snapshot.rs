@@ -9,7 +9,8 @@ use futures_util::future::join;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A view of a store at one moment, while others write. Methods with `after` return pages; an empty page is the last.
-pub(crate) trait Snapshot {
+#[expect(async_fn_in_trait, reason = "polled where it is called, never sent to another thread")]
+pub trait Snapshot {
     /// Rows of a declared table.
     async fn rows(&self, query: RowQuery) -> Result<Vec<Row>, ArchiveError>;
     /// Items of a kind, in order of number; the first page comes after `None`.
@@ -49,30 +50,30 @@ pub(crate) trait Snapshot {
 }
 
 /// An item with its columns.
-pub(crate) struct StoredItem {
-    pub(crate) item: Item,
-    pub(crate) number: u32,
-    pub(crate) id: ItemId,
-    pub(crate) name_key: String,
+pub struct StoredItem {
+    pub item: Item,
+    pub number: u32,
+    pub id: ItemId,
+    pub name_key: String,
 }
 
 /// A user or deleted user as a row.
-pub(crate) struct StoredUser {
-    pub(crate) number: u32,
-    pub(crate) id: UserId,
-    pub(crate) doc: String,
-    pub(crate) password: Option<String>,
-    pub(crate) state: StoredUserState,
+pub struct StoredUser {
+    pub number: u32,
+    pub id: UserId,
+    pub doc: String,
+    pub password: Option<String>,
+    pub state: StoredUserState,
 }
 
-pub(crate) enum StoredUserState {
+pub enum StoredUserState {
     Live { version: u32, active: u8, updated: i64, account: Option<String> },
     Deleted { at: i64, external_key: Option<String> },
 }
 
 /// Processes all pages of a list. The next page is queried while one is processed, so that a database and this process
 /// work in parallel.
-pub(crate) async fn for_each_page<T, K: Clone>(
+pub async fn for_each_page<T, K: Clone>(
     first: K,
     query: impl AsyncFn(K) -> Result<Vec<T>, ArchiveError>,
     key: impl Fn(&T) -> K,

@@ -36,7 +36,7 @@ pub struct SumsBuilder {
 
 impl SumsBuilder {
     /// Also computes the digest of the stream so far, which identifies the progress of a restore.
-    pub(crate) fn with_progress() -> Self {
+    pub fn with_progress() -> Self {
         Self { stream_digest: Some(Sha256::new()), ..Self::default() }
     }
 
@@ -87,7 +87,7 @@ impl SumsBuilder {
     }
 
     /// SHA-256 over all entries so far, including chain links.
-    pub(crate) fn stream_digest(&self) -> [u8; 32] {
+    pub fn stream_digest(&self) -> [u8; 32] {
         self.stream_digest.clone().unwrap_or_default().finalize().into()
     }
 

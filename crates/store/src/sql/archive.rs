@@ -93,15 +93,15 @@ statements! {
 
 /// The tables that a restore fills, referencing tables first: they are emptied in this order. `mentions` are emails other
 /// than the preferred one, `claims` unique keys, `blocks` numbers of users per 1,000 numbers.
-pub(crate) fn restored_tables() -> impl Iterator<Item = &'static str> {
+pub fn restored_tables() -> impl Iterator<Item = &'static str> {
     let core = ["memberships", "mentions", "claims", "tombstones", "users", "items", "counters", "blocks", "chains"];
     core.into_iter().chain(directory::TABLES.iter().rev().map(|table| table().name))
 }
 
 /// The tables of the event history. `links` are chain hashes; `counted` adds to `blocks` what was not yet summed up.
-pub(crate) const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
-pub(crate) const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
+pub const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
+pub const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
 
-pub(crate) fn delete_all_sql(table: &str) -> String {
+pub fn delete_all_sql(table: &str) -> String {
     format!("DELETE FROM {table}")
 }

@@ -98,7 +98,7 @@ statements! {
 }
 
 /// For SQLite: the ids are `?3` and following.
-pub(crate) fn items_with_ids_sql(count: usize) -> String {
+pub fn items_with_ids_sql(count: usize) -> String {
     let placeholders: Vec<String> = (0..count).map(|n| format!("?{}", n + 3)).collect();
     let placeholders = placeholders.join(",");
     format!(

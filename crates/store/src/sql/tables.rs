@@ -6,15 +6,15 @@ use directory::{Expected, Row, RowQuery, RowWrite, Table, Value};
 /// A kind of write to a table, whose rows share one statement. The order is that of sending: deletions come first and
 /// insertions last, so that unique values are free.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TableOperation {
+pub struct TableOperation {
     table: &'static str,
     kind: OperationKind,
     /// The columns of a bound row.
-    pub(crate) columns: Vec<usize>,
+    pub columns: Vec<usize>,
     /// How many of them an update changes, after those of the key.
     changed: usize,
     /// Whether each bound row must change exactly one stored row.
-    pub(crate) is_counted: bool,
+    pub is_counted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ enum OperationKind {
 
 impl TableOperation {
     /// The operation of a write, its table and the values to bind.
-    pub(crate) fn of(write: RowWrite) -> (Self, &'static Table, Row) {
+    pub fn of(write: RowWrite) -> (Self, &'static Table, Row) {
         let (table, kind, values, expected, mut row) = match write {
             RowWrite::Insert(table, row) => (table, OperationKind::Insert, Vec::new(), None, row),
             RowWrite::Put(table, row) => (table, OperationKind::Put, Vec::new(), None, row),
@@ -52,11 +52,11 @@ impl TableOperation {
     }
 
     /// Names of the bound values.
-    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+    pub fn names(&self) -> impl Iterator<Item = String> {
         (0..self.columns.len()).map(|place| format!("c{place}"))
     }
 
-    pub(crate) fn sql(&self, table: &Table, source: &str) -> String {
+    pub fn sql(&self, table: &Table, source: &str) -> String {
         let name = |column: usize| table.columns[column].name;
         let list = |columns: std::ops::Range<usize>| columns.map(name).collect::<Vec<_>>().join(", ");
         let all =
@@ -94,7 +94,7 @@ impl TableOperation {
 }
 
 /// The statement of a query, and the columns and values to bind; the limit has no column.
-pub(crate) fn select_sql(query: &RowQuery) -> (String, Vec<(Option<usize>, Value)>) {
+pub fn select_sql(query: &RowQuery) -> (String, Vec<(Option<usize>, Value)>) {
     let (table, start) = (query.table, query.equal.len());
     let list =
         |columns: &[usize]| columns.iter().map(|column| table.columns[*column].name).collect::<Vec<_>>().join(", ");

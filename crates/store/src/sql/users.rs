@@ -130,12 +130,12 @@ statements! {
 }
 
 /// How many of these numbers are below an additional last parameter.
-pub(crate) fn count_below_sql(numbers_sql: &str, param_count: usize) -> String {
+pub fn count_below_sql(numbers_sql: &str, param_count: usize) -> String {
     format!("SELECT count(*) FROM ({numbers_sql}) AS n WHERE n.number < ${}", param_count + 1)
 }
 
 /// A sorted page of these numbers. Three additional parameters: boundary (exclusive), limit, offset.
-pub(crate) fn number_page_sql(numbers_sql: &str, param_count: usize, is_backward: bool) -> String {
+pub fn number_page_sql(numbers_sql: &str, param_count: usize, is_backward: bool) -> String {
     let (comparison, order) = if is_backward { ("<", "DESC") } else { (">", "ASC") };
     let [place, limit, offset] = [param_count + 1, param_count + 2, param_count + 3];
     format!(

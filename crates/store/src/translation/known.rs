@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Something to read in the tenant of the change.
 #[derive(Debug)]
-pub(crate) enum Read {
+pub enum Read {
     /// The next number of a sequence.
     Number(Sequence),
     /// Groups and folders of the user with this number.
@@ -26,27 +26,27 @@ pub(crate) enum Read {
 
 /// What numbers are allocated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Sequence {
+pub enum Sequence {
     Users,
     Items(ItemKind),
 }
 
 impl Sequence {
     /// The stored number of the sequence.
-    pub(crate) fn code(self) -> u8 {
+    pub fn code(self) -> u8 {
         match self {
             Self::Users => 0,
             Self::Items(kind) => 1 + kind_index(kind),
         }
     }
 
-    pub(crate) fn from_code(code: u8) -> Option<Self> {
+    pub fn from_code(code: u8) -> Option<Self> {
         let items = ItemKind::ALL.into_iter().map(Self::Items);
         std::iter::once(Self::Users).chain(items).find(|sequence| sequence.code() == code)
     }
 
     /// The first number.
-    pub(crate) fn first(self) -> u32 {
+    pub fn first(self) -> u32 {
         match self {
             Self::Users => 1,
             Self::Items(kind) => unique_keys::first_item_number(kind),
@@ -56,30 +56,30 @@ impl Sequence {
 
 /// What was read.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    pub(crate) numbers: HashMap<(TenantNumber, Sequence), VecDeque<u32>>,
+pub struct Known {
+    pub numbers: HashMap<(TenantNumber, Sequence), VecDeque<u32>>,
     /// Groups and folders by number of the user, sorted. Those that are missing are assumed to be as decided.
-    pub(crate) memberships: HashMap<(TenantNumber, u32), (Vec<ItemId>, Vec<ItemId>)>,
+    pub memberships: HashMap<(TenantNumber, u32), (Vec<ItemId>, Vec<ItemId>)>,
     /// Users that do not exist are missing.
-    pub(crate) users: HashMap<(TenantNumber, UserId), u32>,
-    pub(crate) items: HashMap<(TenantNumber, ItemId), Item>,
-    pub(crate) members: HashSet<(TenantNumber, ItemId, u32)>,
-    pub(crate) highest_tenant: u32,
+    pub users: HashMap<(TenantNumber, UserId), u32>,
+    pub items: HashMap<(TenantNumber, ItemId), Item>,
+    pub members: HashSet<(TenantNumber, ItemId, u32)>,
+    pub highest_tenant: u32,
     /// By table and the values of the query.
-    pub(crate) rows: HashMap<(&'static str, Row), Row>,
+    pub rows: HashMap<(&'static str, Row), Row>,
 }
 
 impl Known {
-    pub(crate) fn next_number(&mut self, tenant: TenantNumber, sequence: Sequence) -> u32 {
+    pub fn next_number(&mut self, tenant: TenantNumber, sequence: Sequence) -> u32 {
         self.numbers.get_mut(&(tenant, sequence)).and_then(VecDeque::pop_front).unwrap_or(0)
     }
 
-    pub(crate) fn user_number(&self, tenant: TenantNumber, user: UserId) -> Option<u32> {
+    pub fn user_number(&self, tenant: TenantNumber, user: UserId) -> Option<u32> {
         self.users.get(&(tenant, user)).copied()
     }
 
     /// The user with the stored memberships, as far as they were read.
-    pub(crate) fn with_memberships(&self, tenant: TenantNumber, mut user: User) -> User {
+    pub fn with_memberships(&self, tenant: TenantNumber, mut user: User) -> User {
         if let Some((groups, folders)) = self.memberships.get(&(tenant, user.number)) {
             user.groups.clone_from(groups);
             user.folders.clone_from(folders);
@@ -87,21 +87,21 @@ impl Known {
         user
     }
 
-    pub(crate) fn row(&self, query: &RowQuery) -> Option<&Row> {
+    pub fn row(&self, query: &RowQuery) -> Option<&Row> {
         self.rows.get(&(query.table.name, query.equal.clone()))
     }
 
-    pub(crate) fn add_row(&mut self, query: &RowQuery, row: Option<Row>) {
+    pub fn add_row(&mut self, query: &RowQuery, row: Option<Row>) {
         self.rows.extend(row.map(|row| ((query.table.name, query.equal.clone()), row)));
     }
 
-    pub(crate) fn add_number(&mut self, tenant: TenantNumber, sequence: Sequence, number: u32) {
+    pub fn add_number(&mut self, tenant: TenantNumber, sequence: Sequence, number: u32) {
         self.numbers.entry((tenant, sequence)).or_default().push_back(number);
     }
 }
 
 /// What must be read before a mutation is translated.
-pub(crate) fn reads_of(mutation: &Mutation) -> Vec<Read> {
+pub fn reads_of(mutation: &Mutation) -> Vec<Read> {
     match mutation {
         Mutation::AddUser { .. } => vec![Read::Number(Sequence::Users)],
         Mutation::ChangeUser { before: user, .. } | Mutation::RemoveUser(user) => vec![Read::Memberships(user.number)],
@@ -133,12 +133,12 @@ pub(crate) fn reads_of(mutation: &Mutation) -> Vec<Read> {
     }
 }
 
-pub(crate) fn stored_connection(connection: &Connection) -> RowQuery {
+pub(super) fn stored_connection(connection: &Connection) -> RowQuery {
     Connection::table().row(vec![connection.id.0.into()])
 }
 
 /// Departments bring their own number.
-pub(crate) fn needs_number(item: &Item) -> bool {
+pub(super) fn needs_number(item: &Item) -> bool {
     item.number() == 0 && item.kind() != ItemKind::Department
 }
 

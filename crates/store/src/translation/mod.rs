@@ -18,8 +18,8 @@ mod records;
 mod users;
 mod write;
 
-pub(crate) use known::{Known, Read, Sequence, reads_of};
-pub(crate) use write::{ItemColumns, Memberships, Owner, RemovedUser, Side, UserColumns, Write, created_id};
+pub use known::{Known, Read, Sequence, reads_of};
+pub use write::{ItemColumns, Memberships, Owner, RemovedUser, Side, UserColumns, Write, created_id};
 
 use crate::event_row::{EncodedEvent, to_json};
 use crate::unique_keys::{self, UniqueKey};
@@ -28,17 +28,17 @@ use directory::{
     ServerSecret, TenantNumber, Time,
 };
 
-pub(crate) type Encoded<T = ()> = Result<T, serde_json::Error>;
+pub type Encoded<T = ()> = Result<T, serde_json::Error>;
 
 /// The writes that precede those of the mutations: what was assumed absent.
-pub(crate) fn assumptions_of(change: &Change) -> Vec<Write> {
+pub fn assumptions_of(change: &Change) -> Vec<Write> {
     let absent = change.assumed_absent.iter().filter_map(|(kind, key)| unique_keys::of_key(*kind, key));
     let not_deleted = change.assumed_not_deleted.as_deref().map(unique_keys::external_id_key);
     absent.map(Write::RequireKeyAbsent).chain(not_deleted.map(Write::RequireNotDeleted)).collect()
 }
 
 /// Translates a mutation and adds what it returns to the receipt.
-pub(crate) fn translate(
+pub fn translate(
     tenant: TenantNumber,
     at: Time,
     mutation: Mutation,
@@ -168,7 +168,7 @@ impl Translation<'_> {
 }
 
 /// Whether the tenant of the change must exist.
-pub(crate) fn is_within_tenant(mutation: &Mutation) -> bool {
+pub fn is_within_tenant(mutation: &Mutation) -> bool {
     !matches!(
         mutation,
         Mutation::AddTenant(_)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// One write in the tenant of the change. A variant names the errors with which it fails; the others cannot fail.
 #[derive(Debug)]
-pub(crate) enum Write {
+pub enum Write {
     /// Fails with the error. Nothing after it matters.
     Fail(CommitError),
     /// Missing reference: there is no such tenant.
@@ -100,51 +100,51 @@ pub(crate) enum Write {
 
 /// A user as a row.
 #[derive(Debug)]
-pub(crate) struct UserColumns {
-    pub(crate) id: UserId,
-    pub(crate) number: u32,
-    pub(crate) version: u32,
-    pub(crate) active: u8,
-    pub(crate) updated: Time,
+pub struct UserColumns {
+    pub id: UserId,
+    pub number: u32,
+    pub version: u32,
+    pub active: u8,
+    pub updated: Time,
     /// `None` keeps the stored value, and an empty one deletes it.
-    pub(crate) password: Option<String>,
+    pub password: Option<String>,
     /// `None` keeps the stored value.
-    pub(crate) account: Option<String>,
+    pub account: Option<String>,
     /// Without memberships.
-    pub(crate) doc: String,
+    pub doc: String,
 }
 
 #[derive(Debug)]
-pub(crate) struct RemovedUser {
-    pub(crate) id: UserId,
-    pub(crate) number: u32,
-    pub(crate) version: u32,
-    pub(crate) deleted: Time,
-    pub(crate) external_key: Option<String>,
+pub struct RemovedUser {
+    pub id: UserId,
+    pub number: u32,
+    pub version: u32,
+    pub deleted: Time,
+    pub external_key: Option<String>,
     /// With memberships.
-    pub(crate) doc: String,
+    pub doc: String,
 }
 
 /// A group, folder, organization, role or department as a row.
 #[derive(Debug)]
-pub(crate) struct ItemColumns {
-    pub(crate) id: ItemId,
-    pub(crate) kind: ItemKind,
-    pub(crate) number: u32,
-    pub(crate) version: u32,
-    pub(crate) updated: Time,
-    pub(crate) name_key: String,
-    pub(crate) doc: String,
+pub struct ItemColumns {
+    pub id: ItemId,
+    pub kind: ItemKind,
+    pub number: u32,
+    pub version: u32,
+    pub updated: Time,
+    pub name_key: String,
+    pub doc: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub enum Owner {
     User(u32),
     Item(ItemKind, u32),
 }
 
 impl Owner {
-    pub(crate) fn number(self) -> u32 {
+    pub fn number(self) -> u32 {
         match self {
             Self::User(number) | Self::Item(_, number) => number,
         }
@@ -152,30 +152,30 @@ impl Owner {
 }
 
 #[derive(Debug)]
-pub(crate) struct Memberships {
+pub struct Memberships {
     /// Item, its kind, number of the user.
-    pub(crate) rows: Vec<(ItemId, ItemKind, u32)>,
-    pub(crate) side: Side,
+    pub rows: Vec<(ItemId, ItemKind, u32)>,
+    pub side: Side,
     /// Whether each added row must be new, and each removed one stored. Otherwise, those that are already as wanted are
     /// ignored. SQLite need not check it: it has read them in the same transaction.
-    pub(crate) is_exact: bool,
+    pub is_exact: bool,
 }
 
 /// Which document a change of memberships belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     User,
     Item,
 }
 
 impl Write {
-    pub(crate) fn row(write: RowWrite) -> Self {
+    pub fn row(write: RowWrite) -> Self {
         Self::Row { write, is_allocated: false }
     }
 }
 
 /// The id of a user or item that a write creates.
-pub(crate) fn created_id(write: &Write) -> Option<Uuid> {
+pub fn created_id(write: &Write) -> Option<Uuid> {
     match write {
         Write::AddUser(columns) | Write::RestoreUser { columns, .. } => Some(columns.id.0),
         Write::AddItem { columns, .. } => Some(columns.id.0),

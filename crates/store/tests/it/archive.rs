@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use store::ExclusiveStore;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
-use store::{DatabaseUrl, ExclusivePostgres, ExclusiveSqlite, Postgres, Sqlite, SqliteOptions};
+use store_postgres::{DatabaseUrl, ExclusivePostgres, Postgres};
+use store_sqlite::{ExclusiveSqlite, Sqlite, SqliteOptions};
 use testkit::generators::{Rng, random_command};
 use testkit::{assert_eq_diff, conformance, fakes};
 
@@ -81,7 +83,7 @@ impl StoreLocation {
             Self::File(path) => {
                 let hold = ExclusiveSqlite::acquire(path).expect("held");
                 assert_eq!(hold.read_back_sums().expect("read"), *sent);
-                hold.finish().expect("finished");
+                hold.finish_restore().expect("finished");
                 drop(hold);
                 assert_eq!(Sqlite::check(path).expect("checked").errors, Vec::<String>::new());
             }
@@ -89,7 +91,7 @@ impl StoreLocation {
                 let options = test_stores::options();
                 let hold = ExclusivePostgres::acquire(address, &options).expect("held");
                 assert_eq!(hold.read_back_sums().expect("read"), *sent);
-                hold.finish().expect("finished");
+                hold.finish_restore().expect("finished");
                 drop(hold);
                 assert_eq!(Postgres::check(address, &options).expect("checked").errors, Vec::<String>::new());
             }
@@ -345,7 +347,7 @@ fn older_stores_are_not_modified() {
             StoreLocation::Database(address) => {
                 let options = test_stores::options();
                 let checked = Postgres::check(address, &options).expect_err("older").to_string();
-                let expected = format!("an older version of Muster (schema 1 of {})", test_stores::migration_count());
+                let expected = format!("an older version of Muster (schema 1 of {})", test_stores::migrations().len());
                 assert!(checked.contains(&expected), "{checked}");
                 Postgres::dump(address, &options, &mut nothing).expect_err("older").to_string()
             }

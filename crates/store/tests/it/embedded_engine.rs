@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use store::{Sqlite, SqliteOpenError, SqliteOptions};
+use store::OpenStore;
+use store_sqlite::{Sqlite, SqliteOpenError, SqliteOptions};
 use testkit::conformance::{create_tenant, new_user};
 use testkit::fakes;
 
@@ -138,8 +139,8 @@ fn a_store_of_the_first_schema_is_migrated() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
     // A document of the first schema: plain emails, phones by kind, one address.
-    let first = include_str!("../../migrations/sqlite/0001_first.sql");
-    let checksum = include_str!("../../migrations/sqlite/checksums.txt").lines().next().expect("a checksum");
+    let first = include_str!("../../../store-sqlite/migrations/0001_first.sql");
+    let checksum = include_str!("../../../store-sqlite/migrations/checksums.txt").lines().next().expect("a checksum");
     let db = rusqlite::Connection::open(&path).expect("made");
     db.execute_batch(first).expect("the first schema");
     let id = uuid::Uuid::from_u128(7);

@@ -8,4 +8,5 @@ mod embedded_engine;
 mod engine_equivalence;
 mod every_engine;
 mod server_engine;
+mod sql_portability;
 mod test_stores;

@@ -7,8 +7,9 @@ use directory::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use store::OpenStore;
 use store::archive::ArchiveError;
-use store::{DatabaseUrl, ExclusivePostgres, Postgres, PostgresOptions};
+use store_postgres::{DatabaseUrl, ExclusivePostgres, Postgres, PostgresOptions};
 use testkit::conformance::{create_tenant, new_user};
 use testkit::fakes::{self, PlainHasher, StepClock, UniqueIds};
 use testkit::postgres::{create_database, query};
@@ -35,7 +36,7 @@ fn concurrent_starts_on_an_empty_database_succeed() {
         starting.into_iter().map(|one| one.join().expect("started")).collect()
     });
     let steps = "SELECT count(*), count(DISTINCT number), max(number) FROM migrations";
-    let count = crate::test_stores::migration_count();
+    let count = crate::test_stores::migrations().len();
     assert_eq!(query(&url, steps), format!("{count}|{count}|{count}"), "each step once");
     drop(stores);
 }
@@ -52,7 +53,7 @@ fn a_migration_waits_for_an_expired_lease() {
         RETURNING until";
     let until = query(&url, killed);
     drop(postgres(&url));
-    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), crate::test_stores::migration_count().to_string());
+    assert_eq!(query(&url, "SELECT count(*) FROM migrations"), crate::test_stores::migrations().len().to_string());
     assert_eq!(query(&url, &format!("SELECT clock_timestamp() > '{until}'")), "t", "it waited");
 }
 

@@ -3,7 +3,8 @@
 use directory::Store;
 use std::cell::Cell;
 use std::sync::Arc;
-use store::{DatabaseUrl, Postgres, PostgresOptions, Sqlite, SqliteOptions};
+use store_postgres::{DatabaseUrl, Postgres, PostgresOptions};
+use store_sqlite::{Sqlite, SqliteOptions};
 use testkit::fakes::UniqueIds;
 
 /// A temporary folder with embedded stores.
@@ -35,9 +36,11 @@ pub(crate) fn options() -> PostgresOptions {
     PostgresOptions::new(Arc::new(UniqueIds))
 }
 
-/// The number of migrations for databases.
-pub(crate) fn migration_count() -> usize {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+/// The migrations of databases, in order.
+pub(crate) fn migrations() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../store-postgres/migrations");
     let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
-    files.filter(|path| path.extension().is_some_and(|ending| ending == "sql")).count()
+    let mut paths: Vec<_> = files.filter(|path| path.extension().is_some_and(|ending| ending == "sql")).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).expect("a migration")).collect()
 }

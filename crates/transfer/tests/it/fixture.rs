@@ -3,7 +3,9 @@
 use directory::{Caller, Command, Directory, Store, TenantNumber};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{DatabaseUrl, Memory, Postgres, PostgresOptions, Sqlite, SqliteOptions as StoreOptions};
+use store::Memory;
+use store_postgres::{DatabaseUrl, Postgres, PostgresOptions};
+use store_sqlite::{Sqlite, SqliteOptions as StoreOptions};
 use testkit::fakes::{PlainHasher, StepClock, UniqueIds};
 use transfer::column::{ColumnMapping, RecordKind};
 use transfer::export;

@@ -7,22 +7,35 @@ mod words;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace that a crate may depend on, dev-dependencies not counted.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("directory", &[]),
     ("store", &["directory"]),
+    ("store-sqlite", &["directory", "store"]),
+    ("store-postgres", &["directory", "store"]),
     ("dialects", &["directory"]),
     ("portal", &["directory"]),
     ("transfer", &["directory"]),
     ("testkit", &["directory"]),
-    ("adapters", &["directory", "store"]),
+    ("adapters", &["directory", "store", "store-sqlite", "store-postgres"]),
     ("server", &["directory", "dialects", "portal", "transfer", "adapters"]),
     ("cli", &["directory", "store", "dialects", "portal", "transfer", "adapters"]),
     ("muster", &["directory", "dialects", "portal", "adapters", "server", "cli"]),
     ("bench", &["directory", "adapters", "server", "testkit"]),
     ("xtask", &[]),
 ];
-const LIBRARY_CRATES: [&str; 9] =
-    ["directory", "store", "dialects", "portal", "transfer", "adapters", "server", "cli", "testkit"];
+const LIBRARY_CRATES: [&str; 11] = [
+    "directory",
+    "store",
+    "store-sqlite",
+    "store-postgres",
+    "dialects",
+    "portal",
+    "transfer",
+    "adapters",
+    "server",
+    "cli",
+    "testkit",
+];
 
 const FORBIDDEN_IN_CORE: [&str; 7] = ["http", "hyper", "axum", "tokio", "rusqlite", "quick-xml", "jiff"];
 
@@ -120,7 +133,9 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
     if is_dialect && (text.contains("axum::") || text.contains("rusqlite")) {
         found.push(format!("{name}: dialects must not use axum or an engine"));
     }
-    let is_engine = name.contains("store/src/") && !name.contains("store/src/sql/");
+    let is_engine =
+        ["store/src/", "store-sqlite/src/", "store-postgres/src/"].iter().any(|folder| name.contains(folder))
+            && !name.contains("store/src/sql/");
     if is_engine {
         for word in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE "] {
             if text.split("#[cfg(test)]").next().unwrap_or_default().contains(word) {
@@ -132,6 +147,8 @@ fn check_file(name: &str, text: &str, found: &mut Vec<String>) {
         "dialects/src/kit/",
         "directory/src/",
         "store/src/",
+        "store-sqlite/src/",
+        "store-postgres/src/",
         "adapters/src/",
         "server/src/",
         "cli/src/",

@@ -3,7 +3,7 @@
 
 use super::{assert_sound, kill_after, run, run_json, store_with_users, tenant_digests, user_rows};
 use crate::support::{TestStore, is_on_postgres};
-use adapters::{Engine, StoreSettings};
+use adapters::{OpenMode, StoreSettings};
 use std::time::Duration;
 
 const ROUNDS: u32 = 10;
@@ -91,7 +91,7 @@ fn a_killed_move_resumes() {
     } else {
         // Migrated beforehand: a process that is killed during a migration keeps the migration lease for a minute.
         let to = testkit::postgres::create_migrated_database();
-        Engine::open(&StoreSettings::new(&to)).expect("migrated").close();
+        StoreSettings::new(&to).engine().expect("an engine").open(OpenMode::Create).expect("migrated").close();
         to
     };
     let mut cut = 0;

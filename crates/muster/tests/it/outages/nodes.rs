@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::support::{MUSTER, launch, run_json, try_send};
-use adapters::{Argon2Cost, Engine, StoreSettings};
+use adapters::{Argon2Cost, OpenMode, StoreSettings};
 use server::{App, Limits, Ports};
 use std::path::Path;
 use std::process::Child;
@@ -89,9 +89,10 @@ pub(super) fn assert_sound(url: &str) {
 
 /// Opens the store in this process.
 pub(super) fn open_store(url: &str) -> App {
-    let engine = Engine::open(&StoreSettings::new(url)).expect("a store");
+    let engine = StoreSettings::new(url).engine().expect("an engine");
+    let store = engine.open(OpenMode::Create).expect("a store");
     let limits = Limits { hash_cost: Argon2Cost::FOR_TESTS, ..Limits::default() };
-    let parts = Ports::new(engine.store(), Arc::new(adapters::TimeOrderedIds));
+    let parts = Ports::new(store as _, Arc::new(adapters::TimeOrderedIds));
     server::build_app(parts, limits, server::PublicConfig::default()).expect("an app")
 }
 

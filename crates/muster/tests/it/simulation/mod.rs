@@ -21,7 +21,8 @@ mod replay;
 mod unreliable_store;
 mod workers;
 
-use ::store::{Memory, Sqlite, SqliteOptions};
+use ::store::Memory;
+use ::store::OpenStore;
 use client::{Client, Shared};
 use directory::{Clock, Command, Event, EventPosition, FieldUpdate, GroupEdit, NewConnection, Store, Time};
 use parking_lot::Mutex;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
+use store_sqlite::{Sqlite, SqliteOptions};
 use testkit::fakes::{CountingIds, PlainHasher};
 use testkit::generators::Rng;
 use tokio::task::LocalSet;

@@ -1,0 +1,145 @@
+//! Reads the event history: events of batches that have positions.
+
+use super::managed_connection::Session;
+use super::param::{Param, tenant_code, unsigned};
+use super::pg_error::PgError;
+use super::read::ReadFuture;
+use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
+use std::collections::BTreeMap;
+use store::chain_verifier::ChainVerifier;
+use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
+use store::event_row::{EventEntry, decode_event};
+use store::sql;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Events per query while a chain is verified.
+const STEP: i64 = 10_000;
+
+pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> ReadFuture<'_, Vec<Event>> {
+    Box::pin(async move {
+        let params: [&dyn Param; 2] = [&signed(position.0), &i64::from(limit)];
+        session.query(sql::EVENTS_AFTER.postgres, &params).await?.iter().map(event).collect()
+    })
+}
+
+/// Events that may concern a user, oldest first.
+pub(super) fn user_history(
+    session: &Session,
+    (tenant, user): (TenantNumber, UserId),
+    position: EventPosition,
+    limit: u32,
+) -> ReadFuture<'_, Vec<Event>> {
+    Box::pin(async move {
+        let (code, part) = (tenant_code(tenant), format!("%{user}%"));
+        let params: [&dyn Param; 4] = [&signed(position.0), &code, &part, &i64::from(limit)];
+        session.query(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
+    })
+}
+
+pub(super) fn chain_hash_at(
+    session: &Session,
+    tenant: TenantNumber,
+    at: EventPosition,
+) -> ReadFuture<'_, Option<ChainHash>> {
+    Box::pin(async move {
+        let row = session.query_opt(sql::CHAIN_HASH_AT.postgres, &[&signed(at.0), &tenant_code(tenant)]).await?;
+        Ok(row.map(|row| row.try_get(0)).transpose()?.map(chain_hash))
+    })
+}
+
+/// Verifies the chain of a tenant, or all chains in one pass, batch by batch.
+pub(super) fn verify_chain(
+    session: &Session,
+    tenant: Option<TenantNumber>,
+) -> ReadFuture<'_, BTreeMap<TenantNumber, ChainReport>> {
+    Box::pin(async move {
+        // Read first: events that are added meanwhile are beyond these ends.
+        let ends = chain_ends(session, tenant).await?;
+        let mut chains: BTreeMap<u32, ChainVerifier> = BTreeMap::new();
+        for (tenant, end) in ends {
+            let last = end.link.map(|link| (end.position, link));
+            chains.insert(tenant, ChainVerifier::new(end.unchained.into(), last));
+        }
+        let mut last = 0;
+        loop {
+            let events = stored_after(session, last, tenant, STEP).await?;
+            let Some(newest) = events.last() else { break };
+            last = newest.event.position;
+            for stored in events {
+                chains.entry(stored.event.tenant).or_default().add(&stored);
+            }
+        }
+        Ok(chains.into_iter().map(|(tenant, chain)| (TenantNumber(tenant), chain.finish())).collect())
+    })
+}
+
+/// Where chains must end, by tenant.
+pub(super) async fn chain_ends(
+    session: &Session,
+    tenant: Option<TenantNumber>,
+) -> Result<BTreeMap<u32, ChainEnd>, PgError> {
+    let read = |row: &Row| {
+        let link = row.try_get::<_, Option<Vec<u8>>>(2)?.map(chain_hash);
+        let position = row.try_get::<_, i64>(1)?.unsigned_abs();
+        let unchained = u32::try_from(row.try_get::<_, i64>(3)?).unwrap_or(u32::MAX);
+        Ok((unsigned(row.try_get(0)?), ChainEnd { position, link, unchained }))
+    };
+    session.query(sql::ALL_CHAIN_ENDS.postgres, &[&tenant.map(tenant_code)]).await?.iter().map(read).collect()
+}
+
+/// Up to `limit` events of one tenant or of all, with their links.
+pub(super) async fn stored_after(
+    session: &Session,
+    position: u64,
+    tenant: Option<TenantNumber>,
+    limit: i64,
+) -> Result<Vec<StoredEvent>, PgError> {
+    let read = |row: &Row| {
+        let hash = |place: usize| Ok::<_, PgError>(row.try_get::<_, Option<Vec<u8>>>(place)?.map(chain_hash));
+        let end = row.try_get::<_, i64>(15)?.unsigned_abs();
+        let position = row.try_get::<_, i64>(0)?.unsigned_abs();
+        Ok(StoredEvent { event: event_entry(row, position)?, digest: hash(13)?, link: hash(14)?, end })
+    };
+    let params: [&dyn Param; 3] = [&signed(position), &tenant.map(tenant_code), &limit];
+    session.query(sql::EVENTS_WITH_LINKS.postgres, &params).await?.iter().map(read).collect()
+}
+
+fn event(row: &Row) -> Result<Event, PgError> {
+    let entry = entry_without_digest(row, row.try_get::<_, i64>(0)?.unsigned_abs())?;
+    decode_event(&entry).map_err(|error| PgError::Other(format!("cannot decode an event: {error}")))
+}
+
+/// An event from columns 1 to 13.
+pub(super) fn event_entry(row: &Row, position: u64) -> Result<EventEntry, PgError> {
+    let digest: Option<&[u8]> = row.try_get(13)?;
+    Ok(EventEntry { is_unchained: digest.is_none(), ..entry_without_digest(row, position)? })
+}
+
+fn entry_without_digest(row: &Row, position: u64) -> Result<EventEntry, PgError> {
+    Ok(EventEntry {
+        position,
+        tenant: unsigned(row.try_get(1)?),
+        at: row.try_get(2)?,
+        connection: row.try_get::<_, Option<Uuid>>(3)?.map(Uuid::into_bytes),
+        actor: row.try_get(4)?,
+        request_id: row.try_get(5)?,
+        action: row.try_get(6)?,
+        before: row.try_get(7)?,
+        after: row.try_get(8)?,
+        members_added: row.try_get(9)?,
+        members_removed: row.try_get(10)?,
+        password_set: row.try_get(11)?,
+        notes: row.try_get(12)?,
+        is_unchained: false,
+    })
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+/// A hash that is stored as bytes. One of another length matches no event.
+pub(super) fn chain_hash(bytes: Vec<u8>) -> ChainHash {
+    bytes.try_into().unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! Events as rows: written with their change, read in order, verified as a chain.
+
+use super::apply_error::ApplyError;
+use super::row_decode::optional;
+use super::tx_counters::TxCounters;
+use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, params};
+use std::collections::BTreeMap;
+use store::chain_verifier::ChainVerifier;
+use store::event_chain::{ChainEnd, ChainHash, EventFields, StoredEvent};
+use store::event_row::{ChangeContext, EncodedEvent, EventEntry, decode_event, list_to_json};
+use store::sql;
+
+/// Writes one event. The only writer assigns positions, so they are in commit order.
+pub(super) fn write(
+    db: &Connection,
+    counters: &mut TxCounters,
+    author: &ChangeContext,
+    event_row: &EncodedEvent,
+) -> Result<(), ApplyError> {
+    let (members_added, members_removed, notes) = (
+        list_to_json(&event_row.members_added)?,
+        list_to_json(&event_row.members_removed)?,
+        list_to_json(&event_row.notes)?,
+    );
+    let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
+    let stored = EventFields::from_encoded(author, event_row, lists);
+    let (position, link) = counters.link_event(db, stored.tenant, &stored.digest())?;
+    db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
+        position,
+        stored.tenant,
+        stored.at,
+        stored.connection,
+        stored.actor,
+        stored.request_id,
+        stored.action,
+        stored.before,
+        stored.after,
+        stored.members_added,
+        stored.members_removed,
+        stored.password_set,
+        stored.notes,
+        link,
+    ])?;
+    Ok(())
+}
+
+/// Events after a position that may concern a user, oldest first.
+pub(super) fn user_history(
+    db: &Connection,
+    (tenant, user): (TenantNumber, UserId),
+    position: EventPosition,
+    limit: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let mut statement = db.prepare_cached(sql::USER_HISTORY.sqlite)?;
+    let rows = statement.query_map(params![signed(position.0), tenant.0, format!("%{user}%"), limit], event)?;
+    rows.collect()
+}
+
+/// Events after a position, oldest first.
+pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
+    let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
+    let rows = statement.query_map(params![signed(position.0), limit], event)?;
+    rows.collect()
+}
+
+pub(super) fn chain_hash_at(
+    db: &Connection,
+    tenant: TenantNumber,
+    at: EventPosition,
+) -> rusqlite::Result<Option<ChainHash>> {
+    find_chain_hash(db, tenant.0, signed(at.0))
+}
+
+pub(super) fn find_chain_hash(db: &Connection, tenant: u32, position: i64) -> rusqlite::Result<Option<ChainHash>> {
+    let found = db.query_row(sql::CHAIN_HASH_AT.sqlite, params![position, tenant], |row| row.get(0));
+    Ok(optional(found)?.flatten())
+}
+
+/// Verifies the chain of one tenant, or of all in one pass.
+pub(super) fn verify_chain(
+    db: &Connection,
+    tenant: Option<TenantNumber>,
+) -> rusqlite::Result<BTreeMap<TenantNumber, ChainReport>> {
+    // One snapshot: concurrent writes would look like errors.
+    let view = db.unchecked_transaction()?;
+    let tenant = tenant.map(|tenant| tenant.0);
+    let ends = chain_ends(&view, tenant)?;
+    let verifier = |end: &ChainEnd| ChainVerifier::new(end.unchained.into(), end.link.map(|link| (end.position, link)));
+    let mut chains: BTreeMap<u32, ChainVerifier> = ends.iter().map(|(tenant, end)| (*tenant, verifier(end))).collect();
+    let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
+    // Also finds events that were inserted before the first position.
+    let mut rows = statement.query(params![i64::MIN, tenant, -1])?;
+    while let Some(row) = rows.next()? {
+        let chain = chains.entry(row.get(1)?).or_default();
+        match stored_event(row) {
+            Ok(stored) => chain.add(&stored),
+            // A row that cannot be decoded was changed.
+            Err(_) => chain.break_at(row.get::<_, i64>(0)?.unsigned_abs()),
+        }
+    }
+    let chains = chains.into_iter().map(|(tenant, chain)| {
+        let mut report = chain.finish();
+        let end = ends.get(&tenant).map_or(0, |end| end.position);
+        if report.broken_at.is_none() && end != report.last_position.0 {
+            report.broken_at = Some(EventPosition(end.max(report.last_position.0)));
+        }
+        (TenantNumber(tenant), report)
+    });
+    Ok(chains.collect())
+}
+
+/// Where chains must end, by tenant.
+pub(super) fn chain_ends(db: &Connection, tenant: Option<u32>) -> rusqlite::Result<BTreeMap<u32, ChainEnd>> {
+    let end = |row: &Row<'_>| {
+        let position = row.get::<_, i64>(1)?.unsigned_abs();
+        Ok((row.get(0)?, ChainEnd { position, link: row.get(2)?, unchained: row.get(3)? }))
+    };
+    db.prepare_cached(sql::ALL_CHAIN_ENDS.sqlite)?.query_map([tenant], end)?.collect()
+}
+
+/// Up to `limit` events with their links, of all tenants.
+pub(super) fn stored_after(db: &Connection, position: u64, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
+    let mut statement = db.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
+    statement.query_map(params![signed(position), None::<u32>, limit], stored_event)?.collect()
+}
+
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    let link: Option<ChainHash> = row.get(13)?;
+    let event = EventEntry { is_unchained: link.is_none(), ..event_entry(row)? };
+    Ok(StoredEvent { end: event.position, event, digest: None, link })
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let entry = event_entry(row)?;
+    decode_event(&entry).map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, Box::new(error)))
+}
+
+fn event_entry(row: &Row<'_>) -> rusqlite::Result<EventEntry> {
+    Ok(EventEntry {
+        position: row.get::<_, i64>(0)?.unsigned_abs(),
+        tenant: row.get(1)?,
+        at: row.get(2)?,
+        connection: row.get(3)?,
+        actor: row.get(4)?,
+        request_id: row.get(5)?,
+        action: row.get(6)?,
+        before: row.get(7)?,
+        after: row.get(8)?,
+        members_added: row.get(9)?,
+        members_removed: row.get(10)?,
+        password_set: row.get(11)?,
+        notes: row.get(12)?,
+        is_unchained: false,
+    })
+}
+
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
