@@ -2,7 +2,7 @@
 
 use crate::event_text;
 use crate::output::Output;
-use crate::session::{AdminSession, TenantArg, format_timestamp};
+use crate::session::{AdminSession, TenantArg, format_timestamp, operator_caller};
 use crate::settings::Settings;
 use crate::users;
 use anyhow::Context;
@@ -110,13 +110,14 @@ fn verify(
     expect: Option<(u64, String)>,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let tenant_filter = tenant
-        .map(|_| session.caller_in_tenant_or_removed(TenantArg { tenant }).map(|caller| caller.tenant))
-        .transpose()?;
-    let chains = session.wait(session.directory.verify_chain(tenant_filter))?;
-    let expected_end = match (tenant_filter, expect) {
-        (Some(tenant), Some((position, expected))) => {
-            let hash = session.directory.chain_hash_at(tenant, EventPosition(position));
+    let caller = match tenant {
+        Some(_) => session.caller_in_tenant_or_removed(TenantArg { tenant })?,
+        None => operator_caller(Caller::NO_TENANT),
+    };
+    let chains = session.wait(session.directory.verify_chain(&caller))?;
+    let expected_end = match (tenant, expect) {
+        (Some(_), Some((position, expected))) => {
+            let hash = session.directory.chain_hash_at(&caller, EventPosition(position));
             let hash = session.wait(hash)?;
             Some((position, hash.is_some_and(|hash| hex(&hash) == expected)))
         }
@@ -205,15 +206,14 @@ fn events_page(
     if let Some(user) = user {
         return session.wait(session.directory.user_history(caller, user, after));
     }
-    let mut events = session.wait(session.directory.events(after, 1000))?;
+    let events = session.wait(session.directory.events(caller, after, 1000))?;
     let next = events.last().map(|last| last.position);
-    events.retain(|event| event.data.tenant == caller.tenant);
     Ok((events, next))
 }
 
 /// Finds a connection by name; any id is accepted without a lookup.
 fn find_connection_id(session: &AdminSession, caller: &Caller, name: &str) -> anyhow::Result<ConnectionId> {
-    let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
+    let all = session.wait(session.directory.connections(caller))?;
     let key = directory::fold(name);
     let found = all.iter().find(|connection| directory::fold(&connection.name) == key);
     let id = found.map(|connection| connection.id);
@@ -239,10 +239,10 @@ fn export(session: &AdminSession, caller: &Caller, after: u64) -> anyhow::Result
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut after = EventPosition(after);
     loop {
-        let events = session.wait(session.directory.events(after, 1000))?;
+        let events = session.wait(session.directory.events(caller, after, 1000))?;
         let Some(last) = events.last() else { break };
         after = last.position;
-        for event in events.iter().filter(|event| event.data.tenant == caller.tenant) {
+        for event in &events {
             writeln!(out, "{}", event_json(event)?)?;
         }
     }

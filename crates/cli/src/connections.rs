@@ -4,7 +4,7 @@
 
 use crate::output::Output;
 use crate::roles::parse_role;
-use crate::session::{AdminSession, TenantArg, format_timestamp};
+use crate::session::{AdminSession, TenantArg, format_timestamp, operator_caller};
 use crate::settings::Settings;
 use crate::users;
 use adapters::generate_api_key;
@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use dialects::kit::hash_key;
 use directory::{
-    Access, ApiKey, Caller, ClientProfile, Command, Connection, ConnectionEdit, FieldUpdate, NewConnection,
+    Access, ApiKey, Caller, ClientProfile, Command, Connection, ConnectionEdit, FieldUpdate, NewConnection, Permission,
     TenantNumber, Time, UserKey, builtin_role_name,
 };
 use serde_json::{Value, json};
@@ -58,6 +58,9 @@ pub(crate) struct AddArgs {
     /// Allow only reading
     #[arg(long)]
     read_only: bool,
+    /// Allow only this besides reading: write-users, credentials or groups (repeatable; default: all of them)
+    #[arg(long = "permission", value_name = "PERMISSION", value_parser = parse_permission, conflicts_with = "read_only")]
+    permissions: Vec<Permission>,
     /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
     #[arg(long, value_parser = parse_duration)]
     expires: Option<i64>,
@@ -83,9 +86,12 @@ pub(crate) struct SetArgs {
     /// API that the connection may use; replaces the current ones (repeatable)
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect)]
     dialects: Vec<String>,
-    /// Allow only reading
+    /// Allow only reading, or everything
     #[arg(long, value_name = "BOOL")]
     read_only: Option<bool>,
+    /// Allow only this besides reading: write-users, credentials or groups; replaces the current permissions (repeatable)
+    #[arg(long = "permission", value_name = "PERMISSION", value_parser = parse_permission, conflicts_with = "read_only")]
+    permissions: Vec<Permission>,
     /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
     #[arg(long, value_parser = parse_expiry)]
     expires: Option<Expiry>,
@@ -147,6 +153,11 @@ enum Expiry {
 
 fn parse_expiry(text: &str) -> Result<Expiry, String> {
     if text == "never" { Ok(Expiry::Never) } else { parse_duration(text).map(Expiry::In) }
+}
+
+fn parse_permission(text: &str) -> Result<Permission, String> {
+    let known = Connection::PERMISSIONS.into_iter().find(|permission| permission.as_str() == text);
+    known.ok_or_else(|| format!("must be one of {}", Connection::PERMISSIONS.map(Permission::as_str).join(", ")))
 }
 
 fn parse_profile(text: &str) -> Result<ClientProfile, String> {
@@ -212,6 +223,7 @@ fn set_connection(session: &AdminSession, change: &SetArgs, output: Output) -> a
     let edit = ConnectionEdit {
         dialects: set_if(!change.dialects.is_empty()).map(|()| expand_dialects(&change.dialects)),
         access: FieldUpdate::set_or_keep(change.read_only.map(access)),
+        permissions: set_if(!change.permissions.is_empty()).map(|()| change.permissions.clone()),
         highest_role: FieldUpdate::set_or_keep(change.highest_role),
         profile: FieldUpdate::set_or_keep(change.profile),
         public_keys: set_if(!keys.is_empty()).map(|()| keys.clone()),
@@ -251,6 +263,7 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
     let dialects = requested_dialects(&new)?;
     let command = Command::AddConnection(NewConnection {
         access: if new.read_only { Access::ReadOnly } else { Access::ReadWrite },
+        permissions: Some(new.permissions).filter(|permissions| !permissions.is_empty()),
         highest_role: new.highest_role,
         expires: new.expires.map(|seconds| session.directory.now().plus_seconds(seconds)),
         profile: new.profile.unwrap_or_default(),
@@ -281,7 +294,10 @@ fn add_connection(session: &AdminSession, new: AddArgs, output: Output) -> anyho
 }
 
 fn list_connections(session: &AdminSession, tenant: Option<u32>, output: Output) -> anyhow::Result<()> {
-    let all = session.wait(session.directory.connections(tenant.map(TenantNumber)))?;
+    let all = match tenant {
+        Some(tenant) => session.wait(session.directory.connections(&operator_caller(TenantNumber(tenant))))?,
+        None => session.wait(session.directory.all_connections(&operator_caller(Caller::NO_TENANT)))?,
+    };
     let now = session.directory.now();
     let document: Vec<Value> = all.iter().map(|connection| connection_json(connection, now)).collect();
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -339,6 +355,7 @@ fn connection_json(connection: &Connection, now: Time) -> Value {
         "name": connection.name,
         "dialects": connection.dialects,
         "access": if connection.access == Access::ReadOnly { "read-only" } else { "read-write" },
+        "permissions": connection.permissions().iter().map(|permission| permission.as_str()).collect::<Vec<_>>(),
         "highestRole": builtin_role_name(connection.highest_role),
         "isAboveUser": connection.highest_role > Connection::DEFAULT_HIGHEST_ROLE,
         "profile": connection.profile.as_str(),
@@ -362,7 +379,7 @@ fn key_id(key: &ApiKey) -> String {
 
 fn find_connection(session: &AdminSession, connection_ref: &ConnectionRef) -> anyhow::Result<(Caller, Connection)> {
     let caller = session.caller_in_tenant(connection_ref.tenant)?;
-    let all = session.wait(session.directory.connections(Some(caller.tenant)))?;
+    let all = session.wait(session.directory.connections(&caller))?;
     let key = directory::fold(&connection_ref.name);
     let matches = |c: &&Connection| directory::fold(&c.name) == key || c.id.to_string() == key;
     // A revoked connection may have the same name.

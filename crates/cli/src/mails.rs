@@ -22,7 +22,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
     let session = AdminSession::open_for(settings, matches!(command, MailCommand::List { .. }))?;
     let (MailCommand::List(tenant) | MailCommand::Retry(tenant)) = command;
     let caller = session.caller_in_tenant(tenant)?;
-    let mails = session.wait(session.directory.mails(caller.tenant, None, MAX_MAILS))?;
+    let mails = session.wait(session.directory.mails(&caller, None, MAX_MAILS))?;
     match command {
         MailCommand::List(_) => {
             let (mut documents, mut rows) = (Vec::new(), Vec::new());
@@ -54,7 +54,7 @@ pub(crate) fn run(settings: &Settings, command: MailCommand, output: Output) -> 
                     DeliveryOutcome::Failed(cause) => DeliveryOutcome::Delayed(cause),
                     outcome => outcome,
                 });
-                let update = session.directory.update_mail(mail, Some(now), outcome, false);
+                let update = session.directory.update_mail(&caller, mail, Some(now), outcome, false);
                 retried += usize::from(session.wait(update)?.is_some());
             }
             if mails.is_empty() {

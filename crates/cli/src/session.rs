@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use adapters::{OpenMode, OpenStore, PasswordPool, StoreSettings, SystemClock};
 use anyhow::{Context, anyhow, bail};
-use directory::{Caller, Directory, DirectoryError, TenantNumber, Time};
+use directory::{Actor, Caller, Directory, DirectoryError, TenantNumber, Time};
 use std::sync::Arc;
 
 pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -62,7 +62,9 @@ impl AdminSession {
     /// Like [`Self::caller_in_tenant`], but also finds removed tenants, whose history remains.
     pub(crate) fn caller_in_tenant_or_removed(&self, requested: TenantArg) -> anyhow::Result<Caller> {
         match requested.tenant.map(TenantNumber) {
-            Some(number) if self.runtime.block_on(self.directory.tenant_or_removed(number)).is_ok() => {
+            Some(number)
+                if self.runtime.block_on(self.directory.tenant_or_removed(&operator_caller(number))).is_ok() =>
+            {
                 Ok(operator_caller(number))
             }
             _ => self.caller_in_tenant(requested),
@@ -71,7 +73,7 @@ impl AdminSession {
 
     /// A caller in the requested tenant, or in the only one.
     pub(crate) fn caller_in_tenant(&self, requested: TenantArg) -> anyhow::Result<Caller> {
-        let tenants = self.wait(self.directory.tenants())?;
+        let tenants = self.wait(self.directory.tenants(&operator_caller(Caller::NO_TENANT)))?;
         let number = match (requested.tenant, tenants.as_slice()) {
             (Some(number), _) if tenants.iter().any(|t| t.number.0 == number) => TenantNumber(number),
             (Some(number), _) => bail!("there is no tenant {number} (see `muster tenant list`)"),
@@ -83,13 +85,9 @@ impl AdminSession {
     }
 }
 
-/// The operator, with their name in the operating system as actor.
+/// The operator, with their name in the operating system.
 pub(crate) fn operator_caller(tenant: TenantNumber) -> Caller {
-    let caller = Caller::operator(tenant);
-    match whoami::username() {
-        Ok(name) => Caller { actor: format!("{} ({name})", caller.actor), ..caller },
-        Err(_) => caller,
-    }
+    Caller::new(tenant, Actor::Operator { name: whoami::username().ok() })
 }
 
 impl Drop for AdminSession {

@@ -22,7 +22,7 @@ const REVOCATION_DELAY: Duration = Duration::from_millis(1_500);
 
 pub(crate) fn remove(session: &AdminSession, number: u32, confirmed: bool, output: Output) -> anyhow::Result<()> {
     let caller = operator_caller(TenantNumber(number));
-    let found = session.runtime.block_on(session.directory.tenant_or_removed(caller.tenant));
+    let found = session.runtime.block_on(session.directory.tenant_or_removed(&caller));
     let tenant = match found {
         Err(DirectoryError::NoSuchTenant) => bail!("there is no tenant {number} (see `muster tenant list`)"),
         found => found.map_err(directory_error)?,
@@ -65,7 +65,7 @@ async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Remov
     directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
     let mut removed = Removed::default();
     for pass in 1.. {
-        let connections = directory.connections(Some(caller.tenant)).await?;
+        let connections = directory.connections(caller).await?;
         let active_ids = connections.iter().filter(|connection| !connection.revoked).map(|connection| connection.id);
         let revoked = run_concurrently(directory, caller, active_ids.map(Command::RevokeConnection)).await?;
         if pass == 1 {

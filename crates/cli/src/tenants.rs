@@ -1,7 +1,7 @@
 //! `muster tenant`: tenants and their settings.
 
 use crate::output::Output;
-use crate::session::{AdminSession, TenantArg};
+use crate::session::{AdminSession, TenantArg, operator_caller};
 use crate::settings::Settings;
 use crate::tenant_removal;
 use anyhow::{Context, bail};
@@ -84,7 +84,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
     };
     match command {
         TenantCommand::Add { name, number, allow_duplicate } => {
-            let tenants = session.wait(session.directory.tenants())?;
+            let tenants = session.wait(session.directory.tenants(&operator_caller(Caller::NO_TENANT)))?;
             let is_same = |tenant: &&Tenant| directory::fold(&tenant.name) == directory::fold(&name);
             if let Some(tenant) = tenants.iter().find(is_same).filter(|_| !allow_duplicate) {
                 bail!(
@@ -148,7 +148,7 @@ pub(crate) fn run(settings: &Settings, command: TenantCommand, output: Output) -
 
 fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output) -> anyhow::Result<()> {
     let command = Command::AddTenant { name, number: number.map(TenantNumber) };
-    let caller = crate::session::operator_caller(TenantNumber(0));
+    let caller = operator_caller(Caller::NO_TENANT);
     let receipt = session.wait(session.directory.run(&caller, command))?;
     let tenant = receipt.tenant.context("the directory returned no tenant")?;
     output.result(&json!({"number": tenant.number.0, "name": tenant.name}), || {
@@ -158,7 +158,7 @@ fn add(session: &AdminSession, name: String, number: Option<u32>, output: Output
 }
 
 fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
-    let all = session.wait(session.directory.tenants())?;
+    let all = session.wait(session.directory.tenants(&operator_caller(Caller::NO_TENANT)))?;
     let document: Vec<Value> = all.iter().map(|t| json!({"number": t.number.0, "name": t.name})).collect();
     let rows = all.iter().map(|t| vec![t.number.to_string(), t.name.clone()]).collect();
     let empty = "No tenants yet. Create one with `muster tenant add NAME`.";
@@ -167,7 +167,7 @@ fn list(session: &AdminSession, output: Output) -> anyhow::Result<()> {
 }
 
 fn load_tenant(session: &AdminSession, caller: &Caller) -> anyhow::Result<Tenant> {
-    session.wait(session.directory.tenant(caller.tenant))
+    session.wait(session.directory.tenant(caller))
 }
 
 fn update(session: &AdminSession, caller: &Caller, edit: TenantEdit, output: Output) -> anyhow::Result<()> {

@@ -92,7 +92,7 @@ pub(crate) fn run(settings: &Settings, command: UserCommand, output: Output) -> 
         UserCommand::Show(UserRef { user_ref, tenant }) => {
             let caller = session.caller_in_tenant(tenant)?;
             let user = find_user(&session, &caller, &user_ref)?;
-            let mails = session.directory.mails(caller.tenant, Some(user.id), 100);
+            let mails = session.directory.mails(&caller, Some(user.id), 100);
             let mails = session.wait(mails)?;
             let mut document = user_json(&user);
             let to = user.email().unwrap_or_default();

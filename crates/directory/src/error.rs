@@ -15,6 +15,8 @@ pub enum DirectoryError {
     NoSuchConnection,
     /// The connection was revoked, has expired, or lost the rights that the running operation needs.
     ConnectionEnded,
+    /// The caller lacks a permission.
+    Forbidden,
     /// The role ceiling of the connection forbids granting the role or changing the user who has it.
     RoleTooHigh,
     /// The user's status does not allow it, such as reinstating a user who is not suspended.

@@ -17,6 +17,7 @@
 //! # });
 //! ```
 
+mod authorization;
 mod change;
 mod command;
 mod decide;
@@ -28,10 +29,12 @@ mod service;
 mod table;
 mod text;
 
+pub use authorization::{Query, QueryKind};
 pub use change::{Change, Mutation, Receipt};
 pub use command::{
-    AccountAction, Command, ConnectionEdit, DepartmentRef, FieldUpdate, FolderEdit, GroupEdit, ItemRef, MemberEdit,
-    NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit, UserEdit,
+    AccountAction, Command, CommandKind, ConnectionEdit, DepartmentRef, FieldUpdate, FolderEdit, GroupEdit, ItemRef,
+    MemberEdit, NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit,
+    UserEdit,
 };
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
@@ -45,7 +48,7 @@ pub use query::{
     UserView,
 };
 pub use secrecy::{ExposeSecret, SecretString};
-pub use service::{Caller, Credentials, Directory, Preview, rate_limit_network};
+pub use service::{Caller, Credentials, Directory, IdempotencyLookup, IdempotencyScope, Preview, rate_limit_network};
 pub use table::*;
 pub use text::*;
 

@@ -3,7 +3,7 @@
 use adapters::{Argon2Cost, OpenMode, OpenStore, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{LogFormat, Output, ServerSettings, Settings, runtime};
-use directory::KeyHash;
+use directory::{Caller, KeyHash, Purpose};
 use portal::mail::{MailSender, RetryPolicy};
 use serde_json::json;
 use server::{
@@ -43,7 +43,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
             let metrics = admin_url.map(|url| format!("; health and metrics: {url}")).unwrap_or_default();
             format!("Muster is listening on {scheme}://{address}{metrics}")
         });
-        if app.directory.tenants().await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
+        if app.directory.tenants(&Caller::task(Purpose::Startup)).await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: run `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
         let background = BackgroundTasks::start(&app, mail_config(server, &store, &format!("{scheme}://{address}"))?);

@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{
-    Directory, DirectoryError, KeyHash, KnownBrowser, LinkPurpose, PasswordLink, TenantNumber, Time, UserId,
+    Caller, Directory, DirectoryError, KeyHash, KnownBrowser, LinkPurpose, PasswordLink, Purpose, TenantNumber, Time,
+    UserId,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
@@ -24,8 +25,8 @@ pub(crate) struct PortalKeys {
 }
 
 impl PortalKeys {
-    pub(crate) async fn load(directory: &Directory) -> Result<Self, DirectoryError> {
-        Ok(Self::derive(&directory.server_secret(SECRET_NAME).await?.bytes))
+    pub(crate) async fn load(directory: &Directory, purpose: Purpose) -> Result<Self, DirectoryError> {
+        Ok(Self::derive(&directory.server_secret(&Caller::task(purpose), SECRET_NAME).await?.bytes))
     }
 
     fn derive(secret: &[u8; 32]) -> Self {

@@ -4,7 +4,7 @@ use crate::rate_limiter::InvalidKeyLimiter;
 use crate::routes::Routes;
 use crate::{HttpService, Imports, Limits, Metrics};
 use adapters::{PasswordPool, SystemClock};
-use dialects::kit::{AppState, Authenticator, ConcurrencyLimiter, PagePositions, TokenKeys};
+use dialects::kit::{AppState, Authenticator, ConcurrencyLimiter, OpenRequests, PagePositions, TokenKeys};
 use directory::{Clock, Directory, IdGenerator, PasswordHasher, Store};
 use portal::Portal;
 use std::path::PathBuf;
@@ -72,6 +72,7 @@ pub fn build_app(parts: Ports, limits: Limits, public_config: PublicConfig) -> a
         body_limit: limits.max_body_size,
         token_keys: TokenKeys::default(),
         page_positions: PagePositions::default(),
+        open_requests: OpenRequests::default(),
         concurrency: ConcurrencyLimiter::default(),
         routes: Arc::clone(&routes) as _,
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::kit::transfers::Transfers>),

@@ -140,6 +140,9 @@ async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
             Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
             Err(error) => tracing::warn!(?error, "cannot purge deleted users"),
         }
+        if let Err(error) = directory.delete_expired_records().await {
+            tracing::warn!(?error, "cannot delete old records of idempotency keys");
+        }
         if let Err(error) = directory.withdraw_obsolete_mails().await {
             tracing::warn!(?error, "cannot remove obsolete failed mails");
         }

@@ -42,7 +42,7 @@ pub enum SqliteOpenError {
     )]
     Io(PathBuf, String),
     /// Any other error of SQLite.
-    #[error("{0} cannot be used: {1}")]
+    #[error("{0} cannot be opened: {1}")]
     Other(PathBuf, String),
     /// Another process has it open, and one of the two needs it alone.
     #[error(

@@ -32,7 +32,8 @@ impl<'d> SqliteSnapshot<'d> {
     fn read<T>(&self, f: impl FnOnce(&Db) -> rusqlite::Result<T>) -> Result<T, ArchiveError> {
         f(&self.transaction).map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => ArchiveError::TimedOut,
-            _ => to_open_error(self.path, &error).into(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => to_open_error(self.path, &error).into(),
+            _ => ArchiveError::Store(error.to_string()),
         })
     }
 }

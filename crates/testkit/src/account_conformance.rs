@@ -41,14 +41,14 @@ async fn invitation(store: Arc<dyn Store>) {
     let caller = create_tenant(&directory, "One").await;
     let ann = create_user(&directory, &caller, "ann@x.y", true).await;
     assert!(ann.invited.is_some() && ann.status == Status::Invited);
-    let mails = directory.mails(caller.tenant, Some(ann.id), 10).await.expect("read");
+    let mails = directory.mails(&caller, Some(ann.id), 10).await.expect("read");
     assert_eq!((mails.len(), mails[0].user, mails[0].purpose), (1, ann.id, LinkPurpose::Invitation));
-    assert_eq!(directory.mails_due(10).await.expect("read"), mails);
+    assert_eq!(directory.mails_due(&Caller::installation(), 10).await.expect("read"), mails);
     let link = PasswordLink { user: ann.id, id: mails[0].id, purpose: LinkPurpose::Invitation };
-    assert_eq!(directory.user_by_link(caller.tenant, &link).await.map(|user| user.id), Ok(ann.id));
+    assert_eq!(directory.user_by_link(&caller, &link).await.map(|user| user.id), Ok(ann.id));
     let other = PasswordLink { purpose: LinkPurpose::Reset, ..link };
     let gone = DirectoryError::SignIn(SignInError::LinkInvalid);
-    assert_eq!(directory.user_by_link(caller.tenant, &other).await.err(), Some(gone.clone()));
+    assert_eq!(directory.user_by_link(&caller, &other).await.err(), Some(gone.clone()));
     for (bad, rule) in [
         ("short", FieldErrorKind::TooShort(12)),
         ("password2024!", FieldErrorKind::CommonPassword),
@@ -64,7 +64,7 @@ async fn invitation(store: Arc<dyn Store>) {
     let key = KeyHash([1; 32]);
     let signed_in = directory.sign_in(&caller, credentials("ANN@x.y", "vier rote fische"), Some(key)).await;
     assert_eq!(signed_in.expect("signed in").status, Status::Active);
-    assert!(directory.user_by_session(caller.tenant, ann.id, &key).await.expect("read").is_some());
+    assert!(directory.user_by_session(&caller, ann.id, &key).await.expect("read").is_some());
     let (history, _) = directory.user_history(&caller, ann.id, EventPosition(0)).await.expect("read");
     let notes: Vec<EventNote> = history.iter().flat_map(|event| event.data.notes.clone()).collect();
     assert_eq!(notes, [EventNote::LinkUsed, EventNote::SignInsEnded, EventNote::SignedIn]);
@@ -111,8 +111,7 @@ async fn sessions(store: Arc<dyn Store>) {
     let bob = directory.run(&caller, Command::CreateUser(edit)).await.expect("created").users.remove(0);
     let sign_in =
         async |key: KeyHash| directory.sign_in(&caller, credentials("bob@x.y", "blau wie der himmel"), Some(key)).await;
-    let is_in =
-        async |key: KeyHash| directory.user_by_session(caller.tenant, bob.id, &key).await.expect("read").is_some();
+    let is_in = async |key: KeyHash| directory.user_by_session(&caller, bob.id, &key).await.expect("read").is_some();
     let (one, two) = (KeyHash([1; 32]), KeyHash([2; 32]));
     sign_in(one).await.expect("in");
     sign_in(two).await.expect("in");
@@ -141,7 +140,7 @@ async fn sessions(store: Arc<dyn Store>) {
     forgot("robert@x.y").await.expect("requested");
     forgot("robert@x.y").await.expect("requested");
     forgot("nobody@x.y").await.expect("requested");
-    let mails = directory.mails(caller.tenant, None, 10).await.expect("read");
+    let mails = directory.mails(&caller, None, 10).await.expect("read");
     assert_eq!(mails.iter().map(|mail| (mail.user, mail.purpose)).collect::<Vec<_>>(), [(bob.id, LinkPurpose::Reset)]);
     let after = async |mail: &directory::Mail, id| {
         let query = directory::Mail::of_tenant(caller.tenant, (mail.queued, id), 10);
@@ -240,24 +239,25 @@ async fn mails(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
     create_user(&directory, &caller, "ann@x.y", true).await;
-    let mail = directory.mails_due(10).await.expect("read").remove(0);
+    let mail = directory.mails_due(&Caller::installation(), 10).await.expect("read").remove(0);
     let later = directory.now().plus_seconds(3600);
     let delayed = Some(DeliveryOutcome::Delayed("greylisted".into()));
-    let moved = directory.update_mail(&mail, Some(later), delayed.clone(), true).await.expect("moved");
+    let moved = directory.update_mail(&caller, &mail, Some(later), delayed.clone(), true).await.expect("moved");
     let moved = moved.expect("the version matches");
     assert_eq!((moved.attempts, moved.version), (1, 2));
-    assert_eq!(directory.update_mail(&mail, None, delayed, true).await, Ok(None), "the version is outdated");
-    assert_eq!(directory.mails_due(10).await.expect("read"), [], "it is not due yet");
-    let all = directory.mails(caller.tenant, None, 10).await.expect("read");
+    assert_eq!(directory.update_mail(&caller, &mail, None, delayed, true).await, Ok(None), "the version is outdated");
+    assert_eq!(directory.mails_due(&Caller::installation(), 10).await.expect("read"), [], "it is not due yet");
+    let all = directory.mails(&caller, None, 10).await.expect("read");
     assert_eq!(all, std::slice::from_ref(&moved));
     let failed = Some(DeliveryOutcome::Failed("no such mailbox".into()));
-    let failed = directory.update_mail(&moved, None, failed, false).await.expect("moved").expect("the version matches");
+    let failed =
+        directory.update_mail(&caller, &moved, None, failed, false).await.expect("moved").expect("the version matches");
     assert!(failed.has_failed() && failed.due.is_none());
-    assert_eq!(directory.mails_due(10).await.expect("read"), []);
-    let sent = directory.update_mail(&failed, None, Some(DeliveryOutcome::Sent), false).await.expect("moved");
+    assert_eq!(directory.mails_due(&Caller::installation(), 10).await.expect("read"), []);
+    let sent = directory.update_mail(&caller, &failed, None, Some(DeliveryOutcome::Sent), false).await.expect("moved");
     assert!(sent.is_some());
-    assert_eq!(directory.mails(caller.tenant, None, 10).await.expect("read"), []);
-    let events = directory.events(EventPosition(0), 100).await.expect("read");
+    assert_eq!(directory.mails(&caller, None, 10).await.expect("read"), []);
+    let events = directory.events(&Caller::installation(), EventPosition(0), 100).await.expect("read");
     let about_mail: Vec<_> = events
         .iter()
         .filter(|event| {
@@ -273,11 +273,11 @@ async fn mails(store: Arc<dyn Store>) {
 async fn tenant_settings(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
-    let before = directory.tenant(caller.tenant).await.expect("found");
+    let before = directory.tenant(&caller).await.expect("found");
     let edit = TenantEdit { min_password_chars: FieldUpdate::Set(16), ..TenantEdit::default() };
     let changed = directory.update_tenant(&caller, edit).await.expect("changed").tenant.expect("it");
     assert_eq!(changed.settings.min_password_chars, 16);
-    assert_eq!(directory.tenant(caller.tenant).await, Ok(changed.clone()));
+    assert_eq!(directory.tenant(&caller).await, Ok(changed.clone()));
     let bad = TenantEdit { min_password_chars: FieldUpdate::Set(3), ..TenantEdit::default() };
     assert!(matches!(directory.update_tenant(&caller, bad).await, Err(DirectoryError::Invalid(_))));
     let stale = Change {
@@ -305,12 +305,12 @@ async fn chain(store: Arc<dyn Store>) {
         let conflict = directory.run(&one, Command::CreateUser(new_user("0@x.y"))).await;
         assert!(conflict.is_err());
     }
-    let all = directory.events(EventPosition(0), 1000).await.expect("read");
+    let all = directory.events(&Caller::installation(), EventPosition(0), 1000).await.expect("read");
     for caller in [&one, &two] {
-        let mut alone = directory.verify_chain(Some(caller.tenant)).await.expect("read");
+        let mut alone = directory.verify_chain(caller).await.expect("read");
         let chain = alone.remove(&caller.tenant).expect("events");
         assert_eq!(
-            (alone.len(), directory.verify_chain(None).await.expect("read").get(&caller.tenant)),
+            (alone.len(), directory.verify_chain(&Caller::installation()).await.expect("read").get(&caller.tenant)),
             (0, Some(&chain))
         );
         let mine = all.iter().filter(|event| event.data.tenant == caller.tenant);

@@ -331,6 +331,7 @@ fn connection(id: u128, name: &str) -> Mutation {
         name: name.into(),
         dialects: Vec::new(),
         access: Access::ReadWrite,
+        permissions: None,
         highest_role: 6,
         profile: ClientProfile::Rfc,
         user: None,

@@ -38,7 +38,7 @@ pub fn new_user(email: &str) -> Box<UserEdit> {
 /// # Panics
 /// If the store rejects it.
 pub async fn create_tenant(directory: &Directory, name: &str) -> Caller {
-    let installation = Caller::operator(TenantNumber(0));
+    let installation = Caller::installation();
     let command = Command::AddTenant { name: name.into(), number: None };
     let receipt = directory.run(&installation, command).await.expect("a tenant");
     Caller::operator(receipt.tenant.expect("a tenant").number)
@@ -52,7 +52,7 @@ async fn tenants(store: Arc<dyn Store>) {
     let directory = fakes::directory(store);
     let (one, two) = (create_tenant(&directory, "One").await, create_tenant(&directory, "Two").await);
     assert_eq!((one.tenant, two.tenant), (TenantNumber(1), TenantNumber(2)));
-    let installation = Caller::operator(TenantNumber(0));
+    let installation = Caller::installation();
     let again = Command::AddTenant { name: "x".into(), number: Some(TenantNumber(2)) };
     assert_eq!(
         directory.run(&installation, again).await,
@@ -68,7 +68,7 @@ async fn tenants(store: Arc<dyn Store>) {
     assert_eq!(directory.user(&two, UserKey::Id(user.id)).await, Err(DirectoryError::NoSuchUser));
     let elsewhere = Caller::operator(TenantNumber(9));
     assert!(create_user(&directory, &elsewhere, "a@x.y").await.is_err());
-    assert_eq!(directory.tenants().await.expect("listed").len(), 2);
+    assert_eq!(directory.tenants(&Caller::installation()).await.expect("listed").len(), 2);
 }
 
 async fn numbers(store: Arc<dyn Store>) {
@@ -124,7 +124,7 @@ async fn atomicity(store: Arc<dyn Store>) {
     let directory = fakes::directory(Arc::clone(&store));
     let caller = create_tenant(&directory, "One").await;
     create_user(&directory, &caller, "a@x.y").await.expect("added");
-    let before = directory.events(EventPosition(0), 100).await.expect("read");
+    let before = directory.events(&Caller::installation(), EventPosition(0), 100).await.expect("read");
     // The new organization would be added first; the email is taken, so neither may be stored.
     let mut edit = new_user("A@x.y");
     edit.organization = FieldUpdate::Set(directory::OrganizationRef {
@@ -134,7 +134,11 @@ async fn atomicity(store: Arc<dyn Store>) {
     assert!(directory.run(&caller, Command::CreateUser(edit)).await.is_err());
     let organization = ItemKey::Name("New".into());
     assert!(directory.item(&caller, ItemKind::Organization, organization).await.is_err());
-    assert_eq!(directory.events(EventPosition(0), 100).await.expect("read"), before, "no event of the rejected change");
+    assert_eq!(
+        directory.events(&Caller::installation(), EventPosition(0), 100).await.expect("read"),
+        before,
+        "no event of the rejected change"
+    );
 }
 
 async fn pages(store: Arc<dyn Store>) {
@@ -222,7 +226,7 @@ async fn events(store: Arc<dyn Store>) {
     let change = Command::UpdateUser { user: UserKey::Number(1), edit: new_user("b@x.y") };
     directory.run(&caller, change).await.expect("changed");
     directory.run(&caller, Command::DeleteUser(UserKey::Number(1))).await.expect("deleted");
-    let events = directory.events(EventPosition(1), 10).await.expect("read");
+    let events = directory.events(&Caller::installation(), EventPosition(1), 10).await.expect("read");
     let actions: Vec<Action> = events.iter().map(|event| event.data.action).collect();
     assert_eq!(actions, [Action::Created, Action::Updated, Action::Deleted]);
     assert_eq!(events.iter().map(|e| e.position.0).collect::<Vec<_>>(), [2, 3, 4]);
@@ -247,25 +251,26 @@ async fn keys(store: Arc<dyn Store>) {
         directory.run(&caller, add("CRM", 2)).await,
         Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
     );
-    let id = directory.connections(None).await.expect("listed")[0].id;
+    let id = directory.all_connections(&Caller::installation()).await.expect("listed")[0].id;
     for n in [2, 3] {
         directory
             .run(&caller, Command::AddKey { connection: id, key_hash: hash(n), revoke_others: false })
             .await
             .expect("rotated");
     }
-    let connections_with_key =
-        async |n: u8| directory.connections_by_key_prefix(hash(n).prefix()).await.expect("read").len();
+    let connections_with_key = async |n: u8| {
+        directory.connections_by_key_prefix(&Caller::installation(), hash(n).prefix()).await.expect("read").len()
+    };
     assert_eq!(
         (connections_with_key(1).await, connections_with_key(2).await, connections_with_key(3).await),
         (0, 1, 1),
         "two keys are valid, the oldest is not"
     );
-    let connection = directory.connections(None).await.expect("listed").remove(0);
+    let connection = directory.all_connections(&Caller::installation()).await.expect("listed").remove(0);
     directory.record_connection_use(&connection, connection.keys.first());
     directory.run(&caller, Command::RevokeConnection(id)).await.expect("revoked");
     assert_eq!(connections_with_key(3).await, 1, "a revoked connection keeps its keys");
-    let after = async || directory.connections(Some(caller.tenant)).await.expect("listed").remove(0);
+    let after = async || directory.connections(&caller).await.expect("listed").remove(0);
     assert!(after().await.revoked);
     // Uses are recorded in the background, so the record may follow the revocation and must not undo it.
     for _ in 0..10_000 {
@@ -284,14 +289,14 @@ async fn keys(store: Arc<dyn Store>) {
             directory.run(&caller, add("crm", 9)).await,
             Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Taken))
         );
-        let all = directory.connections(Some(caller.tenant)).await.expect("listed");
+        let all = directory.connections(&caller).await.expect("listed");
         let live = all.iter().find(|connection| !connection.revoked).expect("found").clone();
         let edit = ConnectionEdit { highest_role: FieldUpdate::Set(3), ..ConnectionEdit::default() };
         let command = Command::UpdateConnection { connection: live.id, edit };
         directory.run(&caller, command).await.expect("changed");
         let only = Command::AddKey { connection: live.id, key_hash: hash(n + 10), revoke_others: true };
         directory.run(&caller, only).await.expect("rotated");
-        let all = directory.connections(Some(caller.tenant)).await.expect("listed");
+        let all = directory.connections(&caller).await.expect("listed");
         let now = all.iter().find(|connection| connection.id == live.id).expect("found");
         assert_eq!((now.highest_role, now.keys.len(), now.keys[0].hash), (3, 1, hash(n + 10)));
         directory.run(&caller, Command::RevokeConnection(live.id)).await.expect("revoked");
@@ -317,7 +322,7 @@ async fn stale(store: Arc<dyn Store>) {
     let hash = |n: u8| KeyHash([n; 32]);
     let new = Command::AddConnection(NewConnection::new("crm", vec!["scim".into()], hash(1)));
     directory.run(&caller, new).await.expect("added");
-    let connection = directory.connections(None).await.expect("listed").remove(0);
+    let connection = directory.all_connections(&Caller::installation()).await.expect("listed").remove(0);
     let people: Vec<_> = [1, 2, 3].map(|n| directory.user(&caller, UserKey::Number(n))).into_iter().collect();
     let mut known = Vec::new();
     for person in people {
@@ -330,7 +335,7 @@ async fn stale(store: Arc<dyn Store>) {
     directory.run(&caller, edit).await.expect("changed");
     let delete = Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Id(gone.id()) };
     directory.run(&caller, delete).await.expect("deleted");
-    let before = directory.events(EventPosition(0), 1000).await.expect("read");
+    let before = directory.events(&Caller::installation(), EventPosition(0), 1000).await.expect("read");
     let [first, second, third] = [0, 1, 2].map(|n| known[n].clone());
     let mut renamed = group.clone();
     renamed.mark_updated(third.updated);
@@ -379,10 +384,14 @@ async fn stale(store: Arc<dyn Store>) {
             mutations: vec![edit],
         };
         assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale), "{what}");
-        assert_eq!(directory.events(EventPosition(0), 1000).await.expect("read"), before, "{what}");
+        assert_eq!(
+            directory.events(&Caller::installation(), EventPosition(0), 1000).await.expect("read"),
+            before,
+            "{what}"
+        );
     }
     assert_eq!(directory.members(&caller, group.id()).await.expect("read"), []);
-    let revoked = directory.connections(None).await.expect("listed").remove(0);
+    let revoked = directory.all_connections(&Caller::installation()).await.expect("listed").remove(0);
     assert!(revoked.revoked, "the revocation stays");
 }
 

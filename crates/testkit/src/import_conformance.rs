@@ -120,7 +120,11 @@ async fn preview_results(store: Arc<dyn Store>) {
     );
     let gone = Command::UpdateUser { user: UserKey::Number(9), edit: new_user("c@x.y") };
     assert_eq!(directory.preview(&caller, &gone).await, Err(DirectoryError::NoSuchUser));
-    let events = directory.events(directory::EventPosition(0), 100).await.expect("read").len();
+    let events = directory
+        .events(&directory::Caller::installation(), directory::EventPosition(0), 100)
+        .await
+        .expect("read")
+        .len();
     assert!(events <= 3, "previews write no events");
 }
 

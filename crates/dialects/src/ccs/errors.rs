@@ -58,6 +58,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             StatusCode::TOO_MANY_REQUESTS,
             "Too many concurrent requests for this connection or tenant.",
         ),
+        RequestError::Idempotency(problem) => message_response(request, problem.status(), problem.message()),
         RequestError::DialectSpecific(own) => message_response(request, own.status, &own.message),
         RequestError::TimedOut => {
             message_response(request, StatusCode::SERVICE_UNAVAILABLE, "The request took too long.")
@@ -104,9 +105,10 @@ fn directory_error_response(error: &DirectoryError, request: &DialectRequest) ->
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
         }
-        DirectoryError::ConnectionEnded | DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
-            unauthorized_response(request)
-        }
+        DirectoryError::ConnectionEnded
+        | DirectoryError::Forbidden
+        | DirectoryError::RoleTooHigh
+        | DirectoryError::SignIn(_) => unauthorized_response(request),
         DirectoryError::WrongStatus => {
             message_response(request, StatusCode::BAD_REQUEST, "The user's status does not allow this.")
         }

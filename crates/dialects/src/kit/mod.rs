@@ -13,10 +13,10 @@ pub(crate) use auth::{AuthenticatedClient, Denial, bearer, bearer_scheme, jwt};
 pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;
-pub(crate) use http::{media_types, own_api_errors};
+pub(crate) use http::{OpenRequest, idempotency_key, media_types, own_api_errors};
 pub use openapi::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
 pub use routing::*;
-pub(crate) use routing::{ListKey, param, route_method};
+pub(crate) use routing::{ListKey, idempotency_header, param, route_method, takes_key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

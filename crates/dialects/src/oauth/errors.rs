@@ -47,6 +47,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
             | DirectoryError::NoSuchTenant
             | DirectoryError::NoSuchConnection
             | DirectoryError::ConnectionEnded
+            | DirectoryError::Forbidden
             | DirectoryError::RoleTooHigh
             | DirectoryError::WrongStatus
             | DirectoryError::SignIn(_)
@@ -62,6 +63,7 @@ pub(super) fn error_response(error: &RequestError, request: &DialectRequest) -> 
         | RequestError::NotAcceptable
         | RequestError::Unparsable(_)
         | RequestError::BodyMissing
+        | RequestError::Idempotency(_)
         | RequestError::Forbidden => (bad_request, "invalid_request", "The request is not valid"),
     };
     json_error(status, code, text)

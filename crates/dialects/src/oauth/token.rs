@@ -5,7 +5,7 @@ use super::write;
 use crate::kit::{
     ApiCredential, AppState, AuthenticatedClient, DialectRequest, DialectResponse, RequestError, hash_key, jwt,
 };
-use directory::{Connection, ConnectionId};
+use directory::{Caller, Connection, ConnectionId, Purpose};
 
 const TOKEN_LIFETIME_SECONDS: i64 = 3_600;
 /// Maximum time until an assertion expires, so that a stolen one soon becomes useless.
@@ -74,7 +74,10 @@ async fn client_by_assertion(
         return Ok(None);
     }
     let Ok(id) = uuid::Uuid::try_parse(&client_id) else { return Ok(None) };
-    let Some(connection) = state.directory.connection(ConnectionId(id)).await? else { return Ok(None) };
+    let Some(connection) = state.directory.connection(&Caller::task(Purpose::Authentication), ConnectionId(id)).await?
+    else {
+        return Ok(None);
+    };
     let Some(issuer) = &state.issuer else { return Ok(None) };
     let audiences = [issuer.clone(), format!("{issuer}{}", request.path), format!("{issuer}/oauth2/token")];
     let now = state.directory.now().0 / 1_000_000;

@@ -3,7 +3,9 @@
 //! The original documents only 400, 401 and 405: an unknown user is a 400, an unknown path a 405.
 
 use super::{ApiVersion, api_version, wire, write};
-use crate::kit::{DialectError, DialectRequest, DialectResponse, ObjectSchema, OutputValue, RequestError};
+use crate::kit::{
+    DialectError, DialectRequest, DialectResponse, IdempotencyError, ObjectSchema, OutputValue, RequestError,
+};
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind};
 use http::StatusCode;
 
@@ -89,9 +91,18 @@ fn describe(error: &RequestError, request: &DialectRequest) -> DialectError {
             "TooManyRequests",
             "Too many concurrent requests for this connection or tenant.",
         ),
+        RequestError::Idempotency(problem) => (problem.status(), onfire_code(*problem), problem.message()),
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "TimeoutException", "The request took too long."),
     };
     DialectError::new(status, code, message)
+}
+
+fn onfire_code(problem: IdempotencyError) -> &'static str {
+    match problem {
+        IdempotencyError::Malformed => "ArgumentException",
+        IdempotencyError::Reused => "IdempotencyKeyReused",
+        IdempotencyError::InProgress => "OptimisticConcurrencyException",
+    }
 }
 
 fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) -> DialectError {
@@ -105,6 +116,7 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (bad, "NotFound", "The resource does not exist."),
         DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "Unauthorized", "The key is no longer valid."),
+        DirectoryError::Forbidden => (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this."),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
             (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow users with that WebsiteRole.")
         }

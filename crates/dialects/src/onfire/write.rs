@@ -137,7 +137,7 @@ pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, 
     put("Id", Some(guid(request, user.id.0)));
     put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(OutputValue::Integer(tenant.0.into())));
     if is_v2 {
-        let is_vendor = request.caller.as_ref().is_some_and(|caller| caller.highest_role >= VENDOR_MIN_ROLE);
+        let is_vendor = request.client().is_some_and(|client| client.highest_role >= VENDOR_MIN_ROLE);
         put("UserID", is_vendor.then_some(OutputValue::Integer(user.number.into())));
         put("Type", Some(OutputValue::text(user.license.as_deref().unwrap_or("Standard"))));
     }

@@ -60,6 +60,9 @@ fn describe(error: &RequestError, request: &DialectRequest) -> PublisherError {
             (StatusCode::TOO_MANY_REQUESTS, 429, "Too many concurrent requests for this connection or tenant")
         }
         RequestError::DialectSpecific(own) => return PublisherError::new(own.status, 100, own.message.clone()),
+        RequestError::Idempotency(problem) => {
+            return PublisherError::new(problem.status(), problem.status().as_u16().into(), problem.message());
+        }
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, 503, "The request took too long"),
     };
     PublisherError::new(status, number, text)
@@ -86,7 +89,9 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, 404, "The requested resource does not exist"),
         DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, 401, "No longer authorised"),
-        DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => (StatusCode::FORBIDDEN, 123, "Access denied"),
+        DirectoryError::Forbidden | DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
+            (StatusCode::FORBIDDEN, 123, "Access denied")
+        }
         DirectoryError::WrongStatus => (StatusCode::BAD_REQUEST, 116, "The user's status does not allow this"),
         DirectoryError::Conflict | DirectoryError::VersionMismatch => {
             (StatusCode::CONFLICT, 409, "Another request changed the resource; try again")

@@ -23,7 +23,12 @@ struct BulkOperation {
     bulk_id: Option<String>,
     version: Option<HeaderValue>,
     data: Option<Node>,
+    /// Numbers its command, if the request has an `Idempotency-Key`.
+    step: u32,
 }
+
+/// The commands of an operation: itself, and those that complete or undo it.
+const STEPS_PER_OPERATION: u32 = 4;
 
 struct BulkResult {
     status: StatusCode,
@@ -130,20 +135,21 @@ async fn apply_deferred(
     };
     let operations = Node::List(attributes.members.into_iter().map(add).collect());
     let data = Node::Object(Object { members: vec![("Operations".into(), operations)] });
-    let step = |method: &str, data| BulkOperation {
+    let follow_up = |method: &str, data, step| BulkOperation {
         method: method.into(),
         path: path.clone(),
         bulk_id: None,
         version: None,
         data,
+        step: operation.step + step,
     };
-    let outcome = execute(state, request, &step("PATCH", Some(data)), created_ids).await?;
+    let outcome = execute(state, request, &follow_up("PATCH", Some(data), 1), created_ids).await?;
     if outcome.status.is_success() {
         first.version = outcome.version.or(first.version.take());
         return Ok(());
     }
     // An incomplete resource is deleted, and the result reports the error.
-    execute(state, request, &step("DELETE", None), created_ids).await?;
+    execute(state, request, &follow_up("DELETE", None, 2), created_ids).await?;
     *results = Some(BulkResult { location: None, ..outcome });
     Ok(())
 }
@@ -172,7 +178,7 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
         _ => u64::MAX,
     };
     let mut operations = Vec::with_capacity(list.len());
-    for node in list {
+    for (node, step) in list.iter().zip((0..).step_by(STEPS_PER_OPERATION as usize)) {
         let object = node.as_object().ok_or_else(|| invalid_syntax("An operation must be an object"))?;
         let text = |name: &str| match object.get(name, Duplicates::LastWins) {
             Some(Node::Text(text)) => Some(text.clone()),
@@ -190,6 +196,7 @@ fn parse_operations(body: &Object) -> Result<(Vec<BulkOperation>, u64), RequestE
             bulk_id: text("bulkId"),
             version,
             data: object.get("data", Duplicates::LastWins).filter(|data| **data != Node::Null).cloned(),
+            step,
         };
         if operation.method == "POST" && operation.bulk_id.is_none() {
             return Err(invalid_syntax("A POST needs a bulkId"));
@@ -359,7 +366,8 @@ async fn create_users(
         })
         .collect();
     let commands = prepared.iter().filter_map(|(_, new)| Some(Command::CreateUser(new.as_ref().ok()?.edit.clone())));
-    let mut done = state.directory.run_all(request.caller()?, commands.collect()).await.into_iter();
+    let caller = prepared.first().map_or(request, |(first, _)| first).caller()?;
+    let mut done = state.directory.run_all(caller, commands.collect()).await.into_iter();
     let mut results = Vec::with_capacity(prepared.len());
     for (sub_request, new) in prepared {
         let answered = match new {
@@ -407,6 +415,7 @@ fn to_sub_request(request: &DialectRequest, operation: &BulkOperation) -> Dialec
     let mut sub_request = request.sub_request(operation.method.clone(), String::new());
     sub_request.headers.remove(header::IF_MATCH);
     sub_request.headers.remove(header::IF_NONE_MATCH);
+    sub_request.caller = sub_request.caller.map(|caller| caller.at_step(operation.step));
     if let Some(version) = &operation.version {
         sub_request.headers.insert(header::IF_MATCH, version.clone());
     }

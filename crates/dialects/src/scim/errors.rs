@@ -58,6 +58,7 @@ pub(super) fn describe(error: &RequestError, request: &DialectRequest) -> Dialec
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "", "Too many concurrent requests for this connection or tenant")
         }
+        RequestError::Idempotency(problem) => (problem.status(), "", problem.message()),
         RequestError::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "", "The request took too long"),
     };
     DialectError::new(status, code, text)
@@ -85,6 +86,9 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
         DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer valid"),
+        DirectoryError::Forbidden => {
+            (StatusCode::FORBIDDEN, "", "The connection lacks a permission for this (`--permission`)")
+        }
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
             (StatusCode::FORBIDDEN, "", "The role is above the connection's highest role (`--highest-role`)")
         }

@@ -238,7 +238,7 @@ async fn page_start(
 }
 
 fn list_key(request: &DialectRequest, query_key: &str) -> Result<Option<ListKey>, RequestError> {
-    Ok(request.caller()?.connection.map(|connection| ListKey::new(connection, query_key)))
+    Ok(request.caller()?.actor.connection().map(|connection| ListKey::new(connection, query_key)))
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

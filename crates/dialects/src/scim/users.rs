@@ -106,7 +106,7 @@ fn me_key(request: &DialectRequest) -> Result<UserKey, RequestError> {
         let text = "/Me needs a connection that belongs to a user (`muster connection add --user`)";
         RequestError::dialect_specific(StatusCode::NOT_IMPLEMENTED, "", text)
     };
-    request.caller()?.user.map(UserKey::Id).ok_or_else(not_implemented)
+    request.client().and_then(|client| client.user).map(UserKey::Id).ok_or_else(not_implemented)
 }
 
 pub(super) async fn get_me(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {

@@ -6,14 +6,15 @@ pub use field_update::FieldUpdate;
 
 use crate::{
     Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FolderEntry, ItemKey, ItemKind,
-    KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, PasswordLink, ProfileLink, ProfileLinkKind,
-    RequestedStatus, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
+    KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, PasswordLink, Permission, ProfileLink,
+    ProfileLinkKind, RequestedStatus, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;
 
 /// One requested change, which is carried out atomically.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, strum::EnumDiscriminants)]
+#[strum_discriminants(name(CommandKind), derive(strum::EnumIter, Hash))]
 pub enum Command {
     CreateUser(Box<UserEdit>),
     UpdateUser {
@@ -112,7 +113,9 @@ impl Command {
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionEdit {
     pub dialects: FieldUpdate<Vec<String>>,
+    /// Replaces the permissions.
     pub access: FieldUpdate<Access>,
+    pub permissions: FieldUpdate<Vec<Permission>>,
     pub highest_role: FieldUpdate<u32>,
     pub profile: FieldUpdate<ClientProfile>,
     pub public_keys: FieldUpdate<Vec<String>>,
@@ -310,6 +313,8 @@ pub struct NewConnection {
     /// Names of the APIs it may use.
     pub dialects: Vec<String>,
     pub access: Access,
+    /// Instead of what `access` stands for.
+    pub permissions: Option<Vec<Permission>>,
     /// The highest built-in role that it may grant.
     pub highest_role: u32,
     pub expires: Option<Time>,
@@ -328,6 +333,7 @@ impl NewConnection {
             name: name.into(),
             dialects,
             access: Access::ReadWrite,
+            permissions: None,
             highest_role: Connection::DEFAULT_HIGHEST_ROLE,
             expires: None,
             profile: ClientProfile::default(),

@@ -105,7 +105,7 @@ pub(super) fn add_role(name: &str, rank: u32, context: &DecisionContext<'_>) -> 
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
     // Users may list the name already; they get the role immediately.
-    if rank > context.highest_role {
+    if rank > context.authority.highest_role() {
         return Err(DirectoryError::RoleTooHigh);
     }
     let role = Role {
@@ -135,7 +135,7 @@ pub(super) fn add_connection(
         (Some(_), Some(Some(user))) => Some(user.id),
         (Some(_), _) => return Err(DirectoryError::NoSuchUser),
     };
-    Ok(single(Mutation::AddConnection(Box::new(Connection {
+    let mut connection = Connection {
         id: ConnectionId(context.ids.next_id()),
         tenant: tenant.number,
         name: new.name.clone(),
@@ -150,17 +150,32 @@ pub(super) fn add_connection(
         revoked: false,
         created: context.now,
         last_use: None,
-    }))))
+        permissions: None,
+    };
+    if let Some(permissions) = &new.permissions {
+        connection.set_permissions(permissions.clone());
+    }
+    check_connection(&connection, context)?;
+    Ok(single(Mutation::AddConnection(Box::new(connection))))
 }
 
-pub(super) fn update_connection(edit: &ConnectionEdit, input: &DecisionInput) -> Result<Decision, DirectoryError> {
+pub(super) fn update_connection(
+    edit: &ConnectionEdit,
+    input: &DecisionInput,
+    context: &DecisionContext<'_>,
+) -> Result<Decision, DirectoryError> {
     let before = input.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
     if edit.highest_role.value().is_some_and(|role| builtin_role_name(*role).is_none()) {
         return Err(DirectoryError::for_field(Field::Role, FieldErrorKind::NotFound));
     }
     let mut after = before.clone();
     set_if_present(&mut after.dialects, &edit.dialects);
-    set_if_present(&mut after.access, &edit.access);
+    if let FieldUpdate::Set(access) = edit.access {
+        (after.access, after.permissions) = (access, None);
+    }
+    if let FieldUpdate::Set(permissions) = &edit.permissions {
+        after.set_permissions(permissions.clone());
+    }
     set_if_present(&mut after.highest_role, &edit.highest_role);
     set_if_present(&mut after.profile, &edit.profile);
     set_if_present(&mut after.public_keys, &edit.public_keys);
@@ -168,6 +183,8 @@ pub(super) fn update_connection(edit: &ConnectionEdit, input: &DecisionInput) ->
         FieldUpdate::Keep => {}
         given => after.expires = given.value().copied(),
     }
+    check_connection(before, context)?;
+    check_connection(&after, context)?;
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(after) }))
 }
 
@@ -184,6 +201,7 @@ pub(super) fn add_key(
     context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
     let before = input.connection.as_ref().filter(|c| !c.revoked).ok_or(DirectoryError::NoSuchConnection)?;
+    check_connection(before, context)?;
     let mut connection = before.clone();
     if revokes_others {
         connection.keys.clear();
@@ -201,6 +219,21 @@ pub(super) fn revoke_connection(input: &DecisionInput) -> Result<Decision, Direc
     // The keys stay stored, so that the log can say why they are rejected.
     connection.revoked = true;
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
+}
+
+/// Nobody gives or changes access that they do not have themselves.
+fn check_connection(connection: &Connection, context: &DecisionContext<'_>) -> Result<(), DirectoryError> {
+    let permissions = connection.permissions();
+    if permissions.iter().any(|permission| !Connection::PERMISSIONS.contains(permission)) {
+        return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::NotAllowed));
+    }
+    if !context.authority.has_all(&permissions) {
+        return Err(DirectoryError::Forbidden);
+    }
+    if connection.highest_role > context.authority.highest_role() {
+        return Err(DirectoryError::RoleTooHigh);
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), DirectoryError> {

@@ -13,8 +13,10 @@ mod role_ceiling;
 mod user;
 
 pub(crate) use account::check_link;
+pub(crate) use role_ceiling::is_above;
 pub(crate) use user::validate_user_edit;
 
+use crate::authorization::{Authority, required_for_command};
 use crate::text::validation;
 use crate::{
     Account, AccountEdit, Command, Connection, DirectoryError, EventNote, Field, FieldError, FieldUpdate, IdGenerator,
@@ -28,8 +30,7 @@ use std::collections::HashMap;
 pub(crate) struct DecisionContext<'a> {
     pub(crate) now: Time,
     pub(crate) ids: &'a dyn IdGenerator,
-    /// The highest built-in role that the caller may grant.
-    pub(crate) highest_role: u32,
+    pub(crate) authority: &'a Authority<'a>,
     pub(crate) tenant: TenantNumber,
 }
 
@@ -131,6 +132,7 @@ pub(crate) fn decide(
     input: &DecisionInput,
     context: &DecisionContext<'_>,
 ) -> Result<Decision, DirectoryError> {
+    context.authority.check(&required_for_command(command))?;
     let (command, version) = command.split_version();
     let current_version = input.users.first().and_then(|user| user.as_ref().map(|user| user.version));
     let current_version = input.items.first().and_then(|item| item.as_ref().map(Item::version)).or(current_version);
@@ -169,7 +171,7 @@ pub(crate) fn decide(
         Command::AddKey { key_hash: key, revoke_others: revokes_others, .. } => {
             admin::add_key((*key, *revokes_others), input, context)
         }
-        Command::UpdateConnection { edit, .. } => admin::update_connection(edit, input),
+        Command::UpdateConnection { edit, .. } => admin::update_connection(edit, input, context),
         Command::RevokeConnection(_) => admin::revoke_connection(input),
     }
 }

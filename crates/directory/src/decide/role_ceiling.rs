@@ -1,8 +1,16 @@
-//! The role ceiling: no caller grants a role above its own, or changes a user who has one.
+//! The role ceiling: no caller grants a role above its own, or changes a user who has one. A user with a grant ranks above
+//! every connection.
 
 use super::{DecisionContext, DecisionInput};
+use crate::authorization::Authority;
 use crate::model::roles;
-use crate::{DirectoryError, User};
+use crate::{DirectoryError, Role, User};
+
+/// Whether a user ranks above a caller: by a role, or as an administrator.
+pub(crate) fn is_above(user: &User, custom_roles: &[Role], authority: &Authority<'_>) -> bool {
+    roles::has_role_above(user, custom_roles, authority.highest_role())
+        || user.grants.as_ref().is_some_and(|grants| !authority.outranks(grants))
+}
 
 /// Rejects a change of a user who has a role above the caller's ceiling.
 pub(super) fn check_user(
@@ -10,11 +18,7 @@ pub(super) fn check_user(
     input: &DecisionInput,
     context: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
-    if roles::has_role_above(user, &input.custom_roles, context.highest_role) {
-        Err(DirectoryError::RoleTooHigh)
-    } else {
-        Ok(())
-    }
+    if is_above(user, &input.custom_roles, context.authority) { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 
 /// Rejects a change that removes a member above the caller's ceiling from a group.
@@ -38,7 +42,7 @@ pub(super) fn check_granted_roles(
     context: &DecisionContext<'_>,
 ) -> Result<(), DirectoryError> {
     let had: Vec<u32> = before.into_iter().flat_map(|user| roles::role_numbers(user, &input.custom_roles)).collect();
-    let is_above = |role: u32| roles::role_rank(role, &input.custom_roles) > context.highest_role;
+    let is_above = |role: u32| roles::role_rank(role, &input.custom_roles) > context.authority.highest_role();
     let grants = roles::role_numbers(after, &input.custom_roles).any(|role| !had.contains(&role) && is_above(role));
     if grants { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
@@ -56,6 +60,7 @@ pub(super) fn is_privileged_change(before: &User, after: &User) -> bool {
         && before.entitlements == after.entitlements
         && before.groups == after.groups
         && before.status == after.status
+        && before.grants == after.grants
         && before.force_password_change == after.force_password_change;
     !is_same
 }

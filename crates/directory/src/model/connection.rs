@@ -1,8 +1,8 @@
 //! A connection: an API client, its keys and what it may do.
 
 use crate::{
-    ArchiveForm, Column, ColumnKind, ConnectionId, Field, Record, Row, RowError, RowQuery, RowReader, Table,
-    TenantNumber, Time, UserId, Value, fold,
+    ArchiveForm, Column, ColumnKind, ConnectionId, Field, Permission, Record, Row, RowError, RowQuery, RowReader,
+    Table, TenantNumber, Time, UserId, Value, fold,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,7 +36,11 @@ pub struct Connection {
     /// Names of the APIs it may use; none if empty.
     #[serde(default)]
     pub dialects: Vec<String>,
+    /// A shorthand for [`Access::permissions`].
     pub access: Access,
+    /// What it may do, if not what `access` stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Vec<Permission>>,
     /// The highest role it may grant.
     pub highest_role: u32,
     /// The kind of client, where clients of one API differ in what they expect.
@@ -96,6 +100,17 @@ pub enum Access {
     ReadWrite,
 }
 
+impl Access {
+    pub fn permissions(self) -> &'static [Permission] {
+        match self {
+            Self::ReadOnly => &[Permission::ReadUsers],
+            Self::ReadWrite => {
+                &[Permission::ReadUsers, Permission::WriteUsers, Permission::Credentials, Permission::Groups]
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     pub hash: KeyHash,
@@ -122,6 +137,23 @@ impl Connection {
     /// have no control characters, so it is never a name itself.
     pub fn revoked_name_key(&self) -> String {
         format!("{}\u{1F}{}", fold(&self.name), self.id)
+    }
+
+    /// The permissions that a connection can have.
+    pub const PERMISSIONS: [Permission; 4] =
+        [Permission::ReadUsers, Permission::WriteUsers, Permission::Credentials, Permission::Groups];
+
+    pub fn permissions(&self) -> Vec<Permission> {
+        self.permissions.clone().unwrap_or_else(|| self.access.permissions().to_vec())
+    }
+
+    /// Sets explicit permissions. Every connection may read users, since every response shows them.
+    pub fn set_permissions(&mut self, mut permissions: Vec<Permission>) {
+        permissions.push(Permission::ReadUsers);
+        permissions.sort_unstable();
+        permissions.dedup();
+        self.access = if permissions == [Permission::ReadUsers] { Access::ReadOnly } else { Access::ReadWrite };
+        self.permissions = Some(permissions);
     }
 
     /// Two keys, so that they can be rotated without downtime.

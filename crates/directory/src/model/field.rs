@@ -83,4 +83,5 @@ pub enum Field {
     Domains,
     OfficeNumbers,
     Url,
+    IdempotencyKey,
 }

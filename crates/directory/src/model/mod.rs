@@ -3,10 +3,12 @@
 use crate::{Record, Table};
 
 pub(crate) mod account;
+mod actor;
 mod builtin_roles;
 mod connection;
 mod event;
 mod field;
+mod idempotency;
 mod ids;
 pub(crate) mod item;
 mod mail;
@@ -21,10 +23,12 @@ pub use account::{
     Account, AccountEdit, KnownBrowser, KnownNetwork, LinkPurpose, PasswordHash, PasswordLink, Session, SignInLink,
     SignInState, Tombstone,
 };
+pub use actor::{Actor, ActorKind, Administrator, Client, Grants, Permission, Purpose};
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
 pub use field::Field;
+pub use idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse, RecordedStep};
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
 pub use item::{
     Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organization, OrganizationStatus, Role,
@@ -38,5 +42,11 @@ pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
 
 /// All declared tables, for backups, moves and checks. A table comes after those that its rows refer to.
-pub static TABLES: &[fn() -> &'static Table] =
-    &[Tenant::table, ServerSecret::table, Connection::table, ConnectionKey::table, Mail::table];
+pub static TABLES: &[fn() -> &'static Table] = &[
+    Tenant::table,
+    ServerSecret::table,
+    Connection::table,
+    ConnectionKey::table,
+    Mail::table,
+    IdempotencyRecord::table,
+];

@@ -2,7 +2,7 @@
 //! Values that a dialect cannot show are kept.
 
 use crate::model::multi_valued::{self, Address, TypedValue};
-use crate::{Field, ItemId, Status, Time, UserId};
+use crate::{Field, Grants, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The password is not part of it: it is stored in the [`crate::Account`].
@@ -103,6 +103,9 @@ pub struct User {
     /// At the next sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_password_change: Option<bool>,
+    /// What the user may do as an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
     pub created: Time,
     pub updated: Time,
     /// When the user was last invited.
@@ -239,6 +242,7 @@ impl User {
             color: None,
             metadata: Vec::new(),
             do_not_email: None,
+            grants: None,
             groups: Vec::new(),
             folders: Vec::new(),
             status: Status::Invited,

@@ -1,28 +1,25 @@
 //! Loads what a command needs to know before it can be decided. A plain create needs nothing.
 
 use super::{Caller, Directory, read_error};
+use crate::authorization::Authority;
 use crate::decide::{DecisionInput, ResolvedReferences};
 use crate::model::multi_valued::preferred_index;
-use crate::model::roles;
 use crate::text::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
 use crate::{
-    AccountAction, Command, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, MemberEdit, Organization, PageBoundary, RoleRef, SortPosition, TenantNumber, User,
-    UserEdit, UserId, UserKey, UserPredicate, UserQuery, builtin_role_name, builtin_role_number, domain_key,
+    AccountAction, Command, Connection, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit,
+    Item, ItemKey, ItemKind, ItemQuery, Mail, MemberEdit, Organization, RoleRef, TenantNumber, User, UserEdit, UserId,
+    UserKey, builtin_role_name, builtin_role_number, domain_key,
 };
 use std::collections::HashSet;
-
-/// Users read at once.
-const PAGE: u32 = 10_000;
 
 impl Directory {
     #[expect(clippy::too_many_lines, reason = "one arm per command, to be compared side by side")]
     pub(super) async fn load_input(
         &self,
         caller: &Caller,
+        authority: &Authority<'_>,
         command: &Command,
-        is_retry: bool,
-        shared: &ResolvedReferences,
+        (is_retry, shared): (bool, &ResolvedReferences),
     ) -> Result<DecisionInput, DirectoryError> {
         let tenant = caller.tenant;
         let mut input = DecisionInput::default();
@@ -80,7 +77,7 @@ impl Directory {
                     let removes_any = input.members.iter().any(|id| !named_ids.contains(id));
                     if removes_any && matches!(edit.members, Some(MemberEdit::Replace(_))) {
                         let group = group.id();
-                        self.check_removed_member_ranks(caller, group, &mut input).await?;
+                        self.check_removed_member_ranks(authority, tenant, group, &mut input).await?;
                     }
                 }
             }
@@ -99,7 +96,7 @@ impl Directory {
                 self.load_items(tenant, *kind, std::slice::from_ref(item), &mut input).await?;
                 if let (ItemKind::Group, Some(Some(group))) = (kind, input.items.first()) {
                     let group = group.id();
-                    self.check_removed_member_ranks(caller, group, &mut input).await?;
+                    self.check_removed_member_ranks(authority, tenant, group, &mut input).await?;
                 }
             }
             Command::AddConnection(new) => {
@@ -109,7 +106,7 @@ impl Directory {
             Command::AddKey { connection, .. }
             | Command::UpdateConnection { connection, .. }
             | Command::RevokeConnection(connection) => {
-                let found = self.connection(*connection).await?;
+                let found: Option<Connection> = self.record(vec![connection.0.into()]).await?;
                 input.connection = found.filter(|c| c.tenant == tenant);
             }
             Command::AddDepartment { .. } => self.load_departments(tenant, &mut input).await?,
@@ -209,7 +206,7 @@ impl Directory {
         user: UserId,
         input: &mut DecisionInput,
     ) -> Result<(), DirectoryError> {
-        input.mails.extend(self.mails(tenant, Some(user), 100).await?);
+        input.mails.extend(self.records(Mail::of_user(tenant, user, 100)).await?);
         Ok(())
     }
 
@@ -280,34 +277,6 @@ impl Directory {
                 self.load_users(tenant, &[join.as_slice(), leave].concat(), input).await
             }
             None => Ok(()),
-        }
-    }
-
-    /// Checks whether a member who is not named by the command has a role above the caller's ceiling.
-    async fn check_removed_member_ranks(
-        &self,
-        caller: &Caller,
-        group: ItemId,
-        input: &mut DecisionInput,
-    ) -> Result<(), DirectoryError> {
-        if caller.highest_role >= roles::HIGHEST_RANK {
-            return Ok(());
-        }
-        self.load_custom_roles(caller.tenant, input).await?;
-        let remaining: HashSet<UserId> = input.users.iter().flatten().map(|user| user.id).collect();
-        let mut bound = None;
-        loop {
-            let tests = vec![UserPredicate::Group(vec![group])];
-            let query = UserQuery { predicates: tests, boundary: bound.take(), limit: PAGE, ..UserQuery::default() };
-            let page = self.store.find_users(caller.tenant, query).await.map_err(read_error)?.rows;
-            let Some(last) = page.last() else { return Ok(()) };
-            bound = Some(PageBoundary::After(SortPosition { number: last.number, ..SortPosition::default() }));
-            let is_above = |user: &User| roles::has_role_above(user, &input.custom_roles, caller.highest_role);
-            if page.iter().any(|user| !remaining.contains(&user.id) && is_above(user)) {
-                input.removes_member_above_ceiling = true;
-                return Ok(());
-            }
-            yield_now().await;
         }
     }
 
@@ -424,7 +393,11 @@ impl Directory {
         Ok(())
     }
 
-    async fn load_custom_roles(&self, tenant: TenantNumber, input: &mut DecisionInput) -> Result<(), DirectoryError> {
+    pub(super) async fn load_custom_roles(
+        &self,
+        tenant: TenantNumber,
+        input: &mut DecisionInput,
+    ) -> Result<(), DirectoryError> {
         input.custom_roles.clear();
         for item in self.all_items(tenant, ItemKind::Role).await? {
             if let Item::Role(role) = item {
@@ -476,19 +449,6 @@ fn names_custom_role(edit: &UserEdit) -> bool {
 /// Rejects lists that are too long before anything is read for them.
 fn check_count(count: usize, max: usize) -> Result<(), DirectoryError> {
     if count > max { Err(DirectoryError::for_field(Field::Members, FieldErrorKind::TooLong(max))) } else { Ok(()) }
-}
-
-/// Lets other tasks run, and a timeout end this one: reads of the embedded engine complete at once.
-async fn yield_now() {
-    let mut waited = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return std::task::Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 /// The groups and folders that an edit names. Lists that are too long are rejected without reading them.

@@ -1,21 +1,26 @@
 //! The directory as its callers see it: queries, and commands that are loaded, decided and committed.
 
-mod connection_check;
+mod authority;
+mod history;
+mod idempotency;
 mod lookup;
 mod negative_cache;
 mod preview;
+mod removed_members;
 mod retention;
 mod run;
 mod sign_in;
 mod throttle;
 
+use crate::authorization::Query;
 use crate::{
-    Access, ApiKey, Change, ClientProfile, Clock, CommitError, Connection, ConnectionId, ConnectionKey, DirectoryError,
-    Event, EventPosition, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery, Members,
-    Mutation, Page, PasswordHash, PasswordHasher, Record, Row, RowQuery, ServerSecret, Store, StoreError, Tenant,
+    Actor, ApiKey, Change, ClientProfile, Clock, CommitError, Connection, ConnectionId, ConnectionKey, DirectoryError,
+    Field, FieldErrorKind, Health, IdGenerator, Item, ItemId, ItemKey, ItemKind, ItemQuery, Members, Mutation, Page,
+    PasswordHash, PasswordHasher, Purpose, Record, Row, RowQuery, ServerSecret, Store, StoreError, Tenant,
     TenantNumber, Time, User, UserId, UserKey, UserQuery, record, records,
 };
-use connection_check::ConnectionCache;
+use authority::ConnectionCache;
+pub use idempotency::{IdempotencyLookup, IdempotencyScope};
 use negative_cache::NegativeCache;
 pub use preview::Preview;
 pub use sign_in::{Credentials, rate_limit_network};
@@ -34,40 +39,53 @@ const UNWRITABLE_REPORT_SECONDS: i64 = 5;
 /// Seconds after which a caller should try again.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// The origin of a request and what it may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who sends a request, and for which tenant.
+#[derive(Clone, Debug)]
 pub struct Caller {
-    /// The only tenant that it can see.
+    /// The only tenant that it can see; 0 for the whole installation.
     pub tenant: TenantNumber,
-    /// `None` for the command line.
-    pub connection: Option<ConnectionId>,
-    /// Name of the connection, `terminal (NAME)`, `server`, or the page.
-    pub actor: String,
-    /// The highest built-in role that the caller may grant.
-    pub highest_role: u32,
+    pub actor: Actor,
+    /// Of the connection.
     pub profile: ClientProfile,
-    /// The user that the connection belongs to, if it is a user's own client.
-    pub user: Option<UserId>,
-    /// The API used; `None` for the command line. The connection must keep access to it while the request runs.
-    pub dialect: Option<String>,
     /// For the event log.
     pub request_id: String,
+    /// Of a request with an `Idempotency-Key`.
+    pub idempotency: Option<IdempotencyScope>,
 }
 
 impl Caller {
+    pub fn new(tenant: TenantNumber, actor: Actor) -> Self {
+        Self { tenant, actor, profile: ClientProfile::Rfc, request_id: String::new(), idempotency: None }
+    }
+
+    /// Numbers the next commands from `step`, if the request has an `Idempotency-Key`.
+    #[must_use]
+    pub fn at_step(&self, step: u32) -> Self {
+        Self { idempotency: self.idempotency.as_ref().map(|scope| scope.starting_at(step)), ..self.clone() }
+    }
+
     /// The command line, which may do everything in a tenant.
     pub fn operator(tenant: TenantNumber) -> Self {
-        Self {
-            tenant,
-            connection: None,
-            actor: "terminal".into(),
-            highest_role: 6,
-            profile: ClientProfile::Rfc,
-            user: None,
-            dialect: None,
-            request_id: String::new(),
-        }
+        Self::new(tenant, Actor::Operator { name: None })
     }
+
+    /// The command line, for what belongs to no tenant or to all.
+    pub fn installation() -> Self {
+        Self::operator(Self::NO_TENANT)
+    }
+
+    /// A task of the server in a tenant.
+    pub fn system(purpose: Purpose, tenant: TenantNumber) -> Self {
+        Self::new(tenant, Actor::System(purpose))
+    }
+
+    /// A task of the server in the whole installation.
+    pub fn task(purpose: Purpose) -> Self {
+        Self::system(purpose, Self::NO_TENANT)
+    }
+
+    /// Stands for the whole installation.
+    pub const NO_TENANT: TenantNumber = TenantNumber(0);
 }
 
 pub struct Directory {
@@ -118,7 +136,7 @@ impl Directory {
     }
 
     pub async fn user(&self, caller: &Caller, key: UserKey) -> Result<User, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Users).await?;
         self.store.user(caller.tenant, key).await.map_err(read_error)?.ok_or(DirectoryError::NoSuchUser)
     }
 
@@ -127,12 +145,12 @@ impl Directory {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Users).await?;
         self.store.users(caller.tenant, keys).await.map_err(read_error)
     }
 
     pub async fn find_users(&self, caller: &Caller, query: UserQuery) -> Result<Page<User>, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Users).await?;
         self.store.find_users(caller.tenant, query).await.map_err(read_error)
     }
 
@@ -143,12 +161,12 @@ impl Directory {
         caller: &Caller,
         numbers: RangeInclusive<u32>,
     ) -> Result<Vec<(u32, PasswordHash)>, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::PasswordHashes).await?;
         self.store.password_hashes(caller.tenant, numbers).await.map_err(read_error)
     }
 
     pub async fn item(&self, caller: &Caller, kind: ItemKind, key: ItemKey) -> Result<Item, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Items).await?;
         let found = self.store.item(caller.tenant, kind, key).await.map_err(read_error)?;
         found.ok_or(DirectoryError::NoSuchItem(kind))
     }
@@ -162,7 +180,7 @@ impl Directory {
         map: impl Fn(Item) -> T,
     ) -> Result<Vec<Option<T>>, DirectoryError> {
         if !keys.is_empty() {
-            self.check_connection(caller, Access::ReadOnly).await?;
+            self.authorize(caller, Query::Items).await?;
         }
         self.map_stored_items(caller.tenant, keys, map).await
     }
@@ -190,7 +208,7 @@ impl Directory {
     }
 
     pub async fn find_items(&self, caller: &Caller, query: ItemQuery) -> Result<Page<Item>, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Items).await?;
         self.store.find_items(caller.tenant, query).await.map_err(read_error)
     }
 
@@ -217,19 +235,20 @@ impl Directory {
         after: u32,
         limit: u32,
     ) -> Result<Vec<(UserId, u32)>, DirectoryError> {
-        self.check_connection(caller, Access::ReadOnly).await?;
+        self.authorize(caller, Query::Items).await?;
         self.store.members_after(caller.tenant, item, after, limit).await.map_err(read_error)
     }
 
     /// A secret of the installation, which is created on first use and shared by all processes on one store.
-    pub async fn server_secret(&self, name: &'static str) -> Result<ServerSecret, DirectoryError> {
+    pub async fn server_secret(&self, caller: &Caller, name: &'static str) -> Result<ServerSecret, DirectoryError> {
+        self.authorize(caller, Query::ServerSecret).await?;
         let key = || vec![name.to_owned().into()];
         if let Some(secret) = self.record(key()).await? {
             return Ok(secret);
         }
         let bytes = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no random bytes".into()))?;
         let change = Change {
-            tenant: TenantNumber(0),
+            tenant: Caller::NO_TENANT,
             at: self.clock.now(),
             connection: None,
             actor: "server".into(),
@@ -246,39 +265,55 @@ impl Directory {
         self.record(key()).await?.ok_or_else(|| DirectoryError::Internal(format!("secret '{name}' is missing")))
     }
 
-    pub async fn connection(&self, id: ConnectionId) -> Result<Option<Connection>, DirectoryError> {
+    /// A connection of any tenant.
+    pub async fn connection(&self, caller: &Caller, id: ConnectionId) -> Result<Option<Connection>, DirectoryError> {
+        self.authorize(caller, Query::ConnectionOfKey).await?;
         self.record(vec![id.0.into()]).await
     }
 
     /// Leaves out removed tenants.
-    pub async fn tenants(&self) -> Result<Vec<Tenant>, DirectoryError> {
+    pub async fn tenants(&self, caller: &Caller) -> Result<Vec<Tenant>, DirectoryError> {
+        self.authorize(caller, Query::Tenants).await?;
         let mut all: Vec<Tenant> = self.records(Tenant::table().all()).await?;
         all.retain(|tenant| tenant.removed.is_none());
         Ok(all)
     }
 
-    /// Does not find removed tenants.
-    pub async fn tenant(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
-        let tenant = self.tenant_or_removed(number).await?;
+    /// The caller's tenant. Does not find a removed one.
+    pub async fn tenant(&self, caller: &Caller) -> Result<Tenant, DirectoryError> {
+        let tenant = self.tenant_or_removed(caller).await?;
         if tenant.removed.is_none() { Ok(tenant) } else { Err(DirectoryError::NoSuchTenant) }
     }
 
-    /// Also finds removed tenants.
-    pub async fn tenant_or_removed(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
-        self.record(vec![number.0.into()]).await?.ok_or(DirectoryError::NoSuchTenant)
+    /// Also finds a removed tenant.
+    pub async fn tenant_or_removed(&self, caller: &Caller) -> Result<Tenant, DirectoryError> {
+        self.authorize(caller, Query::Tenant).await?;
+        self.record(vec![caller.tenant.0.into()]).await?.ok_or(DirectoryError::NoSuchTenant)
     }
 
-    /// Of one tenant or of all.
-    pub async fn connections(&self, tenant: Option<TenantNumber>) -> Result<Vec<Connection>, DirectoryError> {
-        self.records(Connection::listed(tenant)).await
+    /// The connections of the caller's tenant.
+    pub async fn connections(&self, caller: &Caller) -> Result<Vec<Connection>, DirectoryError> {
+        self.authorize(caller, Query::Connections).await?;
+        self.records(Connection::listed(Some(caller.tenant))).await
+    }
+
+    /// The connections of all tenants.
+    pub async fn all_connections(&self, caller: &Caller) -> Result<Vec<Connection>, DirectoryError> {
+        self.authorize(caller, Query::AllConnections).await?;
+        self.records(Connection::listed(None)).await
     }
 
     /// The connections that a key with this hash prefix may belong to. The caller must compare the whole hash in
     /// constant time.
-    pub async fn connections_by_key_prefix(&self, prefix: [u8; 4]) -> Result<Vec<Connection>, DirectoryError> {
+    pub async fn connections_by_key_prefix(
+        &self,
+        caller: &Caller,
+        prefix: [u8; 4],
+    ) -> Result<Vec<Connection>, DirectoryError> {
+        self.authorize(caller, Query::ConnectionOfKey).await?;
         let mut found = Vec::new();
         for key in self.records::<ConnectionKey>(ConnectionKey::with_prefix(prefix)).await? {
-            found.extend(self.connection(key.connection).await?);
+            found.extend(self.record(vec![key.connection.0.into()]).await?);
         }
         Ok(found)
     }
@@ -289,10 +324,6 @@ impl Directory {
 
     async fn records<T: Record>(&self, query: RowQuery) -> Result<Vec<T>, DirectoryError> {
         records(&*self.store, query).await.map_err(read_error)
-    }
-
-    pub async fn events(&self, after: EventPosition, limit: u32) -> Result<Vec<Event>, DirectoryError> {
-        self.store.events(after, limit).await.map_err(read_error)
     }
 
     /// # Errors
@@ -323,7 +354,8 @@ fn read_error(error: StoreError) -> DirectoryError {
 
 fn commit_error(error: CommitError) -> DirectoryError {
     match error {
-        CommitError::Stale => DirectoryError::Conflict,
+        // Another request with the same key is being carried out.
+        CommitError::Stale | CommitError::Taken(Field::IdempotencyKey) => DirectoryError::Conflict,
         CommitError::Taken(field) => DirectoryError::for_field(field, FieldErrorKind::Taken),
         CommitError::MissingReference(field) => DirectoryError::for_field(field, FieldErrorKind::NotFound),
         CommitError::Busy => DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS },

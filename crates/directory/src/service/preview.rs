@@ -2,9 +2,7 @@
 
 use super::{Caller, Directory, read_error};
 use crate::decide::{DecisionContext, ResolvedReferences, decide};
-use crate::{
-    Access, Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserKey, identifier_key,
-};
+use crate::{Command, DirectoryError, Field, FieldError, FieldErrorKind, Mutation, User, UserKey, identifier_key};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preview {
@@ -21,9 +19,11 @@ impl Directory {
     /// checks the unique keys, which otherwise only the store does. Nothing is hashed or stored.
     pub async fn preview(&self, caller: &Caller, command: &Command) -> Result<Preview, DirectoryError> {
         self.check_password_hash(command)?;
-        let highest_role = self.check_connection(caller, Access::ReadWrite).await?;
-        let input = self.load_input(caller, command, true, &ResolvedReferences::default()).await?;
-        let context = DecisionContext { now: self.now(), ids: self.ids.as_ref(), highest_role, tenant: caller.tenant };
+        let authority = self.authority(caller).await?;
+        let none = ResolvedReferences::default();
+        let input = self.load_input(caller, &authority, command, (true, &none)).await?;
+        let (now, ids, tenant) = (self.now(), self.ids.as_ref(), caller.tenant);
+        let context = DecisionContext { now, ids, authority: &authority, tenant };
         let decision = decide(command, &input, &context)?;
         let mut preview = if decision.mutations.is_empty() { Preview::Unchanged } else { Preview::Other };
         for edit in decision.mutations {

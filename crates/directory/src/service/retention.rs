@@ -1,11 +1,11 @@
-//! Data kept beside users: deleted users, mails, history.
+//! Data kept beside users: deleted users and mails.
 
 use super::{Caller, Directory, read_error};
+use crate::authorization::Query;
 use crate::{
-    ChainReport, Command, DeliveryOutcome, DirectoryError, EntitySnapshot, Event, EventPosition, Mail, PasswordLink,
-    Receipt, SignInError, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Command, DeliveryOutcome, DirectoryError, Mail, PasswordLink, Purpose, Receipt, SignInError, TenantEdit,
+    TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Users purged at a time.
@@ -17,6 +17,7 @@ impl Directory {
     /// Finds a deleted user who can still be restored, by id, number or external id, else by email or user name. If
     /// several match, the one who was deleted last.
     pub async fn deleted_user(&self, caller: &Caller, keys: &[UserKey]) -> Result<Tombstone, DirectoryError> {
+        self.authorize(caller, Query::DeletedUsers).await?;
         for key in keys {
             let tombstone = match key {
                 UserKey::Login(login) | UserKey::LoginConstantTime(login) | UserKey::Email(login) => {
@@ -57,6 +58,7 @@ impl Directory {
         after: u32,
         limit: u32,
     ) -> Result<Vec<Tombstone>, DirectoryError> {
+        self.authorize(caller, Query::DeletedUsers).await?;
         self.store.tombstones(caller.tenant, after, limit).await.map_err(read_error)
     }
 
@@ -73,7 +75,7 @@ impl Directory {
             let (page_len, mut purged) = (tombstones.len(), 0);
             let last = tombstones.last().map(|(_, tombstone)| tombstone.deleted);
             for (tenant, tombstone) in tombstones {
-                let caller = Caller { actor: "server".into(), ..Caller::operator(tenant) };
+                let caller = Caller::system(Purpose::Retention, tenant);
                 match self.run(&caller, Command::PurgeUser(UserKey::Number(tombstone.user.number))).await {
                     Ok(_) => purged += 1,
                     // Another process was first, or the user was restored.
@@ -97,7 +99,8 @@ impl Directory {
 
     /// Withdraws failed mails that are not needed any more, because their links were used or closed.
     pub async fn withdraw_obsolete_mails(&self) -> Result<(), DirectoryError> {
-        for tenant in self.tenants().await? {
+        for tenant in self.tenants(&Caller::task(Purpose::Retention)).await? {
+            let caller = Caller::system(Purpose::Retention, tenant.number);
             let mut after = MAILS_START;
             loop {
                 let mails: Vec<Mail> = self.records(Mail::of_tenant(tenant.number, after, 1000)).await?;
@@ -105,10 +108,9 @@ impl Directory {
                 after = (last.queued, last.id);
                 for mail in mails.iter().filter(|mail| mail.has_failed()) {
                     let link = PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
-                    if self.user_by_link(tenant.number, &link).await
-                        == Err(DirectoryError::SignIn(SignInError::LinkInvalid))
+                    if self.user_by_link(&caller, &link).await == Err(DirectoryError::SignIn(SignInError::LinkInvalid))
                     {
-                        self.update_mail(mail, None, Some(DeliveryOutcome::Withdrawn), false).await?;
+                        self.update_mail(&caller, mail, None, Some(DeliveryOutcome::Withdrawn), false).await?;
                     }
                 }
             }
@@ -120,17 +122,16 @@ impl Directory {
         self.run(caller, Command::UpdateTenant(edit)).await
     }
 
-    pub async fn mails_due(&self, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
+    /// Of all tenants.
+    pub async fn mails_due(&self, caller: &Caller, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
+        self.authorize(caller, Query::MailsDue).await?;
         self.records(Mail::due_by(self.clock.now(), limit)).await
     }
 
-    /// Waiting and failed mails of a tenant or of one of its users.
-    pub async fn mails(
-        &self,
-        tenant: TenantNumber,
-        user: Option<UserId>,
-        limit: u32,
-    ) -> Result<Vec<Mail>, DirectoryError> {
+    /// Waiting and failed mails of the caller's tenant or of one of its users.
+    pub async fn mails(&self, caller: &Caller, user: Option<UserId>, limit: u32) -> Result<Vec<Mail>, DirectoryError> {
+        self.authorize(caller, Query::Mails).await?;
+        let tenant = caller.tenant;
         self.records(match user {
             Some(user) => Mail::of_user(tenant, user, limit),
             None => Mail::of_tenant(tenant, MAILS_START, limit),
@@ -141,62 +142,20 @@ impl Directory {
     /// Records the progress of a mail; `None` if another process is working on it.
     pub async fn update_mail(
         &self,
+        caller: &Caller,
         mail: &Mail,
         due: Option<Time>,
         outcome: Option<DeliveryOutcome>,
         starts_attempt: bool,
     ) -> Result<Option<Mail>, DirectoryError> {
-        let caller = Caller { actor: "server".into(), ..Caller::operator(mail.tenant) };
         let mut after = mail.with_outcome(due, outcome.clone());
         after.attempts += u32::from(starts_attempt);
         after.is_claimed = starts_attempt;
         let command = Command::UpdateMail { mail: Box::new(mail.clone()), due, outcome, starts_attempt };
-        match self.run(&caller, command).await {
+        match self.run(caller, command).await {
             Ok(_) => Ok(Some(after)),
             Err(DirectoryError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Events about a user after a position, oldest first, and the position to continue from, if there are more.
-    pub async fn user_history(
-        &self,
-        caller: &Caller,
-        user: UserId,
-        after: EventPosition,
-    ) -> Result<(Vec<Event>, Option<EventPosition>), DirectoryError> {
-        const PAGE: u32 = 1000;
-        let mut events = self.store.user_history(caller.tenant, user, after, PAGE).await.map_err(read_error)?;
-        let next = events.last().map(|event| event.position).filter(|_| events.len() == PAGE as usize);
-        let is_of = |record: &EntitySnapshot| match record {
-            EntitySnapshot::User(known) => known.id == user,
-            EntitySnapshot::Mail(mail) => mail.user == user,
-            EntitySnapshot::Connection(connection) => connection.user == Some(user),
-            EntitySnapshot::Item(_) | EntitySnapshot::Tenant(_) => false,
-        };
-        events.retain(|event| {
-            let data = &event.data;
-            data.before.iter().chain(&data.after).any(is_of)
-                || data.members_added.contains(&user)
-                || data.members_removed.contains(&user)
-        });
-        Ok((events, next))
-    }
-
-    /// The hash in a tenant's event chain at a position.
-    pub async fn chain_hash_at(
-        &self,
-        tenant: TenantNumber,
-        at: EventPosition,
-    ) -> Result<Option<[u8; 32]>, DirectoryError> {
-        self.store.chain_hash_at(tenant, at).await.map_err(read_error)
-    }
-
-    /// Verifies the event chain of one tenant or of all; results by tenant.
-    pub async fn verify_chain(
-        &self,
-        tenant: Option<TenantNumber>,
-    ) -> Result<BTreeMap<TenantNumber, ChainReport>, DirectoryError> {
-        self.store.verify_chain(tenant).await.map_err(read_error)
     }
 }

@@ -3,8 +3,7 @@
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, commit_error};
 use crate::decide::{DecisionContext, ResolvedReferences, decide};
 use crate::{
-    Access, Change, Command, CommitError, Committing, DirectoryError, Field, ItemKey, ItemKind, Mutation, PasswordHash,
-    Receipt,
+    Change, Command, CommitError, Committing, DirectoryError, Field, ItemKey, ItemKind, Mutation, PasswordHash, Receipt,
 };
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,12 @@ const MAX_ATTEMPTS: usize = 100;
 impl Directory {
     /// Carries out a command atomically. An acknowledged change is on disk.
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, DirectoryError> {
+        if let Some(scope) = &caller.idempotency
+            && let Some(receipt) = self.recorded_receipt(caller, scope).await?
+        {
+            scope.advance(false);
+            return Ok(receipt);
+        }
         let mut hashed: Option<PasswordHash> = None;
         for attempt in 0..MAX_ATTEMPTS {
             let none = ResolvedReferences::default();
@@ -35,6 +40,13 @@ impl Directory {
     /// shared. Of two that want the same unique value, one gets it. Commands that set a password should
     /// be run one by one: hashing is slow, and too many at once fail with [`DirectoryError::Busy`].
     pub async fn run_all(&self, caller: &Caller, commands: Vec<Command>) -> Vec<Result<Receipt, DirectoryError>> {
+        if let Some(scope) = &caller.idempotency {
+            // Each has its own record.
+            let callers: Vec<Caller> =
+                (scope.next_step()..).take(commands.len()).map(|step| caller.at_step(step)).collect();
+            return join_in_order(callers.iter().zip(commands).map(|(caller, command)| self.run(caller, command)))
+                .await;
+        }
         let shared = match self.load_shared_references(caller.tenant, &commands).await {
             Ok(shared) => shared,
             Err(error) => return commands.iter().map(|_| Err(error.clone())).collect(),
@@ -86,13 +98,11 @@ impl Directory {
         hashed: &mut Option<PasswordHash>,
     ) -> Result<Decided, DirectoryError> {
         self.check_password_hash(command)?;
-        // Read-only connections may sign users in.
-        let required = if matches!(command, Command::Account { .. }) { Access::ReadOnly } else { Access::ReadWrite };
-        let highest_role = self.check_connection(caller, required).await?;
-        let input = self.load_input(caller, command, is_retry, shared).await?;
+        let authority = self.authority(caller).await?;
+        let input = self.load_input(caller, &authority, command, (is_retry, shared)).await?;
         let now = self.clock.now();
         let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
-        let context = DecisionContext { now, ids, highest_role, tenant };
+        let context = DecisionContext { now, ids, authority: &authority, tenant };
         let mut decision = decide(command, &input, &context)?;
         if let Some(password) = decision.password.take() {
             if hashed.is_none() {
@@ -103,17 +113,20 @@ impl Directory {
         }
         let adds_items = decision.mutations.iter().any(Mutation::adds_or_changes_item);
         let assumed_absent = input.assumed_absent.clone();
+        let unchanged = Receipt { users: decision.unchanged_users, items: decision.unchanged_items, tenant: None };
+        if let (Some(scope), false) = (&caller.idempotency, decision.mutations.is_empty()) {
+            decision.mutations.insert(0, scope.record(&decision.mutations, &unchanged, now)?);
+        }
         let change = (!decision.mutations.is_empty()).then(|| Change {
             tenant: caller.tenant,
             at: now,
-            connection: caller.connection,
-            actor: caller.actor.clone(),
+            connection: caller.actor.connection(),
+            actor: caller.actor.to_string(),
             request_id: caller.request_id.clone(),
             assumed_absent: input.assumed_absent,
             assumed_not_deleted: input.assumed_not_deleted,
             mutations: decision.mutations,
         });
-        let unchanged = Receipt { users: decision.unchanged_users, items: decision.unchanged_items, tenant: None };
         Ok(Decided { change, adds_items, assumed_absent, unchanged })
     }
 
@@ -131,6 +144,9 @@ impl Directory {
                 Ok(done) => {
                     self.unwritable_since.store(0, Ordering::Relaxed);
                     receipt = done;
+                    if let Some(scope) = &caller.idempotency {
+                        scope.advance(true);
+                    }
                     if decided.adds_items {
                         self.negative_cache.clear_tenant(caller.tenant);
                     }
@@ -194,6 +210,7 @@ fn must_retry(command: &Command, error: &CommitError) -> bool {
     match error {
         // Another process is working on the mail.
         CommitError::Stale => !matches!(command, Command::UpdateMail { .. }),
+        CommitError::Taken(Field::IdempotencyKey) => false,
         CommitError::Taken(Field::Id) if has_client_id => false,
         CommitError::Taken(field) => {
             adds_affiliations && !matches!(field, Field::Email | Field::UserName | Field::ExternalId)

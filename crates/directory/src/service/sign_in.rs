@@ -2,6 +2,7 @@
 
 use super::throttle::ThrottleKey;
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, read_error};
+use crate::authorization::Query;
 use crate::decide::check_link;
 use crate::text::validation;
 use crate::{
@@ -89,12 +90,14 @@ impl Directory {
     }
 
     /// The user of a link, if the link can be used.
-    pub async fn user_by_link(&self, tenant: TenantNumber, link: &PasswordLink) -> Result<User, DirectoryError> {
+    pub async fn user_by_link(&self, caller: &Caller, link: &PasswordLink) -> Result<User, DirectoryError> {
+        self.authorize(caller, Query::UserOfProof).await?;
+        let tenant = caller.tenant;
         let invalid_link = DirectoryError::SignIn(SignInError::LinkInvalid);
         let user = self.store.user(tenant, UserKey::Id(link.user)).await.map_err(read_error)?;
         let user = user.ok_or(invalid_link.clone())?;
         let account = self.store.account(tenant, link.user).await.map_err(read_error)?.ok_or(invalid_link)?;
-        let settings = self.tenant(tenant).await?.settings;
+        let settings = self.tenant(caller).await?.settings;
         check_link(&user, &account, &settings, link, self.clock.now())?;
         Ok(user)
     }
@@ -146,10 +149,12 @@ impl Directory {
     /// The user who is signed in with this session key.
     pub async fn user_by_session(
         &self,
-        tenant: TenantNumber,
+        caller: &Caller,
         user: UserId,
         key: &KeyHash,
     ) -> Result<Option<User>, DirectoryError> {
+        self.authorize(caller, Query::UserOfProof).await?;
+        let tenant = caller.tenant;
         let account = self.store.account(tenant, user).await.map_err(read_error)?;
         if !account.is_some_and(|account| account.sign_in_state.has_session(key, self.clock.now())) {
             return Ok(None);
@@ -158,8 +163,9 @@ impl Directory {
         Ok(found.filter(|user| !user.status.blocks_sign_in()))
     }
 
-    pub async fn session_count(&self, tenant: TenantNumber, user: UserId) -> Result<usize, DirectoryError> {
-        let account = self.store.account(tenant, user).await.map_err(read_error)?.unwrap_or_default();
+    pub async fn session_count(&self, caller: &Caller, user: UserId) -> Result<usize, DirectoryError> {
+        self.authorize(caller, Query::SessionCount(user)).await?;
+        let account = self.store.account(caller.tenant, user).await.map_err(read_error)?.unwrap_or_default();
         Ok(account.sign_in_state.session_count(self.clock.now()))
     }
 

@@ -47,7 +47,7 @@ impl Keys {
             revoked: test_app.create_key(alpha, "revoked", enable_every_dialect).await,
             foreign: test_app.create_key(beta, "foreign", enable_every_dialect).await,
         };
-        let all = test_app.directory().connections(Some(alpha.tenant)).await.expect("listed");
+        let all = test_app.directory().connections(alpha).await.expect("listed");
         let id = all.iter().find(|c| c.name == "revoked").expect("found").id;
         test_app.directory().run(alpha, Command::RevokeConnection(id)).await.expect("revoked");
         keys
@@ -199,7 +199,7 @@ fn a_key_grants_no_higher_role_and_rotation_has_no_gap() {
         test_app.directory().run(&alpha, Command::CreateUser(admin)).await.expect("added");
         let takeover = "{\"Email\":\"admin@x.y\",\"Password\":\"my own now\"}";
         assert_eq!(test_app.send_request(build_request("PUT", &query, &json, takeover)).await.0, 403);
-        let connection = test_app.directory().connections(None).await.expect("listed").remove(0);
+        let connection = test_app.directory().all_connections(&Caller::installation()).await.expect("listed").remove(0);
         let second = adapters::generate_api_key().expect("a key");
         let command = Command::AddKey {
             connection: connection.id,

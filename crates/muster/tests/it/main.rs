@@ -18,6 +18,7 @@ mod failure_logging;
 mod fairness;
 mod full_disk;
 mod generated_clients;
+mod idempotency;
 mod identifiers;
 mod invalid_keys;
 mod io_faults;

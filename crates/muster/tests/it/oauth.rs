@@ -30,7 +30,7 @@ impl Fixture {
         let caller = test_app.create_tenant("T").await;
         test_app.directory().run(&caller, Command::CreateUser(new_user("ann@x.y"))).await.expect("added");
         let key = test_app.create_key(&caller, "client", change).await;
-        let id = test_app.directory().connections(None).await.expect("listed")[0].id;
+        let id = test_app.directory().all_connections(&Caller::installation()).await.expect("listed")[0].id;
         Self { app: test_app, caller, key, id }
     }
 

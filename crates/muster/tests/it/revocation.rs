@@ -1,7 +1,7 @@
 //! Work in progress ends when its connection is revoked or expires.
 
 use crate::support::{HttpResponse, Server, TestApp, send};
-use directory::{Caller, Command, DirectoryError, UserQuery};
+use directory::{Actor, Caller, Client, Command, DirectoryError, UserQuery};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -51,13 +51,15 @@ fn work_stops_when_its_connection_expires_or_loses_its_dialect() {
         let caller = test_app.create_tenant("Acme").await;
         let expires = test_app.directory().now().plus_seconds(60);
         test_app.create_key(&caller, "expiring", |new| new.expires = Some(expires)).await;
-        let connections = test_app.directory().connections(Some(caller.tenant)).await.expect("read");
+        let connections = test_app.directory().connections(&caller).await.expect("read");
         let (id, dialect) = (connections[0].id, connections[0].dialects[0].clone());
-        let working = Caller { connection: Some(id), dialect: Some(dialect), ..caller.clone() };
+        let client = Client { id, name: "expiring".into(), highest_role: 2, user: None, dialect };
+        let working = Caller::new(caller.tenant, Actor::Connection(client.clone()));
         let ended = Err(DirectoryError::ConnectionEnded);
         let look = || test_app.directory().find_users(&working, UserQuery::default());
         assert!(look().await.is_ok());
-        let elsewhere = Caller { dialect: Some("transfer".into()), ..working.clone() };
+        let client = Client { dialect: "transfer".into(), ..client };
+        let elsewhere = Caller::new(caller.tenant, Actor::Connection(client));
         assert_eq!(test_app.directory().find_users(&elsewhere, UserQuery::default()).await, ended);
         test_app.advance_clock(61);
         assert_eq!(look().await, ended);

@@ -458,13 +458,17 @@ impl TestApp {
 
     /// The position of the newest event after `seen`, if there is one.
     pub(crate) async fn newest_event_after(&self, seen: directory::EventPosition) -> Option<directory::EventPosition> {
-        let events = self.directory().events(seen, 1000).await.expect("read");
+        let events = self.directory().events(&Caller::installation(), seen, 1000).await.expect("read");
         events.last().map(|event| event.position)
     }
 
     /// The number of events of a tenant.
     pub(crate) async fn event_count(&self, tenant: TenantNumber) -> usize {
-        let events = self.directory().events(directory::EventPosition(0), u32::MAX).await.expect("read");
+        let events = self
+            .directory()
+            .events(&Caller::installation(), directory::EventPosition(0), u32::MAX)
+            .await
+            .expect("read");
         events.iter().filter(|event| event.data.tenant == tenant).count()
     }
 }

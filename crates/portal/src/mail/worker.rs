@@ -8,7 +8,9 @@ use super::compose::{ComposedMail, compose};
 use super::sender::{MailSender, SendResult};
 use crate::portal_keys::PortalKeys;
 use backon::{ExponentialBuilder, Retryable};
-use directory::{DeliveryOutcome, Directory, DirectoryError, LinkPurpose, Mail, SignInError, Time, UserKey};
+use directory::{
+    Caller, DeliveryOutcome, Directory, DirectoryError, LinkPurpose, Mail, Purpose, SignInError, Time, UserKey,
+};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use std::collections::VecDeque;
@@ -127,11 +129,11 @@ impl Worker {
 
     /// The due mails, each with the keys that sign its link.
     async fn due_mails(&self) -> Result<Vec<(Arc<PortalKeys>, Mail)>, DirectoryError> {
-        let due = self.directory.mails_due(BATCH_SIZE).await?;
+        let due = self.directory.mails_due(&Caller::task(Purpose::Mails), BATCH_SIZE).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = Arc::new(PortalKeys::load(&self.directory).await?);
+        let keys = Arc::new(PortalKeys::load(&self.directory, Purpose::Mails).await?);
         Ok(due.into_iter().map(|mail| (Arc::clone(&keys), mail)).collect())
     }
 
@@ -147,7 +149,8 @@ impl Worker {
     async fn attempt(&self, keys: &PortalKeys, mail: Mail) -> Result<bool, DirectoryError> {
         let lease = i64::try_from(self.sender.timeout().as_secs()).unwrap_or(60).saturating_mul(2).max(2);
         let lease_end = self.directory.now().plus_seconds(lease);
-        let leased = self.directory.update_mail(&mail, Some(lease_end), mail.outcome.clone(), true).await?;
+        let leased =
+            self.directory.update_mail(&caller_for(&mail), &mail, Some(lease_end), mail.outcome.clone(), true).await?;
         let Some(mail) = leased else { return Ok(false) };
         // A panic about one mail must not delay the others.
         let ready = AssertUnwindSafe(self.prepare(keys, &mail)).catch_unwind().await;
@@ -201,18 +204,20 @@ impl Worker {
         due: Option<Time>,
         outcome: DeliveryOutcome,
     ) -> Result<(), DirectoryError> {
-        let note = || self.directory.update_mail(mail, due, Some(outcome.clone()), false);
+        let caller = caller_for(mail);
+        let note = || self.directory.update_mail(&caller, mail, due, Some(outcome.clone()), false);
         note.retry(RECORD_RETRY).await.map(drop)
     }
 
     async fn prepare(&self, keys: &PortalKeys, mail: &Mail) -> Result<Preparation, DirectoryError> {
-        let tenant = match self.directory.tenant(mail.tenant).await {
+        let caller = caller_for(mail);
+        let tenant = match self.directory.tenant(&caller).await {
             Err(DirectoryError::NoSuchTenant) => return Ok(Preparation::Withdrawn),
             found => found?,
         };
         let until = mail.queued.plus_seconds(tenant.settings.link_lifetime_seconds(mail.purpose));
         let link = directory::PasswordLink { user: mail.user, id: mail.id, purpose: mail.purpose };
-        match self.directory.user_by_link(mail.tenant, &link).await {
+        match self.directory.user_by_link(&caller, &link).await {
             Ok(_) => {}
             Err(DirectoryError::SignIn(SignInError::LinkExpired)) => {
                 return Ok(Preparation::Unsendable("its link expired before it could be sent".into()));
@@ -220,7 +225,6 @@ impl Worker {
             Err(DirectoryError::SignIn(_)) => return Ok(Preparation::Withdrawn),
             Err(refusal) => return Err(refusal),
         }
-        let caller = directory::Caller::operator(mail.tenant);
         let user = match self.directory.user(&caller, UserKey::Id(mail.user)).await {
             Ok(user) => user,
             Err(DirectoryError::NoSuchUser) => return Ok(Preparation::Withdrawn),
@@ -234,6 +238,10 @@ impl Worker {
             Err(refusal) => Err(refusal),
         }
     }
+}
+
+fn caller_for(mail: &Mail) -> Caller {
+    Caller::system(Purpose::Mails, mail.tenant)
 }
 
 #[cfg(test)]

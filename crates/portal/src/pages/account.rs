@@ -85,7 +85,7 @@ pub(super) async fn show(portal: &Portal, request: &PageRequest) -> PageResult {
         rows.push(Row { name: "Other email", value: entry.value.clone() });
     }
     rows.push(Row { name: "Member since", value: messages::format_timestamp(user.created) });
-    let sessions = portal.directory.session_count(request.tenant.number, user.id).await?;
+    let sessions = portal.directory.session_count(&request.signed_in(user.id), user.id).await?;
     let account = AccountPage {
         tenant: &request.tenant.name,
         base: request.page_path(""),
@@ -136,7 +136,7 @@ pub(super) async fn submit_change_password(portal: &Portal, request: &PageReques
     if new.expose_secret() == old.expose_secret() {
         return invalid_new_password("The new password must be different from the current password.");
     }
-    let caller = request.caller("account page");
+    let caller = request.signed_in(user.id);
     match portal.directory.change_password(&caller, user.id, (old, new), key_hash, Some(request.address)).await {
         Ok(_) => {
             let browser = KnownBrowser { user: user.id, last_sign_in: portal.directory.now() };
@@ -166,7 +166,7 @@ pub(super) async fn sign_out(portal: &Portal, request: &PageRequest, route: Rout
         Route::SignOutEverywhere => (AccountAction::SignOutEverywhere, "everywhere"),
         _ => (sign_out_action(key_hash), "out"),
     };
-    let caller = request.caller("account page");
+    let caller = request.signed_in(user.id);
     portal.directory.run_account_action(&caller, user.id, action).await?;
     let page = redirect(&format!("{}?done={done}", request.page_path("sign-in")));
     Ok(with_cookie(page, &request.expired_session_cookie()))

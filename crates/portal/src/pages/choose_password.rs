@@ -49,7 +49,7 @@ pub(super) async fn submit(
         let problem = Problem::new(422, "The passwords do not match. Please enter them again.");
         return render_form(request, (purpose, link_text), &user, &problem);
     }
-    let caller = request.caller("link page");
+    let caller = request.visitor("link page");
     match portal.directory.set_password_with_link(&caller, link, password, Some(request.address)).await {
         Ok(_) => {
             // The password was just set in this browser, so sign it in.
@@ -76,7 +76,7 @@ async fn resolve_link(
     let tenant = request.tenant.number;
     // The error stands for a link that was not signed here.
     let link = request.keys.verify_link(tenant, purpose, link_text).ok_or(DirectoryError::NoSuchUser)?;
-    let user = portal.directory.user_by_link(tenant, &link).await?;
+    let user = portal.directory.user_by_link(&request.visitor("link page"), &link).await?;
     Ok((link, user))
 }
 

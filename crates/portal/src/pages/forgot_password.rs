@@ -30,7 +30,7 @@ pub(super) fn show(request: &PageRequest) -> PageResult {
 }
 
 pub(super) async fn submit(portal: &Portal, request: &PageRequest) -> PageResult {
-    let caller = request.caller("forgot page");
+    let caller = request.visitor("forgot page");
     let result = portal.directory.request_password_reset(&caller, request.field("user"), Some(request.address));
     let (asked, ()) = futures_util::future::join(result, tokio::time::sleep(MIN_RESPONSE_TIME)).await;
     if let Err(error) = asked {

@@ -12,7 +12,7 @@ pub(crate) use choose_password::display_name;
 use crate::messages::{self, Problem};
 use crate::portal_keys::PortalKeys;
 use bytes::Bytes;
-use directory::{Directory, DirectoryError, LinkPurpose, Tenant, TenantNumber, TenantSettings};
+use directory::{Caller, Directory, DirectoryError, LinkPurpose, Purpose, Tenant, TenantNumber, TenantSettings};
 use http::request::Parts;
 use http::{Method, Response};
 use request::PageRequest;
@@ -109,7 +109,7 @@ impl Portal {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(PortalKeys::load(&self.directory).await?);
+        let keys = Arc::new(PortalKeys::load(&self.directory, Purpose::Pages).await?);
         // A concurrent call derives the same keys.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
@@ -208,7 +208,7 @@ impl Portal {
     /// The tenant with this number. A nonexistent one looks like one without users, so that tenants cannot be
     /// enumerated.
     async fn tenant_or_placeholder(&self, number: TenantNumber) -> Result<Tenant, DirectoryError> {
-        match self.directory.tenant(number).await {
+        match self.directory.tenant(&Caller::system(Purpose::Pages, number)).await {
             Err(DirectoryError::NoSuchTenant) => {
                 let (name, settings) = (DEFAULT_NAME.to_owned(), TenantSettings::default());
                 Ok(Tenant { number, name, created: self.directory.now(), version: 0, settings, removed: None })
@@ -219,7 +219,7 @@ impl Portal {
 
     /// Redirects to the only tenant's sign-in page, or asks for the tenant's number. Every number has a page.
     async fn tenant_picker(&self, query: &str) -> PageResult {
-        let tenants = self.directory.tenants().await?;
+        let tenants = self.directory.tenants(&Caller::task(Purpose::Pages)).await?;
         if let [only] = &tenants[..] {
             return Ok(redirect(&format!("/t/{}/sign-in", only.number)));
         }

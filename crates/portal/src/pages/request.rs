@@ -6,7 +6,7 @@ use crate::portal_keys::{PortalKeys, hash_session_key, random_token};
 use bytes::Bytes;
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use directory::{Caller, Directory, DirectoryError, KeyHash, KnownBrowser, SecretString, Tenant, User, UserId};
+use directory::{Actor, Caller, Directory, DirectoryError, KeyHash, KnownBrowser, SecretString, Tenant, User, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Response, header};
 use std::net::IpAddr;
@@ -112,15 +112,24 @@ impl PageRequest {
         if page.is_empty() { format!("/t/{}", self.tenant.number) } else { format!("/t/{}/{page}", self.tenant.number) }
     }
 
-    /// The caller for changes from a page; `who` is the actor in the history.
-    pub(super) fn caller(&self, who: &str) -> Caller {
-        Caller { actor: who.to_owned(), request_id: self.request_id.clone(), ..Caller::operator(self.tenant.number) }
+    /// A visitor; `page` is the actor in the history.
+    pub(super) fn visitor(&self, page: &'static str) -> Caller {
+        self.caller(Actor::Anonymous { page })
+    }
+
+    /// A signed-in user, on the account page.
+    pub(super) fn signed_in(&self, user: UserId) -> Caller {
+        self.caller(Actor::User { id: user, page: "account page" })
+    }
+
+    fn caller(&self, actor: Actor) -> Caller {
+        Caller { request_id: self.request_id.clone(), ..Caller::new(self.tenant.number, actor) }
     }
 
     pub(super) async fn current_session(&self, directory: &Directory) -> Result<Option<Session>, DirectoryError> {
         let Some((user, key)) = &self.session else { return Ok(None) };
         let key_hash = hash_session_key(key);
-        let user = directory.user_by_session(self.tenant.number, *user, &key_hash).await?;
+        let user = directory.user_by_session(&self.visitor("account page"), *user, &key_hash).await?;
         Ok(user.map(|user| Session { user, key_hash }))
     }
 

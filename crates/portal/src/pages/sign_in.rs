@@ -60,7 +60,7 @@ pub(super) async fn sign_in(
     let address = Some(request.address);
     let credentials = Credentials { login, password, client_ip: address, known_browser: request.known_browser() };
     // The event itself identifies the user; what was typed must not be recorded.
-    let caller = request.caller("sign-in page");
+    let caller = request.visitor("sign-in page");
     let result = portal.directory.sign_in(&caller, credentials, Some(hash_session_key(&key))).await;
     let user = match result {
         Ok(user) => user,

@@ -1,6 +1,6 @@
 //! The state of an import, stored next to its file.
 
-use directory::{Caller, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
+use directory::{Actor, Caller, Client, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -25,18 +25,27 @@ pub(super) enum JobStatus {
     Canceled,
 }
 
-/// The caller that an import runs as.
+/// The connection that an import runs as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct JobCaller {
     pub(super) tenant: u32,
-    connection: Option<ConnectionId>,
+    connection: ConnectionId,
     #[serde(rename = "who")]
     actor: String,
     highest_role: u32,
     profile: ClientProfile,
     user: Option<UserId>,
-    #[serde(default)]
-    dialect: Option<String>,
+    dialect: String,
+}
+
+impl JobCaller {
+    /// `None` unless it is a connection.
+    fn of(caller: &Caller) -> Option<Self> {
+        let Actor::Connection(client) = &caller.actor else { return None };
+        let Client { id, name, highest_role, user, dialect } = client.clone();
+        let (tenant, profile) = (caller.tenant.0, caller.profile);
+        Some(Self { tenant, connection: id, actor: name, highest_role, profile, user, dialect })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,12 +75,18 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(id: Uuid, caller: &Caller, format: Format, wishes: Vec<(String, String)>, now: Time) -> Self {
-        let Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: _ } =
-            caller.clone();
-        Self {
+    /// `None` unless the caller is a connection.
+    pub(super) fn new(
+        id: Uuid,
+        caller: &Caller,
+        format: Format,
+        wishes: Vec<(String, String)>,
+        now: Time,
+    ) -> Option<Self> {
+        let caller = JobCaller::of(caller)?;
+        Some(Self {
             id,
-            caller: JobCaller { tenant: tenant.0, connection, actor: who, highest_role, profile, user, dialect },
+            caller,
             format: format.as_str().into(),
             params: wishes,
             status: JobStatus::Uploading,
@@ -84,14 +99,13 @@ impl Job {
             started: None,
             error: None,
             report: None,
-        }
+        })
     }
 
     pub(super) fn caller(&self) -> Caller {
-        let JobCaller { tenant, connection, actor: who, highest_role, profile, user, dialect } = self.caller.clone();
-        let request = String::new();
-        let tenant = TenantNumber(tenant);
-        Caller { tenant, connection, actor: who, highest_role, profile, user, dialect, request_id: request }
+        let JobCaller { tenant, connection, actor: name, highest_role, profile, user, dialect } = self.caller.clone();
+        let client = Client { id: connection, name, highest_role, user, dialect };
+        Caller { profile, ..Caller::new(TenantNumber(tenant), Actor::Connection(client)) }
     }
 
     pub(super) fn format(&self) -> Format {
@@ -161,9 +175,12 @@ impl Job {
                 self.status = JobStatus::Queued;
             }
             Err(ImportError::Canceled) => self.status = JobStatus::Canceled,
-            Err(ImportError::Stopped { row, error: error @ DirectoryError::ConnectionEnded }) => {
+            Err(ImportError::Stopped {
+                row,
+                error: error @ (DirectoryError::ConnectionEnded | DirectoryError::Forbidden),
+            }) => {
                 let detail = transfer::error_message(&error);
-                tracing::warn!(detail, row, import = %self.id, "import stopped: its connection was revoked or has expired");
+                tracing::warn!(detail, row, import = %self.id, "import stopped: its connection ended or lacks a permission");
                 self.status = JobStatus::Failed;
                 self.error = Some(format!("{detail}; changes made before that are kept"));
             }
@@ -234,10 +251,17 @@ mod tests {
     fn the_end_fits_into_the_room_that_was_reserved() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("1.json");
-        let caller = Caller::operator(TenantNumber(1));
+        let client = Client {
+            id: ConnectionId(Uuid::nil()),
+            name: "client".into(),
+            highest_role: 2,
+            user: None,
+            dialect: "files".into(),
+        };
+        let caller = Caller::new(TenantNumber(1), Actor::Connection(client));
         for lines in [1, 100_000] {
             Job::reserve_end(&path).expect("reserved");
-            let mut job = Job::new(Uuid::nil(), &caller, Format::Csv, Vec::new(), Time(1));
+            let mut job = Job::new(Uuid::nil(), &caller, Format::Csv, Vec::new(), Time(1)).expect("a connection");
             let what = vec!["wrong"; lines];
             job.report = Some(json!({"people": {"created": 3, "left": 1}, "made": 2, "refusals": {"first": what}}));
             job.status = JobStatus::Done;

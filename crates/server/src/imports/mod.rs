@@ -436,7 +436,8 @@ impl Transfers for Imports {
             return Err(Rejected::InsufficientStorage(DISK_FULL));
         }
         let id = storage::new_id().map_err(|error| unavailable(&error))?;
-        let job = Job::new(id, caller, format, params.clone(), self.directory.now());
+        let only_connections = || Rejected::InvalidRequest("Only a connection can import files".into());
+        let job = Job::new(id, caller, format, params.clone(), self.directory.now()).ok_or_else(only_connections)?;
         job.write(&self.path(id, "json")).map_err(|error| unavailable(&error))?;
         self.uploading.lock().insert(id);
         let mut response_job = job;

@@ -2,8 +2,8 @@
 
 use super::*;
 use directory::{
-    BoxFuture, Command, ExposeSecret, Field, FieldUpdate, Overloaded, PasswordHash, PasswordHasher,
-    PasswordVerification, SecretString, TenantNumber, UserEdit, UserKey,
+    Actor, BoxFuture, Client, Command, ExposeSecret, Field, FieldUpdate, KeyHash, NewConnection, Overloaded,
+    PasswordHash, PasswordHasher, PasswordVerification, SecretString, TenantNumber, UserEdit, UserKey,
 };
 use testkit::fakes::{CountingIds, PlainHasher, StepClock};
 
@@ -41,7 +41,18 @@ impl House {
         let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));
         let store = Arc::new(store::Memory::new());
         let directory = Arc::new(Directory::new(store, clock, ids, Arc::new(Panicking)));
-        let caller = testkit::conformance::create_tenant(&directory, "One").await;
+        let operator = testkit::conformance::create_tenant(&directory, "One").await;
+        let new = NewConnection::new("files", vec!["files".into()], KeyHash([1; 32]));
+        directory.run(&operator, Command::AddConnection(new)).await.expect("a connection");
+        let connection = directory.connections(&operator).await.expect("listed").remove(0);
+        let client = Client {
+            id: connection.id,
+            name: connection.name,
+            highest_role: connection.highest_role,
+            user: None,
+            dialect: "files".into(),
+        };
+        let caller = Caller::new(operator.tenant, Actor::Connection(client));
         Self { folder: tempfile::tempdir().expect("a folder"), directory, caller }
     }
 

@@ -1,7 +1,7 @@
 //! A complete store is copied to any engine and back, at once or with interruptions.
 
 use crate::test_stores;
-use directory::{Command, Directory, Store, TenantNumber};
+use directory::{Caller, Command, Directory, Store, TenantNumber};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
         let mut rng = Rng::new(seed);
         let one = conformance::create_tenant(&directory, "One").await;
         let two = conformance::create_tenant(&directory, "Two").await;
-        directory.server_secret("sealing").await.expect("a secret");
+        directory.server_secret(&Caller::installation(), "sealing").await.expect("a secret");
         for step in 0..steps {
             let caller = if step % 4 == 0 { &two } else { &one };
             let _ = directory.run(caller, random_command(&mut rng, 30)).await;
@@ -131,7 +131,7 @@ fn fill_large(place: &StoreLocation, seed: u64) {
     let store = place.open();
     runtime().block_on(async {
         let directory = fakes::directory_with_ids_from(Arc::clone(&store), 10_000);
-        let caller = directory::Caller::operator(TenantNumber(1));
+        let caller = Caller::operator(TenantNumber(1));
         for hundred in 0..40 {
             let all = (0..100).map(|n| {
                 let new = conformance::new_user(&format!("p{}@many.example", hundred * 100 + n));
@@ -168,7 +168,7 @@ fn visible_state(place: &StoreLocation) -> String {
         let directory = fakes::directory_with_ids_from(Arc::clone(&store), 5000);
         let mut text = String::new();
         for number in [1, 2] {
-            let caller = directory::Caller::operator(TenantNumber(number));
+            let caller = Caller::operator(TenantNumber(number));
             let all = directory::UserQuery { limit: 1000, ..directory::UserQuery::default() };
             let people = directory.find_users(&caller, all).await.expect("read");
             for kind in directory::ItemKind::ALL {
@@ -181,8 +181,11 @@ fn visible_state(place: &StoreLocation) -> String {
             let gone = directory.deleted_users(&caller, 0, 1000).await.expect("read");
             text += &format!("{people:?}\n{gone:?}\n");
         }
-        text += &format!("{:?}\n", directory.events(directory::EventPosition(0), 10_000).await.expect("read"));
-        for (_, chain) in directory.verify_chain(None).await.expect("read") {
+        text += &format!(
+            "{:?}\n",
+            directory.events(&Caller::installation(), directory::EventPosition(0), 10_000).await.expect("read")
+        );
+        for (_, chain) in directory.verify_chain(&Caller::installation()).await.expect("read") {
             assert_eq!(chain.broken_at, None);
         }
         text += &next_changes(&directory).await;
@@ -194,7 +197,7 @@ fn visible_state(place: &StoreLocation) -> String {
 
 /// Numbers continue, and deleted users can be restored.
 async fn next_changes(directory: &Directory) -> String {
-    let caller = directory::Caller::operator(TenantNumber(1));
+    let caller = Caller::operator(TenantNumber(1));
     let mut text = String::new();
     let new = Command::CreateUser(conformance::new_user("somebody@new.example"));
     text += &format!("{:?}\n", directory.run(&caller, new).await.map(|done| done.users[0].number));
@@ -377,7 +380,7 @@ fn a_broken_history_is_not_fixed() {
     same.finish_and_check(&sent);
     let store = same.open();
     let directory = fakes::directory(store);
-    let chains = runtime().block_on(directory.verify_chain(None)).expect("read");
+    let chains = runtime().block_on(directory.verify_chain(&Caller::installation())).expect("read");
     assert!(chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))), "{chains:?}");
 }
 

@@ -3,7 +3,7 @@
 use crate::test_stores::{options, postgres};
 use directory::{
     Caller, Command, Directory, DirectoryError, EventPosition, Field, FieldUpdate, ItemKey, ItemKind, OrganizationRef,
-    Store, TenantNumber, UnwritableReason, UserKey, UserQuery,
+    Store, UnwritableReason, UserKey, UserQuery,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ fn competing_creates_of_one_login_produce_one_event() {
         let begun = std::time::Instant::now();
         while begun.elapsed() < testkit::waiting::TIMEOUT {
             let after = positions.last().copied().unwrap_or(EventPosition(0));
-            let events = directories[1].events(after, 7).await.expect("read");
+            let events = directories[1].events(&Caller::installation(), after, 7).await.expect("read");
             positions.extend(events.iter().map(|event| event.position));
             if positions.len() == 101 {
                 break;
@@ -181,7 +181,7 @@ fn a_check_finds_inconsistencies() {
             create_user(&directory, &caller, &format!("{n}@x.y")).await;
         }
         // Reading the history assigns all positions first.
-        assert_eq!(directory.events(EventPosition(0), 10).await.expect("read").len(), 4);
+        assert_eq!(directory.events(&Caller::installation(), EventPosition(0), 10).await.expect("read").len(), 4);
     });
     let check =
         || Postgres::check(&DatabaseUrl::parse(&url, None).expect("an address"), &options()).expect("read").errors;
@@ -305,7 +305,7 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
     runtime().block_on(async {
         // A restore by an earlier version does not check for other processes.
         query(&url, "INSERT INTO filling (origin, done, sum) VALUES ('b', 0, '') RETURNING done");
-        let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await;
+        let refused = directory.run(&Caller::installation(), add_tenant_command()).await;
         assert!(
             matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("held by a restore")),
             "{refused:?}"
@@ -314,7 +314,7 @@ fn a_database_in_use_is_not_filled_and_one_that_is_filled_is_not_used() {
         assert_eq!(health.unwritable_reason, Some(UnwritableReason::Restoring));
         query(&url, "DELETE FROM filling RETURNING done");
         assert_eq!(store.health().await.expect("it answers").unwritable_reason, None);
-        directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await.expect("written");
+        directory.run(&Caller::installation(), add_tenant_command()).await.expect("written");
     });
     store.close();
     let first = hold().expect("held");
@@ -338,17 +338,17 @@ fn a_database_is_held_only_when_no_process_writes_to_it() {
     assert!(hold().is_err_and(|error| error.to_string().contains("in use")), "the second has it open");
     let directory = fakes::directory(Arc::clone(&second) as _);
     runtime().block_on(async {
-        directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await.expect("written");
+        directory.run(&Caller::installation(), add_tenant_command()).await.expect("written");
         let held = "INSERT INTO holds (name, holder, until)
             VALUES ('store', gen_random_uuid(), clock_timestamp() + INTERVAL '1 hour')
             ON CONFLICT (name) DO UPDATE SET until = excluded.until RETURNING name";
         query(&url, held);
-        let refused = directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await;
+        let refused = directory.run(&Caller::installation(), add_tenant_command()).await;
         assert!(matches!(&refused, Err(DirectoryError::Unavailable(text)) if text.contains("move")), "{refused:?}");
         assert_eq!(second.health().await.expect("it answers").unwritable_reason, Some(UnwritableReason::Restoring));
         assert_eq!(query(&url, "SELECT count(*) FROM tenants"), "1");
         query(&url, "DELETE FROM holds RETURNING name");
-        directory.run(&Caller::operator(TenantNumber(0)), add_tenant_command()).await.expect("written");
+        directory.run(&Caller::installation(), add_tenant_command()).await.expect("written");
     });
     second.close();
     drop(hold().expect("no process has it open"));

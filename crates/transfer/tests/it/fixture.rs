@@ -1,6 +1,6 @@
 //! A directory and a folder for files for each test, on every engine.
 
-use directory::{Caller, Command, Directory, Store, TenantNumber};
+use directory::{Caller, Command, Directory, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::Memory;
@@ -39,7 +39,7 @@ impl Fixture {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let command = Command::AddTenant { name: "One".into(), number: None };
-        let nobody = Caller::operator(TenantNumber(0));
+        let nobody = Caller::installation();
         let made = runtime.block_on(directory.run(&nobody, command)).expect("a tenant");
         let caller = Caller::operator(made.tenant.expect("a tenant").number);
         Self { directory, caller, folder, runtime }
@@ -106,7 +106,7 @@ impl Fixture {
     }
 
     pub(crate) fn event_count(&self) -> usize {
-        let all = self.directory.events(directory::EventPosition(0), 100_000);
-        self.block_on(all).expect("read").len()
+        let caller = Caller::installation();
+        self.block_on(self.directory.events(&caller, directory::EventPosition(0), 100_000)).expect("read").len()
     }
 }

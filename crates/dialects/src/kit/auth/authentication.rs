@@ -2,7 +2,9 @@
 
 use crate::Dialect;
 use crate::kit::{AppState, Denial, RequestError, RequiredAccess, jwt};
-use directory::{Access, ApiKey, Caller, Connection, ConnectionId, KeyHash, TenantNumber, Time};
+use directory::{
+    Access, Actor, ApiKey, Caller, Client, Connection, ConnectionId, KeyHash, Purpose, TenantNumber, Time,
+};
 use http::{HeaderValue, header};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -97,16 +99,14 @@ impl AppState {
         if required == RequiredAccess::Write && connection.access == Access::ReadOnly {
             return Err(error_for(Denial::ReadOnly, Some(&connection), RequestError::Forbidden));
         }
-        Ok(Caller {
-            tenant: connection.tenant,
-            connection: Some(connection.id),
-            actor: connection.name.clone(),
+        let client = Client {
+            id: connection.id,
+            name: connection.name.clone(),
             highest_role: connection.highest_role,
-            profile: connection.profile,
             user: connection.user,
-            dialect: Some(dialect.name.to_owned()),
-            request_id: String::new(),
-        })
+            dialect: dialect.name.to_owned(),
+        };
+        Ok(Caller { profile: connection.profile, ..Caller::new(connection.tenant, Actor::Connection(client)) })
     }
 
     /// The live connection of a key or access token, if it belongs to the tenant that the request names.
@@ -154,7 +154,8 @@ impl AppState {
             let client = self.client_of_token(key, now).await?;
             client.map(|client| (client.connection, client.key_fingerprint)).unzip()
         } else {
-            let candidates = self.directory.connections_by_key_prefix(hash.prefix()).await?;
+            let candidates =
+                self.directory.connections_by_key_prefix(&Caller::task(Purpose::Authentication), hash.prefix()).await?;
             (candidates.into_iter().find(|connection| connection.keys.iter().any(matches_key)), None)
         };
         let connection = connection.map(Arc::new);
@@ -185,7 +186,7 @@ impl AppState {
         }
         let Some(claims) = claims else { return Ok(None) };
         let Ok(id) = uuid::Uuid::try_parse(&claims.sub) else { return Ok(None) };
-        let connection = self.directory.connection(ConnectionId(id)).await?;
+        let connection = self.directory.connection(&Caller::task(Purpose::Authentication), ConnectionId(id)).await?;
         let connection = connection.filter(|connection| {
             jwt::key_fingerprints(connection).any(|fingerprint| fingerprint == claims.key_fingerprint)
         });

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{Directory, DirectoryError};
+use directory::{Caller, Directory, DirectoryError, Purpose};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -21,6 +21,7 @@ pub struct TokenKeys {
 pub(crate) struct DerivedKeys {
     cursor_key: LessSafeKey,
     pub(crate) access_token_key: [u8; 32],
+    fingerprints: hmac::Key,
 }
 
 impl TokenKeys {
@@ -28,7 +29,9 @@ impl TokenKeys {
         if let Some(keys) = self.keys.get() {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(DerivedKeys::derive(&directory.server_secret(SECRET_NAME).await?.bytes)?);
+        let keys = Arc::new(DerivedKeys::derive(
+            &directory.server_secret(&Caller::task(Purpose::Authentication), SECRET_NAME).await?.bytes,
+        )?);
         // A concurrent call derived the same keys.
         Ok(Arc::clone(self.keys.get_or_init(|| keys)))
     }
@@ -44,7 +47,23 @@ impl DerivedKeys {
         };
         let cursors = UnboundKey::new(&AES_256_GCM, &derive_key(b"cursors"));
         let cursors = cursors.map_err(|_| DirectoryError::Internal("cannot create the cursor key".into()))?;
-        Ok(Self { cursor_key: LessSafeKey::new(cursors), access_token_key: derive_key(b"tokens") })
+        Ok(Self {
+            cursor_key: LessSafeKey::new(cursors),
+            access_token_key: derive_key(b"tokens"),
+            fingerprints: hmac::Key::new(hmac::HMAC_SHA256, &derive_key(b"idempotency")),
+        })
+    }
+
+    /// A hash of the parts of a request, which reveals nothing about them without the key.
+    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.fingerprints);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        fingerprint
     }
 
     /// Encrypts a text. It can be decrypted only with the same `context`, which binds it to a client and query.

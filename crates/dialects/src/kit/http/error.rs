@@ -1,7 +1,7 @@
 //! Errors of requests: those of the directory, and those of HTTP, bodies and keys. Each dialect renders them in
 //! its own format.
 
-use crate::kit::SyntaxError;
+use crate::kit::{IdempotencyError, SyntaxError};
 use directory::{DirectoryError, FieldErrorKind, SignInError};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,7 @@ pub enum RequestError {
     },
     /// The server aborted the request after its time limit.
     TimedOut,
+    Idempotency(IdempotencyError),
     DialectSpecific(Box<DialectError>),
 }
 
@@ -92,6 +93,7 @@ impl RequestError {
                 DirectoryError::NoSuchTenant => "no_such_tenant",
                 DirectoryError::NoSuchConnection => "no_such_connection",
                 DirectoryError::ConnectionEnded => "connection_ended",
+                DirectoryError::Forbidden => "missing_permission",
                 DirectoryError::RoleTooHigh => "role_too_high",
                 DirectoryError::WrongStatus => "wrong_status",
                 DirectoryError::SignIn(SignInError::InvalidCredentials) => "sign_in_failed",
@@ -118,6 +120,7 @@ impl RequestError {
             Self::TooManyAttempts { .. } => "too_many_bad_keys",
             Self::TooManyConcurrentRequests { .. } => "too_many_concurrent",
             Self::TimedOut => "timed_out",
+            Self::Idempotency(problem) => problem.code(),
             Self::DialectSpecific(own) if own.code.is_empty() => "other",
             Self::DialectSpecific(own) => own.code,
         }
@@ -145,6 +148,7 @@ impl RequestError {
             | Self::TooManyAttempts { retry_after }
             | Self::TooManyConcurrentRequests { retry_after } => Some(*retry_after),
             Self::Directory(DirectoryError::Unavailable(_) | DirectoryError::Conflict) | Self::TimedOut => Some(5),
+            Self::Idempotency(IdempotencyError::InProgress) => Some(1),
             _ => None,
         }
     }

@@ -14,12 +14,16 @@ pub(crate) fn describe(error: &RequestError, request: &DialectRequest) -> Dialec
             (StatusCode::UNAUTHORIZED, "invalid_key", "The key is missing or invalid")
         }
         RequestError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This connection is not enabled for this API"),
+        RequestError::Directory(DirectoryError::Forbidden) => {
+            (StatusCode::FORBIDDEN, "forbidden", "The connection lacks a permission for this (`--permission`)")
+        }
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many invalid keys from this address; try again later")
         }
         RequestError::TooManyConcurrentRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many concurrent requests for this connection or tenant")
         }
+        RequestError::Idempotency(problem) => (problem.status(), problem.code(), problem.message()),
         RequestError::NoRoute => (StatusCode::NOT_FOUND, "not_found", "There is no such endpoint"),
         RequestError::MethodNotAllowed(_) => {
             (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed here; see Allow")

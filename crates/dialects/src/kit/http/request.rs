@@ -1,10 +1,11 @@
 //! A request as dialects see it: plain data, independent of sockets.
 
 use crate::kit::{
-    Denial, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat, SyntaxError,
+    Denial, OpenRequest, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat,
+    SyntaxError,
 };
 use bytes::Bytes;
-use directory::{Caller, TenantNumber};
+use directory::{Actor, Caller, Client, TenantNumber};
 use http::{HeaderMap, Response};
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -61,6 +62,9 @@ pub struct DialectRequest {
     pub parsed_body: OnceLock<Result<Option<ParsedBody>, RequestError>>,
     pub response_format: OnceLock<ResponseFormat>,
     pub ignored_members: AtomicUsize,
+    pub(crate) takes_idempotency_key: bool,
+    /// If it has an `Idempotency-Key`.
+    pub(crate) idempotency: Option<OpenRequest>,
 }
 
 impl DialectRequest {
@@ -72,6 +76,14 @@ impl DialectRequest {
     /// Fails only for public operations; handlers of all others run after authentication.
     pub fn caller(&self) -> Result<&Caller, RequestError> {
         self.caller.as_ref().ok_or(RequestError::Unauthorized)
+    }
+
+    /// The connection that sends the request.
+    pub(crate) fn client(&self) -> Option<&Client> {
+        match &self.caller.as_ref()?.actor {
+            Actor::Connection(client) => Some(client),
+            _ => None,
+        }
     }
 
     /// The body, parsed on the first call; `None` if there is none.
@@ -109,6 +121,8 @@ impl DialectRequest {
             parsed_body: OnceLock::new(),
             response_format: OnceLock::new(),
             ignored_members: AtomicUsize::new(0),
+            takes_idempotency_key: false,
+            idempotency: None,
         }
     }
 

@@ -4,8 +4,8 @@ mod examples;
 
 use crate::Dialect;
 use crate::kit::{
-    DialectRequest, Direction, FILE, ObjectSchema, Parameter, Property, RequestError, RequiredAccess, Route,
-    RouteMethod, SuccessResponse, ValueType,
+    DialectRequest, Direction, FILE, IdempotencyError, ObjectSchema, Parameter, Property, RequestError, RequiredAccess,
+    Route, RouteMethod, SuccessResponse, ValueType, idempotency_header, takes_key,
 };
 use directory::{DirectoryError, Field, FieldErrorKind, ItemKind, SignInError};
 pub use examples::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID};
@@ -109,6 +109,9 @@ fn operation(
         if !parameters.iter().any(|parameter| parameter["name"] == known.name) {
             parameters.push(parameter(known, "query", schemas));
         }
+    }
+    if takes_key(method) {
+        parameters.push(idempotency_header());
     }
     let mut operation = json!({
         "tags": [dialect.name],
@@ -301,10 +304,17 @@ fn possible_errors(method: &RouteMethod, route: &Route) -> Vec<RequestError> {
     }
     if method.access != RequiredAccess::Public {
         errors.extend([RequestError::Unauthorized, RequestError::Forbidden]);
-        errors.extend(refused(vec![DirectoryError::ConnectionEnded, DirectoryError::RoleTooHigh]));
+        errors.extend(refused(vec![
+            DirectoryError::ConnectionEnded,
+            DirectoryError::Forbidden,
+            DirectoryError::RoleTooHigh,
+        ]));
         errors.extend(refused(vec![DirectoryError::SignIn(SignInError::InvalidCredentials)]));
     } else if method.spec.body.is_some() {
         errors.push(RequestError::Unauthorized);
+    }
+    if takes_key(method) {
+        errors.extend(IdempotencyError::ALL.map(RequestError::Idempotency));
     }
     if method.access == RequiredAccess::Write {
         let refusals = vec![

@@ -71,7 +71,7 @@ impl ConcurrencyLimiter {
 
     pub(crate) fn request_permits(&self, caller: &Caller) -> Result<Vec<Permit>, RequestError> {
         let mut permits = vec![self.acquire(Resource::Tenant(caller.tenant), self.limits.per_tenant)?];
-        if let Some(connection) = caller.connection {
+        if let Some(connection) = caller.actor.connection() {
             permits.push(self.acquire(Resource::Connection(connection), self.limits.per_connection)?);
         }
         Ok(permits)
@@ -103,6 +103,7 @@ impl ConcurrencyLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use directory::{Actor, Client};
 
     #[test]
     fn permits_are_limited_and_released() {
@@ -113,9 +114,15 @@ mod tests {
             uploads: 1,
             large_responses: 1,
         });
-        let caller = |tenant, connection: u128| Caller {
-            connection: Some(ConnectionId(uuid::Uuid::from_u128(connection))),
-            ..Caller::operator(TenantNumber(tenant))
+        let caller = |tenant, connection: u128| {
+            let client = Client {
+                id: ConnectionId(uuid::Uuid::from_u128(connection)),
+                name: "client".into(),
+                highest_role: 2,
+                user: None,
+                dialect: "api".into(),
+            };
+            Caller::new(TenantNumber(tenant), Actor::Connection(client))
         };
         let full = RequestError::TooManyConcurrentRequests { retry_after: RETRY_AFTER };
         let held: Vec<_> = (0..2).map(|_| limiter.request_permits(&caller(1, 1)).unwrap()).collect();

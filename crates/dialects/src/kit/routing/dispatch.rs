@@ -3,6 +3,7 @@
 //! The order of checks is: method, key, body, handler. Without a valid key, the body is not read, unless the key
 //! may be in it. Every error is rendered by the dialect.
 
+use super::idempotency::{self, takes_key};
 use crate::Dialect;
 use crate::kit::{
     ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, Handler, LARGE_RESPONSE, Query,
@@ -90,15 +91,21 @@ impl PendingRequest {
         let reason = error.map(|error| denial.unwrap_or(error.label()));
         let tenant = request.caller.as_ref().map(|caller| caller.tenant).or(request.denied_tenant);
         let tenant = tenant.map(|tenant| tenant.0);
-        let mut response = match result {
-            Ok(response) => response,
-            Err(error) => error_response(dialect, &error, &request),
+        let (mut response, error) = match result {
+            Ok(response) => (response, None),
+            Err(error) => (error_response(dialect, &error, &request), Some(error)),
         };
+        if let Some(open) = request.idempotency.take() {
+            let recorded = idempotency::record_of(&response);
+            if let Err(error) = idempotency::complete(state, open, recorded, error.as_ref()).await {
+                response = error_response(dialect, &error, &request);
+            }
+        }
         if let Ok(value) = HeaderValue::from_str(&request.request_id) {
             response.headers_mut().insert("x-request-id", value);
         }
         let ignored_members = request.ignored_members.load(Ordering::Relaxed);
-        let connection = request.caller.map(|caller| caller.actor);
+        let connection = request.caller.map(|caller| caller.actor.to_string());
         let dialect = dialect.name;
         HandledRequest {
             response,
@@ -226,6 +233,7 @@ fn resolve_method(
     let method = route.methods.iter().find(|method| method.name == wanted);
     let method = method.ok_or_else(|| RequestError::MethodNotAllowed(allowed_methods(route)))?;
     (request.route_path, request.access) = (route.path, method.access);
+    request.takes_idempotency_key = takes_key(method);
     (dialect.check_acceptable)(request)?;
     Ok(method.handler)
 }
@@ -290,6 +298,9 @@ async fn run_handler(
             authorize(state, dialect, request, route).await?
         }
     };
+    if let Some(response) = idempotency::begin(state, request).await? {
+        return Ok(response);
+    }
     handler(state, request).await
 }
 

@@ -2,6 +2,7 @@
 
 mod concurrency;
 pub(crate) mod dispatch;
+mod idempotency;
 mod operation;
 mod page_positions;
 mod route;
@@ -9,6 +10,7 @@ pub mod transfers;
 
 pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
 pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
+pub(crate) use idempotency::{header_parameter as idempotency_header, takes_key};
 pub(crate) use operation::param;
 pub use operation::{MethodSpec, Parameter, RequiredAccess, SuccessResponse};
 pub(crate) use page_positions::ListKey;

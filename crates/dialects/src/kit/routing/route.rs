@@ -3,8 +3,8 @@
 use crate::Dialect;
 use crate::kit::transfers::Transfers;
 use crate::kit::{
-    Authenticator, ConcurrencyLimiter, DialectRequest, DialectResponse, MethodSpec, PagePositions, RequestError,
-    RequiredAccess, TokenKeys,
+    Authenticator, ConcurrencyLimiter, DialectRequest, DialectResponse, MethodSpec, OpenRequests, PagePositions,
+    RequestError, RequiredAccess, TokenKeys,
 };
 use directory::{BoxFuture, Directory};
 use percent_encoding::percent_decode_str;
@@ -136,6 +136,7 @@ pub struct AppState {
     /// Keys shared by all processes of the installation.
     pub token_keys: TokenKeys,
     pub page_positions: PagePositions,
+    pub open_requests: OpenRequests,
     pub routes: Arc<dyn RouteTable>,
     pub concurrency: ConcurrencyLimiter,
     /// `None` if this server offers no imports and exports.

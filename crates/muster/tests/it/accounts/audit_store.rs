@@ -3,7 +3,7 @@
 use super::audit_history::record_history;
 use super::{HttpTarget, InProcessServer, TenantClient, run_command};
 use crate::support::is_on_postgres;
-use directory::TenantNumber;
+use directory::{Caller, TenantNumber};
 use rusqlite::types::Value;
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -116,7 +116,8 @@ impl AuditStore {
 
     /// The first position at which verification of a tenant's history fails.
     pub(super) fn first_broken_position(&self, tenant: u32) -> Option<u64> {
-        let verified = self.server.app.directory().verify_chain(Some(TenantNumber(tenant)));
+        let caller = Caller::operator(TenantNumber(tenant));
+        let verified = self.server.app.directory().verify_chain(&caller);
         let chain = self.server.runtime.block_on(verified).expect("verified");
         chain.get(&TenantNumber(tenant)).and_then(|chain| chain.broken_at).map(|position| position.0)
     }

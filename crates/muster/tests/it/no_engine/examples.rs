@@ -51,7 +51,7 @@ async fn send(document: &Value, method: &str, path: &str, omitted: Option<Resour
         world.send_ok(&change).await;
     }
     if path.ends_with("oauth2/token") {
-        let connections = world.app.directory().connections(Some(world.caller.tenant)).await.expect("read");
+        let connections = world.app.directory().connections(&world.caller).await.expect("read");
         example.body["client_id"] = connections[0].id.to_string().into();
         example.body["client_secret"] = world.key.clone().into();
         return example.send(&world.app, None).await;

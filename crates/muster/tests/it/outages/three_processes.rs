@@ -9,7 +9,7 @@ use super::client::{Client, Failure};
 use super::nodes::{self, Credentials, Node};
 use super::print;
 use contention::EmailOwner;
-use directory::{EntitySnapshot, EventPosition};
+use directory::{Caller, EntitySnapshot, EventPosition};
 use event_reader::{ReadEvents, read_events};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -128,7 +128,8 @@ fn kill_one_and_start_it_again(world: &SharedState, number: usize, node: &mut No
 fn event_feed(url: &str) -> impl Fn(u64) -> Vec<(u64, Option<String>, &'static str)> {
     let (runtime, app) = (crate::support::runtime(), nodes::open_store(url));
     move |after| {
-        let events = runtime.block_on(app.directory.events(EventPosition(after), 1000)).expect("read");
+        let events =
+            runtime.block_on(app.directory.events(&Caller::installation(), EventPosition(after), 1000)).expect("read");
         let read = events.into_iter().map(|event| {
             let what = event.data;
             let email = match what.after.or(what.before) {

@@ -117,7 +117,8 @@ fn report_result(
             refusal @ (DirectoryError::Unavailable(_)
             | DirectoryError::Internal(_)
             | DirectoryError::Busy { .. }
-            | DirectoryError::ConnectionEnded),
+            | DirectoryError::ConnectionEnded
+            | DirectoryError::Forbidden),
         ) => {
             return Err(ImportError::Stopped { row: 0, error: refusal });
         }

@@ -221,7 +221,8 @@ impl ResultCollector<'_> {
                 refusal @ (DirectoryError::Unavailable(_)
                 | DirectoryError::Internal(_)
                 | DirectoryError::Busy { .. }
-                | DirectoryError::ConnectionEnded),
+                | DirectoryError::ConnectionEnded
+                | DirectoryError::Forbidden),
             ) => {
                 return Err(ImportError::Stopped { row: row.number, error: refusal });
             }

@@ -3,13 +3,12 @@
 use crate::import::report::RowOutcome;
 use crate::user_row::UserRow;
 use directory::{
-    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKey, ItemKind, Time,
-    User, UserId, identifier_key,
+    Caller, Directory, DirectoryError, EntitySnapshot, Event, Item, ItemId, ItemKey, ItemKind, Time, User, UserId,
+    identifier_key,
 };
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const PAGE_SIZE: u32 = 1_000;
 /// The maximum difference between the order of events and their timestamps, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;
 
@@ -62,12 +61,12 @@ impl ResumeState {
     /// Reads the events since `started`. Those with the request id of `caller` are the import's own.
     pub(crate) async fn load(directory: &Directory, caller: &Caller, started: Time) -> Result<Self, DirectoryError> {
         let mut resumed = Self::default();
-        let mut after = position_before(directory, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
+        let mut after = directory.position_before(caller, started.plus_seconds(-CLOCK_TOLERANCE)).await?;
         loop {
-            let events = directory.events(after, PAGE_SIZE).await?;
+            let events = directory.import_events(caller, after).await?;
             let Some(last) = events.last() else { return Ok(resumed) };
             after = last.position;
-            let is_relevant = |event: &&Event| event.data.tenant == caller.tenant && event.data.at >= started;
+            let is_relevant = |event: &&Event| event.data.at >= started;
             for event in events.iter().filter(is_relevant) {
                 if event.data.request_id == caller.request_id {
                     resumed.by_import.add(event);
@@ -219,24 +218,4 @@ fn normalize_key(kind: ItemKind, key: ItemKey) -> ItemKey {
         ItemKey::ExternalId(id) => ItemKey::ExternalId(identifier_key(&id)),
         key => key,
     }
-}
-
-/// The last position before the events of a time (binary search).
-async fn position_before(directory: &Directory, time: Time) -> Result<EventPosition, DirectoryError> {
-    let is_older = async |position| {
-        let next = directory.events(EventPosition(position), 1).await?;
-        Ok::<_, DirectoryError>(next.first().is_some_and(|event| event.data.at < time))
-    };
-    let (mut position, mut step) = (0, 1);
-    while is_older(position + step).await? {
-        position += step;
-        step *= 2;
-    }
-    while step > 0 {
-        if is_older(position + step).await? {
-            position += step;
-        }
-        step /= 2;
-    }
-    Ok(EventPosition(position))
 }

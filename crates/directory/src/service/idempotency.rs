@@ -1,0 +1,237 @@
+//! Requests with an `Idempotency-Key`: each command is recorded in its own transaction, so that a repeated request
+//! does not carry it out again.
+
+use super::{Caller, Directory, commit_error, read_error};
+use crate::authorization::Query;
+use crate::{
+    Change, DirectoryError, IdempotencyKey, IdempotencyRecord, ItemKey, ItemKind, Mutation, Purpose, Receipt, Record,
+    RecordedResponse, RecordedStep, RowQuery, RowWrite, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Records deleted at a time.
+const BATCH: u32 = 250;
+
+/// A request that has not been completed yet, and the commands of earlier attempts that were committed.
+#[derive(Debug)]
+pub struct IdempotentRequest {
+    key: IdempotencyKey,
+    committed: BTreeMap<u32, RecordedStep>,
+    /// Commands of this attempt that were committed.
+    written: AtomicU32,
+}
+
+/// What a request with a key is.
+#[derive(Debug)]
+pub enum IdempotencyLookup {
+    /// New, or an earlier attempt was interrupted.
+    Open(Arc<IdempotentRequest>),
+    Completed(RecordedResponse),
+    /// The key was sent with another request.
+    Reused,
+}
+
+/// Numbers the commands of a request. A repeated request must send the same commands under the same numbers.
+#[derive(Clone, Debug)]
+pub struct IdempotencyScope {
+    request: Arc<IdempotentRequest>,
+    next_step: Arc<AtomicU32>,
+}
+
+impl IdempotencyScope {
+    pub fn new(request: Arc<IdempotentRequest>) -> Self {
+        Self { request, next_step: Arc::default() }
+    }
+
+    /// A part of the request that begins with this number.
+    #[must_use]
+    pub fn starting_at(&self, step: u32) -> Self {
+        Self { request: Arc::clone(&self.request), next_step: Arc::new(AtomicU32::new(step)) }
+    }
+
+    pub(super) fn next_step(&self) -> u32 {
+        self.next_step.load(Ordering::Relaxed)
+    }
+
+    /// The command of the next step was committed, by this attempt or an earlier one.
+    pub(super) fn advance(&self, is_new: bool) {
+        self.next_step.fetch_add(1, Ordering::Relaxed);
+        self.request.written.fetch_add(u32::from(is_new), Ordering::Relaxed);
+    }
+}
+
+impl Directory {
+    /// # Errors
+    /// Those of the store, and those of a connection that has ended.
+    pub async fn idempotent_request(
+        &self,
+        caller: &Caller,
+        key: IdempotencyKey,
+    ) -> Result<IdempotencyLookup, DirectoryError> {
+        self.authorize(caller, Query::OwnRequests).await?;
+        let mut rows: Vec<IdempotencyRecord> = self.records(IdempotencyRecord::of_key(&key)).await?;
+        let now = self.clock.now();
+        if rows.iter().any(|row| row.is_expired(now)) {
+            self.delete_records(caller, &rows).await?;
+            rows.clear();
+        }
+        if rows.iter().any(|row| row.key.fingerprint != key.fingerprint) {
+            return Ok(IdempotencyLookup::Reused);
+        }
+        let mut committed = BTreeMap::new();
+        for row in rows {
+            match row.content {
+                RecordedStep::Response(response) => return Ok(IdempotencyLookup::Completed(response)),
+                command @ RecordedStep::Command { .. } => drop(committed.insert(row.step, command)),
+            }
+        }
+        Ok(IdempotencyLookup::Open(Arc::new(IdempotentRequest { key, committed, written: AtomicU32::new(0) })))
+    }
+
+    /// Stores the response of a request.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Conflict`] if the same request was carried out by somebody else meanwhile: this response may
+    /// be wrong.
+    pub async fn record_response(
+        &self,
+        caller: &Caller,
+        request: &IdempotentRequest,
+        response: RecordedResponse,
+    ) -> Result<(), DirectoryError> {
+        self.authorize(caller, Query::OwnRequests).await?;
+        let content = RecordedStep::Response(response);
+        let write = request.insertion(IdempotencyRecord::RESPONSE_STEP, content, self.clock.now())?;
+        self.change_records(caller, vec![write]).await
+    }
+
+    /// Whether somebody else has carried out a command of this request meanwhile.
+    pub async fn has_other_attempt(&self, caller: &Caller, scope: &IdempotencyScope) -> Result<bool, DirectoryError> {
+        self.authorize(caller, Query::OwnRequests).await?;
+        let own = scope.request.committed.len() + scope.request.written.load(Ordering::Relaxed) as usize;
+        let rows: Vec<IdempotencyRecord> = self.records(IdempotencyRecord::of_key(&scope.request.key)).await?;
+        Ok(rows.len() > own)
+    }
+
+    /// Deletes expired records of all tenants.
+    pub async fn delete_expired_records(&self) -> Result<(), DirectoryError> {
+        let end = self.clock.now().plus_seconds(-IdempotencyRecord::LIFETIME_SECONDS);
+        self.delete_all_records(|| IdempotencyRecord::until(end, BATCH)).await
+    }
+
+    /// Deletes the records of a removed tenant.
+    pub async fn delete_records_of_tenant(&self, tenant: TenantNumber) -> Result<(), DirectoryError> {
+        self.delete_all_records(|| IdempotencyRecord::of_tenant(tenant, BATCH)).await
+    }
+
+    async fn delete_all_records(&self, query: impl Fn() -> RowQuery) -> Result<(), DirectoryError> {
+        let caller = Caller::task(Purpose::Retention);
+        loop {
+            let rows: Vec<IdempotencyRecord> = self.records(query()).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            self.delete_records(&caller, &rows).await?;
+        }
+    }
+
+    async fn delete_records(&self, caller: &Caller, rows: &[IdempotencyRecord]) -> Result<(), DirectoryError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.change_records(caller, rows.iter().map(IdempotencyRecord::deletion).collect()).await
+    }
+
+    /// Leaves no event, because it changes no data.
+    async fn change_records(&self, caller: &Caller, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
+        let change = Change {
+            tenant: caller.tenant,
+            at: self.clock.now(),
+            connection: caller.actor.connection(),
+            actor: caller.actor.to_string(),
+            request_id: caller.request_id.clone(),
+            assumed_absent: Vec::new(),
+            assumed_not_deleted: None,
+            mutations: vec![Mutation::Rows(writes)],
+        };
+        self.store.commit(change).await.map(drop).map_err(commit_error)
+    }
+
+    /// The receipt of a command that an earlier attempt has committed, with users and items as they are now.
+    pub(super) async fn recorded_receipt(
+        &self,
+        caller: &Caller,
+        scope: &IdempotencyScope,
+    ) -> Result<Option<Receipt>, DirectoryError> {
+        let recorded = scope.request.committed.get(&scope.next_step());
+        let Some(RecordedStep::Command { users, items }) = recorded else { return Ok(None) };
+        let mut receipt = Receipt::default();
+        for id in users {
+            receipt.users.extend(self.user_or_deleted(caller, *id).await?);
+        }
+        let keys: Vec<(ItemKind, ItemKey)> = items.iter().map(|(kind, id)| (*kind, ItemKey::Id(*id))).collect();
+        receipt.items = self.map_stored_items(caller.tenant, &keys, |item| item).await?.into_iter().flatten().collect();
+        Ok(Some(receipt))
+    }
+
+    async fn user_or_deleted(&self, caller: &Caller, id: UserId) -> Result<Option<User>, DirectoryError> {
+        let found = self.store.user(caller.tenant, UserKey::Id(id)).await.map_err(read_error)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let deleted = self.store.tombstone(caller.tenant, UserKey::Id(id)).await.map_err(read_error)?;
+        Ok(deleted.map(|Tombstone { user, .. }| user))
+    }
+}
+
+impl IdempotencyScope {
+    /// See [`IdempotentRequest::record`].
+    pub(super) fn record(
+        &self,
+        mutations: &[Mutation],
+        unchanged: &Receipt,
+        now: Time,
+    ) -> Result<Mutation, DirectoryError> {
+        self.request.record(self.next_step(), mutations, unchanged, now)
+    }
+
+    pub fn request(&self) -> &IdempotentRequest {
+        &self.request
+    }
+}
+
+impl IdempotentRequest {
+    /// The mutation that records a command, which precedes those of the command: if another attempt was first, that is
+    /// the conflict to report.
+    fn record(
+        &self,
+        step: u32,
+        mutations: &[Mutation],
+        unchanged: &Receipt,
+        now: Time,
+    ) -> Result<Mutation, DirectoryError> {
+        let (mut users, mut items) = (Vec::new(), Vec::new());
+        for mutation in mutations {
+            match mutation {
+                Mutation::AddUser { user, .. }
+                | Mutation::ChangeUser { after: user, .. }
+                | Mutation::RestoreUser { user, .. } => users.push(user.id),
+                Mutation::AddItem { item, .. }
+                | Mutation::ChangeItem { after: item, .. }
+                | Mutation::ChangeMembers { item, .. } => items.push((item.kind(), item.id())),
+                _ => {}
+            }
+        }
+        users.extend(unchanged.users.iter().map(|user| user.id));
+        items.extend(unchanged.items.iter().map(|item| (item.kind(), item.id())));
+        Ok(Mutation::Rows(vec![self.insertion(step, RecordedStep::Command { users, items }, now)?]))
+    }
+
+    fn insertion(&self, step: u32, content: RecordedStep, created: Time) -> Result<RowWrite, DirectoryError> {
+        let row = IdempotencyRecord { key: self.key.clone(), step, created, content };
+        let row = row.to_row().map_err(|error| DirectoryError::Internal(error.to_string()))?;
+        Ok(RowWrite::Insert(IdempotencyRecord::table(), row))
+    }
+}

@@ -1,0 +1,151 @@
+//! Attempts to get more than one has.
+
+use crate::actors::World;
+use directory::{
+    Access, Actor, Administrator, Caller, Change, Command, ConnectionEdit, DirectoryError, FieldUpdate, Grants,
+    ItemKey, ItemKind, KeyHash, Mutation, NewConnection, Permission, Status, StatusChange, Store, TenantNumber, User,
+    UserId, UserKey, UserQuery,
+};
+use std::future::Future;
+use testkit::conformance::{create_tenant, new_user};
+
+fn block_on<T>(task: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(task)
+}
+
+fn administrator(permissions: &[Permission]) -> Caller {
+    let grants = Grants { permissions: permissions.to_vec(), all_tenants: false };
+    let (user, home) = (UserId(uuid::Uuid::from_u128(50)), TenantNumber(1));
+    Caller::new(home, Actor::Administrator(Administrator { user, home, user_name: "admin".into(), grants }))
+}
+
+/// Makes a stored user an administrator.
+async fn grant(world: &World, user: &User, permissions: &[Permission]) -> User {
+    let grants = Some(Grants { permissions: permissions.to_vec(), all_tenants: false });
+    let after = User { grants, version: user.version + 1, ..user.clone() };
+    let mutation = Mutation::ChangeUser {
+        before: Box::new(user.clone()),
+        after: Box::new(after.clone()),
+        account: directory::AccountEdit::default(),
+        notes: Vec::new(),
+    };
+    let change = Change {
+        tenant: world.operator.tenant,
+        at: world.directory.now(),
+        connection: None,
+        actor: "test".into(),
+        request_id: String::new(),
+        assumed_absent: Vec::new(),
+        assumed_not_deleted: None,
+        mutations: vec![mutation],
+    };
+    world.store.commit(change).await.expect("granted");
+    after
+}
+
+#[test]
+fn nobody_creates_or_changes_a_connection_that_may_do_more() {
+    block_on(async {
+        let world = World::new().await;
+        let strong = world.connection("strong", |_| {}).await;
+        let caller = administrator(&[Permission::Connections, Permission::ReadUsers]);
+        let run = async |command| world.directory.run(&caller, command).await.map(drop);
+        let new = |access| NewConnection { access, ..NewConnection::new("new", Vec::new(), KeyHash([1; 32])) };
+        let forbidden = Err(DirectoryError::Forbidden);
+        assert_eq!(run(Command::AddConnection(new(Access::ReadWrite))).await, forbidden);
+        assert_eq!(run(Command::AddConnection(new(Access::ReadOnly))).await, Ok(()));
+        let key = Command::AddKey { connection: strong.id, key_hash: KeyHash([2; 32]), revoke_others: false };
+        assert_eq!(run(key).await, forbidden, "its key would do what the administrator may not");
+        let weak = world.connection("weak", |new| new.access = Access::ReadOnly).await;
+        let widen = ConnectionEdit { access: FieldUpdate::Set(Access::ReadWrite), ..ConnectionEdit::default() };
+        let update = |connection, edit| Command::UpdateConnection { connection, edit };
+        assert_eq!(run(update(weak.id, widen)).await, forbidden);
+        let permissions = FieldUpdate::Set(vec![Permission::Groups]);
+        let widen = ConnectionEdit { permissions, ..ConnectionEdit::default() };
+        assert_eq!(run(update(weak.id, widen)).await, forbidden);
+        assert_eq!(run(update(strong.id, ConnectionEdit::default())).await, forbidden);
+        let key = Command::AddKey { connection: weak.id, key_hash: KeyHash([2; 32]), revoke_others: false };
+        assert_eq!(run(key).await, Ok(()));
+        assert_eq!(run(Command::RevokeConnection(strong.id)).await, Ok(()), "revoking gives nothing");
+        // A connection has only permissions that an API uses.
+        let permissions = FieldUpdate::Set(vec![Permission::Installation]);
+        let widen = update(weak.id, ConnectionEdit { permissions, ..ConnectionEdit::default() });
+        let result = world.directory.run(&world.operator, widen).await;
+        assert!(matches!(result, Err(DirectoryError::Invalid(_))), "{result:?}");
+    });
+}
+
+#[test]
+fn a_user_with_a_grant_ranks_above_every_connection() {
+    block_on(async {
+        let world = World::new().await;
+        let ann = grant(&world, &world.ann, &[Permission::Audit]).await;
+        let client = world.client("top", |new| new.highest_role = 6).await;
+        let user = || UserKey::Id(ann.id);
+        let password =
+            directory::UserEdit { password: Some("vier rote fische".to_owned().into()), ..Default::default() };
+        let status = StatusChange { users: vec![user()], to: Status::Suspended, required_status: None };
+        let attacks = || {
+            vec![
+                Command::UpdateUser { user: user(), edit: Box::new(password.clone()) },
+                Command::UpdateUser { user: user(), edit: new_user("taken-over@example.com") },
+                Command::ChangeStatus(status.clone()),
+                Command::DeleteUser(user()),
+                Command::Invite(vec![user()]),
+                Command::DeleteItem { kind: ItemKind::Group, item: ItemKey::Number(1) },
+            ]
+        };
+        let weaker = administrator(&[Permission::WriteUsers, Permission::Credentials, Permission::Groups]);
+        for caller in [&client, &weaker] {
+            for command in attacks() {
+                let text = format!("{command:?} by {:?}", caller.actor);
+                let result = world.directory.run(caller, command).await.map(drop);
+                assert_eq!(result, Err(DirectoryError::RoleTooHigh), "{text}");
+            }
+        }
+        // Who has the same grants may.
+        let equal = administrator(&[Permission::WriteUsers, Permission::Audit]);
+        world.directory.run(&equal, Command::ChangeStatus(status.clone())).await.expect("suspended");
+        world.directory.run(&world.operator, Command::DeleteUser(user())).await.expect("deleted");
+        // A deleted administrator would come back as one.
+        let again = world.directory.run(&client, Command::RestoreUser(user())).await.map(drop);
+        assert_eq!(again, Err(DirectoryError::RoleTooHigh));
+        let mut edit = new_user("ann@example.com");
+        edit.id = Some(ann.id);
+        let again = world.directory.run(&client, Command::CreateUser(edit)).await.map(drop);
+        assert_eq!(again, Err(DirectoryError::RoleTooHigh));
+    });
+}
+
+#[test]
+fn permissions_are_those_that_the_connection_has_now() {
+    block_on(async {
+        let world = World::new().await;
+        let client = world.client("client", |_| {}).await;
+        let add = |name: &str| Command::AddDepartment { name: name.into(), number: None };
+        world.directory.run(&client, add("Sales")).await.expect("permitted");
+        let Actor::Connection(connection) = &client.actor else { unreachable!("a connection") };
+        let edit =
+            ConnectionEdit { permissions: FieldUpdate::Set(vec![Permission::WriteUsers]), ..ConnectionEdit::default() };
+        let update = Command::UpdateConnection { connection: connection.id, edit };
+        world.directory.run(&world.operator, update).await.expect("restricted");
+        // The clock of the tests advances by a second with each reading, and a connection is cached for half of one.
+        assert_eq!(world.directory.run(&client, add("Staff")).await.map(drop), Err(DirectoryError::Forbidden));
+        let created = world.directory.run(&client, Command::CreateUser(new_user("eve@example.com"))).await;
+        assert!(created.is_ok(), "{created:?}");
+    });
+}
+
+#[test]
+fn a_connection_has_no_access_to_another_tenant() {
+    block_on(async {
+        let world = World::new().await;
+        let two = create_tenant(&world.directory, "Two").await;
+        let client = world.client("client", |new| new.highest_role = 6).await;
+        let elsewhere = Caller { tenant: two.tenant, ..client };
+        let ended = Err(DirectoryError::ConnectionEnded);
+        assert_eq!(world.directory.find_users(&elsewhere, UserQuery::default()).await.map(drop), ended);
+        let create = Command::CreateUser(new_user("eve@example.com"));
+        assert_eq!(world.directory.run(&elsewhere, create).await.map(drop), ended);
+    });
+}
