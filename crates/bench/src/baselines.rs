@@ -171,7 +171,7 @@ impl Store for NullStore {
         }
         ready(Ok(receipt))
     }
-    fn events(&self, _: EventPosition, _: u32) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
+    fn events(&self, _: directory::EventFilter, _: EventPosition, _: u32) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
     fn accounts(&self, _: TenantNumber, _: Vec<UserId>) -> BoxFuture<'_, StoreResult<HashMap<UserId, Account>>> {
@@ -196,15 +196,6 @@ impl Store for NullStore {
         _: (directory::Time, directory::Time),
         _: u32,
     ) -> BoxFuture<'_, StoreResult<Vec<(TenantNumber, Tombstone)>>> {
-        ready(Ok(Vec::new()))
-    }
-    fn user_history(
-        &self,
-        _: TenantNumber,
-        _: UserId,
-        _: EventPosition,
-        _: u32,
-    ) -> BoxFuture<'_, StoreResult<Vec<Event>>> {
         ready(Ok(Vec::new()))
     }
     fn chain_hash_at(&self, _: TenantNumber, _: EventPosition) -> BoxFuture<'_, StoreResult<Option<[u8; 32]>>> {

@@ -1,8 +1,8 @@
 //! The ports of the core: storage, time, ids and password hashing.
 
 use crate::{
-    Account, Change, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page, PasswordHash,
-    Receipt, Record, Row, RowQuery, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    Account, Change, Event, EventFilter, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
+    PasswordHash, Receipt, Record, Row, RowQuery, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::collections::{BTreeMap, HashMap};
@@ -60,7 +60,12 @@ pub trait Store: Send + Sync {
     }
     /// Events after a position, oldest first. There are no gaps: an event becomes visible after all its
     /// predecessors. An event may get its position shortly after its change was committed.
-    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    fn events(
+        &self,
+        filter: EventFilter,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(
         &self,
@@ -101,14 +106,6 @@ pub trait Store: Send + Sync {
         between: (Time, Time),
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>>;
-    /// Events about a user after a position, oldest first. Some may be about other users: the caller must filter them.
-    fn user_history(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-        after: EventPosition,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// The hash in a tenant's event chain at a position.
     fn chain_hash_at(
         &self,

@@ -51,6 +51,7 @@ enum Step {
     AddExactMemberships,
     SetLastNumbers,
     AddEvents,
+    AddEventSubjects,
     AddPendingCounts,
 }
 
@@ -86,9 +87,11 @@ impl Step {
             Self::AddMemberships => (sql::ADD_MEMBERSHIPS, &[Id, Int4, Int2]),
             Self::AddExactMemberships => (sql::ADD_EXACT_MEMBERSHIPS, &[Id, Int4, Int2]),
             Self::SetLastNumbers => (sql::BULK_INSERT_COUNTER, &[Int2, Int4]),
-            Self::AddEvents => {
-                (sql::ADD_EVENT, &[Id, Int4, Int8, Id, Text, Text, Int2, Text, Text, Text, Text, Bool, Text, Bytes])
-            }
+            Self::AddEvents => (
+                sql::ADD_EVENT,
+                &[Id, Int4, Int8, Id, Text, Text, Int2, Text, Text, Text, Text, Bool, Text, Bytes, Int2],
+            ),
+            Self::AddEventSubjects => (sql::ADD_EVENT_SUBJECTS, &[Id, Id, Int4]),
             Self::AddPendingCounts => (sql::ADD_PENDING_COUNTS, &[Id, Int4, Int8]),
         }
     }
@@ -305,7 +308,12 @@ impl BatchRows {
             i64::from(event.password_set).into(),
             Value::optional(notes),
             digest.into(),
+            i64::from(event.kind.code()).into(),
         ];
+        for subject in event.subjects {
+            let row = vec![subject.into(), self.id.into(), i64::from(self.event_count).into()];
+            self.add(Step::AddEventSubjects, int(tenant.0), row);
+        }
         self.event_count += 1;
         self.add(Step::AddEvents, int(tenant.0), row);
         Ok(())

@@ -4,36 +4,42 @@ use super::managed_connection::Session;
 use super::param::{Param, tenant_code, unsigned};
 use super::pg_error::PgError;
 use super::read::ReadFuture;
-use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
+use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber};
 use std::collections::BTreeMap;
 use store::chain_verifier::ChainVerifier;
 use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
 use store::event_row::{EventEntry, decode_event};
 use store::sql;
+use strum::IntoEnumIterator;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 /// Events per query while a chain is verified.
 const STEP: i64 = 10_000;
 
-pub(super) fn after(session: &Session, position: EventPosition, limit: u32) -> ReadFuture<'_, Vec<Event>> {
-    Box::pin(async move {
-        let params: [&dyn Param; 2] = [&signed(position.0), &i64::from(limit)];
-        session.query(sql::EVENTS_AFTER.postgres, &params).await?.iter().map(event).collect()
-    })
-}
-
-/// Events that may concern a user, oldest first.
-pub(super) fn user_history(
+/// Events after a position, oldest first.
+pub(super) fn after(
     session: &Session,
-    (tenant, user): (TenantNumber, UserId),
+    filter: EventFilter,
     position: EventPosition,
     limit: u32,
 ) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
-        let (code, part) = (tenant_code(tenant), format!("%{user}%"));
-        let params: [&dyn Param; 4] = [&signed(position.0), &code, &part, &i64::from(limit)];
-        session.query(sql::USER_HISTORY.postgres, &params).await?.iter().map(event).collect()
+        let all: Vec<EventKind> = if filter.kinds.is_empty() { EventKind::iter().collect() } else { filter.kinds };
+        let kinds: Vec<i16> = all.into_iter().map(|kind| i16::from(kind.code())).collect();
+        let (first, limit) = (signed(position.0), i64::from(limit));
+        let rows = match (filter.tenant.map(tenant_code), filter.subject) {
+            (Some(tenant), Some(subject)) => {
+                let params: [&dyn Param; 5] = [&first, &kinds, &tenant, &subject, &limit];
+                session.query(sql::EVENTS_OF_SUBJECT.postgres, &params).await?
+            }
+            (Some(tenant), None) => {
+                let params: [&dyn Param; 4] = [&first, &kinds, &tenant, &limit];
+                session.query(sql::EVENTS_OF_TENANT.postgres, &params).await?
+            }
+            (None, _) => session.query(sql::EVENTS_AFTER.postgres, &[&first, &kinds, &limit]).await?,
+        };
+        rows.iter().map(event).collect()
     })
 }
 
@@ -116,7 +122,7 @@ pub(super) fn event_entry(row: &Row, position: u64) -> Result<EventEntry, PgErro
     Ok(EventEntry { is_unchained: digest.is_none(), ..entry_without_digest(row, position)? })
 }
 
-fn entry_without_digest(row: &Row, position: u64) -> Result<EventEntry, PgError> {
+pub(super) fn entry_without_digest(row: &Row, position: u64) -> Result<EventEntry, PgError> {
     Ok(EventEntry {
         position,
         tenant: unsigned(row.try_get(1)?),

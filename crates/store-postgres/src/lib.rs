@@ -14,6 +14,7 @@ mod columns;
 mod database_url;
 mod engine;
 mod event_sequencer;
+mod event_subjects_migration;
 mod events;
 mod exclusive;
 mod identifier_migration;
@@ -43,9 +44,9 @@ pub use options::{PostgresOpenError, PostgresOptions};
 use crate::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventPosition, Health, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, TenantNumber, Time,
-    Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, TenantNumber,
+    Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -269,11 +270,16 @@ impl Store for Postgres {
         committing.collect()
     }
 
-    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+    fn events(
+        &self,
+        filter: EventFilter,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         pending(async move {
             // Callers of this process must see their own changes in the history.
             self.sequencer.sequence_now().await;
-            self.readers.long(move |session| events::after(session, after, limit)).await
+            self.readers.long(move |session| events::after(session, filter.clone(), after, limit)).await
         })
     }
 
@@ -315,19 +321,6 @@ impl Store for Postgres {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         pending(self.readers.short(move |session| accounts::tombstones_between(session, between, limit)))
-    }
-
-    fn user_history(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-        after: EventPosition,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        pending(async move {
-            self.sequencer.sequence_now().await;
-            self.readers.long(move |session| events::user_history(session, (tenant, user), after, limit)).await
-        })
     }
 
     fn chain_hash_at(

@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub(crate) const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";
+const EVENT_SUBJECTS: &str = "event subjects";
 
 const MIGRATION_LEASE: &str = "migrations";
 const MIGRATION_LEASE_MILLIS: i64 = 60_000;
@@ -95,17 +96,20 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
         for statement in split_statements(text) {
             execute_ddl(session, &statement).await.map_err(troubled)?;
         }
-        if *name == IDENTIFIERS {
-            let renew_lease = || async {
-                if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
-                    .await?
-                {
-                    return Ok(());
-                }
-                Err(PgError::Unavailable("another process is migrating the store".into()))
-            };
-            super::identifier_migration::migrate_identifiers(session, renew_lease).await.map_err(troubled)?;
-        }
+        let renew_lease = || async {
+            if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
+                .await?
+            {
+                return Ok(());
+            }
+            Err(PgError::Unavailable("another process is migrating the store".into()))
+        };
+        let completed = match *name {
+            IDENTIFIERS => super::identifier_migration::migrate_identifiers(session, renew_lease).await,
+            EVENT_SUBJECTS => super::event_subjects_migration::add_event_subjects(session, renew_lease).await,
+            _ => Ok(()),
+        };
+        completed.map_err(troubled)?;
         let sum = sql::checksum(text);
         execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
     }
@@ -168,7 +172,12 @@ async fn execute_ddl(session: &Session, statement: &str) -> Result<(), PgError> 
         PgError::Other(text) => ["42P07", "42710"].iter().any(|code| text.starts_with(code)),
         _ => false,
     };
-    (|| session.batch_execute(statement)).retry(delays).when(is_collision).await
+    let done = (|| session.batch_execute(statement)).retry(delays).when(is_collision).await;
+    match done {
+        // The table has its new primary key already: the step runs again.
+        Err(PgError::Other(text)) if text.starts_with("42P16") && statement.contains("PRIMARY KEY") => Ok(()),
+        done => done,
+    }
 }
 
 /// The statements of a step. None of ours contains a semicolon.

@@ -13,6 +13,7 @@ use store::archive::{
     ArchiveError, Chunk, Entry, EntryTranslator, EventEntry, LinkedEvents, Origin, RestoreProgress, RestoreTarget,
 };
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
+use store::event_row::kind_and_subjects;
 use store::sql::{self, Sql};
 use store::translation::{Owner, Write};
 use store::unique_keys::UniqueKey;
@@ -121,13 +122,13 @@ impl<'a> PostgresTarget<'a> {
             for linked in &chunk.history {
                 self.last = linked.end;
                 let events: Vec<_> = linked.events.iter().collect();
-                history.push_batch(self.ids.next_id(), &events, linked.end, &linked.links);
+                history.push_batch(self.ids.next_id(), &events, linked.end, &linked.links)?;
             }
         } else {
             for linked in Self::batches(&chunk.history) {
                 self.last = linked.end;
                 let links = self.relink(&linked.events, linked.end);
-                history.push_batch(self.ids.next_id(), &linked.events, linked.end, &links);
+                history.push_batch(self.ids.next_id(), &linked.events, linked.end, &links)?;
             }
         }
         history.send(session).await?;
@@ -288,10 +289,19 @@ struct HistoryRows {
     password_set: Vec<bool>,
     notes: Vec<Option<String>>,
     digest: Vec<Option<Vec<u8>>>,
+    kind: Vec<i16>,
+    /// Tenant, subject, batch and place.
+    subjects: (Vec<i32>, Vec<Uuid>, Vec<Uuid>, Vec<i32>),
 }
 
 impl HistoryRows {
-    fn push_batch(&mut self, id: Uuid, events: &[&(EventEntry, ChainHash)], end: u64, links: &[(u32, ChainHash)]) {
+    fn push_batch(
+        &mut self,
+        id: Uuid,
+        events: &[&(EventEntry, ChainHash)],
+        end: u64,
+        links: &[(u32, ChainHash)],
+    ) -> Result<(), ArchiveError> {
         self.batches.0.push(id);
         self.batches.1.push(i32::try_from(events.len()).unwrap_or(i32::MAX));
         self.batches.2.push(signed(end));
@@ -314,14 +324,23 @@ impl HistoryRows {
             self.password_set.push(event.password_set);
             self.notes.push(event.notes.clone());
             self.digest.push((!event.is_unchained).then(|| digest.to_vec()));
+            let (kind, subjects) = kind_and_subjects(event)?;
+            self.kind.push(kind.code().into());
+            for subject in subjects {
+                self.subjects.0.push(int(event.tenant));
+                self.subjects.1.push(subject);
+                self.subjects.2.push(id);
+                self.subjects.3.push(place);
+            }
         }
+        Ok(())
     }
 
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {
         let (id, events, position) = &self.batches;
         execute_if_any(session, sql::BULK_INSERT_BATCHES, id.len(), &[id, events, position]).await?;
         let [before, after, members_added, members_removed] = &self.texts;
-        let params: [&dyn Param; 15] = [
+        let params: [&dyn Param; 16] = [
             &self.batch,
             &self.place,
             &self.tenant,
@@ -337,8 +356,12 @@ impl HistoryRows {
             &self.password_set,
             &self.notes,
             &self.digest,
+            &self.kind,
         ];
         execute_if_any(session, sql::BULK_INSERT_EVENTS, self.batch.len(), &params).await?;
+        let (tenant, subject, batch, place) = &self.subjects;
+        let params: [&dyn Param; 4] = [tenant, subject, batch, place];
+        execute_if_any(session, sql::BULK_INSERT_EVENT_SUBJECTS, tenant.len(), &params).await?;
         let (batch, tenant, link) = &self.links;
         execute_if_any(session, sql::ADD_LINKS, batch.len(), &[batch, tenant, link]).await
     }

@@ -139,6 +139,10 @@ impl Snapshot for PostgresSnapshot<'_> {
         Ok(batches.into_iter().map(|(_, events)| events).collect())
     }
 
+    async fn event_subject_counts(&self) -> Result<BTreeMap<u32, i64>, ArchiveError> {
+        self.list(sql::EVENT_SUBJECT_COUNTS, &[], |row| Ok((unsigned(row.try_get(0)?), row.try_get(1)?))).await
+    }
+
     async fn chain_ends(&self) -> Result<BTreeMap<u32, ChainEnd>, ArchiveError> {
         Ok(events::chain_ends(self.0, None).await?)
     }

@@ -3,7 +3,7 @@
 use super::apply_error::ApplyError;
 use super::row_decode::optional;
 use super::tx_counters::TxCounters;
-use directory::{ChainReport, Event, EventPosition, TenantNumber, UserId};
+use directory::{ChainReport, Event, EventFilter, EventPosition, TenantNumber};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use store::chain_verifier::ChainVerifier;
 use store::event_chain::{ChainEnd, ChainHash, EventFields, StoredEvent};
 use store::event_row::{ChangeContext, EncodedEvent, EventEntry, decode_event, list_to_json};
 use store::sql;
+use uuid::Uuid;
 
 /// Writes one event. The only writer assigns positions, so they are in commit order.
 pub(super) fn write(
@@ -42,27 +43,37 @@ pub(super) fn write(
         stored.password_set,
         stored.notes,
         link,
+        event_row.kind.code(),
     ])?;
+    add_subjects(db, stored.tenant, &event_row.subjects, position)?;
     Ok(())
 }
 
-/// Events after a position that may concern a user, oldest first.
-pub(super) fn user_history(
-    db: &Connection,
-    (tenant, user): (TenantNumber, UserId),
-    position: EventPosition,
-    limit: u32,
-) -> rusqlite::Result<Vec<Event>> {
-    let mut statement = db.prepare_cached(sql::USER_HISTORY.sqlite)?;
-    let rows = statement.query_map(params![signed(position.0), tenant.0, format!("%{user}%"), limit], event)?;
-    rows.collect()
+pub(super) fn add_subjects(db: &Connection, tenant: u32, subjects: &[Uuid], position: i64) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(sql::ADD_EVENT_SUBJECTS.sqlite)?;
+    subjects.iter().try_for_each(|subject| insert.execute(params![tenant, subject.as_bytes(), position]).map(drop))
 }
 
 /// Events after a position, oldest first.
-pub(super) fn after(db: &Connection, position: EventPosition, limit: u32) -> rusqlite::Result<Vec<Event>> {
-    let mut statement = db.prepare_cached(sql::EVENTS_AFTER.sqlite)?;
-    let rows = statement.query_map(params![signed(position.0), limit], event)?;
-    rows.collect()
+pub(super) fn after(
+    db: &Connection,
+    filter: &EventFilter,
+    position: EventPosition,
+    limit: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let kinds: i64 = match filter.kinds.as_slice() {
+        [] => -1,
+        kinds => kinds.iter().fold(0, |bits, kind| bits | 1 << kind.code()),
+    };
+    let tenant = filter.tenant.map(|tenant| tenant.0);
+    let subject = filter.subject.as_ref().map(Uuid::as_bytes);
+    let first = signed(position.0);
+    let (sql, params): (_, &[&dyn rusqlite::ToSql]) = match (&tenant, &subject) {
+        (Some(tenant), Some(subject)) => (sql::EVENTS_OF_SUBJECT, &[&first, &kinds, tenant, subject, &limit]),
+        (Some(tenant), None) => (sql::EVENTS_OF_TENANT, &[&first, &kinds, tenant, &limit]),
+        (None, _) => (sql::EVENTS_AFTER, &[&first, &kinds, &limit]),
+    };
+    db.prepare_cached(sql.sqlite)?.query_map(params, event)?.collect()
 }
 
 pub(super) fn chain_hash_at(
@@ -137,7 +148,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     decode_event(&entry).map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, Box::new(error)))
 }
 
-fn event_entry(row: &Row<'_>) -> rusqlite::Result<EventEntry> {
+pub(super) fn event_entry(row: &Row<'_>) -> rusqlite::Result<EventEntry> {
     Ok(EventEntry {
         position: row.get::<_, i64>(0)?.unsigned_abs(),
         tenant: row.get(1)?,

@@ -19,6 +19,7 @@
 mod apply;
 mod apply_error;
 mod engine;
+mod event_subjects_migration;
 mod events;
 mod exclusive;
 mod identifier_migration;
@@ -48,9 +49,9 @@ pub use open::SqliteOptions;
 pub use open_error::SqliteOpenError;
 
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber, Time,
-    Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
+    ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber,
+    Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use open_error::to_open_error;
 use readers::Readers;
@@ -233,8 +234,13 @@ impl Store for Sqlite {
         }
     }
 
-    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.scan(&self.list_permits, move |db| events::after(db, after, limit))
+    fn events(
+        &self,
+        filter: EventFilter,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.scan(&self.list_permits, move |db| events::after(db, &filter, after, limit))
     }
 
     fn accounts(
@@ -272,16 +278,6 @@ impl Store for Sqlite {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<(TenantNumber, Tombstone)>, StoreError>> {
         self.read(|db| read::tombstones_between(db, between, limit))
-    }
-
-    fn user_history(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-        after: EventPosition,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.scan(&self.scan_permits, move |db| events::user_history(db, (tenant, user), after, limit))
     }
 
     fn chain_hash_at(

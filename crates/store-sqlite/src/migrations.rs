@@ -12,6 +12,7 @@ use store::sql;
 const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";
+const EVENT_SUBJECTS: &str = "event subjects";
 
 /// Upgrades the store, each migration in its own transaction.
 pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenError> {
@@ -38,8 +39,10 @@ pub(super) fn run(db: &mut Connection, path: &Path) -> Result<(), SqliteOpenErro
         }
         tracing::info!(step = number, of = latest, name, "upgrading the store");
         step.execute_batch(sql).map_err(broken)?;
-        if *name == IDENTIFIERS {
-            super::identifier_migration::migrate_identifiers(&step).map_err(broken)?;
+        match *name {
+            IDENTIFIERS => super::identifier_migration::migrate_identifiers(&step).map_err(broken)?,
+            EVENT_SUBJECTS => super::event_subjects_migration::add_event_subjects(&step).map_err(broken)?,
+            _ => {}
         }
         let insert = sql::ADD_MIGRATION.sqlite;
         step.execute(insert, (number, name, checksum)).map_err(broken)?;

@@ -2,6 +2,7 @@
 
 use super::apply::RowWriter;
 use super::apply_error::ApplyError;
+use super::events;
 use super::open_error::ENGINE_NAME;
 use super::tx_counters::TxCounters;
 use rusqlite::{Connection as Db, OptionalExtension, params};
@@ -10,6 +11,7 @@ use store::archive::{
     ArchiveError, Chunk, Entry, EntryTranslator, EventEntry, LinkedEvents, Origin, RestoreProgress, RestoreTarget,
 };
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
+use store::event_row::kind_and_subjects;
 use store::sql;
 
 /// `None` if no restore is in progress.
@@ -69,7 +71,6 @@ impl RestoreTarget for SqliteTarget<'_> {
     ) -> Result<bool, ArchiveError> {
         let step = self.db.transaction().map_err(failed)?;
         restore_chunk(&step, chunk, keeps_links, &mut self.chains, &mut self.translator)?;
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let bound = params![signed(done), digest, signed(expected)];
         let update = |db: &Db| db.prepare_cached(sql::UPDATE_RESTORE_PROGRESS.sqlite)?.execute(bound);
         let is_next = update(&step).map_err(failed)? == 1;
@@ -122,7 +123,7 @@ fn restore_chunk(
     translator: &mut EntryTranslator,
 ) -> Result<(), ArchiveError> {
     for linked in chunk.history {
-        events(db, linked, keeps_links, chains).map_err(failed)?;
+        add_events(db, linked, keeps_links, chains)?;
     }
     let mut counters = TxCounters::default();
     for entry in chunk.entries {
@@ -151,28 +152,43 @@ fn restore_chunk(
     counters.write(db).map_err(failed)
 }
 
-fn events(db: &Db, linked: LinkedEvents, keeps_links: bool, chains: &mut RebuiltChains) -> rusqlite::Result<()> {
+fn add_events(
+    db: &Db,
+    linked: LinkedEvents,
+    keeps_links: bool,
+    chains: &mut RebuiltChains,
+) -> Result<(), ArchiveError> {
     for (event, digest) in linked.events {
         chains.follow(&event, &digest);
         let made = chains.0.get(&event.tenant).map(|(_, link)| *link);
         let kept = linked.links.first().map(|(_, link)| *link);
         let link = if keeps_links { kept } else { made.filter(|_| !event.is_unchained) };
-        db.prepare_cached(sql::ADD_EVENT.sqlite)?.execute(params![
-            i64::try_from(event.position).unwrap_or(i64::MAX),
-            event.tenant,
-            event.at,
-            event.connection.as_ref().map(|id| &id[..]),
-            event.actor,
-            event.request_id,
-            event.action,
-            event.before,
-            event.after,
-            event.members_added,
-            event.members_removed,
-            event.password_set,
-            event.notes,
-            link,
-        ])?;
+        let (kind, subjects) = kind_and_subjects(&event)?;
+        let inserted = db.prepare_cached(sql::ADD_EVENT.sqlite).and_then(|mut insert| {
+            insert.execute(params![
+                signed(event.position),
+                event.tenant,
+                event.at,
+                event.connection.as_ref().map(|id| &id[..]),
+                event.actor,
+                event.request_id,
+                event.action,
+                event.before,
+                event.after,
+                event.members_added,
+                event.members_removed,
+                event.password_set,
+                event.notes,
+                link,
+                kind.code(),
+            ])?;
+            events::add_subjects(db, event.tenant, &subjects, signed(event.position))
+        });
+        inserted.map_err(failed)?;
     }
     Ok(())
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -119,6 +119,14 @@ impl Snapshot for SqliteSnapshot<'_> {
         Ok(Vec::new())
     }
 
+    async fn event_subject_counts(&self) -> Result<BTreeMap<u32, i64>, ArchiveError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(sql::EVENT_SUBJECT_COUNTS.sqlite)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
     async fn chain_ends(&self) -> Result<BTreeMap<u32, ChainEnd>, ArchiveError> {
         self.read(|db| events::chain_ends(db, None))
     }

@@ -2,10 +2,11 @@
 
 use crate::archive::{ArchiveError, Snapshot, StoredUser, StoredUserState, for_each_page};
 use crate::check_report::{CheckReport, TenantChecker, filter_roles};
+use crate::event_row::{EventEntry, kind_and_subjects};
 use crate::page_builder::block_of;
 use crate::unique_keys::{self, UniqueKey};
 use directory::{ItemKind, Record, Role, RowReader, Tenant, TenantNumber, User};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> {
     let mut report = CheckReport { errors: stored.damage().await?, ..CheckReport::default() };
@@ -21,9 +22,46 @@ pub async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> 
         report.check_tenant(&tenant, columns);
         check_tenant(stored, tenant.number, &mut report).await?;
     }
+    check_event_subjects(stored, &mut report).await?;
     report.errors.extend(stored.contradictions().await?);
     report.truncate_errors();
     Ok(report)
+}
+
+/// The history of a user is found by its subjects.
+async fn check_event_subjects(stored: &impl Snapshot, report: &mut CheckReport) -> Result<(), ArchiveError> {
+    let mut expected = BTreeMap::new();
+    let mut count = |event: &EventEntry| match kind_and_subjects(event) {
+        Ok((_, subjects)) => {
+            *expected.entry(event.tenant).or_insert(0) += i64::try_from(subjects.len()).unwrap_or(i64::MAX);
+        }
+        Err(_) => report.errors.push(format!("event {} cannot be decoded", event.position)),
+    };
+    for_each_page(
+        0,
+        async |after| stored.events(after).await,
+        |stored| stored.event.position,
+        async |events| {
+            for stored in &events {
+                count(&stored.event);
+            }
+            Ok(())
+        },
+    )
+    .await?;
+    for batch in stored.events_without_position().await? {
+        batch.iter().for_each(&mut count);
+    }
+    expected.retain(|_, count| *count > 0);
+    let actual = stored.event_subject_counts().await?;
+    for tenant in expected.keys().chain(actual.keys()).collect::<BTreeSet<_>>() {
+        let (expected, actual) = (expected.get(tenant).unwrap_or(&0), actual.get(tenant).unwrap_or(&0));
+        if expected != actual {
+            let text = format!("tenant {tenant}: {actual} subjects of events are stored, the events have {expected}");
+            report.errors.push(text);
+        }
+    }
+    Ok(())
 }
 
 async fn check_tenant(

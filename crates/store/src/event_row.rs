@@ -1,8 +1,12 @@
 //! An event as a row, with its snapshots encoded: before it is written, and after it was read.
 
-use directory::{Action, ConnectionId, Event, EventData, EventNote, EventPosition, TenantNumber, Time, UserId};
+use directory::{
+    Action, ConnectionId, EntitySnapshot, Event, EventData, EventKind, EventNote, EventPosition, TenantNumber, Time,
+    UserId,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Who made a change.
 pub struct ChangeContext {
@@ -17,6 +21,9 @@ pub struct ChangeContext {
 #[derive(Debug)]
 pub struct EncodedEvent {
     pub action: Action,
+    pub kind: EventKind,
+    /// See [`EventData::subjects`].
+    pub subjects: Vec<Uuid>,
     pub before: Option<String>,
     pub after: Option<String>,
     pub members_added: Vec<UserId>,
@@ -28,17 +35,21 @@ pub struct EncodedEvent {
 }
 
 impl EncodedEvent {
-    pub fn new(action: Action) -> Self {
-        Self {
-            action,
-            before: None,
-            after: None,
-            members_added: Vec::new(),
-            members_removed: Vec::new(),
-            password_set: false,
-            notes: Vec::new(),
+    /// `encoded_after` is the entity after the change, if it is encoded already.
+    pub fn new(event: EventData, encoded_after: Option<String>) -> Result<Self, serde_json::Error> {
+        let encode = |entity: &Option<EntitySnapshot>| entity.as_ref().map(to_json).transpose();
+        Ok(Self {
+            action: event.action,
+            kind: event.kind(),
+            subjects: event.subjects(),
+            before: encode(&event.before)?,
+            after: encoded_after.map_or_else(|| encode(&event.after), |text| Ok(Some(text)))?,
+            members_added: event.members_added,
+            members_removed: event.members_removed,
+            password_set: event.password_set,
+            notes: event.notes,
             tenant: None,
-        }
+        })
     }
 
     pub fn action_code(&self) -> i16 {
@@ -77,7 +88,7 @@ pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
         data: EventData {
             tenant: TenantNumber(row.tenant),
             at: Time(row.at),
-            connection: row.connection.map(|id| ConnectionId(uuid::Uuid::from_bytes(id))),
+            connection: row.connection.map(|id| ConnectionId(Uuid::from_bytes(id))),
             actor: row.actor.clone(),
             request_id: row.request_id.clone(),
             action: match row.action {
@@ -93,6 +104,12 @@ pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
             notes: from_json(row.notes.as_deref())?.unwrap_or_default(),
         },
     })
+}
+
+/// The kind of an event and its subjects, which are stored beside it.
+pub fn kind_and_subjects(row: &EventEntry) -> Result<(EventKind, Vec<Uuid>), serde_json::Error> {
+    let Event { data, .. } = decode_event(row)?;
+    Ok((data.kind(), data.subjects()))
 }
 
 fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, serde_json::Error> {

@@ -60,7 +60,7 @@ impl Fixture {
     }
 
     async fn events(&self) -> usize {
-        self.store.events(EventPosition(0), 10_000).await.expect("read").len()
+        self.store.events(directory::EventFilter::default(), EventPosition(0), 10_000).await.expect("read").len()
     }
 
     /// Asserts that every combination of taken keys reports the first of them and stores nothing.

@@ -55,7 +55,14 @@ impl Fixture {
 
     /// The memberships before and after in the newest event.
     async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
-        let event = self.0.events(EventPosition(0), 1_000).await.expect("read").pop().expect("an event").data;
+        let event = self
+            .0
+            .events(directory::EventFilter::default(), EventPosition(0), 1_000)
+            .await
+            .expect("read")
+            .pop()
+            .expect("an event")
+            .data;
         [event.before, event.after].map(|record| match record {
             Some(EntitySnapshot::User(user)) => Some(user.groups),
             _ => None,

@@ -1,7 +1,8 @@
 //! Events: the record that every change leaves in the same transaction.
 
-use crate::{Connection, ConnectionId, EventPosition, Item, Mail, Tenant, TenantNumber, Time, User, UserId};
+use crate::{Connection, ConnectionId, EventPosition, Item, ItemKind, Mail, Tenant, TenantNumber, Time, User, UserId};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -30,6 +31,114 @@ pub struct EventData {
     pub password_set: bool,
     /// What the event means in addition.
     pub notes: Vec<EventNote>,
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::EnumIter)]
+pub enum EventKind {
+    User,
+    /// A sign-in or sign-out that changes nothing else.
+    SignIn,
+    Group,
+    Folder,
+    Organization,
+    Role,
+    Department,
+    Tenant,
+    Connection,
+    Mail,
+}
+
+impl EventKind {
+    /// As it is stored.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::User => 1,
+            Self::SignIn => 2,
+            Self::Group => 3,
+            Self::Folder => 4,
+            Self::Organization => 5,
+            Self::Role => 6,
+            Self::Department => 7,
+            Self::Tenant => 8,
+            Self::Connection => 9,
+            Self::Mail => 10,
+        }
+    }
+}
+
+/// Which events to read; all by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    pub tenant: Option<TenantNumber>,
+    /// Empty: of all kinds.
+    pub kinds: Vec<EventKind>,
+    /// Only events about this user, item or connection, see [`EventData::subjects`]. Needs a tenant.
+    pub subject: Option<Uuid>,
+}
+
+impl EventFilter {
+    pub fn of_tenant(tenant: TenantNumber) -> Self {
+        Self { tenant: Some(tenant), ..Self::default() }
+    }
+
+    pub fn matches(&self, data: &EventData) -> bool {
+        self.tenant.is_none_or(|tenant| tenant == data.tenant)
+            && (self.kinds.is_empty() || self.kinds.contains(&data.kind()))
+            && self.subject.is_none_or(|subject| data.subjects().contains(&subject))
+    }
+}
+
+impl EventData {
+    pub fn kind(&self) -> EventKind {
+        let Some(entity) = self.after.as_ref().or(self.before.as_ref()) else { return EventKind::User };
+        match entity {
+            EntitySnapshot::User(_) if self.is_sign_in() => EventKind::SignIn,
+            EntitySnapshot::User(_) => EventKind::User,
+            EntitySnapshot::Item(item) => match item.kind() {
+                ItemKind::Group => EventKind::Group,
+                ItemKind::Folder => EventKind::Folder,
+                ItemKind::Organization => EventKind::Organization,
+                ItemKind::Role => EventKind::Role,
+                ItemKind::Department => EventKind::Department,
+            },
+            EntitySnapshot::Tenant(_) => EventKind::Tenant,
+            EntitySnapshot::Connection(_) => EventKind::Connection,
+            EntitySnapshot::Mail(_) => EventKind::Mail,
+        }
+    }
+
+    fn is_sign_in(&self) -> bool {
+        let (Some(EntitySnapshot::User(before)), Some(EntitySnapshot::User(after))) = (&self.before, &self.after)
+        else {
+            return false;
+        };
+        // The first sign-in activates a user.
+        !self.notes.is_empty()
+            && self.notes.iter().all(|note| matches!(note, EventNote::SignedIn | EventNote::SignedOut))
+            && before.status == after.status
+    }
+
+    /// The ids of the entity, of the user of a mail or connection, and of members who joined or left, ascending.
+    pub fn subjects(&self) -> Vec<Uuid> {
+        let mut subjects = Vec::with_capacity(1);
+        for entity in self.before.iter().chain(&self.after) {
+            match entity {
+                EntitySnapshot::User(user) => subjects.push(user.id.0),
+                EntitySnapshot::Item(item) => subjects.push(item.id().0),
+                EntitySnapshot::Tenant(_) => {}
+                EntitySnapshot::Connection(connection) => {
+                    subjects.push(connection.id.0);
+                    subjects.extend(connection.user.map(|user| user.0));
+                }
+                EntitySnapshot::Mail(mail) => subjects.push(mail.user.0),
+            }
+        }
+        subjects.extend(self.members_added.iter().chain(&self.members_removed).map(|user| user.0));
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects
+    }
 }
 
 /// What an event means in addition to the changes on its record.

@@ -26,7 +26,7 @@ pub use account::{
 pub use actor::{Actor, ActorKind, Administrator, Client, Grants, Permission, Purpose};
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
-pub use event::{Action, EntitySnapshot, Event, EventData, EventNote};
+pub use event::{Action, EntitySnapshot, Event, EventData, EventFilter, EventKind, EventNote};
 pub use field::Field;
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse, RecordedStep};
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};

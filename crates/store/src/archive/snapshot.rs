@@ -30,6 +30,8 @@ pub trait Snapshot {
     async fn events(&self, after: u64) -> Result<Vec<StoredEvent>, ArchiveError>;
     /// Committed events that have no position yet, in groups that will be linked together. They have no link either.
     async fn events_without_position(&self) -> Result<Vec<Vec<EventEntry>>, ArchiveError>;
+    /// The number of subjects of events by tenant.
+    async fn event_subject_counts(&self) -> Result<BTreeMap<u32, i64>, ArchiveError>;
     /// The ends of the chains by tenant.
     async fn chain_ends(&self) -> Result<BTreeMap<u32, ChainEnd>, ArchiveError>;
 

@@ -2,9 +2,9 @@
 
 use super::Memory;
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventPosition, Health, Item, ItemId, ItemKey,
-    ItemKind, ItemPageBoundary, ItemQuery, Members, Page, PageBoundary, PasswordHash, Receipt, Row, RowQuery, Store,
-    StoreError, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
+    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
+    ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Members, Page, PageBoundary, PasswordHash, Receipt, Row, RowQuery,
+    Store, StoreError, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -125,10 +125,16 @@ impl Store for Memory {
         Box::pin(std::future::ready(result))
     }
 
-    fn events(&self, after: EventPosition, limit: u32) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+    fn events(
+        &self,
+        filter: EventFilter,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.read(|state| {
-            let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
-            state.events.iter().skip(skip).take(limit as usize).map(|event| Event::clone(event)).collect()
+            let events = state.events.iter().skip(usize::try_from(after.0).unwrap_or(usize::MAX));
+            let matching = events.filter(|event| filter.matches(&event.data));
+            matching.take(limit as usize).map(|event| Event::clone(event)).collect()
         })
     }
 
@@ -199,25 +205,6 @@ impl Store for Memory {
             all.sort_by_key(|(tenant, tombstone)| (tombstone.deleted, *tenant, tombstone.user.number));
             all.truncate(limit as usize);
             all
-        })
-    }
-
-    fn user_history(
-        &self,
-        tenant: TenantNumber,
-        user: UserId,
-        after: EventPosition,
-        limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.read(|state| {
-            let id = user.to_string();
-            let holds = |event: &&Arc<Event>| {
-                let what = &event.data;
-                let json =
-                    serde_json::to_string(&(&what.before, &what.after, &what.members_added, &what.members_removed));
-                what.tenant == tenant && event.position > after && json.is_ok_and(|json| json.contains(&id))
-            };
-            state.events.iter().filter(holds).take(limit as usize).map(|event| Event::clone(event)).collect()
         })
     }
 

@@ -71,12 +71,18 @@ statements! {
         "",
         "INSERT INTO events
         (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
-        digest)
+        digest, kind)
         SELECT n.batch, n.place, n.tenant, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
-        n.departed, n.password_set, n.notes, n.digest
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        n.departed, n.password_set, n.notes, n.digest, n.kind
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         AS n (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set,
-        notes, digest)",
+        notes, digest, kind)",
+    );
+    BULK_INSERT_EVENT_SUBJECTS = per_engine(
+        "",
+        "INSERT INTO event_subjects (tenant, subject, batch, place)
+        SELECT n.tenant, n.subject, n.batch, n.place FROM unnest($1, $2, $3, $4) AS n (tenant, subject, batch, place)
+        ON CONFLICT DO NOTHING",
     );
     BULK_INSERT_BATCHES = per_engine(
         "",
@@ -99,8 +105,8 @@ pub fn restored_tables() -> impl Iterator<Item = &'static str> {
 }
 
 /// The tables of the event history. `links` are chain hashes; `counted` adds to `blocks` what was not yet summed up.
-pub const SQLITE_EVENT_TABLES: [&str; 1] = ["events"];
-pub const POSTGRES_EVENT_TABLES: [&str; 4] = ["events", "links", "batches", "counted"];
+pub const SQLITE_EVENT_TABLES: [&str; 2] = ["event_subjects", "events"];
+pub const POSTGRES_EVENT_TABLES: [&str; 5] = ["event_subjects", "events", "links", "batches", "counted"];
 
 pub fn delete_all_sql(table: &str) -> String {
     format!("DELETE FROM {table}")

@@ -18,31 +18,49 @@ statements! {
     /// SQLite's single writer assigns positions as it writes, and links each event to the previous one.
     ADD_EVENT = per_engine(
         "INSERT INTO events
-        (position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes, link)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        (position, tenant, at, connection, who, request, action, before, after, joined, left, password_set, notes, link,
+        kind)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         "INSERT INTO events
         (batch, place, tenant, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
-        digest)
+        digest, kind)
         SELECT n.batch, n.place, $1, n.at, n.connection, n.who, n.request, n.action, n.before, n.after, n.joined,
-        n.departed, n.password_set, n.notes, n.digest
-        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        n.departed, n.password_set, n.notes, n.digest, n.kind
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         AS n (batch, place, at, connection, who, request, action, before, after, joined, departed, password_set, notes,
-        digest)",
+        digest, kind)",
     );
+    /// The users, items and connections that an event is about.
+    ADD_EVENT_SUBJECTS = per_engine(
+        "INSERT OR IGNORE INTO event_subjects (tenant, subject, position) VALUES (?1, ?2, ?3)",
+        "INSERT INTO event_subjects (tenant, subject, batch, place)
+        SELECT $1, n.subject, n.batch, n.place FROM unnest($2, $3, $4) AS n (subject, batch, place)
+        ON CONFLICT DO NOTHING",
+    );
+    EVENT_SUBJECT_COUNTS = portable("SELECT tenant, count(*) FROM event_subjects GROUP BY tenant");
+    // `kinds` is a set of bits on SQLite, a list on PostgreSQL.
     EVENTS_AFTER = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 ORDER BY position LIMIT ?2"),
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        ORDER BY position LIMIT ?3"),
         concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1
-        ORDER BY b.position, e.place LIMIT $2"),
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2)
+        ORDER BY b.position, e.place LIMIT $3"),
     );
-    /// Events that may concern a user: the id appears in them.
-    USER_HISTORY = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND tenant = ?2
-        AND (before LIKE ?3 OR after LIKE ?3 OR joined LIKE ?3 OR left LIKE ?3) ORDER BY position LIMIT ?4"),
+    EVENTS_OF_TENANT = per_engine(
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        AND tenant = ?3 ORDER BY position LIMIT ?4"),
         concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.tenant = $2
-        AND (e.before LIKE $3 OR e.after LIKE $3 OR e.joined LIKE $3 OR e.departed LIKE $3)
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2) AND e.tenant = $3
         ORDER BY b.position, e.place LIMIT $4"),
+    );
+    EVENTS_OF_SUBJECT = per_engine(
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        AND tenant = ?3 AND position IN (SELECT t.position FROM event_subjects t WHERE t.tenant = ?3 AND t.subject = ?4
+        AND t.position > ?1) ORDER BY position LIMIT ?5"),
+        concat!("SELECT ", postgres_event_columns!(), " FROM event_subjects t JOIN batches b ON b.id = t.batch
+        JOIN events e ON e.tenant = t.tenant AND e.batch = t.batch AND e.place = t.place
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2) AND t.tenant = $3
+        AND t.subject = $4 ORDER BY b.position, e.place LIMIT $5"),
     );
     /// Events with their digests and links, of one tenant or all.
     EVENTS_WITH_LINKS = per_engine(

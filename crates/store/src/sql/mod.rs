@@ -6,6 +6,7 @@
 
 mod admin;
 mod archive;
+mod event_subjects_migration;
 mod events;
 mod identifier_migration;
 mod items;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use admin::*;
 pub use archive::*;
+pub use event_subjects_migration::*;
 pub use events::*;
 pub use identifier_migration::*;
 pub use items::*;
@@ -81,6 +83,7 @@ pub fn all_statements() -> impl Iterator<Item = (&'static str, Sql)> {
     let lists = [
         admin::STATEMENTS,
         archive::STATEMENTS,
+        event_subjects_migration::STATEMENTS,
         events::STATEMENTS,
         identifier_migration::STATEMENTS,
         items::STATEMENTS,

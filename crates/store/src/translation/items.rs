@@ -2,9 +2,9 @@
 
 use super::known::needs_number;
 use super::{Encoded, ItemColumns, Memberships, Owner, Sequence, Side, Translation, Write};
-use crate::event_row::{EncodedEvent, to_json};
+use crate::event_row::to_json;
 use crate::unique_keys;
-use directory::{Action, CommitError, EntitySnapshot, Item, ItemId, UserId};
+use directory::{Action, CommitError, EntitySnapshot, EventData, Item, ItemId, UserId};
 
 impl Translation<'_> {
     pub(super) fn add_item(&mut self, mut item: Item, members: Vec<UserId>) -> Encoded {
@@ -15,8 +15,8 @@ impl Translation<'_> {
         self.push(Write::AddItem { columns: item_columns(&item)?, is_allocated });
         self.replace_keys(&[], unique_keys::of_item(&item), owner_of(&item));
         self.update_members(&item, &members, &[]);
-        let after = Some(to_json(&EntitySnapshot::Item(Box::new(item.clone())))?);
-        self.event(EncodedEvent { after, members_added: members, ..EncodedEvent::new(Action::Created) });
+        let after = Some(EntitySnapshot::Item(Box::new(item.clone())));
+        self.event(EventData { after, members_added: members, ..self.new_event(Action::Created) })?;
         self.receipt.items.push(item);
         Ok(())
     }
@@ -42,14 +42,13 @@ impl Translation<'_> {
         members_removed: Vec<UserId>,
     ) -> Encoded {
         self.receipt.items.push(after.clone());
-        self.event(EncodedEvent {
-            before: Some(to_json(&EntitySnapshot::Item(Box::new(before)))?),
-            after: Some(to_json(&EntitySnapshot::Item(Box::new(after)))?),
+        self.event(EventData {
+            before: Some(EntitySnapshot::Item(Box::new(before))),
+            after: Some(EntitySnapshot::Item(Box::new(after))),
             members_added,
             members_removed,
-            ..EncodedEvent::new(Action::Updated)
-        });
-        Ok(())
+            ..self.new_event(Action::Updated)
+        })
     }
 
     /// Changes only memberships that differ from the stored ones. No event if there are none.
@@ -100,9 +99,8 @@ impl Translation<'_> {
     pub(super) fn remove_item(&mut self, item: Item) -> Encoded {
         self.replace_keys(&unique_keys::of_item(&item), Vec::new(), owner_of(&item));
         self.push(Write::RemoveItem { id: item.id(), version: item.version() });
-        let before = Some(to_json(&EntitySnapshot::Item(Box::new(item)))?);
-        self.event(EncodedEvent { before, ..EncodedEvent::new(Action::Deleted) });
-        Ok(())
+        let before = Some(EntitySnapshot::Item(Box::new(item)));
+        self.event(EventData { before, ..self.new_event(Action::Deleted) })
     }
 
     /// Adds and removes members, whether or not they are members already.

@@ -24,8 +24,8 @@ pub use write::{ItemColumns, Memberships, Owner, RemovedUser, Side, UserColumns,
 use crate::event_row::{EncodedEvent, to_json};
 use crate::unique_keys::{self, UniqueKey};
 use directory::{
-    Action, Change, CommitError, Connection, EntitySnapshot, Expected, Mail, Mutation, Receipt, Record, RowWrite,
-    ServerSecret, TenantNumber, Time,
+    Action, Change, CommitError, Connection, EntitySnapshot, EventData, Expected, Mail, Mutation, Receipt, Record,
+    RowWrite, ServerSecret, TenantNumber, Time,
 };
 
 pub type Encoded<T = ()> = Result<T, serde_json::Error>;
@@ -126,8 +126,34 @@ impl Translation<'_> {
         self.push(Write::row(write));
     }
 
-    fn event(&mut self, event: EncodedEvent) {
+    fn event(&mut self, event: EventData) -> Encoded {
+        self.event_encoded(event, None)
+    }
+
+    /// `encoded_after` is the entity after the change, if it is encoded already.
+    fn event_encoded(&mut self, event: EventData, encoded_after: Option<String>) -> Encoded {
+        let tenant = Some(event.tenant).filter(|tenant| *tenant != self.tenant);
+        let event = EncodedEvent { tenant, ..EncodedEvent::new(event, encoded_after)? };
         self.push(Write::Event(event));
+        Ok(())
+    }
+
+    /// An event without content. Its origin is that of the change.
+    fn new_event(&self, action: Action) -> EventData {
+        EventData {
+            tenant: self.tenant,
+            at: self.at,
+            connection: None,
+            actor: String::new(),
+            request_id: String::new(),
+            action,
+            before: None,
+            after: None,
+            members_added: Vec::new(),
+            members_removed: Vec::new(),
+            password_set: false,
+            notes: Vec::new(),
+        }
     }
 
     fn add_and_remove(&mut self, added: Memberships, removed: Memberships) {
@@ -161,9 +187,8 @@ impl Translation<'_> {
             (Some(_), Some(_)) => Action::Updated,
             (Some(_), None) => Action::Deleted,
         };
-        let snapshot = |mail: Option<Box<Mail>>| mail.map(|mail| to_json(&EntitySnapshot::Mail(mail))).transpose();
-        self.event(EncodedEvent { before: snapshot(before)?, after: snapshot(after)?, ..EncodedEvent::new(action) });
-        Ok(())
+        let snapshot = |mail: Option<Box<Mail>>| mail.map(EntitySnapshot::Mail);
+        self.event(EventData { before: snapshot(before), after: snapshot(after), ..self.new_event(action) })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::known::stored_connection;
 use super::{Encoded, Translation, Write};
-use crate::event_row::{EncodedEvent, to_json};
+use crate::event_row::to_json;
 use directory::{
-    Action, CommitError, Connection, ConnectionKey, EntitySnapshot, Expected, Record, RowWrite, Tenant, TenantNumber,
-    Value, fold,
+    Action, CommitError, Connection, ConnectionKey, EntitySnapshot, EventData, Expected, Record, RowWrite, Tenant,
+    TenantNumber, Value, fold,
 };
 
 impl Translation<'_> {
@@ -16,8 +16,8 @@ impl Translation<'_> {
         }
         let write = RowWrite::Insert(Tenant::table(), tenant.to_row()?);
         self.push(Write::Row { write, is_allocated });
-        let after = Some(to_json(&EntitySnapshot::Tenant(tenant.clone()))?);
-        self.event(EncodedEvent { after, tenant: Some(tenant.number), ..EncodedEvent::new(Action::Created) });
+        let after = Some(EntitySnapshot::Tenant(tenant.clone()));
+        self.event(EventData { after, tenant: tenant.number, ..self.new_event(Action::Created) })?;
         self.receipt.tenant = Some(tenant);
         Ok(())
     }
@@ -25,12 +25,11 @@ impl Translation<'_> {
     pub(super) fn change_tenant(&mut self, before: Tenant, after: Tenant) -> Encoded {
         self.update(vec![before.number.0.into()], (Tenant::VERSION_COLUMN, before.version), &after)?;
         self.receipt.tenant = Some(after.clone());
-        self.event(EncodedEvent {
-            before: Some(to_json(&EntitySnapshot::Tenant(before))?),
-            after: Some(to_json(&EntitySnapshot::Tenant(after))?),
-            ..EncodedEvent::new(Action::Updated)
-        });
-        Ok(())
+        self.event(EventData {
+            before: Some(EntitySnapshot::Tenant(before)),
+            after: Some(EntitySnapshot::Tenant(after)),
+            ..self.new_event(Action::Updated)
+        })
     }
 
     /// Replaces all columns except the key, if one of them still has its old value.
@@ -54,9 +53,8 @@ impl Translation<'_> {
         }
         self.row(RowWrite::Insert(Connection::table(), new.to_row()?));
         self.put_keys(new)?;
-        let after = Some(to_json(&EntitySnapshot::redacted_connection(new))?);
-        self.event(EncodedEvent { after, ..EncodedEvent::new(Action::Created) });
-        Ok(())
+        let after = Some(EntitySnapshot::redacted_connection(new));
+        self.event(EventData { after, ..self.new_event(Action::Created) })
     }
 
     pub(super) fn change_connection(&mut self, before: &Connection, after: &Connection) -> Encoded {
@@ -76,12 +74,11 @@ impl Translation<'_> {
             self.row(RowWrite::Delete { table, key: key.to_row()?, expected });
         }
         self.put_keys(after)?;
-        self.event(EncodedEvent {
-            before: Some(to_json(&EntitySnapshot::redacted_connection(&stored))?),
-            after: Some(to_json(&EntitySnapshot::redacted_connection(after))?),
-            ..EncodedEvent::new(Action::Updated)
-        });
-        Ok(())
+        self.event(EventData {
+            before: Some(EntitySnapshot::redacted_connection(&stored)),
+            after: Some(EntitySnapshot::redacted_connection(after)),
+            ..self.new_event(Action::Updated)
+        })
     }
 
     pub(super) fn put_keys(&mut self, connection: &Connection) -> Encoded {

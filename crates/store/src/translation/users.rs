@@ -1,11 +1,13 @@
 //! Translates changes of users: rows of the user, unique keys, secondary emails and memberships.
 
 use super::{Encoded, Memberships, Owner, RemovedUser, Sequence, Side, Translation, UserColumns, Write};
-use crate::event_row::{EncodedEvent, to_json};
+use crate::event_row::to_json;
 use crate::memberships;
 use crate::query_plan::active_code;
 use crate::unique_keys;
-use directory::{AccountEdit, Action, EntitySnapshot, EventNote, ExposeSecret, ItemId, ItemKind, Tombstone, User};
+use directory::{
+    AccountEdit, Action, EntitySnapshot, EventData, EventNote, ExposeSecret, ItemId, ItemKind, Tombstone, User,
+};
 
 impl Translation<'_> {
     pub(super) fn add_user(&mut self, mut user: User, account: &AccountEdit) -> Encoded {
@@ -16,11 +18,10 @@ impl Translation<'_> {
         // Without memberships, the snapshot is the document.
         let plain = (!has_memberships).then(|| format!("{{\"user\":{}}}", columns.doc));
         (user.groups, user.folders) = (groups, folders);
-        let after = plain.map_or_else(|| to_json(&EntitySnapshot::User(Box::new(user.clone()))), Ok)?;
         self.push(Write::AddUser(columns));
         self.add_relations(&user);
-        let (after, password_set) = (Some(after), account.sets_password());
-        self.event(EncodedEvent { after, password_set, ..EncodedEvent::new(Action::Created) });
+        let (after, password_set) = (Some(EntitySnapshot::User(Box::new(user.clone()))), account.sets_password());
+        self.event_encoded(EventData { after, password_set, ..self.new_event(Action::Created) }, plain)?;
         self.receipt.users.push(user);
         Ok(())
     }
@@ -44,12 +45,12 @@ impl Translation<'_> {
         let stored = self.known.with_memberships(self.tenant, before.clone());
         memberships::merge_into(&stored, &mut before, &mut after);
         let (old, new) = (memberships::all_of(&before), memberships::all_of(&after));
-        let event = EncodedEvent {
-            before: Some(to_json(&EntitySnapshot::User(Box::new(before.clone())))?),
-            after: Some(to_json(&EntitySnapshot::User(Box::new(after.clone())))?),
+        let event = EventData {
+            before: Some(EntitySnapshot::User(Box::new(before.clone()))),
+            after: Some(EntitySnapshot::User(Box::new(after.clone()))),
             password_set: account.sets_password(),
             notes,
-            ..EncodedEvent::new(Action::Updated)
+            ..self.new_event(Action::Updated)
         };
         self.receipt.users.push(after.clone());
         let (groups, _) = (std::mem::take(&mut after.groups), std::mem::take(&mut after.folders));
@@ -62,8 +63,7 @@ impl Translation<'_> {
         self.remove_memberships_of_user(number, left);
         self.add_memberships_of_user(number, joined);
         self.touch_groups(&before.groups, &groups);
-        self.event(event);
-        Ok(())
+        self.event(event)
     }
 
     pub(super) fn remove_user(&mut self, user: User) -> Encoded {
@@ -81,10 +81,9 @@ impl Translation<'_> {
             doc: to_json(&user)?,
         }));
         self.touch_groups(&user.groups, &[]);
-        let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);
+        let before = Some(EntitySnapshot::User(Box::new(user)));
         let notes = vec![EventNote::SignInsEnded];
-        self.event(EncodedEvent { before, notes, ..EncodedEvent::new(Action::Deleted) });
-        Ok(())
+        self.event(EventData { before, notes, ..self.new_event(Action::Deleted) })
     }
 
     pub(super) fn restore_user(
@@ -94,7 +93,7 @@ impl Translation<'_> {
         keeps_password: bool,
     ) -> Encoded {
         (user.id, user.number) = (before.user.id, before.user.number);
-        let after = Some(to_json(&EntitySnapshot::User(Box::new(user.clone())))?);
+        let after = Some(EntitySnapshot::User(Box::new(user.clone())));
         self.receipt.users.push(user.clone());
         let (groups, folders) = (std::mem::take(&mut user.groups), std::mem::take(&mut user.folders));
         let columns = user_columns(&user, account)?;
@@ -102,16 +101,14 @@ impl Translation<'_> {
         self.push(Write::RestoreUser { deleted: before.deleted, keeps_password, columns });
         self.add_relations(&user);
         let (password_set, notes) = (account.sets_password(), vec![EventNote::Restored]);
-        self.event(EncodedEvent { after, password_set, notes, ..EncodedEvent::new(Action::Created) });
-        Ok(())
+        self.event(EventData { after, password_set, notes, ..self.new_event(Action::Created) })
     }
 
     pub(super) fn purge_user(&mut self, tombstone: Tombstone) -> Encoded {
         let Tombstone { user, deleted } = tombstone;
         self.push(Write::RemoveTombstone { number: user.number, deleted });
-        let before = Some(to_json(&EntitySnapshot::User(Box::new(user)))?);
-        self.event(EncodedEvent { before, notes: vec![EventNote::Purged], ..EncodedEvent::new(Action::Deleted) });
-        Ok(())
+        let before = Some(EntitySnapshot::User(Box::new(user)));
+        self.event(EventData { before, notes: vec![EventNote::Purged], ..self.new_event(Action::Deleted) })
     }
 
     fn add_memberships_of_user(&mut self, number: u32, items: Vec<(ItemId, ItemKind)>) {

@@ -13,7 +13,7 @@ use testkit::postgres::{create_database, query};
 
 /// SQL for SQLite, SQL for PostgreSQL, and a part of the reported error. The SQL is empty where constraints of
 /// the engine prevent the violation.
-const VIOLATIONS: [(&str, &str, &str); 16] = [
+const VIOLATIONS: [(&str, &str, &str); 18] = [
     (
         "UPDATE users SET version = version + 1 WHERE number = 1",
         "UPDATE users SET version = version + 1 WHERE number = 1",
@@ -77,6 +77,12 @@ const VIOLATIONS: [(&str, &str, &str); 16] = [
         "UPDATE blocks SET live = live + 1",
         "UPDATE counted SET live = live + 1; UPDATE blocks SET live = live + 1",
         "user counts are wrong",
+    ),
+    ("DELETE FROM event_subjects", "DELETE FROM event_subjects", "0 subjects of events are stored"),
+    (
+        "UPDATE events SET after = '{' WHERE position = 2",
+        "UPDATE events SET after = '{' WHERE tenant = 1 AND place = 0",
+        "cannot be decoded",
     ),
     ("UPDATE tenants SET version = 9", "UPDATE tenants SET version = 9", "tenant 1: the columns"),
 ];
@@ -146,6 +152,8 @@ fn a_check_finds_each_violation_on_postgres() {
         "blocks",
         "counted",
         "tenants",
+        "events",
+        "event_subjects",
     ];
     for table in tables {
         query(&url, &format!("CREATE TABLE kept_{table} AS TABLE {table}"));

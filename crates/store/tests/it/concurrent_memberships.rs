@@ -36,7 +36,8 @@ fn events_agree_about_memberships() {
             moved.expect("moved");
         }
         let events = loop {
-            let events = stores[0].events(EventPosition(0), 100_000).await.expect("read");
+            let events =
+                stores[0].events(directory::EventFilter::default(), EventPosition(0), 100_000).await.expect("read");
             if events.len() >= 3 + 2 * ROUNDS as usize {
                 break events;
             }

@@ -2,13 +2,14 @@
 
 use crate::test_stores::{self, FreshStores};
 use directory::{
-    AttributeValue, Caller, Command, CompareOp, Comparison, Directory, DirectoryError, EventPosition, ExposeSecret,
-    Field, FieldErrorKind, Filter, ItemKind, ItemQuery, Labels, PageBoundary, Sort, SortKey, Status, Store, Time, User,
-    UserKey, UserPredicate, UserQuery,
+    AttributeValue, Caller, Command, CompareOp, Comparison, Directory, DirectoryError, EventFilter, EventKind,
+    EventPosition, ExposeSecret, Field, FieldErrorKind, Filter, ItemKind, ItemQuery, Labels, PageBoundary, Sort,
+    SortKey, Status, Store, TenantNumber, Time, User, UserKey, UserPredicate, UserQuery,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
 use store::Memory;
+use strum::IntoEnumIterator;
 use testkit::generators::{Rng, random_command};
 use testkit::{assert_eq_diff, conformance, fakes};
 
@@ -119,6 +120,15 @@ async fn compare_accounts(
             directory.user_history(caller, stored.id, EventPosition(0)).await.expect("read")
         };
         assert_eq_diff!(history(a).await, history(b).await);
+    }
+    let filters = EventKind::iter().map(|kind| EventFilter { kinds: vec![kind], ..EventFilter::default() });
+    let filters = filters.chain([EventFilter::of_tenant(TenantNumber(9)), EventFilter::of_tenant(caller.tenant)]);
+    for filter in filters {
+        let (left, right) = (
+            one.events(filter.clone(), EventPosition(3), 1000).await.expect("read"),
+            other.events(filter.clone(), EventPosition(3), 1000).await.expect("read"),
+        );
+        assert_eq_diff!(left, right, "{filter:?}");
     }
     let chain = b.verify_chain(&Caller::installation()).await.expect("read").remove(&caller.tenant).expect("events");
     let own = a.verify_chain(&Caller::installation()).await.expect("read").remove(&caller.tenant).expect("events");

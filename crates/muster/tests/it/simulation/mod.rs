@@ -175,7 +175,10 @@ async fn simulate(seed: u64, mut storage: Storage) -> Result<Vec<Event>, String>
     }
     let store = storage.store();
     let replayed = replay::replay(&*store, shared.caller.tenant).await?;
-    let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    let events = store
+        .events(directory::EventFilter::default(), EventPosition(0), 1_000_000)
+        .await
+        .map_err(|error| error.to_string())?;
     client::check(&events, &clients)?;
     mail_server.check(&*store, shared.caller.tenant, &events).await?;
     client::check_pollers(&clients, &replayed)?;

@@ -21,7 +21,10 @@ pub(super) struct ReplayedState {
 pub(super) async fn replay(store: &dyn Store, tenant: TenantNumber) -> Result<ReplayedState, String> {
     let mut replayed = ReplayedState::default();
     let mut newest = Time(0);
-    let events = store.events(EventPosition(0), 1_000_000).await.map_err(|error| error.to_string())?;
+    let events = store
+        .events(directory::EventFilter::default(), EventPosition(0), 1_000_000)
+        .await
+        .map_err(|error| error.to_string())?;
     for (number, event) in (1..).zip(&events) {
         if event.position != EventPosition(number) {
             return Err(format!("position {:?} is event number {number}", event.position));

@@ -99,13 +99,12 @@ impl Store for UnreliableStore {
         members_of(tenant: TenantNumber, items: Vec<ItemId>) -> Members;
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
         rows(query: RowQuery) -> Vec<Row>;
-        events(after: EventPosition, limit: u32) -> Vec<Event>;
+        events(filter: directory::EventFilter, after: EventPosition, limit: u32) -> Vec<Event>;
         accounts(tenant: TenantNumber, users: Vec<UserId>) -> HashMap<UserId, Account>;
         password_hashes(tenant: TenantNumber, numbers: std::ops::RangeInclusive<u32>) -> Vec<(u32, PasswordHash)>;
         tombstone(tenant: TenantNumber, by: UserKey) -> Option<Tombstone>;
         tombstones(tenant: TenantNumber, after: u32, limit: u32) -> Vec<Tombstone>;
         tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
-        user_history(tenant: TenantNumber, user: UserId, after: EventPosition, limit: u32) -> Vec<Event>;
         chain_hash_at(tenant: TenantNumber, at: EventPosition) -> Option<[u8; 32]>;
         verify_chain(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, ChainReport>;
         health() -> Health;
