@@ -125,6 +125,17 @@ impl RowWrite {
     }
 }
 
+impl Expected {
+    /// Whether what is stored under the key is what is expected.
+    pub fn is_met(&self, stored: Option<&Row>) -> bool {
+        match (self, stored) {
+            (Self::Anything, _) => true,
+            (Self::Row(_), None) => false,
+            (Self::Row(old), Some(row)) => old.iter().all(|(column, value)| row[*column] == *value),
+        }
+    }
+}
+
 /// What must be stored for a row to be changed.
 #[derive(Clone, Debug)]
 pub enum Expected {
@@ -224,6 +235,14 @@ impl RowQuery {
         values(&self.order[..start]) == self.equal
             && (self.after.is_empty() || values(&self.order[start..start + self.after.len()]) > self.after)
             && self.up_to.as_ref().is_none_or(|end| next.is_some_and(|next| *next != Value::Null && next <= end))
+    }
+
+    /// The result, from all rows of the table.
+    pub fn select<'r>(&self, rows: impl Iterator<Item = &'r Row>) -> Vec<Row> {
+        let mut found: Vec<Row> = rows.filter(|row| self.matches(row)).cloned().collect();
+        found.sort_by_key(|row| self.position(row));
+        found.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
+        found
     }
 
     /// The position of a row in the order.

@@ -46,16 +46,13 @@ pub(super) fn plan_batch<'a>(
 
 impl BatchPlan {
     fn change(&mut self, change: &Change, known: &mut Known) -> Encoded<Receipt> {
-        let Change { tenant, at, connection, actor, request_id, mutations, .. } = change;
-        let (tenant, at) = (*tenant, *at);
-        let (actor, request_id) = (actor.clone(), request_id.clone());
-        let context = ChangeContext { tenant, at, connection: *connection, actor, request_id };
+        let context = ChangeContext::of(change);
         let mut receipt = Receipt::default();
         for write in assumptions_of(change) {
             self.write(&context, write)?;
         }
-        for mutation in mutations {
-            for write in translate(tenant, at, mutation.clone(), known, &mut receipt)? {
+        for mutation in &change.mutations {
+            for write in translate(context.tenant, context.at, mutation.clone(), known, &mut receipt)? {
                 self.write(&context, write)?;
             }
         }

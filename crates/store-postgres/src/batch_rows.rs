@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
-use store::event_chain::EventFields;
-use store::event_row::{ChangeContext, EncodedEvent, list_to_json};
+use store::event_row::{ChangeContext, EncodedEvent, EventEntry};
 use store::page_builder::block_of;
 use store::sql::{self, Sql};
 use store::translation::{Memberships, RemovedUser, Side, UserColumns, Write};
@@ -288,34 +287,32 @@ impl BatchRows {
     }
 
     fn add_event(&mut self, context: &ChangeContext, event: EncodedEvent) -> Result<(), serde_json::Error> {
-        let (added, removed, notes) =
-            (list_to_json(&event.members_added)?, list_to_json(&event.members_removed)?, list_to_json(&event.notes)?);
-        let lists = [added.as_deref(), removed.as_deref(), notes.as_deref()];
-        let digest = EventFields::from_encoded(context, &event, lists).digest().to_vec();
-        let tenant = event.tenant.unwrap_or(context.tenant);
+        let (kind, subjects) = (event.kind, event.subjects.clone());
+        let entry = EventEntry::new(context, event)?;
+        let (tenant, digest) = (int(entry.tenant), entry.digest().to_vec());
         let row = vec![
             self.id.into(),
             i64::from(self.event_count).into(),
-            context.at.0.into(),
-            Value::optional(context.connection.map(|connection| connection.0)),
-            context.actor.clone().into(),
-            context.request_id.clone().into(),
-            i64::from(event.action_code()).into(),
-            Value::optional(event.before),
-            Value::optional(event.after),
-            Value::optional(added),
-            Value::optional(removed),
-            i64::from(event.password_set).into(),
-            Value::optional(notes),
+            entry.at.into(),
+            Value::optional(entry.connection.map(Uuid::from_bytes)),
+            entry.actor.into(),
+            entry.request_id.into(),
+            i64::from(entry.action).into(),
+            Value::optional(entry.before),
+            Value::optional(entry.after),
+            Value::optional(entry.members_added),
+            Value::optional(entry.members_removed),
+            i64::from(entry.password_set).into(),
+            Value::optional(entry.notes),
             digest.into(),
-            i64::from(event.kind.code()).into(),
+            i64::from(kind.code()).into(),
         ];
-        for subject in event.subjects {
+        for subject in subjects {
             let row = vec![subject.into(), self.id.into(), i64::from(self.event_count).into()];
-            self.add(Step::AddEventSubjects, int(tenant.0), row);
+            self.add(Step::AddEventSubjects, tenant, row);
         }
         self.event_count += 1;
-        self.add(Step::AddEvents, int(tenant.0), row);
+        self.add(Step::AddEvents, tenant, row);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::pg_error::PgError;
 use super::read::ReadFuture;
 use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber};
 use std::collections::BTreeMap;
-use store::chain_verifier::ChainVerifier;
+use store::chain_verifier::ChainsVerifier;
 use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
 use store::event_row::{EventEntry, decode_event};
 use store::sql;
@@ -62,21 +62,17 @@ pub(super) fn verify_chain(
     Box::pin(async move {
         // Read first: events that are added meanwhile are beyond these ends.
         let ends = chain_ends(session, tenant).await?;
-        let mut chains: BTreeMap<u32, ChainVerifier> = BTreeMap::new();
-        for (tenant, end) in ends {
-            let last = end.link.map(|link| (end.position, link));
-            chains.insert(tenant, ChainVerifier::new(end.unchained.into(), last));
-        }
+        let mut chains = ChainsVerifier::new(ends);
         let mut last = 0;
         loop {
             let events = stored_after(session, last, tenant, STEP).await?;
             let Some(newest) = events.last() else { break };
             last = newest.event.position;
             for stored in events {
-                chains.entry(stored.event.tenant).or_default().add(&stored);
+                chains.add(&stored);
             }
         }
-        Ok(chains.into_iter().map(|(tenant, chain)| (TenantNumber(tenant), chain.finish())).collect())
+        Ok(chains.finish())
     })
 }
 

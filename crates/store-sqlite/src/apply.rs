@@ -10,28 +10,27 @@ use store::event_row::{ChangeContext, to_json};
 use store::page_builder::block_of;
 use store::sql;
 use store::translation::{
-    ItemColumns, Known, Memberships, Owner, Read, RemovedUser, Sequence, UserColumns, Write, assumptions_of, reads_of,
-    translate,
+    ChangeTarget, ItemColumns, Known, Memberships, Owner, Read, RemovedUser, Sequence, UserColumns, Write, apply,
 };
 use store::unique_keys::kind_index;
 
 pub(super) fn change(db: &Db, counters: &mut TxCounters, mut change: Change) -> ApplyResult<Receipt> {
     change.set_time(counters.effective_time(db, change.tenant.0, change.at)?);
-    let assumptions = assumptions_of(&change);
-    let Change { tenant, at, connection, actor, request_id, mutations, .. } = change;
-    let context = ChangeContext { tenant, at, connection, actor, request_id };
+    let (tenant, context) = (change.tenant, ChangeContext::of(&change));
     let mut writer = RowWriter { context: Some(&context), ..RowWriter::new(db, counters, tenant) };
-    assumptions.into_iter().try_for_each(|write| writer.write(write))?;
-    let mut receipt = Receipt::default();
-    for mutation in mutations {
-        let mut known = Known::default();
-        for wanted in reads_of(&mutation) {
-            writer.read(wanted, &mut known)?;
-        }
-        let writes = translate(tenant, at, mutation, &mut known, &mut receipt)?;
-        writes.into_iter().try_for_each(|write| writer.write(write))?;
+    apply(&mut writer, &context, change)
+}
+
+impl ChangeTarget for RowWriter<'_> {
+    type Error = ApplyError;
+
+    fn read(&mut self, wanted: Read, known: &mut Known) -> ApplyResult {
+        self.read_wanted(wanted, known)
     }
-    Ok(receipt)
+
+    fn write(&mut self, write: Write) -> ApplyResult {
+        self.write_row(write)
+    }
 }
 
 /// Writes rows of one tenant.
@@ -51,7 +50,7 @@ impl<'a> RowWriter<'a> {
         Self { db, counters, tenant, context: None, user: None, item: None }
     }
 
-    fn read(&mut self, wanted: Read, known: &mut Known) -> ApplyResult {
+    fn read_wanted(&mut self, wanted: Read, known: &mut Known) -> ApplyResult {
         let (db, tenant) = (self.db, self.tenant);
         match wanted {
             Read::Number(sequence) => {
@@ -114,7 +113,7 @@ impl<'a> RowWriter<'a> {
     }
 
     #[expect(clippy::too_many_lines, reason = "one case for each kind of write")]
-    pub(super) fn write(&mut self, write: Write) -> ApplyResult {
+    pub(super) fn write_row(&mut self, write: Write) -> ApplyResult {
         let (db, tenant) = (self.db, self.tenant.0);
         match write {
             Write::Fail(error) => return Err(ApplyError::Rejected(error)),
@@ -200,7 +199,7 @@ impl<'a> RowWriter<'a> {
             }
             Write::Event(event) => {
                 if let Some(context) = self.context {
-                    events::write(db, self.counters, context, &event)?;
+                    events::write(db, self.counters, context, event)?;
                 }
             }
         }

@@ -3,13 +3,13 @@
 use super::apply_error::ApplyError;
 use super::row_decode::optional;
 use super::tx_counters::TxCounters;
-use directory::{ChainReport, Event, EventFilter, EventPosition, TenantNumber};
+use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
-use store::chain_verifier::ChainVerifier;
-use store::event_chain::{ChainEnd, ChainHash, EventFields, StoredEvent};
-use store::event_row::{ChangeContext, EncodedEvent, EventEntry, decode_event, list_to_json};
+use store::chain_verifier::ChainsVerifier;
+use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
+use store::event_row::{ChangeContext, EncodedEvent, EventEntry, decode_event};
 use store::sql;
 use uuid::Uuid;
 
@@ -18,34 +18,40 @@ pub(super) fn write(
     db: &Connection,
     counters: &mut TxCounters,
     author: &ChangeContext,
-    event_row: &EncodedEvent,
+    event: EncodedEvent,
 ) -> Result<(), ApplyError> {
-    let (members_added, members_removed, notes) = (
-        list_to_json(&event_row.members_added)?,
-        list_to_json(&event_row.members_removed)?,
-        list_to_json(&event_row.notes)?,
-    );
-    let lists = [members_added.as_deref(), members_removed.as_deref(), notes.as_deref()];
-    let stored = EventFields::from_encoded(author, event_row, lists);
-    let (position, link) = counters.link_event(db, stored.tenant, &stored.digest())?;
-    db.prepare_cached(sql::ADD_EVENT.sqlite)?.insert(params![
+    let (kind, subjects) = (event.kind, event.subjects.clone());
+    let row = EventEntry::new(author, event)?;
+    let (position, link) = counters.link_event(db, row.tenant, &row.digest())?;
+    insert(db, &row, position, Some(link), kind)?;
+    Ok(add_subjects(db, row.tenant, &subjects, position)?)
+}
+
+pub(super) fn insert(
+    db: &Connection,
+    row: &EventEntry,
+    position: i64,
+    link: Option<ChainHash>,
+    kind: EventKind,
+) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(sql::ADD_EVENT.sqlite)?;
+    insert.execute(params![
         position,
-        stored.tenant,
-        stored.at,
-        stored.connection,
-        stored.actor,
-        stored.request_id,
-        stored.action,
-        stored.before,
-        stored.after,
-        stored.members_added,
-        stored.members_removed,
-        stored.password_set,
-        stored.notes,
+        row.tenant,
+        row.at,
+        row.connection.as_ref().map(|id| &id[..]),
+        row.actor,
+        row.request_id,
+        row.action,
+        row.before,
+        row.after,
+        row.members_added,
+        row.members_removed,
+        row.password_set,
+        row.notes,
         link,
-        event_row.kind.code(),
+        kind.code(),
     ])?;
-    add_subjects(db, stored.tenant, &event_row.subjects, position)?;
     Ok(())
 }
 
@@ -98,28 +104,26 @@ pub(super) fn verify_chain(
     let view = db.unchecked_transaction()?;
     let tenant = tenant.map(|tenant| tenant.0);
     let ends = chain_ends(&view, tenant)?;
-    let verifier = |end: &ChainEnd| ChainVerifier::new(end.unchained.into(), end.link.map(|link| (end.position, link)));
-    let mut chains: BTreeMap<u32, ChainVerifier> = ends.iter().map(|(tenant, end)| (*tenant, verifier(end))).collect();
+    let mut chains = ChainsVerifier::new(ends.clone());
     let mut statement = view.prepare_cached(sql::EVENTS_WITH_LINKS.sqlite)?;
     // Also finds events that were inserted before the first position.
     let mut rows = statement.query(params![i64::MIN, tenant, -1])?;
     while let Some(row) = rows.next()? {
-        let chain = chains.entry(row.get(1)?).or_default();
         match stored_event(row) {
-            Ok(stored) => chain.add(&stored),
+            Ok(stored) => chains.add(&stored),
             // A row that cannot be decoded was changed.
-            Err(_) => chain.break_at(row.get::<_, i64>(0)?.unsigned_abs()),
+            Err(_) => chains.break_at(row.get(1)?, row.get::<_, i64>(0)?.unsigned_abs()),
         }
     }
-    let chains = chains.into_iter().map(|(tenant, chain)| {
-        let mut report = chain.finish();
-        let end = ends.get(&tenant).map_or(0, |end| end.position);
+    let mut reports = chains.finish();
+    for (tenant, report) in &mut reports {
+        // In one snapshot, nothing follows the stored end.
+        let end = ends.get(&tenant.0).map_or(0, |end| end.position);
         if report.broken_at.is_none() && end != report.last_position.0 {
             report.broken_at = Some(EventPosition(end.max(report.last_position.0)));
         }
-        (TenantNumber(tenant), report)
-    });
-    Ok(chains.collect())
+    }
+    Ok(reports)
 }
 
 /// Where chains must end, by tenant.

@@ -141,7 +141,7 @@ fn restore_chunk(
         let (tenant, writes) = translator.writes_of(entry)?;
         let mut writer = RowWriter::new(db, &mut counters, tenant);
         for write in writes {
-            writer.write(write).map_err(|failure| match failure {
+            writer.write_row(write).map_err(|failure| match failure {
                 ApplyError::Rejected(error) => ArchiveError::Corrupt(format!("tenant {tenant}: {error}")),
                 ApplyError::Sqlite(error) => failed(error),
             })?;
@@ -164,26 +164,9 @@ fn add_events(
         let kept = linked.links.first().map(|(_, link)| *link);
         let link = if keeps_links { kept } else { made.filter(|_| !event.is_unchained) };
         let (kind, subjects) = kind_and_subjects(&event)?;
-        let inserted = db.prepare_cached(sql::ADD_EVENT.sqlite).and_then(|mut insert| {
-            insert.execute(params![
-                signed(event.position),
-                event.tenant,
-                event.at,
-                event.connection.as_ref().map(|id| &id[..]),
-                event.actor,
-                event.request_id,
-                event.action,
-                event.before,
-                event.after,
-                event.members_added,
-                event.members_removed,
-                event.password_set,
-                event.notes,
-                link,
-                kind.code(),
-            ])?;
-            events::add_subjects(db, event.tenant, &subjects, signed(event.position))
-        });
+        let position = signed(event.position);
+        let inserted = events::insert(db, &event, position, link, kind)
+            .and_then(|()| events::add_subjects(db, event.tenant, &subjects, position));
         inserted.map_err(failed)?;
     }
     Ok(())

@@ -1,7 +1,34 @@
-//! Verifies a tenant's event chain, event by event.
+//! Verifies event chains, event by event.
 
-use crate::event_chain::{ChainHash, StoredEvent, next_chain_hash};
-use directory::{ChainReport, EventPosition};
+use crate::event_chain::{ChainEnd, ChainHash, StoredEvent, next_chain_hash};
+use directory::{ChainReport, EventPosition, TenantNumber};
+use std::collections::BTreeMap;
+
+/// Verifies the chains of several tenants in one pass over their events.
+pub struct ChainsVerifier(BTreeMap<u32, ChainVerifier>);
+
+impl ChainsVerifier {
+    /// `ends` are the stored ends of the chains, by tenant. Read them before the events: later events may follow them.
+    pub fn new(ends: BTreeMap<u32, ChainEnd>) -> Self {
+        let verifier =
+            |end: ChainEnd| ChainVerifier::new(end.unchained.into(), end.link.map(|link| (end.position, link)));
+        Self(ends.into_iter().map(|(tenant, end)| (tenant, verifier(end))).collect())
+    }
+
+    /// Events must be added in the order of their positions.
+    pub fn add(&mut self, stored: &StoredEvent) {
+        self.0.entry(stored.event.tenant).or_default().add(stored);
+    }
+
+    /// An event cannot be read.
+    pub fn break_at(&mut self, tenant: u32, position: u64) {
+        self.0.entry(tenant).or_default().break_at(position);
+    }
+
+    pub fn finish(self) -> BTreeMap<TenantNumber, ChainReport> {
+        self.0.into_iter().map(|(tenant, chain)| (TenantNumber(tenant), chain.finish())).collect()
+    }
+}
 
 /// Events that were linked together.
 struct LinkedEvents {
@@ -13,7 +40,7 @@ struct LinkedEvents {
 }
 
 #[derive(Default)]
-pub struct ChainVerifier {
+struct ChainVerifier {
     report: ChainReport,
     /// The number of events from before the chain.
     unchained: u64,
@@ -26,12 +53,12 @@ pub struct ChainVerifier {
 
 impl ChainVerifier {
     /// `end` is the stored end of the chain.
-    pub fn new(unchained: u64, end: Option<(u64, ChainHash)>) -> Self {
+    fn new(unchained: u64, end: Option<(u64, ChainHash)>) -> Self {
         Self { unchained, end, ..Self::default() }
     }
 
     /// Adds an event. Does nothing once the chain is broken.
-    pub fn add(&mut self, stored: &StoredEvent) {
+    fn add(&mut self, stored: &StoredEvent) {
         if self.open.as_ref().is_some_and(|open| open.end != stored.end) {
             self.finish_linked();
         }
@@ -58,7 +85,7 @@ impl ChainVerifier {
         self.open.get_or_insert(open).digests.push(digest);
     }
 
-    pub fn break_at(&mut self, position: u64) {
+    fn break_at(&mut self, position: u64) {
         self.report.broken_at.get_or_insert(EventPosition(position));
     }
 
@@ -77,7 +104,7 @@ impl ChainVerifier {
     }
 
     /// Checks that the stored end was reached, and the number of events from before the chain.
-    pub fn finish(mut self) -> ChainReport {
+    fn finish(mut self) -> ChainReport {
         self.finish_linked();
         if self.end.is_some() || self.report.unchained_events != self.unchained {
             let end = self.end.map_or(0, |(position, _)| position);

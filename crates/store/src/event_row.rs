@@ -1,20 +1,29 @@
 //! An event as a row, with its snapshots encoded: before it is written, and after it was read.
 
 use directory::{
-    Action, ConnectionId, EntitySnapshot, Event, EventData, EventKind, EventNote, EventPosition, TenantNumber, Time,
-    UserId,
+    Action, Change, ConnectionId, EntitySnapshot, Event, EventData, EventKind, EventNote, EventPosition, TenantNumber,
+    Time, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Who made a change.
+#[derive(Clone, Debug)]
 pub struct ChangeContext {
     pub tenant: TenantNumber,
     pub at: Time,
     pub connection: Option<ConnectionId>,
     pub actor: String,
     pub request_id: String,
+}
+
+impl ChangeContext {
+    pub fn of(change: &Change) -> Self {
+        let Change { tenant, at, connection, actor, request_id, .. } = change;
+        let (actor, request_id) = (actor.clone(), request_id.clone());
+        Self { tenant: *tenant, at: *at, connection: *connection, actor, request_id }
+    }
 }
 
 /// The event of one mutation.
@@ -81,6 +90,28 @@ pub struct EventEntry {
     pub is_unchained: bool,
 }
 
+impl EventEntry {
+    /// The row of an event, which gets its position later.
+    pub fn new(context: &ChangeContext, event: EncodedEvent) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            position: 0,
+            tenant: event.tenant.unwrap_or(context.tenant).0,
+            at: context.at.0,
+            connection: context.connection.map(|connection| connection.0.into_bytes()),
+            actor: context.actor.clone(),
+            request_id: context.request_id.clone(),
+            action: event.action_code(),
+            before: event.before,
+            after: event.after,
+            members_added: list_to_json(&event.members_added)?,
+            members_removed: list_to_json(&event.members_removed)?,
+            password_set: event.password_set,
+            notes: list_to_json(&event.notes)?,
+            is_unchained: false,
+        })
+    }
+}
+
 /// Decodes an event that was read.
 pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
     Ok(Event {
@@ -121,6 +152,6 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
 }
 
 /// `None` for an empty list.
-pub fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
+fn list_to_json<T: Serialize>(items: &[T]) -> Result<Option<String>, serde_json::Error> {
     if items.is_empty() { Ok(None) } else { to_json(&items).map(Some) }
 }

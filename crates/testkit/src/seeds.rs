@@ -32,6 +32,12 @@ pub fn seed(fixed: u64) -> u64 {
 /// The proptest configuration: `cases` from a fixed seed, or more from a fresh seed in a long run. Stored regressions
 /// run first in both; they are next to `source`, which is `file!()`.
 pub fn proptest_config(cases: u32, source: &'static str) -> Config {
+    let given = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let rng_seed = if is_long_run() { RngSeed::Random } else { RngSeed::Fixed(SEED) };
-    Config { cases: repetitions(cases), rng_seed, source_file: Some(source), ..Config::default() }
+    Config {
+        cases: given.unwrap_or_else(|| repetitions(cases)),
+        rng_seed,
+        source_file: Some(source),
+        ..Config::default()
+    }
 }

@@ -6,15 +6,12 @@ mod store;
 mod tables;
 
 use crate::commit_time::commit_time;
-use crate::event_row::EncodedEvent;
-use crate::translation::{
-    Known, Memberships, Owner, Read, Sequence, UserColumns, Write, assumptions_of, reads_of, translate,
-};
+use crate::event_row::{ChangeContext, EventEntry, decode_event};
+use crate::translation::{ChangeTarget, Known, Memberships, Owner, Read, Sequence, UserColumns, Write, apply};
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS, UniqueKey};
 use directory::{
-    Account, BoxFuture, Change, CommitError, Event, EventData, EventPosition, Field, Item, ItemId, ItemKey, ItemKind,
-    PasswordHash, Receipt, Record, SecretString, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId,
-    UserKey, identifier_key,
+    Account, BoxFuture, Change, CommitError, Event, Field, Item, ItemId, ItemKey, ItemKind, PasswordHash, Receipt,
+    Record, SecretString, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -77,21 +74,8 @@ impl State {
     fn apply(&mut self, mut change: Change) -> Result<Receipt, CommitError> {
         let own = self.events.iter().filter(|event| event.data.tenant == change.tenant);
         change.set_time(commit_time(change.at, own.map(|event| event.data.at).max()));
-        for write in assumptions_of(&change) {
-            self.write(&change, write)?;
-        }
-        let mut receipt = Receipt::default();
-        for mutation in std::mem::take(&mut change.mutations) {
-            let mut known = Known::default();
-            for wanted in reads_of(&mutation) {
-                self.read(change.tenant, wanted, &mut known);
-            }
-            let writes = translate(change.tenant, change.at, mutation, &mut known, &mut receipt).map_err(internal)?;
-            for write in writes {
-                self.write(&change, write)?;
-            }
-        }
-        Ok(receipt)
+        let context = ChangeContext::of(&change);
+        apply(&mut Transaction { state: self, context: &context }, &context, change).map_err(|Failed(error)| error)
     }
 
     fn read(&mut self, tenant: TenantNumber, wanted: Read, known: &mut Known) {
@@ -122,40 +106,49 @@ impl State {
         }
     }
 
-    fn write(&mut self, change: &Change, write: Write) -> Result<(), CommitError> {
+    fn write(&mut self, context: &ChangeContext, write: Write) -> Result<(), CommitError> {
         match write {
             Write::Fail(error) => Err(error),
             Write::RequireTenant => {
-                let found = self.rows(&Tenant::table().row(vec![change.tenant.0.into()]));
+                let found = self.rows(&Tenant::table().row(vec![context.tenant.0.into()]));
                 if found.is_empty() { Err(CommitError::MissingReference(Field::Number)) } else { Ok(()) }
             }
             Write::Row { write, .. } => self.write_row(write),
             Write::Event(event) => {
-                let position = EventPosition(self.events.len() as u64 + 1);
-                let data = event_data(change, event)?;
-                self.events.push(Arc::new(Event { position, data }));
+                let position = self.events.len() as u64 + 1;
+                let row = EventEntry { position, ..EventEntry::new(context, event).map_err(internal)? };
+                self.events.push(Arc::new(decode_event(&row).map_err(internal)?));
                 Ok(())
             }
-            other => Arc::make_mut(self.tenant_data.entry(change.tenant).or_default()).write(other),
+            other => Arc::make_mut(self.tenant_data.entry(context.tenant).or_default()).write(other),
         }
     }
 }
 
-fn event_data(change: &Change, event: EncodedEvent) -> Result<EventData, CommitError> {
-    Ok(EventData {
-        tenant: event.tenant.unwrap_or(change.tenant),
-        at: change.at,
-        connection: change.connection,
-        actor: change.actor.clone(),
-        request_id: change.request_id.clone(),
-        action: event.action,
-        before: event.before.as_deref().map(decode).transpose()?,
-        after: event.after.as_deref().map(decode).transpose()?,
-        members_added: event.members_added,
-        members_removed: event.members_removed,
-        password_set: event.password_set,
-        notes: event.notes,
-    })
+struct Transaction<'a> {
+    state: &'a mut State,
+    context: &'a ChangeContext,
+}
+
+struct Failed(CommitError);
+
+impl From<serde_json::Error> for Failed {
+    fn from(error: serde_json::Error) -> Self {
+        Self(internal(error))
+    }
+}
+
+impl ChangeTarget for Transaction<'_> {
+    type Error = Failed;
+
+    fn read(&mut self, wanted: Read, known: &mut Known) -> Result<(), Failed> {
+        self.state.read(self.context.tenant, wanted, known);
+        Ok(())
+    }
+
+    fn write(&mut self, write: Write) -> Result<(), Failed> {
+        self.state.write(self.context, write).map_err(Failed)
+    }
 }
 
 fn decode<T: DeserializeOwned>(text: &str) -> Result<T, CommitError> {

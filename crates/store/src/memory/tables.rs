@@ -1,7 +1,7 @@
 //! Rows of declared tables.
 
 use super::State;
-use directory::{CommitError, Expected, Row, RowQuery, RowWrite, Table, Value};
+use directory::{CommitError, Expected, Row, RowQuery, RowWrite, Table};
 use std::collections::BTreeMap;
 
 /// Rows by table and key.
@@ -25,15 +25,16 @@ impl State {
                 self.table(table).insert(table.key_of(&row).to_vec(), row);
             }
             RowWrite::Update { table, key, values, expected } => {
-                let Some(row) = self.table(table).get_mut(&key) else { return missing(&expected) };
-                check(row, &expected)?;
-                for (column, value) in values {
-                    row[column] = value;
+                let row = self.table(table).get_mut(&key);
+                require(&expected, row.as_deref())?;
+                if let Some(row) = row {
+                    for (column, value) in values {
+                        row[column] = value;
+                    }
                 }
             }
             RowWrite::Delete { table, key, expected } => {
-                let Some(row) = self.table(table).get(&key) else { return missing(&expected) };
-                check(row, &expected)?;
+                require(&expected, self.table(table).get(&key))?;
                 self.table(table).remove(&key);
             }
         }
@@ -46,20 +47,10 @@ impl State {
 
     pub(super) fn rows(&self, query: &RowQuery) -> Vec<Row> {
         let all = self.tables.get(query.table.name).into_iter().flat_map(BTreeMap::values);
-        let mut found: Vec<Row> = all.filter(|row| query.matches(row)).cloned().collect();
-        found.sort_by_key(|row| query.position(row));
-        found.truncate(query.limit.map_or(usize::MAX, |limit| limit as usize));
-        found
+        query.select(all)
     }
 }
 
-fn missing(expected: &Expected) -> Result<(), CommitError> {
-    if matches!(expected, Expected::Row(_)) { Err(CommitError::Stale) } else { Ok(()) }
-}
-
-fn check(row: &[Value], expected: &Expected) -> Result<(), CommitError> {
-    match expected {
-        Expected::Row(old) if old.iter().any(|(column, value)| row[*column] != *value) => Err(CommitError::Stale),
-        _ => Ok(()),
-    }
+fn require(expected: &Expected, stored: Option<&Row>) -> Result<(), CommitError> {
+    if expected.is_met(stored) { Ok(()) } else { Err(CommitError::Stale) }
 }

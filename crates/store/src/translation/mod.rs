@@ -12,12 +12,14 @@
 //!
 //! `testkit::conflict_conformance` tests all engines.
 
+mod apply;
 mod items;
 mod known;
 mod records;
 mod users;
 mod write;
 
+pub use apply::{ChangeTarget, apply};
 pub use known::{Known, Read, Sequence, reads_of};
 pub use write::{ItemColumns, Memberships, Owner, RemovedUser, Side, UserColumns, Write, created_id};
 

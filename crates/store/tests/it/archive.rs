@@ -1,15 +1,15 @@
 //! A complete store is copied to any engine and back, at once or with interruptions.
 
 use crate::test_stores;
-use directory::{Caller, Command, Directory, Store, TenantNumber};
+use directory::{Caller, Command, Directory, TenantNumber, UserQuery};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use store::ExclusiveStore;
 use store::archive::{ArchiveError, Entry, Origin, Sums};
-use store_postgres::{DatabaseUrl, ExclusivePostgres, Postgres};
-use store_sqlite::{ExclusiveSqlite, Sqlite, SqliteOptions};
+use store::{Engine, OpenMode, OpenStore};
+use store_postgres::{DatabaseUrl, Postgres, PostgresEngine};
+use store_sqlite::{Sqlite, SqliteEngine, SqliteOptions};
 use testkit::generators::{Rng, random_command};
 use testkit::{assert_eq_diff, conformance, fakes};
 
@@ -23,36 +23,35 @@ impl StoreLocation {
         Self::Database(Box::new(DatabaseUrl::parse(&testkit::postgres::create_database(), None).expect("an address")))
     }
 
-    fn name(&self) -> &'static str {
-        if matches!(self, Self::File(_)) { "sqlite" } else { "postgres" }
+    fn engine(&self) -> Box<dyn Engine> {
+        match self {
+            Self::File(path) => Box::new(SqliteEngine { path: path.clone(), options: SqliteOptions::default() }),
+            Self::Database(url) => {
+                Box::new(PostgresEngine { url: DatabaseUrl::clone(url), options: test_stores::options() })
+            }
+        }
     }
 
-    fn open(&self) -> Arc<dyn Store> {
-        match self {
-            Self::File(path) => Arc::new(Sqlite::open(path, &SqliteOptions::default()).expect("a store")),
-            Self::Database(address) => Arc::new(Postgres::open(address, &test_stores::options()).expect("a store")),
-        }
+    fn open(&self) -> Arc<dyn OpenStore> {
+        self.engine().open(OpenMode::Create).expect("a store")
     }
 
     fn is_closed(&self) -> bool {
-        match self {
-            Self::File(path) => Sqlite::open(path, &SqliteOptions::default()).is_err(),
-            Self::Database(address) => Postgres::open(address, &test_stores::options()).is_err(),
-        }
+        self.engine().open(OpenMode::Create).is_err()
     }
 
-    fn dump(&self) -> Vec<Entry> {
+    fn try_dump(&self) -> Result<Vec<Entry>, ArchiveError> {
         let mut all = Vec::new();
         let mut sink = |entry| {
             all.push(entry);
             Ok(())
         };
-        match self {
-            Self::File(path) => Sqlite::dump(path, None, &mut sink),
-            Self::Database(address) => Postgres::dump(address, &test_stores::options(), &mut sink),
-        }
-        .expect("dumped");
-        all
+        self.engine().prepare_dump()?(&mut sink)?;
+        Ok(all)
+    }
+
+    fn dump(&self) -> Vec<Entry> {
+        self.try_dump().expect("dumped")
     }
 
     fn fill(
@@ -61,12 +60,7 @@ impl StoreLocation {
         entries: impl Iterator<Item = Result<Entry, ArchiveError>> + Send,
     ) -> Result<Sums, ArchiveError> {
         let mut entries = entries;
-        match self {
-            Self::File(path) => ExclusiveSqlite::acquire(path)?.restore(from, &mut entries),
-            Self::Database(address) => {
-                ExclusivePostgres::acquire(address, &test_stores::options())?.restore(from, &mut entries)
-            }
-        }
+        self.engine().acquire(OpenMode::Create)?.restore(from, &mut entries)
     }
 
     /// Copies a store and compares the sums of what was sent and what is stored. Returns the entries.
@@ -79,27 +73,16 @@ impl StoreLocation {
 
     fn finish_and_check(&self, sent: &Sums) {
         assert!(self.is_closed(), "an incomplete store can be opened");
-        match self {
-            Self::File(path) => {
-                let hold = ExclusiveSqlite::acquire(path).expect("held");
-                assert_eq!(hold.read_back_sums().expect("read"), *sent);
-                hold.finish_restore().expect("finished");
-                drop(hold);
-                assert_eq!(Sqlite::check(path).expect("checked").errors, Vec::<String>::new());
-            }
-            Self::Database(address) => {
-                let options = test_stores::options();
-                let hold = ExclusivePostgres::acquire(address, &options).expect("held");
-                assert_eq!(hold.read_back_sums().expect("read"), *sent);
-                hold.finish_restore().expect("finished");
-                drop(hold);
-                assert_eq!(Postgres::check(address, &options).expect("checked").errors, Vec::<String>::new());
-            }
-        }
+        assert!(self.try_dump().is_err(), "an incomplete store is copied");
+        let hold = self.engine().acquire(OpenMode::Existing).expect("held");
+        assert_eq!(hold.read_back_sums().expect("read"), *sent);
+        hold.finish_restore().expect("finished");
+        drop(hold);
+        assert_eq!(self.engine().check().expect("checked").errors, Vec::<String>::new());
     }
 
     fn origin(&self) -> Origin {
-        Origin { engine: self.name().into(), name: "a store".into() }
+        Origin { engine: self.engine().name().into(), name: "a store".into() }
     }
 }
 
@@ -112,7 +95,7 @@ fn fill_random(place: &StoreLocation, seed: u64, steps: u32) {
     let runtime = runtime();
     let store = place.open();
     runtime.block_on(async {
-        let directory = fakes::directory(Arc::clone(&store));
+        let directory = fakes::directory(Arc::clone(&store) as _);
         let mut rng = Rng::new(seed);
         let one = conformance::create_tenant(&directory, "One").await;
         let two = conformance::create_tenant(&directory, "Two").await;
@@ -130,7 +113,7 @@ fn fill_large(place: &StoreLocation, seed: u64) {
     fill_random(place, seed, 200);
     let store = place.open();
     runtime().block_on(async {
-        let directory = fakes::directory_with_ids_from(Arc::clone(&store), 10_000);
+        let directory = fakes::directory_with_ids_from(Arc::clone(&store) as _, 10_000);
         let caller = Caller::operator(TenantNumber(1));
         for hundred in 0..40 {
             let all = (0..100).map(|n| {
@@ -165,7 +148,7 @@ fn visible_state(place: &StoreLocation) -> String {
     let runtime = runtime();
     let store = place.open();
     let seen = runtime.block_on(async {
-        let directory = fakes::directory_with_ids_from(Arc::clone(&store), 5000);
+        let directory = fakes::directory_with_ids_from(Arc::clone(&store) as _, 5000);
         let mut text = String::new();
         for number in [1, 2] {
             let caller = Caller::operator(TenantNumber(number));
@@ -382,6 +365,26 @@ fn a_broken_history_is_not_fixed() {
     let directory = fakes::directory(store);
     let chains = runtime().block_on(directory.verify_chain(&Caller::installation())).expect("read");
     assert!(chains.values().any(|chain| chain.broken_at == Some(directory::EventPosition(300))), "{chains:?}");
+}
+
+/// A closed store rejects changes, and keeps those it has acknowledged.
+#[test]
+fn a_closed_store_rejects_changes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for place in [file_location(folder.path(), "closed"), StoreLocation::database()] {
+        let (runtime, store) = (runtime(), place.open());
+        let directory = fakes::directory(Arc::clone(&store) as _);
+        let caller = runtime.block_on(conformance::create_tenant(&directory, "One"));
+        let create = |email: &str| Command::CreateUser(conformance::new_user(email));
+        runtime.block_on(directory.run(&caller, create("ann@example.com"))).expect("created");
+        assert_eq!(runtime.block_on(store.health()).expect("healthy").engine, place.engine().name());
+        store.close();
+        runtime.block_on(directory.run(&caller, create("bob@example.com"))).expect_err("closed");
+        let reopened = fakes::directory_with_ids_from(place.open() as _, 1_000);
+        let all = runtime.block_on(reopened.find_users(&caller, UserQuery { limit: 9, ..UserQuery::default() }));
+        let emails: Vec<String> = all.expect("read").rows.into_iter().map(|user| user.user_name).collect();
+        assert_eq!(emails, ["ann@example.com"]);
+    }
 }
 
 /// Truncated and extended entries are rejected.
