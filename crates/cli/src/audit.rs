@@ -7,11 +7,15 @@ use crate::settings::Settings;
 use crate::users;
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use directory::{Caller, ChainReport, ConnectionId, Event, EventPosition, TenantNumber, Time, UserId};
+use directory::{
+    Caller, ChainReport, ConnectionId, Event, EventPosition, SecurityEvent, SecurityKind, TenantNumber, Time, UserId,
+};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use store::hex;
+use strum::IntoEnumIterator;
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
@@ -26,6 +30,8 @@ pub(crate) enum AuditCommand {
     },
     /// Show events with old and new values
     Show(ShowArgs),
+    /// Show failed sign-ins, invalid keys, rejected requests, exports and downloads, counted by minute
+    Failures(FailuresArgs),
     /// Export all events, one JSON document per line (with or without --json)
     Export {
         #[command(flatten)]
@@ -60,6 +66,25 @@ pub(crate) struct ShowArgs {
     tenant: TenantArg,
 }
 
+#[derive(Args)]
+pub(crate) struct FailuresArgs {
+    /// Only this kind: sign-in, invalid-key, rejected, export or download
+    #[arg(long, value_parser = parse_security_kind)]
+    kind: Option<SecurityKind>,
+    /// Only records at or after this date or time (UTC): 2026-11-28 or 2026-11-28T09:30:00Z (default: the last 24 hours)
+    #[arg(long, value_parser = parse_timestamp)]
+    since: Option<Time>,
+    /// Tenant number (default: the only tenant); 0 for requests that name none, such as those with an unknown key
+    #[arg(long)]
+    tenant: Option<u32>,
+}
+
+fn parse_security_kind(text: &str) -> Result<SecurityKind, String> {
+    let names: Vec<&str> = SecurityKind::iter().map(SecurityKind::as_str).collect();
+    let known = SecurityKind::iter().find(|kind| kind.as_str() == text);
+    known.ok_or_else(|| format!("must be one of {}", names.join(", ")))
+}
+
 impl ShowArgs {
     fn matches(&self, event: &Event, connection: Option<ConnectionId>) -> bool {
         let what = &event.data;
@@ -86,11 +111,53 @@ pub(crate) fn run(settings: &Settings, task: AuditCommand, output: Output) -> an
             show(&session, &caller, &filter, output)?;
             Ok(ExitCode::SUCCESS)
         }
+        AuditCommand::Failures(filter) => {
+            failures(&session, &filter, output)?;
+            Ok(ExitCode::SUCCESS)
+        }
         AuditCommand::Export { tenant, after } => {
             export(&session, &session.caller_in_tenant_or_removed(tenant)?, after)?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn failures(session: &AdminSession, filter: &FailuresArgs, output: Output) -> anyhow::Result<()> {
+    let caller = match filter.tenant {
+        Some(0) => operator_caller(Caller::NO_TENANT),
+        tenant => session.caller_in_tenant(TenantArg { tenant })?,
+    };
+    let since = filter.since.unwrap_or_else(|| session.directory.now().plus_seconds(-24 * 3600));
+    // Each process has counted for itself.
+    let mut counts: BTreeMap<(Time, SecurityEvent), u64> = BTreeMap::new();
+    for record in session.wait(session.directory.security_records(&caller, since, filter.kind))? {
+        *counts.entry((record.minute, record.event)).or_default() += u64::from(record.count);
+    }
+    let documents: Vec<Value> = counts
+        .iter()
+        .map(|((minute, event), count)| {
+            json!({
+                "minute": format_timestamp(*minute),
+                "kind": event.kind.as_str(),
+                "source": event.source,
+                "reason": event.reason,
+                "user": event.user.map(|user| user.to_string()),
+                "count": count,
+            })
+        })
+        .collect();
+    let cell = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let rows = documents
+        .iter()
+        .map(|document| {
+            let or_dash = |name: &str| Some(cell(&document[name])).filter(|text| !matches!(text.as_str(), "" | "null"));
+            let columns = ["minute", "kind", "source", "reason", "user", "count"];
+            columns.map(|name| or_dash(name).unwrap_or_else(|| "-".into())).to_vec()
+        })
+        .collect();
+    let headings = ["minute", "kind", "source", "reason", "user", "count"];
+    output.rows(&documents.clone().into(), &headings, rows, "No failures, exports or downloads.");
+    Ok(())
 }
 
 fn parse_chain_end(text: &str) -> Result<(u64, String), String> {

@@ -105,6 +105,9 @@ pub struct ServerSettings {
     /// Invalid keys per minute per address before further ones are throttled
     #[arg(long, env = "MUSTER_INVALID_KEYS_PER_MINUTE", default_value = "60", value_name = "N", help_heading = SERVER_HEADING)]
     pub invalid_keys_per_minute: NonZeroU32,
+    /// Days after which security records (`muster audit failures`) are deleted
+    #[arg(long, env = "MUSTER_SECURITY_RECORD_DAYS", default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), help_heading = SERVER_HEADING)]
+    pub security_record_days: u32,
     /// IP addresses of proxies whose X-Forwarded-For header is trusted, separated by commas (no ranges)
     #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub trusted_proxies: Vec<std::net::IpAddr>,

@@ -63,6 +63,7 @@ struct Removed {
 /// Deletes everything. Repeats until a pass finds nothing, since requests in progress can create more.
 async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Removed, DirectoryError> {
     directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
+    directory.delete_records_of_tenant(caller.tenant).await?;
     let mut removed = Removed::default();
     for pass in 1.. {
         let connections = directory.connections(caller).await?;

@@ -34,6 +34,8 @@ pub enum Query {
     /// What an interrupted import has done, and what others did meanwhile.
     ImportEvents,
     ServerSecret,
+    /// Failed sign-ins, invalid keys and the like.
+    SecurityRecords,
     /// Requests with an `Idempotency-Key` that the caller has sent.
     OwnRequests,
     /// The user of a link or session. Its key is the proof.
@@ -142,7 +144,7 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
         Query::ConnectionOfKey => Requirement::permission(Connections).or_task(&[Purpose::Authentication]),
         Query::Mails => Requirement::permission(Settings).or_task(&[Purpose::Retention]),
         Query::MailsDue => Requirement::permission(Installation).or_task(&[Purpose::Mails]),
-        Query::Events => Requirement::permission(Audit),
+        Query::Events | Query::SecurityRecords => Requirement::permission(Audit),
         Query::AllEvents => Requirement::all([Audit, Installation]),
         Query::ImportEvents => Requirement::permission(WriteUsers),
         Query::ServerSecret => {

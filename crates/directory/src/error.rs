@@ -51,6 +51,18 @@ pub enum SignInError {
     LinkInvalid,
 }
 
+impl SignInError {
+    /// For the security records.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::InvalidCredentials => "invalid-credentials",
+            Self::TooManyAttempts { .. } => "too-many-attempts",
+            Self::LinkExpired => "link-expired",
+            Self::LinkInvalid => "link-invalid",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldError {
     pub field: Field,

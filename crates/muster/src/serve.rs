@@ -159,6 +159,7 @@ pub(crate) async fn prepare(
         invalid_keys_per_minute: settings.invalid_keys_per_minute,
         trusted_proxies: settings.trusted_proxies.clone(),
         metrics_token: settings.metrics_token_file.as_deref().map(metrics_token).transpose()?,
+        security_record_days: settings.security_record_days,
         hash_threads: if settings.hash_threads == 0 { defaults.hash_threads } else { settings.hash_threads },
         import_storage: StorageLimits {
             tenant_quota: settings.imports_quota_mib.saturating_mul(1 << 20),

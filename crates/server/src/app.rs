@@ -17,6 +17,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Uploaded imports; `None` without a directory for them.
     pub imports: Option<Arc<Imports>>,
+    pub security_record_days: u32,
 }
 
 /// The implementations the application runs on.
@@ -78,7 +79,8 @@ pub fn build_app(parts: Ports, limits: Limits, public_config: PublicConfig) -> a
         transfers: imports.clone().map(|imports| imports as Arc<dyn dialects::kit::transfers::Transfers>),
     };
     let portal = Portal::new(Arc::clone(&directory), public_config.has_secure_cookies);
+    let security_record_days = limits.security_record_days;
     let shell = HttpService::new(state, routes, portal, Arc::clone(&metrics), ids.as_ref(), limits, imports.clone());
     let shell = Arc::new(shell);
-    Ok(App { directory, service: shell, metrics, imports })
+    Ok(App { directory, service: shell, metrics, imports, security_record_days })
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How often failed sign-ins and the like are stored.
+const SECURITY_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How often deleted users to purge and failed mails to remove are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 /// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
@@ -37,8 +39,13 @@ impl BackgroundTasks {
     pub fn start(app: &App, mail_config: MailConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let grace = mail_config.sender.timeout() + SHUTDOWN_GRACE;
-        let mut tasks: Vec<_> =
-            [mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())].map(tokio::spawn).into();
+        let mut tasks: Vec<_> = [
+            mail_task(app, mail_config, stopped.clone()),
+            purge_task(app, stopped.clone()),
+            security_task(app, stopped.clone()),
+        ]
+        .map(tokio::spawn)
+        .into();
         if let Some(import_jobs) = app.imports.clone() {
             let (health, runtime) = (app.metrics.tasks.clone(), tokio::runtime::Handle::current());
             // Imports block their thread, since they read and write files.
@@ -67,8 +74,11 @@ pub fn local_tasks(
     mail_config: MailConfig,
     stopped: &watch::Receiver<bool>,
 ) -> Vec<LocalBoxFuture<'static, ()>> {
-    let mut tasks: Vec<LocalBoxFuture<'static, ()>> =
-        vec![mail_task(app, mail_config, stopped.clone()), purge_task(app, stopped.clone())];
+    let mut tasks: Vec<LocalBoxFuture<'static, ()>> = vec![
+        mail_task(app, mail_config, stopped.clone()),
+        purge_task(app, stopped.clone()),
+        security_task(app, stopped.clone()),
+    ];
     if let Some(import_jobs) = app.imports.clone() {
         tasks.push(import_task(import_jobs, app.metrics.tasks.clone(), stopped.clone()));
     }
@@ -95,9 +105,16 @@ fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>)
 
 /// Purges users who were deleted long ago, and removes failed mails whose links no longer work.
 fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
-    let directory = Arc::clone(&app.directory);
-    let run = move |stop| run_purge(Arc::clone(&directory), stop_requested(stop));
+    let (directory, days) = (Arc::clone(&app.directory), app.security_record_days);
+    let run = move |stop| run_purge(Arc::clone(&directory), days, stop_requested(stop));
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
+}
+
+/// Stores failed sign-ins, invalid keys and the like.
+fn security_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    let directory = Arc::clone(&app.directory);
+    let run = move |stop| store_security_log(Arc::clone(&directory), stop_requested(stop));
+    supervise("security log", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
 /// Runs imports.
@@ -132,7 +149,23 @@ async fn stop_requested(mut stopped: watch::Receiver<bool>) {
     }
 }
 
-async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
+async fn store_security_log(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let is_over = tokio::select! {
+            () = &mut stop => true,
+            () = tokio::time::sleep(SECURITY_LOG_INTERVAL) => false,
+        };
+        if let Err(error) = directory.flush_security_log().await {
+            tracing::warn!(?error, "cannot store security records; trying again later");
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+async fn run_purge(directory: Arc<Directory>, security_record_days: u32, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
         match directory.purge_expired_users().await {
@@ -142,6 +175,9 @@ async fn run_purge(directory: Arc<Directory>, stop: impl Future<Output = ()>) {
         }
         if let Err(error) = directory.delete_expired_records().await {
             tracing::warn!(?error, "cannot delete old records of idempotency keys");
+        }
+        if let Err(error) = directory.delete_old_security_records(security_record_days).await {
+            tracing::warn!(?error, "cannot delete old security records");
         }
         if let Err(error) = directory.withdraw_obsolete_mails().await {
             tracing::warn!(?error, "cannot remove obsolete failed mails");

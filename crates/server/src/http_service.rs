@@ -5,6 +5,7 @@
 
 use crate::request_body::{BodyLimits, MeteredBody, expects_continue};
 use crate::routes::{Destination, Routes};
+use crate::security_event::security_event;
 use crate::server_pages::ServerPage;
 use crate::{Imports, Limits, Metrics, imports, server_pages};
 use bytes::Bytes;
@@ -387,6 +388,10 @@ impl HttpService {
         let connection = served.connection.as_deref().unwrap_or("-");
         if let Some(reason) = reason {
             self.metrics.record_rejection(dialect, reason);
+            let event = security_event(status, reason, served, address);
+            if let Some(event) = event {
+                self.state.directory.record_security_event(event);
+            }
         }
         let broken_rules = served.broken_rules.as_deref();
         self.metrics.record_request(dialect, route, method.as_str(), status, elapsed, ignored_members);
@@ -419,6 +424,7 @@ fn empty() -> HandledRequest {
         dialect: "none",
         route: "none",
         connection: None,
+        denied_connection: None,
         tenant: None,
         reason: None,
         broken_rules: None,

@@ -21,6 +21,7 @@ mod metrics;
 mod rate_limiter;
 mod request_body;
 mod routes;
+mod security_event;
 mod server_pages;
 
 pub use app::{App, Ports, PublicConfig, build_app};

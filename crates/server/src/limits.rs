@@ -21,6 +21,8 @@ pub struct Limits {
     /// Proxies whose X-Forwarded-For header is trusted.
     pub trusted_proxies: Vec<IpAddr>,
     pub import_storage: StorageLimits,
+    /// After how many days security records are deleted.
+    pub security_record_days: u32,
     pub hash_threads: usize,
     /// Passwords that may wait for a hashing thread.
     pub hash_queue: usize,
@@ -38,6 +40,7 @@ impl Default for Limits {
             metrics_token: None,
             trusted_proxies: Vec::new(),
             import_storage: StorageLimits::default(),
+            security_record_days: 30,
             hash_threads: PasswordPool::default_threads(),
             hash_queue: PasswordPool::DEFAULT_QUEUE_LIMIT,
             hash_cost: Argon2Cost::STANDARD,

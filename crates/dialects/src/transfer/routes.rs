@@ -6,6 +6,7 @@ use crate::kit::{
     AppState, DialectRequest, DialectResponse, FILE, MethodSpec, Parameter, RequestError, Route, SuccessResponse,
     ValueType, param, route_method,
 };
+use directory::{SecurityEvent, SecurityKind};
 use http::StatusCode;
 
 pub(super) const IMPORTS_PATH: &str = "/v1/imports";
@@ -161,10 +162,23 @@ async fn cancel_import(state: &AppState, request: &DialectRequest) -> Result<Dia
     get_import(state, request).await
 }
 
+fn record_download(
+    state: &AppState,
+    request: &DialectRequest,
+    kind: SecurityKind,
+    reason: &str,
+) -> Result<(), RequestError> {
+    let caller = request.caller()?;
+    let (source, reason) = (caller.actor.to_string(), reason.to_owned());
+    state.directory.record_security_event(SecurityEvent { tenant: caller.tenant, kind, source, reason, user: None });
+    Ok(())
+}
+
 async fn rejected_rows(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let permit = state.concurrency.export_permit(request.caller()?.tenant)?;
     let found = transfers(state)?.rejected_rows(request.caller()?, read::import_id(request)?);
     let file = found.ok_or(RequestError::NoRoute)?;
+    record_download(state, request, SecurityKind::Download, "rejected-rows")?;
     Ok(write::file_response(file.media_type, file.content.with_permits(vec![permit]), "refused"))
 }
 
@@ -173,5 +187,6 @@ async fn export(state: &AppState, request: &DialectRequest) -> Result<DialectRes
     let permit = state.concurrency.export_permit(request.caller()?.tenant)?;
     let exported = transfers(state)?.export(request.caller()?, name, &read::params(request, EXPORT_PARAMS)?);
     let file = exported.map_err(read::rejection_error)?;
+    record_download(state, request, SecurityKind::Export, "export")?;
     Ok(write::file_response(file.media_type, file.content.with_permits(vec![permit]), name))
 }

@@ -14,6 +14,7 @@ pub(crate) mod item;
 mod mail;
 pub(crate) mod multi_valued;
 pub(crate) mod roles;
+mod security_record;
 mod server_secret;
 mod status;
 mod tenant;
@@ -36,6 +37,7 @@ pub use item::{
 pub use mail::{DeliveryOutcome, Mail};
 pub use multi_valued::{Address, TypedValue};
 pub use roles::roles_above_effective;
+pub use security_record::{SecurityEvent, SecurityKind, SecurityRecord};
 pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
 pub use tenant::{Tenant, TenantSettings};
@@ -49,4 +51,5 @@ pub static TABLES: &[fn() -> &'static Table] = &[
     ConnectionKey::table,
     Mail::table,
     IdempotencyRecord::table,
+    SecurityRecord::table,
 ];

@@ -9,6 +9,7 @@ mod preview;
 mod removed_members;
 mod retention;
 mod run;
+mod security_log;
 mod sign_in;
 mod throttle;
 
@@ -23,6 +24,7 @@ use authority::ConnectionCache;
 pub use idempotency::{IdempotencyLookup, IdempotencyScope};
 use negative_cache::NegativeCache;
 pub use preview::Preview;
+use security_log::SecurityLog;
 pub use sign_in::{Credentials, rate_limit_network};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -96,6 +98,7 @@ pub struct Directory {
     negative_cache: NegativeCache,
     throttle: Throttle,
     connection_cache: ConnectionCache,
+    security_log: SecurityLog,
     /// When the store last rejected a change as unavailable, in microseconds since 1970; 0 after a successful one.
     unwritable_since: AtomicI64,
 }
@@ -115,6 +118,7 @@ impl Directory {
             negative_cache: NegativeCache::default(),
             throttle: Throttle::default(),
             connection_cache: ConnectionCache::default(),
+            security_log: SecurityLog::default(),
             unwritable_since: AtomicI64::new(0),
         }
     }

@@ -7,8 +7,8 @@ use crate::decide::check_link;
 use crate::text::validation;
 use crate::{
     Account, AccountAction, Command, DirectoryError, Field, FieldErrorKind, KeyHash, KnownBrowser, PasswordHash,
-    PasswordLink, PasswordProof, PasswordVerification, SignInError, Tenant, TenantNumber, User, UserId, UserKey,
-    identifier_key,
+    PasswordLink, PasswordProof, PasswordVerification, SecurityEvent, SecurityKind, SignInError, Tenant, TenantNumber,
+    User, UserId, UserKey, identifier_key,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -34,8 +34,30 @@ impl Directory {
         credentials: Credentials,
         session: Option<KeyHash>,
     ) -> Result<User, DirectoryError> {
-        let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
+        let client_ip = credentials.client_ip;
         let (user, account) = self.find_login(caller.tenant, &credentials.login).await?;
+        let id = user.as_ref().map(|user| user.id);
+        let signed_in = self.sign_in_user(caller, credentials, session, (user, account)).await;
+        if let Err(DirectoryError::SignIn(error)) = &signed_in {
+            self.record_security_event(SecurityEvent {
+                tenant: caller.tenant,
+                kind: SecurityKind::SignIn,
+                source: client_ip.map_or_else(|| caller.actor.to_string(), |address| address.to_string()),
+                reason: error.reason().to_owned(),
+                user: id,
+            });
+        }
+        signed_in
+    }
+
+    async fn sign_in_user(
+        &self,
+        caller: &Caller,
+        credentials: Credentials,
+        session: Option<KeyHash>,
+        (user, account): (Option<User>, Account),
+    ) -> Result<User, DirectoryError> {
+        let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
         // Unknown tenants share one queue: otherwise, an attacker could use many.
         let tenant: Option<Tenant> = self.record(vec![caller.tenant.0.into()]).await?;
         let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());

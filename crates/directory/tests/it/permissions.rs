@@ -196,7 +196,7 @@ fn rule_of_query(kind: QueryKind) -> Rule {
         QueryKind::ConnectionOfKey => Rule::of([Connections]).tasks([Purpose::Authentication]),
         QueryKind::Mails => Rule::of([Settings]).tasks([Purpose::Retention]),
         QueryKind::MailsDue => Rule::of([Installation]).tasks([Purpose::Mails]),
-        QueryKind::Events => Rule::of([Audit]),
+        QueryKind::Events | QueryKind::SecurityRecords => Rule::of([Audit]),
         QueryKind::AllEvents => Rule::of([Audit, Installation]),
         QueryKind::ImportEvents => Rule::of([WriteUsers]),
         QueryKind::ServerSecret => {
@@ -263,6 +263,7 @@ async fn send(world: &World, caller: &Caller, kind: QueryKind) -> Vec<Result<(),
             done(directory.position_before(caller, Time(1)).await),
         ],
         QueryKind::ServerSecret => vec![done(directory.server_secret(caller, "test").await)],
+        QueryKind::SecurityRecords => vec![done(directory.security_records(caller, Time(0), None).await)],
         QueryKind::OwnRequests => {
             let connection = caller.actor.connection().unwrap_or_else(unknown_connection);
             let key = IdempotencyKey { tenant: caller.tenant, connection, key_hash: [1; 32], fingerprint: [1; 32] };

@@ -36,6 +36,7 @@ mod role_ceilings;
 mod scim_model;
 mod scim_spec;
 mod secret_leaks;
+mod security_records;
 mod settings;
 mod simulation;
 mod statement_counts;

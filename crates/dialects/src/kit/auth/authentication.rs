@@ -60,12 +60,14 @@ type DeniedConnection = (Denial, Option<Arc<Connection>>);
 pub(crate) struct AuthenticationError {
     pub(crate) denial: Option<Denial>,
     pub(crate) tenant: Option<TenantNumber>,
+    /// The name of the connection that the key belongs to.
+    pub(crate) connection: Option<String>,
     pub(crate) error: RequestError,
 }
 
 impl From<RequestError> for AuthenticationError {
     fn from(error: RequestError) -> Self {
-        Self { denial: None, tenant: None, error }
+        Self { denial: None, tenant: None, connection: None, error }
     }
 }
 
@@ -80,8 +82,9 @@ impl AppState {
         required: RequiredAccess,
     ) -> Result<Caller, AuthenticationError> {
         let error_for = |denial: Denial, connection: Option<&Connection>, error| {
-            let tenant = connection.map(|connection| connection.tenant);
-            AuthenticationError { denial: Some(denial), tenant, error }
+            let (tenant, connection) =
+                connection.map(|connection| (connection.tenant, connection.name.clone())).unzip();
+            AuthenticationError { denial: Some(denial), tenant, connection, error }
         };
         let Some(credential) = credential else {
             return Err(error_for(Denial::NoKey, None, RequestError::Unauthorized));

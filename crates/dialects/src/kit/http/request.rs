@@ -58,6 +58,7 @@ pub struct DialectRequest {
     pub(crate) denial: Option<Denial>,
     /// The tenant of the rejected key.
     pub(crate) denied_tenant: Option<TenantNumber>,
+    pub(crate) denied_connection: Option<String>,
     pub client_ip: Option<IpAddr>,
     pub parsed_body: OnceLock<Result<Option<ParsedBody>, RequestError>>,
     pub response_format: OnceLock<ResponseFormat>,
@@ -117,6 +118,7 @@ impl DialectRequest {
             permits: Vec::new(),
             denial: None,
             denied_tenant: None,
+            denied_connection: None,
             client_ip: None,
             parsed_body: OnceLock::new(),
             response_format: OnceLock::new(),

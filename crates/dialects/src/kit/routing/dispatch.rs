@@ -25,6 +25,8 @@ pub struct HandledRequest {
     /// The path of the route, as in [`Route::path`].
     pub route: &'static str,
     pub connection: Option<String>,
+    /// The connection whose key was rejected.
+    pub denied_connection: Option<String>,
     pub tenant: Option<u32>,
     /// Why the request was rejected; a label of logs and metrics.
     pub reason: Option<&'static str>,
@@ -112,6 +114,7 @@ impl PendingRequest {
             dialect,
             route: path,
             connection,
+            denied_connection: request.denied_connection,
             tenant,
             reason,
             broken_rules,
@@ -272,6 +275,7 @@ async fn authenticate(
         }
         Err(rejected) => {
             (request.denial, request.denied_tenant) = (rejected.denial, rejected.tenant);
+            request.denied_connection = rejected.connection;
             Err(rejected.error)
         }
     }
