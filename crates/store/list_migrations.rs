@@ -1,4 +1,4 @@
-//! The build script of engines with migrations: it lists them, so that a new one is only a file.
+//! The build script of engines with migrations: it lists them, so that adding a migration only takes a new file.
 
 #![expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 

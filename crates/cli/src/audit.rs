@@ -128,7 +128,7 @@ fn failures(session: &AdminSession, filter: &FailuresArgs, output: Output) -> an
         tenant => session.caller_in_tenant(TenantArg { tenant })?,
     };
     let since = filter.since.unwrap_or_else(|| session.directory.now().plus_seconds(-24 * 3600));
-    // Each process has counted for itself.
+    // Each process stores its own counts; add them up.
     let mut counts: BTreeMap<(Time, SecurityEvent), u64> = BTreeMap::new();
     for record in session.wait(session.directory.security_records(&caller, since, filter.kind))? {
         *counts.entry((record.minute, record.event)).or_default() += u64::from(record.count);

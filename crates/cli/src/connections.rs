@@ -58,7 +58,7 @@ pub(crate) struct AddArgs {
     /// Allow only reading
     #[arg(long)]
     read_only: bool,
-    /// Allow only this besides reading: write-users, credentials or groups (repeatable; default: all of them)
+    /// Allow only reading and this permission: write-users, credentials or groups (repeatable; default: all three)
     #[arg(long = "permission", value_name = "PERMISSION", value_parser = parse_permission, conflicts_with = "read_only")]
     permissions: Vec<Permission>,
     /// Time until the connection expires, such as 90d, 12h or 30m (default: never)
@@ -86,10 +86,10 @@ pub(crate) struct SetArgs {
     /// API that the connection may use; replaces the current ones (repeatable)
     #[arg(long = "dialect", value_name = "DIALECT", value_parser = parse_dialect)]
     dialects: Vec<String>,
-    /// Allow only reading, or everything
+    /// `true`: allow only reading; `false`: allow every change. Replaces `--permission`
     #[arg(long, value_name = "BOOL")]
     read_only: Option<bool>,
-    /// Allow only this besides reading: write-users, credentials or groups; replaces the current permissions (repeatable)
+    /// Allow only reading and this permission: write-users, credentials or groups; replaces the current ones (repeatable)
     #[arg(long = "permission", value_name = "PERMISSION", value_parser = parse_permission, conflicts_with = "read_only")]
     permissions: Vec<Permission>,
     /// Time until the connection expires, such as 90d, 12h or 30m, or `never`
@@ -156,8 +156,10 @@ fn parse_expiry(text: &str) -> Result<Expiry, String> {
 }
 
 fn parse_permission(text: &str) -> Result<Permission, String> {
-    let known = Connection::PERMISSIONS.into_iter().find(|permission| permission.as_str() == text);
-    known.ok_or_else(|| format!("must be one of {}", Connection::PERMISSIONS.map(Permission::as_str).join(", ")))
+    // Every connection may read.
+    let optional = || Connection::PERMISSIONS.into_iter().filter(|permission| *permission != Permission::ReadUsers);
+    let names = || optional().map(Permission::as_str).collect::<Vec<_>>().join(", ");
+    optional().find(|permission| permission.as_str() == text).ok_or_else(|| format!("must be one of {}", names()))
 }
 
 fn parse_profile(text: &str) -> Result<ClientProfile, String> {

@@ -63,7 +63,7 @@ enum CliCommand {
     /// List, show, create, invite, delete and restore users
     #[command(subcommand)]
     User(users::UserCommand),
-    /// Show, verify and export the audit history
+    /// Show, verify and export the audit history; show security records
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// List and retry pending and failed mails

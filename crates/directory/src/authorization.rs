@@ -34,7 +34,7 @@ pub enum Query {
     /// What an interrupted import has done, and what others did meanwhile.
     ImportEvents,
     ServerSecret,
-    /// Failed sign-ins, invalid keys and the like.
+    /// Security records.
     SecurityRecords,
     /// Requests with an `Idempotency-Key` that the caller has sent.
     OwnRequests,
@@ -52,8 +52,9 @@ pub(crate) struct Requirement {
     tasks: &'static [Purpose],
     /// This is the user's own account.
     account: Option<UserId>,
-    /// Every actor but a task: the command has its own proof, such as a verified password or a link.
-    has_proof: bool,
+    /// Every actor except tasks. The request itself limits what happens: it carries a verified password or link, or only
+    /// sends a mail, or reads what pages show to visitors.
+    is_public: bool,
 }
 
 impl Requirement {
@@ -73,8 +74,8 @@ impl Requirement {
         Self { account: Some(user), ..self }
     }
 
-    fn or_proof(self) -> Self {
-        Self { has_proof: true, ..self }
+    fn or_public(self) -> Self {
+        Self { is_public: true, ..self }
     }
 }
 
@@ -92,7 +93,7 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
             AccountAction::SignIn { .. }
             | AccountAction::RequestPasswordReset
             | AccountAction::SetPassword { proof: PasswordProof::Link(_), .. } => {
-                Requirement::permission(Credentials).or_proof()
+                Requirement::permission(Credentials).or_public()
             }
             AccountAction::SetPassword { proof: PasswordProof::CurrentPassword(_), .. }
             | AccountAction::SignOut(_)
@@ -135,7 +136,7 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
         Query::Users => Requirement::permission(ReadUsers).or_task(&[Purpose::Mails]),
         Query::Items | Query::DeletedUsers => Requirement::permission(ReadUsers),
         Query::PasswordHashes => Requirement::permission(Credentials),
-        Query::Tenant => Requirement::permission(ReadUsers).or_task(&Purpose::ALL).or_proof(),
+        Query::Tenant => Requirement::permission(ReadUsers).or_task(&Purpose::ALL).or_public(),
         Query::Tenants => {
             Requirement::permission(Installation).or_task(&[Purpose::Retention, Purpose::Pages, Purpose::Startup])
         }
@@ -150,9 +151,9 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
         Query::ServerSecret => {
             Requirement::permission(Installation).or_task(&[Purpose::Authentication, Purpose::Mails, Purpose::Pages])
         }
-        Query::OwnRequests => Requirement::permission(ReadUsers).or_proof(),
+        Query::OwnRequests => Requirement::permission(ReadUsers).or_public(),
         Query::UserOfProof => {
-            Requirement::permission(Credentials).or_task(&[Purpose::Mails, Purpose::Retention]).or_proof()
+            Requirement::permission(Credentials).or_task(&[Purpose::Mails, Purpose::Retention]).or_public()
         }
         Query::SessionCount(user) => Requirement::permission(Credentials).or_account_of(user),
     }
@@ -188,11 +189,11 @@ impl<'a> Authority<'a> {
         let is_permitted = self.has_all(&required.permissions)
             || match self.actor {
                 Actor::System(purpose) => required.tasks.contains(purpose),
-                Actor::User { id, .. } => required.has_proof || required.account == Some(*id),
+                Actor::User { id, .. } => required.is_public || required.account == Some(*id),
                 Actor::Administrator(administrator) => {
-                    required.has_proof || required.account == Some(administrator.user)
+                    required.is_public || required.account == Some(administrator.user)
                 }
-                Actor::Connection(_) | Actor::Anonymous { .. } | Actor::Operator { .. } => required.has_proof,
+                Actor::Connection(_) | Actor::Anonymous { .. } | Actor::Operator { .. } => required.is_public,
             };
         if is_permitted { Ok(()) } else { Err(DirectoryError::Forbidden) }
     }

@@ -1,5 +1,4 @@
-//! Background tasks: sending mails, running imports, purging users who were deleted long ago, and removing failed
-//! mails whose links no longer work.
+//! Background tasks: sending mails, running imports, storing security records, and deleting what has expired.
 
 use crate::{App, Imports};
 use adapters::TaskMonitor;
@@ -13,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often failed sign-ins and the like are stored.
+/// How often security records are stored.
 const SECURITY_LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// How often deleted users to purge and failed mails to remove are looked for.
+/// How often expired data is deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 /// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -103,14 +102,15 @@ fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>)
     supervise("mails", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
-/// Purges users who were deleted long ago, and removes failed mails whose links no longer work.
+/// Deletes what has expired: deleted users, idempotency and security records, and failed mails whose links no longer
+/// work.
 fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let (directory, days) = (Arc::clone(&app.directory), app.security_record_days);
     let run = move |stop| run_purge(Arc::clone(&directory), days, stop_requested(stop));
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
-/// Stores failed sign-ins, invalid keys and the like.
+/// Stores security records.
 fn security_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let directory = Arc::clone(&app.directory);
     let run = move |stop| store_security_log(Arc::clone(&directory), stop_requested(stop));
@@ -174,7 +174,7 @@ async fn run_purge(directory: Arc<Directory>, security_record_days: u32, stop: i
             Err(error) => tracing::warn!(?error, "cannot purge deleted users"),
         }
         if let Err(error) = directory.delete_expired_records().await {
-            tracing::warn!(?error, "cannot delete old records of idempotency keys");
+            tracing::warn!(?error, "cannot delete expired idempotency records");
         }
         if let Err(error) = directory.delete_old_security_records(security_record_days).await {
             tracing::warn!(?error, "cannot delete old security records");

@@ -13,7 +13,7 @@ pub(crate) fn security_event(
 ) -> Option<SecurityEvent> {
     let kind = match status {
         _ if reason.starts_with("sign_in") => return None,
-        401 if served.connection.is_none() => SecurityKind::InvalidKey,
+        401 if served.connection.is_none() && served.denied_connection.is_none() => SecurityKind::InvalidKey,
         401 | 403 | 429 => SecurityKind::Rejected,
         _ => return None,
     };

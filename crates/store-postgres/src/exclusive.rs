@@ -57,8 +57,7 @@ impl ExclusivePostgres {
         let me = options.ids.next_id();
         let may = if options.create_schema { MigrationMode::CreateOrUpgradeEmpty } else { MigrationMode::ReadOnly };
         let taken = runtime.block_on(async {
-            let session =
-                first_session(&target).await.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?;
+            let session = first_session(&target).await.map_err(|error| PostgresOpenError::from_pg(address, &error))?;
             migrations::run(&session, address, me, may).await?;
             acquire(&session, address, me).await
         })?;
@@ -71,9 +70,8 @@ impl ExclusivePostgres {
     /// Runs a task on its own connection. Fails if the lock was lost meanwhile.
     fn run<T>(&self, task: impl AsyncFnOnce(&Session) -> Result<T, ArchiveError>) -> Result<T, ArchiveError> {
         let done = self.runtime.block_on(async {
-            let session = first_session(&self.target)
-                .await
-                .map_err(|trouble| PostgresOpenError::from_pg(&self.address, &trouble))?;
+            let session =
+                first_session(&self.target).await.map_err(|error| PostgresOpenError::from_pg(&self.address, &error))?;
             task(&session).await
         })?;
         // After the lease expired, another process may have used the database, even if the renewal did not notice.

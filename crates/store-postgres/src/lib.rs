@@ -157,12 +157,12 @@ impl Postgres {
             });
         }
         let stop = Arc::new(Notify::new());
-        let (sealer, seals) = EventSequencer::new(
+        let (sequencer, seals) = EventSequencer::new(
             ManagedConnection::new(Arc::clone(&background)),
             Arc::clone(&batch_writer),
             (process_id, lease_until),
         );
-        let sealer = runtime_handle.spawn(sealer.run(Arc::clone(&stop)));
+        let sequencer = runtime_handle.spawn(sequencer.run(Arc::clone(&stop)));
         let (changes, questions) = (Arc::clone(&batch_writer), Arc::clone(&lookups));
         runtime_handle.spawn(async move {
             loop {
@@ -181,7 +181,7 @@ impl Postgres {
             background: Mutex::new(Some(BackgroundTasks {
                 runtime,
                 writers: tasks,
-                sequencer: sealer,
+                sequencer,
                 stop,
                 connector: target,
             })),
@@ -376,7 +376,7 @@ impl OpenStore for Postgres {
         let Some(ending) = self.background.lock().take() else { return };
         self.batch_writer.queue.close();
         let (batch_writer, end) = (Arc::clone(&self.batch_writer), Instant::now() + CLOSE_TIMEOUT);
-        let BackgroundTasks { runtime, writers: tasks, sequencer: sealer, stop, connector: target } = ending;
+        let BackgroundTasks { runtime, writers: tasks, sequencer, stop, connector: target } = ending;
         block_on(&runtime, async move {
             let left = || end.saturating_duration_since(Instant::now());
             for task in tasks {
@@ -391,7 +391,7 @@ impl OpenStore for Postgres {
             drop(tokio::time::timeout(left().min(Duration::from_secs(2)), returned).await);
             target.close_spare();
             stop.notify_one();
-            drop(tokio::time::timeout(left().min(Duration::from_secs(2)), sealer).await);
+            drop(tokio::time::timeout(left().min(Duration::from_secs(2)), sequencer).await);
         });
         runtime.shutdown_background();
     }

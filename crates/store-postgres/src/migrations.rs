@@ -17,7 +17,7 @@ use store::sql;
 use uuid::Uuid;
 
 /// Name and statements of each file of `migrations`, in order. [`super::identifier_migration`] completes
-/// `identifiers`.
+/// `identifiers`, [`super::event_subjects_migration`] `event subjects`.
 pub(crate) const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";
@@ -42,7 +42,7 @@ pub(super) async fn run(
     me: Uuid,
     mode: MigrationMode,
 ) -> Result<(), PostgresOpenError> {
-    let troubled = |trouble: PgError| PostgresOpenError::from_pg(address, &trouble);
+    let to_open_error = |error: PgError| PostgresOpenError::from_pg(address, &error);
     // Checked first: a role that may not create tables can use a current database.
     match applied(session).await {
         Ok(done) if is_current(&done, address)? => return Ok(()),
@@ -61,15 +61,15 @@ pub(super) async fn run(
         }
         Ok(_) | Err(_) => {}
     }
-    execute_ddl(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(troubled)?;
+    execute_ddl(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(to_open_error)?;
     while !execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
         .await
-        .map_err(troubled)?
+        .map_err(to_open_error)?
     {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let done = migrate(session, address, me).await;
-    execute_with_retry(session, sql::RELEASE_LEASE, &[&MIGRATION_LEASE, &me]).await.map_err(troubled)?;
+    execute_with_retry(session, sql::RELEASE_LEASE, &[&MIGRATION_LEASE, &me]).await.map_err(to_open_error)?;
     done
 }
 
@@ -80,9 +80,9 @@ async fn has_tenants(session: &Session) -> bool {
 }
 
 async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(), PostgresOpenError> {
-    let troubled = |trouble: PgError| PostgresOpenError::from_pg(address, &trouble);
-    execute_ddl(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(troubled)?;
-    let done = applied(session).await.map_err(troubled)?;
+    let to_open_error = |error: PgError| PostgresOpenError::from_pg(address, &error);
+    execute_ddl(session, sql::CREATE_MIGRATIONS_TABLE.postgres).await.map_err(to_open_error)?;
+    let done = applied(session).await.map_err(to_open_error)?;
     is_current(&done, address)?;
     for (number, (name, text)) in (1_i32..).zip(STEPS) {
         if done.contains_key(&number) {
@@ -94,7 +94,7 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
         }
         tracing::info!(step = number, of = STEPS.len(), name, "upgrading the store");
         for statement in split_statements(text) {
-            execute_ddl(session, &statement).await.map_err(troubled)?;
+            execute_ddl(session, &statement).await.map_err(to_open_error)?;
         }
         let renew_lease = || async {
             if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
@@ -109,9 +109,9 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
             EVENT_SUBJECTS => super::event_subjects_migration::add_event_subjects(session, renew_lease).await,
             _ => Ok(()),
         };
-        completed.map_err(troubled)?;
+        completed.map_err(to_open_error)?;
         let sum = sql::checksum(text);
-        execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(troubled)?;
+        execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(to_open_error)?;
     }
     Ok(())
 }
@@ -122,7 +122,7 @@ async fn wait_for_older_processes(session: &Session, address: &DatabaseUrl, me: 
     let begun = Instant::now();
     loop {
         let other = session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await;
-        if other.map_err(|trouble| PostgresOpenError::from_pg(address, &trouble))?.is_none() {
+        if other.map_err(|error| PostgresOpenError::from_pg(address, &error))?.is_none() {
             return Ok(());
         }
         if begun.elapsed() > lease_duration() {

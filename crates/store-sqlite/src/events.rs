@@ -17,11 +17,11 @@ use uuid::Uuid;
 pub(super) fn write(
     db: &Connection,
     counters: &mut TxCounters,
-    author: &ChangeContext,
+    context: &ChangeContext,
     event: EncodedEvent,
 ) -> Result<(), ApplyError> {
     let (kind, subjects) = (event.kind, event.subjects.clone());
-    let row = EventEntry::new(author, event)?;
+    let row = EventEntry::new(context, event)?;
     let (position, link) = counters.link_event(db, row.tenant, &row.digest())?;
     insert(db, &row, position, Some(link), kind)?;
     Ok(add_subjects(db, row.tenant, &subjects, position)?)

@@ -8,7 +8,7 @@ use std::path::Path;
 use store::sql;
 
 /// Name and statements of each file of `migrations`, in order. [`super::identifier_migration`] completes
-/// `identifiers`.
+/// `identifiers`, [`super::event_subjects_migration`] `event subjects`.
 const STEPS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const IDENTIFIERS: &str = "identifiers";

@@ -32,7 +32,7 @@ pub trait Engine: Send + Sync {
 pub enum OpenMode {
     /// Creates a store that does not exist.
     Create,
-    /// A store that does not exist is an error, so that a mistyped location is one.
+    /// Fails if the store does not exist, which reveals mistyped locations.
     Existing,
     /// Like `Existing`, for reading only if the engine supports that and the store has the current version.
     ReadOnly,

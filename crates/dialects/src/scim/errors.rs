@@ -86,9 +86,11 @@ fn describe_directory_error(error: &DirectoryError, request: &DialectRequest) ->
         | DirectoryError::NoSuchTenant
         | DirectoryError::NoSuchConnection => (StatusCode::NOT_FOUND, "", "There is no such resource"),
         DirectoryError::ConnectionEnded => (StatusCode::UNAUTHORIZED, "", "The token is no longer valid"),
-        DirectoryError::Forbidden => {
-            (StatusCode::FORBIDDEN, "", "The connection lacks a permission for this (`--permission`)")
-        }
+        DirectoryError::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "",
+            "This connection lacks a permission that the request needs (`muster connection set NAME --permission`)",
+        ),
         DirectoryError::RoleTooHigh | DirectoryError::SignIn(_) => {
             (StatusCode::FORBIDDEN, "", "The role is above the connection's highest role (`--highest-role`)")
         }

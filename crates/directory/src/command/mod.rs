@@ -313,7 +313,7 @@ pub struct NewConnection {
     /// Names of the APIs it may use.
     pub dialects: Vec<String>,
     pub access: Access,
-    /// Instead of what `access` stands for.
+    /// Explicit permissions; `None`: those of `access`.
     pub permissions: Option<Vec<Permission>>,
     /// The highest built-in role that it may grant.
     pub highest_role: u32,

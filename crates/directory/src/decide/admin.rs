@@ -221,7 +221,7 @@ pub(super) fn revoke_connection(input: &DecisionInput) -> Result<Decision, Direc
     Ok(single(Mutation::ChangeConnection { before: Box::new(before.clone()), after: Box::new(connection) }))
 }
 
-/// Nobody gives or changes access that they do not have themselves.
+/// A caller cannot grant or change access that it does not have.
 fn check_connection(connection: &Connection, context: &DecisionContext<'_>) -> Result<(), DirectoryError> {
     let permissions = connection.permissions();
     if permissions.iter().any(|permission| !Connection::PERMISSIONS.contains(permission)) {

@@ -22,7 +22,7 @@ pub enum Permission {
     Settings,
     /// Read the history.
     Audit,
-    /// Manage the systems that users are pushed to.
+    /// Reserved; no command requires it yet.
     Targets,
     /// Add and remove tenants, and read what belongs to no tenant.
     Installation,

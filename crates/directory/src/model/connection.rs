@@ -36,9 +36,9 @@ pub struct Connection {
     /// Names of the APIs it may use; none if empty.
     #[serde(default)]
     pub dialects: Vec<String>,
-    /// A shorthand for [`Access::permissions`].
+    /// Whether it may change anything. Without `permissions`, also which ones it has ([`Access::permissions`]).
     pub access: Access,
-    /// What it may do, if not what `access` stands for.
+    /// Explicit permissions; `None`: those of `access`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Vec<Permission>>,
     /// The highest role it may grant.

@@ -1,4 +1,4 @@
-//! Failed sign-ins, invalid keys, rejected requests, exports and downloads, counted by minute. They are not part of the
+//! Security events (failed sign-ins, invalid keys, rejected requests, exports and downloads), counted by minute. They are not part of the
 //! history: an attacker could fill it.
 
 use crate::{

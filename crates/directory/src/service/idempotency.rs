@@ -23,7 +23,7 @@ pub struct IdempotentRequest {
     written: AtomicU32,
 }
 
-/// What a request with a key is.
+/// The state of a request with a key.
 #[derive(Debug)]
 pub enum IdempotencyLookup {
     /// New, or an earlier attempt was interrupted.
@@ -93,7 +93,7 @@ impl Directory {
     /// Stores the response of a request.
     ///
     /// # Errors
-    /// [`DirectoryError::Conflict`] if the same request was carried out by somebody else meanwhile: this response may
+    /// [`DirectoryError::Conflict`] if the same request was carried out by another attempt in the meantime: this response may
     /// be wrong.
     pub async fn record_response(
         &self,

@@ -1,4 +1,4 @@
-//! Counts failed sign-ins, invalid keys and the like in memory, and stores the counts every few seconds.
+//! Counts security events in memory, and stores the counts every few seconds.
 
 use super::{Caller, Directory, commit_error};
 use crate::authorization::Query;
@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Different events that wait to be stored. Further ones are counted without their source.
 const MAX_PENDING: usize = 10_000;
-/// Rows per tenant and day. Further ones are counted without their source.
+/// Rows with a source per process, tenant and day. Further ones are counted without their source.
 pub(crate) const MAX_ROWS_PER_DAY: u32 = 10_000;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
 const MINUTES_PER_DAY: i64 = 24 * 60;
 /// Rows read or written at a time.
 const BATCH: u32 = 250;
 
-/// By the start of the minute, and what happened.
+/// Counts by minute and event.
 type Counts = BTreeMap<(Time, SecurityEvent), u32>;
 
 #[derive(Default)]
@@ -80,10 +80,10 @@ impl Directory {
         };
         let mut kept = Counts::new();
         for ((minute, event), count) in counts {
-            let has_room = rows < MAX_ROWS_PER_DAY;
-            rows += u32::from(has_room);
-            // One row a day for each kind and reason.
-            let key = if has_room { (minute, event) } else { (day, without_source(event)) };
+            let is_below_limit = rows < MAX_ROWS_PER_DAY;
+            rows += u32::from(is_below_limit);
+            // Past the limit: one row per flush for each kind and reason.
+            let key = if is_below_limit { (minute, event) } else { (day, without_source(event)) };
             let total = kept.entry(key).or_insert(0);
             *total = u32::saturating_add(*total, count);
         }

@@ -39,8 +39,10 @@ impl Directory {
         let id = user.as_ref().map(|user| user.id);
         let signed_in = self.sign_in_user(caller, credentials, session, (user, account)).await;
         if let Err(DirectoryError::SignIn(error)) = &signed_in {
+            // An unknown tenant has no records of its own: otherwise, an attacker could fill memory with many.
+            let tenant: Option<Tenant> = self.record(vec![caller.tenant.0.into()]).await?;
             self.record_security_event(SecurityEvent {
-                tenant: caller.tenant,
+                tenant: tenant.map_or(Caller::NO_TENANT, |tenant| tenant.number),
                 kind: SecurityKind::SignIn,
                 source: client_ip.map_or_else(|| caller.actor.to_string(), |address| address.to_string()),
                 reason: error.reason().to_owned(),
@@ -57,7 +59,7 @@ impl Directory {
         session: Option<KeyHash>,
         (user, account): (Option<User>, Account),
     ) -> Result<User, DirectoryError> {
-        let refused = DirectoryError::SignIn(SignInError::InvalidCredentials);
+        let invalid_credentials = DirectoryError::SignIn(SignInError::InvalidCredentials);
         // Unknown tenants share one queue: otherwise, an attacker could use many.
         let tenant: Option<Tenant> = self.record(vec![caller.tenant.0.into()]).await?;
         let exists = tenant.is_some_and(|tenant| tenant.removed.is_none());
@@ -83,16 +85,16 @@ impl Directory {
         let too_many_attempts = |retry_after| DirectoryError::SignIn(SignInError::TooManyAttempts { retry_after });
         self.throttle.start_attempt(&keys, now).map_err(too_many_attempts)?;
         if credentials.password.expose_secret().len() > validation::max_chars(Field::Password) {
-            return Err(refused);
+            return Err(invalid_credentials);
         }
         let stored = account.password_hash;
         let Ok(verdict) = self.hasher.verify(queue_tenant, credentials.password.clone(), stored.clone()).await else {
             self.throttle.undo_attempt(&keys);
             return Err(DirectoryError::Busy { retry_after: RETRY_AFTER_SECONDS });
         };
-        let (Some(user), Some(verified_hash)) = (user, stored) else { return Err(refused) };
+        let (Some(user), Some(verified_hash)) = (user, stored) else { return Err(invalid_credentials) };
         if verdict == PasswordVerification::Failed || user.status.blocks_sign_in() {
-            return Err(refused);
+            return Err(invalid_credentials);
         }
         // If the password cannot be hashed again now, the next sign-in will do it.
         let rehashed = match verdict {

@@ -13,7 +13,7 @@ use testkit::fakes;
 
 pub(crate) const DIALECT: &str = "api";
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) store: Arc<Memory>,
     pub(crate) directory: Directory,
     pub(crate) clock: Arc<OffsetClock>,
@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) ann: User,
 }
 
-impl World {
+impl Fixture {
     /// A tenant with a group of ann and bob.
     pub(crate) async fn new() -> Self {
         let store = Arc::new(Memory::new());
@@ -102,8 +102,8 @@ pub(crate) struct Sample {
 }
 
 /// Actors of every kind, and with every permission alone.
-pub(crate) async fn all_actors(world: &World) -> Vec<Sample> {
-    let tenant = world.operator.tenant;
+pub(crate) async fn all_actors(fixture: &Fixture) -> Vec<Sample> {
+    let tenant = fixture.operator.tenant;
     let sample = |actor, permissions: &[Permission]| Sample {
         caller: Caller::new(tenant, actor),
         permissions: permissions.to_vec(),
@@ -115,32 +115,32 @@ pub(crate) async fn all_actors(world: &World) -> Vec<Sample> {
         sample(Actor::Operator { name: None }, &Permission::ALL),
         sample(Actor::Anonymous { page: "page" }, &[]),
         sample(Actor::User { id: other, page: "page" }, &[]),
-        Sample { is_ann: true, ..sample(Actor::User { id: world.ann.id, page: "page" }, &[]) },
+        Sample { is_ann: true, ..sample(Actor::User { id: fixture.ann.id, page: "page" }, &[]) },
     ];
     all.extend(Purpose::ALL.map(|purpose| Sample { task: Some(purpose), ..sample(Actor::System(purpose), &[]) }));
     let administrator = |permissions: Vec<Permission>, all_tenants, home| {
         let grants = Grants { permissions, all_tenants };
         Actor::Administrator(Administrator { user: other, home, user_name: "admin".into(), grants })
     };
-    let elsewhere = TenantNumber(9);
+    let other_tenant = TenantNumber(9);
     for permission in Permission::ALL {
         let in_own_tenant: Vec<Permission> =
             [permission].into_iter().filter(|one| *one != Permission::Installation).collect();
         all.push(sample(administrator(vec![permission], false, tenant), &in_own_tenant));
-        all.push(sample(administrator(vec![permission], true, elsewhere), &[permission]));
+        all.push(sample(administrator(vec![permission], true, other_tenant), &[permission]));
     }
     let without_installation: Vec<Permission> =
         Permission::ALL.into_iter().filter(|one| *one != Permission::Installation).collect();
     all.push(sample(administrator(Permission::ALL.to_vec(), false, tenant), &without_installation));
-    all.push(sample(administrator(Permission::ALL.to_vec(), false, elsewhere), &[]));
-    all.push(sample(administrator(Permission::ALL.to_vec(), true, elsewhere), &Permission::ALL));
+    all.push(sample(administrator(Permission::ALL.to_vec(), false, other_tenant), &[]));
+    all.push(sample(administrator(Permission::ALL.to_vec(), true, other_tenant), &Permission::ALL));
     for access in [Access::ReadOnly, Access::ReadWrite] {
-        let caller = world.client(&format!("{access:?}"), |new| new.access = access).await;
+        let caller = fixture.client(&format!("{access:?}"), |new| new.access = access).await;
         all.push(sample(caller.actor, access.permissions()));
     }
     for permission in Connection::PERMISSIONS {
         let name = format!("only {}", permission.as_str());
-        let caller = world.client(&name, |new| new.permissions = Some(vec![permission])).await;
+        let caller = fixture.client(&name, |new| new.permissions = Some(vec![permission])).await;
         let permissions = [Permission::ReadUsers, permission];
         all.push(sample(caller.actor, &permissions[usize::from(permission == Permission::ReadUsers)..]));
     }

@@ -1,6 +1,6 @@
-//! Attempts to get more than one has.
+//! Attempts to gain permissions.
 
-use crate::actors::World;
+use crate::actors::Fixture;
 use directory::{
     Access, Actor, Administrator, Caller, Change, Command, ConnectionEdit, DirectoryError, FieldUpdate, Grants,
     ItemKey, ItemKind, KeyHash, Mutation, NewConnection, Permission, Status, StatusChange, Store, TenantNumber, User,
@@ -20,7 +20,7 @@ fn administrator(permissions: &[Permission]) -> Caller {
 }
 
 /// Makes a stored user an administrator.
-async fn grant(world: &World, user: &User, permissions: &[Permission]) -> User {
+async fn grant(fixture: &Fixture, user: &User, permissions: &[Permission]) -> User {
     let grants = Some(Grants { permissions: permissions.to_vec(), all_tenants: false });
     let after = User { grants, version: user.version + 1, ..user.clone() };
     let mutation = Mutation::ChangeUser {
@@ -30,8 +30,8 @@ async fn grant(world: &World, user: &User, permissions: &[Permission]) -> User {
         notes: Vec::new(),
     };
     let change = Change {
-        tenant: world.operator.tenant,
-        at: world.directory.now(),
+        tenant: fixture.operator.tenant,
+        at: fixture.directory.now(),
         connection: None,
         actor: "test".into(),
         request_id: String::new(),
@@ -39,24 +39,24 @@ async fn grant(world: &World, user: &User, permissions: &[Permission]) -> User {
         assumed_not_deleted: None,
         mutations: vec![mutation],
     };
-    world.store.commit(change).await.expect("granted");
+    fixture.store.commit(change).await.expect("granted");
     after
 }
 
 #[test]
 fn nobody_creates_or_changes_a_connection_that_may_do_more() {
     block_on(async {
-        let world = World::new().await;
-        let strong = world.connection("strong", |_| {}).await;
+        let fixture = Fixture::new().await;
+        let strong = fixture.connection("strong", |_| {}).await;
         let caller = administrator(&[Permission::Connections, Permission::ReadUsers]);
-        let run = async |command| world.directory.run(&caller, command).await.map(drop);
+        let run = async |command| fixture.directory.run(&caller, command).await.map(drop);
         let new = |access| NewConnection { access, ..NewConnection::new("new", Vec::new(), KeyHash([1; 32])) };
         let forbidden = Err(DirectoryError::Forbidden);
         assert_eq!(run(Command::AddConnection(new(Access::ReadWrite))).await, forbidden);
         assert_eq!(run(Command::AddConnection(new(Access::ReadOnly))).await, Ok(()));
         let key = Command::AddKey { connection: strong.id, key_hash: KeyHash([2; 32]), revoke_others: false };
         assert_eq!(run(key).await, forbidden, "its key would do what the administrator may not");
-        let weak = world.connection("weak", |new| new.access = Access::ReadOnly).await;
+        let weak = fixture.connection("weak", |new| new.access = Access::ReadOnly).await;
         let widen = ConnectionEdit { access: FieldUpdate::Set(Access::ReadWrite), ..ConnectionEdit::default() };
         let update = |connection, edit| Command::UpdateConnection { connection, edit };
         assert_eq!(run(update(weak.id, widen)).await, forbidden);
@@ -70,7 +70,7 @@ fn nobody_creates_or_changes_a_connection_that_may_do_more() {
         // A connection has only permissions that an API uses.
         let permissions = FieldUpdate::Set(vec![Permission::Installation]);
         let widen = update(weak.id, ConnectionEdit { permissions, ..ConnectionEdit::default() });
-        let result = world.directory.run(&world.operator, widen).await;
+        let result = fixture.directory.run(&fixture.operator, widen).await;
         assert!(matches!(result, Err(DirectoryError::Invalid(_))), "{result:?}");
     });
 }
@@ -78,9 +78,9 @@ fn nobody_creates_or_changes_a_connection_that_may_do_more() {
 #[test]
 fn a_user_with_a_grant_ranks_above_every_connection() {
     block_on(async {
-        let world = World::new().await;
-        let ann = grant(&world, &world.ann, &[Permission::Audit]).await;
-        let client = world.client("top", |new| new.highest_role = 6).await;
+        let fixture = Fixture::new().await;
+        let ann = grant(&fixture, &fixture.ann, &[Permission::Audit]).await;
+        let client = fixture.client("top", |new| new.highest_role = 6).await;
         let user = || UserKey::Id(ann.id);
         let password =
             directory::UserEdit { password: Some("vier rote fische".to_owned().into()), ..Default::default() };
@@ -99,20 +99,20 @@ fn a_user_with_a_grant_ranks_above_every_connection() {
         for caller in [&client, &weaker] {
             for command in attacks() {
                 let text = format!("{command:?} by {:?}", caller.actor);
-                let result = world.directory.run(caller, command).await.map(drop);
+                let result = fixture.directory.run(caller, command).await.map(drop);
                 assert_eq!(result, Err(DirectoryError::RoleTooHigh), "{text}");
             }
         }
-        // Who has the same grants may.
+        // An administrator with the same grants may.
         let equal = administrator(&[Permission::WriteUsers, Permission::Audit]);
-        world.directory.run(&equal, Command::ChangeStatus(status.clone())).await.expect("suspended");
-        world.directory.run(&world.operator, Command::DeleteUser(user())).await.expect("deleted");
+        fixture.directory.run(&equal, Command::ChangeStatus(status.clone())).await.expect("suspended");
+        fixture.directory.run(&fixture.operator, Command::DeleteUser(user())).await.expect("deleted");
         // A deleted administrator would come back as one.
-        let again = world.directory.run(&client, Command::RestoreUser(user())).await.map(drop);
+        let again = fixture.directory.run(&client, Command::RestoreUser(user())).await.map(drop);
         assert_eq!(again, Err(DirectoryError::RoleTooHigh));
         let mut edit = new_user("ann@example.com");
         edit.id = Some(ann.id);
-        let again = world.directory.run(&client, Command::CreateUser(edit)).await.map(drop);
+        let again = fixture.directory.run(&client, Command::CreateUser(edit)).await.map(drop);
         assert_eq!(again, Err(DirectoryError::RoleTooHigh));
     });
 }
@@ -120,18 +120,18 @@ fn a_user_with_a_grant_ranks_above_every_connection() {
 #[test]
 fn permissions_are_those_that_the_connection_has_now() {
     block_on(async {
-        let world = World::new().await;
-        let client = world.client("client", |_| {}).await;
+        let fixture = Fixture::new().await;
+        let client = fixture.client("client", |_| {}).await;
         let add = |name: &str| Command::AddDepartment { name: name.into(), number: None };
-        world.directory.run(&client, add("Sales")).await.expect("permitted");
+        fixture.directory.run(&client, add("Sales")).await.expect("permitted");
         let Actor::Connection(connection) = &client.actor else { unreachable!("a connection") };
         let edit =
             ConnectionEdit { permissions: FieldUpdate::Set(vec![Permission::WriteUsers]), ..ConnectionEdit::default() };
         let update = Command::UpdateConnection { connection: connection.id, edit };
-        world.directory.run(&world.operator, update).await.expect("restricted");
+        fixture.directory.run(&fixture.operator, update).await.expect("restricted");
         // The clock of the tests advances by a second with each reading, and a connection is cached for half of one.
-        assert_eq!(world.directory.run(&client, add("Staff")).await.map(drop), Err(DirectoryError::Forbidden));
-        let created = world.directory.run(&client, Command::CreateUser(new_user("eve@example.com"))).await;
+        assert_eq!(fixture.directory.run(&client, add("Staff")).await.map(drop), Err(DirectoryError::Forbidden));
+        let created = fixture.directory.run(&client, Command::CreateUser(new_user("eve@example.com"))).await;
         assert!(created.is_ok(), "{created:?}");
     });
 }
@@ -139,13 +139,13 @@ fn permissions_are_those_that_the_connection_has_now() {
 #[test]
 fn a_connection_has_no_access_to_another_tenant() {
     block_on(async {
-        let world = World::new().await;
-        let two = create_tenant(&world.directory, "Two").await;
-        let client = world.client("client", |new| new.highest_role = 6).await;
-        let elsewhere = Caller { tenant: two.tenant, ..client };
+        let fixture = Fixture::new().await;
+        let two = create_tenant(&fixture.directory, "Two").await;
+        let client = fixture.client("client", |new| new.highest_role = 6).await;
+        let other_tenant = Caller { tenant: two.tenant, ..client };
         let ended = Err(DirectoryError::ConnectionEnded);
-        assert_eq!(world.directory.find_users(&elsewhere, UserQuery::default()).await.map(drop), ended);
+        assert_eq!(fixture.directory.find_users(&other_tenant, UserQuery::default()).await.map(drop), ended);
         let create = Command::CreateUser(new_user("eve@example.com"));
-        assert_eq!(world.directory.run(&elsewhere, create).await.map(drop), ended);
+        assert_eq!(fixture.directory.run(&other_tenant, create).await.map(drop), ended);
     });
 }

@@ -1,9 +1,9 @@
 //! Every command and query with every actor: it is rejected as forbidden exactly if the actor may not do it.
 //!
 //! The lists of commands, queries and kinds of actors come from the enums, and the rules here are written down a second
-//! time: a new variant does not compile without its rule, and a changed rule fails until both say the same.
+//! time: a new variant does not compile without its rule, and a changed rule fails until both agree.
 
-use crate::actors::{Sample, World, all_actors, unknown_connection};
+use crate::actors::{Fixture, Sample, all_actors, unknown_connection};
 use directory::{
     Access, AccountAction, ActorKind, Caller, Command, CommandKind, ConnectionEdit, DirectoryError, EventPosition,
     FieldUpdate, FolderEdit, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, LinkPurpose, Mail,
@@ -208,12 +208,12 @@ fn rule_of_query(kind: QueryKind) -> Rule {
     }
 }
 
-/// Sends a query of a kind, in every way there is.
-async fn send(world: &World, caller: &Caller, kind: QueryKind) -> Vec<Result<(), DirectoryError>> {
+/// Runs every method that sends this kind of query.
+async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result<(), DirectoryError>> {
     fn done<T>(result: Result<T, DirectoryError>) -> Result<(), DirectoryError> {
         result.map(drop)
     }
-    let (directory, ann) = (&world.directory, world.ann.id);
+    let (directory, ann) = (&fixture.directory, fixture.ann.id);
     let link = PasswordLink { user: ann, id: uuid::Uuid::nil(), purpose: LinkPurpose::Reset };
     let in_all_tenants = Caller { tenant: Caller::NO_TENANT, ..caller.clone() };
     match kind {
@@ -284,9 +284,9 @@ fn block_on<T>(task: impl Future<Output = T>) -> T {
 #[test]
 fn actors_of_every_kind_are_tested() {
     block_on(async {
-        let world = World::new().await;
+        let fixture = Fixture::new().await;
         let tested: HashSet<ActorKind> =
-            all_actors(&world).await.iter().map(|sample| ActorKind::from(&sample.caller.actor)).collect();
+            all_actors(&fixture).await.iter().map(|sample| ActorKind::from(&sample.caller.actor)).collect();
         assert!(ActorKind::iter().all(|kind| tested.contains(&kind)), "{tested:?}");
     });
 }
@@ -295,24 +295,24 @@ fn actors_of_every_kind_are_tested() {
 fn every_command_is_forbidden_exactly_to_those_who_may_not_run_it() {
     let (mut permitted, mut forbidden) = (HashSet::new(), HashSet::new());
     block_on(async {
-        let count = all_actors(&World::new().await).await.len();
+        let count = all_actors(&Fixture::new().await).await.len();
         for kind in CommandKind::iter() {
             for actor in 0..count {
-                // A world of its own: a permitted command changes it.
-                let world = World::new().await;
-                let sample = all_actors(&world).await.remove(actor);
-                let rules = samples(kind, world.ann.id).len();
+                // Its own fixture: a permitted command changes it.
+                let fixture = Fixture::new().await;
+                let sample = all_actors(&fixture).await.remove(actor);
+                let rules = samples(kind, fixture.ann.id).len();
                 for number in 0..rules {
-                    let (command, rule) = samples(kind, world.ann.id).remove(number);
+                    let (command, rule) = samples(kind, fixture.ann.id).remove(number);
                     let text = format!("{command:?} by {:?}", sample.caller.actor);
-                    let events = world.directory.events(&Caller::installation(), EventPosition(0), 1_000).await;
-                    let preview = world.directory.preview(&sample.caller, &command).await;
-                    let result: Result<Receipt, _> = world.directory.run(&sample.caller, command).await;
+                    let events = fixture.directory.events(&Caller::installation(), EventPosition(0), 1_000).await;
+                    let preview = fixture.directory.preview(&sample.caller, &command).await;
+                    let result: Result<Receipt, _> = fixture.directory.run(&sample.caller, command).await;
                     let is_forbidden = result == Err(DirectoryError::Forbidden);
                     assert_eq!(is_forbidden, !rule.permits(&sample), "{text}: {result:?}");
                     assert_eq!(preview == Err(DirectoryError::Forbidden), is_forbidden, "{text}: {preview:?}");
                     if is_forbidden {
-                        let after = world.directory.events(&Caller::installation(), EventPosition(0), 1_000).await;
+                        let after = fixture.directory.events(&Caller::installation(), EventPosition(0), 1_000).await;
                         assert_eq!(after, events, "{text} has changed something");
                         forbidden.insert(kind);
                     } else {
@@ -329,12 +329,12 @@ fn every_command_is_forbidden_exactly_to_those_who_may_not_run_it() {
 #[test]
 fn every_query_is_forbidden_exactly_to_those_who_may_not_send_it() {
     block_on(async {
-        let world = World::new().await;
-        let actors = all_actors(&world).await;
+        let fixture = Fixture::new().await;
+        let actors = all_actors(&fixture).await;
         for kind in QueryKind::iter() {
             let rule = rule_of_query(kind);
             for sample in &actors {
-                for result in send(&world, &sample.caller, kind).await {
+                for result in send(&fixture, &sample.caller, kind).await {
                     // A connection has no access outside its tenant at all.
                     let is_denied = matches!(result, Err(DirectoryError::Forbidden | DirectoryError::ConnectionEnded));
                     assert_eq!(is_denied, !rule.permits(sample), "{kind:?} by {:?}: {result:?}", sample.caller.actor);

@@ -68,7 +68,7 @@ impl Client {
     }
 }
 
-/// What a repeat must have in common with the first response: all but what names the request itself.
+/// The parts of a response that a repeat must reproduce: all but what names the request itself.
 fn essence(response: &HttpResponse) -> (u16, Vec<String>, String) {
     let is_own = |line: &&str| {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -109,7 +109,7 @@ fn a_repeated_post_gets_the_first_response_on_every_dialect() {
         // The key of another connection is another key.
         let taken = post(&other, api, &key, &body);
         assert!(taken.status >= 400 && !taken.body.contains("Idempotency"), "{api:?}: {taken:?}");
-        // A rejection is repeated, too, also when its reason has gone.
+        // A rejected request gets the same rejection again, even if the cause no longer exists.
         let rejected_key = format!("rejected-{api:?}");
         let rejected = post(&client, api, &rejected_key, &body);
         assert!(rejected.status >= 400, "{api:?}: {rejected:?}");
@@ -221,7 +221,7 @@ fn every_create_makes_one_user_whatever_is_lost() {
             drop(through(*process, *loss));
         }
         let answer = |process: usize| {
-            // An attempt whose client has gone may still be in progress.
+            // An attempt whose client disconnected may still be in progress.
             testkit::waiting::wait_for("a response", || {
                 through(process, lossy_relay::Loss::Nothing).filter(|response| response.status != 409)
             })

@@ -24,7 +24,7 @@ fn failures_are_counted_by_minute_and_shown() {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         send(&server.address, method, target, &headers, body.as_bytes()).status
     };
-    let secret_typed_as_login = "My$ecretPassw0rd";
+    let secret_typed_as_login = "My$PassPhrase";
     for _ in 0..3 {
         let body = json!({"user": secret_typed_as_login, "password": "wrong password"});
         assert_eq!(request(&sign_in_key, "POST", "/v1/sign-in", &body), 401);

@@ -80,7 +80,7 @@ impl Job {
         id: Uuid,
         caller: &Caller,
         format: Format,
-        wishes: Vec<(String, String)>,
+        params: Vec<(String, String)>,
         now: Time,
     ) -> Option<Self> {
         let caller = JobCaller::of(caller)?;
@@ -88,7 +88,7 @@ impl Job {
             id,
             caller,
             format: format.as_str().into(),
-            params: wishes,
+            params,
             status: JobStatus::Uploading,
             created: now,
             ended: None,

@@ -41,7 +41,7 @@ impl IdempotencyError {
 
     pub fn message(self) -> &'static str {
         match self {
-            Self::Malformed => "Idempotency-Key must be one text of 1 to 255 visible ASCII characters",
+            Self::Malformed => "Idempotency-Key must be a single string of 1 to 255 printable ASCII characters",
             Self::Reused => "This Idempotency-Key was used for another request; send a new key",
             Self::InProgress => "A request with this Idempotency-Key is in progress; try again in a moment",
         }

@@ -14,9 +14,11 @@ pub(crate) fn describe(error: &RequestError, request: &DialectRequest) -> Dialec
             (StatusCode::UNAUTHORIZED, "invalid_key", "The key is missing or invalid")
         }
         RequestError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This connection is not enabled for this API"),
-        RequestError::Directory(DirectoryError::Forbidden) => {
-            (StatusCode::FORBIDDEN, "forbidden", "The connection lacks a permission for this (`--permission`)")
-        }
+        RequestError::Directory(DirectoryError::Forbidden) => (
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This connection lacks a permission that the request needs (`muster connection set NAME --permission`)",
+        ),
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "slow_down", "Too many invalid keys from this address; try again later")
         }
