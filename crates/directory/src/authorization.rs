@@ -3,8 +3,8 @@
 
 use crate::model::roles::HIGHEST_RANK;
 use crate::{
-    AccountAction, Actor, Administrator, Command, DirectoryError, Grants, PasswordProof, Permission, Purpose,
-    TenantNumber, UserEdit, UserId,
+    AccountAction, Actor, Administrator, Command, DirectoryError, FieldUpdate, Grants, PasswordProof, Permission,
+    Purpose, TenantNumber, UserEdit, UserId,
 };
 
 /// What can be read.
@@ -34,8 +34,10 @@ pub enum Query {
     /// What an interrupted import has done, and what others did meanwhile.
     ImportEvents,
     ServerSecret,
-    /// Security records.
+    /// Security records of the caller's tenant.
     SecurityRecords,
+    /// Security records of requests without a tenant.
+    SecurityRecordsOfNoTenant,
     /// Requests with an `Idempotency-Key` that the caller has sent.
     OwnRequests,
     /// The user of a link or session. Its key is the proof.
@@ -110,6 +112,8 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
         | Command::AddDepartment { .. } => Requirement::permission(Groups),
         Command::AddTenant { .. } => Requirement::permission(Installation),
         Command::UpdateTenant(edit) if edit.remove => Requirement::permission(Installation),
+        // Mails with links to choose a password.
+        Command::UpdateTenant(edit) if edit.redirect_mails_to.is_change() => Requirement::all([Settings, Installation]),
         Command::UpdateTenant(_) | Command::AddRole { .. } => Requirement::permission(Settings),
         Command::AddConnection(_)
         | Command::AddKey { .. }
@@ -121,7 +125,8 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
 
 fn required_for_edit(edit: &UserEdit) -> Vec<Permission> {
     let mut required = vec![Permission::WriteUsers];
-    if edit.password.is_some() || edit.password_hash.is_some() || edit.clear_password {
+    let is_invitation = edit.invite && edit.do_not_email != FieldUpdate::Set(true);
+    if edit.password.is_some() || edit.password_hash.is_some() || edit.clear_password || is_invitation {
         required.push(Permission::Credentials);
     }
     if edit.groups.is_change() || edit.folders.is_change() {
@@ -142,11 +147,11 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
         }
         Query::Connections => Requirement::permission(Connections),
         Query::AllConnections => Requirement::all([Connections, Installation]),
-        Query::ConnectionOfKey => Requirement::permission(Connections).or_task(&[Purpose::Authentication]),
+        Query::ConnectionOfKey => Requirement::all([Connections, Installation]).or_task(&[Purpose::Authentication]),
         Query::Mails => Requirement::permission(Settings).or_task(&[Purpose::Retention]),
         Query::MailsDue => Requirement::permission(Installation).or_task(&[Purpose::Mails]),
         Query::Events | Query::SecurityRecords => Requirement::permission(Audit),
-        Query::AllEvents => Requirement::all([Audit, Installation]),
+        Query::AllEvents | Query::SecurityRecordsOfNoTenant => Requirement::all([Audit, Installation]),
         Query::ImportEvents => Requirement::permission(WriteUsers),
         Query::ServerSecret => {
             Requirement::permission(Installation).or_task(&[Purpose::Authentication, Purpose::Mails, Purpose::Pages])
@@ -196,6 +201,12 @@ impl<'a> Authority<'a> {
                 Actor::Connection(_) | Actor::Anonymous { .. } | Actor::Operator { .. } => required.is_public,
             };
         if is_permitted { Ok(()) } else { Err(DirectoryError::Forbidden) }
+    }
+
+    /// # Errors
+    /// [`DirectoryError::Forbidden`]
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), DirectoryError> {
+        if self.permissions.contains(&permission) { Ok(()) } else { Err(DirectoryError::Forbidden) }
     }
 
     pub(crate) fn has_all(&self, permissions: &[Permission]) -> bool {

@@ -4,7 +4,7 @@ use super::events::entry_without_digest;
 use super::managed_connection::Session;
 use super::param::{Param, int};
 use super::pg_error::PgError;
-use store::event_row::kind_and_subjects;
+use store::event_row::kind_and_known_subjects;
 use store::sql;
 use uuid::Uuid;
 
@@ -30,8 +30,7 @@ where
         let mut subjects = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for row in &rows {
             let entry = entry_without_digest(row, 0)?;
-            let decoded = kind_and_subjects(&entry);
-            let (kind, ids) = decoded.map_err(|error| PgError::Other(format!("cannot decode an event: {error}")))?;
+            let (kind, ids) = kind_and_known_subjects(&entry);
             last = (int(entry.tenant), row.try_get(13)?, row.try_get(0)?);
             events.0.push(last.0);
             events.1.push(last.1);

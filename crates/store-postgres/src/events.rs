@@ -10,7 +10,6 @@ use store::chain_verifier::ChainsVerifier;
 use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
 use store::event_row::{EventEntry, decode_event};
 use store::sql;
-use strum::IntoEnumIterator;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -25,8 +24,8 @@ pub(super) fn after(
     limit: u32,
 ) -> ReadFuture<'_, Vec<Event>> {
     Box::pin(async move {
-        let all: Vec<EventKind> = if filter.kinds.is_empty() { EventKind::iter().collect() } else { filter.kinds };
-        let kinds: Vec<i16> = all.into_iter().map(|kind| i16::from(kind.code())).collect();
+        let codes = |kinds: &[EventKind]| kinds.iter().map(|kind| i16::from(kind.code())).collect();
+        let kinds: Option<Vec<i16>> = (!filter.kinds.is_empty()).then(|| codes(&filter.kinds));
         let (first, limit) = (signed(position.0), i64::from(limit));
         let rows = match (filter.tenant.map(tenant_code), filter.subject) {
             (Some(tenant), Some(subject)) => {

@@ -26,6 +26,11 @@ macro_rules! impl_param {
                 Type::$many
             }
         }
+        impl Param for Option<Vec<$rust>> {
+            fn sql_type(&self) -> Type {
+                Type::$many
+            }
+        }
         impl Param for Vec<Option<$rust>> {
             fn sql_type(&self) -> Type {
                 Type::$many

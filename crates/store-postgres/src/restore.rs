@@ -13,7 +13,7 @@ use store::archive::{
     ArchiveError, Chunk, Entry, EntryTranslator, EventEntry, LinkedEvents, Origin, RestoreProgress, RestoreTarget,
 };
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
-use store::event_row::kind_and_subjects;
+use store::event_row::kind_and_known_subjects;
 use store::sql::{self, Sql};
 use store::translation::{Owner, Write};
 use store::unique_keys::UniqueKey;
@@ -122,13 +122,13 @@ impl<'a> PostgresTarget<'a> {
             for linked in &chunk.history {
                 self.last = linked.end;
                 let events: Vec<_> = linked.events.iter().collect();
-                history.push_batch(self.ids.next_id(), &events, linked.end, &linked.links)?;
+                history.push_batch(self.ids.next_id(), &events, linked.end, &linked.links);
             }
         } else {
             for linked in Self::batches(&chunk.history) {
                 self.last = linked.end;
                 let links = self.relink(&linked.events, linked.end);
-                history.push_batch(self.ids.next_id(), &linked.events, linked.end, &links)?;
+                history.push_batch(self.ids.next_id(), &linked.events, linked.end, &links);
             }
         }
         history.send(session).await?;
@@ -295,13 +295,7 @@ struct HistoryRows {
 }
 
 impl HistoryRows {
-    fn push_batch(
-        &mut self,
-        id: Uuid,
-        events: &[&(EventEntry, ChainHash)],
-        end: u64,
-        links: &[(u32, ChainHash)],
-    ) -> Result<(), ArchiveError> {
+    fn push_batch(&mut self, id: Uuid, events: &[&(EventEntry, ChainHash)], end: u64, links: &[(u32, ChainHash)]) {
         self.batches.0.push(id);
         self.batches.1.push(i32::try_from(events.len()).unwrap_or(i32::MAX));
         self.batches.2.push(signed(end));
@@ -324,7 +318,7 @@ impl HistoryRows {
             self.password_set.push(event.password_set);
             self.notes.push(event.notes.clone());
             self.digest.push((!event.is_unchained).then(|| digest.to_vec()));
-            let (kind, subjects) = kind_and_subjects(event)?;
+            let (kind, subjects) = kind_and_known_subjects(event);
             self.kind.push(kind.code().into());
             for subject in subjects {
                 self.subjects.0.push(int(event.tenant));
@@ -333,7 +327,6 @@ impl HistoryRows {
                 self.subjects.3.push(place);
             }
         }
-        Ok(())
     }
 
     async fn send(&self, session: &Session) -> Result<(), ArchiveError> {

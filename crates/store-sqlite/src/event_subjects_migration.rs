@@ -1,9 +1,8 @@
 //! The Rust part of the migration `event subjects`.
 
 use super::events::{add_subjects, event_entry};
-use rusqlite::types::Type;
 use rusqlite::{Connection as Db, params};
-use store::event_row::kind_and_subjects;
+use store::event_row::kind_and_known_subjects;
 use store::sql;
 
 /// Events read at a time.
@@ -20,8 +19,7 @@ pub(super) fn add_event_subjects(db: &Db) -> rusqlite::Result<()> {
         count += rows.len();
         tracing::info!(events = count, "upgrading the history");
         for row in rows {
-            let broken = |error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, Box::new(error));
-            let (kind, subjects) = kind_and_subjects(&row).map_err(broken)?;
+            let (kind, subjects) = kind_and_known_subjects(&row);
             last = i64::try_from(row.position).unwrap_or(i64::MAX);
             db.prepare_cached(sql::SET_EVENT_KIND.sqlite)?.execute(params![kind.code(), last])?;
             add_subjects(db, row.tenant, &subjects, last)?;

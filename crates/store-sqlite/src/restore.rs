@@ -11,7 +11,7 @@ use store::archive::{
     ArchiveError, Chunk, Entry, EntryTranslator, EventEntry, LinkedEvents, Origin, RestoreProgress, RestoreTarget,
 };
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
-use store::event_row::kind_and_subjects;
+use store::event_row::kind_and_known_subjects;
 use store::sql;
 
 /// `None` if no restore is in progress.
@@ -163,7 +163,7 @@ fn add_events(
         let made = chains.0.get(&event.tenant).map(|(_, link)| *link);
         let kept = linked.links.first().map(|(_, link)| *link);
         let link = if keeps_links { kept } else { made.filter(|_| !event.is_unchained) };
-        let (kind, subjects) = kind_and_subjects(&event)?;
+        let (kind, subjects) = kind_and_known_subjects(&event);
         let position = signed(event.position);
         let inserted = events::insert(db, &event, position, link, kind)
             .and_then(|()| events::add_subjects(db, event.tenant, &subjects, position));

@@ -143,6 +143,15 @@ pub fn kind_and_subjects(row: &EventEntry) -> Result<(EventKind, Vec<Uuid>), ser
     Ok((data.kind(), data.subjects()))
 }
 
+/// Like [`kind_and_subjects`]. An event that was changed so that it cannot be decoded has no subjects; `muster audit verify`
+/// reports it.
+pub fn kind_and_known_subjects(row: &EventEntry) -> (EventKind, Vec<Uuid>) {
+    kind_and_subjects(row).unwrap_or_else(|error| {
+        tracing::warn!(position = row.position, %error, "cannot decode an event");
+        (EventKind::User, Vec::new())
+    })
+}
+
 fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, serde_json::Error> {
     text.map(serde_json::from_str).transpose()
 }

@@ -188,7 +188,10 @@ impl<'a> ReferenceResolver<'a> {
                 created
             }
             _ => {
-                let done = directory.run_all(caller, commands).await.into_iter();
+                let done = directory
+                    .run_all(commands.into_iter().map(|command| (caller, command)).collect())
+                    .await
+                    .into_iter();
                 done.map(|done| done.and_then(|done| created_item(&done))).collect()
             }
         };

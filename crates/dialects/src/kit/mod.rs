@@ -16,7 +16,10 @@ pub use http::*;
 pub(crate) use http::{OpenRequest, idempotency_key, media_types, own_api_errors};
 pub use openapi::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID, XmlNames};
 pub use routing::*;
-pub(crate) use routing::{ListKey, idempotency_header, param, route_method, takes_key};
+pub(crate) use routing::{
+    ListKey, TemporaryResponse, idempotency_header, is_temporary_error, is_temporary_status, param, route_method,
+    takes_key,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

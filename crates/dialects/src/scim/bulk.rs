@@ -6,7 +6,7 @@ use super::schema::text_list;
 use super::{errors, read, users, write};
 use crate::kit::{
     AppState, DialectRequest, DialectResponse, Duplicates, Format, Handler, Node, Object, OutputValue, ParsedBody,
-    RequestError, RequiredAccess,
+    RequestError, RequiredAccess, TemporaryResponse, is_temporary_error, is_temporary_status,
 };
 use directory::{Command, DirectoryError};
 use http::{HeaderValue, StatusCode, header};
@@ -35,6 +35,8 @@ struct BulkResult {
     location: Option<String>,
     version: Option<String>,
     response: Option<OutputValue>,
+    /// Whether it is worth trying again.
+    is_temporary: bool,
 }
 
 pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -75,12 +77,17 @@ pub(super) async fn bulk(state: &AppState, request: &DialectRequest) -> Result<D
     for (index, attributes) in deferred {
         apply_deferred(state, request, &operations[index], &mut results[index], attributes, &created_ids).await?;
     }
+    let is_temporary = results.iter().flatten().any(|result| result.is_temporary);
     let answers = operations.iter().zip(results).filter_map(|(operation, done)| Some(result_output(operation, done?)));
     let out = OutputValue::object(vec![
         ("schemas", text_list(&["urn:ietf:params:scim:api:messages:2.0:BulkResponse"])),
         ("Operations", OutputValue::List("Operations", answers.collect())),
     ]);
-    Ok(write::response(request, StatusCode::OK, &out))
+    let mut response = write::response(request, StatusCode::OK, &out);
+    if is_temporary {
+        response.extensions_mut().insert(TemporaryResponse);
+    }
+    Ok(response)
 }
 
 /// Keeps the result of an operation, and the id of what it created.
@@ -365,9 +372,13 @@ async fn create_users(
             (sub_request, new)
         })
         .collect();
-    let commands = prepared.iter().filter_map(|(_, new)| Some(Command::CreateUser(new.as_ref().ok()?.edit.clone())));
-    let caller = prepared.first().map_or(request, |(first, _)| first).caller()?;
-    let mut done = state.directory.run_all(caller, commands.collect()).await.into_iter();
+    let mut commands = Vec::new();
+    for (sub_request, new) in &prepared {
+        if let Ok(new) = new {
+            commands.push((sub_request.caller()?, Command::CreateUser(new.edit.clone())));
+        }
+    }
+    let mut done = state.directory.run_all(commands).await.into_iter();
     let mut results = Vec::with_capacity(prepared.len());
     for (sub_request, new) in prepared {
         let answered = match new {
@@ -397,12 +408,15 @@ fn bulk_result(
             location: text(&response, header::LOCATION).or_else(|| resource_location(sub_request)),
             version: text(&response, header::ETAG),
             response: None,
+            is_temporary: false,
         },
         Err(error) => {
+            let is_conflict = is_temporary_error(&error);
             let error = errors::describe(&error, sub_request);
             let status = error.status;
+            let is_temporary = is_conflict || is_temporary_status(status);
             let response = Some(errors::document(error));
-            BulkResult { status, location: resource_location(sub_request), version: None, response }
+            BulkResult { status, location: resource_location(sub_request), version: None, response, is_temporary }
         }
     }
 }

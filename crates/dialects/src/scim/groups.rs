@@ -1,7 +1,9 @@
 //! Handlers of `/Groups`. Members are separate rows: they are read in chunks where they are returned, and
 //! changing some members never reads the others.
 
+use super::patch::PatchOperation;
 use super::projection::Projection;
+use super::tree::Normalizer;
 use super::users::{check_if_match, no_content, not_modified};
 use super::wire::{GROUP_TYPE, USER_TYPE};
 use super::{read, tree, write};
@@ -40,8 +42,12 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
 pub(super) async fn replace(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let edit = read::group_edit(&read::parse_resource(request, &GROUP_TYPE)?, BodyUse::Replace)?;
-    let before = addressed_group(state, request).await?;
-    let item = change_group(state, request, before, |_| Ok(edit.clone())).await?;
+    let item = if let Some(item) = committed_group(state, request).await? {
+        item
+    } else {
+        let before = addressed_group(state, request).await?;
+        change_group(state, request, before, |_| Ok(edit.clone())).await?
+    };
     group_response(state, request, StatusCode::OK, &item, &projection).await
 }
 
@@ -51,15 +57,10 @@ pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result
     let projection = Projection::from_query(request, &GROUP_TYPE)?;
     let normalizer = read::normalizer(request, &GROUP_TYPE);
     let operations = read::patch_operations(request, &normalizer)?;
-    let needs_all_members = read::needs_all_members(&operations, &normalizer)?;
-    let before = addressed_group(state, request).await?;
-    let mut all_members = Vec::new();
-    if needs_all_members {
-        let members = state.directory.members(request.caller()?, before.id()).await?;
-        all_members.extend(members.into_iter().map(|(id, _)| id));
-    }
-    let patch = |before: &Object| read::group_patch(before, &all_members, &operations, &normalizer);
-    let item = change_group(state, request, before, patch).await?;
+    let item = match committed_group(state, request).await? {
+        Some(item) => item,
+        None => patch_group(state, request, &operations, &normalizer).await?,
+    };
     request.count_ignored(normalizer.ignored_count());
     if projection.is_explicit() {
         return group_response(state, request, StatusCode::OK, &item, &projection).await;
@@ -67,7 +68,34 @@ pub(super) async fn modify(state: &AppState, request: &DialectRequest) -> Result
     Ok(write::with_resource_headers(no_content(), None, &write::group_etag(&item)))
 }
 
+async fn patch_group(
+    state: &AppState,
+    request: &DialectRequest,
+    operations: &[PatchOperation],
+    normalizer: &Normalizer,
+) -> Result<Item, RequestError> {
+    let needs_all_members = read::needs_all_members(operations, normalizer)?;
+    let before = addressed_group(state, request).await?;
+    let mut all_members = Vec::new();
+    if needs_all_members {
+        let members = state.directory.members(request.caller()?, before.id()).await?;
+        all_members.extend(members.into_iter().map(|(id, _)| id));
+    }
+    let patch = |before: &Object| read::group_patch(before, &all_members, operations, normalizer);
+    change_group(state, request, before, patch).await
+}
+
+/// The group of an operation that an earlier attempt of a bulk request has committed.
+async fn committed_group(state: &AppState, request: &DialectRequest) -> Result<Option<Item>, RequestError> {
+    let Some(receipt) = state.directory.committed_receipt(request.caller()?).await? else { return Ok(None) };
+    let item = receipt.items.into_iter().next();
+    Ok(Some(item.ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?))
+}
+
 pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    if state.directory.committed_receipt(request.caller()?).await?.is_some() {
+        return Ok(no_content());
+    }
     let key = read::group_key(request.path_param(0));
     let mut command = Command::DeleteItem { kind: ItemKind::Group, item: key.clone() };
     if request.headers.contains_key("if-match") {

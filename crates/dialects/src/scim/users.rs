@@ -175,6 +175,9 @@ async fn delete_user(
     request: &DialectRequest,
     key: UserKey,
 ) -> Result<DialectResponse, RequestError> {
+    if state.directory.committed_receipt(request.caller()?).await?.is_some() {
+        return Ok(no_content());
+    }
     let mut command = Command::DeleteUser(key.clone());
     if request.headers.contains_key("if-match") {
         let user = state.directory.user(request.caller()?, key).await?;
@@ -193,6 +196,9 @@ async fn change_user(
     key: UserKey,
     change: impl Fn(&Object) -> Result<UserEdit, RequestError> + Send,
 ) -> Result<User, RequestError> {
+    if let Some(receipt) = state.directory.committed_receipt(request.caller()?).await? {
+        return Ok(receipt.users.into_iter().next().ok_or(DirectoryError::NoSuchUser)?);
+    }
     let settable = Projection::settable();
     for _ in 0..MAX_UPDATE_ATTEMPTS {
         let user = state.directory.user(request.caller()?, key.clone()).await?;

@@ -6,8 +6,8 @@ use super::{
 use crate::text::validation;
 use crate::{
     AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind, Mutation,
-    ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User, UserEdit, UserId,
-    identifier_key,
+    Permission, ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User, UserEdit,
+    UserId, identifier_key,
 };
 use secrecy::ExposeSecret;
 use std::collections::HashSet;
@@ -144,6 +144,7 @@ pub(super) fn update(
     }
     let mut mail = None;
     if email_changed && before.invited.is_some() && account::can_be_invited(&after) {
+        context.authority.require(Permission::Credentials)?;
         let sign_ins = account.sign_in_state.get_or_insert_default();
         mail = Some(account::create_link(&mut after, sign_ins, crate::LinkPurpose::Invitation, context));
     }

@@ -12,9 +12,10 @@ pub enum Permission {
     ReadUsers,
     /// Create, change, delete and restore users.
     WriteUsers,
-    /// Set passwords, read their hashes, invite users and end their sessions.
+    /// Set passwords, read their hashes, send invitations and end sessions.
     Credentials,
-    /// Change groups, folders, organizations and departments, and who belongs to them.
+    /// Change groups, folders, organizations and departments, and who belongs to groups and folders. (The organization and
+    /// department of a user are attributes of the user, and are created if they are new.)
     Groups,
     /// Add, change and revoke connections that may do no more than the actor.
     Connections,

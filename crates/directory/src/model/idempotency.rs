@@ -91,11 +91,15 @@ impl IdempotencyRecord {
         now >= self.created.plus_seconds(Self::LIFETIME_SECONDS)
     }
 
-    /// Deletes the row.
+    /// Deletes the row unless another one has replaced it.
     pub fn deletion(&self) -> RowWrite {
         let IdempotencyKey { tenant, connection, key_hash, .. } = &self.key;
         let key = vec![tenant.0.into(), connection.0.into(), key_hash.to_vec().into(), self.step.into()];
-        RowWrite::Delete { table: &IDEMPOTENCY_RECORDS, key, expected: crate::Expected::Anything }
+        RowWrite::Delete {
+            table: &IDEMPOTENCY_RECORDS,
+            key,
+            expected: crate::Expected::Row(vec![(4, self.created.0.into())]),
+        }
     }
 }
 

@@ -33,32 +33,27 @@ pub enum IdempotencyLookup {
     Reused,
 }
 
-/// Numbers the commands of a request. A repeated request must send the same commands under the same numbers.
+/// One command of a request. A repeated request must send the same commands under the same numbers.
 #[derive(Clone, Debug)]
 pub struct IdempotencyScope {
     request: Arc<IdempotentRequest>,
-    next_step: Arc<AtomicU32>,
+    step: u32,
 }
 
 impl IdempotencyScope {
     pub fn new(request: Arc<IdempotentRequest>) -> Self {
-        Self { request, next_step: Arc::default() }
+        Self { request, step: 0 }
     }
 
-    /// A part of the request that begins with this number.
+    /// Another command of the request.
     #[must_use]
-    pub fn starting_at(&self, step: u32) -> Self {
-        Self { request: Arc::clone(&self.request), next_step: Arc::new(AtomicU32::new(step)) }
+    pub fn at_step(&self, step: u32) -> Self {
+        Self { request: Arc::clone(&self.request), step }
     }
 
-    pub(super) fn next_step(&self) -> u32 {
-        self.next_step.load(Ordering::Relaxed)
-    }
-
-    /// The command of the next step was committed, by this attempt or an earlier one.
-    pub(super) fn advance(&self, is_new: bool) {
-        self.next_step.fetch_add(1, Ordering::Relaxed);
-        self.request.written.fetch_add(u32::from(is_new), Ordering::Relaxed);
+    /// This attempt has committed the command.
+    pub(super) fn count_commit(&self) {
+        self.request.written.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -71,12 +66,14 @@ impl Directory {
         key: IdempotencyKey,
     ) -> Result<IdempotencyLookup, DirectoryError> {
         self.authorize(caller, Query::OwnRequests).await?;
-        let mut rows: Vec<IdempotencyRecord> = self.records(IdempotencyRecord::of_key(&key)).await?;
         let now = self.clock.now();
-        if rows.iter().any(|row| row.is_expired(now)) {
+        let rows = loop {
+            let rows: Vec<IdempotencyRecord> = self.records(IdempotencyRecord::of_key(&key)).await?;
+            if !rows.iter().any(|row| row.is_expired(now)) {
+                break rows;
+            }
             self.delete_records(caller, &rows).await?;
-            rows.clear();
-        }
+        };
         if rows.iter().any(|row| row.key.fingerprint != key.fingerprint) {
             return Ok(IdempotencyLookup::Reused);
         }
@@ -137,11 +134,12 @@ impl Directory {
         }
     }
 
+    /// Rows that another process has deleted or replaced in the meantime are left alone.
     async fn delete_records(&self, caller: &Caller, rows: &[IdempotencyRecord]) -> Result<(), DirectoryError> {
-        if rows.is_empty() {
-            return Ok(());
+        match self.change_records(caller, rows.iter().map(IdempotencyRecord::deletion).collect()).await {
+            Err(DirectoryError::Conflict) => Ok(()),
+            deleted => deleted,
         }
-        self.change_records(caller, rows.iter().map(IdempotencyRecord::deletion).collect()).await
     }
 
     /// Leaves no event, because it changes no data.
@@ -159,14 +157,12 @@ impl Directory {
         self.store.commit(change).await.map(drop).map_err(commit_error)
     }
 
-    /// The receipt of a command that an earlier attempt has committed, with users and items as they are now.
-    pub(super) async fn recorded_receipt(
-        &self,
-        caller: &Caller,
-        scope: &IdempotencyScope,
-    ) -> Result<Option<Receipt>, DirectoryError> {
-        let recorded = scope.request.committed.get(&scope.next_step());
+    /// The receipt of the caller's command if an earlier attempt has committed it, with users and items as they are now.
+    /// Ask before checking what the command would change: it has changed it.
+    pub async fn committed_receipt(&self, caller: &Caller) -> Result<Option<Receipt>, DirectoryError> {
+        let recorded = caller.idempotency.as_ref().and_then(|scope| scope.request.committed.get(&scope.step));
         let Some(RecordedStep::Command { users, items }) = recorded else { return Ok(None) };
+        self.authorize(caller, Query::OwnRequests).await?;
         let mut receipt = Receipt::default();
         for id in users {
             receipt.users.extend(self.user_or_deleted(caller, *id).await?);
@@ -194,7 +190,7 @@ impl IdempotencyScope {
         unchanged: &Receipt,
         now: Time,
     ) -> Result<Mutation, DirectoryError> {
-        self.request.record(self.next_step(), mutations, unchanged, now)
+        self.request.record(self.step, mutations, unchanged, now)
     }
 
     pub fn request(&self) -> &IdempotentRequest {

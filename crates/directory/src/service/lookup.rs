@@ -294,9 +294,9 @@ impl Directory {
     pub(super) async fn load_shared_references(
         &self,
         tenant: TenantNumber,
-        commands: &[Command],
+        commands: impl Iterator<Item = &Command>,
     ) -> Result<ResolvedReferences, DirectoryError> {
-        let named = commands.iter().filter_map(|command| match command {
+        let named = commands.filter_map(|command| match command {
             Command::CreateUser(edit) => Some(memberships_of(edit)),
             _ => None,
         });

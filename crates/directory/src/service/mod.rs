@@ -47,11 +47,11 @@ pub struct Caller {
     /// The only tenant that it can see; 0 for the whole installation.
     pub tenant: TenantNumber,
     pub actor: Actor,
-    /// Of the connection.
+    /// The client profile of the connection.
     pub profile: ClientProfile,
     /// For the event log.
     pub request_id: String,
-    /// Of a request with an `Idempotency-Key`.
+    /// The number of the command, if the request has an `Idempotency-Key`. It allows one command.
     pub idempotency: Option<IdempotencyScope>,
 }
 
@@ -60,10 +60,10 @@ impl Caller {
         Self { tenant, actor, profile: ClientProfile::Rfc, request_id: String::new(), idempotency: None }
     }
 
-    /// Numbers the next commands from `step`, if the request has an `Idempotency-Key`.
+    /// For another command of the request, which has this number if the request has an `Idempotency-Key`.
     #[must_use]
     pub fn at_step(&self, step: u32) -> Self {
-        Self { idempotency: self.idempotency.as_ref().map(|scope| scope.starting_at(step)), ..self.clone() }
+        Self { idempotency: self.idempotency.as_ref().map(|scope| scope.at_step(step)), ..self.clone() }
     }
 
     /// The command line, which may do everything in a tenant.

@@ -16,10 +16,7 @@ const MAX_ATTEMPTS: usize = 100;
 impl Directory {
     /// Carries out a command atomically. An acknowledged change is on disk.
     pub async fn run(&self, caller: &Caller, command: Command) -> Result<Receipt, DirectoryError> {
-        if let Some(scope) = &caller.idempotency
-            && let Some(receipt) = self.recorded_receipt(caller, scope).await?
-        {
-            scope.advance(false);
+        if let Some(receipt) = self.committed_receipt(caller).await? {
             return Ok(receipt);
         }
         let mut hashed: Option<PasswordHash> = None;
@@ -36,22 +33,19 @@ impl Directory {
         Err(DirectoryError::Conflict)
     }
 
-    /// Carries out commands that do not depend on each other, each atomically. Their look-ups and their commit are
-    /// shared. Of two that want the same unique value, one gets it. Commands that set a password should
-    /// be run one by one: hashing is slow, and too many at once fail with [`DirectoryError::Busy`].
-    pub async fn run_all(&self, caller: &Caller, commands: Vec<Command>) -> Vec<Result<Receipt, DirectoryError>> {
-        if let Some(scope) = &caller.idempotency {
-            // Each has its own record.
-            let callers: Vec<Caller> =
-                (scope.next_step()..).take(commands.len()).map(|step| caller.at_step(step)).collect();
-            return join_in_order(callers.iter().zip(commands).map(|(caller, command)| self.run(caller, command)))
-                .await;
-        }
-        let shared = match self.load_shared_references(caller.tenant, &commands).await {
+    /// Carries out commands of one tenant that do not depend on each other, each atomically. Their look-ups and their commit
+    /// are shared. Of two that want the same unique value, one gets it. Commands that set a password should be run one by
+    /// one: hashing is slow, and too many at once fail with [`DirectoryError::Busy`].
+    pub async fn run_all(&self, commands: Vec<(&Caller, Command)>) -> Vec<Result<Receipt, DirectoryError>> {
+        let Some(tenant) = commands.first().map(|(caller, _)| caller.tenant) else { return Vec::new() };
+        let shared = match self.load_shared_references(tenant, commands.iter().map(|(_, command)| command)).await {
             Ok(shared) => shared,
             Err(error) => return commands.iter().map(|_| Err(error.clone())).collect(),
         };
-        let decisions = commands.iter().map(|command| async {
+        let decisions = commands.iter().map(|(caller, command)| async {
+            if let Some(receipt) = self.committed_receipt(caller).await? {
+                return Ok(Decided::committed(receipt));
+            }
             let mut hashed = None;
             self.decide(caller, command, (false, &shared), &mut hashed).await
         });
@@ -66,7 +60,7 @@ impl Directory {
             }));
         }
         let mut committing = self.store.commit_all(changes).into_iter();
-        let results = commands.iter().zip(decided).map(|(command, decided)| {
+        let results = commands.iter().zip(decided).map(|((caller, command), decided)| {
             let started = decided.map(|(decided, is_committed)| {
                 let committing = if is_committed { committing.next() } else { None };
                 self.finish(caller, command, decided, committing)
@@ -80,7 +74,7 @@ impl Directory {
         });
         let results = join_in_order(results).await;
         let mut receipts = Vec::with_capacity(results.len());
-        for (command, result) in commands.into_iter().zip(results) {
+        for ((caller, command), result) in commands.into_iter().zip(results) {
             receipts.push(match result {
                 Ok(receipt) => Ok(receipt),
                 Err(CommitFailure::Outdated) => self.run(caller, command).await,
@@ -145,7 +139,7 @@ impl Directory {
                     self.unwritable_since.store(0, Ordering::Relaxed);
                     receipt = done;
                     if let Some(scope) = &caller.idempotency {
-                        scope.advance(true);
+                        scope.count_commit();
                     }
                     if decided.adds_items {
                         self.negative_cache.clear_tenant(caller.tenant);
@@ -177,6 +171,13 @@ struct Decided {
     assumed_absent: Vec<(ItemKind, ItemKey)>,
     /// What the command leaves as it is, and returns.
     unchanged: Receipt,
+}
+
+impl Decided {
+    /// A command that an earlier attempt has committed.
+    fn committed(receipt: Receipt) -> Self {
+        Self { change: None, adds_items: false, assumed_absent: Vec::new(), unchanged: receipt }
+    }
 }
 
 /// Why a decided command was not carried out.

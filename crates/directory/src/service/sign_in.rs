@@ -41,12 +41,13 @@ impl Directory {
         if let Err(DirectoryError::SignIn(error)) = &signed_in {
             // An unknown tenant has no records of its own: otherwise, an attacker could fill memory with many.
             let tenant: Option<Tenant> = self.record(vec![caller.tenant.0.into()]).await?;
+            let tenant = tenant.filter(|tenant| tenant.removed.is_none());
             self.record_security_event(SecurityEvent {
+                user: id.filter(|_| tenant.is_some()),
                 tenant: tenant.map_or(Caller::NO_TENANT, |tenant| tenant.number),
                 kind: SecurityKind::SignIn,
                 source: client_ip.map_or_else(|| caller.actor.to_string(), |address| address.to_string()),
                 reason: error.reason().to_owned(),
-                user: id,
             });
         }
         signed_in

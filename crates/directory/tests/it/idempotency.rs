@@ -47,14 +47,18 @@ fn commands_that_were_committed_are_not_carried_out_again() {
         let second = attempt(&fixture, &client).await;
         let again = fixture.directory.run(&second, create("eve@example.com")).await.expect("found");
         assert_eq!(again.users, eve.users);
-        let finn = fixture.directory.run(&second, create("finn@example.com")).await.expect("created");
+        let finn = fixture.directory.run(&second.at_step(1), create("finn@example.com")).await.expect("created");
         assert_eq!(user_count(&fixture).await, before + 2);
         // The first attempt was only slow: it continues.
-        let late = fixture.directory.run(&first, create("finn@example.com")).await;
+        let late = fixture.directory.run(&first.at_step(1), create("finn@example.com")).await;
         assert_eq!(late, Err(DirectoryError::Conflict), "not 'the email is taken'");
         let third = attempt(&fixture, &client).await;
-        for (command, expected) in [(create("eve@example.com"), &eve), (create("finn@example.com"), &finn)] {
-            assert_eq!(fixture.directory.run(&third, command).await.expect("found").users, expected.users);
+        for (step, command, expected) in [(0, create("eve@example.com"), &eve), (1, create("finn@example.com"), &finn)]
+        {
+            assert_eq!(
+                fixture.directory.run(&third.at_step(step), command).await.expect("found").users,
+                expected.users
+            );
         }
         let scope = third.idempotency.as_ref().expect("a scope");
         assert!(!fixture.directory.has_other_attempt(&third, scope).await.expect("read"));
@@ -70,11 +74,14 @@ fn commands_that_run_together_have_their_own_records() {
         let client = fixture.client("client", |_| {}).await;
         let commands = || vec![create("eve@example.com"), create("ann@example.com"), create("finn@example.com")];
         let (first, before) = (attempt(&fixture, &client).await, user_count(&fixture).await);
-        let results = fixture.directory.run_all(&first.at_step(8), commands()).await;
+        let callers = |attempt: &Caller| [8, 12, 16].map(|step| attempt.at_step(step));
+        let run_all =
+            async |callers: [Caller; 3]| fixture.directory.run_all(callers.iter().zip(commands()).collect()).await;
+        let results = run_all(callers(&first)).await;
         let is_created: Vec<bool> = results.iter().map(Result::is_ok).collect();
         assert_eq!((is_created, user_count(&fixture).await), (vec![true, false, true], before + 2));
         let second = attempt(&fixture, &client).await;
-        let again = fixture.directory.run_all(&second.at_step(8), commands()).await;
+        let again = run_all(callers(&second)).await;
         let users = |all: &[Result<Receipt, DirectoryError>]| -> Vec<_> {
             all.iter().map(|result| result.as_ref().map(|receipt| receipt.users.clone()).ok()).collect()
         };

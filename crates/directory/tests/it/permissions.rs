@@ -70,6 +70,11 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
                 Rule::of([WriteUsers, Credentials]),
             ),
             (wrap(Box::new(UserEdit { clear_password: true, ..base() })), Rule::of([WriteUsers, Credentials])),
+            (wrap(Box::new(UserEdit { invite: true, ..base() })), Rule::of([WriteUsers, Credentials])),
+            (
+                wrap(Box::new(UserEdit { invite: true, do_not_email: FieldUpdate::Set(true), ..base() })),
+                Rule::of([WriteUsers]),
+            ),
             (wrap(Box::new(UserEdit { groups: group.clone(), ..base() })), Rule::of([WriteUsers, Groups])),
             (wrap(Box::new(UserEdit { folders: FieldUpdate::Clear, ..base() })), Rule::of([WriteUsers, Groups])),
         ]
@@ -152,9 +157,12 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
         }
         CommandKind::UpdateTenant => {
             let remove = TenantEdit { remove: true, ..TenantEdit::default() };
+            let redirect =
+                TenantEdit { redirect_mails_to: FieldUpdate::Set("test@example.com".into()), ..TenantEdit::default() };
             vec![
                 (Command::UpdateTenant(TenantEdit::default()), Rule::of([Settings])),
                 (Command::UpdateTenant(remove), Rule::of([Installation])),
+                (Command::UpdateTenant(redirect), Rule::of([Settings, Installation])),
             ]
         }
         // A new connection may read users, so the actor must be allowed to.
@@ -193,11 +201,11 @@ fn rule_of_query(kind: QueryKind) -> Rule {
         QueryKind::Tenants => Rule::of([Installation]).tasks([Purpose::Retention, Purpose::Pages, Purpose::Startup]),
         QueryKind::Connections => Rule::of([Connections]),
         QueryKind::AllConnections => Rule::of([Connections, Installation]),
-        QueryKind::ConnectionOfKey => Rule::of([Connections]).tasks([Purpose::Authentication]),
+        QueryKind::ConnectionOfKey => Rule::of([Connections, Installation]).tasks([Purpose::Authentication]),
         QueryKind::Mails => Rule::of([Settings]).tasks([Purpose::Retention]),
         QueryKind::MailsDue => Rule::of([Installation]).tasks([Purpose::Mails]),
         QueryKind::Events | QueryKind::SecurityRecords => Rule::of([Audit]),
-        QueryKind::AllEvents => Rule::of([Audit, Installation]),
+        QueryKind::SecurityRecordsOfNoTenant | QueryKind::AllEvents => Rule::of([Audit, Installation]),
         QueryKind::ImportEvents => Rule::of([WriteUsers]),
         QueryKind::ServerSecret => {
             Rule::of([Installation]).tasks([Purpose::Authentication, Purpose::Mails, Purpose::Pages])
@@ -264,6 +272,9 @@ async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result
         ],
         QueryKind::ServerSecret => vec![done(directory.server_secret(caller, "test").await)],
         QueryKind::SecurityRecords => vec![done(directory.security_records(caller, Time(0), None).await)],
+        QueryKind::SecurityRecordsOfNoTenant => {
+            vec![done(directory.security_records(&in_all_tenants, Time(0), None).await)]
+        }
         QueryKind::OwnRequests => {
             let connection = caller.actor.connection().unwrap_or_else(unknown_connection);
             let key = IdempotencyKey { tenant: caller.tenant, connection, key_hash: [1; 32], fingerprint: [1; 32] };

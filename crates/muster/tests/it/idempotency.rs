@@ -3,7 +3,7 @@
 
 mod lossy_relay;
 
-use crate::support::{HttpResponse, MUSTER, Server, TestStore, launch, run_json, send, try_send};
+use crate::support::{HttpResponse, MUSTER, Server, TestStore, execute_sql, launch, run_json, send, try_send};
 use lossy_relay::LossyRelay;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -123,6 +123,56 @@ fn a_repeated_post_gets_the_first_response_on_every_dialect() {
         }
         assert_eq!(user_count(server.store(), tenant), n, "{api:?}");
     }
+}
+
+/// The process ends after the operations of a bulk request were committed, and before its response is stored: the
+/// repeat finds each operation done, also those that their own effects would reject.
+#[test]
+fn an_interrupted_bulk_request_gets_the_results_of_its_own_operations() {
+    let server = Server::start(&[]);
+    let (tenant, key) = server.create_tenant(&[]);
+    let client = Client { tenant, key };
+    let post = |target: &str, idempotency_key: &str, body: &Value| {
+        let bearer = format!("Bearer {}", client.key);
+        let headers =
+            [("Content-Type", "application/json"), ("Authorization", &*bearer), ("Idempotency-Key", idempotency_key)];
+        let response = send(&server.address, "POST", target, &headers, body.to_string().as_bytes());
+        (response.status, serde_json::from_str::<Value>(&response.body).expect("JSON"))
+    };
+    let create =
+        |email: &str| post("/scim/v2/Users", email, &Api::Scim.user(email)).1["id"].as_str().map(str::to_owned);
+    let [ann, bob, cleo] =
+        ["ann@example.com", "bob@example.com", "cleo@example.com"].map(|email| create(email).expect("an id"));
+    let group = post("/scim/v2/Groups", "group", &json!({"displayName": "Old", "members": [{"value": cleo}]})).1;
+    let group = group["id"].as_str().expect("an id");
+    let user =
+        |n: usize, data: Value| json!({"method": "POST", "path": "/Users", "bulkId": format!("u{n}"), "data": data});
+    let new_user = |n: usize| user(n, Api::Scim.user(&format!("u{n}@example.com")));
+    let patch = |path: String, version: &str, operation: Value| json!({"method": "PATCH", "path": path, "version": version, "data": {"Operations": [operation]}});
+    let team = json!({"displayName": "Team", "members": [{"value": "bulkId:u7"}]});
+    // Users that are created together before and after operations that run alone.
+    let operations = json!([
+        {"method": "POST", "path": "/Groups", "bulkId": "g", "data": team},
+        new_user(1),
+        patch(format!("/Users/{ann}"), "W/\"1\"", json!({"op": "replace", "path": "title", "value": "Pilot"})),
+        new_user(2), new_user(3), user(4, Api::Scim.user("ann@example.com")), new_user(5), new_user(6), new_user(7),
+        patch(format!("/Groups/{group}"), "W/\"1\"", json!({"op": "remove", "path": "members"})),
+        {"method": "DELETE", "path": format!("/Users/{bob}"), "version": "W/\"1\""},
+    ]);
+    let body = json!({"Operations": operations});
+    let results = |(status, body): (u16, Value)| {
+        assert_eq!(status, 200, "{body}");
+        let operations = body["Operations"].as_array().expect("results").clone();
+        let result = |operation: Value| (operation["status"].clone(), operation["location"].clone());
+        operations.into_iter().map(result).collect::<Vec<_>>()
+    };
+    let first = results(post("/scim/v2/Bulk", "bulk", &body));
+    let statuses: Vec<_> = first.iter().map(|(status, _)| status.as_str().unwrap_or_default()).collect();
+    let expected = ["201", "201", "200", "201", "201", "409", "201", "201", "201", "204", "204"];
+    assert_eq!(statuses, expected);
+    execute_sql(server.store(), "DELETE FROM idempotency_records WHERE step = 2147483647");
+    assert_eq!(results(post("/scim/v2/Bulk", "bulk", &body)), first);
+    assert_eq!(user_count(server.store(), tenant), 8, "ann, cleo and six new users");
 }
 
 /// Servers on one store.

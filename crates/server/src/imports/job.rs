@@ -35,6 +35,7 @@ pub(super) struct JobCaller {
     highest_role: u32,
     profile: ClientProfile,
     user: Option<UserId>,
+    #[serde(default)]
     dialect: String,
 }
 

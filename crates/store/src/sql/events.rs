@@ -38,28 +38,28 @@ statements! {
         ON CONFLICT DO NOTHING",
     );
     EVENT_SUBJECT_COUNTS = portable("SELECT tenant, count(*) FROM event_subjects GROUP BY tenant");
-    // `kinds` is a set of bits on SQLite, a list on PostgreSQL.
+    // The kinds are a set of bits on SQLite (-1: all), a list on PostgreSQL (`NULL`: all).
     EVENTS_AFTER = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (?2 = -1 OR (1 << kind) & ?2)
         ORDER BY position LIMIT ?3"),
         concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2)
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND ($2 IS NULL OR e.kind = ANY($2))
         ORDER BY b.position, e.place LIMIT $3"),
     );
     EVENTS_OF_TENANT = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (?2 = -1 OR (1 << kind) & ?2)
         AND tenant = ?3 ORDER BY position LIMIT ?4"),
         concat!("SELECT ", postgres_event_columns!(), " FROM batches b JOIN events e ON e.batch = b.id
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2) AND e.tenant = $3
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND ($2 IS NULL OR e.kind = ANY($2)) AND e.tenant = $3
         ORDER BY b.position, e.place LIMIT $4"),
     );
     EVENTS_OF_SUBJECT = per_engine(
-        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (1 << kind) & ?2
+        concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (?2 = -1 OR (1 << kind) & ?2)
         AND tenant = ?3 AND position IN (SELECT t.position FROM event_subjects t WHERE t.tenant = ?3 AND t.subject = ?4
         AND t.position > ?1) ORDER BY position LIMIT ?5"),
         concat!("SELECT ", postgres_event_columns!(), " FROM event_subjects t JOIN batches b ON b.id = t.batch
         JOIN events e ON e.tenant = t.tenant AND e.batch = t.batch AND e.place = t.place
-        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND e.kind = ANY($2) AND t.tenant = $3
+        WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND ($2 IS NULL OR e.kind = ANY($2)) AND t.tenant = $3
         AND t.subject = $4 ORDER BY b.position, e.place LIMIT $5"),
     );
     /// Events with their digests and links, of one tenant or all.

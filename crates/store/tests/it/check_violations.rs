@@ -78,7 +78,7 @@ const VIOLATIONS: [(&str, &str, &str); 18] = [
         "UPDATE counted SET live = live + 1; UPDATE blocks SET live = live + 1",
         "user counts are wrong",
     ),
-    ("DELETE FROM event_subjects", "DELETE FROM event_subjects", "0 subjects of events are stored"),
+    ("DELETE FROM event_subjects", "DELETE FROM event_subjects", "has 0 rows instead of"),
     (
         "UPDATE events SET after = '{' WHERE position = 2",
         "UPDATE events SET after = '{' WHERE tenant = 1 AND place = 0",

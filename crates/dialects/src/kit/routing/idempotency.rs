@@ -95,36 +95,45 @@ fn replay(recorded: RecordedResponse) -> Result<DialectResponse, RequestError> {
 /// Stores the response of the request.
 ///
 /// # Errors
-/// The request was rejected, but another attempt has carried it out meanwhile.
+/// Another attempt has carried out a part of the request in the meantime: this response may be wrong.
 pub(super) async fn complete(
     state: &AppState,
     open: OpenRequest,
     recorded: Option<RecordedResponse>,
     error: Option<&RequestError>,
 ) -> Result<(), RequestError> {
-    let is_busy =
-        matches!(error, Some(RequestError::Directory(DirectoryError::Conflict | DirectoryError::ConnectionEnded)));
-    let Some(recorded) = recorded.filter(|_| !is_busy) else { return Ok(()) };
     let in_progress = RequestError::Idempotency(IdempotencyError::InProgress);
-    if error.is_some() && state.directory.has_other_attempt(&open.caller, &open.scope).await? {
-        return Err(in_progress);
+    match state.directory.has_other_attempt(&open.caller, &open.scope).await {
+        Ok(true) => return Err(in_progress),
+        Err(failure) if error.is_some() => return Err(failure.into()),
+        // Without a stored response, a repeated request finds its commands done, and gets an equal response.
+        Err(_) => return Ok(()),
+        Ok(false) => {}
     }
+    let Some(recorded) = recorded.filter(|_| !error.is_some_and(is_temporary_error)) else { return Ok(()) };
     match state.directory.record_response(&open.caller, open.scope.request(), recorded).await {
         Err(DirectoryError::Conflict) if error.is_some() => Err(in_progress),
-        // Without it, a repeated request finds its commands done, and gets an equal response.
         _ => Ok(()),
     }
 }
 
-/// Whether a repeated request gets the same status again. With others, it is worth trying again.
-fn is_kept(status: StatusCode) -> bool {
-    let is_temporary = matches!(status.as_u16(), 401 | 408 | 413 | 429);
-    !is_temporary && !status.is_server_error()
+/// Whether a request can succeed if it is repeated.
+pub(crate) fn is_temporary_error(error: &RequestError) -> bool {
+    matches!(error, RequestError::Directory(DirectoryError::Conflict | DirectoryError::ConnectionEnded))
 }
+
+/// Whether a repeated request can get another status.
+pub(crate) fn is_temporary_status(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 408 | 413 | 429) || status.is_server_error()
+}
+
+/// Marks a response with results that can change if the request is repeated.
+#[derive(Clone)]
+pub(crate) struct TemporaryResponse;
 
 /// A response as it is stored; `None` if it is not, because it is temporary or too large.
 pub(super) fn record_of(response: &DialectResponse) -> Option<RecordedResponse> {
-    if !is_kept(response.status()) {
+    if is_temporary_status(response.status()) || response.extensions().get::<TemporaryResponse>().is_some() {
         return None;
     }
     let body = response.body().as_full().filter(|body| body.len() <= IdempotencyRecord::MAX_BODY)?;

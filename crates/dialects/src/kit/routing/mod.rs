@@ -10,7 +10,9 @@ pub mod transfers;
 
 pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Permit};
 pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
-pub(crate) use idempotency::{header_parameter as idempotency_header, takes_key};
+pub(crate) use idempotency::{
+    TemporaryResponse, header_parameter as idempotency_header, is_temporary_error, is_temporary_status, takes_key,
+};
 pub(crate) use operation::param;
 pub use operation::{MethodSpec, Parameter, RequiredAccess, SuccessResponse};
 pub(crate) use page_positions::ListKey;

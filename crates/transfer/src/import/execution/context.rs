@@ -130,7 +130,7 @@ pub(crate) async fn run_all_with_retry(
     caller: &Caller,
     commands: Vec<Command>,
 ) -> Vec<Result<Receipt, DirectoryError>> {
-    let mut results = directory.run_all(caller, commands.clone()).await;
+    let mut results = directory.run_all(commands.iter().map(|command| (caller, command.clone())).collect()).await;
     for (command, result) in commands.into_iter().zip(&mut results) {
         if result.as_ref().is_err_and(may_pass) {
             tokio::time::sleep(RETRY_DELAY).await;
