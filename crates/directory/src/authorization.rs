@@ -3,8 +3,8 @@
 
 use crate::model::roles::HIGHEST_RANK;
 use crate::{
-    AccountAction, Actor, Administrator, Command, DirectoryError, FieldUpdate, Grants, PasswordProof, Permission,
-    Purpose, TenantNumber, UserEdit, UserId,
+    AccountAction, Actor, Administrator, Command, DirectoryError, Field, FieldUpdate, Grants, PasswordProof,
+    Permission, Purpose, TenantNumber, UserEdit, UserId,
 };
 
 /// What can be read.
@@ -125,7 +125,7 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
 
 fn required_for_edit(edit: &UserEdit) -> Vec<Permission> {
     let mut required = vec![Permission::WriteUsers];
-    let is_invitation = edit.invite && edit.do_not_email != FieldUpdate::Set(true);
+    let is_invitation = edit.invite && edit.boolean_update(Field::DoNotEmail) != Some(&FieldUpdate::Set(true));
     if edit.password.is_some() || edit.password_hash.is_some() || edit.clear_password || is_invitation {
         required.push(Permission::Credentials);
     }

@@ -3,36 +3,9 @@
 
 use crate::column::Column;
 
-/// Muster and LDAP names of columns.
-const LDAP_NAMES: [(&str, &str); 22] = [
-    ("userName", "uid"),
-    ("email", "mail"),
-    ("givenName", "givenName"),
-    ("familyName", "sn"),
-    ("displayName", "displayName"),
-    ("title", "title"),
-    ("workPhone", "telephoneNumber"),
-    ("mobilePhone", "mobile"),
-    ("department", "departmentNumber"),
-    ("organisation", "o"),
-    ("employeeNumber", "employeeNumber"),
-    ("userType", "employeeType"),
-    ("addressLine1", "street"),
-    ("city", "l"),
-    ("region", "st"),
-    ("postalCode", "postalCode"),
-    ("country", "c"),
-    ("preferredLanguage", "preferredLanguage"),
-    ("profileUrl", "labeledURI"),
-    ("passwordHash", "userPassword"),
-    ("description", "description"),
-    ("kind", "muster-kind"),
-];
-
 /// The name of a column in LDIF.
 pub(crate) fn ldap_attribute(column: &Column) -> String {
-    let known = LDAP_NAMES.iter().find(|(ours, _)| *ours == column.name).map(|(_, theirs)| (*theirs).to_owned());
-    known.unwrap_or_else(|| format!("muster-{}", column.name))
+    column.ldap_name.map_or_else(|| format!("muster-{}", column.name), str::to_owned)
 }
 
 /// Whether an attribute is specific to Muster. Its value may be a list in one text.

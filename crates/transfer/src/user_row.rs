@@ -6,8 +6,8 @@ use crate::column::{COLUMNS, Column, ColumnCell, ColumnKind, RecordKind};
 use crate::foreign_hashes;
 use crate::reference_resolver::ItemNames;
 use directory::{
-    Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, MetadataEntry, OrganizationRef,
-    PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit, UserId,
+    Address, DepartmentRef, DirectoryError, ExposeSecret, Field, FieldUpdate, ItemKind, MetadataEntry, OrganizationRef,
+    PasswordHash, ProfileLinkKind, RequestedStatus, RoleRef, Slot, Status, Time, TypedValue, User, UserEdit, UserId,
     identifier_key,
 };
 use serde_json::{Value, json};
@@ -135,13 +135,9 @@ pub(crate) fn parse(cells: &[ColumnCell<'_>], now: Time) -> Result<UserRow, Vec<
 
 /// Whether a list is empty because plain columns beside it hold all values, as in exports.
 fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool {
-    let plain_fields: &[Field] = match column.kind {
-        ColumnKind::MultiValued(Field::Emails) => &[Field::Email],
-        ColumnKind::MultiValued(Field::Phones) => &[Field::WorkPhone, Field::MobilePhone],
-        ColumnKind::MultiValued(Field::Photos) => &[Field::Photo],
-        ColumnKind::PostalAddresses => {
-            &[Field::AddressLine1, Field::AddressLine2, Field::City, Field::Region, Field::PostalCode, Field::Country]
-        }
+    let list = match column.kind {
+        ColumnKind::MultiValued(field) => field,
+        ColumnKind::PostalAddresses => Field::PostalAddresses,
         _ => return false,
     };
     let is_empty = match cell {
@@ -150,8 +146,7 @@ fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool
         Value::Array(list) => list.is_empty(),
         _ => false,
     };
-    let is_plain =
-        |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(of) if plain_fields.contains(&of));
+    let is_plain = |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(field) if field.attribute().is_some_and(|of| of.part_of == Some(list)));
     is_empty && cells.iter().any(is_plain)
 }
 
@@ -188,8 +183,10 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
             }
         }
         ColumnKind::MultiValued(field) => {
-            let (kind, has_preferred) = default_type(field);
-            let entries = cell_value::multi_valued(cell, kind, has_preferred)?;
+            let Some(Slot::MultiValued(slot)) = field.attribute().map(|attribute| attribute.slot) else {
+                return Ok(());
+            };
+            let entries = cell_value::multi_valued(cell, slot.default_type, slot.has_primary)?;
             if field == Field::Emails {
                 let preferred = entries.iter().find(|entry| entry.is_primary());
                 let work = || entries.iter().find(|entry| entry.has_kind("work"));
@@ -225,12 +222,11 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
         }
         ColumnKind::Office => edit.office = cell_value::number(cell)?,
         ColumnKind::Role => edit.role = parse_role(cell_value::text(cell)?),
-        ColumnKind::Groups => row.groups = Some(cell_value::text_list(cell)?),
-        ColumnKind::Folders => row.folders = Some(cell_value::text_list(cell)?),
+        ColumnKind::Memberships(ItemKind::Folder) => row.folders = Some(cell_value::text_list(cell)?),
+        ColumnKind::Memberships(_) => row.groups = Some(cell_value::text_list(cell)?),
         ColumnKind::Status => apply_status(row, &cell_value::text(cell)?)?,
         ColumnKind::Name => row.full_name = cell_value::text(cell)?.value().cloned(),
-        ColumnKind::DoNotEmail => edit.do_not_email = cell_value::boolean(cell)?,
-        ColumnKind::ForcePasswordChange => edit.force_password_change = cell_value::boolean(cell)?,
+        ColumnKind::Boolean(field) => edit.set_boolean(field, cell_value::boolean(cell)?),
         ColumnKind::Password => {
             if let FieldUpdate::Set(text) = cell_value::text(cell)? {
                 // A stored hash, taken as a password, would be a password that every reader of the file knows.
@@ -266,16 +262,6 @@ fn apply_cell(row: &mut UserRow, column: &Column, cell: &Value) -> Result<(), In
         _ => {}
     }
     Ok(())
-}
-
-/// The default type of plain values, and whether the first of them is primary.
-fn default_type(field: Field) -> (&'static str, bool) {
-    match field {
-        Field::Emails => ("work", true),
-        Field::Phones => ("work", false),
-        Field::Photos => ("photo", true),
-        _ => ("", false),
-    }
 }
 
 fn parse_role(update: FieldUpdate<String>) -> FieldUpdate<RoleRef> {
@@ -346,8 +332,10 @@ impl UserCells<'_> {
             ColumnKind::Office => json!(user.office?.to_string()),
             ColumnKind::Role => json!(names.role_name(user.role?)),
             ColumnKind::Roles => non_empty_array(user.other_roles.iter().map(entry_json))?,
-            ColumnKind::Groups => non_empty_array(user.groups.iter().map(|id| json!(names.name_or_id(*id))))?,
-            ColumnKind::Folders => non_empty_array(user.folders.iter().map(|id| json!(names.name_or_id(*id))))?,
+            ColumnKind::Memberships(kind) => {
+                let ids = if kind == ItemKind::Folder { &user.folders } else { &user.groups };
+                non_empty_array(ids.iter().map(|id| json!(names.name_or_id(*id))))?
+            }
             ColumnKind::Status if user.active_cleared && user.status == Status::Inactive => {
                 json!(ACTIVE_CLEARED)
             }
@@ -355,15 +343,9 @@ impl UserCells<'_> {
                 json!(format!("{} {ACTIVE_CLEARED}", user.status.as_str()))
             }
             ColumnKind::Status => json!(user.status.as_str()),
-            ColumnKind::DoNotEmail => json!(user.do_not_email?),
-            ColumnKind::ForcePasswordChange => json!(user.force_password_change?),
+            ColumnKind::Boolean(field) => json!(user.boolean(field)?),
             ColumnKind::PasswordHash => json!(self.password?.0.expose_secret()),
-            ColumnKind::Timestamp(field) => json!(format_timestamp(match field {
-                Field::Created => user.created,
-                Field::Updated => user.updated,
-                Field::Invited => user.invited?,
-                _ => user.last_activity?,
-            })),
+            ColumnKind::Timestamp(field) => json!(format_timestamp(user.timestamp(field)?)),
             _ => return None,
         })
     }
@@ -384,22 +366,20 @@ fn entry_json(entry: &TypedValue) -> Value {
 
 /// All values of a multi-valued attribute, unless the plain columns hold the same.
 fn multi_valued(user: &User, field: Field) -> Option<Value> {
-    let (all, plain): (&[TypedValue], Vec<TypedValue>) = match field {
-        Field::Emails => {
-            let plain = user.email().map(|email| TypedValue::new("work", email).with_primary());
-            (&user.emails, plain.into_iter().collect())
-        }
+    let Slot::MultiValued(slot) = field.attribute()?.slot else { return None };
+    let all = (slot.read)(user);
+    let plain: Vec<TypedValue> = match field {
+        Field::Emails => user.email().map(|email| TypedValue::new("work", email).with_primary()).into_iter().collect(),
         Field::Photos => {
-            let plain = user.text(Field::Photo).map(|photo| TypedValue::new("photo", photo).with_primary());
-            (&user.photos, plain.into_iter().collect())
+            let photo = user.text(Field::Photo).map(|photo| TypedValue::new("photo", photo).with_primary());
+            photo.into_iter().collect()
         }
         Field::Phones => {
             let phone = |field, kind| user.text(field).map(|number| TypedValue::new(kind, number));
-            let plain = [phone(Field::WorkPhone, "work"), phone(Field::MobilePhone, "mobile")];
-            (&user.phones, plain.into_iter().flatten().collect())
+            let phones = [phone(Field::WorkPhone, "work"), phone(Field::MobilePhone, "mobile")];
+            phones.into_iter().flatten().collect()
         }
-        Field::Entitlements => (&user.entitlements, Vec::new()),
-        _ => (&user.certificates, Vec::new()),
+        _ => Vec::new(),
     };
     if all == plain { None } else { non_empty_array(all.iter().map(entry_json)) }
 }

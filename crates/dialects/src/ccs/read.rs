@@ -172,7 +172,7 @@ fn apply_member(
             Err(error) => return add_error(error),
         },
         Some(Field::ForcePasswordChange) => match convert::boolean(sent.node, format, &clr) {
-            Ok(value) => edit.force_password_change = FieldUpdate::set_or_clear(value),
+            Ok(value) => edit.set_boolean(Field::ForcePasswordChange, FieldUpdate::set_or_clear(value)),
             Err(error) => return add_error(error),
         },
         Some(Field::Password) => match convert::text(sent.node, format) {

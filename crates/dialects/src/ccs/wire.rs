@@ -16,10 +16,9 @@ const ID: Property = Property::new("id", ValueType::Integer, "Number of the user
 
 /// The body of POST and PUT. Names are as in JSON; XML and error keys are capitalized.
 pub(super) static USER_POST: ObjectSchema =
-    ObjectSchema { name: "UserPost", description: "A user to create or change", properties: USER_MEMBERS };
+    ObjectSchema::of_user("UserPost", "A user to create or change", USER_MEMBERS);
 
-pub(super) static USER_VIEW: ObjectSchema =
-    ObjectSchema { name: "UserView", description: "A user", properties: USER_MEMBERS };
+pub(super) static USER_VIEW: ObjectSchema = ObjectSchema::of_user("UserView", "A user", USER_MEMBERS);
 
 const USER_MEMBERS: &[Property] = &[
     ID,

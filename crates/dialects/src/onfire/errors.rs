@@ -82,9 +82,7 @@ fn describe(error: &RequestError, request: &DialectRequest) -> DialectError {
         RequestError::Unauthorized => {
             (StatusCode::UNAUTHORIZED, "Unauthorized", "The integration key and/or company id are not valid.")
         }
-        RequestError::Forbidden => {
-            (StatusCode::FORBIDDEN, "Forbidden", "The integration key lacks a permission that this request needs.")
-        }
+        RequestError::Forbidden => (StatusCode::FORBIDDEN, "Forbidden", "The integration key does not allow this."),
         RequestError::TooManyAttempts { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Too many invalid keys; try again later.")
         }

@@ -153,7 +153,9 @@ pub(super) fn user_edit(
     collect_errors("Status", set_status(&fields, body_use, &mut edit));
     collect_errors("WebsiteRole", set_role(&fields, &mut edit));
     collect_errors("Password", set_password(&fields, &mut edit));
-    collect_errors("DoNotEmail", fields.flag("DoNotEmail").map(|f| edit.do_not_email = FieldUpdate::set_or_keep(f)));
+    let do_not_email = fields.flag("DoNotEmail");
+    let set = do_not_email.map(|flag| edit.set_boolean(Field::DoNotEmail, FieldUpdate::set_or_keep(flag)));
+    collect_errors("DoNotEmail", set);
     // New users get an invitation email unless they have `DoNotEmail`.
     edit.invite = body_use == BodyUse::Create;
     collect_errors("Groups", parse_references(&fields, "Groups").map(|update| edit.groups = update));

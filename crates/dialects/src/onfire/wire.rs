@@ -11,13 +11,17 @@ pub(super) fn namespace(object_schema: &ObjectSchema) -> Option<&'static str> {
 const TEXT: ValueType = ValueType::Text;
 const GUIDS: ValueType = ValueType::List("Id", &ValueType::Guid);
 
-const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Number of the tenant");
+const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Number of the tenant").parameter();
 const INTEGRATION_KEY: Property =
-    Property::new("IntegrationKey", ValueType::Text, "Key of the connection").request_only();
+    Property::new("IntegrationKey", ValueType::Text, "Key of the connection").request_only().parameter();
 const USE_NAMES: Property =
-    Property::new("UseNames", ValueType::Boolean, "`Groups` and `Folders` hold names instead of GUIDs").request_only();
+    Property::new("UseNames", ValueType::Boolean, "`Groups` and `Folders` hold names instead of GUIDs")
+        .request_only()
+        .parameter();
 const USE_EXTERNAL_IDS: Property =
-    Property::new("UseExternalIds", ValueType::Boolean, "`Groups` and `Folders` hold external ids").request_only();
+    Property::new("UseExternalIds", ValueType::Boolean, "`Groups` and `Folders` hold external ids")
+        .request_only()
+        .parameter();
 
 const ID: Property = Property::new("Id", ValueType::Guid, "Id, assigned by the server").field(Field::Id);
 const EMAIL: Property = Property::text("Email", Field::Email, "Email and login name").max_length(255).required();
@@ -37,10 +41,10 @@ const WEBSITE_ROLE: Property =
     Property::new("WebsiteRole", ValueType::Text, "`ReadOnly`, `User`, `Admin`, `EnterpriseAdmin`, …")
         .field(Field::Role);
 
-pub(super) static USER: ObjectSchema = ObjectSchema {
-    name: "User",
-    description: "A user (v2)",
-    properties: &[
+pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
+    "User",
+    "A user (v2)",
+    &[
         ID,
         Property::new(
             "UserID",
@@ -74,12 +78,12 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         USE_NAMES,
         USE_EXTERNAL_IDS,
     ],
-};
+);
 
-pub(super) static SUSER: ObjectSchema = ObjectSchema {
-    name: "SUser",
-    description: "A user (v1)",
-    properties: &[
+pub(super) static SUSER: ObjectSchema = ObjectSchema::of_user(
+    "SUser",
+    "A user (v1)",
+    &[
         EMAIL,
         EXTERNAL_ID,
         FIRST_NAME,
@@ -89,11 +93,11 @@ pub(super) static SUSER: ObjectSchema = ObjectSchema {
         INTEGRATION_KEY,
         LAST_NAME,
         PASSWORD,
-        Property::new("ProviderId", ValueType::Integer, "Number of the tenant"),
+        Property::new("ProviderId", ValueType::Integer, "Number of the tenant").parameter(),
         STATUS,
         WEBSITE_ROLE,
     ],
-};
+);
 
 static PAIR: ObjectSchema = ObjectSchema {
     name: "KeyValue",

@@ -9,10 +9,10 @@ const fn complex(name: &'static str, object_schema: &'static ObjectSchema, descr
 const NUMBER: ValueType = ValueType::Integer;
 const TEXT: ValueType = ValueType::Text;
 
-pub(super) static USER: ObjectSchema = ObjectSchema {
-    name: "user",
-    description: "A user",
-    properties: &[
+pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
+    "user",
+    "A user",
+    &[
         Property::new("id", ValueType::Integer, "Number of the user").field(Field::Number),
         complex("name", &NAME, "Components of the name"),
         Property::text("externalid", Field::ExternalId, "Id in an external system"),
@@ -40,29 +40,29 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         Property::new("created", ValueType::Timestamp, "Time of creation").response_only(),
         Property::new("updated", ValueType::Timestamp, "Time of the last change").response_only(),
     ],
-};
+);
 
-pub(super) static NAME: ObjectSchema = ObjectSchema {
-    name: "name",
-    description: "Components of a name",
-    properties: &[
+pub(super) static NAME: ObjectSchema = ObjectSchema::of_user(
+    "name",
+    "Components of a name",
+    &[
         Property::text("firstname", Field::GivenName, "First name").max_length(100).required(),
         Property::text("lastname", Field::FamilyName, "Last name"),
         Property::text("title", Field::HonorificPrefix, "Title"),
     ],
-};
+);
 
-pub(super) static LOCATION: ObjectSchema = ObjectSchema {
-    name: "location",
-    description: "A work address",
-    properties: &[
+pub(super) static LOCATION: ObjectSchema = ObjectSchema::of_user(
+    "location",
+    "A work address",
+    &[
         Property::text("addressline1", Field::AddressLine1, "First line"),
         Property::text("addressline2", Field::AddressLine2, "Second line"),
         Property::text("city", Field::City, "City"),
         Property::text("country", Field::Country, "Country"),
         Property::text("postcode", Field::PostalCode, "Postal code"),
     ],
-};
+);
 
 pub(super) static USER_ORGANIZATION: ObjectSchema = ObjectSchema {
     name: "userorganisation",

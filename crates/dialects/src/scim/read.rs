@@ -12,7 +12,7 @@ use crate::kit::{
 };
 use directory::{
     Address, ClientProfile, DepartmentRef, Field, FieldUpdate, GroupEdit, ItemId, ItemKey, MemberEdit, MetadataEntry,
-    OrganizationRef, ProfileLink, ProfileLinkKind, RequestedStatus, TypedValue, UserEdit, UserId, UserKey,
+    OrganizationRef, ProfileLink, RequestedStatus, Slot, TypedValue, UserEdit, UserId, UserKey,
 };
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -152,37 +152,46 @@ impl UserDiff<'_> {
         let flag = || {
             FieldUpdate::set_or_clear(node.and_then(|node| if let Node::Bool(on) = node { Some(*on) } else { None }))
         };
+        let Some(attribute) = field.attribute() else { return Ok(()) };
         let edit = &mut self.edit;
-        match field {
-            Field::Active => {
+        match attribute.slot {
+            Slot::Active => {
                 edit.status = flag().map(|on| if on { RequestedStatus::Active } else { RequestedStatus::Inactive });
             }
-            Field::Password => {
+            Slot::Password => {
                 let password = text().ok_or_else(|| invalid_value(property.name, "cannot be removed"))?;
                 edit.password = Some(password.into());
             }
-            Field::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
-            Field::Organization => {
+            Slot::Department => edit.department = FieldUpdate::set_or_clear(text().map(DepartmentRef::Name)),
+            Slot::Organization => {
                 let office = get(self.after, wire::MUSTER_SCHEMA.urn).and_then(Node::as_object);
                 let office = office.and_then(|more| get(more, "office")).and_then(as_u32);
                 let named = |name| OrganizationRef { number: None, name: Some(name), office_number: office };
                 edit.organization = FieldUpdate::set_or_clear(text().map(named));
             }
-            Field::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(as_u32)),
-            Field::SocialLinks | Field::CustomLinks => {
-                let kind = if field == Field::SocialLinks { ProfileLinkKind::Social } else { ProfileLinkKind::Custom };
+            Slot::Office => edit.office = FieldUpdate::set_or_clear(node.and_then(as_u32)),
+            Slot::Links(kind) => {
                 let pairs = pairs_text::parse(&text().unwrap_or_default());
                 let links = pairs.into_iter().map(|(name, value)| ProfileLink::new(kind, name, value)).collect();
                 edit.links.push((kind, FieldUpdate::Set(links)));
             }
-            Field::Metadata => {
+            Slot::Metadata => {
                 let pairs = pairs_text::parse(&text().unwrap_or_default());
                 edit.metadata =
                     FieldUpdate::Set(pairs.into_iter().map(|(key, value)| MetadataEntry { key, value }).collect());
             }
-            Field::DoNotEmail => edit.do_not_email = flag(),
-            Field::ForcePasswordChange => edit.force_password_change = flag(),
-            field => edit.set_text(field, FieldUpdate::set_or_clear(text())),
+            Slot::Boolean(_) => edit.set_boolean(field, flag()),
+            Slot::Text(_) => edit.set_text(field, FieldUpdate::set_or_clear(text())),
+            // Lists, and attributes that only responses have.
+            Slot::MultiValued(_)
+            | Slot::PostalAddresses
+            | Slot::Items(_)
+            | Slot::Role
+            | Slot::Roles
+            | Slot::Id
+            | Slot::Number
+            | Slot::Status
+            | Slot::Timestamp(_) => {}
         }
         Ok(())
     }

@@ -134,9 +134,9 @@ impl SearchRequest {
         let Some(ResolvedName::Attribute(attribute)) = find(resource, name) else { return Err(invalid()) };
         // Multi-valued attributes sort by their primary value (RFC 7644 section 3.4.2.3).
         let key = match (attribute.property.field, attribute.leaf().field) {
-            (Some(Field::Emails), _) => SortKey::Text(Field::Email),
-            (Some(Field::Phones), _) => SortKey::Text(Field::WorkPhone),
-            (Some(Field::Photos), _) => SortKey::Text(Field::Photo),
+            (Some(field @ (Field::Emails | Field::Phones | Field::Photos)), _) => {
+                SortKey::Text(field.parts().next().unwrap_or(field))
+            }
             (Some(Field::Active | Field::Status), _) => SortKey::Status,
             (_, Some(Field::Created)) => SortKey::Created,
             (_, Some(Field::Updated)) => SortKey::Updated,

@@ -5,7 +5,7 @@
 //! sub-attributes of a multi-valued attribute it is the part of one value.
 
 use crate::kit::{ObjectSchema, Property, ValueType};
-use directory::Field;
+use directory::{ATTRIBUTES, Field, Slot};
 
 #[derive(Debug)]
 pub(super) struct Schema {
@@ -64,7 +64,7 @@ const fn pairs_text(name: &'static str, field: Field, description: &'static str)
     Property::text(name, field, description).case_exact().not_filterable()
 }
 const fn reference_uri(of: &'static [&'static str]) -> Property {
-    Property::new("$ref", ValueType::Reference(of), "URL of the resource").case_exact().not_filterable()
+    Property::new("$ref", ValueType::Reference(of), "URL of the resource").case_exact().not_filterable().parameter()
 }
 
 /// RFC 7643 section 3.1; not part of a schema.
@@ -76,7 +76,7 @@ pub(super) static COMMON_ATTRIBUTES: ObjectSchema = ObjectSchema {
             .case_exact()
             .always_returned(),
         Property::text("id", Field::Id, "Id, assigned by the server").case_exact().always_returned().response_only(),
-        Property::text("externalId", Field::ExternalId, "Id, set by the client").case_exact(),
+        Property::text("externalId", Field::ExternalId, "Id, set by the client"),
         complex("meta", &META, "Resource metadata").response_only(),
     ],
 };
@@ -103,24 +103,23 @@ pub(super) fn common_properties(object_schema: &ObjectSchema) -> Vec<Property> {
 }
 
 /// RFC 7643 section 4.1.
-pub(super) static USER: ObjectSchema = ObjectSchema {
-    name: "User",
-    description: "A user",
-    properties: &[
+pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
+    "User",
+    "A user",
+    &[
         Property::text("userName", Field::UserName, "Login name, case-insensitive").required().unique(),
         complex("name", &NAME, "Components of the name"),
         Property::text("displayName", Field::DisplayName, "Name to display"),
         Property::text("nickName", Field::NickName, "Nickname"),
         Property::new("profileUrl", ValueType::Reference(&["external"]), "URL of the user's page")
-            .field(Field::ProfileUrl)
-            .case_exact(),
+            .field(Field::ProfileUrl),
         Property::text("title", Field::Title, "Job title"),
         Property::text("userType", Field::UserType, "Relationship to the organization, such as `Employee`"),
         Property::text("preferredLanguage", Field::PreferredLanguage, "Preferred language, as in `Accept-Language`"),
         Property::text("locale", Field::Locale, "Locale for dates, numbers and currency"),
         Property::text("timezone", Field::TimeZone, "Time zone"),
         boolean("active", Field::Active, "Whether the user is active"),
-        Property::new("password", ValueType::Text, "Never returned").field(Field::Password).case_exact().request_only(),
+        Property::new("password", ValueType::Text, "Never returned").field(Field::Password).request_only(),
         multi_valued("emails", Field::Emails, &ValueType::Object(&EMAIL), "Emails; other APIs show the primary one"),
         multi_valued("phoneNumbers", Field::Phones, &ValueType::Object(&PHONE), "Phone numbers"),
         multi_valued("ims", Field::MessagingLinks, &ValueType::Object(&IM), "Instant messaging addresses"),
@@ -136,12 +135,12 @@ pub(super) static USER: ObjectSchema = ObjectSchema {
         ),
         multi_valued("x509Certificates", Field::Certificates, &ValueType::Object(&CERTIFICATE), "X.509 certificates"),
     ],
-};
+);
 
-static NAME: ObjectSchema = ObjectSchema {
-    name: "name",
-    description: "Components of a name",
-    properties: &[
+static NAME: ObjectSchema = ObjectSchema::of_user(
+    "name",
+    "Components of a name",
+    &[
         Property::text("formatted", Field::FormattedName, "Full name"),
         Property::text("familyName", Field::FamilyName, "Last name"),
         Property::text("givenName", Field::GivenName, "First name"),
@@ -149,7 +148,7 @@ static NAME: ObjectSchema = ObjectSchema {
         Property::text("honorificPrefix", Field::HonorificPrefix, "Prefix, such as `Dr`"),
         Property::text("honorificSuffix", Field::HonorificSuffix, "Suffix, such as `Jr`"),
     ],
-};
+);
 
 const VALUE: Property = Property::text("value", Field::Value, "Value").required();
 const DISPLAY: Property = Property::text("display", Field::Display, "Name to display");
@@ -231,10 +230,10 @@ static CERTIFICATE: ObjectSchema = ObjectSchema {
 };
 
 /// RFC 7643 section 4.3.
-pub(super) static ENTERPRISE_USER: ObjectSchema = ObjectSchema {
-    name: "EnterpriseUser",
-    description: "Enterprise attributes of a user",
-    properties: &[
+pub(super) static ENTERPRISE_USER: ObjectSchema = ObjectSchema::of_user(
+    "EnterpriseUser",
+    "Enterprise attributes of a user",
+    &[
         Property::text("employeeNumber", Field::EmployeeNumber, "Employee number"),
         Property::text("costCenter", Field::CostCenter, "Cost center"),
         Property::text("organization", Field::Organization, "Organization; created if unknown"),
@@ -242,21 +241,21 @@ pub(super) static ENTERPRISE_USER: ObjectSchema = ObjectSchema {
         Property::text("department", Field::Department, "Department; added to the tenant's catalog"),
         complex("manager", &MANAGER, "Manager of the user"),
     ],
-};
-pub(super) static MANAGER: ObjectSchema = ObjectSchema {
-    name: "manager",
-    description: "The manager of a user",
-    properties: &[
-        Property::text("value", Field::Manager, "Id of the manager").case_exact(),
+);
+pub(super) static MANAGER: ObjectSchema = ObjectSchema::of_user(
+    "manager",
+    "The manager of a user",
+    &[
+        Property::text("value", Field::Manager, "Id of the manager"),
         reference_uri(&["User"]),
         Property::new("displayName", ValueType::Text, "Name of the manager").not_filterable().response_only(),
     ],
-};
+);
 
-pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
-    name: "MusterUser",
-    description: "Attributes of a user that RFC 7643 does not define",
-    properties: &[
+pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema::of_user(
+    "MusterUser",
+    "Attributes of a user that RFC 7643 does not define",
+    &[
         Property::new("number", ValueType::Integer, "Number of the user within the tenant")
             .field(Field::Number)
             .response_only()
@@ -285,7 +284,25 @@ pub(super) static MUSTER_USER: ObjectSchema = ObjectSchema {
         timestamp("invited", Field::Invited, "Time of the last invitation"),
         timestamp("lastActivity", Field::LastActivity, "Time of the last activity"),
     ],
+);
+/// SCIM clients see and keep all data of a user: an attribute without a property does not compile.
+const _: () = {
+    let schemas = [&COMMON_ATTRIBUTES, &USER, &ENTERPRISE_USER, &MUSTER_USER];
+    let mut index = 0;
+    while index < ATTRIBUTES.len() {
+        let attribute = &ATTRIBUTES[index];
+        // A value of a multi-valued attribute has no property of its own.
+        let mut is_found = attribute.part_of.is_some() || matches!(attribute.slot, Slot::Role);
+        let mut schema = 0;
+        while schema < schemas.len() {
+            is_found |= schemas[schema].has_field(attribute.field);
+            schema += 1;
+        }
+        assert!(is_found, "an attribute of users has no property in SCIM");
+        index += 1;
+    }
 };
+
 static FOLDER: ObjectSchema = ObjectSchema {
     name: "folder",
     description: "A folder",

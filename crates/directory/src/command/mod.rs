@@ -148,10 +148,10 @@ pub struct UserEdit {
     pub password_hash: Option<PasswordHash>,
     /// On update: remove the stored password unless there is a new one.
     pub clear_password: bool,
-    /// On create: send an invitation unless `do_not_email` is set.
+    /// On create: send an invitation unless [`Field::DoNotEmail`] is set.
     pub invite: bool,
-    pub do_not_email: FieldUpdate<bool>,
-    pub force_password_change: FieldUpdate<bool>,
+    /// By field; see [`crate::User::boolean`] for the fields.
+    pub booleans: Vec<(Field, FieldUpdate<bool>)>,
 }
 
 impl UserEdit {
@@ -159,6 +159,16 @@ impl UserEdit {
         if update.is_change() {
             self.texts.push((field, update));
         }
+    }
+
+    pub fn set_boolean(&mut self, field: Field, update: FieldUpdate<bool>) {
+        if update.is_change() {
+            self.booleans.push((field, update));
+        }
+    }
+
+    pub fn boolean_update(&self, field: Field) -> Option<&FieldUpdate<bool>> {
+        self.booleans.iter().find(|(f, _)| *f == field).map(|(_, given)| given)
     }
 
     pub fn text_update(&self, field: Field) -> Option<&FieldUpdate<String>> {

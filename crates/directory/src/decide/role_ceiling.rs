@@ -4,7 +4,7 @@
 use super::{DecisionContext, DecisionInput};
 use crate::authorization::Authority;
 use crate::model::roles;
-use crate::{DirectoryError, Role, User};
+use crate::{ATTRIBUTES, AttributeAccess, DirectoryError, Role, User};
 
 /// Whether a user ranks above a caller: by a role, or as an administrator.
 pub(crate) fn is_above(user: &User, custom_roles: &[Role], authority: &Authority<'_>) -> bool {
@@ -51,16 +51,6 @@ pub(super) fn check_granted_roles(
 /// whether the user may sign in, what the user may do or who the user is can act as that user. Every email counts,
 /// since any of them can become the preferred one.
 pub(super) fn is_privileged_change(before: &User, after: &User) -> bool {
-    let is_same = before.user_name == after.user_name
-        && before.external_id == after.external_id
-        && before.emails == after.emails
-        && before.certificates == after.certificates
-        && before.role == after.role
-        && before.other_roles == after.other_roles
-        && before.entitlements == after.entitlements
-        && before.groups == after.groups
-        && before.status == after.status
-        && before.grants == after.grants
-        && before.force_password_change == after.force_password_change;
-    !is_same
+    let mut privileged = ATTRIBUTES.iter().filter(|attribute| attribute.access == AttributeAccess::Privileged);
+    before.grants != after.grants || privileged.any(|attribute| !attribute.is_equal(before, after))
 }

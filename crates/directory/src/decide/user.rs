@@ -6,7 +6,7 @@ use super::{
 use crate::text::validation;
 use crate::{
     AccountEdit, DirectoryError, Field, FieldError, FieldErrorKind, FieldUpdate, ItemId, ItemKey, ItemKind, Mutation,
-    Permission, ProfileLink, ProfileLinkKind, RequestedStatus, Status, StatusChange, TypedValue, User, UserEdit,
+    Permission, ProfileLink, ProfileLinkKind, RequestedStatus, Slot, Status, StatusChange, TypedValue, User, UserEdit,
     UserId, identifier_key,
 };
 use secrecy::ExposeSecret;
@@ -220,8 +220,11 @@ fn apply(
         FieldUpdate::Clear => user.office = None,
         FieldUpdate::Set(number) => user.office = Some(number),
     }
-    set_optional(&mut user.do_not_email, &edit.do_not_email);
-    set_optional(&mut user.force_password_change, &edit.force_password_change);
+    for (field, update) in &edit.booleans {
+        if let (Some(Slot::Boolean(slot)), true) = (slot_of(*field), update.is_change()) {
+            (slot.write)(user, update.value().copied());
+        }
+    }
     apply_status(user, before, edit, &mut errors);
     validation::check_identifiers(before, user, &mut errors);
     if let Some(password) = &edit.password {
@@ -249,23 +252,20 @@ fn apply_status(user: &mut User, before: Option<&User>, edit: &UserEdit, errors:
     }
 }
 
-fn set_optional(slot: &mut Option<bool>, update: &FieldUpdate<bool>) {
-    match update {
-        FieldUpdate::Keep => {}
-        FieldUpdate::Clear => *slot = None,
-        FieldUpdate::Set(on) => *slot = Some(*on),
-    }
+fn slot_of(field: Field) -> Option<Slot> {
+    field.attribute().map(|attribute| attribute.slot)
 }
 
 fn apply_texts(user: &mut User, before: Option<&User>, edit: &UserEdit, errors: &mut Vec<FieldError>) {
     for (field, update) in edit.texts.iter().filter(|(field, _)| *field != Field::UserName) {
+        let Some(Slot::Text(slot)) = slot_of(*field) else { continue };
         match update {
             FieldUpdate::Keep => {}
             FieldUpdate::Set(text) if !text.is_empty() => {
                 validation::check_text(*field, text, errors);
-                user.set_text(*field, Some(text.clone()));
+                (slot.write)(user, Some(text.clone()));
             }
-            FieldUpdate::Clear | FieldUpdate::Set(_) => user.set_text(*field, None),
+            FieldUpdate::Clear | FieldUpdate::Set(_) => (slot.write)(user, None),
         }
     }
     if let Some(FieldUpdate::Set(name)) = edit.text_update(Field::UserName) {
@@ -298,13 +298,8 @@ fn apply_multi_valued(user: &mut User, edit: &UserEdit, input: &DecisionInput, e
         if entries.iter().filter(|entry| entry.is_primary()).count() > 1 {
             errors.push(FieldError { field: *field, kind: FieldErrorKind::Malformed });
         }
-        // Entries follow the rules of the single-valued field.
-        let rule = match field {
-            Field::Emails => Field::Email,
-            Field::Phones => Field::WorkPhone,
-            Field::Photos => Field::Photo,
-            other => *other,
-        };
+        let slot = slot_of(*field);
+        let rule = field.parts().next().unwrap_or(*field);
         for entry in entries {
             if entry.value.is_empty() {
                 errors.push(FieldError { field: *field, kind: FieldErrorKind::Missing });
@@ -314,14 +309,10 @@ fn apply_multi_valued(user: &mut User, edit: &UserEdit, input: &DecisionInput, e
             validation::check_text(Field::Display, entry.display.as_deref().unwrap_or_default(), errors);
         }
         let entries = entries.to_vec();
-        match field {
-            Field::Emails => user.emails = entries,
-            Field::Phones => user.phones = entries,
-            Field::Photos => user.photos = entries,
-            Field::Entitlements => user.entitlements = entries,
-            Field::Certificates => user.certificates = entries,
-            Field::Roles => affiliations::set_listed_roles(user, entries, input),
-            Field::MessagingLinks => {
+        match slot {
+            Some(Slot::MultiValued(slot)) => (slot.write)(user, entries),
+            Some(Slot::Roles) => affiliations::set_listed_roles(user, entries, input),
+            Some(Slot::Links(ProfileLinkKind::Messaging)) => {
                 user.links.retain(|link| link.kind != ProfileLinkKind::Messaging);
                 user.links.extend(entries.into_iter().map(|TypedValue { value, kind, display, primary }| {
                     ProfileLink {

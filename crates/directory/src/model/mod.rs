@@ -4,10 +4,10 @@ use crate::{Record, Table};
 
 pub(crate) mod account;
 mod actor;
+mod attribute;
 mod builtin_roles;
 mod connection;
 mod event;
-mod field;
 mod idempotency;
 mod ids;
 pub(crate) mod item;
@@ -25,10 +25,11 @@ pub use account::{
     SignInState, Tombstone,
 };
 pub use actor::{Actor, ActorKind, Administrator, Client, Grants, Permission, Purpose};
+pub(crate) use attribute::DEFAULT_MAX_CHARS;
+pub use attribute::{ATTRIBUTES, Attribute, AttributeAccess, BooleanSlot, Field, MultiValuedSlot, Slot, TextSlot};
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventFilter, EventKind, EventNote};
-pub use field::Field;
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse, RecordedStep};
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
 pub use item::{

@@ -2,7 +2,7 @@
 //! Values that a dialect cannot show are kept.
 
 use crate::model::multi_valued::{self, Address, TypedValue};
-use crate::{Field, Grants, ItemId, Status, Time, UserId};
+use crate::{Grants, ItemId, Status, Time, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The password is not part of it: it is stored in the [`crate::Account`].
@@ -286,79 +286,6 @@ impl User {
         multi_valued::preferred_index(&self.photos, "photo").map(|index| self.photos[index].value.as_str())
     }
 
-    /// The value of `field` if it is a text. Of a multi-valued attribute, the value that single-valued dialects show.
-    pub fn text(&self, field: Field) -> Option<&str> {
-        let address = |line: fn(&Address) -> &Option<String>| line(self.work_address()?).as_deref();
-        match field {
-            Field::UserName => Some(self.user_name.as_str()),
-            Field::Email => self.email(),
-            Field::WorkPhone => self.phone("work"),
-            Field::MobilePhone => self.phone("mobile"),
-            Field::Department => self.department.as_deref(),
-            Field::AddressLine1 => address(|a| &a.line1),
-            Field::AddressLine2 => address(|a| &a.line2),
-            Field::City => address(|a| &a.city),
-            Field::Region => address(|a| &a.region),
-            Field::PostalCode => address(|a| &a.postal_code),
-            Field::Country => address(|a| &a.country),
-            Field::Photo => self.preferred_photo(),
-            // One table for reading and writing.
-            field => self.text_slot(field)?.as_deref(),
-        }
-    }
-
-    /// Ignores fields that are not texts.
-    pub(crate) fn set_text(&mut self, field: Field, value: Option<String>) {
-        let phone = |user: &mut Self, kind: &str, value| {
-            let index = user.phones.iter().position(|entry| entry.has_kind(kind));
-            multi_valued::set_value_at(&mut user.phones, index, value, |value| TypedValue::new(kind, value));
-        };
-        match field {
-            Field::Email => {
-                let index = multi_valued::preferred_index(&self.emails, "work");
-                multi_valued::set_value_at(&mut self.emails, index, value, |value| {
-                    TypedValue::new("work", value).with_primary()
-                });
-            }
-            Field::Photo => {
-                let index = multi_valued::preferred_index(&self.photos, "photo");
-                multi_valued::set_value_at(&mut self.photos, index, value, |value| {
-                    TypedValue::new("photo", value).with_primary()
-                });
-            }
-            Field::WorkPhone => phone(self, "work", value),
-            Field::MobilePhone => phone(self, "mobile", value),
-            Field::AddressLine1 => self.set_work_address_line(|a| &mut a.line1, value),
-            Field::AddressLine2 => self.set_work_address_line(|a| &mut a.line2, value),
-            Field::City => self.set_work_address_line(|a| &mut a.city, value),
-            Field::Region => self.set_work_address_line(|a| &mut a.region, value),
-            Field::PostalCode => self.set_work_address_line(|a| &mut a.postal_code, value),
-            Field::Country => self.set_work_address_line(|a| &mut a.country, value),
-            field => {
-                if let Some(slot) = self.text_slot_mut(field) {
-                    *slot = value;
-                }
-            }
-        }
-    }
-
-    fn set_work_address_line(&mut self, line: fn(&mut Address) -> &mut Option<String>, value: Option<String>) {
-        match self.addresses.iter().position(Address::is_work) {
-            Some(index) => {
-                *line(&mut self.addresses[index]) = value;
-                if self.addresses[index].is_empty() {
-                    self.addresses.remove(index);
-                }
-            }
-            None if value.is_some() => {
-                let mut address = Address::work();
-                *line(&mut address) = value;
-                self.addresses.push(address);
-            }
-            None => {}
-        }
-    }
-
     /// First and last name, separated by a space, as far as known.
     pub fn full_name(&self) -> String {
         let parts = [self.name.given.as_deref(), self.name.family.as_deref()];
@@ -368,55 +295,6 @@ impl User {
     pub fn links_of(&self, kind: ProfileLinkKind) -> impl Iterator<Item = &ProfileLink> {
         self.links.iter().filter(move |link| link.kind == kind)
     }
-}
-
-/// The optional texts that are stored as such, for reading and writing.
-macro_rules! text_slots {
-    ($($field:ident => $($path:ident).+),* $(,)?) => {
-        impl User {
-            fn text_slot(&self, field: Field) -> Option<&Option<String>> {
-                match field {
-                    $(Field::$field => Some(&self.$($path).+),)*
-                    _ => None,
-                }
-            }
-
-            fn text_slot_mut(&mut self, field: Field) -> Option<&mut Option<String>> {
-                match field {
-                    $(Field::$field => Some(&mut self.$($path).+),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-text_slots! {
-    ExternalId => external_id,
-    GivenName => name.given,
-    FamilyName => name.family,
-    HonorificPrefix => name.honorific_prefix,
-    MiddleName => name.middle,
-    HonorificSuffix => name.honorific_suffix,
-    FormattedName => name.formatted,
-    Title => title,
-    DisplayName => profile.display_name,
-    NickName => profile.nick_name,
-    ProfileUrl => profile.profile_url,
-    UserType => profile.user_type,
-    PreferredLanguage => profile.preferred_language,
-    Locale => profile.locale,
-    EmployeeNumber => employment.employee_number,
-    CostCenter => employment.cost_center,
-    Division => employment.division,
-    Manager => employment.manager,
-    SecretaryName => secretary.name,
-    SecretaryEmail => secretary.email,
-    Bio => bio,
-    Source => source,
-    Specialties => specialties,
-    License => license,
-    TimeZone => time_zone,
-    Color => color,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

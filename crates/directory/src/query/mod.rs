@@ -9,7 +9,7 @@ mod view;
 pub use filter::{CompareOp, Comparison, Filter};
 pub use view::{AttributeSource, AttributeValue, Labels, SubAttributes, UserView};
 
-use crate::{Field, Item, ItemId, ItemKind, Status, Time, User, UserId, fold, identifier_key};
+use crate::{ATTRIBUTES, Field, Item, ItemId, ItemKind, Status, Time, User, UserId, fold, identifier_key};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -103,31 +103,6 @@ impl TimeRange {
 const ADDRESS_FIELDS: [Field; 5] =
     [Field::AddressLine1, Field::AddressLine2, Field::City, Field::PostalCode, Field::Country];
 
-/// The fields that a search over all fields covers.
-const SEARCHABLE_FIELDS: [Field; 21] = [
-    Field::UserName,
-    Field::Email,
-    Field::ExternalId,
-    Field::GivenName,
-    Field::FamilyName,
-    Field::WorkPhone,
-    Field::MobilePhone,
-    Field::Title,
-    Field::Department,
-    Field::AddressLine1,
-    Field::AddressLine2,
-    Field::City,
-    Field::PostalCode,
-    Field::Country,
-    Field::SecretaryName,
-    Field::SecretaryEmail,
-    Field::Bio,
-    Field::Source,
-    Field::Specialties,
-    Field::HonorificPrefix,
-    Field::Photo,
-];
-
 impl UserPredicate {
     pub fn matches(&self, user: &User) -> bool {
         match self {
@@ -136,7 +111,8 @@ impl UserPredicate {
             Self::NameContains(part) => fold(&user.full_name()).contains(part),
             Self::AnyTextContains { substring: part, organizations } => {
                 let links = user.links.iter().flat_map(|link| [link.name.as_str(), link.value.as_str()]);
-                let mut texts = SEARCHABLE_FIELDS.iter().filter_map(|f| user.text(*f)).chain(links);
+                let attributes = ATTRIBUTES.iter().filter(|attribute| attribute.searchable);
+                let mut texts = attributes.filter_map(|attribute| user.text(attribute.field)).chain(links);
                 fold(&user.full_name()).contains(part)
                     || texts.any(|text| fold(text).contains(part))
                     || user.organization.is_some_and(|id| organizations.contains(&id))

@@ -1,7 +1,7 @@
 //! Users and items as flat values by canonical field, to compare, sort and show them without knowing where they are
 //! stored. References appear as labels, which the caller supplies.
 
-use crate::{Field, Item, ItemId, ProfileLinkKind, Status, Time, User, UserId, builtin_role_name};
+use crate::{Field, Item, ItemId, ProfileLinkKind, Slot, Status, Time, User, UserId, builtin_role_name};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -56,40 +56,37 @@ pub struct UserView<'a> {
 impl AttributeSource for UserView<'_> {
     fn value(&self, field: Field) -> Option<AttributeValue<'_>> {
         let user = self.user;
-        Some(match field {
-            Field::Id => AttributeValue::text(user.id.to_string()),
-            Field::Number => AttributeValue::Integer(user.number.into()),
-            Field::Active if user.active_cleared => return None,
-            Field::Active => AttributeValue::Bool(matches!(user.status, Status::Active | Status::Invited)),
-            Field::Status => AttributeValue::text(user.status.as_str()),
-            Field::Created => AttributeValue::Time(user.created),
-            Field::Updated => AttributeValue::Time(user.updated),
-            Field::Invited => AttributeValue::Time(user.invited?),
-            Field::LastActivity => AttributeValue::Time(user.last_activity?),
-            Field::DoNotEmail => AttributeValue::Bool(user.do_not_email?),
-            Field::ForcePasswordChange => AttributeValue::Bool(user.force_password_change?),
-            Field::Office => AttributeValue::Integer(user.office?.into()),
-            Field::Organization => AttributeValue::text(self.labels.items.get(&user.organization?)?.as_str()),
-            field => AttributeValue::text(user.text(field)?),
+        Some(match field.attribute()?.slot {
+            Slot::Id => AttributeValue::text(user.id.to_string()),
+            Slot::Number => AttributeValue::Integer(user.number.into()),
+            Slot::Active if user.active_cleared => return None,
+            Slot::Active => AttributeValue::Bool(matches!(user.status, Status::Active | Status::Invited)),
+            Slot::Status => AttributeValue::text(user.status.as_str()),
+            Slot::Timestamp(read) => AttributeValue::Time(read(user)?),
+            Slot::Boolean(slot) => AttributeValue::Bool((slot.read)(user)?),
+            Slot::Office => AttributeValue::Integer(user.office?.into()),
+            Slot::Organization => AttributeValue::text(self.labels.items.get(&user.organization?)?.as_str()),
+            Slot::Text(_) | Slot::Department => AttributeValue::text(user.text(field)?),
+            Slot::MultiValued(_)
+            | Slot::PostalAddresses
+            | Slot::Links(_)
+            | Slot::Metadata
+            | Slot::Items(_)
+            | Slot::Role
+            | Slot::Roles
+            | Slot::Password => return None,
         })
     }
 
     fn values(&self, field: Field) -> Vec<SubAttributes<'_>> {
         let user = self.user;
-        match field {
-            Field::Emails => user.emails.iter().map(entry_sub_attributes).collect(),
-            Field::Phones => user.phones.iter().map(entry_sub_attributes).collect(),
-            Field::Photos => user.photos.iter().map(entry_sub_attributes).collect(),
-            Field::Entitlements => user.entitlements.iter().map(entry_sub_attributes).collect(),
-            Field::Certificates => user.certificates.iter().map(entry_sub_attributes).collect(),
-            Field::Roles => self.role_values(),
-            Field::PostalAddresses => user.addresses.iter().map(address_sub_attributes).collect(),
-            Field::SocialLinks => link_sub_attributes(user, ProfileLinkKind::Social),
-            Field::CustomLinks => link_sub_attributes(user, ProfileLinkKind::Custom),
-            Field::MessagingLinks => link_sub_attributes(user, ProfileLinkKind::Messaging),
-            Field::Groups => self.reference_values(&user.groups),
-            Field::Folders => self.reference_values(&user.folders),
-            Field::Metadata => {
+        match field.attribute().map(|attribute| attribute.slot) {
+            Some(Slot::MultiValued(slot)) => (slot.read)(user).iter().map(entry_sub_attributes).collect(),
+            Some(Slot::Roles) => self.role_values(),
+            Some(Slot::PostalAddresses) => user.addresses.iter().map(address_sub_attributes).collect(),
+            Some(Slot::Links(kind)) => link_sub_attributes(user, kind),
+            Some(Slot::Items(kind)) => self.reference_values(user.items(kind)),
+            Some(Slot::Metadata) => {
                 let pair = |pair: &'_ crate::MetadataEntry| (pair.key.clone(), pair.value.clone());
                 let parts = |(key, value)| {
                     vec![(Field::Name, AttributeValue::text(key)), (Field::Value, AttributeValue::text(value))]

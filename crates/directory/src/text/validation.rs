@@ -1,6 +1,7 @@
 //! Validation: the one place for limits and formats of fields. A dialect may be stricter (one limits titles to 10
 //! characters), but never looser.
 
+use crate::model::DEFAULT_MAX_CHARS;
 use crate::text::fold::is_visible;
 use crate::{Field, FieldError, FieldErrorKind, Tenant, User, fold};
 
@@ -17,46 +18,15 @@ pub(crate) const MAX_BULK_ITEMS: usize = 1_000;
 /// Limit for the groups or folders of a user, and for the members in one request.
 pub(crate) const MAX_REFERENCES: usize = 10_000;
 
+/// The maximum length of a text, in characters; of passwords in bytes.
 pub const fn max_chars(field: Field) -> usize {
-    match field {
-        Field::UserName | Field::Email | Field::ExternalId | Field::SecretaryEmail => 255,
-        Field::HonorificPrefix
-        | Field::WorkPhone
-        | Field::MobilePhone
-        | Field::PostalCode
-        | Field::HonorificSuffix
-        | Field::PreferredLanguage
-        | Field::Locale
-        | Field::Kind
-        | Field::Source
-        | Field::Color
-        | Field::License => 50,
-        Field::GivenName
-        | Field::FamilyName
-        | Field::MiddleName
-        | Field::NickName
-        | Field::UserType
-        | Field::City
-        | Field::Region
-        | Field::Country
-        | Field::TimeZone => 100,
-        Field::Title
-        | Field::Department
-        | Field::AddressLine1
-        | Field::AddressLine2
-        | Field::SecretaryName
-        | Field::DisplayName
-        | Field::FormattedName
-        | Field::EmployeeNumber
-        | Field::CostCenter
-        | Field::Division
-        | Field::Manager
-        | Field::Display
-        | Field::Name => 256,
-        Field::Photo | Field::ProfileUrl | Field::Url | Field::Specialties => 2048,
-        Field::Bio | Field::Description => 10_000,
-        Field::Certificates => 16_384,
-        _ => 1024,
+    match (field.attribute(), field) {
+        (Some(attribute), _) => attribute.max_chars,
+        (None, Field::Kind) => 50,
+        (None, Field::Display | Field::Name) => 256,
+        (None, Field::Url) => 2048,
+        (None, Field::Description) => 10_000,
+        (None, _) => DEFAULT_MAX_CHARS,
     }
 }
 

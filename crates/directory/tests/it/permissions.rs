@@ -6,8 +6,8 @@
 use crate::actors::{Fixture, Sample, all_actors, unknown_connection};
 use directory::{
     Access, AccountAction, ActorKind, Caller, Command, CommandKind, ConnectionEdit, DirectoryError, EventPosition,
-    FieldUpdate, FolderEdit, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, LinkPurpose, Mail,
-    NewConnection, OrganizationEdit, PasswordHash, PasswordLink, PasswordProof, Permission, Purpose, QueryKind,
+    Field, FieldUpdate, FolderEdit, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, LinkPurpose,
+    Mail, NewConnection, OrganizationEdit, PasswordHash, PasswordLink, PasswordProof, Permission, Purpose, QueryKind,
     Receipt, Status, StatusChange, TenantEdit, Time, UserEdit, UserId, UserKey, UserQuery,
 };
 use std::collections::HashSet;
@@ -59,6 +59,7 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
     let edits = |wrap: &dyn Fn(Box<UserEdit>) -> Command| {
         let base = || *new_user("new@example.com");
         let group = FieldUpdate::Set(vec![ItemKey::Number(1)]);
+        let no_email = vec![(Field::DoNotEmail, FieldUpdate::Set(true))];
         vec![
             (wrap(Box::new(base())), Rule::of([WriteUsers])),
             (
@@ -71,10 +72,7 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
             ),
             (wrap(Box::new(UserEdit { clear_password: true, ..base() })), Rule::of([WriteUsers, Credentials])),
             (wrap(Box::new(UserEdit { invite: true, ..base() })), Rule::of([WriteUsers, Credentials])),
-            (
-                wrap(Box::new(UserEdit { invite: true, do_not_email: FieldUpdate::Set(true), ..base() })),
-                Rule::of([WriteUsers]),
-            ),
+            (wrap(Box::new(UserEdit { invite: true, booleans: no_email, ..base() })), Rule::of([WriteUsers])),
             (wrap(Box::new(UserEdit { groups: group.clone(), ..base() })), Rule::of([WriteUsers, Groups])),
             (wrap(Box::new(UserEdit { folders: FieldUpdate::Clear, ..base() })), Rule::of([WriteUsers, Groups])),
         ]

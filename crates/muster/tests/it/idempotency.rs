@@ -3,7 +3,7 @@
 
 mod lossy_relay;
 
-use crate::support::{HttpResponse, MUSTER, Server, TestStore, execute_sql, launch, run_json, send, try_send};
+use crate::support::{HttpResponse, MUSTER, Server, TestStore, is_on_postgres, launch, run_json, send, try_send};
 use lossy_relay::LossyRelay;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -122,6 +122,15 @@ fn a_repeated_post_gets_the_first_response_on_every_dialect() {
             assert_eq!(response.status, 400, "{api:?} {malformed}: {response:?}");
         }
         assert_eq!(user_count(server.store(), tenant), n, "{api:?}");
+    }
+}
+
+/// Changes a store behind the back of its servers.
+fn execute_sql(store: &str, statement: &str) {
+    if is_on_postgres() {
+        testkit::postgres::query(store, statement);
+    } else {
+        rusqlite::Connection::open(store).expect("opened").execute_batch(statement).expect("executed");
     }
 }
 

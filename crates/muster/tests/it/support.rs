@@ -63,15 +63,6 @@ pub(crate) fn is_on_postgres() -> bool {
     }
 }
 
-/// Changes a store behind the back of its servers.
-pub(crate) fn execute_sql(store: &str, statement: &str) {
-    if is_on_postgres() {
-        testkit::postgres::query(store, statement);
-    } else {
-        rusqlite::Connection::open(store).expect("opened").execute_batch(statement).expect("executed");
-    }
-}
-
 /// A running server on its own store. It is killed when dropped.
 pub(crate) struct Server {
     test_store: Option<TestStore>,

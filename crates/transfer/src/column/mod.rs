@@ -9,7 +9,7 @@ pub use table::COLUMNS;
 use crate::InvalidOption;
 pub use crate::account_state::{ExpiryUnit, StateRule};
 use crate::cell_value::normalize_header;
-use directory::{Field, ItemKind, ProfileLinkKind};
+use directory::{Attribute, Field, ItemKind, ProfileLinkKind, Slot};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -67,13 +67,12 @@ pub enum ColumnKind {
     Office,
     Role,
     Roles,
-    Groups,
-    Folders,
+    /// The groups or folders of a user.
+    Memberships(ItemKind),
     Status,
     /// A mark of other systems for inactive, locked, expired or deleted users.
     AccountState(StateRule),
-    DoNotEmail,
-    ForcePasswordChange,
+    Boolean(Field),
     Password,
     PasswordHash,
     /// Google's function of the hash in `password`.
@@ -107,20 +106,61 @@ pub enum ClientNumber {
     Category,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Column {
     /// The name in exported files.
     pub name: &'static str,
     pub kind: ColumnKind,
     /// Other headers, normalized to letters and digits.
     aliases: &'static [&'static str],
-    record_kinds: &'static [RecordKind],
+    record_kinds: RecordKinds,
     pub description: &'static str,
+    pub(crate) ldap_name: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RecordKinds {
+    Listed(&'static [RecordKind]),
+    /// Users, and items of these kinds.
+    UsersAnd(&'static [ItemKind]),
 }
 
 impl Column {
+    /// The column of an attribute of users; `None` if files have other columns for it.
+    fn of_attribute(attribute: &Attribute) -> Option<Self> {
+        let field = attribute.field;
+        let kind = match attribute.slot {
+            Slot::Text(_) => ColumnKind::Text(field),
+            Slot::Boolean(_) => ColumnKind::Boolean(field),
+            Slot::Timestamp(_) => ColumnKind::Timestamp(field),
+            Slot::MultiValued(_) => ColumnKind::MultiValued(field),
+            Slot::PostalAddresses => ColumnKind::PostalAddresses,
+            Slot::Links(kind) => ColumnKind::Links(kind),
+            Slot::Metadata => ColumnKind::Metadata,
+            Slot::Items(kind) => ColumnKind::Memberships(kind),
+            Slot::Department => ColumnKind::Department,
+            Slot::Organization => ColumnKind::Organization,
+            Slot::Office => ColumnKind::Office,
+            Slot::Role => ColumnKind::Role,
+            Slot::Roles => ColumnKind::Roles,
+            Slot::Status => ColumnKind::Status,
+            Slot::Id | Slot::Number | Slot::Active | Slot::Password => return None,
+        };
+        let Attribute { name, aliases, description, ldap_name, .. } = *attribute;
+        let record_kinds = RecordKinds::UsersAnd(attribute.shared_with);
+        Some(Self { name, kind, aliases, record_kinds, description, ldap_name })
+    }
+
+    const fn ldap_name(self, name: &'static str) -> Self {
+        Self { ldap_name: Some(name), ..self }
+    }
+
     pub fn applies_to(&self, kind: RecordKind) -> bool {
-        self.record_kinds.contains(&kind)
+        match (self.record_kinds, kind) {
+            (RecordKinds::Listed(kinds), kind) => kinds.contains(&kind),
+            (RecordKinds::UsersAnd(_), RecordKind::User) => true,
+            (RecordKinds::UsersAnd(kinds), RecordKind::Item(kind)) => kinds.contains(&kind),
+        }
     }
 
     /// Whether an export includes it by default: no secrets, and nothing that only files of other systems have or that
@@ -139,7 +179,7 @@ impl Column {
                 | ColumnKind::ObjectClass
                 | ColumnKind::Ignored
         );
-        !is_excluded && (self.kind != ColumnKind::Number || self.record_kinds != [RecordKind::User])
+        !is_excluded && (self.kind != ColumnKind::Number || !self.applies_to(RecordKind::User))
     }
 
     /// Whether its value identifies a user.
@@ -157,7 +197,7 @@ impl ColumnKind {
     /// Whether a column of this kind holds this field.
     pub(crate) fn holds(self, field: Field) -> bool {
         match self {
-            Self::Text(of) | Self::MultiValued(of) | Self::Timestamp(of) => of == field,
+            Self::Text(of) | Self::Boolean(of) | Self::MultiValued(of) | Self::Timestamp(of) => of == field,
             Self::Links(ProfileLinkKind::Social) => field == Field::SocialLinks,
             Self::Links(ProfileLinkKind::Custom) => field == Field::CustomLinks,
             Self::Links(ProfileLinkKind::Messaging) => field == Field::MessagingLinks,
@@ -166,8 +206,8 @@ impl ColumnKind {
             Self::Office => field == Field::Office,
             Self::Role => field == Field::Role,
             Self::Roles => field == Field::Roles,
-            Self::Groups => field == Field::Groups,
-            Self::Folders => field == Field::Folders,
+            Self::Memberships(ItemKind::Group) => field == Field::Groups,
+            Self::Memberships(ItemKind::Folder) => field == Field::Folders,
             Self::Status => field == Field::Status,
             Self::Password | Self::PasswordHash | Self::LdapPassword => field == Field::Password,
             Self::Name => field == Field::Name,
@@ -180,8 +220,6 @@ impl ColumnKind {
             Self::FolderEntries => field == Field::Entries,
             Self::RestrictedTo => field == Field::RestrictedTo,
             Self::AccountState(StateRule::Enabled) => field == Field::Active,
-            Self::DoNotEmail => field == Field::DoNotEmail,
-            Self::ForcePasswordChange => field == Field::ForcePasswordChange,
             _ => false,
         }
     }
@@ -370,7 +408,7 @@ mod tests {
     #[test]
     fn each_name_means_one_column() {
         let mut seen = HashMap::new();
-        for column in COLUMNS {
+        for column in COLUMNS.iter() {
             for name in column.aliases.iter().map(|alias| (*alias).to_owned()).chain([normalize_header(column.name)]) {
                 let before = seen.insert(name.clone(), column.name);
                 assert!(before.is_none(), "{name} is {before:?} and {}", column.name);

@@ -1,16 +1,15 @@
-//! The table of columns.
+//! The columns of files: those of the attributes of users, and those that only files have.
 
 use super::RecordKind::{self, Item, User};
-use super::{ClientNumber, Column, ColumnKind};
+use super::{ClientNumber, Column, ColumnKind, RecordKinds};
 use crate::account_state::{ExpiryUnit, StateRule};
 use directory::ItemKind::{Department, Folder, Group, Organization, Role};
-use directory::{Field, ProfileLinkKind};
+use directory::{ATTRIBUTES, Field};
+use std::sync::LazyLock;
 
 type Kinds = &'static [RecordKind];
 
 const ALL: Kinds = &RecordKind::ALL;
-const USERS_AND_ORGANIZATIONS: Kinds = &[User, Item(Organization)];
-const WITH_EXTERNAL_ID: Kinds = &[User, Item(Group), Item(Folder)];
 const WITH_ID: Kinds = &[User, Item(Group), Item(Folder), Item(Organization)];
 const ITEMS: Kinds = &[Item(Group), Item(Folder), Item(Organization), Item(Role), Item(Department)];
 const NUMBERED: Kinds = &[Item(Organization), Item(Department)];
@@ -28,15 +27,11 @@ const fn column_of(
     aliases: Aliases,
     description: &'static str,
 ) -> Column {
-    Column { name, kind, aliases, record_kinds, description }
+    Column { name, kind, aliases, record_kinds: RecordKinds::Listed(record_kinds), description, ldap_name: None }
 }
 
 const fn column(name: &'static str, kind: ColumnKind, aliases: Aliases, description: &'static str) -> Column {
     column_of(&[User], name, kind, aliases, description)
-}
-
-const fn text(name: &'static str, field: Field, aliases: Aliases, description: &'static str) -> Column {
-    column(name, ColumnKind::Text(field), aliases, description)
 }
 
 const fn state(name: &'static str, rule: StateRule, aliases: Aliases, description: &'static str) -> Column {
@@ -44,257 +39,26 @@ const fn state(name: &'static str, rule: StateRule, aliases: Aliases, descriptio
 }
 
 /// In export order.
-pub static COLUMNS: &[Column] = &[
+pub static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    let attributes = ATTRIBUTES.iter().filter_map(Column::of_attribute);
+    KEY_COLUMNS.iter().copied().chain(attributes).chain(OTHER_COLUMNS.iter().copied()).collect()
+});
+
+const KEY_COLUMNS: &[Column] = &[
     column_of(
         ALL,
         "kind",
         ColumnKind::RecordKind,
         &["objecttype", "recordtype"],
         "`user`, `group`, `folder`, `organisation`, `department` or `role`; `user` if empty",
-    ),
+    )
+    .ldap_name("muster-kind"),
     column_of(WITH_ID, "id", ColumnKind::Id, &["userid", "guid", "uuid"], "UUID; kept when a user or item is created"),
     column_of(NUMBERED, "number", ColumnKind::Number, &["orgid"], "Number of an organization or department"),
     column_of(ITEMS, "name", ColumnKind::Name, &["groupname", "orgname", "foldername"], "Name"),
-    column_of(
-        WITH_EXTERNAL_ID,
-        "externalId",
-        ColumnKind::Text(Field::ExternalId),
-        &["externalkey", "sourceid"],
-        "Identifier in the client's system",
-    ),
-    text(
-        "userName",
-        Field::UserName,
-        &["login", "loginname", "uid", "samaccountname", "userprincipalname", "account"],
-        "Name to sign in with",
-    ),
-    text(
-        "email",
-        Field::Email,
-        &[
-            "mail",
-            "emailaddress",
-            "emailaddresses",
-            "primaryemail",
-            "workemail",
-            "courriel",
-            "correo",
-            "correoelectronico",
-            "correoelectrónico",
-            "adresseemail",
-            "adresseélectronique",
-        ],
-        "Primary email",
-    ),
-    column(
-        "emails",
-        ColumnKind::MultiValued(Field::Emails),
-        &[],
-        "All emails, if there are several or one has a type or display name",
-    ),
-    text(
-        "givenName",
-        Field::GivenName,
-        &["firstname", "forename", "first", "vorname", "prenom", "prénom", "nombre", "nome", "voornaam"],
-        "First name",
-    ),
-    text(
-        "familyName",
-        Field::FamilyName,
-        &[
-            "lastname",
-            "surname",
-            "sn",
-            "last",
-            "nachname",
-            "nom",
-            "nomdefamille",
-            "apellido",
-            "apellidos",
-            "cognome",
-            "sobrenome",
-            "achternaam",
-        ],
-        "Last name",
-    ),
-    text("middleName", Field::MiddleName, &["middle"], "Middle name"),
-    text("honorificPrefix", Field::HonorificPrefix, &["prefix", "salutation", "anrede"], "`Dr`, `Ms`"),
-    text("honorificSuffix", Field::HonorificSuffix, &["suffix", "generationqualifier"], "`Jr`, `III`"),
-    text("formattedName", Field::FormattedName, &["fullname", "formatted"], "Full name"),
-    text("displayName", Field::DisplayName, &[], "Name shown in lists"),
-    text("nickName", Field::NickName, &["nick"], "Nickname"),
-    text("profileUrl", Field::ProfileUrl, &["labeleduri", "website"], "URL of the user's page"),
-    text("userType", Field::UserType, &["employeetype"], "Relationship to the organization, such as `Employee`"),
-    text(
-        "preferredLanguage",
-        Field::PreferredLanguage,
-        &["language", "lang", "sprache"],
-        "Preferred language, as in `Accept-Language`",
-    ),
-    text("locale", Field::Locale, &[], "Locale for dates, numbers and currency"),
-    text("title", Field::Title, &["jobtitle", "position", "employeetitle"], "Job title"),
-    text(
-        "workPhone",
-        Field::WorkPhone,
-        &[
-            "phone",
-            "telephone",
-            "telephonenumber",
-            "phonenumber",
-            "officephone",
-            "telefon",
-            "téléphone",
-            "teléfono",
-            "phone1",
-            "primaryphone",
-        ],
-        "Work phone",
-    ),
-    text(
-        "mobilePhone",
-        Field::MobilePhone,
-        &["mobile", "cell", "cellphone", "mobilenumber", "mobil", "handy", "phone2"],
-        "Mobile phone",
-    ),
-    column(
-        "phones",
-        ColumnKind::MultiValued(Field::Phones),
-        &["phonenumbers"],
-        "All phones, if there are others than work and mobile",
-    ),
-    column(
-        "department",
-        ColumnKind::Department,
-        &["dept", "departmentname", "departmentnumber", "abteilung", "ou", "departamento", "reparto", "afdeling"],
-        "Department, by name; created if it does not exist",
-    ),
-    column(
-        "organisation",
-        ColumnKind::Organization,
-        &[
-            "organization",
-            "company",
-            "companyname",
-            "o",
-            "firma",
-            "institution",
-            "société",
-            "empresa",
-            "azienda",
-            "bedrijf",
-        ],
-        "Organization, by name; created if it does not exist",
-    ),
-    column("office", ColumnKind::Office, &["officeid", "addressid"], "Number of one of the organization's addresses"),
-    text(
-        "employeeNumber",
-        Field::EmployeeNumber,
-        &["employeeid", "personnelnumber", "personalnummer"],
-        "Employee number",
-    ),
-    text("costCenter", Field::CostCenter, &["costcentre"], "Cost center"),
-    text("division", Field::Division, &[], "Division"),
-    text(
-        "manager",
-        Field::Manager,
-        &["managerid", "manageremail", "supervisor", "vorgesetzter", "vorgesetzte", "responsable"],
-        "Manager: id, email, user name, external id, name or distinguished name",
-    ),
-    text(
-        "addressLine1",
-        Field::AddressLine1,
-        &["street", "streetaddress", "address1", "address", "strasse"],
-        "Work address, first line",
-    ),
-    text("addressLine2", Field::AddressLine2, &["address2"], "Work address, second line"),
-    text("city", Field::City, &["l", "locality", "town", "ort", "stadt", "ville", "ciudad", "città"], "City"),
-    text(
-        "region",
-        Field::Region,
-        &["st", "state", "province", "county", "stateorprovince", "bundesland", "estado", "stato", "etat", "état"],
-        "Region",
-    ),
-    text(
-        "postalCode",
-        Field::PostalCode,
-        &["postcode", "zip", "zipcode", "plz", "ziporpostalcode", "codepostal", "codigopostal", "códigopostal"],
-        "Postal code",
-    ),
-    text(
-        "country",
-        Field::Country,
-        &["c", "co", "countrycode", "land", "countryorregion", "pays", "país", "paese"],
-        "Country",
-    ),
-    column(
-        "addresses",
-        ColumnKind::PostalAddresses,
-        &["postaladdresses"],
-        "All postal addresses, if there are others than the work address",
-    ),
-    column_of(
-        USERS_AND_ORGANIZATIONS,
-        "photo",
-        ColumnKind::Text(Field::Photo),
-        &["photourl", "picture", "avatar"],
-        "URL of a photo",
-    ),
-    column("photos", ColumnKind::MultiValued(Field::Photos), &[], "All photos"),
-    column("entitlements", ColumnKind::MultiValued(Field::Entitlements), &[], "Entitlements"),
-    column(
-        "certificates",
-        ColumnKind::MultiValued(Field::Certificates),
-        &["x509certificates"],
-        "X.509 certificates, in Base64",
-    ),
-    column("socialLinks", ColumnKind::Links(ProfileLinkKind::Social), &[], "Social networks: name and value"),
-    column("customLinks", ColumnKind::Links(ProfileLinkKind::Custom), &[], "Other links: name and value"),
-    column("messagingLinks", ColumnKind::Links(ProfileLinkKind::Messaging), &["ims"], "Messaging accounts"),
-    text("secretaryName", Field::SecretaryName, &["assistant", "assistantname"], "Name of the secretary"),
-    text("secretaryEmail", Field::SecretaryEmail, &["assistantemail"], "Email of the secretary"),
-    text("bio", Field::Bio, &["about", "biography"], "Short biography"),
-    text("source", Field::Source, &["sourcesystem"], "Source system of the user"),
-    text("specialities", Field::Specialties, &["skills", "specialties"], "Areas of expertise"),
-    column("role", ColumnKind::Role, &["rolename", "websiterole"], "Role, by name"),
-    column("roles", ColumnKind::Roles, &[], "All roles as sent by client systems, if more than `role`"),
-    text("licence", Field::License, &["license", "licencetype", "licensetype"], "Type of license"),
-    text("timeZone", Field::TimeZone, &["tz"], "Time zone"),
-    text("color", Field::Color, &["colour", "colorcode"], "Color in lists"),
-    column("metadata", ColumnKind::Metadata, &["customfields"], "Custom key-value pairs"),
-    column("doNotEmail", ColumnKind::DoNotEmail, &["noemail"], "Send no invitation emails"),
-    column(
-        "groups",
-        ColumnKind::Groups,
-        &["group", "memberof", "teams", "team", "gruppen", "gruppe"],
-        "Groups, by name, external id or id; created if they do not exist",
-    ),
-    column(
-        "folders",
-        ColumnKind::Folders,
-        &["folder"],
-        "Folders, by name, external id or id; created if they do not exist",
-    ),
-    column_of(
-        USERS_AND_ORGANIZATIONS,
-        "status",
-        ColumnKind::Status,
-        &[
-            "userstatus",
-            "accountstatus",
-            "newstatus",
-            "inetuserstatus",
-            "employmentstatus",
-            "mitarbeiterstatus",
-            "benutzerstatus",
-            "kontostatus",
-            "accountstate",
-            "kontozustand",
-            "statut",
-            "estatus",
-            "situação",
-        ],
-        "`invited`, `active`, `suspended`, `inactive` or `archived`",
-    ),
+];
+
+const OTHER_COLUMNS: &[Column] = &[
     state(
         "active",
         StateRule::Enabled,
@@ -363,13 +127,8 @@ pub static COLUMNS: &[Column] = &[
         &[],
         "Kerberos: expiry time as a generalized time (RFC 4517); inactive if past",
     ),
-    column(
-        "forcePasswordChange",
-        ColumnKind::ForcePasswordChange,
-        &["mustchangepassword", "changepasswordatnextsignin", "forcechangepasswordnextsignin"],
-        "The password must be changed at next sign-in",
-    ),
-    column_of(FOLDERS, "description", ColumnKind::Text(Field::Description), &[], "Description"),
+    column_of(FOLDERS, "description", ColumnKind::Text(Field::Description), &[], "Description")
+        .ldap_name("description"),
     column_of(
         FOLDERS,
         "isRestricted",
@@ -437,7 +196,8 @@ pub static COLUMNS: &[Column] = &[
         ColumnKind::PasswordHash,
         &["hash", "passworddigest", "userpass"],
         "Password hash: Argon2, bcrypt, PBKDF2 or scrypt",
-    ),
+    )
+    .ldap_name("userPassword"),
     column("passwordHashFunction", ColumnKind::PasswordHashFunction, &[], "Google: the value of `password` is a hash"),
     column(
         "userPassword",
@@ -446,25 +206,6 @@ pub static COLUMNS: &[Column] = &[
         "LDAP: a hash with its scheme, as in `passwordHash`, or clear text, which is hashed",
     ),
     column("userNumber", ColumnKind::Number, &[], "Number within the tenant; export only"),
-    column(
-        "created",
-        ColumnKind::Timestamp(Field::Created),
-        &["createddate", "metacreated"],
-        "Time of creation; export only",
-    ),
-    column(
-        "updated",
-        ColumnKind::Timestamp(Field::Updated),
-        &["lastupdated", "metalastmodified"],
-        "Time of the last change; export only",
-    ),
-    column("invited", ColumnKind::Timestamp(Field::Invited), &[], "Time of the last invitation; export only"),
-    column(
-        "lastActivity",
-        ColumnKind::Timestamp(Field::LastActivity),
-        &["lastlogin"],
-        "Time of the last activity; export only",
-    ),
     column_of(ALL, "dn", ColumnKind::Dn, &["distinguishedname"], "Distinguished name of a directory entry"),
     column_of(ALL, "objectClass", ColumnKind::ObjectClass, &[], "Object classes of a directory entry"),
     column_of(ALL, "importRow", ColumnKind::Ignored, &[], "Number of a rejected row; ignored"),

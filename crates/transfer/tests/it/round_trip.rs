@@ -2,9 +2,9 @@
 
 use crate::fixture::{ENGINES, Fixture};
 use directory::{
-    Address, Command, DepartmentRef, ExposeSecret, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit, Item,
-    ItemKey, ItemKind, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus, PasswordHash, ProfileLink,
-    ProfileLinkKind, RequestedStatus, RoleRef, Status, Time, TypedValue, User, UserEdit, UserKey,
+    ATTRIBUTES, Address, Command, DepartmentRef, ExposeSecret, Field, FieldUpdate, FolderEdit, FolderEntry, GroupEdit,
+    Item, ItemKey, ItemKind, MetadataEntry, OrganizationEdit, OrganizationRef, OrganizationStatus, PasswordHash,
+    ProfileLink, ProfileLinkKind, RequestedStatus, RoleRef, Slot, Status, Time, TypedValue, User, UserEdit, UserKey,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -60,39 +60,12 @@ fn optional_text(rng: &mut Rng, in_ten: u64) -> Option<String> {
     (rng.below(10) < in_ten).then(|| text(rng))
 }
 
-const TEXTS: [Field; 28] = [
-    Field::GivenName,
-    Field::FamilyName,
-    Field::HonorificPrefix,
-    Field::MiddleName,
-    Field::HonorificSuffix,
-    Field::FormattedName,
-    Field::DisplayName,
-    Field::NickName,
-    Field::ProfileUrl,
-    Field::UserType,
-    Field::PreferredLanguage,
-    Field::Locale,
-    Field::EmployeeNumber,
-    Field::CostCenter,
-    Field::Division,
-    Field::Manager,
-    Field::Title,
-    Field::WorkPhone,
-    Field::MobilePhone,
-    Field::AddressLine1,
-    Field::City,
-    Field::Region,
-    Field::PostalCode,
-    Field::Country,
-    Field::Photo,
-    Field::Bio,
-    Field::Source,
-    Field::Specialties,
-];
-
-const MORE_TEXTS: [Field; 6] =
-    [Field::AddressLine2, Field::SecretaryName, Field::SecretaryEmail, Field::License, Field::TimeZone, Field::Color];
+/// Every text attribute, without the identifiers.
+fn texts() -> impl Iterator<Item = Field> {
+    let identifiers = [Field::Email, Field::UserName, Field::ExternalId];
+    let texts = ATTRIBUTES.iter().filter(|attribute| matches!(attribute.slot, Slot::Text(_)));
+    texts.map(|attribute| attribute.field).filter(move |field| !identifiers.contains(field))
+}
 
 fn entry(rng: &mut Rng, value: String) -> TypedValue {
     TypedValue {
@@ -114,7 +87,7 @@ fn random_user(rng: &mut Rng, n: u64, fixture: &Fixture) -> UserEdit {
     if rng.below(2) == 0 {
         edit.set_text(Field::ExternalId, FieldUpdate::Set(identifier(rng, n)));
     }
-    for field in TEXTS.into_iter().chain(MORE_TEXTS) {
+    for field in texts() {
         if let Some(text) = optional_text(rng, 4) {
             edit.set_text(field, FieldUpdate::Set(text));
         }
@@ -158,8 +131,9 @@ fn random_user(rng: &mut Rng, n: u64, fixture: &Fixture) -> UserEdit {
         _ => {}
     }
     edit.status = FieldUpdate::Set(RequestedStatus::Exact(*rng.choose(&Status::ALL)));
-    edit.do_not_email = random_flag(rng);
-    edit.force_password_change = random_flag(rng);
+    for attribute in ATTRIBUTES.iter().filter(|attribute| matches!(attribute.slot, Slot::Boolean(_))) {
+        edit.set_boolean(attribute.field, random_flag(rng));
+    }
     if rng.below(3) == 0 {
         edit.password_hash = Some(PasswordHash(format!("plain$password {n}").into()));
     }

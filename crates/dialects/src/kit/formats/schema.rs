@@ -1,6 +1,6 @@
 //! Schemas of objects as tables: one row per member, used by the parsers, the checks and the OpenAPI document.
 
-use directory::Field;
+use directory::{AttributeAccess, Field, Slot};
 
 #[derive(Debug)]
 pub struct ObjectSchema {
@@ -27,6 +27,8 @@ pub struct Property {
     pub nullable: bool,
     pub description: &'static str,
     pub characteristics: Characteristics,
+    /// Whether it is part of a user only on the wire, such as a key or an option.
+    pub is_parameter: bool,
 }
 
 /// Characteristics of an attribute (RFC 7643 section 2.2), for dialects that publish their schema.
@@ -105,7 +107,14 @@ impl Property {
             nullable: false,
             description: about,
             characteristics: DEFAULT_CHARACTERISTICS,
+            is_parameter: false,
         }
+    }
+
+    /// A member of a user that is not stored.
+    #[must_use]
+    pub const fn parameter(self) -> Self {
+        Self { is_parameter: true, ..self }
     }
 
     #[must_use]
@@ -145,7 +154,11 @@ impl Property {
 
     #[must_use]
     pub const fn field(self, field: Field) -> Self {
-        Self { field: Some(field), ..self }
+        let with_field = Self { field: Some(field), ..self };
+        match field.attribute() {
+            Some(attribute) if attribute.case_exact => with_field.case_exact(),
+            _ => with_field,
+        }
     }
 
     #[must_use]
@@ -174,7 +187,88 @@ impl Property {
     }
 }
 
+impl Property {
+    /// The maximum length of a text: that of the dialect, else that of the directory.
+    pub fn max_chars(&self) -> Option<usize> {
+        let is_text =
+            |field: &Field| field.attribute().is_some_and(|attribute| matches!(attribute.slot, Slot::Text(_)));
+        match self.max_length {
+            0 => self.field.filter(is_text).map(directory::max_chars),
+            own => Some(own),
+        }
+    }
+
+    /// Does not compile if requests could set the property of a user, and nothing would be stored.
+    const fn check_for_user(&self) {
+        let Some(field) = self.field else {
+            let is_object = matches!(self.value_type, ValueType::Object(_));
+            let is_response = matches!(self.direction, Direction::Response);
+            assert!(is_object || is_response || self.is_parameter, "a property without a field is not stored");
+            return;
+        };
+        let Some(attribute) = field.attribute() else { panic!("the field is not an attribute of users") };
+        assert!(
+            match attribute.access {
+                AttributeAccess::ReadOnly => matches!(self.direction, Direction::Response),
+                AttributeAccess::WriteOnly => matches!(self.direction, Direction::Request),
+                AttributeAccess::ReadWrite | AttributeAccess::Privileged | AttributeAccess::Assigned => true,
+            },
+            "the direction of the property contradicts the access to the attribute"
+        );
+        assert!(
+            match attribute.slot {
+                Slot::Text(_) | Slot::Status | Slot::Password | Slot::Id => self.value_type.is_text(),
+                Slot::Boolean(_) | Slot::Active => matches!(self.value_type, ValueType::Boolean),
+                Slot::Timestamp(_) => matches!(self.value_type, ValueType::Timestamp),
+                Slot::Number | Slot::Office => matches!(self.value_type, ValueType::Integer),
+                Slot::Role | Slot::Department =>
+                    self.value_type.is_text() || matches!(self.value_type, ValueType::Integer),
+                Slot::Organization => self.value_type.is_text() || matches!(self.value_type, ValueType::Object(_)),
+                Slot::Links(_) | Slot::Metadata =>
+                    self.value_type.is_text() || matches!(self.value_type, ValueType::Object(_) | ValueType::List(..)),
+                Slot::MultiValued(_) | Slot::Roles | Slot::PostalAddresses | Slot::Items(_) =>
+                    matches!(self.value_type, ValueType::List(..)),
+            },
+            "the type of the property is not that of the attribute"
+        );
+    }
+}
+
+impl ValueType {
+    const fn is_text(&self) -> bool {
+        matches!(self, Self::Text | Self::Enum(_) | Self::Guid | Self::Reference(_))
+    }
+}
+
 impl ObjectSchema {
+    /// A user, or a part of one.
+    pub const fn of_user(name: &'static str, description: &'static str, properties: &'static [Property]) -> Self {
+        let mut index = 0;
+        while index < properties.len() {
+            properties[index].check_for_user();
+            index += 1;
+        }
+        Self { name, description, properties }
+    }
+
+    /// Whether it or one of its objects has a property for the field.
+    pub const fn has_field(&self, field: Field) -> bool {
+        let mut index = 0;
+        while index < self.properties.len() {
+            let property = &self.properties[index];
+            let is_found = match (property.field, property.value_type) {
+                (Some(own), _) if own as usize == field as usize => true,
+                (_, ValueType::Object(inner)) => inner.has_field(field),
+                _ => false,
+            };
+            if is_found {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+
     /// The members that hold exactly one text field of a user.
     pub fn text_properties(&self) -> impl Iterator<Item = (&'static Property, Field)> {
         let members: &'static [Property] = self.properties;

@@ -385,8 +385,8 @@ fn property_schema(dialect: &Dialect, member: &Property, schemas: &mut Schemas, 
         };
     }
     schema["description"] = json!(member.description);
-    if member.max_length > 0 {
-        schema["maxLength"] = json!(member.max_length);
+    if let Some(max) = member.max_chars() {
+        schema["maxLength"] = json!(max);
     }
     if let Some(xml) = &dialect.xml_names {
         let name = (xml.property)(member.name);

@@ -197,13 +197,13 @@ impl Scan {
 
     /// Splits lists of distinguished names, and replaces those of groups by names.
     fn normalize_references<'a>(&self, column: &Column, value: &'a Value, header: &Header) -> Cow<'a, Value> {
-        let is_list = matches!(column.kind, ColumnKind::Groups | ColumnKind::Members | ColumnKind::Folders);
+        let is_list = matches!(column.kind, ColumnKind::Memberships(_) | ColumnKind::Members);
         if self.is_muster_export() && (self.format != Some(Format::Ldif) || is_muster_attribute(&header.name)) {
             return Cow::Borrowed(value);
         }
         let Some(text) = value.as_str().filter(|_| is_list) else {
             return match value {
-                Value::Array(list) if column.kind == ColumnKind::Groups => {
+                Value::Array(list) if column.kind == ColumnKind::Memberships(ItemKind::Group) => {
                     let group = |text: &str| Value::from(self.dn_index.group_name(text));
                     let name = |value: &Value| value.as_str().map_or(value.clone(), group);
                     Cow::Owned(list.iter().map(name).collect())
@@ -214,13 +214,14 @@ impl Scan {
         let names = dn::split_dns(text);
         if names.first().is_some_and(|first| is_dn(first)) {
             let name = |name: &&str| match column.kind {
-                ColumnKind::Groups => Value::from(self.dn_index.group_name(name)),
+                ColumnKind::Memberships(ItemKind::Group) => Value::from(self.dn_index.group_name(name)),
                 _ => Value::from(*name),
             };
             return Cow::Owned(names.iter().map(name).collect());
         }
         // In files with semicolons between cells, some programs separate groups by commas.
-        let has_commas = self.delimiter.is_some_and(|delimiter| delimiter == b';') && column.kind == ColumnKind::Groups;
+        let has_commas = self.delimiter.is_some_and(|delimiter| delimiter == b';')
+            && column.kind == ColumnKind::Memberships(ItemKind::Group);
         if has_commas && !text.contains([';', '"']) && text.contains(',') {
             return Cow::Owned(text.split(',').map(|name| Value::from(cell_value::trim_invisible(name))).collect());
         }
@@ -268,8 +269,7 @@ fn is_single_valued(column: &Column) -> bool {
             | ColumnKind::PostalAddresses
             | ColumnKind::Metadata
             | ColumnKind::Roles
-            | ColumnKind::Groups
-            | ColumnKind::Folders
+            | ColumnKind::Memberships(_)
             | ColumnKind::Members
             | ColumnKind::Domains
             | ColumnKind::Offices

@@ -9,7 +9,7 @@ use crate::import::ImportOptions;
 use crate::import::scan::keys::{field_text, name_hashes, row_keys};
 use crate::import::scan::ldap_entry::LdapAttribute;
 use crate::import::scan::{FileVersion, Header, RowSubject, Scan};
-use directory::{Field, FieldUpdate, Time};
+use directory::{Field, FieldUpdate, ItemKind, Time};
 use std::collections::HashMap;
 
 /// Keys are held in memory to find duplicates: 8 bytes each, two or three per row.
@@ -107,7 +107,10 @@ impl Scan {
         if kind == RecordKind::User {
             self.count_values(row, state);
             for (index, value) in &row.cells {
-                if self.headers[*index].column.is_some_and(|column| column.kind == ColumnKind::Groups) {
+                if self.headers[*index]
+                    .column
+                    .is_some_and(|column| column.kind == ColumnKind::Memberships(ItemKind::Group))
+                {
                     self.dn_index.add_referenced_groups(value);
                 }
             }
