@@ -150,6 +150,9 @@ impl Store for NullStore {
     ) -> BoxFuture<'_, StoreResult<Vec<(UserId, u32)>>> {
         ready(Ok(Vec::new()))
     }
+    fn wait_for_events(&self, _: EventPosition) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, StoreResult<Vec<Row>>> {
         let stored = self.rows.lock();
         let own = stored.iter().filter(|(table, row)| *table == query.table.name && query.matches(row));

@@ -40,6 +40,8 @@ pub enum Query {
     SecurityRecordsOfNoTenant,
     /// Requests with an `Idempotency-Key` that the caller has sent.
     OwnRequests,
+    /// Leases and positions of the server's tasks.
+    Tasks,
     /// The user of a link or session. Its key is the proof.
     UserOfProof,
     SessionCount(UserId),
@@ -157,6 +159,7 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
             Requirement::permission(Installation).or_task(&[Purpose::Authentication, Purpose::Mails, Purpose::Pages])
         }
         Query::OwnRequests => Requirement::permission(ReadUsers).or_public(),
+        Query::Tasks => Requirement::permission(Installation).or_task(&Purpose::ALL),
         Query::UserOfProof => {
             Requirement::permission(Credentials).or_task(&[Purpose::Mails, Purpose::Retention]).or_public()
         }

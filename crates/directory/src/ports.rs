@@ -66,6 +66,9 @@ pub trait Store: Send + Sync {
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    /// Waits until there is an event after a position: at once if this process has committed it, within 200 ms if another
+    /// process has.
+    fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()>;
     /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(
         &self,

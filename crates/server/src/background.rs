@@ -2,7 +2,7 @@
 
 use crate::{App, Imports};
 use adapters::TaskMonitor;
-use directory::Directory;
+use directory::{Caller, Directory, Purpose};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use portal::mail::{MailSender, RetryPolicy, Worker};
@@ -16,6 +16,10 @@ use tokio::task::JoinHandle;
 const SECURITY_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How often expired data is deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
+const PURGE_LEASE: &str = "retention";
+/// After the process that holds the lease was killed, another one takes over.
+const PURGE_LEASE_SECONDS: i64 = 15 * 60;
+const PURGE_LEASE_INTERVAL: Duration = Duration::from_mins(5);
 /// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -165,26 +169,48 @@ async fn store_security_log(directory: Arc<Directory>, stop: impl Future<Output 
     }
 }
 
+/// Deletes expired data in one process at a time: in the one that holds the lease.
 async fn run_purge(directory: Arc<Directory>, security_record_days: u32, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
-    loop {
-        match directory.purge_expired_users().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
-            Err(error) => tracing::warn!(?error, "cannot purge deleted users"),
-        }
-        if let Err(error) = directory.delete_expired_records().await {
-            tracing::warn!(?error, "cannot delete expired idempotency records");
-        }
-        if let Err(error) = directory.delete_old_security_records(security_record_days).await {
-            tracing::warn!(?error, "cannot delete old security records");
-        }
-        if let Err(error) = directory.withdraw_obsolete_mails().await {
-            tracing::warn!(?error, "cannot remove obsolete failed mails");
+    let (caller, holder) = (Caller::task(Purpose::Retention), directory.new_id());
+    let mut last_purge: Option<tokio::time::Instant> = None;
+    let lease = loop {
+        let lease = match directory.acquire_lease(&caller, (PURGE_LEASE, holder), PURGE_LEASE_SECONDS).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                tracing::warn!(?error, "cannot acquire the lease to delete expired data; trying again later");
+                None
+            }
+        };
+        if lease.is_some() && last_purge.is_none_or(|last| last.elapsed() >= PURGE_INTERVAL) {
+            last_purge = Some(tokio::time::Instant::now());
+            delete_expired_data(&directory, security_record_days).await;
         }
         tokio::select! {
-            () = &mut stop => return,
-            () = tokio::time::sleep(PURGE_INTERVAL) => {}
+            () = &mut stop => break lease,
+            () = tokio::time::sleep(PURGE_LEASE_INTERVAL) => {}
         }
+    };
+    if let Some(lease) = lease
+        && let Err(error) = directory.release_lease(&caller, &lease).await
+    {
+        tracing::warn!(?error, "cannot release the lease to delete expired data");
+    }
+}
+
+async fn delete_expired_data(directory: &Directory, security_record_days: u32) {
+    match directory.purge_expired_users().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
+        Err(error) => tracing::warn!(?error, "cannot purge deleted users"),
+    }
+    if let Err(error) = directory.delete_expired_records().await {
+        tracing::warn!(?error, "cannot delete expired idempotency records");
+    }
+    if let Err(error) = directory.delete_old_security_records(security_record_days).await {
+        tracing::warn!(?error, "cannot delete old security records");
+    }
+    if let Err(error) = directory.withdraw_obsolete_mails().await {
+        tracing::warn!(?error, "cannot remove obsolete failed mails");
     }
 }

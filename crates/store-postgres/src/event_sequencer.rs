@@ -10,12 +10,14 @@ use super::managed_connection::{ManagedConnection, Session};
 use super::pg_error::PgError;
 use super::retry::{BACKOFF, sleep_for_next};
 use backon::BackoffBuilder;
+use directory::EventPosition;
 use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::event_chain::{ChainHash, GENESIS_HASH, next_chain_hash};
+use store::event_signal::EventSignal;
 use store::sql;
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
@@ -34,7 +36,10 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the sequencer of this process to run now.
 #[derive(Clone)]
-pub(super) struct SequencerHandle(mpsc::Sender<oneshot::Sender<()>>);
+pub(super) struct SequencerHandle {
+    requests: mpsc::Sender<oneshot::Sender<()>>,
+    events: Arc<EventSignal>,
+}
 
 impl SequencerHandle {
     /// Waits until everything committed before has its position, if this process holds the lease. Otherwise the
@@ -42,11 +47,15 @@ impl SequencerHandle {
     pub(super) async fn sequence_now(&self) {
         let (done, heard) = oneshot::channel();
         let asked = async {
-            if self.0.send(done).await.is_ok() {
+            if self.requests.send(done).await.is_ok() {
                 drop(heard.await);
             }
         };
         drop(tokio::time::timeout(REQUEST_TIMEOUT, asked).await);
+    }
+
+    pub(super) fn events(&self) -> &EventSignal {
+        &self.events
     }
 }
 
@@ -59,6 +68,7 @@ pub(super) struct EventSequencer {
     lease_renewed: Option<Instant>,
     compacted: Instant,
     requests: mpsc::Receiver<oneshot::Sender<()>>,
+    events: Arc<EventSignal>,
 }
 
 impl EventSequencer {
@@ -68,6 +78,8 @@ impl EventSequencer {
         (me, held_until): (Uuid, Option<Instant>),
     ) -> (Self, SequencerHandle) {
         let (seals, asked) = mpsc::channel(64);
+        let events = Arc::new(EventSignal::default());
+        let handle = SequencerHandle { requests: seals, events: Arc::clone(&events) };
         (
             Self {
                 line,
@@ -77,8 +89,9 @@ impl EventSequencer {
                 lease_renewed: None,
                 compacted: Instant::now(),
                 requests: asked,
+                events,
             },
-            SequencerHandle(seals),
+            handle,
         )
     }
 
@@ -217,6 +230,7 @@ impl EventSequencer {
         }
         link_batches(session, &ids, &ends).await?;
         session.batch_execute(sql::COMMIT.postgres).await?;
+        self.events.publish(EventPosition((before + total).unsigned_abs()));
         Ok(rows.len() as u64 == MAX_BATCHES.unsigned_abs())
     }
 }

@@ -16,6 +16,14 @@ use uuid::Uuid;
 /// Events per query while a chain is verified.
 const STEP: i64 = 10_000;
 
+/// Whether there is an event after a position.
+pub(super) fn exist_after(session: &Session, position: EventPosition) -> ReadFuture<'_, bool> {
+    Box::pin(async move {
+        let found = session.query(sql::HAS_EVENTS_AFTER.postgres, &[&signed(position.0)]).await?;
+        Ok(!found.is_empty())
+    })
+}
+
 /// Events after a position, oldest first.
 pub(super) fn after(
     session: &Session,

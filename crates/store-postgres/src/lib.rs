@@ -234,6 +234,15 @@ impl Store for Postgres {
         pending(self.readers.long(move |session| read::members_of(session, tenant, items.clone())))
     }
 
+    fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
+        // After an error, the caller looks for events itself, and reports it.
+        let exists = move || -> BoxFuture<'_, bool> {
+            let found = self.readers.short(move |session| events::exist_after(session, after));
+            Box::pin(async { found.await.unwrap_or(true) })
+        };
+        Box::pin(self.sequencer.events().wait(after, exists))
+    }
+
     fn members_after(
         &self,
         tenant: TenantNumber,

@@ -243,6 +243,15 @@ impl Store for Sqlite {
         self.scan(&self.list_permits, move |db| events::after(db, &filter, after, limit))
     }
 
+    fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
+        // After an error, the caller looks for events itself, and reports it.
+        let exists = move || -> BoxFuture<'_, bool> {
+            let found = self.events(EventFilter::default(), after, 1);
+            Box::pin(async { found.await.map_or(true, |events| !events.is_empty()) })
+        };
+        Box::pin(self.shared.events.wait(after, exists))
+    }
+
     fn accounts(
         &self,
         tenant: TenantNumber,

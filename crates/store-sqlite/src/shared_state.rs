@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use store::event_signal::EventSignal;
 
 pub(super) struct SharedState {
     path: PathBuf,
@@ -16,6 +17,7 @@ pub(super) struct SharedState {
     /// Held until the store is closed.
     lock: Mutex<Option<StoreLock>>,
     obstacle: Mutex<Option<UnwritableReason>>,
+    pub(super) events: EventSignal,
     is_replaced: AtomicBool,
 }
 
@@ -27,6 +29,7 @@ impl SharedState {
             files: StoreFiles::of(path, lock.as_ref()),
             lock: Mutex::new(lock),
             obstacle: Mutex::default(),
+            events: EventSignal::default(),
             is_replaced: AtomicBool::new(false),
         }
     }

@@ -3,7 +3,7 @@
 //! Every create allocates a number and changes a count. Writing both each time would update the same two rows over
 //! and over.
 
-use directory::{TenantNumber, Time};
+use directory::{EventPosition, TenantNumber, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
@@ -36,6 +36,11 @@ enum UndoStep {
 }
 
 impl TxCounters {
+    /// The position of the last event, if the transaction has one.
+    pub(super) fn last_position(&self) -> Option<EventPosition> {
+        self.position.and_then(|position| u64::try_from(position).ok()).map(EventPosition)
+    }
+
     /// Starts what [`TxCounters::rollback_to_savepoint`] undoes.
     pub(super) fn savepoint(&mut self) {
         self.undo.clear();

@@ -316,6 +316,9 @@ impl WriterThread {
             batch.counters.write(&self.db)?;
             self.execute("COMMIT").map_err(BatchError::InDoubt)?;
             batch.is_committed = true;
+            if let Some(position) = batch.counters.last_position() {
+                self.opened.events.publish(position);
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ pub mod commit_time;
 mod engine;
 pub mod event_chain;
 pub mod event_row;
+pub mod event_signal;
 pub mod memberships;
 mod memory;
 mod open_error;

@@ -18,6 +18,22 @@ impl Clock for StepClock {
     }
 }
 
+/// A clock that stands still until it is moved.
+#[derive(Default)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn advance_seconds(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        Time(1_600_000_000_000_000).plus_seconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// Sequential ids.
 #[derive(Default)]
 pub struct CountingIds(AtomicU64);

@@ -19,4 +19,5 @@ pub mod postgres;
 pub mod proxy;
 pub mod seeds;
 pub mod smtp;
+pub mod task_conformance;
 pub mod waiting;

@@ -8,9 +8,11 @@ mod attribute;
 mod builtin_roles;
 mod connection;
 mod event;
+mod follower;
 mod idempotency;
 mod ids;
 pub(crate) mod item;
+mod lease;
 mod mail;
 pub(crate) mod multi_valued;
 pub(crate) mod roles;
@@ -30,11 +32,13 @@ pub use attribute::{ATTRIBUTES, Attribute, AttributeAccess, BooleanSlot, Field, 
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventFilter, EventKind, EventNote};
+pub use follower::Follower;
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse, RecordedStep};
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};
 pub use item::{
     Department, Folder, FolderEntry, Group, Item, ItemKey, ItemKind, Organization, OrganizationStatus, Role,
 };
+pub use lease::Lease;
 pub use mail::{DeliveryOutcome, Mail};
 pub use multi_valued::{Address, TypedValue};
 pub use roles::roles_above_effective;
@@ -53,4 +57,6 @@ pub static TABLES: &[fn() -> &'static Table] = &[
     Mail::table,
     IdempotencyRecord::table,
     SecurityRecord::table,
+    Lease::table,
+    Follower::table,
 ];

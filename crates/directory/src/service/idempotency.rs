@@ -1,10 +1,10 @@
 //! Requests with an `Idempotency-Key`: each command is recorded in its own transaction, so that a repeated request
 //! does not carry it out again.
 
-use super::{Caller, Directory, commit_error, read_error};
+use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
 use crate::{
-    Change, DirectoryError, IdempotencyKey, IdempotencyRecord, ItemKey, ItemKind, Mutation, Purpose, Receipt, Record,
+    DirectoryError, IdempotencyKey, IdempotencyRecord, ItemKey, ItemKind, Mutation, Purpose, Receipt, Record,
     RecordedResponse, RecordedStep, RowQuery, RowWrite, TenantNumber, Time, Tombstone, User, UserId, UserKey,
 };
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Directory {
         self.authorize(caller, Query::OwnRequests).await?;
         let content = RecordedStep::Response(response);
         let write = request.insertion(IdempotencyRecord::RESPONSE_STEP, content, self.clock.now())?;
-        self.change_records(caller, vec![write]).await
+        self.commit_rows(caller, vec![write]).await
     }
 
     /// Whether somebody else has carried out a command of this request meanwhile.
@@ -136,25 +136,10 @@ impl Directory {
 
     /// Rows that another process has deleted or replaced in the meantime are left alone.
     async fn delete_records(&self, caller: &Caller, rows: &[IdempotencyRecord]) -> Result<(), DirectoryError> {
-        match self.change_records(caller, rows.iter().map(IdempotencyRecord::deletion).collect()).await {
+        match self.commit_rows(caller, rows.iter().map(IdempotencyRecord::deletion).collect()).await {
             Err(DirectoryError::Conflict) => Ok(()),
             deleted => deleted,
         }
-    }
-
-    /// Leaves no event, because it changes no data.
-    async fn change_records(&self, caller: &Caller, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
-        let change = Change {
-            tenant: caller.tenant,
-            at: self.clock.now(),
-            connection: caller.actor.connection(),
-            actor: caller.actor.to_string(),
-            request_id: caller.request_id.clone(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![Mutation::Rows(writes)],
-        };
-        self.store.commit(change).await.map(drop).map_err(commit_error)
     }
 
     /// The receipt of the caller's command if an earlier attempt has committed it, with users and items as they are now.

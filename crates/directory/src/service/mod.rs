@@ -1,6 +1,7 @@
 //! The directory as its callers see it: queries, and commands that are loaded, decided and committed.
 
 mod authority;
+mod follow;
 mod history;
 mod idempotency;
 mod lookup;

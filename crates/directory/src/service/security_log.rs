@@ -1,9 +1,9 @@
 //! Counts security events in memory, and stores the counts every few seconds.
 
-use super::{Caller, Directory, commit_error};
+use super::{Caller, Directory};
 use crate::authorization::Query;
 use crate::{
-    Change, DirectoryError, Mutation, Record, RowWrite, SecurityEvent, SecurityKind, SecurityRecord, TenantNumber, Time,
+    DirectoryError, Purpose, Record, RowWrite, SecurityEvent, SecurityKind, SecurityRecord, TenantNumber, Time,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -98,24 +98,9 @@ impl Directory {
         let rows_to_add = records.collect::<Result<Vec<_>, _>>();
         let rows_to_add = rows_to_add.map_err(|error| DirectoryError::Internal(error.to_string()))?;
         let writes = rows_to_add.into_iter().map(|row| RowWrite::Insert(SecurityRecord::table(), row)).collect();
-        self.write_security_rows(tenant, writes).await?;
+        self.commit_rows(&Caller::system(Purpose::Retention, tenant), writes).await?;
         self.security_log.stored_rows.lock().insert(tenant, (day, rows));
         Ok(())
-    }
-
-    /// Leaves no event.
-    async fn write_security_rows(&self, tenant: TenantNumber, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
-        let change = Change {
-            tenant,
-            at: self.clock.now(),
-            connection: None,
-            actor: "server".into(),
-            request_id: String::new(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![Mutation::Rows(writes)],
-        };
-        self.store.commit(change).await.map(drop).map_err(commit_error)
     }
 
     /// The records of the caller's tenant from a time on, oldest first; for [`Caller::NO_TENANT`], those of requests
@@ -157,7 +142,8 @@ impl Directory {
             if old.is_empty() {
                 return Ok(());
             }
-            self.write_security_rows(Caller::NO_TENANT, old.iter().map(SecurityRecord::deletion).collect()).await?;
+            self.commit_rows(&Caller::task(Purpose::Retention), old.iter().map(SecurityRecord::deletion).collect())
+                .await?;
         }
     }
 }

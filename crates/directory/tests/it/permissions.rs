@@ -6,9 +6,9 @@
 use crate::actors::{Fixture, Sample, all_actors, unknown_connection};
 use directory::{
     Access, AccountAction, ActorKind, Caller, Command, CommandKind, ConnectionEdit, DirectoryError, EventPosition,
-    Field, FieldUpdate, FolderEdit, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, LinkPurpose,
-    Mail, NewConnection, OrganizationEdit, PasswordHash, PasswordLink, PasswordProof, Permission, Purpose, QueryKind,
-    Receipt, Status, StatusChange, TenantEdit, Time, UserEdit, UserId, UserKey, UserQuery,
+    Field, FieldUpdate, FolderEdit, Follower, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, Lease,
+    LinkPurpose, Mail, NewConnection, OrganizationEdit, PasswordHash, PasswordLink, PasswordProof, Permission, Purpose,
+    QueryKind, Receipt, Status, StatusChange, TenantEdit, Time, UserEdit, UserId, UserKey, UserQuery,
 };
 use std::collections::HashSet;
 use std::future::Future;
@@ -209,12 +209,14 @@ fn rule_of_query(kind: QueryKind) -> Rule {
             Rule::of([Installation]).tasks([Purpose::Authentication, Purpose::Mails, Purpose::Pages])
         }
         QueryKind::OwnRequests => Rule::of([ReadUsers]).everyone(),
+        QueryKind::Tasks => Rule::of([Installation]).tasks(Purpose::ALL),
         QueryKind::UserOfProof => Rule::of([Credentials]).tasks([Purpose::Mails, Purpose::Retention]).everyone(),
         QueryKind::SessionCount => Rule::of([Credentials]).own_account(),
     }
 }
 
 /// Runs every method that sends this kind of query.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of query")]
 async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result<(), DirectoryError>> {
     fn done<T>(result: Result<T, DirectoryError>) -> Result<(), DirectoryError> {
         result.map(drop)
@@ -277,6 +279,16 @@ async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result
             let connection = caller.actor.connection().unwrap_or_else(unknown_connection);
             let key = IdempotencyKey { tenant: caller.tenant, connection, key_hash: [1; 32], fingerprint: [1; 32] };
             vec![done(directory.idempotent_request(caller, key).await)]
+        }
+        QueryKind::Tasks => {
+            let follower = Follower { name: "test".into(), position: EventPosition(0) };
+            let lease = Lease { name: "test".into(), holder: uuid::Uuid::nil(), epoch: 1, until: Time(0) };
+            vec![
+                done(directory.acquire_lease(caller, ("test", uuid::Uuid::nil()), 1).await),
+                done(directory.release_lease(caller, &lease).await),
+                done(directory.follower(caller, "test", EventPosition(0)).await),
+                done(directory.advance_follower(caller, &follower, EventPosition(0), Vec::new()).await),
+            ]
         }
         QueryKind::UserOfProof => vec![
             done(directory.user_by_link(caller, &link).await),

@@ -7,11 +7,13 @@ mod tables;
 
 use crate::commit_time::commit_time;
 use crate::event_row::{ChangeContext, EventEntry, decode_event};
+use crate::event_signal::EventSignal;
 use crate::translation::{ChangeTarget, Known, Memberships, Owner, Read, Sequence, UserColumns, Write, apply};
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS, UniqueKey};
 use directory::{
-    Account, BoxFuture, Change, CommitError, Event, Field, Item, ItemId, ItemKey, ItemKind, PasswordHash, Receipt,
-    Record, SecretString, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    Account, BoxFuture, Change, CommitError, Event, EventPosition, Field, Item, ItemId, ItemKey, ItemKind,
+    PasswordHash, Receipt, Record, SecretString, StoreError, Tenant, TenantNumber, Time, Tombstone, User, UserId,
+    UserKey, identifier_key,
 };
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,7 @@ use tables::Tables;
 #[derive(Default)]
 pub struct Memory {
     state: Mutex<Arc<State>>,
+    events: EventSignal,
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +68,7 @@ impl Memory {
         let mut next = State::clone(&state);
         let receipt = next.apply(change)?;
         next.commits += 1;
+        self.events.publish(EventPosition(next.events.len() as u64));
         *state = Arc::new(next);
         Ok(receipt)
     }

@@ -101,6 +101,13 @@ impl Store for Memory {
         })
     }
 
+    fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
+        let exists = move || -> BoxFuture<'_, bool> {
+            Box::pin(std::future::ready(self.snapshot().events.len() as u64 > after.0))
+        };
+        Box::pin(self.events.wait(after, exists))
+    }
+
     fn members_after(
         &self,
         tenant: TenantNumber,

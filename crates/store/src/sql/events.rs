@@ -46,6 +46,7 @@ statements! {
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1 AND ($2 IS NULL OR e.kind = ANY($2))
         ORDER BY b.position, e.place LIMIT $3"),
     );
+    HAS_EVENTS_AFTER = per_engine("", "SELECT 1 FROM batches WHERE position > $1 LIMIT 1");
     EVENTS_OF_TENANT = per_engine(
         concat!("SELECT ", sqlite_event_columns!(), " FROM events WHERE position > ?1 AND (?2 = -1 OR (1 << kind) & ?2)
         AND tenant = ?3 ORDER BY position LIMIT ?4"),

@@ -21,6 +21,7 @@ pub(crate) fn header_parameter() -> serde_json::Value {
     serde_json::json!({
         "name": "Idempotency-Key",
         "in": "header",
+        "required": false,
         "description": "Repeats of the request with the same key within 24 hours get the same response and change nothing",
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
     })

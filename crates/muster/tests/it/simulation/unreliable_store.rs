@@ -110,6 +110,10 @@ impl Store for UnreliableStore {
         health() -> Health;
     }
 
+    fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
+        self.inner.wait_for_events(after)
+    }
+
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {
         Box::pin(async move {
             self.yield_randomly().await;

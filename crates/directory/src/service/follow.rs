@@ -1,0 +1,107 @@
+//! Tasks that run in one process at a time, and tasks that follow the events.
+
+use super::{Caller, Directory, commit_error};
+use crate::authorization::Query;
+use crate::{Change, DirectoryError, EventPosition, Follower, Lease, Mutation, Record, RowWrite};
+use uuid::Uuid;
+
+impl Directory {
+    /// A new id, such as that of a holder of leases.
+    pub fn new_id(&self) -> Uuid {
+        self.ids.next_id()
+    }
+
+    /// Takes a lease for some seconds, or renews the holder's own; `None` if another process holds it.
+    pub async fn acquire_lease(
+        &self,
+        caller: &Caller,
+        (name, holder): (&str, Uuid),
+        seconds: i64,
+    ) -> Result<Option<Lease>, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        let stored: Option<Lease> = self.record(vec![name.to_owned().into()]).await?;
+        let now = self.clock.now();
+        let Some(next) = Lease::next(stored.as_ref(), name, holder, (now, now.plus_seconds(seconds))) else {
+            return Ok(None);
+        };
+        let write = next.replace(stored.as_ref()).map_err(|error| DirectoryError::Internal(error.to_string()))?;
+        match self.commit_rows(caller, vec![write]).await {
+            Ok(()) => Ok(Some(next)),
+            // Another process was first.
+            Err(DirectoryError::Conflict | DirectoryError::Invalid(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a lease before its time, so that another process need not wait. Does nothing if it is no longer held.
+    pub async fn release_lease(&self, caller: &Caller, lease: &Lease) -> Result<(), DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        let ended = Lease { until: self.clock.now(), ..lease.clone() };
+        let write = ended.replace(Some(lease)).map_err(|error| DirectoryError::Internal(error.to_string()))?;
+        match self.commit_rows(caller, vec![write]).await {
+            Ok(()) | Err(DirectoryError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A follower. A new one begins after `start`.
+    pub async fn follower(
+        &self,
+        caller: &Caller,
+        name: &str,
+        start: EventPosition,
+    ) -> Result<Follower, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        let new = Follower { name: name.to_owned(), position: start };
+        let stored = async || self.record::<Follower>(vec![name.to_owned().into()]).await;
+        if let Some(known) = stored().await? {
+            return Ok(known);
+        }
+        let row = new.to_row().map_err(|error| DirectoryError::Internal(error.to_string()))?;
+        match self.commit_rows(caller, vec![RowWrite::Insert(Follower::table(), row)]).await {
+            Ok(()) => Ok(new),
+            // Another process was first.
+            Err(DirectoryError::Invalid(_) | DirectoryError::Conflict) => {
+                stored().await?.ok_or(DirectoryError::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records that a follower has handled all events up to a position, together with what it writes for them.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Conflict`] if another process has moved the follower on, or a lease that `writes` guard was lost.
+    pub async fn advance_follower(
+        &self,
+        caller: &Caller,
+        follower: &Follower,
+        position: EventPosition,
+        mut writes: Vec<RowWrite>,
+    ) -> Result<Follower, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        writes.push(follower.advance_to(position));
+        self.commit_rows(caller, writes).await?;
+        Ok(Follower { position, ..follower.clone() })
+    }
+
+    /// Waits for an event after a position: at once if this process commits it, within 200 ms if another process does.
+    pub async fn wait_for_events(&self, after: EventPosition) {
+        self.store.wait_for_events(after).await;
+    }
+
+    /// Writes rows of declared tables, without an event.
+    pub(super) async fn commit_rows(&self, caller: &Caller, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
+        let change = Change {
+            tenant: caller.tenant,
+            at: self.clock.now(),
+            connection: caller.actor.connection(),
+            actor: caller.actor.to_string(),
+            request_id: caller.request_id.clone(),
+            assumed_absent: Vec::new(),
+            assumed_not_deleted: None,
+            mutations: vec![Mutation::Rows(writes)],
+        };
+        self.store.commit(change).await.map(drop).map_err(commit_error)
+    }
+}

@@ -1,0 +1,110 @@
+//! Leases, followers and waiting for events, as every engine must support them.
+
+use crate::conformance::{Check, create_tenant, new_user};
+use crate::fakes::{self, CountingIds, ManualClock, PlainHasher};
+use directory::{
+    Caller, Command, Directory, DirectoryError, EventPosition, Lease, Purpose, RowWrite, Store, TenantNumber,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+pub const ALL: &[Check] = &[
+    ("leases", |store| Box::pin(leases(store))),
+    ("followers", |store| Box::pin(followers(store))),
+    ("waiting for events", |store| Box::pin(waiting_for_events(store))),
+];
+
+const TASK: &str = "test task";
+const SECONDS: i64 = 60;
+
+async fn acquire(directory: &Directory, holder: Uuid) -> Option<Lease> {
+    let caller = Caller::task(Purpose::Retention);
+    directory.acquire_lease(&caller, (TASK, holder), SECONDS).await.expect("asked")
+}
+
+/// One process holds a lease at a time, and each holder has its own epoch.
+async fn leases(store: Arc<dyn Store>) {
+    let clock = Arc::new(ManualClock::default());
+    let ids = Arc::new(CountingIds::default());
+    let directory = &Directory::new(store, Arc::clone(&clock) as _, ids, Arc::new(PlainHasher));
+    let [one, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let caller = Caller::task(Purpose::Retention);
+    let first = acquire(directory, one).await.expect("free");
+    assert_eq!((first.epoch, acquire(directory, other).await), (1, None));
+    clock.advance_seconds(SECONDS - 1);
+    let renewed = acquire(directory, one).await.expect("its own");
+    assert_eq!((renewed.epoch, renewed.until > first.until), (1, true));
+    clock.advance_seconds(SECONDS - 1);
+    assert_eq!(acquire(directory, other).await, None, "it was renewed");
+    clock.advance_seconds(1);
+    let second = acquire(directory, other).await.expect("it has ended");
+    assert_eq!((second.epoch, acquire(directory, one).await), (2, None));
+    // What the first holder still writes does nothing; the second one's writes do.
+    let follower = directory.follower(&caller, "guarded", EventPosition(0)).await.expect("made");
+    let advance = async |lease: &Lease, to| {
+        directory.advance_follower(&caller, &follower, EventPosition(to), vec![lease.guard()]).await
+    };
+    assert_eq!(advance(&renewed, 1).await, Err(DirectoryError::Conflict));
+    assert_eq!(advance(&second, 2).await.expect("guarded").position, EventPosition(2));
+    // A released lease is free at once, and the one who lost it cannot release it again.
+    directory.release_lease(&caller, &second).await.expect("released");
+    directory.release_lease(&caller, &renewed).await.expect("ignored");
+    let third = acquire(directory, one).await.expect("released");
+    assert_eq!((third.epoch, acquire(directory, other).await), (3, None));
+    directory.release_lease(&caller, &third).await.expect("released");
+    // Of many that ask at the same time, one gets it.
+    let all = (10..20).map(|holder| acquire(directory, Uuid::from_u128(holder)));
+    let got = futures_util::future::join_all(all).await;
+    assert_eq!(got.into_iter().flatten().count(), 1);
+}
+
+/// A follower handles each event once, also if two processes try.
+async fn followers(store: Arc<dyn Store>) {
+    let directory = &fakes::directory(store);
+    let task = Caller::task(Purpose::Retention);
+    let tenant = create_tenant(directory, "Followed").await;
+    let start = last_position(directory, tenant.tenant).await;
+    let follower = directory.follower(&task, "test", start).await.expect("made");
+    assert_eq!(directory.follower(&task, "test", EventPosition(0)).await.expect("known"), follower);
+    directory.run(&tenant, Command::CreateUser(new_user("followed@example.com"))).await.expect("created");
+    let position = last_position(directory, tenant.tenant).await;
+    let advance = async || directory.advance_follower(&task, &follower, position, Vec::<RowWrite>::new()).await;
+    let moved = advance().await.expect("moved");
+    assert_eq!((moved.position, advance().await), (position, Err(DirectoryError::Conflict)));
+    assert_eq!(directory.follower(&task, "test", start).await.expect("known"), moved);
+}
+
+/// A task that waits for events wakes up.
+async fn waiting_for_events(store: Arc<dyn Store>) {
+    let directory = &fakes::directory(store);
+    let tenant = create_tenant(directory, "Awaited").await;
+    let last = last_position(directory, tenant.tenant).await;
+    let waiting = async |after| tokio::time::timeout(Duration::from_secs(30), directory.wait_for_events(after)).await;
+    waiting(EventPosition(last.0 - 1)).await.expect("there is one");
+    let short = tokio::time::timeout(Duration::from_millis(300), directory.wait_for_events(last)).await;
+    assert!(short.is_err(), "there is none yet");
+    let create = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        directory.run(&tenant, Command::CreateUser(new_user("awaited@example.com"))).await.expect("created");
+    };
+    let (woken, ()) = tokio::join!(waiting(last), create);
+    woken.expect("woken");
+    assert!(last_position(directory, tenant.tenant).await > last);
+}
+
+async fn last_position(directory: &Directory, tenant: TenantNumber) -> EventPosition {
+    let (caller, mut last) = (Caller::operator(tenant), EventPosition(0));
+    loop {
+        let events = directory.events(&caller, last, 1_000).await.expect("read");
+        let Some(newest) = events.last() else {
+            // A database assigns positions shortly after the commit.
+            if last.0 > 0 {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        last = newest.position;
+    }
+}
