@@ -10,7 +10,8 @@ use directory::{
     Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
     SecretString, Status, UserEdit,
 };
-use portal::mail::{MailSender, MailSummary, RetryPolicy};
+use outbound::{MailSender, MailSummary};
+use portal::mail::DEFAULT_RETRY_POLICY;
 use serde_json::{Value, json};
 use server::{BackgroundTasks, MailConfig};
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         });
         let sender = MailSender::spool(&folder.path.join("mail"), "demo@example.com", Some(on_mail))?;
         let background =
-            BackgroundTasks::start(&app, MailConfig { sender, base_url: base, retry_policy: RetryPolicy::default() });
+            BackgroundTasks::start(&app, MailConfig { sender, base_url: base, retry_policy: DEFAULT_RETRY_POLICY });
         serve::serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())

@@ -4,7 +4,8 @@ use adapters::{Argon2Cost, OpenMode, OpenStore, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{LogFormat, Output, ServerSettings, Settings, runtime};
 use directory::{Caller, KeyHash, Purpose};
-use portal::mail::{MailSender, RetryPolicy};
+use outbound::{MailSender, RetryPolicy};
+use portal::mail::DEFAULT_RETRY_POLICY;
 use serde_json::json;
 use server::{
     App, BackgroundTasks, ConnectionLimits, Limits, Listener, ListenerKind, MailConfig, Ports, PublicConfig,
@@ -218,7 +219,7 @@ fn mail_config(settings: &ServerSettings, store: &StoreSettings, address: &str) 
     Ok(MailConfig {
         sender,
         base_url: url,
-        retry_policy: RetryPolicy { initial_delay: settings.mail_retry_delay, ..RetryPolicy::default() },
+        retry_policy: RetryPolicy { initial_delay: settings.mail_retry_delay, ..DEFAULT_RETRY_POLICY },
     })
 }
 

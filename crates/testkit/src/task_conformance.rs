@@ -78,7 +78,7 @@ async fn followers(store: Arc<dyn Store>) {
 /// A task that waits for events wakes up.
 async fn waiting_for_events(store: Arc<dyn Store>) {
     let directory = &fakes::directory(store);
-    let tenant = create_tenant(directory, "Awaited").await;
+    let tenant = create_tenant(directory, "Waiting").await;
     let last = last_position(directory, tenant.tenant).await;
     let waiting = async |after| tokio::time::timeout(Duration::from_secs(30), directory.wait_for_events(after)).await;
     waiting(EventPosition(last.0 - 1)).await.expect("there is one");

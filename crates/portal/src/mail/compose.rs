@@ -9,8 +9,8 @@ use directory::{DirectoryError, Mail, PasswordLink, Tenant, User};
 use lettre::Message;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
+use outbound::{MailSummary, OutgoingMail};
 use std::time::{Duration, UNIX_EPOCH};
-use uuid::Uuid;
 
 /// Prevents automatic replies (RFC 3834 section 5).
 #[derive(Clone)]
@@ -27,21 +27,6 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
-/// A mail that is ready to be sent.
-pub(super) struct ComposedMail {
-    id: Uuid,
-    pub(super) message: Message,
-    /// The recipient, for display.
-    pub(super) to: String,
-    pub(super) link: String,
-}
-
-impl ComposedMail {
-    pub(super) fn summary(&self) -> MailSummary {
-        MailSummary { id: self.id, to: self.to.clone(), link: self.link.clone() }
     }
 }
 
@@ -65,7 +50,7 @@ pub(super) fn compose(
     mail: &Mail,
     tenant: &Tenant,
     user: &User,
-) -> Result<Result<ComposedMail, Unsendable>, DirectoryError> {
+) -> Result<Result<OutgoingMail, Unsendable>, DirectoryError> {
     let settings = &tenant.settings;
     let Some(email) = user.email() else { return Ok(Err(Unsendable("the user has no email address".into()))) };
     let to = settings.redirect_mails_to.as_deref().unwrap_or(email);
@@ -95,12 +80,6 @@ pub(super) fn compose(
         .header(AutoSubmitted)
         .multipart(MultiPart::alternative_plain_html(part("txt")?, part("html")?));
     let build_error = |error: lettre::error::Error| DirectoryError::Internal(format!("cannot compose a mail: {error}"));
-    Ok(Ok(ComposedMail { id: mail.id, message: message.map_err(build_error)?, to: to.to_owned(), link }))
-}
-
-#[derive(Clone, Debug)]
-pub struct MailSummary {
-    pub id: Uuid,
-    pub to: String,
-    pub link: String,
+    let summary = MailSummary { id: mail.id, to: to.to_owned(), link };
+    Ok(Ok(OutgoingMail { message: message.map_err(build_error)?, summary }))
 }

@@ -4,8 +4,7 @@
 //! sent, the mail is due again a little later. If it ends after the mail server accepted the mail and before this
 //! was recorded, the mail is sent twice, with the same Message-ID and link.
 
-use super::compose::{ComposedMail, compose};
-use super::sender::{MailSender, SendResult};
+use super::compose::compose;
 use crate::portal_keys::PortalKeys;
 use backon::{ExponentialBuilder, Retryable};
 use directory::{
@@ -13,6 +12,7 @@ use directory::{
 };
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use outbound::{MailSender, OutgoingMail, RetryPolicy, SendResult};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -36,30 +36,8 @@ const RECORD_RETRY: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_delay(Duration::from_secs(2))
     .with_max_times(20);
 
-/// When mails are retried.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// The delay after the first attempt, in seconds; it doubles with each.
-    pub initial_delay: i64,
-    /// In seconds.
-    pub max_delay: i64,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self { initial_delay: 60, max_delay: 3600 }
-    }
-}
-
-impl RetryPolicy {
-    /// The delay before the next attempt, with jitter by mail id.
-    fn delay(self, mail: &Mail) -> i64 {
-        let backoff = self.initial_delay.saturating_mul(1 << mail.attempts.saturating_sub(1).min(16));
-        let wait = backoff.min(self.max_delay).max(1);
-        let jitter = i64::from(mail.id.as_bytes()[15]);
-        wait + wait * jitter / 1024
-    }
-}
+/// When mails are retried, unless configured otherwise.
+pub const DEFAULT_RETRY_POLICY: RetryPolicy = RetryPolicy { initial_delay: 60, max_delay: 3600 };
 
 /// Called with the outcome of each attempt.
 pub type OutcomeListener = Arc<dyn Fn(LinkPurpose, &DeliveryOutcome) + Send + Sync>;
@@ -75,7 +53,7 @@ pub struct Worker {
 
 /// A mail to send before the given time, one that is no longer needed, or the reason why it cannot be sent.
 enum Preparation {
-    Send(Box<ComposedMail>, Time),
+    Send(Box<OutgoingMail>, Time),
     Withdrawn,
     Unsendable(String),
 }
@@ -165,7 +143,10 @@ impl Worker {
                     (None, DeliveryOutcome::Failed(cause))
                 }
                 SendResult::Temporary(cause) | SendResult::PossiblyPermanent(cause) => {
-                    let next = self.directory.now().plus_seconds(self.retry_policy.delay(&mail));
+                    let next = self
+                        .directory
+                        .now()
+                        .plus_seconds(self.retry_policy.delay(mail.attempts, mail.id.as_bytes()[15]));
                     if next < until {
                         (Some(next), DeliveryOutcome::Delayed(cause))
                     } else {
@@ -192,7 +173,7 @@ impl Worker {
         Ok(true)
     }
 
-    async fn send(&self, composed: &ComposedMail) -> SendResult {
+    async fn send(&self, composed: &OutgoingMail) -> SendResult {
         let sent = AssertUnwindSafe(self.sender.send(composed)).catch_unwind().await;
         sent.unwrap_or_else(|_| SendResult::Temporary("internal error while sending".into()))
     }
@@ -230,7 +211,7 @@ impl Worker {
             Err(DirectoryError::NoSuchUser) => return Ok(Preparation::Withdrawn),
             Err(refusal) => return Err(refusal),
         };
-        match compose((keys, &self.base_url, &self.sender.from), mail, &tenant, &user) {
+        match compose((keys, &self.base_url, self.sender.from()), mail, &tenant, &user) {
             Ok(Ok(composed)) => Ok(Preparation::Send(Box::new(composed), until)),
             Ok(Err(unsendable)) => Ok(Preparation::Unsendable(unsendable.0)),
             // An internal error would probably recur, so fail instead of delaying other mails.
@@ -265,11 +246,11 @@ mod tests {
         let waits: Vec<i64> = (1..=9)
             .map(|attempts| {
                 mail.attempts = attempts;
-                RetryPolicy::default().delay(&mail)
+                DEFAULT_RETRY_POLICY.delay(mail.attempts, mail.id.as_bytes()[15])
             })
             .collect();
         assert_eq!(waits, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         mail.id = Uuid::from_u128(u128::MAX);
-        assert!((3600..4600).contains(&RetryPolicy::default().delay(&mail)));
+        assert!((3600..4600).contains(&DEFAULT_RETRY_POLICY.delay(mail.attempts, mail.id.as_bytes()[15])));
     }
 }

@@ -7,28 +7,30 @@ mod words;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace that a crate may depend on, dev-dependencies not counted.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 14] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("directory", &[]),
     ("store", &["directory"]),
     ("store-sqlite", &["directory", "store"]),
     ("store-postgres", &["directory", "store"]),
     ("dialects", &["directory"]),
-    ("portal", &["directory"]),
+    ("outbound", &[]),
+    ("portal", &["directory", "outbound"]),
     ("transfer", &["directory"]),
     ("testkit", &["directory"]),
     ("adapters", &["directory", "store", "store-sqlite", "store-postgres"]),
-    ("server", &["directory", "dialects", "portal", "transfer", "adapters"]),
+    ("server", &["directory", "dialects", "outbound", "portal", "transfer", "adapters"]),
     ("cli", &["directory", "store", "dialects", "portal", "transfer", "adapters"]),
-    ("muster", &["directory", "dialects", "portal", "adapters", "server", "cli"]),
+    ("muster", &["directory", "dialects", "outbound", "portal", "adapters", "server", "cli"]),
     ("bench", &["directory", "adapters", "server", "testkit"]),
     ("xtask", &[]),
 ];
-const LIBRARY_CRATES: [&str; 11] = [
+const LIBRARY_CRATES: [&str; 12] = [
     "directory",
     "store",
     "store-sqlite",
     "store-postgres",
     "dialects",
+    "outbound",
     "portal",
     "transfer",
     "adapters",

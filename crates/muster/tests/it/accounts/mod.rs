@@ -15,9 +15,10 @@ mod user_status;
 
 use crate::support::{HttpResponse, MUSTER, Server, TestApp, build_request, run_json, send};
 use http_body_util::BodyExt;
+use outbound::MailSender;
 pub(crate) use page_client::PageClient;
 use page_client::form_token;
-use portal::mail::{MailSender, RetryPolicy, Worker};
+use portal::mail::{DEFAULT_RETRY_POLICY, Worker};
 use serde_json::{Value, json as document};
 use std::sync::Arc;
 use testkit::smtp::{ReceivedMail, SmtpServer};
@@ -66,7 +67,7 @@ impl InProcessServer {
         let post = tempfile::tempdir().expect("a folder");
         let sender = MailSender::spool(post.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&test_app.app.directory);
-        let worker = Worker::new(directory, sender, "http://example.com", RetryPolicy::default(), Arc::new(|_, _| ()));
+        let worker = Worker::new(directory, sender, "http://example.com", DEFAULT_RETRY_POLICY, Arc::new(|_, _| ()));
         runtime.spawn(async move { worker.run(std::future::pending()).await });
         Self { runtime, app: test_app, spool_dir: post }
     }

@@ -1,8 +1,9 @@
 //! The background tasks of a simulated server: mails, purges and imports.
 
 use directory::{BoxFuture, DeliveryOutcome, EntitySnapshot, Event, Mail, Store, TenantNumber};
+use outbound::{MailSender, MailSummary, MailTransport, NotAccepted};
 use parking_lot::Mutex;
-use portal::mail::{MailSender, MailSummary, MailTransport, NotAccepted, RetryPolicy};
+use portal::mail::DEFAULT_RETRY_POLICY;
 use server::{App, MailConfig};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -90,7 +91,7 @@ impl BackgroundTasks {
         let sender =
             MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com").expect("an address");
         let post =
-            MailConfig { sender, base_url: "https://people.example.com".into(), retry_policy: RetryPolicy::default() };
+            MailConfig { sender, base_url: "https://people.example.com".into(), retry_policy: DEFAULT_RETRY_POLICY };
         let tasks = server::local_tasks(app, post, &stopped);
         Self { tasks: tasks.into_iter().map(tokio::task::spawn_local).collect(), _stop: stop }
     }

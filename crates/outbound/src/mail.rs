@@ -1,16 +1,32 @@
 //! Delivers mails by SMTP, or to a spool directory if there is no SMTP server.
 
-use super::compose::{ComposedMail, MailSummary};
 use futures_util::future::BoxFuture;
+use lettre::Message;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
+
+/// A mail that is ready to be sent.
+pub struct OutgoingMail {
+    pub message: Message,
+    pub summary: MailSummary,
+}
+
+/// What a mail is about, for display.
+#[derive(Clone, Debug)]
+pub struct MailSummary {
+    pub id: Uuid,
+    /// The recipient.
+    pub to: String,
+    pub link: String,
+}
 
 #[derive(Clone)]
 pub struct MailSender {
-    pub(super) from: Address,
+    from: Address,
     delivery: Delivery,
     timeout: Duration,
 }
@@ -41,7 +57,7 @@ pub struct NotAccepted(pub String);
 pub struct MailConfigError(String);
 
 /// The result of an attempt.
-pub(super) enum SendResult {
+pub enum SendResult {
     Sent,
     /// A retry may succeed.
     Temporary(String),
@@ -80,15 +96,20 @@ impl MailSender {
         Ok(Self { from: parse_sender(from)?, delivery: Delivery::Custom(transport), timeout: Duration::from_secs(10) })
     }
 
+    /// The sender of all mails.
+    pub fn from(&self) -> &Address {
+        &self.from
+    }
+
     /// The maximum duration of an attempt.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    pub(super) async fn send(&self, composed: &ComposedMail) -> SendResult {
+    pub async fn send(&self, mail: &OutgoingMail) -> SendResult {
         match &self.delivery {
             Delivery::Smtp(transport) => {
-                let (envelope, bytes) = (composed.message.envelope(), composed.message.formatted());
+                let (envelope, bytes) = (mail.message.envelope(), mail.message.formatted());
                 // The transport's own timeout only covers connecting.
                 let sent = tokio::time::timeout(self.timeout, transport.send_raw(envelope, &bytes)).await;
                 sent.map_or_else(
@@ -96,17 +117,17 @@ impl MailSender {
                     classify_smtp_result,
                 )
             }
-            Delivery::Spool(folder, on_sent) => match write_to_spool(folder, composed).await {
+            Delivery::Spool(folder, on_sent) => match write_to_spool(folder, &mail.message).await {
                 Ok(()) => {
                     if let Some(on_sent) = on_sent {
-                        on_sent(composed.summary());
+                        on_sent(mail.summary.clone());
                     }
                     SendResult::Sent
                 }
                 Err(error) => SendResult::Temporary(format!("{}: {error}", folder.display())),
             },
             Delivery::Custom(transport) => {
-                let sent = tokio::time::timeout(self.timeout, transport.send(composed.summary())).await;
+                let sent = tokio::time::timeout(self.timeout, transport.send(mail.summary.clone())).await;
                 let sent = sent.unwrap_or_else(|_| Err(NotAccepted("the transport did not respond in time".into())));
                 sent.map_or_else(|NotAccepted(reason)| SendResult::Temporary(reason), |()| SendResult::Sent)
             }
@@ -168,13 +189,13 @@ fn classify_smtp_result(
 }
 
 /// Names the file after the mail, so that a mail that is written twice exists once.
-async fn write_to_spool(folder: &Path, composed: &ComposedMail) -> std::io::Result<()> {
+async fn write_to_spool(folder: &Path, message: &Message) -> std::io::Result<()> {
     let mut builder = tokio::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     builder.mode(0o700);
     builder.create(folder).await?;
-    let id = composed.message.headers().get_raw("Message-ID").unwrap_or("mail");
+    let id = message.headers().get_raw("Message-ID").unwrap_or("mail");
     let name: String = id.chars().filter(|c| c.is_ascii_hexdigit() || *c == '-').take(36).collect();
     let (temp_path, path) = (folder.join(format!(".{name}")), folder.join(format!("{name}.eml")));
     let mut options = tokio::fs::OpenOptions::new();
@@ -182,7 +203,7 @@ async fn write_to_spool(folder: &Path, composed: &ComposedMail) -> std::io::Resu
     #[cfg(unix)]
     options.mode(0o600);
     let mut file = options.open(&temp_path).await?;
-    tokio::io::AsyncWriteExt::write_all(&mut file, &composed.message.formatted()).await?;
+    tokio::io::AsyncWriteExt::write_all(&mut file, &message.formatted()).await?;
     // Writes happen in the background; only `flush` returns their errors.
     tokio::io::AsyncWriteExt::flush(&mut file).await?;
     file.sync_all().await?;

@@ -1,0 +1,203 @@
+//! The HTTP client for systems that Muster calls: HTTP/1.1 over TLS, only to permitted addresses, with limits on time and
+//! size. It follows no redirects and uses no proxy.
+
+use crate::address_guard::{AddressGuard, ForbiddenAddress};
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::error::Error as StdError;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tower_service::Service;
+
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// For resolving the name, connecting and the TLS handshake.
+    pub connect_timeout: Duration,
+    /// For the whole request, with its response.
+    pub total_timeout: Duration,
+    /// Of the response, in bytes.
+    pub max_body: usize,
+    /// Number of header lines of the response.
+    pub max_headers: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(10),
+            max_body: 256 * 1024,
+            max_headers: 100,
+        }
+    }
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("the URL must be absolute, without a user name")]
+    InvalidUrl,
+    #[error("{0}")]
+    Forbidden(ForbiddenAddress),
+    /// The name could not be resolved, or no connection was made: nothing was sent.
+    #[error("cannot connect: {0}")]
+    NotConnected(String),
+    /// The server may have carried out the request.
+    #[error("no response within the time limit")]
+    TimedOut,
+    /// The server may have carried out the request.
+    #[error("the response is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The server may have carried out the request.
+    #[error("no valid response: {0}")]
+    Invalid(String),
+}
+
+impl HttpError {
+    /// Whether the request cannot have been carried out.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::InvalidUrl | Self::Forbidden(_) | Self::NotConnected(_))
+    }
+}
+
+/// Connections are kept and used again.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: Client<HttpsConnector<GuardedConnector>, Full<Bytes>>,
+    limits: HttpLimits,
+}
+
+impl HttpClient {
+    /// `authorities` are trusted in addition to those of the machine, as certificates in DER.
+    ///
+    /// # Errors
+    /// A certificate is not valid.
+    pub fn new(
+        guard: AddressGuard,
+        limits: HttpLimits,
+        authorities: &[Vec<u8>],
+    ) -> Result<Self, tokio_rustls::rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        // A certificate that cannot be read is not trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in authorities {
+            roots.add(certificate.clone().into())?;
+        }
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let connector = GuardedConnector { guard, timeout: limits.connect_timeout };
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http1_max_headers(limits.max_headers)
+            // A request that was sent on a kept connection may have been carried out: the caller decides.
+            .retry_canceled_requests(false)
+            .build(connector);
+        Ok(Self { client, limits })
+    }
+
+    /// Sends a request, and reads the response completely. Redirects are responses like any other.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let has_user = request.uri().authority().is_none_or(|authority| authority.as_str().contains('@'));
+        if has_user || request.uri().scheme().is_none() {
+            return Err(HttpError::InvalidUrl);
+        }
+        let exchange = async {
+            let response = self.client.request(request.map(Full::new)).await.map_err(|error| from_client(&error))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, self.limits.max_body).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    HttpError::TooLarge(self.limits.max_body)
+                } else {
+                    HttpError::Invalid(error_text(&*error))
+                }
+            })?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        tokio::time::timeout(self.limits.total_timeout, exchange).await.unwrap_or(Err(HttpError::TimedOut))
+    }
+}
+
+fn from_client(error: &hyper_util::client::legacy::Error) -> HttpError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(found) = cause {
+        if let Some(forbidden) = found.downcast_ref::<ForbiddenAddress>() {
+            return HttpError::Forbidden(*forbidden);
+        }
+        cause = found.source();
+    }
+    if error.is_connect() { HttpError::NotConnected(error_text(error)) } else { HttpError::Invalid(error_text(error)) }
+}
+
+/// The innermost cause.
+fn error_text(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
+/// Resolves names, and connects only to addresses that the guard permits.
+#[derive(Clone, Debug)]
+struct GuardedConnector {
+    guard: AddressGuard,
+    timeout: Duration,
+}
+
+type ConnectError = Box<dyn StdError + Send + Sync>;
+
+impl Service<Uri> for GuardedConnector {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { guard, timeout } = self.clone();
+        Box::pin(async move {
+            let connected = tokio::time::timeout(timeout, connect(&guard, &uri)).await;
+            connected.map_err(|_| ConnectError::from("no connection within the time limit"))?
+        })
+    }
+}
+
+async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+    let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+    let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+    let host = uri.host().ok_or("the URL has no host")?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let mut last_error: ConnectError = "the name has no address".into();
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    for address in addresses {
+        if let Err(forbidden) = guard.check((host, port), address.ip(), is_encrypted) {
+            last_error = forbidden.into();
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(TokioIo::new(stream));
+            }
+            Err(error) => last_error = error.into(),
+        }
+    }
+    Err(last_error)
+}
