@@ -111,12 +111,13 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
         | Command::CreateOrganization(_)
         | Command::UpdateOrganizations { .. }
         | Command::DeleteItem { .. }
-        | Command::AddDepartment { .. } => Requirement::permission(Groups),
+        | Command::AddDepartment { .. }
+        | Command::AddRole { .. } => Requirement::permission(Groups),
         Command::AddTenant { .. } => Requirement::permission(Installation),
         Command::UpdateTenant(edit) if edit.remove => Requirement::permission(Installation),
         // Mails with links to choose a password.
         Command::UpdateTenant(edit) if edit.redirect_mails_to.is_change() => Requirement::all([Settings, Installation]),
-        Command::UpdateTenant(_) | Command::AddRole { .. } => Requirement::permission(Settings),
+        Command::UpdateTenant(_) => Requirement::permission(Settings),
         Command::AddConnection(_)
         | Command::AddKey { .. }
         | Command::UpdateConnection { .. }

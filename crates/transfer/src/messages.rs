@@ -44,7 +44,9 @@ pub(crate) fn error_message_with(error: &DirectoryError, name: impl Fn(Field) ->
         DirectoryError::ConnectionEnded => {
             "this connection may no longer do this: it was revoked or restricted, or it has expired".into()
         }
-        DirectoryError::Forbidden => "the connection lacks a permission for this (`--permission`)".into(),
+        DirectoryError::Forbidden => {
+            "this connection lacks a permission that the row needs (`muster connection set NAME --permission`)".into()
+        }
         DirectoryError::RoleTooHigh => "the role is above the connection's highest role (`--highest-role`)".into(),
         DirectoryError::WrongStatus => "the user's status does not allow this; `muster user show` prints it".into(),
         DirectoryError::SignIn(_) => "the credentials are not valid".into(),

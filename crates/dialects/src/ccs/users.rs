@@ -1,7 +1,7 @@
 //! The handlers.
 
 use super::{read, wire, write};
-use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, OutputValue, RequestError};
+use crate::kit::{AppState, BodyUse, DialectRequest, DialectResponse, OutputValue, RequestError, WriteContext};
 use directory::{BUILTIN_ROLES, Command, DirectoryError, FieldErrorKind, ItemKind, ItemQuery, User, UserQuery};
 use http::{Response, StatusCode};
 
@@ -33,7 +33,11 @@ pub(super) async fn delete(state: &AppState, request: &DialectRequest) -> Result
 pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let user = state.directory.user(request.caller()?, read::user_key(request)?).await?;
     let departments = if user.department.is_some() { numbered_departments(state, request).await? } else { Vec::new() };
-    Ok(write::model_response(request, wire::USER_VIEW.name, &write::user(request, &user, &departments)))
+    Ok(write::model_response(
+        request,
+        wire::USER_VIEW.name,
+        &write::user(&write::context(request)?, &user, &departments),
+    ))
 }
 
 pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -51,32 +55,35 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let query = UserQuery { offset: skip, limit, ..UserQuery::default() };
     let users = state.directory.find_users(caller, query).await?.rows;
     let departments = numbered_departments(state, request).await?;
-    let rows = users.iter().map(|user| write::user(request, user, &departments)).collect();
+    let context = write::context(request)?;
+    let rows = users.iter().map(|user| write::user(&context, user, &departments)).collect();
     Ok(write::model_response(request, wire::USER_LIST.name, &OutputValue::List("UserView", rows)))
 }
 
 pub(super) async fn roles(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let custom_roles = state.directory.find_items(request.caller()?, ItemQuery::all(ItemKind::Role)).await?.rows;
     let custom_roles = custom_roles.iter().map(|role| (role.number(), role.name()));
+    let context = write::context(request)?;
     let rows = BUILTIN_ROLES
         .into_iter()
         .chain(custom_roles)
-        .map(|(number, name)| catalog_entry(request, number, name))
+        .map(|(number, name)| catalog_entry(&context, number, name))
         .collect();
     Ok(write::model_response(request, wire::ROLE_LIST.name, &OutputValue::List("RoleView", rows)))
 }
 
 pub(super) async fn departments(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
+    let context = write::context(request)?;
     let rows = numbered_departments(state, request)
         .await?
         .iter()
-        .map(|(number, name)| catalog_entry(request, *number, name))
+        .map(|(number, name)| catalog_entry(&context, *number, name))
         .collect();
     Ok(write::model_response(request, wire::DEPARTMENT_LIST.name, &OutputValue::List("DepartmentView", rows)))
 }
 
-fn catalog_entry(request: &DialectRequest, number: u32, name: &str) -> OutputValue {
-    write::members(request, vec![("id", OutputValue::Integer(number.into())), ("label", OutputValue::text(name))])
+fn catalog_entry(context: &WriteContext, number: u32, name: &str) -> OutputValue {
+    write::members(context, vec![("id", OutputValue::Integer(number.into())), ("label", OutputValue::text(name))])
 }
 
 async fn numbered_departments(state: &AppState, request: &DialectRequest) -> Result<Vec<(u32, String)>, RequestError> {
@@ -86,6 +93,6 @@ async fn numbered_departments(state: &AppState, request: &DialectRequest) -> Res
 
 fn id_response(request: &DialectRequest, users: &[User]) -> Result<DialectResponse, RequestError> {
     let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
-    let out = write::members(request, vec![("id", OutputValue::Integer(user.number.into()))]);
+    let out = write::members(&write::context(request)?, vec![("id", OutputValue::Integer(user.number.into()))]);
     Ok(write::model_response(request, wire::USER_POST_RESPONSE.name, &out))
 }

@@ -1,9 +1,12 @@
 //! Writes users and responses in the format that the framework's content negotiation selects.
 
-use super::wire::{ROOT_ATTRIBUTES, clr_name};
-use crate::kit::{DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, xml};
+use super::wire::{ROOT_ATTRIBUTES, USER_VIEW, clr_name};
+use crate::kit::{
+    DialectRequest, DialectResponse, Direction, Format, OutputValue, Property, RequestError, ResponseFormat,
+    WriteContext, json, media_types, xml,
+};
 use crate::text_response;
-use directory::{Field, User};
+use directory::{Field, Slot, User};
 use http::StatusCode;
 use std::borrow::Cow;
 
@@ -77,33 +80,47 @@ pub(super) fn model_response(request: &DialectRequest, root: &str, out: &OutputV
     response(request, StatusCode::OK, root, ROOT_ATTRIBUTES, out)
 }
 
+pub(super) fn context(request: &DialectRequest) -> Result<WriteContext, RequestError> {
+    request.write_context(response_format(request).format)
+}
+
 /// A user with explicit nulls. `departments` are the numbers and names of all departments.
-pub(super) fn user(request: &DialectRequest, user: &User, departments: &[(u32, String)]) -> OutputValue {
-    let text = |field: Field| user.text(field).map_or(OutputValue::Null, OutputValue::text);
+pub(super) fn user(context: &WriteContext, user: &User, departments: &[(u32, String)]) -> OutputValue {
+    let written = USER_VIEW.properties.iter().filter(|property| property.direction != Direction::Request);
+    members(context, written.map(|property| (property.name, value(property, user, departments))).collect())
+}
+
+fn value(property: &Property, user: &User, departments: &[(u32, String)]) -> OutputValue {
     let number = |value: Option<u32>| value.map_or(OutputValue::Null, |n| OutputValue::Integer(n.into()));
-    let department = user
-        .department
-        .as_ref()
-        .and_then(|name| departments.iter().find(|(_, n)| n == name).map(|(number, _)| *number));
-    members(
-        request,
-        vec![
-            ("id", OutputValue::Integer(user.number.into())),
-            ("title", text(Field::HonorificPrefix)),
-            ("firstName", text(Field::GivenName)),
-            ("lastName", text(Field::FamilyName)),
-            ("phone", text(Field::WorkPhone)),
-            ("email", text(Field::Email)),
-            ("roleId", number(user.role)),
-            ("departmentId", number(department)),
-            ("forcePasswordChange", OutputValue::Bool(user.force_password_change.unwrap_or(false))),
-        ],
-    )
+    let Some(attribute) = property.field.and_then(Field::attribute) else { return OutputValue::Null };
+    match attribute.slot {
+        Slot::Number => OutputValue::Integer(user.number.into()),
+        Slot::Text(_) => user.text(attribute.field).map_or(OutputValue::Null, OutputValue::text),
+        Slot::Boolean(_) => OutputValue::Bool(user.boolean(attribute.field).unwrap_or(false)),
+        Slot::Role => number(user.role),
+        Slot::Department => {
+            let known = |name: &String| departments.iter().find(|(_, known)| known == name).map(|(number, _)| *number);
+            number(user.department.as_ref().and_then(known))
+        }
+        Slot::Id
+        | Slot::Timestamp(_)
+        | Slot::MultiValued(_)
+        | Slot::PostalAddresses
+        | Slot::Links(_)
+        | Slot::Metadata
+        | Slot::Items(_)
+        | Slot::Organization
+        | Slot::Office
+        | Slot::Roles
+        | Slot::Status
+        | Slot::Active
+        | Slot::Password => OutputValue::Null,
+    }
 }
 
 /// JSON names in declared order, or CLR names in ordinal order for XML.
-pub(super) fn members(request: &DialectRequest, members: Vec<(&'static str, OutputValue)>) -> OutputValue {
-    if response_format(request).format != Format::Xml {
+pub(super) fn members(context: &WriteContext, members: Vec<(&'static str, OutputValue)>) -> OutputValue {
+    if context.format != Format::Xml {
         return OutputValue::object(members);
     }
     let named = members.into_iter().map(|(name, out)| (Cow::Owned(clr_name(name)), out));

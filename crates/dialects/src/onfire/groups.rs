@@ -35,7 +35,7 @@ pub(super) async fn search_groups(state: &AppState, request: &DialectRequest) ->
     let page = search_items(state, request, ItemKind::Group).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for item in &page.rows {
-        rows.push(write::group(request, request.caller()?.tenant, as_group(item)?, None));
+        rows.push(write::group(&write::context(request)?, as_group(item)?, None));
     }
     let out = write::wrapped_page("UserGroups", "UserGroup", rows, page.total);
     Ok(write::response(request, StatusCode::OK, wire::USER_GROUP_PAGE.name, out))
@@ -71,7 +71,7 @@ pub(super) async fn search_folders(
     let page = search_items(state, request, ItemKind::Folder).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for item in &page.rows {
-        rows.push(write::folder(request, request.caller()?.tenant, as_folder(item)?));
+        rows.push(write::folder(&write::context(request)?, as_folder(item)?));
     }
     let out = write::wrapped_page("Folders", "Folder", rows, page.total);
     Ok(write::response(request, StatusCode::OK, wire::FOLDER_PAGE.name, out))
@@ -106,12 +106,12 @@ async fn group_response(
 ) -> Result<DialectResponse, RequestError> {
     let caller = request.caller()?;
     let members = state.directory.members(caller, group.id).await?;
-    let out = write::wrapped("UserGroup", write::group(request, caller.tenant, group, Some(&members)));
+    let out = write::wrapped("UserGroup", write::group(&write::context(request)?, group, Some(&members)));
     Ok(write::response(request, StatusCode::OK, wire::USER_GROUP_RESPONSE.name, out))
 }
 
 fn folder_response(request: &DialectRequest, folder: &Folder) -> Result<DialectResponse, RequestError> {
-    let out = write::wrapped("Folder", write::folder(request, request.caller()?.tenant, folder));
+    let out = write::wrapped("Folder", write::folder(&write::context(request)?, folder));
     Ok(write::response(request, StatusCode::OK, wire::FOLDER_RESPONSE.name, out))
 }
 

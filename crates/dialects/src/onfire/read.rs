@@ -164,7 +164,7 @@ pub(super) fn user_edit(
     if errors.is_empty() { Ok((fields, edit)) } else { Err(RequestError::InvalidMembers(errors)) }
 }
 
-fn user_record(request: &DialectRequest) -> &'static ObjectSchema {
+pub(super) fn user_record(request: &DialectRequest) -> &'static ObjectSchema {
     match api_version(request) {
         ApiVersion::V1 => &wire::SUSER,
         ApiVersion::V2 => &wire::USER,

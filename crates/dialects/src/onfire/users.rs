@@ -13,7 +13,7 @@ pub(super) async fn get(state: &AppState, request: &DialectRequest) -> Result<Di
     let caller = request.caller()?;
     let user = state.directory.user(caller, read::user_to_get(request)?).await?;
     let labels = load_labels(state, request, std::slice::from_ref(&user)).await?;
-    Ok(user_response(request, write::user(request, caller.tenant, &user, &labels)))
+    Ok(user_response(request, write::user(&write::context(request)?, read::user_record(request), &user, &labels)))
 }
 
 pub(super) async fn create(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
@@ -57,7 +57,8 @@ pub(super) async fn search(state: &AppState, request: &DialectRequest) -> Result
     }
     let page = state.directory.find_users(caller, query).await?;
     let labels = load_labels(state, request, &page.rows).await?;
-    let rows = page.rows.iter().map(|user| write::user(request, caller.tenant, user, &labels)).collect();
+    let (context, record) = (write::context(request)?, read::user_record(request));
+    let rows = page.rows.iter().map(|user| write::user(&context, record, user, &labels)).collect();
     let (object_schema, list, item) = match api_version(request) {
         ApiVersion::V1 => (&wire::SUSER_PAGE, "SUsers", "SUser"),
         ApiVersion::V2 => (&wire::USER_PAGE, "Users", "User"),
@@ -79,7 +80,7 @@ fn user_response(request: &DialectRequest, user: OutputValue) -> DialectResponse
 
 fn short_user_response(request: &DialectRequest, users: &[User]) -> Result<DialectResponse, RequestError> {
     let user = users.first().ok_or(directory::DirectoryError::NoSuchUser)?;
-    Ok(user_response(request, write::short_user(request, user)))
+    Ok(user_response(request, write::short_user(&write::context(request)?, user)))
 }
 
 /// Names of custom roles, and of groups and folders if they were requested instead of ids.

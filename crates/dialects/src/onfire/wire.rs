@@ -46,6 +46,7 @@ pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
     "A user (v2)",
     &[
         ID,
+        COMPANY_ID,
         Property::new(
             "UserID",
             ValueType::Integer,
@@ -53,7 +54,6 @@ pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
         )
         .field(Field::Number)
         .response_only(),
-        COMPANY_ID,
         INTEGRATION_KEY,
         Property::text("Type", Field::License, "License: `Standard`, `Premium`, `Lite` or `Full`").max_length(50),
         FIRST_NAME,
@@ -66,9 +66,13 @@ pub(super) static USER: ObjectSchema = ObjectSchema::of_user(
         Property::text("Country", Field::Country, "Country, preferably its two-letter code").max_length(100),
         WEBSITE_ROLE,
         Property::new("DoNotEmail", ValueType::Boolean, "Send no invitation").field(Field::DoNotEmail).request_only(),
-        Property::new("CreatedDate", ValueType::Timestamp, "Time of creation").response_only(),
-        Property::new("LastUpdated", ValueType::Timestamp, "Time of the last change").response_only(),
-        Property::new("LastActivity", ValueType::Timestamp, "Time of the last activity").response_only(),
+        Property::new("CreatedDate", ValueType::Timestamp, "Time of creation").field(Field::Created).response_only(),
+        Property::new("LastUpdated", ValueType::Timestamp, "Time of the last change")
+            .field(Field::Updated)
+            .response_only(),
+        Property::new("LastActivity", ValueType::Timestamp, "Time of the last activity")
+            .field(Field::LastActivity)
+            .response_only(),
         Property::new("UserDevices", ValueType::List("UserDevice", &TEXT), "Always empty").response_only(),
         GROUPS,
         FOLDERS,

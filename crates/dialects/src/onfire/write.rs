@@ -2,10 +2,11 @@
 
 use super::{ApiVersion, api_version};
 use crate::kit::{
-    DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, timestamps, xml,
+    DialectRequest, DialectResponse, Direction, Format, ObjectSchema, OutputValue, Property, RequestError,
+    ResponseFormat, ValueType, WriteContext, json, media_types, timestamps, xml,
 };
 use crate::text_response;
-use directory::{Field, Folder, Group, ItemId, Status, TenantNumber, User, UserId, builtin_role_name};
+use directory::{Field, Folder, Group, ItemId, ItemKind, MetadataEntry, Slot, Status, User, UserId, builtin_role_name};
 use http::StatusCode;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -91,9 +92,13 @@ fn sort_members(out: OutputValue) -> OutputValue {
     }
 }
 
+pub(super) fn context(request: &DialectRequest) -> Result<WriteContext, RequestError> {
+    request.write_context(response_format(request).format)
+}
+
 /// 32 digits in JSON, dashed in XML, as ServiceStack does.
-pub(super) fn guid(request: &DialectRequest, id: Uuid) -> OutputValue {
-    OutputValue::Text(match response_format(request).format {
+pub(super) fn guid(context: &WriteContext, id: Uuid) -> OutputValue {
+    OutputValue::Text(match context.format {
         Format::Xml => id.hyphenated().to_string(),
         Format::Json | Format::Form => id.simple().to_string(),
     })
@@ -107,8 +112,8 @@ fn status_name(user: &User) -> &'static str {
     }
 }
 
-pub(super) fn short_user(request: &DialectRequest, user: &User) -> OutputValue {
-    OutputValue::object(vec![("Id", guid(request, user.id.0)), ("Status", OutputValue::text(status_name(user)))])
+pub(super) fn short_user(context: &WriteContext, user: &User) -> OutputValue {
+    OutputValue::object(vec![("Id", guid(context, user.id.0)), ("Status", OutputValue::text(status_name(user)))])
 }
 
 /// Names or external ids to write. Groups and folders without one are written as GUIDs.
@@ -121,77 +126,82 @@ pub(super) struct WrittenNames {
 /// Only vendors see a user's number: connections that may grant a vendor administrator's role.
 const VENDOR_MIN_ROLE: u32 = 5;
 
-pub(super) fn user(request: &DialectRequest, tenant: TenantNumber, user: &User, labels: &WrittenNames) -> OutputValue {
-    let mut members: Vec<(&'static str, OutputValue)> = Vec::with_capacity(24);
-    let text = |value: Option<&str>| value.map(OutputValue::text);
-    let list = |ids: &[ItemId]| {
-        let label = |id: &ItemId| labels.items.get(id).map_or_else(|| guid(request, id.0), OutputValue::text);
-        OutputValue::List("Id", ids.iter().map(label).collect())
-    };
-    let mut put = |name: &'static str, out: Option<OutputValue>| members.extend(out.map(|out| (name, out)));
-    let is_v2 = api_version(request) == ApiVersion::V2;
-    let role = user.role.map(|number| {
-        let custom_name = labels.roles.get(&number).map(String::as_str);
-        OutputValue::text(builtin_role_name(number).or(custom_name).map_or_else(|| number.to_string(), str::to_owned))
-    });
-    put("Id", Some(guid(request, user.id.0)));
-    put(if is_v2 { "CompanyId" } else { "ProviderId" }, Some(OutputValue::Integer(tenant.0.into())));
-    if is_v2 {
-        let is_vendor = request.client().is_some_and(|client| client.highest_role >= VENDOR_MIN_ROLE);
-        put("UserID", is_vendor.then_some(OutputValue::Integer(user.number.into())));
-        put("Type", Some(OutputValue::text(user.license.as_deref().unwrap_or("Standard"))));
-    }
-    put("FirstName", text(user.name.given.as_deref()));
-    put("LastName", text(user.name.family.as_deref()));
-    put("Email", text(user.email()));
-    put("Status", Some(OutputValue::text(status_name(user))));
-    put("ExternalId", text(user.external_id.as_deref()));
-    if is_v2 {
-        put("TimeZone", text(user.time_zone.as_deref()));
-        put("Country", text(user.text(Field::Country)));
-    }
-    put("WebsiteRole", role);
-    if is_v2 {
-        put("CreatedDate", Some(OutputValue::Text(timestamps::dotnet(user.created))));
-        put("LastUpdated", Some(OutputValue::Text(timestamps::dotnet(user.updated))));
-        put("LastActivity", user.last_activity.map(|time| OutputValue::Text(timestamps::dotnet(time))));
-        put("UserDevices", Some(OutputValue::List("UserDevice", Vec::new())));
-    }
-    put("Groups", Some(list(&user.groups)));
-    put("Folders", Some(list(&user.folders)));
-    if is_v2 {
-        put("ColorCode", text(user.color.as_deref()));
-        let pair = |pair: &directory::MetadataEntry| {
-            OutputValue::object(vec![("Key", OutputValue::text(&pair.key)), ("Value", OutputValue::text(&pair.value))])
-        };
-        let pairs: Vec<OutputValue> = user.metadata.iter().map(pair).collect();
-        put("Metadata", (!pairs.is_empty()).then_some(OutputValue::List("KeyValue", pairs)));
-    }
-    OutputValue::object(members)
+/// The properties of `object_schema`, v1 or v2.
+pub(super) fn user(
+    context: &WriteContext,
+    object_schema: &'static ObjectSchema,
+    user: &User,
+    labels: &WrittenNames,
+) -> OutputValue {
+    let written = object_schema.properties.iter().filter(|property| property.direction != Direction::Request);
+    let member = |property: &'static Property| Some((property.name, value(context, property, user, labels)?));
+    OutputValue::object(written.filter_map(member).collect())
 }
 
-pub(super) fn group(
-    request: &DialectRequest,
-    tenant: TenantNumber,
-    group: &Group,
-    members: Option<&[(UserId, u32)]>,
-) -> OutputValue {
-    let mut out = vec![("Id", guid(request, group.id.0)), ("Name", OutputValue::text(&group.name))];
+fn value(context: &WriteContext, property: &Property, user: &User, labels: &WrittenNames) -> Option<OutputValue> {
+    let Some(field) = property.field else {
+        return match property.value_type {
+            ValueType::Integer => Some(OutputValue::Integer(context.tenant.0.into())),
+            // A list that is always empty.
+            ValueType::List(item, _) => Some(OutputValue::List(item, Vec::new())),
+            _ => None,
+        };
+    };
+    let item = |id: &ItemId| labels.items.get(id).map_or_else(|| guid(context, id.0), OutputValue::text);
+    match field.attribute()?.slot {
+        Slot::Id => Some(guid(context, user.id.0)),
+        Slot::Number => (context.highest_role >= VENDOR_MIN_ROLE).then_some(OutputValue::Integer(user.number.into())),
+        Slot::Text(_) if field == Field::License => {
+            Some(OutputValue::text(user.license.as_deref().unwrap_or("Standard")))
+        }
+        Slot::Text(_) | Slot::Department => user.text(field).map(OutputValue::text),
+        Slot::Boolean(_) => user.boolean(field).map(OutputValue::Bool),
+        Slot::Timestamp(read) => read(user).map(|time| OutputValue::Text(timestamps::dotnet(time))),
+        Slot::Status => Some(OutputValue::text(status_name(user))),
+        Slot::Role => user.role.map(|number| {
+            let name = builtin_role_name(number).or_else(|| labels.roles.get(&number).map(String::as_str));
+            OutputValue::text(name.map_or_else(|| number.to_string(), str::to_owned))
+        }),
+        Slot::Items(ItemKind::Folder) => Some(OutputValue::List("Id", user.folders.iter().map(item).collect())),
+        Slot::Items(_) => Some(OutputValue::List("Id", user.groups.iter().map(item).collect())),
+        Slot::Metadata => {
+            let pair = |pair: &MetadataEntry| {
+                OutputValue::object(vec![
+                    ("Key", OutputValue::text(&pair.key)),
+                    ("Value", OutputValue::text(&pair.value)),
+                ])
+            };
+            let pairs: Vec<OutputValue> = user.metadata.iter().map(pair).collect();
+            (!pairs.is_empty()).then_some(OutputValue::List("KeyValue", pairs))
+        }
+        Slot::MultiValued(_)
+        | Slot::PostalAddresses
+        | Slot::Links(_)
+        | Slot::Organization
+        | Slot::Office
+        | Slot::Roles
+        | Slot::Active
+        | Slot::Password => None,
+    }
+}
+
+pub(super) fn group(context: &WriteContext, group: &Group, members: Option<&[(UserId, u32)]>) -> OutputValue {
+    let mut out = vec![("Id", guid(context, group.id.0)), ("Name", OutputValue::text(&group.name))];
     out.extend(group.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
     if let Some(members) = members {
-        let ids = members.iter().map(|(id, _)| guid(request, id.0)).collect();
+        let ids = members.iter().map(|(id, _)| guid(context, id.0)).collect();
         out.push(("UserIds", OutputValue::List("Id", ids)));
     }
-    out.push(("CompanyId", OutputValue::Integer(tenant.0.into())));
+    out.push(("CompanyId", OutputValue::Integer(context.tenant.0.into())));
     OutputValue::object(out)
 }
 
-pub(super) fn folder(request: &DialectRequest, tenant: TenantNumber, folder: &Folder) -> OutputValue {
-    let mut out = vec![("Id", guid(request, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
+pub(super) fn folder(context: &WriteContext, folder: &Folder) -> OutputValue {
+    let mut out = vec![("Id", guid(context, folder.id.0)), ("Name", OutputValue::text(&folder.name))];
     out.extend(folder.external_id.as_ref().map(|id| ("ExternalId", OutputValue::text(id))));
     out.extend(folder.description.as_ref().map(|text| ("Description", OutputValue::text(text))));
     out.extend(folder.is_restricted.then_some(("IsRestricted", OutputValue::Bool(true))));
-    out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(request, id.0))));
+    out.extend(folder.restricted_to.map(|id| ("RestrictToGroup", guid(context, id.0))));
     if !folder.entries.is_empty() {
         let entry = |entry: &directory::FolderEntry| {
             OutputValue::object(vec![
@@ -201,7 +211,7 @@ pub(super) fn folder(request: &DialectRequest, tenant: TenantNumber, folder: &Fo
         };
         out.push(("Items", OutputValue::List("FolderItem", folder.entries.iter().map(entry).collect())));
     }
-    out.push(("CompanyId", OutputValue::Integer(tenant.0.into())));
+    out.push(("CompanyId", OutputValue::Integer(context.tenant.0.into())));
     OutputValue::object(out)
 }
 

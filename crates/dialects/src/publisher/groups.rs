@@ -69,7 +69,8 @@ pub(super) async fn list_rows(
     full: impl Fn(&Item, &[u32]) -> Result<OutputValue, RequestError>,
 ) -> Result<Vec<OutputValue>, RequestError> {
     let Some(fields) = read::list_parameter(request, "fields")? else {
-        let summary = |item: &Item| write::named_summary(request, list_name, item.number(), item.name());
+        let context = write::context(request)?;
+        let summary = |item: &Item| write::named_summary(&context, list_name, item.number(), item.name());
         return Ok(page.iter().map(summary).collect());
     };
     let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));
@@ -148,7 +149,11 @@ const MAX_MEMBERS_READ: usize = 1_000;
 
 fn summary_response(request: &DialectRequest, items: &[Item]) -> Result<DialectResponse, RequestError> {
     let item = items.first().ok_or(DirectoryError::NoSuchItem(ItemKind::Group))?;
-    Ok(write::ok_response(request, "group", write::named_summary(request, "groups", item.number(), item.name())))
+    Ok(write::ok_response(
+        request,
+        "group",
+        write::named_summary(&write::context(request)?, "groups", item.number(), item.name()),
+    ))
 }
 
 fn as_group(item: &Item) -> Result<&Group, RequestError> {

@@ -67,7 +67,8 @@ async fn change_status_of_many(
     let organizations = read::bulk_organization_keys(request)?;
     let command = Command::UpdateOrganizations { organizations, edit: status_edit(to) };
     let receipt = state.directory.run(request.caller()?, command).await?;
-    let short = |item: &Item| write::named_summary(request, "organisations", item.number(), item.name());
+    let context = write::context(request)?;
+    let short = |item: &Item| write::named_summary(&context, "organisations", item.number(), item.name());
     let rows: Vec<OutputValue> = receipt.items.iter().map(short).collect();
     let total = rows.len() as u64;
     Ok(write::list_response(request, "organisations", "organisation", rows, total, 0))
@@ -75,7 +76,7 @@ async fn change_status_of_many(
 
 fn summary_response(request: &DialectRequest, receipt: &Receipt) -> Result<DialectResponse, RequestError> {
     let item = receipt.items.first().ok_or(NO_SUCH_ORGANIZATION)?;
-    let out = write::named_summary(request, "organisations", item.number(), item.name());
+    let out = write::named_summary(&write::context(request)?, "organisations", item.number(), item.name());
     Ok(write::ok_response(request, "organisation", out))
 }
 

@@ -86,8 +86,9 @@ async fn change_status_of_many(
     };
     let mut updated = receipt.users;
     updated.sort_by_cached_key(position);
+    let context = write::context(request)?;
     let rows: Vec<OutputValue> =
-        updated.iter().map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
+        updated.iter().map(|user| write::summary(&context, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
@@ -96,8 +97,8 @@ async fn change_status_of_many(
 pub(super) async fn invite(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let command = Command::Invite(read::invited_users(request)?);
     let receipt = state.directory.run(request.caller()?, command).await?;
-    let users = receipt.users.iter();
-    let rows: Vec<OutputValue> = users.map(|user| write::summary(request, user, LinkStyle::Singular)).collect();
+    let (users, context) = (receipt.users.iter(), write::context(request)?);
+    let rows: Vec<OutputValue> = users.map(|user| write::summary(&context, user, LinkStyle::Singular)).collect();
     let total = rows.len() as u64;
     Ok(write::list_response(request, "users", "user", rows, total, 0))
 }
@@ -108,7 +109,7 @@ fn summary_response(
     style: LinkStyle,
 ) -> Result<DialectResponse, RequestError> {
     let user = users.first().ok_or(DirectoryError::NoSuchUser)?;
-    Ok(write::ok_response(request, "user", write::summary(request, user, style)))
+    Ok(write::ok_response(request, "user", write::summary(&write::context(request)?, user, style)))
 }
 
 fn full_user(user: &User, organizations: &HashMap<ItemId, Organization>) -> OutputValue {
@@ -144,8 +145,9 @@ pub(super) async fn list(state: &AppState, request: &DialectRequest) -> Result<D
     let query = UserQuery { predicates: tests, sort, offset: offset.into(), limit, boundary: None };
     let page = state.directory.find_users(caller, query).await?;
     let fields = read::list_parameter(request, "fields")?;
+    let context = write::context(request)?;
     let rows = match &fields {
-        None => page.rows.iter().map(|user| write::summary(request, user, LinkStyle::Plural)).collect(),
+        None => page.rows.iter().map(|user| write::summary(&context, user, LinkStyle::Plural)).collect(),
         Some(fields) => {
             let organizations = load_organizations(state, request, &page.rows).await?;
             let is_all = fields.iter().any(|field| field.eq_ignore_ascii_case("all"));

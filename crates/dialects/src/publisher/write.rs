@@ -2,7 +2,8 @@
 
 use super::{status, wire};
 use crate::kit::{
-    DialectRequest, DialectResponse, Format, OutputValue, ResponseFormat, json, media_types, timestamps, xml,
+    DialectRequest, DialectResponse, Format, OutputValue, RequestError, ResponseFormat, WriteContext, json,
+    media_types, timestamps, xml,
 };
 use crate::text_response;
 use directory::{Group, Organization, ProfileLinkKind, User};
@@ -71,10 +72,12 @@ pub(super) enum LinkStyle {
     Plural,
 }
 
-/// With the context of the request.
-fn link(request: &DialectRequest, path: &str, number: u32) -> (Cow<'static, str>, OutputValue) {
-    let context = request.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
-    (Cow::Borrowed("link"), OutputValue::Link(format!("{}{context}/api/2/{path}/{number}", request.origin)))
+pub(super) fn context(request: &DialectRequest) -> Result<WriteContext, RequestError> {
+    request.write_context(response_format(request).format)
+}
+
+fn link(context: &WriteContext, path: &str, number: u32) -> (Cow<'static, str>, OutputValue) {
+    (Cow::Borrowed("link"), OutputValue::Link(format!("{}/api/2/{path}/{number}", context.base_url)))
 }
 
 fn text(name: &'static str, value: impl Into<String>) -> (Cow<'static, str>, OutputValue) {
@@ -84,19 +87,19 @@ fn number(name: &'static str, value: u32) -> (Cow<'static, str>, OutputValue) {
     (Cow::Borrowed(name), OutputValue::Integer(value.into()))
 }
 
-pub(super) fn summary(request: &DialectRequest, user: &User, style: LinkStyle) -> OutputValue {
+pub(super) fn summary(context: &WriteContext, user: &User, style: LinkStyle) -> OutputValue {
     let path = match style {
         LinkStyle::Singular => "user",
         LinkStyle::Plural => "users",
     };
     let mut members = vec![number("id", user.number)];
     members.extend(user.email().map(|email| text("email", email)));
-    members.push(link(request, path, user.number));
+    members.push(link(context, path, user.number));
     OutputValue::Object(members)
 }
 
-pub(super) fn named_summary(request: &DialectRequest, path: &str, id: u32, name: &str) -> OutputValue {
-    OutputValue::Object(vec![number("id", id), text("name", name), link(request, path, id)])
+pub(super) fn named_summary(context: &WriteContext, path: &str, id: u32, name: &str) -> OutputValue {
+    OutputValue::Object(vec![number("id", id), text("name", name), link(context, path, id)])
 }
 
 pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputValue {

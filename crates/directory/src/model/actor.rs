@@ -14,12 +14,13 @@ pub enum Permission {
     WriteUsers,
     /// Set passwords, read their hashes, send invitations and end sessions.
     Credentials,
-    /// Change groups, folders, organizations and departments, and who belongs to groups and folders. (The organization and
+    /// Change groups, folders, organizations and departments, add roles up to the role ceiling, and change who belongs to
+    /// groups and folders. (The organization and
     /// department of a user are attributes of the user, and are created if they are new.)
     Groups,
     /// Add, change and revoke connections that may do no more than the actor.
     Connections,
-    /// Change the settings and roles of a tenant, and handle its mails.
+    /// Change the settings of a tenant, and handle its mails.
     Settings,
     /// Read the history.
     Audit,

@@ -149,7 +149,7 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
         CommandKind::AddDepartment => {
             one(Command::AddDepartment { name: "Sales".into(), number: None }, Rule::of([Groups]))
         }
-        CommandKind::AddRole => one(Command::AddRole { name: "Guest".into(), rank: 1 }, Rule::of([Settings])),
+        CommandKind::AddRole => one(Command::AddRole { name: "Guest".into(), rank: 1 }, Rule::of([Groups])),
         CommandKind::AddTenant => {
             one(Command::AddTenant { name: "Two".into(), number: None }, Rule::of([Installation]))
         }

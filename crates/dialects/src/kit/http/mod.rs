@@ -7,6 +7,7 @@ pub(crate) mod own_api_errors;
 mod query;
 mod request;
 mod response_body;
+mod write_context;
 
 pub use error::{DialectError, MemberError, RequestError};
 pub(crate) use idempotency_key::OpenRequest;
@@ -14,3 +15,4 @@ pub use idempotency_key::{IdempotencyError, OpenRequests};
 pub use query::Query;
 pub use request::{BodyError, DialectRequest, DialectResponse};
 pub use response_body::{Chunk, ChunkSource, IncompleteBody, ResponseBody};
+pub use write_context::WriteContext;

@@ -1,8 +1,8 @@
 //! A request as dialects see it: plain data, independent of sockets.
 
 use crate::kit::{
-    Denial, OpenRequest, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat,
-    SyntaxError,
+    Denial, Format, OpenRequest, ParsedBody, Permit, Query, RequestError, RequiredAccess, ResponseBody, ResponseFormat,
+    SyntaxError, WriteContext,
 };
 use bytes::Bytes;
 use directory::{Actor, Caller, Client, TenantNumber};
@@ -98,6 +98,20 @@ impl DialectRequest {
     /// The format of the response, negotiated on the first call.
     pub fn response_format(&self, negotiate: fn(&Self) -> ResponseFormat) -> ResponseFormat {
         *self.response_format.get_or_init(|| negotiate(self))
+    }
+
+    /// The context of a response in a format.
+    ///
+    /// # Errors
+    /// The request is not authenticated.
+    pub fn write_context(&self, format: Format) -> Result<WriteContext, RequestError> {
+        let path = self.context.as_ref().map_or_else(String::new, |context| format!("/{context}"));
+        Ok(WriteContext {
+            format,
+            base_url: format!("{}{path}", self.origin),
+            tenant: self.caller()?.tenant,
+            highest_role: self.client().map_or(0, |client| client.highest_role),
+        })
     }
 
     pub(crate) fn new(method: String, path: String) -> Self {
