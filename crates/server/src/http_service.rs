@@ -252,16 +252,23 @@ impl HttpService {
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin,
     {
-        let served = match self.with_timeout(pending.handle(&self.state, Ok(Bytes::new()))).await {
+        let mut served = match self.with_timeout(pending.handle(&self.state, Ok(Bytes::new()))).await {
             Ok(served) => served,
             Err(error) => return Served::new(self.error_response(dialect, parts, request_id, &error), true),
         };
-        let awaited = served.response.extensions().get::<PendingUpload>().copied();
-        let (Some(PendingUpload(id)), Some(imports)) = (awaited, &self.imports) else {
+        let pending = served.response.extensions_mut().remove::<PendingUpload>();
+        let (Some(pending), Some(imports)) = (pending, &self.imports) else {
             return Served::new(served, !MeteredBody::new(body, BODY_RATE_WINDOW).discard().await);
         };
-        let error = match imports::receive(imports, id, &parts.headers, body).await {
-            Ok(()) => return Served::new(served, false),
+        let error = match imports::receive(imports, pending, &parts.headers, body).await {
+            Ok(None) => return Served::new(served, false),
+            Ok(Some(mut first)) => {
+                // All other headers are those of the first response.
+                if let Some(id) = served.response.headers_mut().remove("x-request-id") {
+                    first.headers_mut().insert("x-request-id", id);
+                }
+                return Served::new(HandledRequest { response: first, ..served }, false);
+            }
             Err(error) => error,
         };
         let HandledRequest { response, detail, reason, .. } = self.error_response(dialect, parts, request_id, &error);

@@ -9,7 +9,7 @@ pub(crate) mod openapi;
 mod routing;
 
 pub use auth::*;
-pub(crate) use auth::{AuthenticatedClient, Denial, bearer, bearer_scheme, jwt};
+pub(crate) use auth::{AuthenticatedClient, Denial, DerivedKeys, bearer, bearer_scheme, jwt};
 pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;
@@ -18,7 +18,7 @@ pub use openapi::{EMAIL, EXTERNAL_ID, Examples, FOLDER_ID, GROUP_ID, USER_ID, Xm
 pub use routing::*;
 pub(crate) use routing::{
     ListKey, TemporaryResponse, idempotency_header, is_temporary_error, is_temporary_status, param, route_method,
-    takes_key,
+    takes_key, upload_key,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

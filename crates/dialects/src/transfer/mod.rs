@@ -48,6 +48,11 @@ pub fn insufficient_storage(what: &str) -> crate::kit::RequestError {
     read::insufficient_storage(what)
 }
 
+/// The response to an upload that was sent before: that of the first one.
+pub fn repeated_import(url: &str, id: uuid::Uuid, resource: &serde_json::Value) -> crate::kit::DialectResponse {
+    write::accepted_import(url, id, resource)
+}
+
 /// Whether the body of a request is a file that must not be read into memory.
 pub fn is_file_upload(method: &http::Method, found: &RouteMatch) -> bool {
     method == http::Method::POST && found.matched.as_ref().is_some_and(|m| m.route.path == routes::IMPORTS_PATH)

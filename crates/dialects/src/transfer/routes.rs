@@ -4,7 +4,7 @@ use super::{read, wire, write};
 use crate::kit::transfers::{CreatedImport, PendingUpload, Transfers};
 use crate::kit::{
     AppState, DialectRequest, DialectResponse, FILE, MethodSpec, Parameter, RequestError, Route, SuccessResponse,
-    ValueType, param, route_method,
+    ValueType, param, route_method, upload_key,
 };
 use directory::{SecurityEvent, SecurityKind};
 use http::StatusCode;
@@ -135,15 +135,13 @@ fn transfers(state: &AppState) -> Result<&dyn Transfers, RequestError> {
 async fn create_import(state: &AppState, request: &DialectRequest) -> Result<DialectResponse, RequestError> {
     let permit = state.concurrency.upload_permit(request.caller()?.tenant)?;
     let media = crate::kit::media_types::content_type(&request.headers);
-    let opened =
-        transfers(state)?.create_import(request.caller()?, media.as_deref(), &read::params(request, IMPORT_PARAMS)?);
+    let params = read::params(request, IMPORT_PARAMS)?;
+    let key = upload_key(state, request, format!("{media:?} {params:?}").into_bytes()).await?;
+    let opened = transfers(state)?.create_import(request.caller()?, media.as_deref(), &params);
     let CreatedImport { id, resource } = opened.map_err(read::rejection_error)?;
-    let mut response = write::import_response(
-        StatusCode::ACCEPTED,
-        &resource,
-        Some(&format!("{}{IMPORTS_PATH}/{id}", request.origin)),
-    );
-    response.extensions_mut().insert(PendingUpload(id));
+    let url = format!("{}{IMPORTS_PATH}", request.origin);
+    let mut response = write::accepted_import(&url, id, &resource);
+    response.extensions_mut().insert(PendingUpload { id, url, key });
     // The body holds the permit, so it is kept until the response is sent, after the upload.
     Ok(response.map(|content| content.with_permits(vec![permit])))
 }

@@ -4,6 +4,7 @@ use crate::json_response;
 use crate::kit::{DialectResponse, ResponseBody};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 pub(super) fn import_response(status: StatusCode, resource: &Value, location: Option<&str>) -> DialectResponse {
     let mut response = json_response(status, resource.to_string());
@@ -11,6 +12,11 @@ pub(super) fn import_response(status: StatusCode, resource: &Value, location: Op
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// `url` is that of all imports.
+pub(super) fn accepted_import(url: &str, id: Uuid, resource: &Value) -> DialectResponse {
+    import_response(StatusCode::ACCEPTED, resource, Some(&format!("{url}/{id}")))
 }
 
 pub(super) fn import_list_response(all: &[Value]) -> DialectResponse {

@@ -184,26 +184,80 @@ fn an_interrupted_bulk_request_gets_the_results_of_its_own_operations() {
     assert_eq!(user_count(server.store(), tenant), 8, "ann, cleo and six new users");
 }
 
+/// Two processes share the folder of imports.
+#[test]
+fn a_repeated_upload_creates_no_second_import() {
+    let imports = tempfile::tempdir().expect("a folder");
+    let flags = ["--imports-dir", imports.path().to_str().expect("a path")];
+    let processes = Processes::start_with(2, &flags);
+    let store = processes.store.store.as_str();
+    let tenant = run_json(store, &["tenant", "add", "Acme"])["number"].as_u64().expect("a number").to_string();
+    let key_of = |name: &str| {
+        let arguments = ["connection", "add", name, "--tenant", &tenant, "--dialect", "transfer"];
+        run_json(store, &arguments)["key"].as_str().expect("a key").to_owned()
+    };
+    let (main, other) = (key_of("main"), key_of("other"));
+    let upload = |process: usize, key: &str, idempotency_key: &str, target: &str, file: &str| {
+        let bearer = format!("Bearer {key}");
+        let headers =
+            [("Content-Type", "text/csv"), ("Authorization", bearer.as_str()), ("Idempotency-Key", idempotency_key)];
+        send(&processes.addresses[process], "POST", target, &headers, file.as_bytes())
+    };
+    let list = || {
+        let bearer = format!("Bearer {main}");
+        let headers = [("Authorization", bearer.as_str())];
+        let body = send(&processes.addresses[0], "GET", "/v1/imports", &headers, b"").body;
+        let list: Value = serde_json::from_str(&body).expect("JSON");
+        list["imports"].as_array().expect("a list").clone()
+    };
+    let file = "email,givenName\nann@example.com,Ann\n";
+    let first = upload(0, &main, "one", "/v1/imports", file);
+    assert_eq!(first.status, 202, "{first:?}");
+    for process in [0, 1] {
+        assert_eq!(essence(&upload(process, &main, "one", "/v1/imports", file)), essence(&first));
+    }
+    testkit::waiting::wait_for("the import", || (list()[0]["status"] == "done").then_some(()));
+    assert_eq!(essence(&upload(1, &main, "one", "/v1/imports", file)), essence(&first), "also when it has ended");
+    for (target, file) in [("/v1/imports", "email\nbob@example.com\n"), ("/v1/imports?dryRun=true", file)] {
+        let reused = upload(1, &main, "one", target, file);
+        assert_eq!(reused.status, 422, "{target}: {reused:?}");
+    }
+    assert_eq!(upload(0, &main, "\"", "/v1/imports", file).status, 400);
+    assert_eq!(list().len(), 1, "{:?}", list());
+    assert_eq!(upload(1, &other, "one", "/v1/imports", file).status, 202, "the key of another connection");
+    assert_eq!(upload(1, &main, "two", "/v1/imports", file).status, 202, "another key");
+    assert_eq!(list().len(), 3);
+    let stored = std::fs::read_dir(imports.path()).expect("the folder").flatten();
+    let text = stored.filter_map(|entry| std::fs::read_to_string(entry.path()).ok()).collect::<String>();
+    assert!(!text.contains("\"one\""), "keys are stored as hashes");
+}
+
 /// Servers on one store.
 struct Processes {
     store: TestStore,
     children: Vec<Child>,
+    addresses: Vec<String>,
     relays: Vec<LossyRelay>,
     folders: Vec<tempfile::TempDir>,
 }
 
 impl Processes {
     fn start(count: usize) -> Self {
+        Self::start_with(count, &[])
+    }
+
+    fn start_with(count: usize, flags: &[&str]) -> Self {
         let store = TestStore::new();
-        let (mut children, mut relays, mut folders) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut children, mut addresses, mut relays, mut folders) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..count {
             let folder = tempfile::tempdir().expect("a folder");
-            let launched = launch(Path::new(MUSTER), folder.path(), &store.store, &[]);
+            let launched = launch(Path::new(MUSTER), folder.path(), &store.store, flags);
             relays.push(LossyRelay::start(&launched.address));
+            addresses.push(launched.address);
             children.push(launched.child);
             folders.push(folder);
         }
-        Self { store, children, relays, folders }
+        Self { store, children, addresses, relays, folders }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The state of an import, stored next to its file.
 
-use directory::{Actor, Caller, Client, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
+use directory::{
+    Actor, Caller, Client, ClientProfile, ConnectionId, DirectoryError, IdempotencyRecord, TenantNumber, Time, UserId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -73,6 +75,15 @@ pub(super) struct Job {
     pub(super) started: Option<Time>,
     pub(super) error: Option<String>,
     pub(super) report: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<JobKey>,
+}
+
+/// The `Idempotency-Key` of the request that created an import, as hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobKey {
+    pub(super) key_hash: [u8; 32],
+    pub(super) fingerprint: [u8; 32],
 }
 
 impl Job {
@@ -100,6 +111,7 @@ impl Job {
             started: None,
             error: None,
             report: None,
+            key: None,
         })
     }
 
@@ -107,6 +119,26 @@ impl Job {
         let JobCaller { tenant, connection, actor: name, highest_role, profile, user, dialect } = self.caller.clone();
         let client = Client { id: connection, name, highest_role, user, dialect };
         Caller { profile, ..Caller::new(TenantNumber(tenant), Actor::Connection(client)) }
+    }
+
+    /// Whether a request of the same connection used this key within the time that keys are kept.
+    pub(super) fn has_key(&self, other: &Self, key: JobKey, now: Time) -> bool {
+        let is_same = (self.caller.tenant, self.caller.connection) == (other.caller.tenant, other.caller.connection);
+        let is_kept = now < self.created.plus_seconds(IdempotencyRecord::LIFETIME_SECONDS);
+        is_same && is_kept && self.key.is_some_and(|own| own.key_hash == key.key_hash)
+    }
+
+    /// The job as it was when it was queued.
+    pub(super) fn as_queued(&self) -> Self {
+        Self {
+            status: JobStatus::Queued,
+            ended: None,
+            rows: None,
+            rows_done: 0,
+            error: None,
+            report: None,
+            ..self.clone()
+        }
     }
 
     pub(super) fn format(&self) -> Format {

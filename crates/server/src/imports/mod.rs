@@ -13,7 +13,6 @@ mod tests;
 pub(crate) use receive::receive;
 pub use storage::StorageLimits;
 
-use anyhow::Context;
 use dialects::kit::transfers::{CreatedImport, FileBody, Params, Rejected, Transfers};
 use directory::{Caller, Directory};
 use futures_util::stream::FuturesUnordered;
@@ -116,17 +115,6 @@ impl Imports {
     /// Creates the file for an upload.
     pub(crate) fn create_data_file(&self, id: Uuid) -> std::io::Result<File> {
         create_private_file(&self.path(id, "data"), true)
-    }
-
-    /// Makes an upload durable and queues the import.
-    pub(crate) fn complete_upload(&self, id: Uuid) -> anyhow::Result<()> {
-        let mut job = Job::read(&self.path(id, "json")).context("the state of the import is missing")?;
-        File::open(self.path(id, "data"))?.sync_all()?;
-        job.status = JobStatus::Queued;
-        job.write(&self.path(id, "json"))?;
-        self.uploading.lock().remove(&id);
-        self.wake.notify_one();
-        Ok(())
     }
 
     pub(crate) fn remove_files(&self, id: Uuid) {

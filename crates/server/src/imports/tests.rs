@@ -66,7 +66,7 @@ impl House {
         let wishes = vec![("update".to_owned(), "true".to_owned())];
         let id = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken").id;
         std::fs::write(imports.path(id, "data"), rows).expect("written");
-        imports.complete_upload(id).expect("arrived");
+        imports.complete_upload(id, None).expect("arrived");
         id
     }
 

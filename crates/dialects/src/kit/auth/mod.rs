@@ -10,4 +10,5 @@ pub(crate) use authentication::{AuthenticatedClient, bearer, bearer_scheme};
 pub(crate) use authenticator::Denial;
 pub use authenticator::{Authenticator, RateLimiter};
 pub use jwt::check_public_key;
+pub(crate) use token_keys::DerivedKeys;
 pub use token_keys::TokenKeys;

@@ -6,7 +6,7 @@
 use super::idempotency::{self, takes_key};
 use crate::Dialect;
 use crate::kit::{
-    ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, Handler, LARGE_RESPONSE, Query,
+    ApiCredential, AppState, BodyError, Denial, DialectRequest, DialectResponse, FILE, Handler, LARGE_RESPONSE, Query,
     RequestError, RequiredAccess, Route, RouteMatch, challenge,
 };
 use bytes::Bytes;
@@ -236,7 +236,9 @@ fn resolve_method(
     let method = route.methods.iter().find(|method| method.name == wanted);
     let method = method.ok_or_else(|| RequestError::MethodNotAllowed(allowed_methods(route)))?;
     (request.route_path, request.access) = (route.path, method.access);
-    request.takes_idempotency_key = takes_key(method);
+    // Files are not read before their response is written.
+    let is_upload = method.spec.body.is_some_and(|body| std::ptr::eq(body, &raw const FILE));
+    request.takes_idempotency_key = takes_key(method) && !is_upload;
     (dialect.check_acceptable)(request)?;
     Ok(method.handler)
 }

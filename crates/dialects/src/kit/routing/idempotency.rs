@@ -4,10 +4,9 @@
 //! The commands of a request are recorded with their changes (`directory::IdempotencyRecord`), its response afterwards.
 //! If a process ends between the two, the repeated request finds the commands done and writes the response anew.
 
+use super::transfers::UploadKey;
 use crate::kit::idempotency_key::{IdempotencyError, KeyOfConnection, MAX_KEY_CHARS, OpenRequest, key_of};
-use crate::kit::{
-    AppState, DialectRequest, DialectResponse, FILE, RequestError, RequiredAccess, ResponseBody, RouteMethod,
-};
+use crate::kit::{AppState, DialectRequest, DialectResponse, RequestError, RequiredAccess, ResponseBody, RouteMethod};
 use bytes::Bytes;
 use directory::{
     Actor, Caller, DirectoryError, IdempotencyKey, IdempotencyLookup, IdempotencyRecord, IdempotencyScope,
@@ -15,6 +14,7 @@ use directory::{
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// The header in the OpenAPI document.
 pub(crate) fn header_parameter() -> serde_json::Value {
@@ -27,11 +27,24 @@ pub(crate) fn header_parameter() -> serde_json::Value {
     })
 }
 
-/// Whether requests to this operation can have a key. Files are not read before their response is written.
+/// Whether requests to this operation can have a key.
 pub(crate) fn takes_key(method: &RouteMethod) -> bool {
-    method.name == "POST"
-        && method.access == RequiredAccess::Write
-        && !method.spec.body.is_some_and(|body| std::ptr::eq(body, &raw const FILE))
+    method.name == "POST" && method.access == RequiredAccess::Write
+}
+
+/// The key of an upload, whose file arrives after its response was written.
+pub(crate) async fn upload_key(
+    state: &AppState,
+    request: &DialectRequest,
+    options: Vec<u8>,
+) -> Result<Option<UploadKey>, RequestError> {
+    let Some(key) = key_of(&request.headers).map_err(RequestError::Idempotency)? else { return Ok(None) };
+    let Some(client) = request.client() else { return Ok(None) };
+    let key_hash = Sha256::digest(key.as_bytes()).into();
+    let in_progress = RequestError::Idempotency(IdempotencyError::InProgress);
+    let held = state.open_requests.hold((client.id, key_hash)).ok_or(in_progress)?;
+    let keys = state.token_keys.get_or_derive(&state.directory).await?;
+    Ok(Some(UploadKey { key_hash, options, keys, _held: Arc::new(held) }))
 }
 
 /// Looks up the key of a request, if it has one. Returns the response if it was completed before.

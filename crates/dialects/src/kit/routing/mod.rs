@@ -12,6 +12,7 @@ pub use concurrency::{ConcurrencyLimiter, ConcurrencyLimits, LARGE_RESPONSE, Per
 pub use dispatch::{HandledRequest, PendingRequest, aborted_response, receive_head};
 pub(crate) use idempotency::{
     TemporaryResponse, header_parameter as idempotency_header, is_temporary_error, is_temporary_status, takes_key,
+    upload_key,
 };
 pub(crate) use operation::param;
 pub use operation::{MethodSpec, Parameter, RequiredAccess, SuccessResponse};

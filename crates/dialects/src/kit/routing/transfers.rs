@@ -1,8 +1,10 @@
 //! The port through which a dialect imports and exports files. The server implements it.
 
-use crate::kit::ResponseBody;
+use crate::kit::idempotency_key::HeldKey;
+use crate::kit::{DerivedKeys, ResponseBody};
 use directory::Caller;
 use serde_json::Value;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Options of an import or export: names and values as sent.
@@ -44,5 +46,27 @@ pub trait Transfers: Send + Sync {
 }
 
 /// Marks a response (in its `http::Extensions`) that may be sent only after the file of this import has arrived.
-#[derive(Clone, Copy, Debug)]
-pub struct PendingUpload(pub Uuid);
+#[derive(Clone)]
+pub struct PendingUpload {
+    pub id: Uuid,
+    /// The URL of all imports.
+    pub url: String,
+    pub key: Option<UploadKey>,
+}
+
+/// The `Idempotency-Key` of an upload. The request is the same as another one if the options and the file are.
+#[derive(Clone)]
+pub struct UploadKey {
+    pub key_hash: [u8; 32],
+    pub(crate) options: Vec<u8>,
+    pub(crate) keys: Arc<DerivedKeys>,
+    /// Held until the upload is complete.
+    pub(crate) _held: Arc<HeldKey>,
+}
+
+impl UploadKey {
+    /// A keyed hash of the request, given the SHA-256 of its file.
+    pub fn fingerprint(&self, file_hash: &[u8; 32]) -> [u8; 32] {
+        self.keys.fingerprint(&[b"import", &self.options, file_hash])
+    }
+}
