@@ -245,6 +245,7 @@ pub(super) fn create_private_file(path: &Path) -> Result<(), SqliteOpenError> {
 }
 
 pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Result<Connection> {
+    roll_back_journal(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags)?;
     set_busy_handler(&mut db)?;
@@ -255,6 +256,23 @@ pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Resul
     }
     set_up_statements(&mut db)?;
     Ok(db)
+}
+
+/// Rolls back a transaction of a process that was killed before the store had its log, or while it was removed for an
+/// upgrade. A read-only connection cannot, and would report that the store is read-only.
+fn roll_back_journal(path: &Path) {
+    if !sibling_path(path, "-journal").exists() {
+        return;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rolled_back = Connection::open_with_flags(path, flags).and_then(|mut db| {
+        set_busy_handler(&mut db)?;
+        // Any read rolls back.
+        db.query_row(sql::COUNT_SCHEMA_OBJECTS.sqlite, [], |_| Ok(()))
+    });
+    if let Err(error) = rolled_back {
+        tracing::warn!(%error, "cannot roll back the interrupted transaction of another process");
+    }
 }
 
 /// Interrupts everything the connection reads after `time`, until the next call replaces the limit.

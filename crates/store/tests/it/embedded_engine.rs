@@ -101,6 +101,30 @@ fn read_only_and_newer_files_are_reported() {
     assert!(error.to_string().contains("newer version of Muster"), "{error}");
 }
 
+/// A process can be killed before the new store has its log, or in an upgrade while the log is off.
+#[test]
+fn an_interrupted_transaction_without_log_is_rolled_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [path, killed] = ["s.db", "killed.db"].map(|name| folder.path().join(name));
+    open(&path).close();
+    let db = rusqlite::Connection::open(&path).expect("opened");
+    db.pragma_update(None, "journal_mode", "DELETE").expect("set");
+    // Small enough that the transaction reaches the file before its commit.
+    db.pragma_update(None, "cache_size", 1).expect("set");
+    db.execute_batch("BEGIN; CREATE TABLE half (done TEXT)").expect("begun");
+    for _ in 0..200 {
+        db.execute("INSERT INTO half VALUES (?1)", ["x".repeat(1_000)]).expect("written");
+    }
+    // What a killed process would leave.
+    for extension in ["", "-journal"] {
+        let name = |path: &Path| format!("{}{extension}", path.display());
+        fs::copy(name(&path), name(&killed)).expect("copied");
+    }
+    let store = Sqlite::open_read_only(&killed, &SqliteOptions::default()).expect("rolled back");
+    store.close();
+    assert_eq!(Sqlite::check(&killed).expect("checked").errors, Vec::<String>::new());
+}
+
 #[test]
 fn a_damaged_file_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
