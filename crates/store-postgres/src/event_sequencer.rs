@@ -5,7 +5,10 @@
 //! no harm: the position counter advances only for the lease holder, in the transaction that assigns the positions.
 
 use super::batch_writer::BatchWriter;
-use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, renew_process_lease};
+use super::lease::{
+    LEASE_DURATION, RENEW_INTERVAL, SEQUENCER_LEASE, acquire_lease, release_lease, remove_process_leases,
+    renew_process_lease,
+};
 use super::managed_connection::{ManagedConnection, Session};
 use super::pg_error::PgError;
 use super::retry::{BACKOFF, sleep_for_next};
@@ -173,18 +176,15 @@ impl EventSequencer {
                 renew_process_lease(session, self.me).await?;
                 self.lease_renewed = Some(begun);
             }
-            let taken = session
-                .query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &self.me, &LEASE_DURATION_MILLIS])
-                .await?;
-            let lease = Duration::from_millis(LEASE_DURATION_MILLIS.unsigned_abs());
-            self.held_until = taken.map(|_| begun + lease);
+            let is_taken = acquire_lease(session, SEQUENCER_LEASE, self.me, LEASE_DURATION).await?;
+            self.held_until = is_taken.then_some(begun + LEASE_DURATION);
         }
         if self.is_holder() {
             self.sequence_all(session).await?;
         }
         if is_last {
-            session.execute(sql::RELEASE_LEASE.postgres, &[&SEQUENCER_LEASE, &self.me]).await?;
-            session.execute(sql::REMOVE_PROCESS_LEASES.postgres, &[&self.me]).await?;
+            release_lease(session, SEQUENCER_LEASE, self.me).await?;
+            remove_process_leases(session, self.me).await?;
         }
         Ok(())
     }

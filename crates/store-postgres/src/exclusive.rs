@@ -3,11 +3,14 @@
 //! A process that opens a database first writes its lease and then checks for the exclusive lock. A process
 //! that locks it first writes the lock and then checks for leases of others. So of two that start at once, one
 //! sees the other. A process that was stopped until its lease expired commits nothing while the database is
-//! locked: each batch checks the lock ([`sql::ADD_BATCH`]), and the server has aborted a batch in progress
-//! before the lease expires ([`sql::BEGIN_BATCH`]).
+//! locked: each batch checks the lock ([`store::sql::ADD_BATCH`]), and the server has aborted a batch in progress
+//! before the lease expires ([`store::sql::BEGIN_BATCH`]).
 
 use super::archive_api::dump;
-use super::lease::{LEASE_DURATION_MILLIS, RENEW_INTERVAL, SEQUENCER_LEASE, lease_duration, release_exclusive};
+use super::lease::{
+    LEASE_DURATION, RENEW_INTERVAL, SEQUENCER_LEASE, acquire_exclusive_lock, acquire_lease, other_process_exists,
+    release_exclusive,
+};
 use super::managed_connection::{Connector, Session, first_session};
 use super::migrations::{self, MigrationMode};
 use super::pg_error::PgError;
@@ -17,8 +20,8 @@ use directory::IdGenerator;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::ExclusiveStore;
 use store::archive::{self, ArchiveError, EntrySink, EntrySource, Origin, Sums, SumsBuilder};
-use store::{ExclusiveStore, sql};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -75,7 +78,7 @@ impl ExclusivePostgres {
             task(&session).await
         })?;
         // After the lease expired, another process may have used the database, even if the renewal did not notice.
-        if self.last_renewal.lock().is_none_or(|kept| kept.elapsed() > lease_duration()) {
+        if self.last_renewal.lock().is_none_or(|kept| kept.elapsed() > LEASE_DURATION) {
             return Err(PostgresOpenError::InUse(self.address.to_string()).into());
         }
         Ok(done)
@@ -145,20 +148,15 @@ async fn acquire(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<I
 
 /// Locks the database if no other process has it open or locked.
 async fn try_acquire(session: &Session, me: Uuid) -> Result<bool, PgError> {
-    let is_alone = async || -> Result<bool, PgError> {
-        Ok(session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await?.is_none())
-    };
+    let is_alone = async || Ok::<_, PgError>(!other_process_exists(session, me).await?);
     // The second check finds a process that registered between the first one and the lock.
     Ok(is_alone().await? && renew(session, me).await? && is_alone().await?)
 }
 
 /// Takes or renews the lock and the sequencer lease. Returns `false` if another process has one of them.
 async fn renew(session: &Session, me: Uuid) -> Result<bool, PgError> {
-    Ok(session.query_opt(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &LEASE_DURATION_MILLIS]).await?.is_some()
-        && session
-            .query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &me, &LEASE_DURATION_MILLIS])
-            .await?
-            .is_some())
+    Ok(acquire_exclusive_lock(session, me).await?
+        && acquire_lease(session, SEQUENCER_LEASE, me, LEASE_DURATION).await?)
 }
 
 async fn renew_until_lost(target: Arc<Connector>, me: Uuid, kept: Arc<LastRenewal>) {
@@ -173,7 +171,7 @@ async fn renew_until_lost(target: Arc<Connector>, me: Uuid, kept: Arc<LastRenewa
         let mut kept = kept.lock();
         match taken {
             // After a late renewal, another process may have had it in between.
-            Ok(Ok(true)) => *kept = kept.filter(|last| last.elapsed() < lease_duration()).map(|_| begun),
+            Ok(Ok(true)) => *kept = kept.filter(|last| last.elapsed() < LEASE_DURATION).map(|_| begun),
             Ok(Ok(false)) => *kept = None,
             Ok(Err(_)) | Err(_) => {}
         }

@@ -1,33 +1,76 @@
-//! Leases of all processes that have the database open, and of the one that assigns event positions.
+//! Leases of all processes that have the database open, of the one that assigns event positions and of the one that
+//! migrates; and the exclusive lock. The time is that of the database, whatever the clocks of the processes show.
 
 use super::managed_connection::Session;
 use super::pg_error::PgError;
 use super::retry::BACKOFF;
 use super::{DatabaseUrl, PostgresOpenError};
 use backon::Retryable;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use store::sql;
 use uuid::Uuid;
 
 pub(super) const SEQUENCER_LEASE: &str = "sealer";
 
-pub(super) const LEASE_DURATION_MILLIS: i64 = 5_000;
+pub(super) const LEASE_DURATION: Duration = Duration::from_secs(5);
 
 /// How often a holder renews a lease, and how often others try to take it.
 pub(super) const RENEW_INTERVAL: Duration = Duration::from_millis(1_500);
 
-pub(super) fn lease_duration() -> Duration {
-    Duration::from_millis(LEASE_DURATION_MILLIS.unsigned_abs())
+/// The time for one of the statements below. Until that runs, it is a little late, so leases of others seem to last
+/// longer and new ones end earlier.
+pub(super) async fn database_time(session: &Session) -> Result<SystemTime, PgError> {
+    match session.query_opt(sql::DATABASE_TIME.postgres, &[]).await? {
+        Some(row) => row.try_get(0).map_err(PgError::from),
+        None => Err(PgError::Other("the database has no time".into())),
+    }
 }
 
+/// Takes or renews a lease. Returns `false` if another process holds it.
+pub(super) async fn acquire_lease(
+    session: &Session,
+    name: &str,
+    me: Uuid,
+    duration: Duration,
+) -> Result<bool, PgError> {
+    let now = database_time(session).await?;
+    let taken = session.query_opt(sql::ACQUIRE_LEASE.postgres, &[&name, &me, &now, &(now + duration)]).await?;
+    Ok(taken.is_some())
+}
+
+pub(super) async fn release_lease(session: &Session, name: &str, me: Uuid) -> Result<(), PgError> {
+    let now = database_time(session).await?;
+    session.execute(sql::RELEASE_LEASE.postgres, &[&name, &me, &now]).await.map(drop)
+}
+
+/// Takes or renews the lock on the whole database. Returns `false` if another process holds it.
+pub(super) async fn acquire_exclusive_lock(session: &Session, me: Uuid) -> Result<bool, PgError> {
+    let now = database_time(session).await?;
+    let taken = session.query_opt(sql::ACQUIRE_EXCLUSIVE_LOCK.postgres, &[&me, &now, &(now + LEASE_DURATION)]).await?;
+    Ok(taken.is_some())
+}
+
+/// Releases the lock on the whole database, and the sequencer lease.
 pub(super) async fn release_exclusive(session: &Session, me: Uuid) -> Result<(), PgError> {
-    session.execute(sql::RELEASE_LEASE.postgres, &[&SEQUENCER_LEASE, &me]).await?;
-    session.execute(sql::RELEASE_EXCLUSIVE_LOCK.postgres, &[&me]).await.map(|_| ())
+    release_lease(session, SEQUENCER_LEASE, me).await?;
+    let now = database_time(session).await?;
+    session.execute(sql::RELEASE_EXCLUSIVE_LOCK.postgres, &[&me, &now]).await.map(drop)
 }
 
 pub(super) async fn renew_process_lease(session: &Session, me: Uuid) -> Result<(), PgError> {
-    let name = format!("process {me}");
-    session.query_opt(sql::ACQUIRE_LEASE.postgres, &[&name, &me, &LEASE_DURATION_MILLIS]).await.map(|_| ())
+    acquire_lease(session, &format!("process {me}"), me, LEASE_DURATION).await.map(drop)
+}
+
+/// Removes the lease of this process, and those of killed processes.
+pub(super) async fn remove_process_leases(session: &Session, me: Uuid) -> Result<(), PgError> {
+    let now = database_time(session).await?;
+    session.execute(sql::REMOVE_PROCESS_LEASES.postgres, &[&me, &now]).await.map(drop)
+}
+
+/// Whether another process has the database open.
+pub(super) async fn other_process_exists(session: &Session, me: Uuid) -> Result<bool, PgError> {
+    let now = database_time(session).await?;
+    Ok(session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me, &now]).await?.is_some())
 }
 
 /// Takes the process lease, and the sequencer lease if it is free. Returns when the latter expires.
@@ -41,19 +84,21 @@ pub(super) async fn register_process(
 ) -> Result<Option<Instant>, PostgresOpenError> {
     let failed = |trouble| PostgresOpenError::from_pg(address, &trouble);
     let leases = || async {
-        // Removes the leases of killed processes.
-        session.execute(sql::REMOVE_PROCESS_LEASES.postgres, &[&me]).await?;
+        remove_process_leases(session, me).await?;
         renew_process_lease(session, me).await?;
         let begun = Instant::now();
-        let taken =
-            session.query_opt(sql::ACQUIRE_LEASE.postgres, &[&SEQUENCER_LEASE, &me, &LEASE_DURATION_MILLIS]).await?;
-        Ok::<_, PgError>(taken.map(|_| begun + lease_duration()))
+        let is_taken = acquire_lease(session, SEQUENCER_LEASE, me, LEASE_DURATION).await?;
+        Ok::<_, PgError>(is_taken.then_some(begun + LEASE_DURATION))
     };
     let conflicts = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));
     let until = leases.retry(BACKOFF.with_max_times(50)).when(conflicts).await.map_err(failed)?;
-    if session.query_opt(sql::EXCLUSIVE_LOCK_HOLDER.postgres, &[]).await.map_err(failed)?.is_some() {
-        session.execute(sql::RELEASE_LEASE.postgres, &[&SEQUENCER_LEASE, &me]).await.map_err(failed)?;
-        session.execute(sql::REMOVE_PROCESS_LEASES.postgres, &[&me]).await.map_err(failed)?;
+    let is_locked = async {
+        let now = database_time(session).await?;
+        Ok::<_, PgError>(session.query_opt(sql::EXCLUSIVE_LOCK_HOLDER.postgres, &[&now]).await?.is_some())
+    };
+    if is_locked.await.map_err(failed)? {
+        release_lease(session, SEQUENCER_LEASE, me).await.map_err(failed)?;
+        remove_process_leases(session, me).await.map_err(failed)?;
         return Err(PostgresOpenError::InUse(address.to_string()));
     }
     Ok(until)

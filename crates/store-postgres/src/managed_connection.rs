@@ -142,7 +142,7 @@ impl Connector {
     }
 
     /// Opens a connection and leaves the server's settings as they are.
-    async fn open(self: &Arc<Self>) -> Result<Arc<Session>, PgError> {
+    pub(super) async fn open(self: &Arc<Self>) -> Result<Arc<Session>, PgError> {
         let target = Arc::clone(self);
         let connecting =
             self.runtime.spawn(async move { tokio::time::timeout(CONNECT_TIMEOUT, target.address.connect()).await });

@@ -5,9 +5,8 @@
 
 use super::PostgresOpenError;
 use super::database_url::DatabaseUrl;
-use super::lease::lease_duration;
+use super::lease::{LEASE_DURATION, acquire_lease, other_process_exists, release_lease};
 use super::managed_connection::Session;
-use super::param::Param;
 use super::pg_error::PgError;
 use super::retry::BACKOFF;
 use backon::{ConstantBuilder, Retryable};
@@ -24,7 +23,7 @@ const IDENTIFIERS: &str = "identifiers";
 const EVENT_SUBJECTS: &str = "event subjects";
 
 const MIGRATION_LEASE: &str = "migrations";
-const MIGRATION_LEASE_MILLIS: i64 = 60_000;
+const MIGRATION_LEASE_DURATION: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MigrationMode {
@@ -62,14 +61,11 @@ pub(super) async fn run(
         Ok(_) | Err(_) => {}
     }
     execute_ddl(session, sql::CREATE_LEASES_TABLE.postgres).await.map_err(to_open_error)?;
-    while !execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
-        .await
-        .map_err(to_open_error)?
-    {
+    while !acquire_migration_lease(session, me).await.map_err(to_open_error)? {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let done = migrate(session, address, me).await;
-    execute_with_retry(session, sql::RELEASE_LEASE, &[&MIGRATION_LEASE, &me]).await.map_err(to_open_error)?;
+    retry_conflicts(|| release_lease(session, MIGRATION_LEASE, me)).await.map_err(to_open_error)?;
     done
 }
 
@@ -97,9 +93,7 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
             execute_ddl(session, &statement).await.map_err(to_open_error)?;
         }
         let renew_lease = || async {
-            if execute_with_retry(session, sql::ACQUIRE_LEASE, &[&MIGRATION_LEASE, &me, &MIGRATION_LEASE_MILLIS])
-                .await?
-            {
+            if acquire_migration_lease(session, me).await? {
                 return Ok(());
             }
             Err(PgError::Unavailable("another process is migrating the store".into()))
@@ -111,7 +105,8 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
         };
         completed.map_err(to_open_error)?;
         let sum = sql::checksum(text);
-        execute_with_retry(session, sql::ADD_MIGRATION, &[&number, name, &sum]).await.map_err(to_open_error)?;
+        let add = async || session.execute(sql::ADD_MIGRATION.postgres, &[&number, name, &sum]).await;
+        retry_conflicts(add).await.map_err(to_open_error)?;
     }
     Ok(())
 }
@@ -121,11 +116,11 @@ async fn migrate(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(
 async fn wait_for_older_processes(session: &Session, address: &DatabaseUrl, me: Uuid) -> Result<(), PostgresOpenError> {
     let begun = Instant::now();
     loop {
-        let other = session.query_opt(sql::OTHER_PROCESS_LEASES.postgres, &[&me]).await;
-        if other.map_err(|error| PostgresOpenError::from_pg(address, &error))?.is_none() {
+        let other = other_process_exists(session, me).await;
+        if !other.map_err(|error| PostgresOpenError::from_pg(address, &error))? {
             return Ok(());
         }
-        if begun.elapsed() > lease_duration() {
+        if begun.elapsed() > LEASE_DURATION {
             return Err(PostgresOpenError::InUse(address.to_string()));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -155,11 +150,14 @@ fn is_current(done: &HashMap<i32, String>, address: &DatabaseUrl) -> Result<bool
     Ok(true)
 }
 
-/// Whether a statement changed a row. Retries after conflicts with other processes.
-async fn execute_with_retry(session: &Session, sql: sql::Sql, params: &[&dyn Param]) -> Result<bool, PgError> {
-    let change = || session.execute(sql.postgres, params);
+async fn acquire_migration_lease(session: &Session, me: Uuid) -> Result<bool, PgError> {
+    retry_conflicts(|| acquire_lease(session, MIGRATION_LEASE, me, MIGRATION_LEASE_DURATION)).await
+}
+
+/// Repeats a task after conflicts with other processes.
+async fn retry_conflicts<T, F: Future<Output = Result<T, PgError>>>(task: impl FnMut() -> F) -> Result<T, PgError> {
     let is_conflict = |trouble: &PgError| matches!(trouble, PgError::Conflict(_));
-    Ok(change.retry(BACKOFF.with_max_times(200)).when(is_conflict).await? > 0)
+    task.retry(BACKOFF.with_max_times(200)).when(is_conflict).await
 }
 
 /// Retries if another process creates the same object: despite `IF NOT EXISTS`, concurrent creates can conflict

@@ -1,6 +1,7 @@
 //! Statement parameters that carry their type, so that statements need no casts.
 
 use directory::{ItemKind, TenantNumber};
+use std::time::SystemTime;
 use store::unique_keys::kind_index;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
@@ -48,6 +49,7 @@ impl_param! {
     Uuid: UUID, UUID_ARRAY;
     Vec<u8>: BYTEA, BYTEA_ARRAY;
     &[u8]: BYTEA, BYTEA_ARRAY;
+    SystemTime: TIMESTAMPTZ, TIMESTAMPTZ_ARRAY;
 }
 
 /// PostgreSQL has no unsigned integers. Our numbers stay far below `i32::MAX`.

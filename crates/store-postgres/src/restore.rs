@@ -2,7 +2,7 @@
 
 use super::batch_rows::BatchRows;
 use super::events::chain_hash;
-use super::lease::SEQUENCER_LEASE;
+use super::lease::{SEQUENCER_LEASE, database_time};
 use super::managed_connection::Session;
 use super::options::ENGINE_NAME;
 use super::param::{Param, int, tenant_code};
@@ -213,7 +213,8 @@ impl<'a> PostgresTarget<'a> {
         let link = link.map(|link| link.to_vec());
         let params: [&dyn Param; 4] = [&int(tenant), &signed(at), &link, &i64::from(older)];
         session.execute(sql::BULK_INSERT_CHAIN.postgres, &params).await?;
-        let params: [&dyn Param; 3] = [&SEQUENCER_LEASE, &Uuid::nil(), &signed(self.last)];
+        let now = database_time(session).await?;
+        let params: [&dyn Param; 4] = [&SEQUENCER_LEASE, &Uuid::nil(), &now, &signed(self.last)];
         session.execute(sql::SET_LEASE_VALUE.postgres, &params).await?;
         Ok(())
     }

@@ -37,13 +37,15 @@ statements! {
         "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
     );
 
-    /// Acquires or renews a lease for some milliseconds, unless another process holds it.
+    /// The time for the following statements, which have it as a parameter: databases that distribute tables run no
+    /// statement that would get different times on different machines.
+    DATABASE_TIME = per_engine("", "SELECT clock_timestamp()");
+    /// Acquires or renews a lease until the fourth parameter, unless another process holds it.
     ACQUIRE_LEASE = per_engine(
         "",
-        "INSERT INTO leases (name, holder, until, value)
-        VALUES ($1, $2, clock_timestamp() + $3 * INTERVAL '1 millisecond', 0)
+        "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, $4, 0)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-        WHERE leases.holder = excluded.holder OR leases.until < clock_timestamp()
+        WHERE leases.holder = excluded.holder OR leases.until < $3
         RETURNING value",
     );
     /// Other processes that have the database open. Those of version 0.1.0 have no lease but that of the sequencer, which
@@ -51,29 +53,28 @@ statements! {
     OTHER_PROCESS_LEASES = per_engine(
         "",
         "SELECT name FROM leases WHERE (name = 'sealer' OR name LIKE 'process %') AND holder <> $1
-        AND until > clock_timestamp()",
+        AND until > $2",
     );
     /// Removes the lease of this process, and those of processes that ended without removing theirs.
     REMOVE_PROCESS_LEASES = per_engine(
         "",
-        "DELETE FROM leases WHERE name LIKE 'process %' AND (holder = $1 OR until < clock_timestamp())",
+        "DELETE FROM leases WHERE name LIKE 'process %' AND (holder = $1 OR until < $2)",
     );
-    /// Locks the whole database for some milliseconds or renews the lock, unless another process holds it.
+    /// Locks the whole database until the third parameter or renews the lock, unless another process holds it.
     ACQUIRE_EXCLUSIVE_LOCK = per_engine(
         "",
-        "INSERT INTO holds (name, holder, until)
-        VALUES ('store', $1, clock_timestamp() + $2 * INTERVAL '1 millisecond')
+        "INSERT INTO holds (name, holder, until) VALUES ('store', $1, $3)
         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-        WHERE holds.holder = excluded.holder OR holds.until < clock_timestamp()
+        WHERE holds.holder = excluded.holder OR holds.until < $2
         RETURNING name",
     );
     /// Whether a process has locked the database. Earlier versions use a lease for it.
     EXCLUSIVE_LOCK_HOLDER = per_engine(
         "",
-        "SELECT holder FROM holds WHERE until > clock_timestamp()
-        UNION ALL SELECT holder FROM leases WHERE name = 'hold' AND until > clock_timestamp()",
+        "SELECT holder FROM holds WHERE until > $1
+        UNION ALL SELECT holder FROM leases WHERE name = 'hold' AND until > $1",
     );
-    RELEASE_EXCLUSIVE_LOCK = per_engine("", "UPDATE holds SET until = clock_timestamp() WHERE holder = $1");
+    RELEASE_EXCLUSIVE_LOCK = per_engine("", "UPDATE holds SET until = $2 WHERE holder = $1");
     /// Only the holder can advance the value.
     ADVANCE_LEASE_VALUE = per_engine(
         "",
@@ -81,7 +82,7 @@ statements! {
     );
     RELEASE_LEASE = per_engine(
         "",
-        "UPDATE leases SET until = clock_timestamp() WHERE name = $1 AND holder = $2",
+        "UPDATE leases SET until = $3 WHERE name = $1 AND holder = $2",
     );
 
     /// Allocates the next numbers of a sequence to this process.

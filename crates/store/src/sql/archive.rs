@@ -92,7 +92,7 @@ statements! {
     /// Sets the position from which the event sequencer continues.
     SET_LEASE_VALUE = per_engine(
         "",
-        "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, clock_timestamp(), $3)
+        "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, $3, $4)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     );
 }

@@ -2,7 +2,8 @@
 
 use super::{Sql, per_engine, portable, statements};
 
-/// A user's document, and the memberships as `<kind>:<id>,…`, so that one statement reads both.
+/// A user's document, and the memberships as `<kind>:<id>,…`, so that one statement reads both. The memberships are those
+/// of the tenant in the first parameter: an engine that shards by tenant reads them on the shard of the user.
 macro_rules! select_sqlite_user {
     ($from:literal) => {
         select_sqlite_user!(" FROM ", $from)
@@ -23,7 +24,7 @@ macro_rules! select_postgres_user {
     ($between:literal, $from:literal) => {
         concat!(
             "SELECT u.doc, (SELECT string_agg(CAST(m.kind AS TEXT) || ':' || CAST(m.item AS TEXT), ',')
-            FROM memberships m WHERE m.tenant = u.tenant AND m.member = u.number AND m.kind < 3",
+            FROM memberships m WHERE m.tenant = $1 AND m.member = u.number AND m.kind < 3",
             $between,
             $from
         )
