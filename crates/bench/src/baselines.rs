@@ -6,8 +6,8 @@ use bytes::Bytes;
 use directory::{
     Account, BoxFuture, Caller, ChainReport, Change, Command, CommitError, ConnectionKey, Event, EventPosition, Health,
     Item, ItemId, ItemKey, ItemKind, ItemQuery, Members, Mutation, NewConnection, Page, PasswordHash, Receipt, Record,
-    Row, RowQuery, Store, StoreError, Tenant, TenantNumber, TenantSettings, Tombstone, User, UserId, UserKey,
-    UserQuery,
+    Row, RowQuery, Store, StoreError, Tenant, TenantNumber, TenantSettings, TenantSnapshot, Tombstone, User, UserId,
+    UserKey, UserQuery,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -140,6 +140,9 @@ impl Store for NullStore {
     }
     fn members_of(&self, _: TenantNumber, _: Vec<ItemId>) -> BoxFuture<'_, StoreResult<Members>> {
         ready(Ok(Members::new()))
+    }
+    fn snapshot(&self, _: TenantNumber) -> BoxFuture<'_, StoreResult<Box<dyn TenantSnapshot>>> {
+        ready(Err(StoreError::Unavailable("nothing is stored".into())))
     }
     fn members_after(
         &self,

@@ -40,7 +40,8 @@ pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
 pub use ports::{
     BoxFuture, ChainReport, Clock, CommitError, Committing, Health, IdGenerator, Members, Overloaded, PasswordHasher,
-    PasswordVerification, Store, StoreError, TaskHealth, UnwritableReason, record, records,
+    PasswordVerification, SnapshotPage, Store, StoreError, TaskHealth, TenantSnapshot, UnwritableReason, record,
+    records,
 };
 pub use query::{
     AttributeSource, AttributeValue, CompareOp, Comparison, Filter, ItemPageBoundary, ItemPredicate, ItemQuery, Labels,

@@ -66,6 +66,8 @@ pub trait Store: Send + Sync {
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    /// All items and users of a tenant at one moment, for a task that then follows the events.
+    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>>;
     /// Waits until there is an event after a position: at once if this process has committed it, within 200 ms if another
     /// process has.
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()>;
@@ -125,6 +127,22 @@ pub trait Store: Send + Sync {
         false
     }
     fn health(&self) -> BoxFuture<'_, Result<Health, StoreError>>;
+}
+
+/// A view of a tenant at one moment, while others write. It ends when it is dropped; until then, the files of SQLite grow
+/// with every change.
+pub trait TenantSnapshot: Send {
+    /// The last event that the snapshot includes. Later events may be included, too, if several processes write; a task that
+    /// follows the events sees them again.
+    fn position(&self) -> EventPosition;
+    /// Items by kind, then users, in order of number; `None` after the last page.
+    fn next_page(&mut self) -> BoxFuture<'_, Result<Option<SnapshotPage>, StoreError>>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SnapshotPage {
+    Items(Vec<Item>),
+    Users(Vec<User>),
 }
 
 /// The records that a query of their table finds.

@@ -34,6 +34,7 @@ mod restore;
 mod retry;
 mod snapshot;
 mod tables;
+mod tenant_snapshot;
 mod user_pages;
 
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
@@ -46,7 +47,7 @@ use batch_writer::BatchWriter;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
     ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, TenantNumber,
-    Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -64,6 +65,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use store::OpenStore;
 use store::page_builder::is_short_read;
+use tenant_snapshot::PostgresTenantSnapshot;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -232,6 +234,15 @@ impl Store for Postgres {
 
     fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>> {
         pending(self.readers.long(move |session| read::members_of(session, tenant, items.clone())))
+    }
+
+    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+        Box::pin(async move {
+            // The more events have their position, the fewer come again.
+            self.sequencer.sequence_now().await;
+            let begun = PostgresTenantSnapshot::begin(&self.connector, tenant).await;
+            Ok(Box::new(begun?) as Box<dyn TenantSnapshot>)
+        })
     }
 
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {

@@ -38,6 +38,7 @@ mod shared_state;
 mod snapshot;
 mod statement_count;
 mod tables;
+mod tenant_snapshot;
 mod tx_counters;
 mod user_pages;
 mod writer;
@@ -51,7 +52,7 @@ pub use open_error::SqliteOpenError;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
     ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber,
-    Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use open_error::to_open_error;
 use readers::Readers;
@@ -66,6 +67,7 @@ use store::archive::{self, ArchiveError, EntrySink};
 use store::page_builder::{MAX_SHORT_READ_ROWS, is_short_read};
 use store::query_plan::is_short_item_read;
 use store::{CheckReport, OpenError, OpenStore, check, sql};
+use tenant_snapshot::SqliteTenantSnapshot;
 use tokio::sync::Semaphore;
 use writer::Writer;
 
@@ -241,6 +243,14 @@ impl Store for Sqlite {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.scan(&self.list_permits, move |db| events::after(db, &filter, after, limit))
+    }
+
+    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+        let begun = self.readers.connect().and_then(|db| {
+            let begun = SqliteTenantSnapshot::begin(db, tenant).map_err(|error| self.readers.failed(&error))?;
+            Ok(Box::new(begun) as Box<dyn TenantSnapshot>)
+        });
+        Box::pin(std::future::ready(begun))
     }
 
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {

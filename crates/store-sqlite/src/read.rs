@@ -5,11 +5,16 @@ use directory::{
     Account, Item, ItemId, ItemKey, ItemKind, Members, PasswordHash, SecretString, SignInState, TenantNumber, Time,
     Tombstone, User, UserId, UserKey, identifier_key,
 };
-use rusqlite::{Connection as Db, params};
+use rusqlite::{Connection as Db, Transaction, params};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use store::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use store::{memberships, sql};
+
+/// One view for several statements, unless the caller has begun one.
+pub(super) fn begin_view(db: &Db) -> rusqlite::Result<Option<Transaction<'_>>> {
+    db.is_autocommit().then(|| db.unchecked_transaction()).transpose()
+}
 
 pub(super) fn user(db: &Db, tenant: TenantNumber, by: &UserKey) -> rusqlite::Result<Option<User>> {
     let number = tenant.0;

@@ -28,20 +28,18 @@ impl Readers {
         self.run(|db| f(db))
     }
 
+    /// Opens another connection.
+    pub(super) fn connect(&self) -> Result<Db, StoreError> {
+        let db = self.opened.connect_reader().map_err(|error| self.failed(&error))?;
+        if self.opened.verify_files() { Ok(db) } else { Err(replaced()) }
+    }
+
     fn run<T>(&self, f: impl FnOnce(&mut Db) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         if self.opened.is_replaced() {
             return Err(replaced());
         }
         let idle = self.idle.lock().pop();
-        let mut db = if let Some(db) = idle {
-            db
-        } else {
-            let db = self.opened.connect_reader().map_err(|error| self.failed(&error))?;
-            if !self.opened.verify_files() {
-                return Err(replaced());
-            }
-            db
-        };
+        let mut db = if let Some(db) = idle { db } else { self.connect()? };
         let found = f(&mut db).map_err(|error| self.failed(&error));
         self.idle.lock().push(db);
         found
@@ -58,7 +56,7 @@ impl Readers {
         })
     }
 
-    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> StoreError {
         match obstacle_of(error) {
             Some(UnwritableReason::Corrupt) => {
                 self.opened.set_obstacle(UnwritableReason::Corrupt);

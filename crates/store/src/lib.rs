@@ -26,6 +26,7 @@ pub mod page_builder;
 pub mod query_plan;
 pub mod sql;
 mod task_monitor;
+pub mod tenant_snapshot;
 pub mod translation;
 pub mod unique_keys;
 

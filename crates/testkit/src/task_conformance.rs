@@ -1,9 +1,11 @@
-//! Leases, followers and waiting for events, as every engine must support them.
+//! Leases, followers, snapshots and waiting for events, as every engine must support them.
 
+use crate::conflict_conformance::{add_item, add_user, change, item, item_id, tenant, user, user_id};
 use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes::{self, CountingIds, ManualClock, PlainHasher};
 use directory::{
-    Caller, Command, Directory, DirectoryError, EventPosition, Lease, Purpose, RowWrite, Store, TenantNumber,
+    AccountEdit, Caller, Command, Directory, DirectoryError, EventFilter, EventPosition, Item, ItemKind, Lease,
+    Mutation, Purpose, RowWrite, SnapshotPage, Store, TenantNumber, User, UserKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 pub const ALL: &[Check] = &[
     ("leases", |store| Box::pin(leases(store))),
     ("followers", |store| Box::pin(followers(store))),
+    ("snapshots", |store| Box::pin(snapshots(store))),
     ("waiting for events", |store| Box::pin(waiting_for_events(store))),
 ];
 
@@ -73,6 +76,60 @@ async fn followers(store: Arc<dyn Store>) {
     let moved = advance().await.expect("moved");
     assert_eq!((moved.position, advance().await), (position, Err(DirectoryError::Conflict)));
     assert_eq!(directory.follower(&task, "test", start).await.expect("known"), moved);
+}
+
+/// A snapshot shows what was there when it began, in several pages; the events after its position are what it lacks.
+async fn snapshots(store: Arc<dyn Store>) {
+    const USERS: u128 = 2_100;
+    let commit = async |mutations| store.commit(change(mutations)).await.expect("no conflict");
+    let group = item(ItemKind::Group, (0, 1), &[1]);
+    commit(vec![Mutation::AddTenant(tenant(1))]).await;
+    commit(vec![add_item(group)]).await;
+    let member = |n| User { groups: vec![item_id(1)], ..user(n) };
+    commit((1..=USERS).map(|n| add_user(if n == 7 { member(n) } else { user(n) })).collect()).await;
+    let user_now = async |n| store.user(TenantNumber(1), UserKey::Id(user_id(n))).await.expect("read").expect("a user");
+    let mut expected = Vec::new();
+    for n in 1..=USERS {
+        expected.push(user_now(n).await);
+    }
+    let mut snapshot = store.snapshot(TenantNumber(1)).await.expect("begun");
+    // Changed after it began, and while it is read.
+    commit(vec![Mutation::RemoveUser(Box::new(user_now(7).await))]).await;
+    let (mut items, mut users) = (Vec::new(), Vec::new());
+    while let Some(page) = snapshot.next_page().await.expect("read") {
+        match page {
+            SnapshotPage::Items(page) => items.extend(page),
+            SnapshotPage::Users(page) => {
+                if users.is_empty() {
+                    let before = user_now(USERS).await;
+                    let after =
+                        User { version: before.version + 1, external_id: Some("late".into()), ..before.clone() };
+                    let (account, notes) = (AccountEdit::default(), Vec::new());
+                    let (before, after) = (Box::new(before), Box::new(after));
+                    commit(vec![Mutation::ChangeUser { before, after, account, notes }]).await;
+                    commit(vec![add_user(user(USERS + 1))]).await;
+                }
+                users.extend(page);
+            }
+        }
+    }
+    assert_eq!(items.iter().map(Item::id).collect::<Vec<_>>(), [item_id(1)]);
+    assert!(users == expected, "{} users", users.len());
+    let position = snapshot.position();
+    drop(snapshot);
+    let events = async || {
+        loop {
+            let later = store.events(EventFilter::of_tenant(TenantNumber(1)), position, 1_000).await.expect("read");
+            // A database assigns positions shortly after the commit.
+            if later.len() >= 3 {
+                return later;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let later = tokio::time::timeout(Duration::from_secs(30), events()).await.expect("three events");
+    let subjects: Vec<_> = later.iter().flat_map(|event| event.data.subjects()).collect();
+    assert_eq!(subjects, [7, USERS, USERS + 1].map(|n| user_id(n).0));
 }
 
 /// A task that waits for events wakes up.

@@ -1,8 +1,10 @@
 //! Tasks that run in one process at a time, and tasks that follow the events.
 
-use super::{Caller, Directory, commit_error};
+use super::{Caller, Directory, commit_error, read_error};
 use crate::authorization::Query;
-use crate::{Change, DirectoryError, EventPosition, Follower, Lease, Mutation, Record, RowWrite};
+use crate::{
+    Change, DirectoryError, EventPosition, Follower, Lease, Mutation, Record, RowWrite, TenantNumber, TenantSnapshot,
+};
 use uuid::Uuid;
 
 impl Directory {
@@ -83,6 +85,16 @@ impl Directory {
         writes.push(follower.advance_to(position));
         self.commit_rows(caller, writes).await?;
         Ok(Follower { position, ..follower.clone() })
+    }
+
+    /// The items and users of a tenant at one moment, and the position from which to follow the events.
+    pub async fn snapshot(
+        &self,
+        caller: &Caller,
+        tenant: TenantNumber,
+    ) -> Result<Box<dyn TenantSnapshot>, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        self.store.snapshot(tenant).await.map_err(read_error)
     }
 
     /// Waits for an event after a position: at once if this process commits it, within 200 ms if another process does.

@@ -1,14 +1,43 @@
 //! Implements [`directory::Store`] for the reference engine, with full scans.
 
 use super::Memory;
+use crate::tenant_snapshot::{PageQuery, SnapshotCursor};
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
     ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Members, Page, PageBoundary, PasswordHash, Receipt, Row, RowQuery,
-    Store, StoreError, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery, nfc,
+    SnapshotPage, Store, StoreError, TenantNumber, TenantSnapshot, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    nfc,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+struct MemorySnapshot {
+    /// A store that nobody writes to.
+    frozen: Memory,
+    tenant: TenantNumber,
+    cursor: SnapshotCursor,
+}
+
+impl TenantSnapshot for MemorySnapshot {
+    fn position(&self) -> EventPosition {
+        EventPosition(self.frozen.snapshot().events.len() as u64)
+    }
+
+    fn next_page(&mut self) -> BoxFuture<'_, Result<Option<SnapshotPage>, StoreError>> {
+        Box::pin(async move {
+            Ok(match self.cursor.query() {
+                None => None,
+                Some(PageQuery::Items(query)) => {
+                    Some(self.cursor.items(self.frozen.find_items(self.tenant, query).await?.rows))
+                }
+                Some(PageQuery::Users(query)) => {
+                    Some(self.cursor.users(self.frozen.find_users(self.tenant, query).await?.rows))
+                }
+            })
+        })
+    }
+}
 
 enum PageSide<T> {
     After(T),
@@ -99,6 +128,12 @@ impl Store for Memory {
             }
             members
         })
+    }
+
+    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+        let frozen = Memory { state: parking_lot::Mutex::new(self.snapshot()), ..Memory::default() };
+        let view = MemorySnapshot { frozen, tenant, cursor: SnapshotCursor::default() };
+        Box::pin(std::future::ready(Ok(Box::new(view) as Box<dyn TenantSnapshot>)))
     }
 
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {

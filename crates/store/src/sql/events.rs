@@ -76,7 +76,10 @@ statements! {
         "SELECT link FROM events WHERE position = ?1 AND tenant = ?2",
         "SELECT l.link FROM batches b JOIN links l ON l.batch = b.id WHERE b.position = $1 AND l.tenant = $2",
     );
-    LAST_POSITION = per_engine("SELECT coalesce(max(position), 0) FROM events", "");
+    LAST_POSITION = per_engine(
+        "SELECT coalesce(max(position), 0) FROM events",
+        "SELECT CAST(coalesce(max(position), 0) AS BIGINT) FROM batches",
+    );
     CHAIN_END = per_engine("SELECT position, link FROM chains WHERE tenant = ?1", "");
     /// The newest readable time of a tenant: of its last event and of its users.
     NEWEST_TIME = per_engine(
