@@ -141,7 +141,7 @@ impl Store for NullStore {
     fn members_of(&self, _: TenantNumber, _: Vec<ItemId>) -> BoxFuture<'_, StoreResult<Members>> {
         ready(Ok(Members::new()))
     }
-    fn snapshot(&self, _: TenantNumber) -> BoxFuture<'_, StoreResult<Box<dyn TenantSnapshot>>> {
+    fn tenant_snapshot(&self, _: TenantNumber) -> BoxFuture<'_, StoreResult<Box<dyn TenantSnapshot>>> {
         ready(Err(StoreError::Unavailable("nothing is stored".into())))
     }
     fn members_after(

@@ -67,9 +67,9 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
     /// All items and users of a tenant at one moment, for a task that then follows the events.
-    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>>;
-    /// Waits until there is an event after a position: at once if this process has committed it, within 200 ms if another
-    /// process has.
+    fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>>;
+    /// Waits for an event after a position: at once if this process has assigned the position, within 200 ms if another
+    /// has. May return early, such as after a read error: read the events to find out.
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()>;
     /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(

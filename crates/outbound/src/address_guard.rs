@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Addresses that are not public, by the IANA registries of special-purpose addresses (RFC 6890), with multicast and
-/// reserved ones. Translated addresses (NAT64, 6to4, Teredo) are among them, since they contain others.
-const FORBIDDEN: [&str; 32] = [
+/// reserved ones. Translated addresses (NAT64, 6to4, Teredo) are among them, since each contains an IPv4 address.
+const NOT_PUBLIC: [&str; 33] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -40,8 +40,10 @@ const FORBIDDEN: [&str; 32] = [
     "fc00::/7",
     "fe80::/10",
     "fec0::/10",
+    "ff00::/8",
 ];
-const MULTICAST_V6: &str = "ff00::/8";
+/// All other IPv6 addresses are not assigned (RFC 4291 section 2.4).
+const GLOBAL_UNICAST_V6: &str = "2000::/3";
 
 /// An exception of the operator: a network, or a host with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,14 +77,15 @@ impl FromStr for AllowedTarget {
     }
 }
 
-/// Why a request is not sent. The text names no address: it would tell a tenant how names resolve in this network.
+/// Why a request is not sent. The texts contain no address: it would reveal to a
+/// tenant how names resolve in this network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForbiddenAddress {
-    #[error("the address is not public (an operator can allow it)")]
+    #[error("the address is not public")]
     NotPublic,
     #[error("the port is not allowed: 443, 80, or 1024 and above")]
     Port,
-    #[error("the URL must begin with https:// (an operator can allow http://)")]
+    #[error("the URL must begin with https://")]
     NotEncrypted,
 }
 
@@ -110,7 +113,9 @@ impl AddressGuard {
     ) -> Result<(), ForbiddenAddress> {
         let is_allowed = |target: &AllowedTarget| match target {
             AllowedTarget::Network(network) => network.contains(&address) || network.contains(&address.to_canonical()),
-            AllowedTarget::Host(name, only) => *only == port && name.eq_ignore_ascii_case(host.trim_end_matches('.')),
+            AllowedTarget::Host(name, allowed_port) => {
+                *allowed_port == port && name.eq_ignore_ascii_case(host.trim_end_matches('.'))
+            }
         };
         if self.allowed.iter().any(is_allowed) {
             return Ok(());
@@ -126,9 +131,9 @@ impl AddressGuard {
 }
 
 fn is_public(address: IpAddr) -> bool {
-    let networks = FORBIDDEN.iter().chain([&MULTICAST_V6]);
+    let contains = |network: &&str| network.parse::<IpNet>().is_ok_and(|network| network.contains(&address));
     // An entry that cannot be parsed would allow everything; a test parses them all.
-    !networks.filter_map(|network| network.parse::<IpNet>().ok()).any(|network| network.contains(&address))
+    (address.is_ipv4() || contains(&GLOBAL_UNICAST_V6)) && !NOT_PUBLIC.iter().any(contains)
 }
 
 #[cfg(test)]
@@ -143,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_range_is_forbidden_from_its_first_to_its_last_address() {
-        for network in FORBIDDEN.iter().chain([&MULTICAST_V6]) {
+        for network in NOT_PUBLIC {
             let network: IpNet = network.parse().unwrap_or_else(|_| panic!("{network} is not a network"));
             assert_eq!(network, network.trunc(), "{network} has bits outside its prefix");
             for address in [network.addr(), network.broadcast()] {
@@ -182,9 +187,17 @@ mod tests {
 
     #[test]
     fn notations_of_loopback_are_forbidden() {
-        for address in
-            ["127.0.0.1", "127.255.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::7f00:1", "2002:7f00:1::"]
-        {
+        for address in [
+            "127.0.0.1",
+            "127.255.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "::7f00:1",
+            "2002:7f00:1::",
+            "::ffff:0:7f00:1",
+            "4000::1",
+        ] {
             assert_eq!(check(&AddressGuard::default(), address), Err(ForbiddenAddress::NotPublic), "{address}");
         }
     }
@@ -216,7 +229,6 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever address is written for an IPv4 address, it is at most as allowed as that one.
         #[test]
         fn mapped_addresses_are_never_public(bytes: [u8; 4]) {
             let mapped = IpAddr::from(Ipv4Addr::from(bytes).to_ipv6_mapped());

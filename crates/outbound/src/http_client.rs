@@ -5,6 +5,7 @@ use crate::address_guard::{AddressGuard, ForbiddenAddress};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
+use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -64,39 +65,40 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Whether the request cannot have been carried out.
+    /// Whether the request was certainly not sent, so that the server cannot have carried it out.
     pub fn is_unsent(&self) -> bool {
         matches!(self, Self::InvalidUrl | Self::Forbidden(_) | Self::NotConnected(_))
     }
 }
 
-/// Connections are kept and used again.
+/// Reuses idle connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<GuardedConnector>, Full<Bytes>>,
+    client: Client<TimedConnector<HttpsConnector<GuardedConnector>>, Full<Bytes>>,
     limits: HttpLimits,
 }
 
 impl HttpClient {
-    /// `authorities` are trusted in addition to those of the machine, as certificates in DER.
+    /// `extra_roots` are root certificates in DER, trusted in addition to those of the operating system.
     ///
     /// # Errors
     /// A certificate is not valid.
     pub fn new(
         guard: AddressGuard,
         limits: HttpLimits,
-        authorities: &[Vec<u8>],
+        extra_roots: &[Vec<u8>],
     ) -> Result<Self, tokio_rustls::rustls::Error> {
         let mut roots = RootCertStore::empty();
         // A certificate that cannot be read is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in authorities {
+        for certificate in extra_roots {
             roots.add(certificate.clone().into())?;
         }
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let connector = GuardedConnector { guard, timeout: limits.connect_timeout };
+        let connector = GuardedConnector { guard };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+        let connector = TimedConnector { connector, timeout: limits.connect_timeout };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -117,8 +119,12 @@ impl HttpClient {
             return Err(HttpError::InvalidUrl);
         }
         let exchange = async {
-            let response = self.client.request(request.map(Full::new)).await.map_err(|error| from_client(&error))?;
+            let response = self.client.request(request.map(Full::new)).await.map_err(|error| to_http_error(&error))?;
             let (head, body) = response.into_parts();
+            // `Content-Length`, if there is one.
+            if body.size_hint().lower() > self.limits.max_body as u64 {
+                return Err(HttpError::TooLarge(self.limits.max_body));
+            }
             let body = Limited::new(body, self.limits.max_body).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
                     HttpError::TooLarge(self.limits.max_body)
@@ -132,7 +138,7 @@ impl HttpClient {
     }
 }
 
-fn from_client(error: &hyper_util::client::legacy::Error) -> HttpError {
+fn to_http_error(error: &hyper_util::client::legacy::Error) -> HttpError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(found) = cause {
         if let Some(forbidden) = found.downcast_ref::<ForbiddenAddress>() {
@@ -156,10 +162,35 @@ fn error_text(error: &(dyn StdError + 'static)) -> String {
 #[derive(Clone, Debug)]
 struct GuardedConnector {
     guard: AddressGuard,
-    timeout: Duration,
 }
 
 type ConnectError = Box<dyn StdError + Send + Sync>;
+
+/// Limits the time to connect. The pool can leave connecting to a task of its own, where no other limit applies.
+#[derive(Clone, Debug)]
+struct TimedConnector<C> {
+    connector: C,
+    timeout: Duration,
+}
+
+impl<C> Service<Uri> for TimedConnector<C>
+where
+    C: Service<Uri, Error = ConnectError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.connector.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connected = tokio::time::timeout(self.timeout, self.connector.call(uri));
+        Box::pin(async move { connected.await.map_err(|_| ConnectError::from("no connection within the time limit"))? })
+    }
+}
 
 impl Service<Uri> for GuardedConnector {
     type Response = TokioIo<TcpStream>;
@@ -171,11 +202,8 @@ impl Service<Uri> for GuardedConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { guard, timeout } = self.clone();
-        Box::pin(async move {
-            let connected = tokio::time::timeout(timeout, connect(&guard, &uri)).await;
-            connected.map_err(|_| ConnectError::from("no connection within the time limit"))?
-        })
+        let Self { guard } = self.clone();
+        Box::pin(async move { connect(&guard, &uri).await })
     }
 }
 

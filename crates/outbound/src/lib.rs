@@ -1,7 +1,7 @@
 //! Everything that Muster sends to other systems: mails and HTTP requests, where they may go, when they are retried and
 //! how fast.
 //!
-//! It knows no user, tenant or API: it sends what it is given, and says what happened.
+//! It does not depend on users, tenants or APIs: callers decide what to send and when.
 
 mod address_guard;
 mod http_client;

@@ -1,4 +1,4 @@
-//! How fast one system is called: at most at a configured rate, and slower while it asks for that.
+//! Limits the rate of requests to one system.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,8 @@ const MIN_RATE: f64 = 0.2;
 /// What each success adds to a reduced rate, as a share of the configured one.
 const INCREASE: f64 = 0.02;
 
-/// A token bucket whose rate is halved when the system is overloaded, and grows again with each success.
+/// A token bucket with additive increase and multiplicative decrease: an overload halves the rate, each success raises it
+/// again, up to the configured one.
 #[derive(Debug)]
 pub struct RateControl {
     /// Configured, per second.
@@ -16,12 +17,12 @@ pub struct RateControl {
     rate: f64,
     tokens: f64,
     updated: Instant,
-    /// The system asked for no request before.
+    /// No request before this time (`Retry-After`).
     not_before: Option<Instant>,
 }
 
 impl RateControl {
-    /// `rate` is in requests per second; `burst` is how many can be sent at once after a pause.
+    /// `rate` is in requests per second; `burst` is the capacity of the bucket, in requests.
     pub fn new(rate: f64, burst: u32, now: Instant) -> Self {
         let (max_rate, burst) = (rate.max(MIN_RATE), f64::from(burst.max(1)));
         Self { max_rate, burst, rate: max_rate, tokens: burst, updated: now, not_before: None }
@@ -35,7 +36,7 @@ impl RateControl {
     /// Permits one request.
     ///
     /// # Errors
-    /// How long to wait before asking again.
+    /// The time until the next permit.
     pub fn permit(&mut self, now: Instant) -> Result<(), Duration> {
         if let Some(wait) = self.not_before.and_then(|time| time.checked_duration_since(now)).filter(|d| !d.is_zero()) {
             return Err(wait);

@@ -15,7 +15,7 @@ impl RetryPolicy {
     pub fn delay(self, attempts: u32, jitter: u8) -> i64 {
         let backoff = self.initial_delay.saturating_mul(1 << attempts.saturating_sub(1).min(16));
         let delay = backoff.min(self.max_delay).max(1);
-        delay + delay.saturating_mul(i64::from(jitter)) / 1024
+        delay.saturating_add(delay.saturating_mul(i64::from(jitter)) / 1024)
     }
 }
 
@@ -30,6 +30,6 @@ mod tests {
         assert_eq!(delays, [60, 60, 120, 240, 3600, 3600, 3600]);
         assert_eq!(policy.delay(1, 255), 74);
         assert_eq!(RetryPolicy { initial_delay: 0, max_delay: 0 }.delay(1, 255), 1);
-        assert_eq!(RetryPolicy { initial_delay: i64::MAX, max_delay: i64::MAX }.delay(9, 0), i64::MAX);
+        assert_eq!(RetryPolicy { initial_delay: i64::MAX, max_delay: i64::MAX }.delay(9, 255), i64::MAX);
     }
 }

@@ -17,10 +17,11 @@ use tokio::task::JoinHandle;
 const SECURITY_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// How often expired data is deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
-const PURGE_LEASE: &str = "retention";
-/// After the process that holds the lease was killed, another one takes over.
-const PURGE_LEASE_SECONDS: i64 = 15 * 60;
-const PURGE_LEASE_INTERVAL: Duration = Duration::from_mins(5);
+const RETENTION_LEASE: &str = "retention";
+/// Duration of the lease. If its holder is killed, another process takes over after this time.
+const RETENTION_LEASE_SECONDS: i64 = 15 * 60;
+/// How often the lease is acquired or renewed.
+const RETENTION_LEASE_INTERVAL: Duration = Duration::from_mins(5);
 /// The time that tasks have to finish on shutdown, in addition to the timeout of a mail.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
@@ -111,7 +112,7 @@ fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>)
 /// work.
 fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let (directory, days) = (Arc::clone(&app.directory), app.security_record_days);
-    let run = move |stop| run_purge(Arc::clone(&directory), days, stop_requested(stop));
+    let run = move |stop| run_retention(Arc::clone(&directory), days, stop_requested(stop));
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
@@ -171,12 +172,12 @@ async fn store_security_log(directory: Arc<Directory>, stop: impl Future<Output 
 }
 
 /// Deletes expired data in one process at a time: in the one that holds the lease.
-async fn run_purge(directory: Arc<Directory>, security_record_days: u32, stop: impl Future<Output = ()>) {
+async fn run_retention(directory: Arc<Directory>, security_record_days: u32, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let (caller, holder) = (Caller::task(Purpose::Retention), directory.new_id());
     let mut last_purge: Option<tokio::time::Instant> = None;
     let lease = loop {
-        let lease = match directory.acquire_lease(&caller, (PURGE_LEASE, holder), PURGE_LEASE_SECONDS).await {
+        let lease = match directory.acquire_lease(&caller, (RETENTION_LEASE, holder), RETENTION_LEASE_SECONDS).await {
             Ok(lease) => lease,
             Err(error) => {
                 tracing::warn!(?error, "cannot acquire the lease to delete expired data; trying again later");
@@ -189,7 +190,7 @@ async fn run_purge(directory: Arc<Directory>, security_record_days: u32, stop: i
         }
         tokio::select! {
             () = &mut stop => break lease,
-            () = tokio::time::sleep(PURGE_LEASE_INTERVAL) => {}
+            () = tokio::time::sleep(RETENTION_LEASE_INTERVAL) => {}
         }
     };
     if let Some(lease) = lease

@@ -263,7 +263,7 @@ impl HttpService {
         let error = match imports::receive(imports, pending, &parts.headers, body).await {
             Ok(None) => return Served::new(served, false),
             Ok(Some(mut first)) => {
-                // All other headers are those of the first response.
+                // Each response has its own request id; all other headers are those of the first response.
                 if let Some(id) = served.response.headers_mut().remove("x-request-id") {
                     first.headers_mut().insert("x-request-id", id);
                 }

@@ -176,8 +176,8 @@ impl EventSequencer {
                 renew_process_lease(session, self.me).await?;
                 self.lease_renewed = Some(begun);
             }
-            let is_taken = acquire_lease(session, SEQUENCER_LEASE, self.me, LEASE_DURATION).await?;
-            self.held_until = is_taken.then_some(begun + LEASE_DURATION);
+            let is_acquired = acquire_lease(session, SEQUENCER_LEASE, self.me, LEASE_DURATION).await?;
+            self.held_until = is_acquired.then_some(begun + LEASE_DURATION);
         }
         if self.is_holder() {
             self.sequence_all(session).await?;

@@ -236,9 +236,9 @@ impl Store for Postgres {
         pending(self.readers.long(move |session| read::members_of(session, tenant, items.clone())))
     }
 
-    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+    fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
         Box::pin(async move {
-            // The more events have their position, the fewer come again.
+            // Events without a position can be in the snapshot and follow it again, so assign positions first.
             self.sequencer.sequence_now().await;
             let begun = PostgresTenantSnapshot::begin(&self.connector, tenant).await;
             Ok(Box::new(begun?) as Box<dyn TenantSnapshot>)
@@ -246,7 +246,7 @@ impl Store for Postgres {
     }
 
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
-        // After an error, the caller looks for events itself, and reports it.
+        // After an error, return: the caller's own read reports it.
         let exists = move || -> BoxFuture<'_, bool> {
             let found = self.readers.short(move |session| events::exist_after(session, after));
             Box::pin(async { found.await.unwrap_or(true) })

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(super) const SHORT_READ_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longer than the response timeout of the server.
-const LONG_READ_TIMEOUT: Duration = Duration::from_secs(40);
+pub(super) const LONG_READ_TIMEOUT: Duration = Duration::from_secs(40);
 
 pub(super) type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, PgError>> + Send + 'a>>;
 

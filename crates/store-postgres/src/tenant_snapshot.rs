@@ -1,7 +1,8 @@
-//! A view of one tenant in a read transaction on a connection of its own.
+//! A consistent snapshot of one tenant, in a read transaction on a connection of its own.
 
 use super::managed_connection::{Connector, Session};
 use super::pg_error::PgError;
+use super::read::LONG_READ_TIMEOUT;
 use super::{item_pages, user_pages};
 use directory::{BoxFuture, EventPosition, SnapshotPage, StoreError, TenantNumber, TenantSnapshot};
 use std::sync::Arc;
@@ -34,16 +35,22 @@ impl TenantSnapshot for PostgresTenantSnapshot {
 
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<SnapshotPage>, StoreError>> {
         Box::pin(async move {
-            let Some(query) = self.cursor.query() else { return Ok(None) };
+            let Some(query) = self.cursor.next_query() else { return Ok(None) };
             let (session, tenant) = (&*self.session, self.tenant);
-            Ok(Some(match query {
-                PageQuery::Items(query) => {
-                    self.cursor.items(item_pages::items(session, tenant, query).await.map_err(StoreError::from)?.rows)
-                }
-                PageQuery::Users(query) => {
-                    self.cursor.users(user_pages::users(session, tenant, query).await.map_err(StoreError::from)?.rows)
-                }
-            }))
+            let page = async {
+                Ok::<_, PgError>(match query {
+                    PageQuery::Items(query) => {
+                        let found = item_pages::items(session, tenant, query).await?;
+                        self.cursor.advance_items(found.rows)
+                    }
+                    PageQuery::Users(query) => {
+                        let found = user_pages::users(session, tenant, query).await?;
+                        self.cursor.advance_users(found.rows)
+                    }
+                })
+            };
+            let no_answer = |_| StoreError::Unavailable("the database does not answer".into());
+            Ok(Some(tokio::time::timeout(LONG_READ_TIMEOUT, page).await.map_err(no_answer)??))
         })
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn items(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlit
 
 /// A page of all items of a kind: counted in the index; only the rows of the page are read.
 fn plain_page(db: &Db, tenant: TenantNumber, query: &ItemQuery) -> rusqlite::Result<Page<Item>> {
-    let _view = super::read::begin_view(db)?;
+    let _transaction = super::read::begin_read_transaction(db)?;
     let kind = 1 + kind_index(query.kind);
     let count = |below: i64| -> rusqlite::Result<u64> {
         let count = db

@@ -245,19 +245,20 @@ impl Store for Sqlite {
         self.scan(&self.list_permits, move |db| events::after(db, &filter, after, limit))
     }
 
-    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+    fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
         let begun = self.readers.connect().and_then(|db| {
-            let begun = SqliteTenantSnapshot::begin(db, tenant).map_err(|error| self.readers.failed(&error))?;
+            let begun =
+                SqliteTenantSnapshot::begin(db, &self.shared, tenant).map_err(|error| self.readers.failed(&error))?;
             Ok(Box::new(begun) as Box<dyn TenantSnapshot>)
         });
         Box::pin(std::future::ready(begun))
     }
 
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()> {
-        // After an error, the caller looks for events itself, and reports it.
+        // After an error, return: the caller's own read reports it.
         let exists = move || -> BoxFuture<'_, bool> {
-            let found = self.events(EventFilter::default(), after, 1);
-            Box::pin(async { found.await.map_or(true, |events| !events.is_empty()) })
+            let last = self.read(|db| db.query_row(sql::LAST_POSITION.sqlite, [], |row| row.get::<_, i64>(0)));
+            Box::pin(async move { last.await.map_or(true, |last| last.unsigned_abs() > after.0) })
         };
         Box::pin(self.shared.events.wait(after, exists))
     }

@@ -6,6 +6,7 @@ use super::open_error::{APPLICATION_ID, SqliteOpenError, to_open_error};
 use super::statement_count::count_statements;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use store::sql;
@@ -258,10 +259,10 @@ pub(super) fn connect_read_only(path: &Path, maps_file: bool) -> rusqlite::Resul
     Ok(db)
 }
 
-/// Rolls back a transaction of a process that was killed before the store had its log, or while it was removed for an
-/// upgrade. A read-only connection cannot, and would report that the store is read-only.
+/// Rolls back a hot journal, which a process leaves if it is killed before the store is in WAL mode or while an upgrade
+/// has turned it off. A read-only connection cannot roll back, and would report a read-only store.
 fn roll_back_journal(path: &Path) {
-    if !sibling_path(path, "-journal").exists() {
+    if !sibling_path(path, "-journal").exists() || !may_be_store(path) {
         return;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -273,6 +274,14 @@ fn roll_back_journal(path: &Path) {
     if let Err(error) = rolled_back {
         tracing::warn!(%error, "cannot roll back the interrupted transaction of another process");
     }
+}
+
+/// Whether a file has our id (<https://sqlite.org/fileformat.html>, 1.3), or one page at most, which has no table yet.
+fn may_be_store(path: &Path) -> bool {
+    let mut id = [0; 4];
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    let has_id = file.read_exact_at(&mut id, 68).is_ok() && i32::from_be_bytes(id) == APPLICATION_ID;
+    has_id || file.metadata().is_ok_and(|file| file.len() <= 4096)
 }
 
 /// Interrupts everything the connection reads after `time`, until the next call replaces the limit.

@@ -11,8 +11,8 @@ use std::ops::RangeInclusive;
 use store::unique_keys::{self, FORMER_LOGINS, LOGINS, USER_EXTERNAL_IDS, kind_index};
 use store::{memberships, sql};
 
-/// One view for several statements, unless the caller has begun one.
-pub(super) fn begin_view(db: &Db) -> rusqlite::Result<Option<Transaction<'_>>> {
+/// A read transaction, or `None` if the caller has begun one.
+pub(super) fn begin_read_transaction(db: &Db) -> rusqlite::Result<Option<Transaction<'_>>> {
     db.is_autocommit().then(|| db.unchecked_transaction()).transpose()
 }
 

@@ -96,7 +96,7 @@ fn with_tenant(tenant: TenantNumber, bound: Vec<Value>) -> Vec<Value> {
 
 /// A page of an exact index: counted and cut in the index; only the rows of the page are read.
 fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLookup) -> rusqlite::Result<Page<User>> {
-    let _view = super::read::begin_view(db)?;
+    let _transaction = super::read::begin_read_transaction(db)?;
     let statements = lookup_statements(source);
     let Some((numbers, bound)) = statements.first() else {
         return Ok(Page { rows: Vec::new(), total: 0, offset: 0 });
@@ -137,7 +137,7 @@ fn exact_page(db: &Db, tenant: TenantNumber, query: &UserQuery, source: &IndexLo
 /// A page of all users: the block counts give the total and the block where the page starts.
 fn page_by_number(db: &Db, tenant: TenantNumber, query: &UserQuery) -> rusqlite::Result<Page<User>> {
     // One snapshot for the count and the rows, until it is dropped.
-    let _view = super::read::begin_view(db)?;
+    let _transaction = super::read::begin_read_transaction(db)?;
     if let Some(PageBoundary::Before(place)) = &query.boundary {
         return page_backward(db, tenant, place.number, query.limit);
     }

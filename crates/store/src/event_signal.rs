@@ -27,14 +27,14 @@ impl EventSignal {
         });
     }
 
-    /// Waits until there is an event after a position. `exists` looks for one in the store.
-    pub async fn wait<'a>(&self, after: EventPosition, exists: impl Fn() -> BoxFuture<'a, bool> + Send) {
+    /// Waits until there is an event after a position. `has_event` looks for one in the store.
+    pub async fn wait<'a>(&self, after: EventPosition, has_event: impl Fn() -> BoxFuture<'a, bool> + Send) {
         let mut newest = self.0.subscribe();
         loop {
-            if *newest.borrow_and_update() > after || exists().await {
+            if *newest.borrow_and_update() > after || has_event().await {
                 return;
             }
-            // A timeout is the time to look again; the sender lives as long as `self`.
+            // On a timeout, look again. The channel stays open, since `self` has the sender.
             drop(tokio::time::timeout(POLL_INTERVAL, newest.changed()).await);
         }
     }

@@ -4,8 +4,8 @@ use directory::{
     Item, ItemKind, ItemPageBoundary, ItemQuery, PageBoundary, SnapshotPage, SortPosition, User, UserQuery,
 };
 
-/// Items or users of a page.
-const PAGE: u32 = 1_000;
+/// Maximum number of items or users per page.
+const PAGE_SIZE: u32 = 1_000;
 
 /// What to read next.
 #[derive(Clone, Debug)]
@@ -14,6 +14,7 @@ pub enum PageQuery {
     Users(UserQuery),
 }
 
+/// The state of reading: items by kind, then users.
 #[derive(Clone, Debug)]
 pub struct SnapshotCursor {
     /// Kinds of items still to be read, the next one last.
@@ -31,7 +32,7 @@ impl Default for SnapshotCursor {
 
 impl SnapshotCursor {
     /// `None` after the last page.
-    pub fn query(&self) -> Option<PageQuery> {
+    pub fn next_query(&self) -> Option<PageQuery> {
         let after_user = |number| PageBoundary::After(SortPosition { number, ..SortPosition::default() });
         match self.kinds.last() {
             _ if self.is_complete => None,
@@ -39,27 +40,27 @@ impl SnapshotCursor {
                 kind: *kind,
                 predicates: Vec::new(),
                 offset: 0,
-                limit: PAGE,
+                limit: PAGE_SIZE,
                 boundary: self.after.map(ItemPageBoundary::After),
             })),
             None => Some(PageQuery::Users(UserQuery {
-                limit: PAGE,
+                limit: PAGE_SIZE,
                 boundary: self.after.map(after_user),
                 ..UserQuery::default()
             })),
         }
     }
 
-    pub fn items(&mut self, items: Vec<Item>) -> SnapshotPage {
-        self.after = items.last().map(Item::number).filter(|_| items.len() >= PAGE as usize);
+    pub fn advance_items(&mut self, items: Vec<Item>) -> SnapshotPage {
+        self.after = items.last().map(Item::number).filter(|_| items.len() >= PAGE_SIZE as usize);
         if self.after.is_none() {
             self.kinds.pop();
         }
         SnapshotPage::Items(items)
     }
 
-    pub fn users(&mut self, users: Vec<User>) -> SnapshotPage {
-        self.after = users.last().map(|user| user.number).filter(|_| users.len() >= PAGE as usize);
+    pub fn advance_users(&mut self, users: Vec<User>) -> SnapshotPage {
+        self.after = users.last().map(|user| user.number).filter(|_| users.len() >= PAGE_SIZE as usize);
         self.is_complete = self.after.is_none();
         SnapshotPage::Users(users)
     }

@@ -20,10 +20,11 @@ pub const ALL: &[Check] = &[
 
 const TASK: &str = "test task";
 const SECONDS: i64 = 60;
+const YEAR: i64 = 365 * 24 * 60 * 60;
 
 async fn acquire(directory: &Directory, holder: Uuid) -> Option<Lease> {
     let caller = Caller::task(Purpose::Retention);
-    directory.acquire_lease(&caller, (TASK, holder), SECONDS).await.expect("asked")
+    directory.acquire_lease(&caller, (TASK, holder), SECONDS).await.expect("no error")
 }
 
 /// One process holds a lease at a time, and each holder has its own epoch.
@@ -43,20 +44,27 @@ async fn leases(store: Arc<dyn Store>) {
     clock.advance_seconds(1);
     let second = acquire(directory, other).await.expect("it has ended");
     assert_eq!((second.epoch, acquire(directory, one).await), (2, None));
-    // What the first holder still writes does nothing; the second one's writes do.
+    // Writes with the guard of the first lease fail; those with the second succeed.
     let follower = directory.follower(&caller, "guarded", EventPosition(0)).await.expect("made");
     let advance = async |lease: &Lease, to| {
         directory.advance_follower(&caller, &follower, EventPosition(to), vec![lease.guard()]).await
     };
     assert_eq!(advance(&renewed, 1).await, Err(DirectoryError::Conflict));
     assert_eq!(advance(&second, 2).await.expect("guarded").position, EventPosition(2));
-    // A released lease is free at once, and the one who lost it cannot release it again.
+    // A released lease can be acquired at once; releasing a lost one does nothing.
     directory.release_lease(&caller, &second).await.expect("released");
     directory.release_lease(&caller, &renewed).await.expect("ignored");
     let third = acquire(directory, one).await.expect("released");
     assert_eq!((third.epoch, acquire(directory, other).await), (3, None));
     directory.release_lease(&caller, &third).await.expect("released");
-    // Of many that ask at the same time, one gets it.
+    // A process whose clock was a year ahead does not hold the task up for a year.
+    clock.advance_seconds(YEAR);
+    let early = acquire(directory, one).await.expect("released");
+    clock.advance_seconds(-YEAR);
+    let fourth = acquire(directory, other).await.expect("the earlier one is ignored");
+    assert_eq!(fourth.epoch, early.epoch + 1);
+    directory.release_lease(&caller, &fourth).await.expect("released");
+    // Of many concurrent requests, one succeeds.
     let all = (10..20).map(|holder| acquire(directory, Uuid::from_u128(holder)));
     let got = futures_util::future::join_all(all).await;
     assert_eq!(got.into_iter().flatten().count(), 1);
@@ -78,7 +86,7 @@ async fn followers(store: Arc<dyn Store>) {
     assert_eq!(directory.follower(&task, "test", start).await.expect("known"), moved);
 }
 
-/// A snapshot shows what was there when it began, in several pages; the events after its position are what it lacks.
+/// A snapshot has the state at its start, in several pages; the events after its position have the later changes.
 async fn snapshots(store: Arc<dyn Store>) {
     const USERS: u128 = 2_100;
     let commit = async |mutations| store.commit(change(mutations)).await.expect("no conflict");
@@ -92,7 +100,7 @@ async fn snapshots(store: Arc<dyn Store>) {
     for n in 1..=USERS {
         expected.push(user_now(n).await);
     }
-    let mut snapshot = store.snapshot(TenantNumber(1)).await.expect("begun");
+    let mut snapshot = store.tenant_snapshot(TenantNumber(1)).await.expect("begun");
     // Changed after it began, and while it is read.
     commit(vec![Mutation::RemoveUser(Box::new(user_now(7).await))]).await;
     let (mut items, mut users) = (Vec::new(), Vec::new());

@@ -11,17 +11,17 @@ pub(super) fn namespace(object_schema: &ObjectSchema) -> Option<&'static str> {
 const TEXT: ValueType = ValueType::Text;
 const GUIDS: ValueType = ValueType::List("Id", &ValueType::Guid);
 
-const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Number of the tenant").parameter();
+const COMPANY_ID: Property = Property::new("CompanyId", ValueType::Integer, "Number of the tenant").wire_only();
 const INTEGRATION_KEY: Property =
-    Property::new("IntegrationKey", ValueType::Text, "Key of the connection").request_only().parameter();
+    Property::new("IntegrationKey", ValueType::Text, "Key of the connection").request_only().wire_only();
 const USE_NAMES: Property =
     Property::new("UseNames", ValueType::Boolean, "`Groups` and `Folders` hold names instead of GUIDs")
         .request_only()
-        .parameter();
+        .wire_only();
 const USE_EXTERNAL_IDS: Property =
     Property::new("UseExternalIds", ValueType::Boolean, "`Groups` and `Folders` hold external ids")
         .request_only()
-        .parameter();
+        .wire_only();
 
 const ID: Property = Property::new("Id", ValueType::Guid, "Id, assigned by the server").field(Field::Id);
 const EMAIL: Property = Property::text("Email", Field::Email, "Email and login name").max_length(255).required();
@@ -97,7 +97,7 @@ pub(super) static SUSER: ObjectSchema = ObjectSchema::of_user(
         INTEGRATION_KEY,
         LAST_NAME,
         PASSWORD,
-        Property::new("ProviderId", ValueType::Integer, "Number of the tenant").parameter(),
+        Property::new("ProviderId", ValueType::Integer, "Number of the tenant").wire_only(),
         STATUS,
         WEBSITE_ROLE,
     ],

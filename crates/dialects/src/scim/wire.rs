@@ -64,7 +64,7 @@ const fn pairs_text(name: &'static str, field: Field, description: &'static str)
     Property::text(name, field, description).case_exact().not_filterable()
 }
 const fn reference_uri(of: &'static [&'static str]) -> Property {
-    Property::new("$ref", ValueType::Reference(of), "URL of the resource").case_exact().not_filterable().parameter()
+    Property::new("$ref", ValueType::Reference(of), "URL of the resource").case_exact().not_filterable().wire_only()
 }
 
 /// RFC 7643 section 3.1; not part of a schema.

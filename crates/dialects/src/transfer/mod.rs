@@ -48,7 +48,7 @@ pub fn insufficient_storage(what: &str) -> crate::kit::RequestError {
     read::insufficient_storage(what)
 }
 
-/// The response to an upload that was sent before: that of the first one.
+/// The response to a repeated upload: that of the first.
 pub fn repeated_import(url: &str, id: uuid::Uuid, resource: &serde_json::Value) -> crate::kit::DialectResponse {
     write::accepted_import(url, id, resource)
 }

@@ -150,7 +150,7 @@ pub struct UserEdit {
     pub clear_password: bool,
     /// On create: send an invitation unless [`Field::DoNotEmail`] is set.
     pub invite: bool,
-    /// By field; see [`crate::User::boolean`] for the fields.
+    /// Updates of the attributes that are booleans ([`crate::Slot::Boolean`]).
     pub booleans: Vec<(Field, FieldUpdate<bool>)>,
 }
 
@@ -163,6 +163,8 @@ impl UserEdit {
 
     pub fn set_boolean(&mut self, field: Field, update: FieldUpdate<bool>) {
         if update.is_change() {
+            // The last value counts, for the required permissions as for the user.
+            self.booleans.retain(|(known, _)| *known != field);
             self.booleans.push((field, update));
         }
     }

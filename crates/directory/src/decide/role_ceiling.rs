@@ -47,10 +47,10 @@ pub(super) fn check_granted_roles(
     if grants { Err(DirectoryError::RoleTooHigh) } else { Ok(()) }
 }
 
-/// Whether a change requires a ceiling above every role of the user. Anyone who can change how a user signs in,
+/// Whether a change requires a ceiling that no role of the user is above. Anyone who can change how a user signs in,
 /// whether the user may sign in, what the user may do or who the user is can act as that user. Every email counts,
 /// since any of them can become the preferred one.
 pub(super) fn is_privileged_change(before: &User, after: &User) -> bool {
     let mut privileged = ATTRIBUTES.iter().filter(|attribute| attribute.access == AttributeAccess::Privileged);
-    before.grants != after.grants || privileged.any(|attribute| !attribute.is_equal(before, after))
+    before.grants != after.grants || privileged.any(|attribute| !attribute.has_same_value(before, after))
 }

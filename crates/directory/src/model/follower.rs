@@ -22,7 +22,7 @@ static FOLLOWERS: Table = Table {
 };
 
 impl Follower {
-    /// Moves the follower on. Fails if another process was first.
+    /// Stores a new position. Fails if another process has stored one.
     pub(crate) fn advance_to(&self, position: EventPosition) -> RowWrite {
         let stored = |position: EventPosition| i64::try_from(position.0).unwrap_or(i64::MAX).into();
         let (key, expected) = (vec![self.name.clone().into()], Expected::Row(vec![(1, stored(self.position))]));

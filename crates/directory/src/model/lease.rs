@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 /// The right of a process to carry out a task, until a time.
 ///
-/// The time is that of the process, so the clocks of all processes must agree to a fraction of the duration. A holder
-/// whose lease has ended can still do harm until it notices; its writes do not, if they include [`Lease::guard`].
+/// By the clock of the process, so the clocks of all processes must agree to a fraction of the duration. A holder may
+/// not notice at once that its lease has expired. Writes that include [`Lease::guard`] fail as soon as another process
+/// has acquired it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub name: String,
     pub holder: Uuid,
-    /// Grows whenever a lease begins that is not a continuation of the holder's own.
+    /// Grows with each acquisition that is not a renewal.
     pub epoch: u32,
     pub until: Time,
 }
@@ -31,6 +32,9 @@ static LEASES: Table = Table {
     unique: &[],
     archive: ArchiveForm::Omitted,
 };
+/// How far the clocks of two processes may differ.
+const MAX_CLOCK_DIFFERENCE_SECONDS: i64 = 2 * 60;
+
 const HOLDER: usize = 1;
 const EPOCH: usize = 2;
 const UNTIL: usize = 3;
@@ -40,13 +44,17 @@ impl Lease {
         now < self.until
     }
 
-    /// The lease after the holder has renewed it, or another process has taken it over; `None` if another process
-    /// holds it.
-    pub(crate) fn next(stored: Option<&Self>, name: &str, holder: Uuid, (now, until): (Time, Time)) -> Option<Self> {
+    /// The lease after the holder has renewed it for some seconds, or another process has taken it over; `None` if another
+    /// process holds it.
+    pub(crate) fn next(stored: Option<&Self>, name: &str, holder: Uuid, now: Time, seconds: i64) -> Option<Self> {
+        let until = now.plus_seconds(seconds);
+        // A lease that ends later was acquired by a process whose clock was wrong.
+        let is_held =
+            |lease: &Self| lease.is_held(now) && lease.until <= until.plus_seconds(MAX_CLOCK_DIFFERENCE_SECONDS);
         let epoch = match stored {
             None => 1,
-            Some(lease) if lease.is_held(now) && lease.holder == holder => lease.epoch,
-            Some(lease) if lease.is_held(now) => return None,
+            Some(lease) if is_held(lease) && lease.holder == holder => lease.epoch,
+            Some(lease) if is_held(lease) => return None,
             Some(lease) => lease.epoch.saturating_add(1),
         };
         Some(Self { name: name.to_owned(), holder, epoch, until })

@@ -22,10 +22,7 @@ impl Directory {
     ) -> Result<Option<Lease>, DirectoryError> {
         self.authorize(caller, Query::Tasks).await?;
         let stored: Option<Lease> = self.record(vec![name.to_owned().into()]).await?;
-        let now = self.clock.now();
-        let Some(next) = Lease::next(stored.as_ref(), name, holder, (now, now.plus_seconds(seconds))) else {
-            return Ok(None);
-        };
+        let Some(next) = Lease::next(stored.as_ref(), name, holder, self.clock.now(), seconds) else { return Ok(None) };
         let write = next.replace(stored.as_ref()).map_err(|error| DirectoryError::Internal(error.to_string()))?;
         match self.commit_rows(caller, vec![write]).await {
             Ok(()) => Ok(Some(next)),
@@ -35,7 +32,7 @@ impl Directory {
         }
     }
 
-    /// Ends a lease before its time, so that another process need not wait. Does nothing if it is no longer held.
+    /// Releases a lease, so that another process can acquire it at once. Does nothing if this process no longer holds it.
     pub async fn release_lease(&self, caller: &Caller, lease: &Lease) -> Result<(), DirectoryError> {
         self.authorize(caller, Query::Tasks).await?;
         let ended = Lease { until: self.clock.now(), ..lease.clone() };
@@ -46,7 +43,7 @@ impl Directory {
         }
     }
 
-    /// A follower. A new one begins after `start`.
+    /// Returns a follower. Creates it if there is none; it then starts after `start`.
     pub async fn follower(
         &self,
         caller: &Caller,
@@ -56,8 +53,8 @@ impl Directory {
         self.authorize(caller, Query::Tasks).await?;
         let new = Follower { name: name.to_owned(), position: start };
         let stored = async || self.record::<Follower>(vec![name.to_owned().into()]).await;
-        if let Some(known) = stored().await? {
-            return Ok(known);
+        if let Some(follower) = stored().await? {
+            return Ok(follower);
         }
         let row = new.to_row().map_err(|error| DirectoryError::Internal(error.to_string()))?;
         match self.commit_rows(caller, vec![RowWrite::Insert(Follower::table(), row)]).await {
@@ -73,7 +70,8 @@ impl Directory {
     /// Records that a follower has handled all events up to a position, together with what it writes for them.
     ///
     /// # Errors
-    /// [`DirectoryError::Conflict`] if another process has moved the follower on, or a lease that `writes` guard was lost.
+    /// [`DirectoryError::Conflict`] if another process has advanced the follower, or has acquired a lease
+    /// whose guard is in `writes`.
     pub async fn advance_follower(
         &self,
         caller: &Caller,
@@ -88,16 +86,16 @@ impl Directory {
     }
 
     /// The items and users of a tenant at one moment, and the position from which to follow the events.
-    pub async fn snapshot(
+    pub async fn tenant_snapshot(
         &self,
         caller: &Caller,
         tenant: TenantNumber,
     ) -> Result<Box<dyn TenantSnapshot>, DirectoryError> {
         self.authorize(caller, Query::Tasks).await?;
-        self.store.snapshot(tenant).await.map_err(read_error)
+        self.store.tenant_snapshot(tenant).await.map_err(read_error)
     }
 
-    /// Waits for an event after a position: at once if this process commits it, within 200 ms if another process does.
+    /// See [`crate::Store::wait_for_events`].
     pub async fn wait_for_events(&self, after: EventPosition) {
         self.store.wait_for_events(after).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::actors::Fixture;
 use directory::{
-    Access, Actor, Administrator, Caller, Change, Command, ConnectionEdit, DirectoryError, FieldUpdate, Grants,
+    Access, Actor, Administrator, Caller, Change, Command, ConnectionEdit, DirectoryError, Field, FieldUpdate, Grants,
     ItemKey, ItemKind, KeyHash, Mutation, NewConnection, Permission, Status, StatusChange, Store, TenantNumber, User,
     UserId, UserKey, UserQuery,
 };
@@ -72,6 +72,30 @@ fn nobody_creates_or_changes_a_connection_that_may_do_more() {
         let widen = update(weak.id, ConnectionEdit { permissions, ..ConnectionEdit::default() });
         let result = fixture.directory.run(&fixture.operator, widen).await;
         assert!(matches!(result, Err(DirectoryError::Invalid(_))), "{result:?}");
+    });
+}
+
+/// A file can have two columns of one meaning: what is checked is what is stored.
+#[test]
+fn an_invitation_is_not_hidden_behind_an_earlier_value() {
+    block_on(async {
+        let fixture = Fixture::new().await;
+        let client = fixture
+            .client("files", |new| new.permissions = Some(vec![Permission::ReadUsers, Permission::WriteUsers]))
+            .await;
+        let edit = |values: &[bool]| {
+            let mut edit = new_user("invited@example.com");
+            edit.invite = true;
+            for value in values {
+                edit.set_boolean(Field::DoNotEmail, FieldUpdate::Set(*value));
+            }
+            edit
+        };
+        let create =
+            async |values: &[bool]| fixture.directory.run(&client, Command::CreateUser(edit(values))).await.map(drop);
+        assert_eq!(create(&[true, false]).await, Err(DirectoryError::Forbidden));
+        assert_eq!(create(&[]).await, Err(DirectoryError::Forbidden));
+        assert_eq!(create(&[false, true]).await, Ok(()));
     });
 }
 

@@ -37,7 +37,7 @@ impl Server {
         Self { child, address, bearer }
     }
 
-    /// As if somebody had freed space.
+    /// Simulates that disk space was freed.
     #[cfg(target_os = "linux")]
     fn lift_limit(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);

@@ -1,8 +1,6 @@
 //! The state of an import, stored next to its file.
 
-use directory::{
-    Actor, Caller, Client, ClientProfile, ConnectionId, DirectoryError, IdempotencyRecord, TenantNumber, Time, UserId,
-};
+use directory::{Actor, Caller, Client, ClientProfile, ConnectionId, DirectoryError, TenantNumber, Time, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -31,7 +29,7 @@ pub(super) enum JobStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct JobCaller {
     pub(super) tenant: u32,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     #[serde(rename = "who")]
     actor: String,
     highest_role: u32,
@@ -75,15 +73,9 @@ pub(super) struct Job {
     pub(super) started: Option<Time>,
     pub(super) error: Option<String>,
     pub(super) report: Option<Value>,
+    /// The file of its `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<JobKey>,
-}
-
-/// The `Idempotency-Key` of the request that created an import, as hashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct JobKey {
-    pub(super) key_hash: [u8; 32],
-    pub(super) fingerprint: [u8; 32],
+    pub(super) key: Option<Uuid>,
 }
 
 impl Job {
@@ -119,13 +111,6 @@ impl Job {
         let JobCaller { tenant, connection, actor: name, highest_role, profile, user, dialect } = self.caller.clone();
         let client = Client { id: connection, name, highest_role, user, dialect };
         Caller { profile, ..Caller::new(TenantNumber(tenant), Actor::Connection(client)) }
-    }
-
-    /// Whether a request of the same connection used this key within the time that keys are kept.
-    pub(super) fn has_key(&self, other: &Self, key: JobKey, now: Time) -> bool {
-        let is_same = (self.caller.tenant, self.caller.connection) == (other.caller.tenant, other.caller.connection);
-        let is_kept = now < self.created.plus_seconds(IdempotencyRecord::LIFETIME_SECONDS);
-        is_same && is_kept && self.key.is_some_and(|own| own.key_hash == key.key_hash)
     }
 
     /// The job as it was when it was queued.

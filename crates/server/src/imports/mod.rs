@@ -4,6 +4,7 @@
 
 mod download;
 mod job;
+mod keys;
 mod options;
 mod receive;
 mod storage;
@@ -218,6 +219,7 @@ impl Imports {
 
     fn delete_expired(&self, job: &Job) {
         drop(std::fs::remove_file(self.path(job.id, &rejected_extension(job.format()))));
+        self.remove_key(job);
         self.remove_files(job.id);
     }
 
@@ -262,6 +264,8 @@ impl Imports {
             Ok(data) => data,
             Err(reason) => {
                 tracing::error!(%reason, import = %job.id, "import failed");
+                // A repeat of the request is a new import.
+                self.remove_key(&job);
                 job.status = JobStatus::Failed;
                 job.error = Some(reason.to_string());
                 return self.finish(job, None);

@@ -1,7 +1,8 @@
 //! Receives an uploaded file and writes it to disk. Incomplete uploads are deleted.
 
-use super::job::{Job, JobKey, JobStatus};
-use super::storage::{self, CHECK_INTERVAL};
+use super::job::{Job, JobStatus};
+use super::keys::{EarlierImport, ImportKey};
+use super::storage::CHECK_INTERVAL;
 use super::{DISK_FULL, Imports, MAX_FILE_SIZE, TENANT_STORAGE_FULL, UPLOAD_TIMEOUT};
 use crate::content_encoding::{Decoder, Encoding};
 use crate::request_body::MeteredBody;
@@ -23,26 +24,25 @@ use uuid::Uuid;
 /// The interval over which the data rate is measured; an upload that stalls for so long is aborted.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
 
-/// The file that processes lock while they look for an `Idempotency-Key`.
-const KEYS_LOCK: &str = "keys.lock";
-
-/// What becomes of an upload.
+/// The result of an upload.
 pub(super) enum CompletedUpload {
     Queued,
-    /// It was sent before: the id and resource of the first import.
+    /// It repeats an earlier request: the id and resource of the first import.
     Repeated(Uuid, Value),
     /// Another request had the same `Idempotency-Key`.
     KeyReused,
+    /// A request with the same `Idempotency-Key` is in progress in another process.
+    KeyInUse,
 }
 
 /// An upload in progress. Its files are removed on drop unless it is complete, also if the client disconnects.
-struct PartialUpload<'a> {
-    imports: &'a Imports,
+struct PartialUpload {
+    imports: Arc<Imports>,
     id: Uuid,
     is_complete: bool,
 }
 
-impl Drop for PartialUpload<'_> {
+impl Drop for PartialUpload {
     fn drop(&mut self) {
         if !self.is_complete {
             self.imports.remove_files(self.id);
@@ -61,42 +61,51 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
     let PendingUpload { id, url, key } = pending;
-    let mut upload = PartialUpload { imports, id, is_complete: false };
+    let upload = PartialUpload { imports: Arc::clone(imports), id, is_complete: false };
     let received = match tokio::time::timeout(UPLOAD_TIMEOUT, write_body(imports, id, headers, body)).await {
         Ok(received) => received,
         Err(_) => Err(RequestError::BodyIncomplete),
     };
     let file_hash = received?;
-    let key = key.map(|key| JobKey { key_hash: key.key_hash, fingerprint: key.fingerprint(&file_hash) });
-    let completed = imports.complete_upload(id, key);
-    match completed.map_err(|error| RequestError::Directory(DirectoryError::Unavailable(format!("{error:#}"))))? {
-        CompletedUpload::Queued => {
-            upload.is_complete = true;
-            Ok(None)
-        }
+    let import_key = key.as_ref().map(|key| ImportKey::new(key, &file_hash));
+    #[expect(clippy::disallowed_methods, reason = "bounded by the permits of uploads")]
+    let task = tokio::task::spawn_blocking(move || {
+        // Moved as a whole, so that this continues if the client disconnects.
+        let mut upload = upload;
+        let completed = upload.imports.complete_upload(id, import_key);
+        upload.is_complete = matches!(completed, Ok(CompletedUpload::Queued));
+        completed
+    });
+    let unavailable = |error: String| RequestError::Directory(DirectoryError::Unavailable(error));
+    let completed = task.await.map_err(|error| unavailable(error.to_string()))?;
+    match completed.map_err(|error| unavailable(format!("{error:#}")))? {
+        CompletedUpload::Queued => Ok(None),
         CompletedUpload::Repeated(first, resource) => Ok(Some(repeated_import(&url, first, &resource))),
         CompletedUpload::KeyReused => Err(RequestError::Idempotency(IdempotencyError::Reused)),
+        CompletedUpload::KeyInUse => Err(RequestError::Idempotency(IdempotencyError::InProgress)),
     }
 }
 
 impl Imports {
     /// Makes an upload durable and queues the import, unless its `Idempotency-Key` was used before.
-    pub(super) fn complete_upload(&self, id: Uuid, key: Option<JobKey>) -> anyhow::Result<CompletedUpload> {
+    pub(super) fn complete_upload(&self, id: Uuid, key: Option<ImportKey>) -> anyhow::Result<CompletedUpload> {
         let mut job = Job::read(&self.path(id, "json")).context("the state of the import is missing")?;
         File::open(self.path(id, "data"))?.sync_all()?;
+        job.key = key.map(|key| key.file_id(&job));
         // Held until the job is written, so that two processes cannot both queue it.
-        let _lock = key.map(|_| storage::lock(&self.dir.join(KEYS_LOCK))).transpose()?;
-        if let Some(key) = key {
-            let now = self.directory.now();
-            let is_earlier =
-                |other: &Job| other.id != id && other.status != JobStatus::Uploading && other.has_key(&job, key, now);
-            if let Some(earlier) = self.jobs().into_iter().find(is_earlier) {
-                let is_same = earlier.key == Some(key);
-                let repeated = || CompletedUpload::Repeated(earlier.id, earlier.as_queued().to_json());
-                return Ok(if is_same { repeated() } else { CompletedUpload::KeyReused });
+        let mut _locked_key = None;
+        if let (Some(key), Some(file_id)) = (key, job.key) {
+            let Some(locked) = self.lock_key(file_id)? else { return Ok(CompletedUpload::KeyInUse) };
+            match self.earlier_import(&locked, key)? {
+                Some(EarlierImport::Same(first)) => {
+                    return Ok(CompletedUpload::Repeated(first.id, first.as_queued().to_json()));
+                }
+                Some(EarlierImport::Different) => return Ok(CompletedUpload::KeyReused),
+                None => locked.record(id, key)?,
             }
+            _locked_key = Some(locked);
         }
-        (job.status, job.key) = (JobStatus::Queued, key);
+        job.status = JobStatus::Queued;
         job.write(&self.path(id, "json"))?;
         self.uploading.lock().remove(&id);
         self.wake.notify_one();

@@ -1,7 +1,6 @@
 //! The directory of import files: ids, the quota per tenant, and disk space that imports must leave free.
 
 use anyhow::{Context, ensure};
-use std::fs::File;
 use std::path::Path;
 use uuid::Uuid;
 
@@ -46,15 +45,4 @@ pub(super) fn create_dir(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-/// Waits for the lock on a file, which is held until the file is dropped.
-pub(super) fn lock(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    file.lock()?;
-    Ok(file)
 }

@@ -1,5 +1,7 @@
-//! Imports that panic, and imports whose result could not be recorded.
+//! Imports that panic, imports whose result could not be recorded, and keys of imports.
 
+use super::keys::ImportKey;
+use super::receive::CompletedUpload;
 use super::*;
 use directory::{
     Actor, BoxFuture, Client, Command, ExposeSecret, Field, FieldUpdate, KeyHash, NewConnection, Overloaded,
@@ -30,13 +32,13 @@ impl PasswordHasher for Panicking {
     }
 }
 
-struct House {
+struct Fixture {
     folder: tempfile::TempDir,
     directory: Arc<Directory>,
     caller: Caller,
 }
 
-impl House {
+impl Fixture {
     async fn new() -> Self {
         let (clock, ids) = (Arc::new(StepClock::default()), Arc::new(CountingIds::default()));
         let store = Arc::new(store::Memory::new());
@@ -63,10 +65,10 @@ impl House {
     }
 
     fn send(&self, imports: &Imports, rows: &str) -> Uuid {
-        let wishes = vec![("update".to_owned(), "true".to_owned())];
-        let id = imports.create_import(&self.caller, Some("text/csv"), &wishes).expect("taken").id;
+        let params = vec![("update".to_owned(), "true".to_owned())];
+        let id = imports.create_import(&self.caller, Some("text/csv"), &params).expect("created").id;
         std::fs::write(imports.path(id, "data"), rows).expect("written");
-        imports.complete_upload(id, None).expect("arrived");
+        imports.complete_upload(id, None).expect("queued");
         id
     }
 
@@ -91,7 +93,7 @@ impl House {
 
 #[tokio::test(start_paused = true)]
 async fn an_import_that_panics_twice_is_set_aside() {
-    let test_app = House::new().await;
+    let test_app = Fixture::new().await;
     let imports = test_app.imports();
     let bad = test_app.send(&imports, "email,password\nann@x.y,a password that panics\n");
     let good = test_app.send(&imports, "email,password\nbob@x.y,a good password\n");
@@ -109,7 +111,7 @@ async fn an_import_that_panics_twice_is_set_aside() {
 /// nothing is executed again.
 #[tokio::test(start_paused = true)]
 async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
-    let test_app = House::new().await;
+    let test_app = Fixture::new().await;
     let imports = test_app.imports();
     let id = test_app.send(&imports, "email,display name\nann@x.y,From the file\n");
     let state = imports.path(id, "json");
@@ -136,7 +138,7 @@ async fn an_end_that_was_not_recorded_is_recorded_after_a_restart() {
 /// The process ended after it recorded the result and before it removed the uploaded file.
 #[tokio::test(start_paused = true)]
 async fn the_file_of_an_import_that_has_ended_is_removed_after_a_restart() {
-    let test_app = House::new().await;
+    let test_app = Fixture::new().await;
     let imports = test_app.imports();
     let id = test_app.send(&imports, "email\nann@x.y\n");
     test_app.work(&imports, &[id]).await;
@@ -147,6 +149,41 @@ async fn the_file_of_an_import_that_has_ended_is_removed_after_a_restart() {
     let states = test_app.work(&restarted, &[id, next]).await;
     assert_eq!((&states[0]["status"], &states[0]["report"]["people"]["created"]), (&json("done"), &1.into()));
     assert!(!data.exists());
+}
+
+/// The key of an import holds across processes, until its import is gone.
+#[tokio::test(start_paused = true)]
+async fn a_key_creates_one_import() {
+    let test_app = Fixture::new().await;
+    let (first, second) = (test_app.imports(), test_app.imports());
+    let upload = |imports: &Imports, key| {
+        let id = imports.create_import(&test_app.caller, Some("text/csv"), &Vec::new()).expect("created").id;
+        std::fs::write(imports.path(id, "data"), "email\nann@x.y\n").expect("written");
+        let completed = imports.complete_upload(id, Some(key)).expect("no error");
+        (id, completed)
+    };
+    let [key, other_request, other_key] = [(1, 1), (1, 2), (2, 1)].map(ImportKey::for_test);
+    let (id, completed) = upload(&first, key);
+    assert!(matches!(completed, CompletedUpload::Queued));
+    assert!(matches!(upload(&second, key).1, CompletedUpload::Repeated(earlier, _) if earlier == id));
+    assert!(matches!(upload(&second, other_request).1, CompletedUpload::KeyReused));
+    assert!(matches!(upload(&second, other_key).1, CompletedUpload::Queued));
+    let job = Job::read(&first.path(id, "json")).expect("the import");
+    let locked = first.lock_key(job.key.expect("a key")).expect("no error").expect("not locked");
+    assert!(matches!(upload(&second, key).1, CompletedUpload::KeyInUse));
+    drop(locked);
+    // A state that cannot be read is not taken for a missing one.
+    let state = std::fs::read(first.path(id, "json")).expect("read");
+    std::fs::write(first.path(id, "json"), "{").expect("written");
+    let next = second.create_import(&test_app.caller, Some("text/csv"), &Vec::new()).expect("created").id;
+    std::fs::write(second.path(next, "data"), "email\nann@x.y\n").expect("written");
+    assert!(second.complete_upload(next, Some(key)).is_err());
+    std::fs::write(first.path(id, "json"), state).expect("written");
+    // A repeat after the file was lost is a new import.
+    std::fs::remove_file(first.path(id, "data")).expect("removed");
+    let states = test_app.work(&first, &[id]).await;
+    assert_eq!(states[0]["status"], json("failed"));
+    assert!(matches!(upload(&second, key).1, CompletedUpload::Queued));
 }
 
 fn json(text: &str) -> Value {

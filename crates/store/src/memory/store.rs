@@ -26,13 +26,13 @@ impl TenantSnapshot for MemorySnapshot {
 
     fn next_page(&mut self) -> BoxFuture<'_, Result<Option<SnapshotPage>, StoreError>> {
         Box::pin(async move {
-            Ok(match self.cursor.query() {
+            Ok(match self.cursor.next_query() {
                 None => None,
                 Some(PageQuery::Items(query)) => {
-                    Some(self.cursor.items(self.frozen.find_items(self.tenant, query).await?.rows))
+                    Some(self.cursor.advance_items(self.frozen.find_items(self.tenant, query).await?.rows))
                 }
                 Some(PageQuery::Users(query)) => {
-                    Some(self.cursor.users(self.frozen.find_users(self.tenant, query).await?.rows))
+                    Some(self.cursor.advance_users(self.frozen.find_users(self.tenant, query).await?.rows))
                 }
             })
         })
@@ -130,7 +130,7 @@ impl Store for Memory {
         })
     }
 
-    fn snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
+    fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
         let frozen = Memory { state: parking_lot::Mutex::new(self.snapshot()), ..Memory::default() };
         let view = MemorySnapshot { frozen, tenant, cursor: SnapshotCursor::default() };
         Box::pin(std::future::ready(Ok(Box::new(view) as Box<dyn TenantSnapshot>)))

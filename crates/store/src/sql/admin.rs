@@ -37,10 +37,10 @@ statements! {
         "INSERT INTO migrations (number, name, checksum) VALUES ($1, $2, $3) ON CONFLICT (number) DO NOTHING",
     );
 
-    /// The time for the following statements, which have it as a parameter: databases that distribute tables run no
-    /// statement that would get different times on different machines.
+    /// The time for the following statements, which have it as a parameter: distributed databases
+    /// reject statements whose result could differ between their nodes.
     DATABASE_TIME = per_engine("", "SELECT clock_timestamp()");
-    /// Acquires or renews a lease until the fourth parameter, unless another process holds it.
+    /// Acquires or renews a lease until the time in the fourth parameter, unless another process holds it.
     ACQUIRE_LEASE = per_engine(
         "",
         "INSERT INTO leases (name, holder, until, value) VALUES ($1, $2, $4, 0)
@@ -60,7 +60,7 @@ statements! {
         "",
         "DELETE FROM leases WHERE name LIKE 'process %' AND (holder = $1 OR until < $2)",
     );
-    /// Locks the whole database until the third parameter or renews the lock, unless another process holds it.
+    /// Locks the whole database until the time in the third parameter or renews the lock, unless another process holds it.
     ACQUIRE_EXCLUSIVE_LOCK = per_engine(
         "",
         "INSERT INTO holds (name, holder, until) VALUES ('store', $1, $3)

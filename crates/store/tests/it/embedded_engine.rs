@@ -101,9 +101,9 @@ fn read_only_and_newer_files_are_reported() {
     assert!(error.to_string().contains("newer version of Muster"), "{error}");
 }
 
-/// A process can be killed before the new store has its log, or in an upgrade while the log is off.
+/// A process can be killed before a new store is in WAL mode, or while an upgrade has turned it off.
 #[test]
-fn an_interrupted_transaction_without_log_is_rolled_back() {
+fn a_hot_journal_is_rolled_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let [path, killed] = ["s.db", "killed.db"].map(|name| folder.path().join(name));
     open(&path).close();

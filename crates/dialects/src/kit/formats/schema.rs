@@ -27,8 +27,8 @@ pub struct Property {
     pub nullable: bool,
     pub description: &'static str,
     pub characteristics: Characteristics,
-    /// Whether it is part of a user only on the wire, such as a key or an option.
-    pub is_parameter: bool,
+    /// Not stored: only requests or responses have it, such as a key, an option or a link.
+    pub is_wire_only: bool,
 }
 
 /// Characteristics of an attribute (RFC 7643 section 2.2), for dialects that publish their schema.
@@ -107,14 +107,14 @@ impl Property {
             nullable: false,
             description: about,
             characteristics: DEFAULT_CHARACTERISTICS,
-            is_parameter: false,
+            is_wire_only: false,
         }
     }
 
-    /// A member of a user that is not stored.
+    /// Not stored: only requests or responses have it.
     #[must_use]
-    pub const fn parameter(self) -> Self {
-        Self { is_parameter: true, ..self }
+    pub const fn wire_only(self) -> Self {
+        Self { is_wire_only: true, ..self }
     }
 
     #[must_use]
@@ -203,7 +203,10 @@ impl Property {
         let Some(field) = self.field else {
             let is_object = matches!(self.value_type, ValueType::Object(_));
             let is_response = matches!(self.direction, Direction::Response);
-            assert!(is_object || is_response || self.is_parameter, "a property without a field is not stored");
+            assert!(
+                is_object || is_response || self.is_wire_only,
+                "a property without a field is not stored (add `.field(…)`, `.response_only()` or `.wire_only()`)"
+            );
             return;
         };
         let Some(attribute) = field.attribute() else { panic!("the field is not an attribute of users") };

@@ -236,7 +236,7 @@ fn resolve_method(
     let method = route.methods.iter().find(|method| method.name == wanted);
     let method = method.ok_or_else(|| RequestError::MethodNotAllowed(allowed_methods(route)))?;
     (request.route_path, request.access) = (route.path, method.access);
-    // Files are not read before their response is written.
+    // Uploads have their own handling (`upload_key`).
     let is_upload = method.spec.body.is_some_and(|body| std::ptr::eq(body, &raw const FILE));
     request.takes_idempotency_key = takes_key(method) && !is_upload;
     (dialect.check_acceptable)(request)?;

@@ -32,7 +32,7 @@ pub(crate) fn takes_key(method: &RouteMethod) -> bool {
     method.name == "POST" && method.access == RequiredAccess::Write
 }
 
-/// The key of an upload, whose file arrives after its response was written.
+/// The key of an upload. The file is read after the handler, so the server compares keys when the file is complete.
 pub(crate) async fn upload_key(
     state: &AppState,
     request: &DialectRequest,

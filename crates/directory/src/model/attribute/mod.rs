@@ -8,7 +8,7 @@ pub use table::{ATTRIBUTES, Field};
 
 use crate::{ItemKind, Time, User};
 
-/// An attribute of users. Imports, exports, JSON output, SCIM and the checks follow from it.
+/// An attribute of users. Validation, filters, imports, exports, JSON output and the role ceiling follow from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
     pub field: Field,
@@ -19,17 +19,17 @@ pub struct Attribute {
     /// Maximum length of each text, in characters; of passwords in bytes.
     pub max_chars: usize,
     pub access: AttributeAccess,
-    /// Whether SCIM clients distinguish case (RFC 7643 section 2.2).
+    /// Whether its values are case-sensitive in SCIM (`caseExact`, RFC 7643 section 2.2).
     pub case_exact: bool,
     /// Whether a search over all attributes finds it.
     pub searchable: bool,
-    /// The multi-valued attribute of which it is the value that single-valued APIs show.
+    /// The multi-valued attribute that contains its value.
     pub part_of: Option<Field>,
     /// Items that have an attribute of this name, too.
     pub shared_with: &'static [ItemKind],
     /// Other headers of its column, in lower case and without separators.
     pub aliases: &'static [&'static str],
-    /// RFC 4519 and RFC 2798.
+    /// The LDAP attribute (RFC 4519, RFC 2798); `muster-NAME` if there is none.
     pub ldap_name: Option<&'static str>,
     /// The name in JSON output, if it differs.
     pub json_name: Option<&'static str>,
@@ -40,8 +40,8 @@ pub struct Attribute {
 pub enum AttributeAccess {
     /// Each actor that may read or write users.
     ReadWrite,
-    /// Like `ReadWrite`, but writing requires a ceiling above every role of the user: who can change it can act as the
-    /// user.
+    /// Like `ReadWrite`, but writing requires a role ceiling that no role of the user is above: an actor that changes the
+    /// attribute could act as the user.
     Privileged,
     /// Assigned by the server. A request can identify the user by it.
     Assigned,
@@ -107,24 +107,26 @@ impl Attribute {
     }
 
     /// Whether two states of a user have the same value.
-    pub(crate) fn is_equal(&self, one: &User, other: &User) -> bool {
+    pub(crate) fn has_same_value(&self, before: &User, after: &User) -> bool {
         match self.slot {
-            Slot::Text(slot) => (slot.read)(one) == (slot.read)(other),
-            Slot::Boolean(slot) => (slot.read)(one) == (slot.read)(other),
-            Slot::Timestamp(read) => read(one) == read(other),
-            Slot::MultiValued(slot) => (slot.read)(one) == (slot.read)(other),
-            Slot::PostalAddresses => one.addresses == other.addresses,
-            Slot::Links(kind) => one.links_of(kind).eq(other.links_of(kind)),
-            Slot::Metadata => one.metadata == other.metadata,
-            Slot::Items(kind) => one.items(kind) == other.items(kind),
-            Slot::Id => one.id == other.id,
-            Slot::Number => one.number == other.number,
-            Slot::Department => one.department == other.department,
-            Slot::Organization => one.organization == other.organization,
-            Slot::Office => one.office == other.office,
-            Slot::Role => one.role == other.role,
-            Slot::Roles => one.role == other.role && one.other_roles == other.other_roles,
-            Slot::Status | Slot::Active => one.status == other.status && one.active_cleared == other.active_cleared,
+            Slot::Text(slot) => (slot.read)(before) == (slot.read)(after),
+            Slot::Boolean(slot) => (slot.read)(before) == (slot.read)(after),
+            Slot::Timestamp(read) => read(before) == read(after),
+            Slot::MultiValued(slot) => (slot.read)(before) == (slot.read)(after),
+            Slot::PostalAddresses => before.addresses == after.addresses,
+            Slot::Links(kind) => before.links_of(kind).eq(after.links_of(kind)),
+            Slot::Metadata => before.metadata == after.metadata,
+            Slot::Items(kind) => before.items(kind) == after.items(kind),
+            Slot::Id => before.id == after.id,
+            Slot::Number => before.number == after.number,
+            Slot::Department => before.department == after.department,
+            Slot::Organization => before.organization == after.organization,
+            Slot::Office => before.office == after.office,
+            Slot::Role => before.role == after.role,
+            Slot::Roles => before.role == after.role && before.other_roles == after.other_roles,
+            Slot::Status | Slot::Active => {
+                before.status == after.status && before.active_cleared == after.active_cleared
+            }
             // Part of the account.
             Slot::Password => true,
         }
@@ -201,8 +203,11 @@ mod tests {
                 Slot::MultiValued(slot) => (slot.write)(&mut after, vec![TypedValue::new("home", "x@y.z")]),
                 _ => continue,
             }
-            let changed: Vec<Field> =
-                ATTRIBUTES.iter().filter(|other| !other.is_equal(&before, &after)).map(|other| other.field).collect();
+            let changed: Vec<Field> = ATTRIBUTES
+                .iter()
+                .filter(|other| !other.has_same_value(&before, &after))
+                .map(|other| other.field)
+                .collect();
             assert!(changed.contains(&attribute.field), "{attribute:?}");
             let is_related = |field: &Field| {
                 let is_part = field.attribute().is_some_and(|other| other.part_of == Some(attribute.field));

@@ -127,13 +127,13 @@ pub(super) fn set_work_address_line(
     }
 }
 
-/// A user always has a name, so it cannot be removed.
+/// Clearing it stores an empty text, which decisions reject.
 pub(super) const USER_NAME: Slot = Slot::Text(TextSlot {
     read: |user| Some(user.user_name.as_str()),
     write: |user, value| user.user_name = value.unwrap_or_default(),
 });
 
-pub(super) const PREFERRED_EMAIL: Slot = Slot::Text(TextSlot {
+pub(super) const PRIMARY_EMAIL: Slot = Slot::Text(TextSlot {
     read: User::email,
     write: |user, value| {
         let index = preferred_index(&user.emails, "work");
@@ -141,7 +141,7 @@ pub(super) const PREFERRED_EMAIL: Slot = Slot::Text(TextSlot {
     },
 });
 
-pub(super) const PREFERRED_PHOTO: Slot = Slot::Text(TextSlot {
+pub(super) const PRIMARY_PHOTO: Slot = Slot::Text(TextSlot {
     read: User::preferred_photo,
     write: |user, value| {
         let index = preferred_index(&user.photos, "photo");

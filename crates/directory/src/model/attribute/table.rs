@@ -1,16 +1,13 @@
-//! The table of all attributes of users, in the order of exports. Adding an attribute begins here: the field that it is stored
-//! in, its limits and its names.
+//! The table of all attributes of users, in the order of exports.
 
 use super::Attribute;
 use super::AttributeAccess::{Assigned, Privileged, ReadOnly, WriteOnly};
-use super::slot::{
-    PREFERRED_EMAIL, PREFERRED_PHOTO, Slot, USER_NAME, address_line, boolean, multi_valued, phone, text,
-};
+use super::slot::{PRIMARY_EMAIL, PRIMARY_PHOTO, Slot, USER_NAME, address_line, boolean, multi_valued, phone, text};
 use crate::{ItemKind, ProfileLinkKind};
 
 /// Declares `Field` and `ATTRIBUTES`, so that no attribute is in only one of them.
 macro_rules! attributes {
-    [others($($(#[$doc:meta])* $other:ident),* $(,)?), $($field:ident = $attribute:expr),* $(,)?] => {
+    [other_fields($($(#[$doc:meta])* $other:ident),* $(,)?), $($field:ident = $attribute:expr),* $(,)?] => {
         /// A field of a user or item. Errors name fields by it, and each dialect translates them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Field {
@@ -18,13 +15,13 @@ macro_rules! attributes {
             $($(#[$doc])* $other,)*
         }
 
-        /// By [`Field`].
+        /// Indexed by [`Field`].
         pub const ATTRIBUTES: &[Attribute] = &[$(Attribute { field: Field::$field, ..$attribute }),*];
     };
 }
 
 attributes![
-    others(
+    other_fields(
         // Sub-attributes of multi-valued attributes.
         Value,
         Kind,
@@ -55,7 +52,7 @@ attributes![
         .access(Privileged)
         .aliases(&["login", "loginname", "uid", "samaccountname", "userprincipalname", "account"])
         .ldap_name("uid"),
-    Email = Attribute::new("email", PREFERRED_EMAIL, "Primary email")
+    Email = Attribute::new("email", PRIMARY_EMAIL, "Primary email")
         .part_of(Field::Emails)
         .max_chars(255)
         .searchable()
@@ -278,7 +275,7 @@ attributes![
         "All postal addresses, if there are others than the work address"
     )
     .aliases(&["postaladdresses"]),
-    Photo = Attribute::new("photo", PREFERRED_PHOTO, "URL of a photo")
+    Photo = Attribute::new("photo", PRIMARY_PHOTO, "URL of a photo")
         .part_of(Field::Photos)
         .max_chars(2048)
         .searchable()

@@ -99,7 +99,7 @@ impl Store for UnreliableStore {
         members_of(tenant: TenantNumber, items: Vec<ItemId>) -> Members;
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
         rows(query: RowQuery) -> Vec<Row>;
-        snapshot(tenant: TenantNumber) -> Box<dyn directory::TenantSnapshot>;
+        tenant_snapshot(tenant: TenantNumber) -> Box<dyn directory::TenantSnapshot>;
         events(filter: directory::EventFilter, after: EventPosition, limit: u32) -> Vec<Event>;
         accounts(tenant: TenantNumber, users: Vec<UserId>) -> HashMap<UserId, Account>;
         password_hashes(tenant: TenantNumber, numbers: std::ops::RangeInclusive<u32>) -> Vec<(u32, PasswordHash)>;
