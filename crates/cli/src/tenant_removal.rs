@@ -63,7 +63,6 @@ struct Removed {
 /// Deletes everything. Repeats until a pass finds nothing, since requests in progress can create more.
 async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Removed, DirectoryError> {
     directory.run(caller, Command::UpdateTenant(TenantEdit { remove: true, ..TenantEdit::default() })).await?;
-    directory.delete_records_of_tenant(caller.tenant).await?;
     let mut removed = Removed::default();
     for pass in 1.. {
         let connections = directory.connections(caller).await?;
@@ -78,10 +77,11 @@ async fn remove_all(directory: &Arc<Directory>, caller: &Caller) -> Result<Remov
             items += self::delete_items(directory, caller, kind).await?;
         }
         let purged = purge_deleted_users(directory, caller).await?;
+        let rows = directory.delete_rows_of_tenant(caller.tenant).await?;
         removed.users += users;
         removed.items += items;
         removed.revoked_connections += revoked;
-        if revoked + users + items + purged == 0 {
+        if revoked + users + items + purged + rows == 0 {
             break;
         }
     }

@@ -22,12 +22,19 @@ pub struct Table {
     pub archive: ArchiveForm,
 }
 
+impl Table {
+    /// Whether each row belongs to a tenant, which is in the first column.
+    pub fn is_by_tenant(&self) -> bool {
+        self.key_columns > 1 && self.columns.first().is_some_and(|column| column.name == "tenant")
+    }
+}
+
 /// How backups and moves include the rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveForm {
     /// As rows.
     Rows,
-    /// As entries of their own kind.
+    /// As entries of their own kind (`store/src/archive/entry_writes.rs`).
     Entries,
     /// Not at all: they are derived from others, or of use for a short time.
     Omitted,

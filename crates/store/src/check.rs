@@ -1,11 +1,11 @@
 //! Checks a whole store: redundant data must agree.
 
-use crate::archive::{ArchiveError, Snapshot, StoredUser, StoredUserState, for_each_page};
+use crate::archive::{ArchiveError, Snapshot, StoredUser, StoredUserState, for_each_page, rows_by_page};
 use crate::check_report::{CheckReport, TenantChecker, filter_roles};
 use crate::event_row::{EventEntry, kind_and_subjects};
 use crate::page_builder::block_of;
 use crate::unique_keys::{self, UniqueKey};
-use directory::{ItemKind, Record, Role, RowReader, Tenant, TenantNumber, User};
+use directory::{ItemKind, Record, Role, RowReader, TABLES, Tenant, TenantNumber, User, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> {
@@ -22,10 +22,33 @@ pub async fn check(stored: &impl Snapshot) -> Result<CheckReport, ArchiveError> 
         report.check_tenant(&tenant, columns);
         check_tenant(stored, tenant.number, &mut report).await?;
     }
+    check_declared_tables(stored, &mut report).await?;
     check_event_subjects(stored, &mut report).await?;
     report.errors.extend(stored.contradictions().await?);
     report.truncate_errors();
     Ok(report)
+}
+
+/// Reads every row of the declared tables. Rows of a tenant must have one.
+async fn check_declared_tables(stored: &impl Snapshot, report: &mut CheckReport) -> Result<(), ArchiveError> {
+    let tenants = stored.rows(Tenant::table().all()).await?;
+    let tenants: BTreeSet<Value> = tenants.into_iter().filter_map(|row| row.into_iter().next()).collect();
+    // 0 stands for no tenant.
+    let is_missing = |tenant: &Value| *tenant != Value::Int(0) && !tenants.contains(tenant);
+    for table in TABLES.iter().map(|table| table()) {
+        let read = rows_by_page(stored, table.all(), |row| {
+            let tenant = row.first().filter(|tenant| table.is_by_tenant() && is_missing(tenant));
+            report.errors.extend(tenant.map(|tenant| {
+                format!("table {}: a row belongs to tenant {tenant:?}, which does not exist", table.name)
+            }));
+            Ok(())
+        });
+        match read.await {
+            Err(ArchiveError::Store(text)) => report.errors.push(text),
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Compares the number of rows in the index of event subjects with the events.

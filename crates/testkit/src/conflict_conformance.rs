@@ -78,7 +78,7 @@ impl Fixture {
     }
 }
 
-pub(crate) fn change(mutations: Vec<Mutation>) -> Change {
+pub fn change(mutations: Vec<Mutation>) -> Change {
     Change {
         tenant: TENANT,
         at: NOW,

@@ -19,5 +19,6 @@ pub mod postgres;
 pub mod proxy;
 pub mod seeds;
 pub mod smtp;
+pub mod table_conformance;
 pub mod task_conformance;
 pub mod waiting;

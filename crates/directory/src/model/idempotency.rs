@@ -82,11 +82,6 @@ impl IdempotencyRecord {
         IDEMPOTENCY_RECORDS.ordered_by(RECORDS_BY_CREATED).up_to(time.0.into()).limit(limit)
     }
 
-    /// All rows of a tenant.
-    pub fn of_tenant(tenant: TenantNumber, limit: u32) -> RowQuery {
-        IDEMPOTENCY_RECORDS.all().equal(vec![tenant.0.into()]).limit(limit)
-    }
-
     pub fn is_expired(&self, now: Time) -> bool {
         now >= self.created.plus_seconds(Self::LIFETIME_SECONDS)
     }

@@ -87,7 +87,7 @@ static SECURITY_RECORDS: Table = Table {
     key_columns: 3,
     key_field: Field::Id,
     unique: &[],
-    archive: ArchiveForm::Omitted,
+    archive: ArchiveForm::Rows,
 };
 const RECORDS_BY_MINUTE: &[usize] = &[1, 0, 2];
 

@@ -5,7 +5,7 @@ use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
 use crate::{
     DirectoryError, IdempotencyKey, IdempotencyRecord, ItemKey, ItemKind, Mutation, Purpose, Receipt, Record,
-    RecordedResponse, RecordedStep, RowQuery, RowWrite, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    RecordedResponse, RecordedStep, RowQuery, RowWrite, Time, Tombstone, User, UserId, UserKey,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,11 +116,6 @@ impl Directory {
     pub async fn delete_expired_records(&self) -> Result<(), DirectoryError> {
         let end = self.clock.now().plus_seconds(-IdempotencyRecord::LIFETIME_SECONDS);
         self.delete_all_records(|| IdempotencyRecord::until(end, BATCH)).await
-    }
-
-    /// Deletes the records of a removed tenant.
-    pub async fn delete_records_of_tenant(&self, tenant: TenantNumber) -> Result<(), DirectoryError> {
-        self.delete_all_records(|| IdempotencyRecord::of_tenant(tenant, BATCH)).await
     }
 
     async fn delete_all_records(&self, query: impl Fn() -> RowQuery) -> Result<(), DirectoryError> {

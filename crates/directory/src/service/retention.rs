@@ -1,10 +1,10 @@
-//! Data kept beside users: deleted users and mails.
+//! Data kept beside users: deleted users, mails and rows of tenants.
 
 use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
 use crate::{
-    Command, DeliveryOutcome, DirectoryError, Mail, PasswordLink, Purpose, Receipt, SignInError, TenantEdit,
-    TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
+    ArchiveForm, Command, DeliveryOutcome, DirectoryError, Expected, Mail, PasswordLink, Purpose, Receipt, Row,
+    RowWrite, SignInError, TABLES, TenantEdit, TenantNumber, Time, Tombstone, User, UserId, UserKey, identifier_key,
 };
 use uuid::Uuid;
 
@@ -116,6 +116,29 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Deletes the rows that a removed tenant has in declared tables; returns how many. Tables with entries of their own in
+    /// backups have commands of their own: connections are revoked, and mails are deleted with their users.
+    pub async fn delete_rows_of_tenant(&self, tenant: TenantNumber) -> Result<u64, DirectoryError> {
+        let (caller, mut count) = (Caller::task(Purpose::Retention), 0);
+        let tables = TABLES.iter().map(|table| table());
+        for table in tables.filter(|table| table.is_by_tenant() && table.archive != ArchiveForm::Entries) {
+            loop {
+                let query = table.all().equal(vec![tenant.0.into()]).limit(1_000);
+                let rows = self.store.rows(query).await.map_err(read_error)?;
+                if rows.is_empty() {
+                    break;
+                }
+                count += rows.len() as u64;
+                let delete = |row: Row| {
+                    let key = row.into_iter().take(table.key_columns).collect();
+                    RowWrite::Delete { table, key, expected: Expected::Anything }
+                };
+                self.commit_rows(&caller, rows.into_iter().map(delete).collect()).await?;
+            }
+        }
+        Ok(count)
     }
 
     pub async fn update_tenant(&self, caller: &Caller, edit: TenantEdit) -> Result<Receipt, DirectoryError> {

@@ -47,7 +47,7 @@ impl Fixture {
 
     /// Rows of requests with an `Idempotency-Key`.
     pub(crate) async fn record_count(&self) -> usize {
-        let query = IdempotencyRecord::of_tenant(self.operator.tenant, u32::MAX);
+        let query = <IdempotencyRecord as directory::Record>::table().all().equal(vec![self.operator.tenant.0.into()]);
         self.store.rows(query).await.expect("read").len()
     }
 

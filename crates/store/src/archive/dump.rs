@@ -2,6 +2,7 @@
 
 use super::{
     ArchiveError, Entry, EntrySink, MAX_MEMBERS_PER_ENTRY, Snapshot, StoredUserState, entry_of, for_each_page,
+    rows_by_page,
 };
 use crate::event_chain::{self, ChainHash, GENESIS_HASH};
 use crate::event_row::to_json;
@@ -28,14 +29,8 @@ pub async fn dump(from: &impl Snapshot, to: &mut EntrySink<'_>) -> Result<(), Ar
 }
 
 async fn rows(from: &impl Snapshot, query: RowQuery, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {
-    const PAGE: u32 = 2_000;
-    let query = query.limit(PAGE);
-    let ask = async |after| from.rows(query.clone().after(after)).await;
-    let key = |row: &directory::Row| query.position(row).split_off(query.equal.len());
-    for_each_page(Vec::new(), ask, key, async |rows| {
-        rows.into_iter().try_for_each(|row| entry_of(query.table, row)?.map_or(Ok(()), &mut *to))
-    })
-    .await
+    let table = query.table;
+    rows_by_page(from, query, |row| entry_of(table, row)?.map_or(Ok(()), &mut *to)).await
 }
 
 async fn dump_tenant(from: &impl Snapshot, number: TenantNumber, to: &mut EntrySink<'_>) -> Result<(), ArchiveError> {

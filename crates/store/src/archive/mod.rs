@@ -19,7 +19,7 @@ pub use consistency::ConsistencyChecker;
 pub use dump::dump;
 pub use entry_writes::{EntryTranslator, entry_of};
 pub use restore::{RestoreProgress, RestoreTarget, restore};
-pub use snapshot::{Snapshot, StoredItem, StoredUser, StoredUserState, for_each_page};
+pub use snapshot::{Snapshot, StoredItem, StoredUser, StoredUserState, for_each_page, rows_by_page};
 pub use sums::{Counts, Sums, SumsBuilder, TenantSums};
 
 use crate::OpenError;

@@ -73,6 +73,23 @@ pub enum StoredUserState {
     Deleted { at: i64, external_key: Option<String> },
 }
 
+/// Processes the rows that a query finds.
+pub async fn rows_by_page(
+    from: &impl Snapshot,
+    query: RowQuery,
+    mut each: impl FnMut(Row) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    const PAGE: u32 = 2_000;
+    let query = query.limit(PAGE);
+    let in_table = |error| match error {
+        ArchiveError::Store(text) => ArchiveError::Store(format!("table {}: {text}", query.table.name)),
+        error => error,
+    };
+    let ask = async |after| from.rows(query.clone().after(after)).await.map_err(in_table);
+    let key = |row: &Row| query.position(row).split_off(query.equal.len());
+    for_each_page(Vec::new(), ask, key, async |rows| rows.into_iter().try_for_each(&mut each)).await
+}
+
 /// Processes all pages of a list. The next page is queried while one is processed, so that a database and this process
 /// work in parallel.
 pub async fn for_each_page<T, K: Clone>(

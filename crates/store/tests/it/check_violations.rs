@@ -13,7 +13,7 @@ use testkit::postgres::{create_database, query};
 
 /// SQL for SQLite, SQL for PostgreSQL, and a part of the reported error. The SQL is empty where constraints of
 /// the engine prevent the violation.
-const VIOLATIONS: [(&str, &str, &str); 18] = [
+const VIOLATIONS: [(&str, &str, &str); 20] = [
     (
         "UPDATE users SET version = version + 1 WHERE number = 1",
         "UPDATE users SET version = version + 1 WHERE number = 1",
@@ -83,6 +83,16 @@ const VIOLATIONS: [(&str, &str, &str); 18] = [
         "UPDATE events SET after = '{' WHERE position = 2",
         "UPDATE events SET after = '{' WHERE tenant = 1 AND place = 0",
         "cannot be decoded",
+    ),
+    (
+        "INSERT INTO security_records VALUES (99, 1, randomblob(16), 1, 'x', 'x', NULL, 1)",
+        "INSERT INTO security_records VALUES (99, 1, gen_random_uuid(), 1, 'x', 'x', NULL, 1)",
+        "table security_records: a row belongs to tenant 99",
+    ),
+    (
+        "INSERT INTO security_records VALUES (1, 1, randomblob(15), 1, 'x', 'x', NULL, 1)",
+        "",
+        "table security_records: ",
     ),
     ("UPDATE tenants SET version = 9", "UPDATE tenants SET version = 9", "tenant 1: the columns"),
 ];
@@ -154,6 +164,7 @@ fn a_check_finds_each_violation_on_postgres() {
         "tenants",
         "events",
         "event_subjects",
+        "security_records",
     ];
     for table in tables {
         query(&url, &format!("CREATE TABLE kept_{table} AS TABLE {table}"));

@@ -15,6 +15,7 @@ fn run_suite(make: impl Fn() -> Arc<dyn Store>) {
         .chain(testkit::conflict_conformance::ALL)
         .chain(testkit::lookup_conformance::ALL)
         .chain(testkit::membership_conformance::ALL)
+        .chain(testkit::table_conformance::ALL)
         .chain(testkit::task_conformance::ALL)
     {
         runtime.block_on(check(make()));

@@ -10,12 +10,13 @@ use crate::support::runtime;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 const MULTI_VALUED: [&str; 5] = ["emails", "phoneNumbers", "addresses", "ims", "entitlements"];
 const NAME_PARTS: [&str; 6] =
     ["givenName", "familyName", "middleName", "honorificPrefix", "honorificSuffix", "formatted"];
 const ADDRESS_PARTS: [&str; 5] = ["locality", "streetAddress", "region", "postalCode", "country"];
-const SINGLE_VALUED: &[AttributeLocation] = &[
+const SINGLE_VALUED_OF_RFC: &[AttributeLocation] = &[
     AttributeLocation::core("nickName"),
     AttributeLocation::core("displayName"),
     AttributeLocation::core("title"),
@@ -30,12 +31,31 @@ const SINGLE_VALUED: &[AttributeLocation] = &[
     AttributeLocation::of(ENTERPRISE, "costCenter"),
     AttributeLocation::of(ENTERPRISE, "division"),
     AttributeLocation::of(ENTERPRISE, "organization"),
-    AttributeLocation::of(MUSTER_EXTENSION, "bio"),
-    AttributeLocation::of(MUSTER_EXTENSION, "source"),
-    AttributeLocation::of(MUSTER_EXTENSION, "licence"),
 ];
+/// Texts of our extension that must have a certain form.
+const FORMATTED: [&str; 4] = ["secretaryEmail", "socialLinks", "customLinks", "metadata"];
 const MANAGER: AttributeLocation = AttributeLocation::of(ENTERPRISE, "manager");
 const NAME: AttributeLocation = AttributeLocation::core("name");
+
+/// With all texts of our extension, as `/Schemas` lists them.
+fn single_valued() -> &'static [AttributeLocation] {
+    static ALL: OnceLock<Vec<AttributeLocation>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let recorded = include_str!("../../../../dialects/src/scim/transcripts/discovery.http");
+        let schemas = recorded.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let extension = schemas.into_iter().find(|schema| schema["id"] == MUSTER_EXTENSION).expect("our extension");
+        let attributes = extension["attributes"].as_array().expect("attributes").clone();
+        let is_text = |attribute: &Value| {
+            (&attribute["type"], &attribute["multiValued"], &attribute["mutability"])
+                == (&json!("string"), &json!(false), &json!("readWrite"))
+        };
+        let names =
+            attributes.into_iter().filter(is_text).map(|attribute| attribute["name"].as_str().map(str::to_owned));
+        let names = names.flatten().filter(|name| !FORMATTED.contains(&name.as_str()));
+        let extension = names.map(|name| AttributeLocation::of(MUSTER_EXTENSION, String::leak(name)));
+        SINGLE_VALUED_OF_RFC.iter().copied().chain(extension).collect()
+    })
+}
 
 /// Generates operations for the user's current state. Every text is unique, so that no two entries are ambiguous
 /// duplicates.
@@ -110,7 +130,7 @@ impl OperationGenerator<'_> {
     fn assignment(&mut self) -> (AttributeLocation, Value) {
         match self.choices.below(6) {
             0 | 1 => {
-                let place = self.choices.choose(SINGLE_VALUED);
+                let place = self.choices.choose(single_valued());
                 let value = match place.attribute {
                     "timezone" => self.choices.choose(&["Europe/Oslo", "Asia/Tokyo"]).to_owned(),
                     "locale" | "preferredLanguage" => self.choices.choose(&["en-US", "nb-NO"]).to_owned(),
@@ -183,7 +203,7 @@ impl OperationGenerator<'_> {
     /// Removes a single-valued attribute or a sub-attribute.
     fn unassign(&mut self) -> Operation {
         let place = match self.choices.below(6) {
-            0..=2 => self.choices.choose(SINGLE_VALUED),
+            0..=2 => self.choices.choose(single_valued()),
             3 => NAME,
             4 => NAME.part(self.choices.choose(&NAME_PARTS)),
             _ => self.choices.choose(&[MANAGER, MANAGER.part("value")]),

@@ -1,0 +1,105 @@
+//! Every declared table on every engine: its rows are inserted, changed, deleted and listed, and its migrations give it
+//! the declared columns and keys.
+
+use crate::conflict_conformance::{change, tenant};
+use crate::conformance::Check;
+use crate::fakes;
+use directory::{
+    ArchiveForm, ColumnKind, CommitError, Expected, Mutation, Row, RowWrite, Store, TABLES, Table, TenantNumber, Value,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub const ALL: &[Check] = &[
+    ("declared tables", |store| Box::pin(declared_tables(store))),
+    ("rows of a removed tenant", |store| Box::pin(rows_of_a_removed_tenant(store))),
+];
+
+/// A row whose values differ from those of all other `n`. It belongs to tenant `n`.
+pub fn row(table: &Table, n: u8) -> Row {
+    let value = |kind| match kind {
+        ColumnKind::Int | ColumnKind::BigInt => Value::Int(n.into()),
+        ColumnKind::Uuid => Value::Uuid(Uuid::from_u128(n.into())),
+        ColumnKind::Text | ColumnKind::Key => Value::Text(format!("text {n}")),
+        ColumnKind::Bytes => Value::Bytes(vec![n]),
+    };
+    table.columns.iter().map(|column| value(column.kind)).collect()
+}
+
+/// Other values for the columns that are neither in the key nor refer to another row.
+fn changed_values(table: &Table, n: u8) -> Vec<(usize, Value)> {
+    let is_changeable = |column: &usize| !matches!(table.columns[*column].kind, ColumnKind::Int | ColumnKind::Uuid);
+    let columns = (table.key_columns..table.columns.len()).filter(is_changeable);
+    columns.map(|column| (column, row(table, n).swap_remove(column))).collect()
+}
+
+async fn declared_tables(store: Arc<dyn Store>) {
+    let commit = async |writes| store.commit(change(vec![Mutation::Rows(writes)])).await.map(drop);
+    store.commit(change(vec![Mutation::AddTenant(tenant(1))])).await.expect("a tenant");
+    let tables: Vec<&'static Table> = TABLES.iter().map(|table| table()).collect();
+    for table in &tables {
+        let (name, [one, other]) = (table.name, [2, 3].map(|n| row(table, n)));
+        let listed = async || {
+            let mut rows = store.rows(table.all()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            rows.retain(|row| row[0] != Value::Int(1));
+            rows
+        };
+        let ok = |result: Result<(), CommitError>| result.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        ok(commit(vec![RowWrite::Insert(table, one.clone()), RowWrite::Insert(table, other.clone())]).await);
+        assert_eq!(listed().await, [one.clone(), other.clone()], "{name}");
+        // The key, and other unique values.
+        let taken = commit(vec![RowWrite::Insert(table, one.clone())]).await;
+        assert!(matches!(taken, Err(CommitError::Taken(_))), "the key of {name}: {taken:?}");
+        for (columns, field) in table.unique {
+            let mut double = row(table, 2);
+            double[..table.key_columns].clone_from_slice(&row(table, 3)[..table.key_columns]);
+            // Only if the unique columns are not part of the key.
+            if columns.iter().all(|column| *column >= table.key_columns) {
+                double[0] = row(table, 4).swap_remove(0);
+                let taken = commit(vec![RowWrite::Insert(table, double)]).await;
+                assert_eq!(taken, Err(CommitError::Taken(*field)), "{name}: {columns:?}");
+            }
+        }
+        let (key, values) = (other[..table.key_columns].to_vec(), changed_values(table, 5));
+        let mut changed = other.clone();
+        for (column, value) in &values {
+            changed[*column] = value.clone();
+        }
+        if !values.is_empty() {
+            let update = |expected| RowWrite::Update { table, key: key.clone(), values: values.clone(), expected };
+            let outdated = commit(vec![update(Expected::Row(values.clone()))]).await;
+            assert_eq!(outdated, Err(CommitError::Stale), "{name}");
+            let current = values.iter().map(|(column, _)| (*column, other[*column].clone())).collect();
+            ok(commit(vec![update(Expected::Row(current))]).await);
+            assert_eq!(listed().await, [one.clone(), changed.clone()], "{name}");
+            ok(commit(vec![RowWrite::Put(table, other.clone())]).await);
+        }
+        ok(commit(vec![RowWrite::Put(table, one.clone())]).await);
+        assert_eq!(listed().await, [one, other], "{name}");
+    }
+    // Rows that refer to others are deleted first.
+    for table in tables.into_iter().rev() {
+        for n in [2, 3] {
+            let key = row(table, n)[..table.key_columns].to_vec();
+            let deletion = || RowWrite::Delete { table, key: key.clone(), expected: Expected::Row(Vec::new()) };
+            commit(vec![deletion()]).await.unwrap_or_else(|error| panic!("{}: {error:?}", table.name));
+            assert_eq!(commit(vec![deletion()]).await, Err(CommitError::Stale), "{}", table.name);
+        }
+    }
+}
+
+async fn rows_of_a_removed_tenant(store: Arc<dyn Store>) {
+    let directory = fakes::directory(Arc::clone(&store));
+    for number in [1, 2] {
+        store.commit(change(vec![Mutation::AddTenant(tenant(number))])).await.expect("a tenant");
+    }
+    let tables = || TABLES.iter().map(|table| table()).filter(|table| table.is_by_tenant());
+    let own = || tables().filter(|table| table.archive != ArchiveForm::Entries);
+    let writes = own().flat_map(|table| [1, 2].map(|n| RowWrite::Insert(table, row(table, n)))).collect();
+    store.commit(change(vec![Mutation::Rows(writes)])).await.expect("inserted");
+    let count = directory.delete_rows_of_tenant(TenantNumber(2)).await.expect("deleted");
+    assert_eq!(count, own().count() as u64);
+    for table in own() {
+        assert_eq!(store.rows(table.all()).await.expect("read"), [row(table, 1)], "{}", table.name);
+    }
+}
