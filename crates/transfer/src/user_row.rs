@@ -146,7 +146,8 @@ fn is_redundant(column: &Column, cell: &Value, cells: &[ColumnCell<'_>]) -> bool
         Value::Array(list) => list.is_empty(),
         _ => false,
     };
-    let is_plain = |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(field) if field.attribute().is_some_and(|of| of.part_of == Some(list)));
+    let is_part = |field: Field| field.attribute().is_some_and(|attribute| attribute.part_of == Some(list));
+    let is_plain = |(column, _): &ColumnCell<'_>| matches!(column.kind, ColumnKind::Text(field) if is_part(field));
     is_empty && cells.iter().any(is_plain)
 }
 

@@ -99,8 +99,9 @@ fn value(property: &Property, user: &User, departments: &[(u32, String)]) -> Out
         Slot::Boolean(_) => OutputValue::Bool(user.boolean(attribute.field).unwrap_or(false)),
         Slot::Role => number(user.role),
         Slot::Department => {
-            let known = |name: &String| departments.iter().find(|(_, known)| known == name).map(|(number, _)| *number);
-            number(user.department.as_ref().and_then(known))
+            let number_of =
+                |name: &String| departments.iter().find(|(_, other)| other == name).map(|(number, _)| *number);
+            number(user.department.as_ref().and_then(number_of))
         }
         Slot::Id
         | Slot::Timestamp(_)

@@ -64,12 +64,12 @@ impl InProcessServer {
     /// Uses a store that may contain data.
     pub(crate) fn on_app(test_app: TestApp) -> Self {
         let runtime = crate::support::runtime();
-        let post = tempfile::tempdir().expect("a folder");
-        let sender = MailSender::spool(post.path(), "people@example.com", None).expect("a folder");
+        let spool_dir = tempfile::tempdir().expect("a folder");
+        let sender = MailSender::spool(spool_dir.path(), "people@example.com", None).expect("a folder");
         let directory = Arc::clone(&test_app.app.directory);
         let worker = Worker::new(directory, sender, "http://example.com", DEFAULT_RETRY_POLICY, Arc::new(|_, _| ()));
         runtime.spawn(async move { worker.run(std::future::pending()).await });
-        Self { runtime, app: test_app, spool_dir: post }
+        Self { runtime, app: test_app, spool_dir }
     }
 
     pub(crate) fn advance_clock(&self, seconds: i64) {

@@ -90,9 +90,9 @@ impl BackgroundTasks {
         let (stop, stopped) = watch::channel(false);
         let sender =
             MailSender::with_transport(Arc::clone(mail_server) as _, "people@example.com").expect("an address");
-        let post =
+        let mail_config =
             MailConfig { sender, base_url: "https://people.example.com".into(), retry_policy: DEFAULT_RETRY_POLICY };
-        let tasks = server::local_tasks(app, post, &stopped);
+        let tasks = server::local_tasks(app, mail_config, &stopped);
         Self { tasks: tasks.into_iter().map(tokio::task::spawn_local).collect(), _stop: stop }
     }
 
