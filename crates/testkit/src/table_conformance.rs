@@ -49,7 +49,10 @@ async fn declared_tables(store: Arc<dyn Store>) {
         assert_eq!(listed().await, [one.clone(), other.clone()], "{name}");
         // The key, and other unique values.
         let taken = commit(vec![RowWrite::Insert(table, one.clone())]).await;
-        assert!(matches!(taken, Err(CommitError::Taken(_))), "the key of {name}: {taken:?}");
+        assert!(
+            matches!(taken, Err(CommitError::Taken(_))),
+            "{name}: a second row with the same key was accepted, so a migration lacks its primary key: {taken:?}"
+        );
         for (columns, field) in table.unique {
             let mut double = row(table, 2);
             double[..table.key_columns].clone_from_slice(&row(table, 3)[..table.key_columns]);

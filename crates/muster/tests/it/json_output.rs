@@ -146,6 +146,9 @@ fn assert_documented(name: &str, text: &str, documentation: &str) {
     for member in one.as_object().expect("an object").keys() {
         // The row of a list refers to the row of its elements.
         let is_of_list = members.contains("a list of these");
-        assert!(is_of_list || members.contains(&format!("`{member}`")), "{command}: {member} is not documented");
+        assert!(
+            is_of_list || members.contains(&format!("`{member}`")),
+            "docs/commands.md: the row of {command} lacks `{member}`"
+        );
     }
 }
