@@ -48,7 +48,6 @@ impl ExclusiveStore for ExclusiveSqlite {
 
     fn finish_restore(&self) -> Result<(), ArchiveError> {
         let db = open::connect_and_migrate(&self.path, &SqliteOptions::default(), self.lock.as_ref())?;
-        let done = restore::finish(&db).and_then(|()| db.execute_batch("PRAGMA optimize"));
-        done.and_then(|()| checkpoint(&db)).map(drop).map_err(failed)
+        restore::finish(&db).and_then(|()| checkpoint(&db)).map(drop).map_err(failed)
     }
 }

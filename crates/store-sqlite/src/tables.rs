@@ -23,9 +23,7 @@ impl ToSql for Bound<'_> {
 
 pub(super) fn write(db: &Db, write: RowWrite) -> ApplyResult {
     let (operation, table, row) = TableOperation::of(write);
-    let source = operation.names().enumerate().map(|(place, name)| format!("${} AS {name}", place + 1));
-    let sql = operation.sql(table, &format!("(SELECT {})", source.collect::<Vec<_>>().join(", ")));
-    match db.prepare_cached(&sql)?.execute(params_from_iter(row.iter().map(Bound))) {
+    match db.prepare_cached(&operation.single_row_sql(table))?.execute(params_from_iter(row.iter().map(Bound))) {
         Ok(0) if operation.is_counted => Err(STALE),
         Ok(_) => Ok(()),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {

@@ -178,7 +178,7 @@ impl WriterThread {
         // The log must not go into another file, nor damaged pages into an intact one.
         drop(self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !is_sound));
         if is_sound {
-            drop(self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);"));
+            drop(self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
         }
     }
 

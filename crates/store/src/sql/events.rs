@@ -83,7 +83,7 @@ statements! {
     CHAIN_END = per_engine("SELECT position, link FROM chains WHERE tenant = ?1", "");
     /// The newest readable time of a tenant: of its last event and of its users.
     NEWEST_TIME = per_engine(
-        "SELECT max(coalesce((SELECT e.at FROM chains c JOIN events e ON e.position = c.position WHERE c.tenant = ?1), 0),
+        "SELECT max(coalesce((SELECT at FROM events WHERE position = (SELECT position FROM chains WHERE tenant = ?1)), 0),
         coalesce((SELECT max(u.updated) FROM users u WHERE u.tenant = ?1), 0))",
         "",
     );

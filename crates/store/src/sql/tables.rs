@@ -56,6 +56,18 @@ impl TableOperation {
         (0..self.columns.len()).map(|place| format!("c{place}"))
     }
 
+    /// For one row, whose values are the parameters. SQLite finds no index for a deletion by rows of another table.
+    pub fn single_row_sql(&self, table: &Table) -> String {
+        if self.kind == OperationKind::Delete {
+            let conditions = self.columns.iter().enumerate();
+            let conditions =
+                conditions.map(|(place, column)| format!("{} = ${}", table.columns[*column].name, place + 1));
+            return format!("DELETE FROM {} WHERE {}", table.name, conditions.collect::<Vec<_>>().join(" AND "));
+        }
+        let source = self.names().enumerate().map(|(place, name)| format!("${} AS {name}", place + 1));
+        self.sql(table, &format!("(SELECT {})", source.collect::<Vec<_>>().join(", ")))
+    }
+
     pub fn sql(&self, table: &Table, source: &str) -> String {
         let name = |column: usize| table.columns[column].name;
         let list = |columns: std::ops::Range<usize>| columns.map(name).collect::<Vec<_>>().join(", ");

@@ -2,7 +2,8 @@
 //! understand. A new construct fails here until it was verified for all three.
 
 use crate::test_stores;
-use directory::{Expected, RowWrite, Value};
+use directory::{Expected, RowWrite, Table, Value};
+use rusqlite::params_from_iter;
 use std::collections::BTreeSet;
 use store::sql::{self, all_statements};
 
@@ -97,21 +98,50 @@ fn is_bound_name(word: &str) -> bool {
     word.strip_prefix('c').is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
+/// Every kind of write to a declared table.
+fn table_writes(table: &'static Table) -> [RowWrite; 4] {
+    let row = vec![Value::Null; table.columns.len()];
+    let key = row[..table.key_columns].to_vec();
+    let values: Vec<_> = row.iter().cloned().enumerate().skip(table.key_columns).collect();
+    let old = || Expected::Row(values.clone());
+    [
+        RowWrite::Insert(table, row.clone()),
+        RowWrite::Put(table, row.clone()),
+        RowWrite::Update { table, key: key.clone(), values: values.clone(), expected: old() },
+        RowWrite::Delete { table, key: key.clone(), expected: old() },
+    ]
+}
+
+#[test]
+fn writes_to_declared_tables_use_their_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    let store = store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store");
+    let db = rusqlite::Connection::open(&path).expect("opened");
+    for table in directory::TABLES.iter().map(|table| table()) {
+        for write in table_writes(table) {
+            if matches!(&write, RowWrite::Update { values, .. } if values.is_empty()) {
+                continue;
+            }
+            let (operation, table, row) = sql::TableOperation::of(write);
+            let sql = operation.single_row_sql(table);
+            let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepared");
+            let plan = statement.query_map(params_from_iter(row.iter().map(|_| 1)), |row| row.get::<_, String>(3));
+            let plan: Vec<String> = plan.expect("a plan").map(|line| line.expect("a line")).collect();
+            let scans = [format!("SCAN {}", table.name), "SCAN t".to_owned()];
+            assert!(!plan.iter().any(|line| scans.iter().any(|scan| line.starts_with(scan))), "{sql}: {plan:?}");
+        }
+    }
+    drop(store);
+}
+
 /// Every kind of statement for every declared table.
 fn table_statements() -> Vec<String> {
     let mut all = Vec::new();
     for table in directory::TABLES.iter().map(|table| table()) {
         let row = vec![Value::Null; table.columns.len()];
         let key = row[..table.key_columns].to_vec();
-        let values: Vec<_> = row.iter().cloned().enumerate().skip(table.key_columns).collect();
-        let old = || Expected::Row(values.clone());
-        let writes = [
-            RowWrite::Insert(table, row.clone()),
-            RowWrite::Put(table, row.clone()),
-            RowWrite::Update { table, key: key.clone(), values: values.clone(), expected: old() },
-            RowWrite::Delete { table, key: key.clone(), expected: old() },
-        ];
-        for write in writes {
+        for write in table_writes(table) {
             let (operation, table, _) = sql::TableOperation::of(write);
             let names = operation.names().collect::<Vec<_>>().join(", ");
             all.push(sql::exactly_sql(
