@@ -118,8 +118,9 @@ impl<'a> RowWriter<'a> {
         match write {
             Write::Fail(error) => return Err(ApplyError::Rejected(error)),
             Write::RequireTenant => {
-                let found = db.prepare_cached(sql::TENANT_EXISTS.sqlite)?.query_row([tenant], |_| Ok(()));
-                optional(found)?.ok_or(ApplyError::Rejected(CommitError::MissingReference(Field::Number)))?;
+                if !self.counters.tenant_exists(db, tenant)? {
+                    return Err(ApplyError::Rejected(CommitError::MissingReference(Field::Number)));
+                }
             }
             Write::RequireKeyAbsent(key) => {
                 let bound = params![tenant, key.namespace, key.text];

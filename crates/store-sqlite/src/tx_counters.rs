@@ -1,11 +1,11 @@
-//! Allocated numbers, user counts and chain ends of one transaction, written once at its end.
+//! Allocated numbers, user counts and chain ends of one transaction, written once at its end; and what it has read once.
 //!
 //! Every create allocates a number and changes a count. Writing both each time would update the same two rows over
 //! and over.
 
 use directory::{EventPosition, TenantNumber, Time};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use store::event_chain::{self, ChainHash, GENESIS_HASH};
 use store::sql;
 
@@ -19,6 +19,8 @@ pub(super) struct TxCounters {
     chain_ends: HashMap<u32, ChainEnd>,
     /// Time of the newest event, by tenant.
     newest_event_times: HashMap<u32, Option<i64>>,
+    /// Tenants that exist.
+    tenants: HashSet<u32>,
     undo: Vec<UndoStep>,
 }
 
@@ -47,6 +49,8 @@ impl TxCounters {
     }
 
     pub(super) fn rollback_to_savepoint(&mut self) {
+        // One of them may have been added since the savepoint.
+        self.tenants.clear();
         while let Some(step) = self.undo.pop() {
             match step {
                 UndoStep::Number(key, Some(last)) => {
@@ -62,6 +66,17 @@ impl TxCounters {
                 }
             }
         }
+    }
+
+    pub(super) fn tenant_exists(&mut self, db: &Connection, tenant: u32) -> rusqlite::Result<bool> {
+        if self.tenants.contains(&tenant) {
+            return Ok(true);
+        }
+        let found = db.prepare_cached(sql::TENANT_EXISTS.sqlite)?.query_row([tenant], |_| Ok(())).optional()?;
+        if found.is_some() {
+            self.tenants.insert(tenant);
+        }
+        Ok(found.is_some())
     }
 
     /// The next number of a sequence, at least `first`.

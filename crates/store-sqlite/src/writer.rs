@@ -160,6 +160,7 @@ impl From<UnwritableReason> for BatchError {
 
 impl WriterThread {
     fn run(mut self, mut queue: mpsc::Receiver<WriterJob>) {
+        self.keep_savepoints_in_memory();
         let mut pauses = WritePauses::default();
         while let Some(first) = pauses.around(|| queue.blocking_recv()) {
             let mut batch = WriteBatch::default();
@@ -258,12 +259,21 @@ impl WriterThread {
         }
     }
 
+    /// Once a savepoint has changed 16 pages (64 KiB), SQLite would write the old pages of every later one to a temporary file,
+    /// too. Not for upgrades, which sort whole tables.
+    fn keep_savepoints_in_memory(&self) {
+        if let Err(error) = self.db.pragma_update(None, "temp_store", "MEMORY") {
+            tracing::warn!(%error, "savepoints are written to a file");
+        }
+    }
+
     /// Replaces the connection. Returns whether that worked.
     fn reopen(&mut self) -> bool {
         // Open first: closing the last connection removes the log.
         match self.opened.connect_writer() {
             Ok(db) => {
                 self.db = db;
+                self.keep_savepoints_in_memory();
                 true
             }
             Err(error) => {
