@@ -36,13 +36,13 @@ pub(super) enum CompletedUpload {
 }
 
 /// An upload in progress. Its files are removed on drop unless it is complete, also if the client disconnects.
-struct PartialUpload {
-    imports: Arc<Imports>,
+struct PartialUpload<'a> {
+    imports: &'a Imports,
     id: Uuid,
     is_complete: bool,
 }
 
-impl Drop for PartialUpload {
+impl Drop for PartialUpload<'_> {
     fn drop(&mut self) {
         if !self.is_complete {
             self.imports.remove_files(self.id);
@@ -61,24 +61,17 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin,
 {
     let PendingUpload { id, url, key } = pending;
-    let upload = PartialUpload { imports: Arc::clone(imports), id, is_complete: false };
+    let mut upload = PartialUpload { imports, id, is_complete: false };
     let received = match tokio::time::timeout(UPLOAD_TIMEOUT, write_body(imports, id, headers, body)).await {
         Ok(received) => received,
         Err(_) => Err(RequestError::BodyIncomplete),
     };
     let file_hash = received?;
     let import_key = key.as_ref().map(|key| ImportKey::new(key, &file_hash));
-    #[expect(clippy::disallowed_methods, reason = "bounded by the permits of uploads")]
-    let task = tokio::task::spawn_blocking(move || {
-        // Moved as a whole, so that this continues if the client disconnects.
-        let mut upload = upload;
-        let completed = upload.imports.complete_upload(id, import_key);
-        upload.is_complete = matches!(completed, Ok(CompletedUpload::Queued));
-        completed
-    });
-    let unavailable = |error: String| RequestError::Directory(DirectoryError::Unavailable(error));
-    let completed = task.await.map_err(|error| unavailable(error.to_string()))?;
-    match completed.map_err(|error| unavailable(format!("{error:#}")))? {
+    let completed = imports.complete_upload(id, import_key);
+    upload.is_complete = matches!(completed, Ok(CompletedUpload::Queued));
+    let unavailable = |error: anyhow::Error| RequestError::Directory(DirectoryError::Unavailable(format!("{error:#}")));
+    match completed.map_err(unavailable)? {
         CompletedUpload::Queued => Ok(None),
         CompletedUpload::Repeated(first, resource) => Ok(Some(repeated_import(&url, first, &resource))),
         CompletedUpload::KeyReused => Err(RequestError::Idempotency(IdempotencyError::Reused)),
