@@ -50,9 +50,9 @@ pub use open::SqliteOptions;
 pub use open_error::SqliteOpenError;
 
 use directory::{
-    Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
-    ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError, TenantNumber,
-    TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
+    ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError,
+    TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use open_error::to_open_error;
 use readers::Readers;
@@ -233,6 +233,13 @@ impl Store for Sqlite {
         match &self.writer {
             Some(writer) => writer.commit(change),
             None => Box::pin(std::future::ready(Err(CommitError::Internal("the store is open read-only".into())))),
+        }
+    }
+
+    fn commit_all(&self, changes: Vec<Change>) -> Vec<Committing<'_>> {
+        match &self.writer {
+            Some(writer) => writer.commit_all(changes),
+            None => changes.into_iter().map(|change| self.commit(change)).collect(),
         }
     }
 

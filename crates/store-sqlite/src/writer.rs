@@ -48,10 +48,41 @@ impl Writer {
 
     pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, CommitResult> {
         let (answer, answered) = oneshot::channel();
-        match self.send(WriterJob::Change(change, answer)) {
+        match self.send(WriterJob::Change { change, answer, is_followed: false }) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
-            Ok(()) => Box::pin(async move { answered.await.unwrap_or_else(|_| Err(closed())) }),
+            Ok(()) => committing(answered),
         }
+    }
+
+    /// Queues up to [`BATCH`] changes at once: they share a transaction.
+    pub(super) fn commit_all(&self, mut changes: Vec<Change>) -> Vec<BoxFuture<'static, CommitResult>> {
+        let mut results: Vec<BoxFuture<'static, CommitResult>> = Vec::with_capacity(changes.len());
+        let queue = self.queue.lock();
+        while !changes.is_empty() {
+            let rest = changes.split_off(changes.len().min(BATCH));
+            let count = changes.len();
+            let permits = queue.as_ref().ok_or_else(closed).and_then(|queue| {
+                queue.try_reserve_many(count).map_err(|error| match error {
+                    mpsc::error::TrySendError::Full(()) => CommitError::Busy,
+                    mpsc::error::TrySendError::Closed(()) => closed(),
+                })
+            });
+            match permits {
+                Ok(permits) => {
+                    for (place, (permit, change)) in permits.zip(changes).enumerate() {
+                        let (answer, answered) = oneshot::channel();
+                        permit.send(WriterJob::Change { change, answer, is_followed: place + 1 < count });
+                        results.push(committing(answered));
+                    }
+                }
+                Err(error) => results.extend((0..count).map(|_| {
+                    let error = error.clone();
+                    Box::pin(std::future::ready(Err(error))) as BoxFuture<'static, CommitResult>
+                })),
+            }
+            changes = rest;
+        }
+        results
     }
 
     /// Whether a change could be written now; queued behind other jobs.
@@ -99,6 +130,10 @@ impl Writer {
     }
 }
 
+fn committing(answered: oneshot::Receiver<CommitResult>) -> BoxFuture<'static, CommitResult> {
+    Box::pin(async move { answered.await.unwrap_or_else(|_| Err(closed())) })
+}
+
 fn closed() -> CommitError {
     CommitError::Unavailable("the store is closed".into())
 }
@@ -130,7 +165,7 @@ impl WriteBatch {
     fn take_all(&mut self, queue: &mut mpsc::Receiver<WriterJob>) {
         while let Ok(job) = queue.try_recv() {
             match job {
-                WriterJob::Change(_, answer) => self.answers.push(answer),
+                WriterJob::Change { answer, .. } => self.answers.push(answer),
                 WriterJob::Probe(probe) => self.probes.push(probe),
                 WriterJob::Checkpoint => {}
             }
@@ -304,6 +339,7 @@ impl WriterThread {
     ) -> Result<(), BatchError> {
         let mut next = Some(first);
         while let Some(job) = next {
+            let mut is_followed = false;
             match job {
                 WriterJob::Checkpoint => batch.checkpoint_requested = true,
                 WriterJob::Probe(probe) => {
@@ -314,13 +350,19 @@ impl WriterThread {
                         probe_write(&self.db)?;
                     }
                 }
-                WriterJob::Change(change, answer) => {
+                WriterJob::Change { change, answer, is_followed: has_next } => {
+                    is_followed = has_next;
                     batch.answers.push(answer);
                     self.begin_once(&mut batch.has_begun)?;
                     batch.results.push(self.apply_change(&mut batch.counters, change)?);
                 }
             }
-            next = if batch.results.len() < BATCH { next_waiting(queue) } else { None };
+            next = match is_followed {
+                // It is being queued.
+                true => queue.blocking_recv(),
+                false if batch.results.len() < BATCH => next_waiting(queue),
+                false => None,
+            };
         }
         if batch.has_begun {
             batch.counters.write(&self.db)?;

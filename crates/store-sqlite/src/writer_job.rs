@@ -7,7 +7,12 @@ use tokio::sync::oneshot;
 pub(super) type CommitResult = Result<Receipt, CommitError>;
 
 pub(super) enum WriterJob {
-    Change(Change, oneshot::Sender<CommitResult>),
+    Change {
+        change: Change,
+        answer: oneshot::Sender<CommitResult>,
+        /// Whether the next job was queued together with this one, so that it belongs into the same transaction.
+        is_followed: bool,
+    },
     /// Asks whether a change could be written now.
     Probe(oneshot::Sender<Option<UnwritableReason>>),
     /// Writes the log back and empties it, if no reader needs it.
