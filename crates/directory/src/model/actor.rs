@@ -15,8 +15,8 @@ pub enum Permission {
     /// Set passwords, read their hashes, send invitations and end sessions.
     Credentials,
     /// Change groups, folders, organizations and departments, add roles up to the role ceiling, and change who belongs to
-    /// groups and folders. (The organization and
-    /// department of a user are attributes of the user, and are created if they are new.)
+    /// groups and folders. (The organization and department of a user are attributes of the user, and are created if they
+    /// are new.)
     Groups,
     /// Add, change and revoke connections that may do no more than the actor.
     Connections,

@@ -98,6 +98,15 @@ fn is_bound_name(word: &str) -> bool {
     word.strip_prefix('c').is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
+/// A connection to a new store, and its folder.
+fn new_sqlite_store() -> (tempfile::TempDir, rusqlite::Connection) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.db");
+    drop(store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store"));
+    let db = rusqlite::Connection::open(&path).expect("opened");
+    (folder, db)
+}
+
 /// Every kind of write to a declared table.
 fn table_writes(table: &'static Table) -> [RowWrite; 4] {
     let row = vec![Value::Null; table.columns.len()];
@@ -114,10 +123,7 @@ fn table_writes(table: &'static Table) -> [RowWrite; 4] {
 
 #[test]
 fn writes_to_declared_tables_use_their_keys() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("s.db");
-    let store = store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store");
-    let db = rusqlite::Connection::open(&path).expect("opened");
+    let (_folder, db) = new_sqlite_store();
     for table in directory::TABLES.iter().map(|table| table()) {
         for write in table_writes(table) {
             if matches!(&write, RowWrite::Update { values, .. } if values.is_empty()) {
@@ -132,7 +138,6 @@ fn writes_to_declared_tables_use_their_keys() {
             assert!(!plan.iter().any(|line| scans.iter().any(|scan| line.starts_with(scan))), "{sql}: {plan:?}");
         }
     }
-    drop(store);
 }
 
 /// Every kind of statement for every declared table.
@@ -165,10 +170,7 @@ fn statements_of(migrations: &str) -> Vec<String> {
 /// SQLite numbers `$1` and `$2` by first appearance, PostgreSQL by the digits.
 #[test]
 fn parameters_are_numbered_in_order_of_appearance() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("s.db");
-    let store = store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store");
-    let db = rusqlite::Connection::open(&path).expect("opened");
+    let (_folder, db) = new_sqlite_store();
     for (name, sql) in all_statements().filter(|(_, sql)| !sql.sqlite.is_empty()) {
         let statement = db.prepare(sql.sqlite).unwrap_or_else(|error| panic!("{name}: {error}"));
         for index in 1..=statement.parameter_count() {
@@ -176,7 +178,6 @@ fn parameters_are_numbered_in_order_of_appearance() {
             assert_eq!(actual, Some(index.to_string().as_str()), "{name}");
         }
     }
-    drop(store);
 }
 
 /// The schema consists of single statements that can run twice, in the same words. The schema's own names are checked
@@ -224,15 +225,11 @@ fn schema_is_portable() {
 /// In other tables, SQLite stores values of any type.
 #[test]
 fn sqlite_tables_are_strict() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("s.db");
-    let store = store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store");
-    let db = rusqlite::Connection::open(&path).expect("opened");
+    let (_folder, db) = new_sqlite_store();
     let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'";
     let mut statement = db.prepare(sql).expect("prepared");
     let names = statement.query_map([], |row| row.get::<_, String>(0)).expect("listed");
     assert_eq!(names.map(|name| name.expect("a name")).collect::<Vec<_>>(), Vec::<String>::new());
-    drop(store);
 }
 
 #[test]
