@@ -86,7 +86,7 @@ impl Imports {
         File::open(self.path(id, "data"))?.sync_all()?;
         job.key = key.map(|key| key.file_id(&job));
         // Held until the job is written, so that two processes cannot both queue it.
-        let mut _locked_key = None;
+        let mut locked_key = None;
         if let (Some(key), Some(file_id)) = (key, job.key) {
             let Some(locked) = self.lock_key(file_id)? else { return Ok(CompletedUpload::KeyInUse) };
             match self.earlier_import(&locked, key)? {
@@ -96,10 +96,14 @@ impl Imports {
                 Some(EarlierImport::Different) => return Ok(CompletedUpload::KeyReused),
                 None => locked.record(id, key)?,
             }
-            _locked_key = Some(locked);
+            locked_key = Some(locked);
         }
         job.status = JobStatus::Queued;
-        job.write(&self.path(id, "json"))?;
+        if let Err(error) = job.write(&self.path(id, "json")) {
+            drop(locked_key);
+            self.remove_key(&job);
+            return Err(error.into());
+        }
         self.uploading.lock().remove(&id);
         self.wake.notify_one();
         Ok(CompletedUpload::Queued)
