@@ -333,5 +333,6 @@ fn event_json(event: &Event) -> anyhow::Result<Value> {
         "left": ids(&what.members_removed),
         "passwordSet": what.password_set,
         "notes": serde_json::to_value(&what.notes)?,
+        "labels": serde_json::to_value(&what.labels)?,
     }))
 }

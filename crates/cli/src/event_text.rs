@@ -1,8 +1,12 @@
 //! Descriptions of events for the terminal.
 
 use crate::session::format_timestamp;
-use directory::{Action, DeliveryOutcome, EntitySnapshot, Event, EventData, Item, Mail, Time, User, UserId};
+use directory::{
+    Action, DeliveryOutcome, EntitySnapshot, Event, EventData, EventLabels, Item, Mail, Time, User, UserId,
+    builtin_role_name,
+};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The kinds of records that events are about.
 pub(crate) const RECORD_KINDS: [&str; 9] =
@@ -52,7 +56,7 @@ fn describe_user_change(draft: &EventData, before: Option<&EntitySnapshot>, afte
             if let Some(transition) = before.status.transition_name(after.status) {
                 phrases.push(transition.to_owned());
             }
-            let changed = user_differences(before, after);
+            let changed = user_differences(before, after, &draft.labels);
             if !changed.is_empty() {
                 phrases.push(format!("changed: {}", changed.join(", ")));
             }
@@ -67,15 +71,15 @@ fn describe_user_change(draft: &EventData, before: Option<&EntitySnapshot>, afte
 }
 
 /// Differences as `field "old" → "new"`, without fields that every change updates.
-fn user_differences(before: &User, after: &User) -> Vec<String> {
+fn user_differences(before: &User, after: &User, labels: &EventLabels) -> Vec<String> {
     let (before, after) = (serde_json::to_value(before), serde_json::to_value(after));
     match (before, after) {
-        (Ok(before), Ok(after)) => differences(&before, &after, &["status", "last_activity", "invited"]),
+        (Ok(before), Ok(after)) => differences(&before, &after, labels, &["status", "last_activity", "invited"]),
         _ => Vec::new(),
     }
 }
 
-fn differences(before: &Value, after: &Value, ignored_fields: &[&str]) -> Vec<String> {
+fn differences(before: &Value, after: &Value, labels: &EventLabels, ignored_fields: &[&str]) -> Vec<String> {
     let empty = Map::new();
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
@@ -91,16 +95,71 @@ fn differences(before: &Value, after: &Value, ignored_fields: &[&str]) -> Vec<St
         Some(Value::Number(time)) if matches!(name, "expires" | "removed") => {
             format_timestamp(Time(time.as_i64().unwrap_or_default()))
         }
-        Some(value) => value.to_string(),
+        Some(Value::Number(number)) if name == "role" => role_text(number.as_u64(), labels),
+        Some(value) => reference_text(value, labels),
     };
     names
         .into_iter()
         .filter(differs)
         .map(|name| {
-            let [before, after] = [before, after].map(|document| format_value(name, document.get(name)));
+            let [before, after] = [before.get(name), after.get(name)];
+            if matches!(name.as_str(), "groups" | "folders") {
+                return format!("{name} {}", list_differences(before, after, labels));
+            }
+            let [before, after] = [before, after].map(|value| format_value(name, value));
             format!("{} {before} → {after}", name.replace('_', " "))
         })
         .collect()
+}
+
+/// What was added to a list of references and removed from it.
+fn list_differences(before: Option<&Value>, after: Option<&Value>, labels: &EventLabels) -> String {
+    let entries = |list: Option<&Value>| list.and_then(Value::as_array).cloned().unwrap_or_default();
+    let (before, after) = (entries(before), entries(after));
+    let only_in = |list: &[Value], other: &[Value], word: &str| {
+        let names = list.iter().filter(|entry| !other.contains(entry)).map(|entry| reference_text(entry, labels));
+        let names: Vec<String> = names.collect();
+        (!names.is_empty()).then(|| format!("{word} {}", names.join(" ")))
+    };
+    let parts = [only_in(&after, &before, "added"), only_in(&before, &after, "removed")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// A value as text, with names instead of ids.
+fn reference_text(value: &Value, labels: &EventLabels) -> String {
+    with_names(value, labels).to_string()
+}
+
+fn with_names(value: &Value, labels: &EventLabels) -> Value {
+    match value {
+        Value::String(text) => {
+            let label = Uuid::try_parse(text).ok().and_then(|id| labels.names.get(&id));
+            Value::String(label.unwrap_or(text).clone())
+        }
+        Value::Array(entries) => entries.iter().map(|entry| with_names(entry, labels)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), with_names(member, labels))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn role_text(number: Option<u64>, labels: &EventLabels) -> String {
+    let number = number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    match labels.roles.get(&number).map(String::as_str).or_else(|| builtin_role_name(number)) {
+        Some(name) => format!("{number} ({name})"),
+        None => number.to_string(),
+    }
+}
+
+/// The names of members, at most ten. Of others, the number.
+fn members_text(ids: &[UserId], labels: &EventLabels) -> String {
+    let names: Vec<&str> = ids.iter().filter_map(|id| labels.names.get(&id.0).map(String::as_str)).take(10).collect();
+    match (names.as_slice(), ids.len() - names.len()) {
+        ([], _) => ids.len().to_string(),
+        (_, 0) => names.join(", "),
+        (_, others) => format!("{} and {others} more", names.join(", ")),
+    }
 }
 
 /// Describes an event: kind and name or number of the record, and the changes.
@@ -122,14 +181,14 @@ pub(crate) fn event_text(event: &Event) -> String {
         |record: &Option<EntitySnapshot>| serde_json::to_value(record).ok().and_then(|value| record_document(&value));
     let mut text = format!("{name} {}", draft.action.as_str());
     if let (Some(before), Some(after)) = (document(&draft.before), document(&draft.after)) {
-        let changed = differences(&before, &after, &["last_use"]);
+        let changed = differences(&before, &after, &draft.labels, &["last_use"]);
         if !changed.is_empty() {
             text.push_str(&format!(": {}", changed.join(", ")));
         }
     }
     for (ids, word) in [(&draft.members_added, "joined"), (&draft.members_removed, "left")] {
         if !ids.is_empty() {
-            text.push_str(&format!("; {} {word}", ids.len()));
+            text.push_str(&format!("; {word}: {}", members_text(ids, &draft.labels)));
         }
     }
     text

@@ -5,8 +5,8 @@
 //! its unique keys is taken. Events are derived from mutations, so nothing can change without one.
 
 use crate::{
-    AccountEdit, Connection, ConnectionId, EventNote, Item, ItemKey, ItemKind, Mail, RowWrite, ServerSecret, Tenant,
-    TenantNumber, Time, Tombstone, User, UserId,
+    AccountEdit, Connection, ConnectionId, EventLabels, EventNote, Item, ItemKey, ItemKind, Mail, RowWrite,
+    ServerSecret, Tenant, TenantNumber, Time, Tombstone, User, UserId,
 };
 use std::collections::BTreeMap;
 
@@ -27,11 +27,28 @@ pub struct Change {
     pub assumed_absent: Vec<(ItemKind, ItemKey)>,
     /// An external id assumed to belong to no deleted user without a lookup; the change is stale if one of them has it.
     pub assumed_not_deleted: Option<String>,
+    /// Kept with its events.
+    pub labels: EventLabels,
     /// Carried out in this order.
     pub mutations: Vec<Mutation>,
 }
 
 impl Change {
+    /// A change by no connection, which assumes nothing beyond the preconditions of its mutations.
+    pub fn new(tenant: TenantNumber, at: Time, actor: impl Into<String>, mutations: Vec<Mutation>) -> Self {
+        Self {
+            tenant,
+            at,
+            connection: None,
+            actor: actor.into(),
+            request_id: String::new(),
+            assumed_absent: Vec::new(),
+            assumed_not_deleted: None,
+            labels: EventLabels::default(),
+            mutations,
+        }
+    }
+
     /// Moves the time of the change and the timestamps that it sets. Engines do this when they carry out a change
     /// long after it was decided, or after one that was decided later: otherwise, a client that asks for everything
     /// modified since the newest timestamp it has seen would miss the change.

@@ -48,7 +48,7 @@ impl Writer {
 
     pub(super) fn commit(&self, change: Change) -> BoxFuture<'static, CommitResult> {
         let (answer, answered) = oneshot::channel();
-        match self.send(WriterJob::Change { change, answer, is_followed: false }) {
+        match self.send(WriterJob::Change { change: Box::new(change), answer, is_followed: false }) {
             Err(error) => Box::pin(std::future::ready(Err(error))),
             Ok(()) => committing(answered),
         }
@@ -71,7 +71,8 @@ impl Writer {
                 Ok(permits) => {
                     for (place, (permit, change)) in permits.zip(changes).enumerate() {
                         let (answer, answered) = oneshot::channel();
-                        permit.send(WriterJob::Change { change, answer, is_followed: place + 1 < count });
+                        let (change, is_followed) = (Box::new(change), place + 1 < count);
+                        permit.send(WriterJob::Change { change, answer, is_followed });
                         results.push(committing(answered));
                     }
                 }
@@ -354,7 +355,7 @@ impl WriterThread {
                     is_followed = has_next;
                     batch.answers.push(answer);
                     self.begin_once(&mut batch.has_begun)?;
-                    batch.results.push(self.apply_change(&mut batch.counters, change)?);
+                    batch.results.push(self.apply_change(&mut batch.counters, *change)?);
                 }
             }
             next = match is_followed {

@@ -8,7 +8,7 @@ pub(super) type CommitResult = Result<Receipt, CommitError>;
 
 pub(super) enum WriterJob {
     Change {
-        change: Change,
+        change: Box<Change>,
         answer: oneshot::Sender<CommitResult>,
         /// Whether the next job was queued together with this one, so that it belongs into the same transaction.
         is_followed: bool,

@@ -1,14 +1,14 @@
 //! An event as a row, with its snapshots encoded: before it is written, and after it was read.
 
 use directory::{
-    Action, Change, ConnectionId, EntitySnapshot, Event, EventData, EventKind, EventNote, EventPosition, TenantNumber,
-    Time, UserId,
+    Action, Change, ConnectionId, EntitySnapshot, Event, EventData, EventKind, EventLabels, EventNote, EventPosition,
+    TenantNumber, Time, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Who made a change.
+/// What the events of a change have in common.
 #[derive(Clone, Debug)]
 pub struct ChangeContext {
     pub tenant: TenantNumber,
@@ -16,13 +16,14 @@ pub struct ChangeContext {
     pub connection: Option<ConnectionId>,
     pub actor: String,
     pub request_id: String,
+    pub labels: EventLabels,
 }
 
 impl ChangeContext {
     pub fn of(change: &Change) -> Self {
-        let Change { tenant, at, connection, actor, request_id, .. } = change;
-        let (actor, request_id) = (actor.clone(), request_id.clone());
-        Self { tenant: *tenant, at: *at, connection: *connection, actor, request_id }
+        let Change { tenant, at, connection, actor, request_id, labels, .. } = change;
+        let (actor, request_id, labels) = (actor.clone(), request_id.clone(), labels.clone());
+        Self { tenant: *tenant, at: *at, connection: *connection, actor, request_id, labels }
     }
 }
 
@@ -85,6 +86,7 @@ pub struct EventEntry {
     pub members_added: Option<String>,
     pub members_removed: Option<String>,
     pub password_set: bool,
+    /// A list of notes, or an object with notes and labels, in JSON; `None` if there are neither.
     pub notes: Option<String>,
     /// Whether it was written before events were chained.
     pub is_unchained: bool,
@@ -106,7 +108,7 @@ impl EventEntry {
             members_added: list_to_json(&event.members_added)?,
             members_removed: list_to_json(&event.members_removed)?,
             password_set: event.password_set,
-            notes: list_to_json(&event.notes)?,
+            notes: notes_to_json(event.notes, &context.labels)?,
             is_unchained: false,
         })
     }
@@ -114,6 +116,7 @@ impl EventEntry {
 
 /// Decodes an event that was read.
 pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
+    let NotesAndLabels { notes, labels } = notes_and_labels(row.notes.as_deref())?;
     Ok(Event {
         position: EventPosition(row.position),
         data: EventData {
@@ -132,7 +135,8 @@ pub fn decode_event(row: &EventEntry) -> Result<Event, serde_json::Error> {
             members_added: from_json(row.members_added.as_deref())?.unwrap_or_default(),
             members_removed: from_json(row.members_removed.as_deref())?.unwrap_or_default(),
             password_set: row.password_set,
-            notes: from_json(row.notes.as_deref())?.unwrap_or_default(),
+            notes,
+            labels,
         },
     })
 }
@@ -158,6 +162,30 @@ fn from_json<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, serde
 
 pub fn to_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     serde_json::to_string(value)
+}
+
+/// What is stored as notes of an event that has labels.
+#[derive(Default, Serialize, Deserialize)]
+struct NotesAndLabels {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<EventNote>,
+    labels: EventLabels,
+}
+
+fn notes_and_labels(stored: Option<&str>) -> Result<NotesAndLabels, serde_json::Error> {
+    match stored {
+        Some(list) if list.starts_with('[') => {
+            Ok(NotesAndLabels { notes: serde_json::from_str(list)?, ..NotesAndLabels::default() })
+        }
+        stored => Ok(from_json(stored)?.unwrap_or_default()),
+    }
+}
+
+fn notes_to_json(notes: Vec<EventNote>, labels: &EventLabels) -> Result<Option<String>, serde_json::Error> {
+    if labels.is_empty() {
+        return list_to_json(&notes);
+    }
+    to_json(&NotesAndLabels { notes, labels: labels.clone() }).map(Some)
 }
 
 /// `None` for an empty list.

@@ -216,16 +216,7 @@ async fn purged_users(store: Arc<dyn Store>) {
     assert_eq!(tombstones.len(), 1);
     assert_eq!(store.tombstones_between((Time(0), Time(0)), 10).await.expect("read"), []);
     let purge = Mutation::PurgeUser(Box::new(tombstones[0].1.clone()));
-    let change = Change {
-        tenant: caller.tenant,
-        at: ann.created,
-        connection: None,
-        actor: "test".into(),
-        request_id: String::new(),
-        assumed_absent: Vec::new(),
-        assumed_not_deleted: None,
-        mutations: vec![purge],
-    };
+    let change = Change::new(caller.tenant, ann.created, "test", vec![purge]);
     store.commit(change.clone()).await.expect("purged");
     assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale));
     assert_eq!(directory.deleted_users(&caller, 0, 10).await.expect("read"), []);
@@ -280,16 +271,12 @@ async fn tenant_settings(store: Arc<dyn Store>) {
     assert_eq!(directory.tenant(&caller).await, Ok(changed.clone()));
     let bad = TenantEdit { min_password_chars: FieldUpdate::Set(3), ..TenantEdit::default() };
     assert!(matches!(directory.update_tenant(&caller, bad).await, Err(DirectoryError::Invalid(_))));
-    let stale = Change {
-        tenant: caller.tenant,
-        at: before.created,
-        connection: None,
-        actor: "test".into(),
-        request_id: String::new(),
-        assumed_absent: Vec::new(),
-        assumed_not_deleted: None,
-        mutations: vec![Mutation::ChangeTenant { before: Box::new(before), after: Box::new(changed.clone()) }],
-    };
+    let stale = Change::new(
+        caller.tenant,
+        before.created,
+        "test",
+        vec![Mutation::ChangeTenant { before: Box::new(before), after: Box::new(changed.clone()) }],
+    );
     assert_eq!(store.commit(stale).await.err(), Some(CommitError::Stale));
     let nobody = Caller::operator(directory::TenantNumber(9));
     assert_eq!(directory.update_tenant(&nobody, TenantEdit::default()).await, Err(DirectoryError::NoSuchTenant));

@@ -79,16 +79,7 @@ impl Fixture {
 }
 
 pub fn change(mutations: Vec<Mutation>) -> Change {
-    Change {
-        tenant: TENANT,
-        at: NOW,
-        connection: None,
-        actor: "test".into(),
-        request_id: String::new(),
-        assumed_absent: Vec::new(),
-        assumed_not_deleted: None,
-        mutations,
-    }
+    Change::new(TENANT, NOW, "test", mutations)
 }
 
 pub(crate) fn user_id(n: u128) -> UserId {

@@ -373,16 +373,7 @@ async fn stale(store: Arc<dyn Store>) {
     ];
     for edit in edits {
         let what = format!("{edit:?}");
-        let change = Change {
-            tenant: caller.tenant,
-            at: third.updated,
-            connection: None,
-            actor: "test".into(),
-            request_id: String::new(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![edit],
-        };
+        let change = Change::new(caller.tenant, third.updated, "test", vec![edit]);
         assert_eq!(store.commit(change).await.err(), Some(CommitError::Stale), "{what}");
         assert_eq!(
             directory.events(&Caller::installation(), EventPosition(0), 1000).await.expect("read"),

@@ -1,17 +1,18 @@
 //! Group memberships that change between a decision and its commit: events, tombstones and receipts must show what was
-//! stored at commit time.
+//! stored at commit time. Labels of events.
 
 use crate::conflict_conformance::{add_item, add_user, change, item, item_id, tenant, user, user_id};
 use crate::conformance::Check;
 use directory::{
-    AccountEdit, EntitySnapshot, EventPosition, Item, ItemId, ItemKind, Mutation, Receipt, Store, TenantNumber, User,
-    UserKey,
+    AccountEdit, Change, EntitySnapshot, EventData, EventFilter, EventLabels, EventNote, EventPosition, Item, ItemId,
+    ItemKind, Mutation, Receipt, Store, TenantNumber, User, UserKey,
 };
 use std::sync::Arc;
 
 pub const ALL: &[Check] = &[
     ("memberships of deleted users", |s| Box::pin(deleted_users(s))),
     ("memberships of changed users", |s| Box::pin(changed_users(s))),
+    ("labels of events", |s| Box::pin(labels(s))),
 ];
 
 /// Groups A to D; the user is in A and B.
@@ -53,16 +54,14 @@ impl Fixture {
         self.commit_ok(vec![Mutation::ChangeMembers { item, members_added, members_removed }]).await;
     }
 
+    async fn newest_event(&self) -> EventData {
+        let events = self.0.events(EventFilter::default(), EventPosition(0), 1_000).await.expect("read");
+        events.into_iter().next_back().expect("an event").data
+    }
+
     /// The memberships before and after in the newest event.
-    async fn newest_event(&self) -> [Option<Vec<ItemId>>; 2] {
-        let event = self
-            .0
-            .events(directory::EventFilter::default(), EventPosition(0), 1_000)
-            .await
-            .expect("read")
-            .pop()
-            .expect("an event")
-            .data;
+    async fn memberships_in_event(&self) -> [Option<Vec<ItemId>>; 2] {
+        let event = self.newest_event().await;
         [event.before, event.after].map(|record| match record {
             Some(EntitySnapshot::User(user)) => Some(user.groups),
             _ => None,
@@ -82,7 +81,7 @@ async fn deleted_users(store: Arc<dyn Store>) {
     world.set_membership(GROUPS[2], true).await;
     let versions = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
     world.commit_ok(vec![Mutation::RemoveUser(Box::new(before))]).await;
-    assert_eq!(world.newest_event().await, [Some(group_ids([1, 2])), None]);
+    assert_eq!(world.memberships_in_event().await, [Some(group_ids([1, 2])), None]);
     let tombstone = world.0.tombstone(TenantNumber(1), UserKey::Id(user_id(1))).await.expect("read");
     assert_eq!(tombstone.expect("a tombstone").user.groups, group_ids([1, 2]));
     let now = [world.group(GROUPS[0]).await.version(), world.group(GROUPS[2]).await.version()];
@@ -101,5 +100,27 @@ async fn changed_users(store: Arc<dyn Store>) {
     let receipt = world.commit_ok(vec![Mutation::ChangeUser { before, after, account, notes: Vec::new() }]).await;
     assert_eq!(receipt.users[0].groups, group_ids([2, 3]));
     assert_eq!(world.user().await.groups, group_ids([2, 3]));
-    assert_eq!(world.newest_event().await, [Some(group_ids([0, 2])), Some(group_ids([2, 3]))]);
+    assert_eq!(world.memberships_in_event().await, [Some(group_ids([0, 2])), Some(group_ids([2, 3]))]);
+}
+
+async fn labels(store: Arc<dyn Store>) {
+    let world = Fixture::new(store).await;
+    let labels = EventLabels {
+        names: GROUPS.map(|group| (item_id(group).0, format!("\"{group}\" é"))).into(),
+        roles: [(1_000, "Clerk".to_owned())].into(),
+    };
+    let before = Box::new(world.user().await);
+    let after = Box::new(User { version: before.version + 1, ..*before.clone() });
+    let (account, notes) = (AccountEdit::default(), vec![EventNote::SignInsEnded]);
+    let edit = Mutation::ChangeUser { before, after, account, notes: notes.clone() };
+    let change = Change { labels: labels.clone(), ..change(vec![edit]) };
+    world.0.commit(change).await.expect("no conflict");
+    let event = world.newest_event().await;
+    assert_eq!((event.notes, event.labels), (notes, labels.clone()));
+    let change = Change { labels: labels.clone(), ..crate::conflict_conformance::change(vec![add_user(user(2))]) };
+    world.0.commit(change).await.expect("no conflict");
+    let event = world.newest_event().await;
+    assert_eq!((event.notes, event.labels), (vec![], labels));
+    let chain = world.0.verify_chain(Some(TenantNumber(1))).await.expect("verified");
+    assert!(chain.values().all(|report| report.broken_at.is_none()), "{chain:?}");
 }

@@ -34,8 +34,14 @@ pub(crate) struct DecisionContext<'a> {
     pub(crate) tenant: TenantNumber,
 }
 
-/// Ids of items that commands name.
-pub(crate) type ResolvedReferences = HashMap<(ItemKind, ItemKey), ItemId>;
+/// Items that commands name.
+pub(crate) type ResolvedReferences = HashMap<(ItemKind, ItemKey), ResolvedItem>;
+
+#[derive(Clone)]
+pub(crate) struct ResolvedItem {
+    pub(crate) id: ItemId,
+    pub(crate) name: String,
+}
 
 /// The data loaded for a command; only what it needs is filled in.
 #[derive(Default)]

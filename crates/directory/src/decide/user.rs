@@ -416,11 +416,11 @@ fn set_references(
     }
     slot.clear();
     for key in keys {
-        let Some(id) = input.resolved_references.get(&(kind, key.clone())) else {
+        let Some(item) = input.resolved_references.get(&(kind, key.clone())) else {
             errors.push(FieldError { field, kind: FieldErrorKind::NotFound });
             break;
         };
-        slot.push(*id);
+        slot.push(item.id);
     }
     slot.sort_unstable();
     slot.dedup();

@@ -1,6 +1,9 @@
 //! Events: the record that every change leaves in the same transaction.
 
-use crate::{Connection, ConnectionId, EventPosition, Item, ItemKind, Mail, Tenant, TenantNumber, Time, User, UserId};
+use crate::{
+    Connection, ConnectionId, EventLabels, EventPosition, Item, ItemKind, Mail, Tenant, TenantNumber, Time, User,
+    UserId,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -31,6 +34,8 @@ pub struct EventData {
     pub password_set: bool,
     /// What the event means in addition.
     pub notes: Vec<EventNote>,
+    /// Names of what the change added or removed by reference.
+    pub labels: EventLabels,
 }
 
 /// What an event is about.

@@ -8,6 +8,7 @@ mod attribute;
 mod builtin_roles;
 mod connection;
 mod event;
+mod event_labels;
 mod follower;
 mod idempotency;
 mod ids;
@@ -32,6 +33,7 @@ pub use attribute::{ATTRIBUTES, Attribute, AttributeAccess, BooleanSlot, Field, 
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventFilter, EventKind, EventNote};
+pub use event_labels::EventLabels;
 pub use follower::Follower;
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse, RecordedStep};
 pub use ids::{ConnectionId, EventPosition, ItemId, TenantNumber, Time, UserId};

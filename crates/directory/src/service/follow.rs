@@ -102,16 +102,8 @@ impl Directory {
 
     /// Writes rows of declared tables, without an event.
     pub(super) async fn commit_rows(&self, caller: &Caller, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
-        let change = Change {
-            tenant: caller.tenant,
-            at: self.clock.now(),
-            connection: caller.actor.connection(),
-            actor: caller.actor.to_string(),
-            request_id: caller.request_id.clone(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![Mutation::Rows(writes)],
-        };
+        let rows = vec![Mutation::Rows(writes)];
+        let change = Change::new(caller.tenant, self.clock.now(), caller.actor.to_string(), rows);
         self.store.commit(change).await.map(drop).map_err(commit_error)
     }
 }

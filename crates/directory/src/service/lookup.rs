@@ -2,7 +2,7 @@
 
 use super::{Caller, Directory, read_error};
 use crate::authorization::Authority;
-use crate::decide::{DecisionInput, ResolvedReferences};
+use crate::decide::{DecisionInput, ResolvedItem, ResolvedReferences};
 use crate::model::multi_valued::preferred_index;
 use crate::text::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
 use crate::{
@@ -24,7 +24,7 @@ impl Directory {
         let tenant = caller.tenant;
         let mut input = DecisionInput::default();
         if let (Command::CreateUser(edit), false) = (command, shared.is_empty()) {
-            let known = memberships_of(edit).filter_map(|key| Some((key.clone(), *shared.get(&key)?)));
+            let known = memberships_of(edit).filter_map(|key| Some((key.clone(), shared.get(&key)?.clone())));
             input.resolved_references.extend(known);
         }
         match command.split_version().0 {
@@ -315,8 +315,9 @@ impl Directory {
         let is_new =
             |key: &(ItemKind, ItemKey)| !input.resolved_references.contains_key(key) && seen.insert(key.clone());
         let keys: Vec<_> = keys.into_iter().filter(is_new).collect();
-        let found = self.map_stored_items(tenant, &keys, |item| item.id()).await?;
-        let resolved = keys.into_iter().zip(found).filter_map(|(key, id)| Some((key, id?)));
+        let resolve = |item: Item| ResolvedItem { id: item.id(), name: item.name().to_owned() };
+        let found = self.map_stored_items(tenant, &keys, resolve).await?;
+        let resolved = keys.into_iter().zip(found).filter_map(|(key, item)| Some((key, item?)));
         input.resolved_references.extend(resolved);
         Ok(())
     }

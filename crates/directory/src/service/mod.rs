@@ -1,6 +1,7 @@
 //! The directory as its callers see it: queries, and commands that are loaded, decided and committed.
 
 mod authority;
+mod event_labels;
 mod follow;
 mod history;
 mod idempotency;
@@ -127,16 +128,8 @@ impl Directory {
     /// Records the use of a connection and of one of its keys. The change is queued; its result is not awaited.
     pub fn record_connection_use(&self, connection: &Connection, key: Option<&ApiKey>) {
         let now = self.clock.now();
-        let change = Change {
-            tenant: connection.tenant,
-            at: now,
-            connection: Some(connection.id),
-            actor: connection.name.clone(),
-            request_id: String::new(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![Mutation::RecordConnectionUse(connection.id, connection.key_uses(key, now))],
-        };
+        let uses = vec![Mutation::RecordConnectionUse(connection.id, connection.key_uses(key, now))];
+        let change = Change::new(connection.tenant, now, connection.name.as_str(), uses);
         drop(self.store.commit(change));
     }
 
@@ -252,16 +245,12 @@ impl Directory {
             return Ok(secret);
         }
         let bytes = self.ids.random_secret().ok_or_else(|| DirectoryError::Internal("no random bytes".into()))?;
-        let change = Change {
-            tenant: Caller::NO_TENANT,
-            at: self.clock.now(),
-            connection: None,
-            actor: "server".into(),
-            request_id: String::new(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: vec![Mutation::AddSecret(ServerSecret { name: name.to_owned(), bytes })],
-        };
+        let change = Change::new(
+            Caller::NO_TENANT,
+            self.clock.now(),
+            "server",
+            vec![Mutation::AddSecret(ServerSecret { name: name.to_owned(), bytes })],
+        );
         // Another process may have been first: the stored secret is the valid one.
         match self.store.commit(change).await {
             Ok(_) | Err(CommitError::Taken(_)) => {}

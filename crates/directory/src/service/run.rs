@@ -1,9 +1,11 @@
 //! Runs commands: decides each from stored data and commits it; decides again if that data has changed.
 
+use super::event_labels::References;
 use super::{Caller, Directory, RETRY_AFTER_SECONDS, commit_error};
 use crate::decide::{DecisionContext, ResolvedReferences, decide};
 use crate::{
-    Change, Command, CommitError, Committing, DirectoryError, Field, ItemKey, ItemKind, Mutation, PasswordHash, Receipt,
+    Change, Command, CommitError, Committing, DirectoryError, EventLabels, Field, ItemKey, ItemKind, Mutation,
+    PasswordHash, Receipt,
 };
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
@@ -93,7 +95,8 @@ impl Directory {
     ) -> Result<Decided, DirectoryError> {
         self.check_password_hash(command)?;
         let authority = self.authority(caller).await?;
-        let input = self.load_input(caller, &authority, command, (is_retry, shared)).await?;
+        // Boxed, so that the future of every command stays small.
+        let input = Box::new(self.load_input(caller, &authority, command, (is_retry, shared)).await?);
         let now = self.clock.now();
         let (ids, tenant) = (self.ids.as_ref(), caller.tenant);
         let context = DecisionContext { now, ids, authority: &authority, tenant };
@@ -104,6 +107,14 @@ impl Directory {
                 *hashed = Some(self.hasher.hash(tenant, password).await.map_err(busy)?);
             }
             set_password_hash(&mut decision.mutations, hashed.as_ref());
+        }
+        let mut references = References::of(&decision.mutations);
+        let mut labels = EventLabels::default();
+        if !references.is_empty() {
+            labels = references.take_loaded(&input, &decision.mutations);
+        }
+        if !references.is_empty() {
+            labels.names.extend(self.names_of(tenant, references).await?);
         }
         let adds_items = decision.mutations.iter().any(Mutation::adds_or_changes_item);
         let assumed_absent = input.assumed_absent.clone();
@@ -119,6 +130,7 @@ impl Directory {
             request_id: caller.request_id.clone(),
             assumed_absent: input.assumed_absent,
             assumed_not_deleted: input.assumed_not_deleted,
+            labels,
             mutations: decision.mutations,
         });
         Ok(Decided { change, adds_items, assumed_absent, unchanged })

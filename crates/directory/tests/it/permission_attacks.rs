@@ -29,16 +29,7 @@ async fn grant(fixture: &Fixture, user: &User, permissions: &[Permission]) -> Us
         account: directory::AccountEdit::default(),
         notes: Vec::new(),
     };
-    let change = Change {
-        tenant: fixture.operator.tenant,
-        at: fixture.directory.now(),
-        connection: None,
-        actor: "test".into(),
-        request_id: String::new(),
-        assumed_absent: Vec::new(),
-        assumed_not_deleted: None,
-        mutations: vec![mutation],
-    };
+    let change = Change::new(fixture.operator.tenant, fixture.directory.now(), "test", vec![mutation]);
     fixture.store.commit(change).await.expect("granted");
     after
 }

@@ -159,7 +159,7 @@ fn creating_and_deleting_a_user_takes_few_statements() {
         let read =
             fixture.at_most(read(4, 108), "read", Box::pin(fixture.scim("GET", &target, &Value::Null, 200))).await;
         assert_eq!(read["groups"].as_array().map(Vec::len), Some(USERS), "{read}");
-        fixture.at_most(change(6, 535), "delete", Box::pin(fixture.scim("DELETE", &target, &Value::Null, 204))).await;
+        fixture.at_most(change(6, 635), "delete", Box::pin(fixture.scim("DELETE", &target, &Value::Null, 204))).await;
         fixture.scim("GET", &target, &Value::Null, 404).await;
     });
 }

@@ -26,8 +26,8 @@ pub use write::{ItemColumns, Memberships, Owner, RemovedUser, Side, UserColumns,
 use crate::event_row::{EncodedEvent, to_json};
 use crate::unique_keys::{self, UniqueKey};
 use directory::{
-    Action, Change, CommitError, Connection, EntitySnapshot, EventData, Expected, Mail, Mutation, Receipt, Record,
-    RowWrite, ServerSecret, TenantNumber, Time,
+    Action, Change, CommitError, Connection, EntitySnapshot, EventData, EventLabels, Expected, Mail, Mutation, Receipt,
+    Record, RowWrite, ServerSecret, TenantNumber, Time,
 };
 
 pub type Encoded<T = ()> = Result<T, serde_json::Error>;
@@ -140,7 +140,7 @@ impl Translation<'_> {
         Ok(())
     }
 
-    /// An event without content. Its origin is that of the change.
+    /// An event without content. Its origin and labels are those of the change.
     fn new_event(&self, action: Action) -> EventData {
         EventData {
             tenant: self.tenant,
@@ -155,6 +155,7 @@ impl Translation<'_> {
             members_removed: Vec::new(),
             password_set: false,
             notes: Vec::new(),
+            labels: EventLabels::default(),
         }
     }
 

@@ -230,16 +230,7 @@ fn a_failing_change_does_not_affect_others() {
             .execute("UPDATE users SET doc = '{' WHERE number = 1", [])
             .expect("damaged");
         let store = open(&path);
-        let change = |edits| Change {
-            tenant: caller.tenant,
-            at: Time(1_700_000_000_000_000),
-            connection: None,
-            actor: "test".into(),
-            request_id: String::new(),
-            assumed_absent: Vec::new(),
-            assumed_not_deleted: None,
-            mutations: edits,
-        };
+        let change = |edits| Change::new(caller.tenant, Time(1_700_000_000_000_000), "test", edits);
         let good = |n: u128| {
             let id = UserId(uuid::Uuid::from_u128(1_000 + n));
             let user = Box::new(User { user_name: format!("good{n}"), ..User::new(id, Time(1)) });

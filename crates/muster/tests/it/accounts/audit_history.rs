@@ -110,6 +110,9 @@ fn history_is_complete_exportable_and_free_of_secrets() {
     assert!(ann.contains("\"Anna\""), "the new value: {ann}");
     let roles = shown(&["--kind", "role"]);
     assert!(roles.contains("role \"Clerk\" created") && !roles.contains("user "), "{roles}");
+    let groups = shown(&["--kind", "group"]);
+    assert!(groups.contains("group \"G\" created; joined: robert@x.y, cid@x.y"), "{groups}");
+    assert!(groups.contains("group \"H\" updated: name \"G\" → \"H\"; left: cid@x.y"), "{groups}");
     let over_main = shown(&["--connection", "main", "--kind", "user"]);
     assert!(over_main.contains("main") && !over_main.contains("terminal"), "{over_main}");
     let by_hand = shown(&["--actor", "TERMINAL (", "--since", "2020-01-01", "--until", "2999-01-01T00:00:00Z"]);
