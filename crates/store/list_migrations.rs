@@ -15,8 +15,12 @@ fn main() -> std::io::Result<()> {
     }
     names.sort_unstable();
     let mut list = String::from("&[");
-    for name in names {
-        let (_, title) = name.split_once('_').unwrap_or(("", &name));
+    for (index, name) in names.into_iter().enumerate() {
+        let (number, title) = name.split_once('_').unwrap_or((&name, ""));
+        let expected = format!("{:04}", index + 1);
+        if number != expected {
+            return Err(std::io::Error::other(format!("migrations/{name}.sql should have the number {expected}")));
+        }
         let path = std::path::absolute(folder.join(&name))?;
         // Writing to a string cannot fail.
         let _ = write!(list, "({:?}, include_str!(\"{}.sql\")),", title.replace('_', " "), path.display());

@@ -44,11 +44,17 @@ pub enum ArchiveForm {
 pub struct Column {
     pub name: &'static str,
     pub kind: ColumnKind,
+    /// Whether a value can be [`Value::Null`].
+    pub is_optional: bool,
 }
 
 impl Column {
     pub const fn new(name: &'static str, kind: ColumnKind) -> Self {
-        Self { name, kind }
+        Self { name, kind, is_optional: false }
+    }
+
+    pub const fn optional(name: &'static str, kind: ColumnKind) -> Self {
+        Self { name, kind, is_optional: true }
     }
 }
 

@@ -78,7 +78,7 @@ static MAILS: Table = Table {
         Column::new("tenant", ColumnKind::Int),
         Column::new("id", ColumnKind::Uuid),
         Column::new("user_id", ColumnKind::Uuid),
-        Column::new("due", ColumnKind::BigInt),
+        Column::optional("due", ColumnKind::BigInt),
         Column::new("queued", ColumnKind::BigInt),
         Column::new("version", ColumnKind::Int),
         Column::new("doc", ColumnKind::Text),

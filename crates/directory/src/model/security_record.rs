@@ -81,7 +81,7 @@ static SECURITY_RECORDS: Table = Table {
         Column::new("kind", ColumnKind::Int),
         Column::new("source", ColumnKind::Text),
         Column::new("reason", ColumnKind::Text),
-        Column::new("user_id", ColumnKind::Uuid),
+        Column::optional("user_id", ColumnKind::Uuid),
         Column::new("count", ColumnKind::Int),
     ],
     key_columns: 3,

@@ -4,6 +4,7 @@ mod archive;
 mod check_violations;
 mod concurrent_memberships;
 mod conformance;
+mod declared_schema;
 mod embedded_engine;
 mod engine_equivalence;
 mod every_engine;

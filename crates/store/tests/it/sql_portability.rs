@@ -99,7 +99,7 @@ fn is_bound_name(word: &str) -> bool {
 }
 
 /// A connection to a new store, and its folder.
-fn new_sqlite_store() -> (tempfile::TempDir, rusqlite::Connection) {
+pub(crate) fn new_sqlite_store() -> (tempfile::TempDir, rusqlite::Connection) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s.db");
     drop(store_sqlite::Sqlite::open(&path, &store_sqlite::SqliteOptions::default()).expect("a store"));
@@ -229,7 +229,8 @@ fn sqlite_tables_are_strict() {
     let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'";
     let mut statement = db.prepare(sql).expect("prepared");
     let names = statement.query_map([], |row| row.get::<_, String>(0)).expect("listed");
-    assert_eq!(names.map(|name| name.expect("a name")).collect::<Vec<_>>(), Vec::<String>::new());
+    let names: Vec<String> = names.map(|name| name.expect("a name")).collect();
+    assert!(names.is_empty(), "add `STRICT` to {names:?}");
 }
 
 #[test]
