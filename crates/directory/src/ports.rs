@@ -96,7 +96,7 @@ pub trait Store: Send + Sync {
         tenant: TenantNumber,
         numbers: RangeInclusive<u32>,
     ) -> BoxFuture<'_, Result<Vec<(u32, PasswordHash)>, StoreError>>;
-    /// A deleted user by id, number or external id; other keys find nothing.
+    /// A deleted user by id, number or external id (the one deleted last); other keys find nothing.
     fn tombstone(&self, tenant: TenantNumber, key: UserKey) -> BoxFuture<'_, Result<Option<Tombstone>, StoreError>>;
     /// Deleted users of a tenant with a number above `after`, in order of number.
     fn tombstones(

@@ -1,4 +1,4 @@
-//! Builds a page from candidate rows, for both SQL engines: checks each row against the whole query and keeps those
+//! Builds a page from candidate rows, for all engines but memory: checks each row against the whole query and keeps those
 //! of the page.
 
 use crate::query_plan::plan_users;
@@ -48,6 +48,7 @@ impl<'a> UserPageBuilder<'a> {
         usize::try_from(self.query.offset.saturating_add(u64::from(self.query.limit))).unwrap_or(usize::MAX)
     }
 
+    /// Takes the users in the order of their numbers.
     pub fn push(&mut self, user: User) {
         let query = self.query;
         if !query.predicates.iter().all(|test| test.matches(&user)) {

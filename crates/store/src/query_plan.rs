@@ -1,4 +1,4 @@
-//! Chooses the index for a query of users or items, for both SQL engines. Rows found by an index are checked
+//! Chooses the index for a query of users or items, for all engines but memory. Rows found by an index are checked
 //! against the whole query, so a plan may find too many rows, but never too few.
 
 use crate::unique_keys::{self, LOGINS, USER_EXTERNAL_IDS};

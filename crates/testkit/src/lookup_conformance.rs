@@ -1,10 +1,12 @@
-//! Reads of many users and items by their keys: in the order of the keys, and only within the tenant.
+//! Reads by keys: of many users and items, in the order of the keys and only within the tenant; of deleted users and chain hashes.
 
+use crate::conflict_conformance::{add_user, change, tenant, user, user_id};
 use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes;
 use directory::{
-    Caller, Command, Directory, Field, FieldUpdate, GroupEdit, Item, ItemId, ItemKey, ItemKind, MemberEdit,
-    OrganizationRef, Store, User, UserId, UserKey,
+    Caller, Change, Command, Directory, EventFilter, EventPosition, Field, FieldUpdate, GroupEdit, Item, ItemId,
+    ItemKey, ItemKind, MemberEdit, Mutation, OrganizationRef, Store, TenantNumber, Time, Tombstone, User, UserId,
+    UserKey,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -14,6 +16,9 @@ pub const ALL: &[Check] = &[
     ("items are found by many keys at once", |s| Box::pin(items(s))),
     ("members and accounts of many at once", |s| Box::pin(members_and_accounts(s))),
     ("more keys than share a statement", |s| Box::pin(many_keys(s))),
+    ("deleted users are found", |s| Box::pin(deleted_users(s))),
+    ("chain hashes are those of the tenant", |s| Box::pin(chain_hashes(s))),
+    ("times ascend if a clock goes back", |s| Box::pin(ascending_times(s))),
 ];
 
 async fn create_user(directory: &Directory, caller: &Caller, email: &str, user_name: &str) -> User {
@@ -140,4 +145,69 @@ async fn many_keys(store: Arc<dyn Store>) {
     let places: Vec<usize> = found.iter().enumerate().filter(|(_, user)| user.is_some()).map(|(n, _)| n).collect();
     assert_eq!(places, [7, 507, 1_007, 1_507, 2_007, 2_507]);
     assert_eq!(found[7].as_ref().map(|user| (user.id, user.groups.clone())), Some((ann.id, vec![group.id()])));
+}
+
+async fn deleted_users(store: Arc<dyn Store>) {
+    let one = TenantNumber(1);
+    store.commit(change(vec![Mutation::AddTenant(tenant(1))])).await.expect("a tenant");
+    // Two users had the same external id, one after the other.
+    let user = |n| User { external_id: Some("E-1".into()), ..user(n) };
+    for n in [2, 1] {
+        let added = store.commit(change(vec![add_user(user(n))])).await.expect("added").users.remove(0);
+        store.commit(change(vec![Mutation::RemoveUser(Box::new(added))])).await.expect("deleted");
+    }
+    let id_of = |found: Option<Tombstone>| found.map(|tombstone| tombstone.user.id);
+    let by_external_id = store.tombstone(one, UserKey::ExternalId("E-1".into())).await.expect("read");
+    assert_eq!(id_of(by_external_id), Some(user_id(1)), "the one deleted last");
+    assert_eq!(id_of(store.tombstone(one, UserKey::Number(1)).await.expect("read")), Some(user_id(2)));
+    assert_eq!(store.tombstone(TenantNumber(2), UserKey::Id(user_id(1))).await.expect("read"), None);
+    let listed = async |after, limit| {
+        let found = store.tombstones(one, after, limit).await.expect("read");
+        found.into_iter().map(|tombstone| tombstone.user.number).collect::<Vec<_>>()
+    };
+    assert_eq!((listed(0, 10).await, listed(1, 10).await, listed(0, 1).await), (vec![1, 2], vec![2], vec![1]));
+    // The bounds are inclusive.
+    let deleted = store.tombstone(one, UserKey::Number(1)).await.expect("read").expect("deleted").deleted;
+    let between = async |from: i64, to: i64| {
+        let found = store.tombstones_between((Time(from), Time(to)), 10).await.expect("read");
+        found.iter().filter(|(_, tombstone)| tombstone.user.number == 1).count()
+    };
+    let at = deleted.0;
+    assert_eq!((between(at, at).await, between(at + 1, i64::MAX).await, between(0, at - 1).await), (1, 0, 0));
+}
+
+async fn chain_hashes(store: Arc<dyn Store>) {
+    for n in [1, 2] {
+        store.commit(change(vec![Mutation::AddTenant(tenant(n))])).await.expect("a tenant");
+    }
+    store.commit(change(vec![add_user(user(1))])).await.expect("added");
+    let chains = loop {
+        // A database assigns positions shortly after the commit.
+        let chains = store.verify_chain(Some(TenantNumber(1))).await.expect("read");
+        if chains.values().any(|chain| chain.verified_events > 1) || !store.reads_are_remote() {
+            break chains;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    // The engine in memory has no chain.
+    for chain in chains.values().filter(|chain| chain.head_hash.is_some()) {
+        let hash_of =
+            async |tenant| store.chain_hash_at(TenantNumber(tenant), chain.last_position).await.expect("read");
+        assert_eq!((hash_of(1).await, hash_of(2).await), (chain.head_hash, None));
+    }
+}
+
+/// An engine that writes one change after another. A database gives times by its own clock.
+async fn ascending_times(store: Arc<dyn Store>) {
+    if store.reads_are_remote() {
+        return;
+    }
+    store.commit(change(vec![Mutation::AddTenant(tenant(1))])).await.expect("a tenant");
+    store.commit(change(vec![add_user(user(1))])).await.expect("added");
+    let earlier = change(vec![add_user(user(2))]);
+    let (decided, earlier) = (earlier.at, Change { at: earlier.at.plus_seconds(-1), ..earlier });
+    store.commit(earlier).await.expect("added");
+    let events = store.events(EventFilter::of_tenant(TenantNumber(1)), EventPosition(0), 10).await.expect("read");
+    let times: Vec<Time> = events.iter().map(|event| event.data.at).collect();
+    assert!(times.is_sorted() && times[times.len() - 1] > decided, "{times:?}");
 }

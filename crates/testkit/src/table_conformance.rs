@@ -5,7 +5,8 @@ use crate::conflict_conformance::{change, tenant};
 use crate::conformance::Check;
 use crate::fakes;
 use directory::{
-    ArchiveForm, ColumnKind, CommitError, Expected, Mutation, Row, RowWrite, Store, TABLES, Table, TenantNumber, Value,
+    ArchiveForm, ColumnKind, CommitError, Expected, Mutation, Row, RowQuery, RowWrite, Store, TABLES, Table,
+    TenantNumber, Value,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -39,16 +40,21 @@ async fn declared_tables(store: Arc<dyn Store>) {
     let tables: Vec<&'static Table> = TABLES.iter().map(|table| table()).collect();
     for table in &tables {
         let (name, [one, other]) = (table.name, [2, 3].map(|n| row(table, n)));
-        let listed = async || {
-            let mut rows = store.rows(table.all()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let listed_by = async |query: RowQuery| {
+            let mut rows = store.rows(query).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             // A server may have used the database before.
             let is_own = |key: &[Value]| [&one, &other].iter().any(|own| own[..table.key_columns] == *key);
             rows.retain(|row| is_own(&row[..table.key_columns]));
             rows
         };
+        let listed = async || listed_by(table.all()).await;
         let ok = |result: Result<(), CommitError>| result.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         ok(commit(vec![RowWrite::Insert(table, one.clone()), RowWrite::Insert(table, other.clone())]).await);
         assert_eq!(listed().await, [one.clone(), other.clone()], "{name}");
+        let key_of = |row: &Row| row[..table.key_columns].to_vec();
+        assert_eq!(listed_by(table.all().after(key_of(&one))).await, std::slice::from_ref(&other), "{name}");
+        assert_eq!(listed_by(table.all().equal(key_of(&one))).await, std::slice::from_ref(&one), "{name}");
+        assert_eq!(listed_by(table.all().equal(vec![other[0].clone()]).limit(1)).await, std::slice::from_ref(&other));
         // The key, and other unique values.
         let taken = commit(vec![RowWrite::Insert(table, one.clone())]).await;
         assert!(

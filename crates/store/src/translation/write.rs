@@ -49,13 +49,14 @@ pub enum Write {
     /// Taken: the number, unless the engine allocated it; the id.
     AddItem {
         columns: ItemColumns,
+        /// For databases: whether the engine has allocated the number before the transaction.
         is_allocated: bool,
     },
-    /// Stale: the stored version is not `before`. After [`super::Read::Membership`], that only means that the engine
-    /// has read it too early.
+    /// Stale: the stored version is not `before`.
     ChangeItem {
         before: u32,
         columns: ItemColumns,
+        /// For databases: whether the version is from [`super::Read::Membership`], so that a stale one was read too early.
         is_reread: bool,
     },
     /// Increments the version of an item, if it exists.
@@ -87,10 +88,10 @@ pub enum Write {
     AddMemberships(Memberships),
     RemoveMemberships(Memberships),
 
-    /// Of a declared table. Its errors are those of the declaration. If `is_allocated`, a taken key only means that the
-    /// engine has allocated it too early.
+    /// Of a declared table. Its errors are those of the declaration.
     Row {
         write: RowWrite,
+        /// For databases: whether the engine has allocated the key, so that a taken one was allocated too early.
         is_allocated: bool,
     },
     Event(EncodedEvent),
@@ -155,9 +156,10 @@ impl Owner {
 pub struct Memberships {
     /// Item, its kind, number of the user.
     pub rows: Vec<(ItemId, ItemKind, u32)>,
+    /// For databases.
     pub side: Side,
-    /// Whether each added row must be new, and each removed one stored. Otherwise, those that are already as wanted are
-    /// ignored. SQLite need not check it: it has read them in the same transaction.
+    /// For databases: whether each added row must be new, and each removed one stored. Otherwise, those that are already as
+    /// wanted are ignored. Other engines have read them in the same transaction.
     pub is_exact: bool,
 }
 

@@ -79,6 +79,10 @@ impl StoreLocation {
         hold.finish_restore().expect("finished");
         drop(hold);
         assert_eq!(self.engine().check().expect("checked").errors, Vec::<String>::new());
+        let store = self.open();
+        let chains = runtime().block_on(store.verify_chain(None)).expect("read");
+        assert!(chains.values().all(|chain| chain.broken_at.is_none()), "{chains:?}");
+        store.close();
     }
 
     fn origin(&self) -> Origin {
