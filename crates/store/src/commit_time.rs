@@ -2,8 +2,8 @@
 
 use directory::Time;
 
-/// The decided time of a change. If the newest event of its tenant is later, 1 µs after it, so that times ascend; but not if it is ten minutes
-/// ahead or more, since then a clock was wrong.
+/// The decided time of a change. If the newest event of its tenant is later, 1 µs after it, so that times ascend; but
+/// not if it is ten minutes ahead or more, since then a clock was wrong.
 pub fn commit_time(decided_at: Time, newest: Option<Time>) -> Time {
     const MAX_CLOCK_SKEW_SECONDS: i64 = 10 * 60;
     match newest {

@@ -1,4 +1,5 @@
-//! Reads by keys: of many users and items, in the order of the keys and only within the tenant; of deleted users and chain hashes.
+//! Reads by keys: of many users and items, in the order of the keys and only within the tenant; of deleted users and
+//! chain hashes.
 
 use crate::conflict_conformance::{add_user, change, tenant, user, user_id};
 use crate::conformance::{Check, create_tenant, new_user};
