@@ -23,13 +23,13 @@ statements! {
         "",
     );
 
-    // Batched lookups: `place` is the index of the lookup in the batch.
+    // Batched lookups, like those of users.
     /// The caller checks the kind: with it in the statement, a planner without statistics (new database) takes
     /// another index.
     ITEMS_BY_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3) AS n (place, id)
-        JOIN items i ON i.tenant = $1 AND i.id = n.id",
+        JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.id = n.id LIMIT 1) AS i ON TRUE",
     );
     /// Of any kind.
     ITEMS_TO_CHANGE = per_engine(
@@ -40,21 +40,25 @@ statements! {
         "",
         "SELECT i.doc, i.version, i.updated, n.place
         FROM unnest($2, $3, $4, $5) AS n (place, space, text, kind)
-        LEFT JOIN claims c ON c.tenant = $1 AND c.space = n.space AND c.text = n.text
-        LEFT JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = c.owner",
+        LEFT JOIN LATERAL (SELECT c.owner FROM claims c
+        WHERE c.tenant = $1 AND c.space = n.space AND c.text = n.text LIMIT 1) AS c ON TRUE
+        LEFT JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i
+        WHERE i.tenant = $1 AND i.kind = n.kind AND i.number = c.owner LIMIT 1) AS i ON TRUE",
     );
 
     ITEMS_BY_NUMBERS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3, $4) AS n (place, kind, number)
-        JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = n.number",
+        JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i
+        WHERE i.tenant = $1 AND i.kind = n.kind AND i.number = n.number LIMIT 1) AS i ON TRUE",
     );
     /// The oldest item with each name. The subquery reads one index entry, however many items share the name.
     ITEMS_BY_NAMES = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3, $4) AS n (place, kind, name)
-        JOIN items i ON i.tenant = $1 AND i.kind = n.kind AND i.number = (SELECT min(k.number) FROM items k
-        WHERE k.tenant = $1 AND k.kind = n.kind AND k.name_key = n.name)",
+        JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i
+        WHERE i.tenant = $1 AND i.kind = n.kind AND i.number = (SELECT min(k.number) FROM items k
+        WHERE k.tenant = $1 AND k.kind = n.kind AND k.name_key = n.name) LIMIT 1) AS i ON TRUE",
     );
 
     ALL_ITEMS = select_item!("items i WHERE i.tenant = $1 AND i.kind = $2 ORDER BY i.number");

@@ -50,25 +50,32 @@ statements! {
         select_sqlite_user!("claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3"),
         "",
     );
-    // Batched lookups: `place` is the index of the lookup in the batch.
+    // Batched lookups: `place` is the index of the lookup in the batch. `LATERAL` with a limit is one index entry for each. A
+    // plain join reads all rows of the tenant if the planner expects few: in a new database, which has no statistics, or
+    // where most tenants are small.
     USERS_BY_IDS = per_engine(
         "",
-        select_postgres_users_batched!("unnest($2, $3) AS n (place, id) JOIN users u ON u.tenant = $1 AND u.id = n.id"),
+        select_postgres_users_batched!(
+            "unnest($2, $3) AS n (place, id) JOIN LATERAL
+            (SELECT u.number, u.doc FROM users u WHERE u.tenant = $1 AND u.id = n.id LIMIT 1) AS u ON TRUE"
+        ),
     );
     USERS_BY_NUMBERS = per_engine(
         "",
         select_postgres_users_batched!(
-            "unnest($2, $3) AS n (place, number) JOIN users u ON u.tenant = $1 AND u.number = n.number"
+            "unnest($2, $3) AS n (place, number) JOIN LATERAL
+            (SELECT u.number, u.doc FROM users u WHERE u.tenant = $1 AND u.number = n.number LIMIT 1) AS u ON TRUE"
         ),
     );
-    /// Users that are not found have an empty row: with outer joins, a planner without statistics (new database)
-    /// must look up the unique keys first. Otherwise it would join users with the lookups by tenant alone.
+    /// Users that are not found have an empty row.
     USERS_BY_UNIQUE_KEYS = per_engine(
         "",
         select_postgres_users_batched!(
             "unnest($2, $3, $4) AS n (place, space, text)
-            LEFT JOIN claims c ON c.tenant = $1 AND c.space = n.space AND c.text = n.text
-            LEFT JOIN users u ON u.tenant = $1 AND u.number = c.owner"
+            LEFT JOIN LATERAL (SELECT c.owner FROM claims c
+            WHERE c.tenant = $1 AND c.space = n.space AND c.text = n.text LIMIT 1) AS c ON TRUE
+            LEFT JOIN LATERAL
+            (SELECT u.number, u.doc FROM users u WHERE u.tenant = $1 AND u.number = c.owner LIMIT 1) AS u ON TRUE"
         ),
     );
     ACCOUNT = per_engine("SELECT password, account FROM users WHERE tenant = ?1 AND id = ?2", "");

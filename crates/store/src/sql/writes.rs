@@ -202,13 +202,15 @@ statements! {
     // Diagnosis of failed changes, and what changes must know beforehand.
     EXISTING_UNIQUE_KEYS = per_engine(
         "",
-        "SELECT c.space, c.text FROM claims c JOIN unnest($2, $3) AS n (space, text)
-        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
+        "SELECT c.space, c.text FROM unnest($2, $3) AS n (space, text)
+        JOIN LATERAL (SELECT c.space, c.text, c.owner FROM claims c
+        WHERE c.tenant = $1 AND c.space = n.space AND c.text = n.text LIMIT 1) AS c ON TRUE",
     );
     REQUIRE_KEYS_ABSENT = per_engine(
         "",
-        "SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM claims c JOIN unnest($2, $3) AS n (space, text)
-        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
+        "SELECT 1 / (CASE WHEN count(*) = 0 THEN 1 ELSE 0 END) FROM unnest($2, $3) AS n (space, text)
+        JOIN LATERAL (SELECT c.space, c.text, c.owner FROM claims c
+        WHERE c.tenant = $1 AND c.space = n.space AND c.text = n.text LIMIT 1) AS c ON TRUE",
     );
     USER_VERSIONS = per_engine(
         "",
@@ -228,14 +230,16 @@ statements! {
     );
     EXISTING_ITEM_NUMBERS = per_engine(
         "",
-        "SELECT i.kind, i.number FROM items i JOIN unnest($2, $3) AS n (kind, number)
-        ON i.tenant = $1 AND i.kind = n.kind AND i.number = n.number",
+        "SELECT i.kind, i.number FROM unnest($2, $3) AS n (kind, number)
+        JOIN LATERAL (SELECT i.kind, i.number FROM items i
+        WHERE i.tenant = $1 AND i.kind = n.kind AND i.number = n.number LIMIT 1) AS i ON TRUE",
     );
     // For the check of the whole database.
     UNIQUE_KEY_OWNERS = per_engine(
         "",
-        "SELECT c.space, c.text, c.owner FROM claims c JOIN unnest($2, $3) AS n (space, text)
-        ON c.tenant = $1 AND c.space = n.space AND c.text = n.text",
+        "SELECT c.space, c.text, c.owner FROM unnest($2, $3) AS n (space, text)
+        JOIN LATERAL (SELECT c.space, c.text, c.owner FROM claims c
+        WHERE c.tenant = $1 AND c.space = n.space AND c.text = n.text LIMIT 1) AS c ON TRUE",
     );
     USER_WITH_UNIQUE_KEY = per_engine(
         "SELECT u.number FROM claims c JOIN users u ON u.pk = c.owner WHERE c.tenant = ?1 AND c.space = ?2 AND c.text = ?3",
@@ -301,7 +305,8 @@ statements! {
     /// Which of these users are members of the items already.
     EXISTING_MEMBERSHIPS = per_engine(
         "",
-        "SELECT m.item, m.member FROM memberships m JOIN unnest($2, $3) AS n (item, member)
-        ON m.tenant = $1 AND m.item = n.item AND m.member = n.member",
+        "SELECT m.item, m.member FROM unnest($2, $3) AS n (item, member)
+        JOIN LATERAL (SELECT m.item, m.member FROM memberships m
+        WHERE m.tenant = $1 AND m.item = n.item AND m.member = n.member LIMIT 1) AS m ON TRUE",
     );
 }
