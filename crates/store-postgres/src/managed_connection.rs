@@ -314,10 +314,9 @@ impl Session {
         self.named_statements.load(Ordering::Relaxed)
     }
 
-    /// Disables plans other than index look-ups. A prepared statement keeps its plan: on a new store with small, never
-    /// analyzed tables, or among many small tenants, a scan of all rows or of all rows of the tenant, which would then be
-    /// used for a million users. Every lookup here has an index. JIT is off, too: the cost penalty of an unavoidable scan
-    /// would trigger it.
+    /// Disables sequential scans. A prepared statement keeps its plan: on a new store with small, never
+    /// analyzed tables a sequential scan, which would then be used for a million users. Every lookup here has
+    /// an index. JIT is off, too: the cost penalty of an unavoidable scan would trigger it.
     ///
     /// Unnamed statements do not need this, as they are planned each time. Behind a pooler, the settings would
     /// stay on the server process for other clients.

@@ -8,11 +8,7 @@ statements! {
 
     /// The server process of this connection. Databases without processes always return the same value.
     BACKEND_PID = per_engine("", "SELECT pg_backend_pid()");
-    PREFER_INDEXES = per_engine(
-        "",
-        "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
-        SET enable_material = off; SET jit = off",
-    );
+    PREFER_INDEXES = per_engine("", "SET enable_seqscan = off; SET jit = off");
     SHOW_READ_ONLY = per_engine("", "SHOW transaction_read_only");
     IN_RECOVERY = per_engine("", "SELECT pg_is_in_recovery()");
     PING = portable("SELECT count(*) FROM secrets");

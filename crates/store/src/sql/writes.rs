@@ -1,5 +1,9 @@
 //! Changing users, items and their related rows. SQLite writes row by row in one thread; PostgreSQL writes all rows
 //! of a batch in one table with one statement.
+//!
+//! A condition that is always true, such as `coalesce(n.id, n.id) = n.id`, makes the planner of PostgreSQL expect one row to
+//! write, so that it looks up each by the whole key. It expects ten otherwise, and reads all rows of a tenant if it expects fewer
+//! of these: in a new database, which has no statistics, or where most tenants are small. A prepared statement keeps this plan.
 
 use super::{Sql, exactly, per_engine, portable, statements};
 
@@ -30,14 +34,14 @@ statements! {
             password = nullif(coalesce(n.password, users.password), ''), account = coalesce(n.account, users.account), doc = n.doc
             FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
             AS n (number, before, version, active, updated, password, account, doc)
-            WHERE users.tenant = $1 AND users.number = n.number AND users.version = n.before",
+            WHERE users.tenant = $1 AND users.number = n.number AND users.version = n.before AND coalesce(n.number, n.number) = n.number",
             "$10"
         ),
     );
     REMOVE_USERS = per_engine(
         "DELETE FROM users WHERE pk = ?1",
         "DELETE FROM users WHERE tenant = $1 AND (number, version) IN (SELECT n.number, n.version
-        FROM unnest($2, $3) AS n (number, version))",
+        FROM unnest($2, $3) AS n (number, version) WHERE coalesce(n.number, n.number) = n.number)",
     );
     /// Keeps the password, in case the user is restored.
     ADD_TOMBSTONE = per_engine(
@@ -47,7 +51,8 @@ statements! {
             "INSERT INTO tombstones (tenant, number, id, deleted, external_key, password, doc)
             SELECT u.tenant, u.number, u.id, n.deleted, n.external_key, u.password, n.doc
             FROM unnest($2, $3, $4, $5, $6) AS n (number, version, deleted, external_key, doc)
-            JOIN users u ON u.tenant = $1 AND u.number = n.number AND u.version = n.version",
+            JOIN LATERAL (SELECT u.tenant, u.number, u.id, u.password FROM users u
+            WHERE u.tenant = $1 AND u.number = n.number AND u.version = n.version LIMIT 1) AS u ON TRUE",
             "$7"
         ),
     );
@@ -61,7 +66,8 @@ statements! {
             SELECT t.tenant, t.number, t.id, n.version, CASE WHEN n.keeps_password THEN t.password ELSE n.password END,
             n.account, n.doc, n.active, n.updated FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
             AS n (number, deleted, version, keeps_password, password, account, doc, active, updated)
-            JOIN tombstones t ON t.tenant = $1 AND t.number = n.number AND t.deleted = n.deleted",
+            JOIN LATERAL (SELECT t.tenant, t.number, t.id, t.password FROM tombstones t
+            WHERE t.tenant = $1 AND t.number = n.number AND t.deleted = n.deleted LIMIT 1) AS t ON TRUE",
             "$11"
         ),
     );
@@ -69,7 +75,7 @@ statements! {
         "DELETE FROM tombstones WHERE tenant = ?1 AND number = ?2 AND deleted = ?3",
         exactly!(
             "DELETE FROM tombstones WHERE tenant = $1 AND (number, deleted) IN (SELECT n.number, n.deleted
-            FROM unnest($2, $3) AS n (number, deleted))",
+            FROM unnest($2, $3) AS n (number, deleted) WHERE coalesce(n.number, n.number) = n.number)",
             "$4"
         ),
     );
@@ -97,7 +103,7 @@ statements! {
         exactly!(
             "UPDATE items SET version = n.version, name_key = n.name_key, doc = n.doc, updated = n.updated
             FROM unnest($2, $3, $4, $5, $6, $7) AS n (id, before, version, name_key, doc, updated)
-            WHERE items.tenant = $1 AND items.id = n.id AND items.version = n.before",
+            WHERE items.tenant = $1 AND items.id = n.id AND items.version = n.before AND coalesce(n.id, n.id) = n.id",
             "$8"
         ),
     );
@@ -105,13 +111,14 @@ statements! {
     BUMP_ITEM_VERSIONS = per_engine(
         "UPDATE items SET version = ?1, doc = ?2 WHERE pk = ?3",
         "UPDATE items SET version = items.version + n.times, updated = n.at
-        FROM unnest($2, $3, $4) AS n (id, times, at) WHERE items.tenant = $1 AND items.id = n.id",
+        FROM unnest($2, $3, $4) AS n (id, times, at)
+        WHERE items.tenant = $1 AND items.id = n.id AND coalesce(n.id, n.id) = n.id",
     );
     REMOVE_ITEM = per_engine(
         "DELETE FROM items WHERE pk = ?1 AND version = ?2",
         exactly!(
             "DELETE FROM items WHERE tenant = $1 AND (id, version) IN (SELECT n.id, n.version
-            FROM unnest($2, $3) AS n (id, version))",
+            FROM unnest($2, $3) AS n (id, version) WHERE coalesce(n.id, n.id) = n.id)",
             "$4"
         ),
     );
@@ -134,7 +141,7 @@ statements! {
     REMOVE_UNIQUE_KEYS = per_engine(
         "DELETE FROM claims WHERE tenant = ?1 AND space = ?2 AND text = ?3 AND owner = ?4",
         "DELETE FROM claims WHERE tenant = $1 AND (space, text, owner) IN (SELECT n.space, n.text, n.owner
-        FROM unnest($2, $3, $4) AS n (space, text, owner))",
+        FROM unnest($2, $3, $4) AS n (space, text, owner) WHERE coalesce(n.text, n.text) = n.text)",
     );
     ADD_SECONDARY_EMAILS = per_engine(
         "INSERT INTO mentions (tenant, text, owner) VALUES (?1, ?2, ?3)",
@@ -144,7 +151,7 @@ statements! {
     REMOVE_SECONDARY_EMAILS = per_engine(
         "DELETE FROM mentions WHERE tenant = ?1 AND text = ?2 AND owner = ?3",
         "DELETE FROM mentions WHERE tenant = $1 AND (text, owner) IN (SELECT n.text, n.owner
-        FROM unnest($2, $3) AS n (text, owner))",
+        FROM unnest($2, $3) AS n (text, owner) WHERE coalesce(n.text, n.text) = n.text)",
     );
 
     /// Locks users whose memberships change from the item's side, so that a concurrent change of the same user
@@ -174,14 +181,14 @@ statements! {
         "",
         exactly!(
             "DELETE FROM memberships WHERE tenant = $1 AND (item, member) IN (SELECT n.item, n.member
-            FROM unnest($2, $3) AS n (item, member))",
+            FROM unnest($2, $3) AS n (item, member) WHERE coalesce(n.member, n.member) = n.member)",
             "$4"
         ),
     );
     REMOVE_MEMBERSHIPS = per_engine(
         "DELETE FROM memberships WHERE item = ?1 AND user = ?2",
         "DELETE FROM memberships WHERE tenant = $1 AND (item, member) IN (SELECT n.item, n.member
-        FROM unnest($2, $3) AS n (item, member))",
+        FROM unnest($2, $3) AS n (item, member) WHERE coalesce(n.member, n.member) = n.member)",
     );
     MEMBERSHIP_EXISTS = per_engine(
         "SELECT EXISTS (SELECT 1 FROM memberships m JOIN users u ON u.pk = m.user JOIN items i ON i.pk = m.item

@@ -358,3 +358,51 @@ fn a_database_is_held_only_when_no_process_writes_to_it() {
 fn add_tenant_command() -> Command {
     Command::AddTenant { name: "One".into(), number: None }
 }
+
+/// Without statistics, a planner that expects few rows in a tenant would read all of them for each look-up, and prepared
+/// statements keep their plan.
+#[test]
+fn look_ups_in_a_new_database_read_only_the_rows_they_name() {
+    const ROUNDS: u32 = 40;
+    const CREATES: u32 = 50;
+    let url = create_database();
+    let store = postgres(&url);
+    for table in ["users", "claims", "items", "memberships"] {
+        query(&url, &format!("ALTER TABLE {table} SET (autovacuum_enabled = off)"));
+    }
+    let directory = new_process_directory(store);
+    runtime().block_on(async {
+        let caller = create_tenant(&directory, "One").await;
+        for round in 0..ROUNDS {
+            let emails = (0..CREATES).map(|n| format!("u{round}-{n}@x.y"));
+            let commands = emails.map(|email| (&caller, Command::CreateUser(new_user(&email))));
+            let done = directory.run_all(commands.collect()).await;
+            assert!(done.iter().all(Result::is_ok), "{done:?}");
+            for n in 1..=5 {
+                let key = UserKey::Email(format!("u{round}-{n}@x.y"));
+                directory.user(&caller, key.clone()).await.expect("found");
+                let mut edit = directory::UserEdit::default();
+                edit.set_text(Field::Title, FieldUpdate::Set(format!("{round}")));
+                let update = Command::UpdateUser { user: key, edit: Box::new(edit) };
+                directory.run(&caller, update).await.expect("changed");
+            }
+            directory.run(&caller, Command::DeleteUser(UserKey::Number(round * CREATES + 1))).await.expect("deleted");
+        }
+    });
+    drop(directory);
+    // The statistics are complete when the connections are closed.
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while query(&url, others) != "0" {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let read = "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables
+        WHERE relname IN ('users', 'claims', 'items', 'memberships')";
+    // Each create, look-up, update and deletion reads a few rows.
+    let most = u64::from(ROUNDS * (CREATES + 5 + 5 + 1)) * 10;
+    let lines = query(&url, read);
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    for line in lines.lines() {
+        let rows: u64 = line.split('|').nth(1).and_then(|count| count.parse().ok()).expect("a number");
+        assert!(rows < most, "{line} rows were read, at most {most} expected");
+    }
+}

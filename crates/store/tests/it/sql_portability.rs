@@ -25,8 +25,7 @@ const FUNCTIONS: &str =
     "count sum max min coalesce nullif replace unnest string_agg clock_timestamp pg_backend_pid pg_is_in_recovery";
 /// Aliases of the statements, and names of settings.
 const ALIASES: &str =
-    "n b c e i k l m t u times done keeps_password lock_timeout idle_in_transaction_session_timeout enable_seqscan enable_bitmapscan
-    enable_hashjoin enable_mergejoin enable_material jit off show transaction_read_only migrations
+    "n b c e i k l m t u times done keeps_password lock_timeout idle_in_transaction_session_timeout enable_seqscan jit off show transaction_read_only migrations
     checksum";
 
 /// Names of the schema: tables, columns and indexes.
