@@ -29,7 +29,8 @@ statements! {
     ITEMS_BY_IDS = per_engine(
         "",
         "SELECT i.doc, i.version, i.updated, n.place FROM unnest($2, $3) AS n (place, id)
-        JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i WHERE i.tenant = $1 AND i.id = n.id LIMIT 1) AS i ON TRUE",
+        JOIN LATERAL (SELECT i.doc, i.version, i.updated FROM items i
+        WHERE i.tenant = $1 AND i.id = n.id LIMIT 1) AS i ON TRUE",
     );
     /// Of any kind.
     ITEMS_TO_CHANGE = per_engine(
