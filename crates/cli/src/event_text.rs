@@ -175,6 +175,7 @@ pub(crate) fn event_text(event: &Event) -> String {
         EntitySnapshot::Item(item) => format!("{} {:?}", item.kind().as_str(), item.name()),
         EntitySnapshot::Tenant(tenant) => format!("tenant {:?}", tenant.name),
         EntitySnapshot::Connection(connection) => format!("connection {:?}", connection.name),
+        EntitySnapshot::Target(target) => format!("target {:?}", target.name),
         EntitySnapshot::Mail(mail) => return mail_event_text(draft.action, mail),
     };
     let document =
@@ -207,6 +208,7 @@ pub(crate) fn record_kind(event: &Event) -> &'static str {
         Some(EntitySnapshot::Tenant(_)) => "tenant",
         Some(EntitySnapshot::Connection(_)) => "connection",
         Some(EntitySnapshot::Mail(_)) => "mail",
+        Some(EntitySnapshot::Target(_)) => "target",
         None => "other",
     }
 }

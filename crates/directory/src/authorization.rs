@@ -40,6 +40,10 @@ pub enum Query {
     SecurityRecordsOfNoTenant,
     /// Requests with an `Idempotency-Key` that the caller has sent.
     OwnRequests,
+    /// The targets of the caller's tenant, and what the gateway stores for them.
+    Targets,
+    /// The targets of all tenants.
+    AllTargets,
     /// Leases and positions of the server's tasks.
     Tasks,
     /// The user of a link or session. Its key is the proof.
@@ -85,7 +89,7 @@ impl Requirement {
 
 /// What a command requires in the tenant of its caller.
 pub(crate) fn required_for_command(command: &Command) -> Requirement {
-    use Permission::{Connections, Credentials, Groups, Installation, Settings, WriteUsers};
+    use Permission::{Connections, Credentials, Groups, Installation, Settings, Targets, WriteUsers};
     match command {
         Command::CreateUser(edit) | Command::UpdateUser { edit, .. } => Requirement::all(required_for_edit(edit)),
         Command::DeleteUser(_) | Command::RestoreUser(_) | Command::ChangeStatus(_) => {
@@ -122,6 +126,8 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
         | Command::AddKey { .. }
         | Command::UpdateConnection { .. }
         | Command::RevokeConnection(_) => Requirement::permission(Connections),
+        Command::PutTarget(change) if change.extends_allowed_addresses() => Requirement::all([Targets, Installation]),
+        Command::PutTarget(_) => Requirement::permission(Targets),
         Command::IfVersion(_, command) => required_for_command(command),
     }
 }
@@ -141,8 +147,8 @@ fn required_for_edit(edit: &UserEdit) -> Vec<Permission> {
 pub(crate) fn required_for_query(query: Query) -> Requirement {
     use Permission::{Audit, Connections, Credentials, Installation, ReadUsers, Settings, WriteUsers};
     match query {
-        Query::Users => Requirement::permission(ReadUsers).or_task(&[Purpose::Mails]),
-        Query::Items | Query::DeletedUsers => Requirement::permission(ReadUsers),
+        Query::Users => Requirement::permission(ReadUsers).or_task(&[Purpose::Mails, Purpose::Gateway]),
+        Query::Items | Query::DeletedUsers => Requirement::permission(ReadUsers).or_task(&[Purpose::Gateway]),
         Query::PasswordHashes => Requirement::permission(Credentials),
         Query::Tenant => Requirement::permission(ReadUsers).or_task(&Purpose::ALL).or_public(),
         Query::Tenants => {
@@ -153,13 +159,16 @@ pub(crate) fn required_for_query(query: Query) -> Requirement {
         Query::ConnectionOfKey => Requirement::all([Connections, Installation]).or_task(&[Purpose::Authentication]),
         Query::Mails => Requirement::permission(Settings).or_task(&[Purpose::Retention]),
         Query::MailsDue => Requirement::permission(Installation).or_task(&[Purpose::Mails]),
-        Query::Events | Query::SecurityRecords => Requirement::permission(Audit),
+        Query::Events => Requirement::permission(Audit).or_task(&[Purpose::Gateway]),
+        Query::SecurityRecords => Requirement::permission(Audit),
         Query::AllEvents | Query::SecurityRecordsOfNoTenant => Requirement::all([Audit, Installation]),
         Query::ImportEvents => Requirement::permission(WriteUsers),
         Query::ServerSecret => {
             Requirement::permission(Installation).or_task(&[Purpose::Authentication, Purpose::Mails, Purpose::Pages])
         }
         Query::OwnRequests => Requirement::permission(ReadUsers).or_public(),
+        Query::Targets => Requirement::permission(Permission::Targets).or_task(&[Purpose::Gateway]),
+        Query::AllTargets => Requirement::all([Permission::Targets, Installation]).or_task(&[Purpose::Gateway]),
         Query::Tasks => Requirement::permission(Installation).or_task(&Purpose::ALL),
         Query::UserOfProof => {
             Requirement::permission(Credentials).or_task(&[Purpose::Mails, Purpose::Retention]).or_public()

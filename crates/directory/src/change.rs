@@ -6,7 +6,7 @@
 
 use crate::{
     AccountEdit, Connection, ConnectionId, EventLabels, EventNote, Item, ItemKey, ItemKind, Mail, RowWrite,
-    ServerSecret, Tenant, TenantNumber, Time, Tombstone, User, UserId,
+    ServerSecret, Target, Tenant, TenantNumber, Time, Tombstone, User, UserId,
 };
 use std::collections::BTreeMap;
 
@@ -146,6 +146,12 @@ pub enum Mutation {
         /// The state it was decided from; all of it except the last use is the precondition.
         before: Box<Connection>,
         after: Box<Connection>,
+    },
+    /// The version of `before` is the precondition. `rows` are its credentials and progress.
+    PutTarget {
+        before: Option<Box<Target>>,
+        after: Box<Target>,
+        rows: Vec<RowWrite>,
     },
     /// Records the last use of a connection and of its keys, as in [`Connection::key_uses`]. Leaves no event,
     /// because it changes no data.

@@ -33,8 +33,8 @@ pub use authorization::{Query, QueryKind};
 pub use change::{Change, Mutation, Receipt};
 pub use command::{
     AccountAction, Command, CommandKind, ConnectionEdit, DepartmentRef, FieldUpdate, FolderEdit, GroupEdit, ItemRef,
-    MemberEdit, NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TenantEdit,
-    UserEdit,
+    MemberEdit, NewConnection, OrganizationEdit, OrganizationRef, PasswordProof, RoleRef, StatusChange, TargetChange,
+    TenantEdit, UserEdit,
 };
 pub use error::{DirectoryError, FieldError, FieldErrorKind, SignInError};
 pub use model::*;
@@ -49,7 +49,9 @@ pub use query::{
     UserView,
 };
 pub use secrecy::{ExposeSecret, SecretString};
-pub use service::{Caller, Credentials, Directory, IdempotencyLookup, IdempotencyScope, Preview, rate_limit_network};
+pub use service::{
+    Caller, Credentials, Directory, IdempotencyLookup, IdempotencyScope, Preview, TargetRecord, rate_limit_network,
+};
 pub use table::*;
 pub use text::*;
 

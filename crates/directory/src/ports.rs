@@ -2,7 +2,8 @@
 
 use crate::{
     Account, Change, Event, EventFilter, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    PasswordHash, Receipt, Record, Row, RowQuery, TenantNumber, Time, Tombstone, User, UserId, UserKey, UserQuery,
+    PasswordHash, Receipt, Record, Row, RowQuery, Table, TenantNumber, Time, Tombstone, User, UserId, UserKey,
+    UserQuery,
 };
 use secrecy::SecretString;
 use std::collections::{BTreeMap, HashMap};
@@ -51,6 +52,10 @@ pub trait Store: Send + Sync {
     fn members_of(&self, tenant: TenantNumber, items: Vec<ItemId>) -> BoxFuture<'_, Result<Members, StoreError>>;
     /// Rows of a declared table.
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+    /// The rows of a declared table with these keys, in any order. Those that do not exist are left out.
+    fn rows_with_keys(&self, table: &'static Table, keys: Vec<Row>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+    /// How many rows a query finds, by the values of some columns. The query has neither bounds nor a limit.
+    fn count_rows(&self, query: RowQuery, by: &'static [usize]) -> BoxFuture<'_, Result<Vec<(Row, u64)>, StoreError>>;
     /// Carries out a change atomically. It continues when the caller stops waiting.
     fn commit(&self, change: Change) -> Committing<'_>;
     /// Like [`Store::commit`] for each change, in order. The engine sees all of them at once, so that they share as few

@@ -339,6 +339,19 @@ impl<'r> RowReader<'r> {
         }
     }
 
+    /// A number that is never null or negative.
+    pub fn unsigned(&self, column: usize) -> Result<u32, RowError> {
+        match self.integer(column)?.map(u32::try_from) {
+            Some(Ok(number)) => Ok(number),
+            _ => self.fail(column, "is no positive number"),
+        }
+    }
+
+    /// `None` for null.
+    pub fn optional_text(&self, column: usize) -> Result<Option<&'r str>, RowError> {
+        if self.is_null(column) { Ok(None) } else { self.text(column).map(Some) }
+    }
+
     /// Decodes a document.
     pub fn json<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<T, RowError> {
         serde_json::from_str(self.text(column)?).or_else(|_| self.fail(column, "is not the expected document"))

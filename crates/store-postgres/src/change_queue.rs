@@ -270,18 +270,27 @@ fn conflict_keys(change: &Change) -> Vec<ConflictKey> {
             Mutation::ChangeConnection { after, .. } => {
                 all.push(ConflictKey::new(("connection", after.id), false));
             }
+            Mutation::PutTarget { after, rows, .. } => {
+                all.push(ConflictKey::new(("target", after.tenant, after.number), false));
+                all.push(ConflictKey::new(("target", after.tenant, directory::fold(&after.name)), false));
+                row_keys(rows, &mut all);
+            }
             Mutation::RecordConnectionUse(id, _) => all.push(ConflictKey::new(("connection", id), false)),
             Mutation::AddSecret(secret) => all.push(ConflictKey::new(("secret", &secret.name), false)),
-            Mutation::Rows(rows) => all.extend(rows.iter().map(|row| {
-                let (table, key) = row.table_and_key();
-                ConflictKey::new((table.name, key), false)
-            })),
+            Mutation::Rows(rows) => row_keys(rows, &mut all),
         }
     }
     // A change does not conflict with itself.
     all.sort_unstable_by_key(|touch| (touch.hash, touch.is_shared));
     all.dedup_by_key(|touch| touch.hash);
     all
+}
+
+fn row_keys(rows: &[directory::RowWrite], all: &mut Vec<ConflictKey>) {
+    all.extend(rows.iter().map(|row| {
+        let (table, key) = row.table_and_key();
+        ConflictKey::new((table.name, key), false)
+    }));
 }
 
 /// The external id of a user who is being deleted or was deleted.

@@ -46,8 +46,8 @@ use crate::migrations::MigrationMode;
 use batch_writer::BatchWriter;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
-    ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, TenantNumber,
-    TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, Table,
+    TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -270,6 +270,18 @@ impl Store for Postgres {
         } else {
             pending(self.readers.long(move |session| tables::rows(session, query.clone())))
         }
+    }
+
+    fn rows_with_keys(&self, table: &'static Table, keys: Vec<Row>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        if keys.len() <= RowQuery::FEW as usize {
+            pending(self.readers.short(move |session| tables::rows_with_keys(session, table, keys.clone())))
+        } else {
+            pending(self.readers.long(move |session| tables::rows_with_keys(session, table, keys.clone())))
+        }
+    }
+
+    fn count_rows(&self, query: RowQuery, by: &'static [usize]) -> BoxFuture<'_, Result<Vec<(Row, u64)>, StoreError>> {
+        pending(self.readers.long(move |session| tables::count_rows(session, &query, by)))
     }
 
     fn commit(&self, change: Change) -> Committing<'_> {

@@ -7,7 +7,7 @@ use super::pg_error::PgError;
 use super::read::ReadFuture;
 use directory::{ColumnKind, Row, RowQuery, RowWrite, Table, Value};
 use std::collections::BTreeMap;
-use store::sql::{TableOperation, exactly_sql, select_sql};
+use store::sql::{TableOperation, count_sql, exactly_sql, select_by_keys_sql, select_sql};
 
 /// The row writes of a batch; those that share a statement are together.
 #[derive(Default)]
@@ -59,6 +59,49 @@ pub(super) fn rows(session: &Session, query: RowQuery) -> ReadFuture<'_, Vec<Row
         let params: Vec<&dyn Param> = params.iter().map(|param| &**param).collect();
         let found = session.query(&sql, &params).await?;
         found.iter().map(|row| read(query.table, row)).collect()
+    })
+}
+
+pub(super) fn rows_with_keys<'s>(
+    session: &'s Session,
+    table: &'static Table,
+    keys: Vec<Row>,
+) -> ReadFuture<'s, Vec<Row>> {
+    Box::pin(async move {
+        let types = table.columns[..table.key_columns].iter().map(|column| SqlType::of(column.kind));
+        let params = columns_of(types, keys);
+        let arrays = (1..=params.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+        let names = (0..params.len()).map(|place| format!("c{place}")).collect::<Vec<_>>().join(", ");
+        let sql = select_by_keys_sql(table, &format!("(SELECT {names} FROM unnest({arrays}) AS u ({names}))"));
+        let params: Vec<&dyn Param> = params.iter().map(|param| &**param).collect();
+        let found = session.query(&sql, &params).await?;
+        found.iter().map(|row| read(table, row)).collect()
+    })
+}
+
+pub(super) fn count_rows<'s>(
+    session: &'s Session,
+    query: &RowQuery,
+    by: &'static [usize],
+) -> ReadFuture<'s, Vec<(Row, u64)>> {
+    let (sql, bound) = count_sql(query, by);
+    let table = query.table;
+    Box::pin(async move {
+        let params: Vec<Box<dyn Param>> = bound
+            .into_iter()
+            .filter_map(|(column, value)| Some(SqlType::of(table.columns[column?].kind).scalar(value)))
+            .collect();
+        let params: Vec<&dyn Param> = params.iter().map(|param| &**param).collect();
+        let found = session.query(&sql, &params).await?;
+        let decode = |row: &tokio_postgres::Row| {
+            let values = by
+                .iter()
+                .enumerate()
+                .map(|(place, column)| Ok(SqlType::of(table.columns[*column].kind).read(row, place)?));
+            let count: i64 = row.try_get(by.len())?;
+            Ok((values.collect::<Result<Row, PgError>>()?, count.unsigned_abs()))
+        };
+        found.iter().map(decode).collect()
     })
 }
 

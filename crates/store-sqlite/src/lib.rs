@@ -52,7 +52,7 @@ pub use open_error::SqliteOpenError;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
     ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError,
-    TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Table, TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
 };
 use open_error::to_open_error;
 use readers::Readers;
@@ -227,6 +227,18 @@ impl Store for Sqlite {
         } else {
             self.scan(&self.list_permits, move |db| tables::rows(db, &query))
         }
+    }
+
+    fn rows_with_keys(&self, table: &'static Table, keys: Vec<Row>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        if keys.len() <= RowQuery::FEW as usize {
+            self.read(|db| tables::rows_with_keys(db, table, keys))
+        } else {
+            self.scan(&self.list_permits, move |db| tables::rows_with_keys(db, table, keys))
+        }
+    }
+
+    fn count_rows(&self, query: RowQuery, by: &'static [usize]) -> BoxFuture<'_, Result<Vec<(Row, u64)>, StoreError>> {
+        self.scan(&self.list_permits, move |db| tables::count_rows(db, &query, by))
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {

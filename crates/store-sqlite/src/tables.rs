@@ -4,7 +4,7 @@ use super::apply_error::{ApplyError, ApplyResult, STALE, map_constraint_error};
 use directory::{ColumnKind, Field, Row, RowQuery, RowWrite, Table, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection as Db, ErrorCode, ToSql, params_from_iter};
-use store::sql::{TableOperation, select_sql};
+use store::sql::{TableOperation, count_sql, select_sql};
 
 /// A value as a parameter.
 struct Bound<'v>(&'v Value);
@@ -50,6 +50,25 @@ pub(super) fn rows(db: &Db, query: &RowQuery) -> rusqlite::Result<Vec<Row>> {
     let read = |row: &rusqlite::Row<'_>| {
         let columns = query.table.columns.iter().enumerate();
         columns.map(|(place, column)| value(row.get_ref(place)?, column.kind)).collect()
+    };
+    statement.query_map(params_from_iter(bound.iter().map(|(_, value)| Bound(value))), read)?.collect()
+}
+
+pub(super) fn rows_with_keys(db: &Db, table: &'static Table, keys: Vec<Row>) -> rusqlite::Result<Vec<Row>> {
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        found.extend(rows(db, &table.row(key))?);
+    }
+    Ok(found)
+}
+
+pub(super) fn count_rows(db: &Db, query: &RowQuery, by: &[usize]) -> rusqlite::Result<Vec<(Row, u64)>> {
+    let (sql, bound) = count_sql(query, by);
+    let mut statement = db.prepare_cached(&sql)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let columns = by.iter().enumerate();
+        let values = columns.map(|(place, column)| value(row.get_ref(place)?, query.table.columns[*column].kind));
+        Ok((values.collect::<rusqlite::Result<_>>()?, row.get::<_, i64>(by.len())?.unsigned_abs()))
     };
     statement.query_map(params_from_iter(bound.iter().map(|(_, value)| Bound(value))), read)?.collect()
 }

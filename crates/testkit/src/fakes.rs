@@ -1,8 +1,9 @@
 //! Implementations of the directory's ports for tests; all but [`UniqueIds`] are deterministic.
 
 use directory::{
-    BoxFuture, Clock, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash, PasswordHasher,
-    PasswordVerification, SecretString, Store, TenantNumber, Time,
+    BoxFuture, Clock, CredentialKind, DeletePolicy, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash,
+    PasswordHasher, PasswordVerification, SealedSecret, SecretString, SecretUse, Store, Target, TargetLimits,
+    TargetState, TenantNumber, Time,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -138,4 +139,38 @@ impl IdGenerator for UniqueIds {
     fn random_secret(&self) -> Option<[u8; 32]> {
         None
     }
+}
+
+/// A new target and its credential, which cannot be decrypted.
+pub fn target(tenant: TenantNumber, name: &str) -> (Target, SealedSecret) {
+    let target = Target {
+        id: Uuid::from_u128(77),
+        tenant,
+        number: 0,
+        version: 0,
+        name: name.to_owned(),
+        dialect: "scim".into(),
+        url: "https://example.com/scim/v2".into(),
+        account: None,
+        credential: CredentialKind::Bearer,
+        state: TargetState::Active,
+        on_delete: DeletePolicy::default(),
+        limits: TargetLimits::default(),
+        allowed_addresses: Vec::new(),
+        ca_certificates: None,
+        capabilities: None,
+        created: Time(1),
+    };
+    let secret = SealedSecret {
+        tenant,
+        owner: target.secret_owner(),
+        use_: SecretUse::Current,
+        version: 1,
+        key_id: "test".into(),
+        sealed: vec![1],
+        created: Time(1),
+        expires: None,
+        last_success: None,
+    };
+    (target, secret)
 }

@@ -7,7 +7,7 @@ pub use field_update::FieldUpdate;
 use crate::{
     Access, Address, ClientProfile, Connection, ConnectionId, DeliveryOutcome, Field, FolderEntry, ItemKey, ItemKind,
     KeyHash, Mail, MetadataEntry, OrganizationStatus, PasswordHash, PasswordLink, Permission, ProfileLink,
-    ProfileLinkKind, RequestedStatus, Status, TenantNumber, Time, TypedValue, UserId, UserKey,
+    ProfileLinkKind, RequestedStatus, SealedSecret, Status, Target, TenantNumber, Time, TypedValue, UserId, UserKey,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -95,6 +95,8 @@ pub enum Command {
     },
     /// Revokes a connection permanently.
     RevokeConnection(ConnectionId),
+    /// Adds, changes or removes a target.
+    PutTarget(Box<TargetChange>),
     /// Carries out a command only if the addressed user or item has this version.
     IfVersion(u32, Box<Command>),
 }
@@ -316,6 +318,16 @@ pub struct TenantEdit {
     pub templates: Vec<(String, FieldUpdate<String>)>,
     /// Remove the tenant. It is not found afterwards, and only its remaining data can be deleted.
     pub remove: bool,
+}
+
+/// A target before and after a change.
+#[derive(Clone, Debug)]
+pub struct TargetChange {
+    /// As it was read; `None` for a new target, which gets the next number.
+    pub before: Option<Target>,
+    pub after: Target,
+    /// Its new credentials.
+    pub secrets: Vec<SealedSecret>,
 }
 
 #[derive(Clone, Debug)]

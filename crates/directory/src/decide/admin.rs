@@ -236,7 +236,7 @@ fn check_connection(connection: &Connection, context: &DecisionContext<'_>) -> R
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), DirectoryError> {
+pub(super) fn check_name(name: &str) -> Result<(), DirectoryError> {
     if name.trim().is_empty() {
         return Err(DirectoryError::for_field(Field::Name, FieldErrorKind::Missing));
     }

@@ -10,6 +10,7 @@ mod folder;
 mod group;
 mod organization;
 mod role_ceiling;
+mod target;
 mod user;
 
 pub(crate) use account::check_link;
@@ -20,8 +21,8 @@ use crate::authorization::{Authority, required_for_command};
 use crate::text::validation;
 use crate::{
     Account, AccountEdit, Command, Connection, DirectoryError, EventNote, Field, FieldError, FieldUpdate, IdGenerator,
-    Item, ItemId, ItemKey, ItemKind, Mail, Mutation, Organization, Role, Tenant, TenantNumber, Time, Tombstone, User,
-    UserId,
+    Item, ItemId, ItemKey, ItemKind, Mail, Mutation, Organization, Role, Target, Tenant, TenantNumber, Time, Tombstone,
+    User, UserId,
 };
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -76,6 +77,8 @@ pub(crate) struct DecisionInput {
     pub(crate) mails: Vec<Mail>,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) connection: Option<Connection>,
+    /// All targets of the tenant, with removed ones.
+    pub(crate) targets: Vec<Target>,
 }
 
 #[derive(Default)]
@@ -179,6 +182,7 @@ pub(crate) fn decide(
         }
         Command::UpdateConnection { edit, .. } => admin::update_connection(edit, input, context),
         Command::RevokeConnection(_) => admin::revoke_connection(input),
+        Command::PutTarget(change) => target::put(change, input, context),
     }
 }
 

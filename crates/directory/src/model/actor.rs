@@ -24,7 +24,7 @@ pub enum Permission {
     Settings,
     /// Read the history.
     Audit,
-    /// Reserved; no command requires it yet.
+    /// Add, change and remove targets: systems that get the tenant's users.
     Targets,
     /// Add and remove tenants, and read what belongs to no tenant.
     Installation,
@@ -97,10 +97,13 @@ pub enum Purpose {
     Pages,
     /// Start the server.
     Startup,
+    /// Provision targets.
+    Gateway,
 }
 
 impl Purpose {
-    pub const ALL: [Self; 5] = [Self::Authentication, Self::Mails, Self::Retention, Self::Pages, Self::Startup];
+    pub const ALL: [Self; 6] =
+        [Self::Authentication, Self::Mails, Self::Retention, Self::Pages, Self::Startup, Self::Gateway];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, strum::EnumDiscriminants)]

@@ -1,8 +1,8 @@
 //! Events: the record that every change leaves in the same transaction.
 
 use crate::{
-    Connection, ConnectionId, EventLabels, EventPosition, Item, ItemKind, Mail, Tenant, TenantNumber, Time, User,
-    UserId,
+    Connection, ConnectionId, EventLabels, EventPosition, Item, ItemKind, Mail, Target, Tenant, TenantNumber, Time,
+    User, UserId,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -52,6 +52,7 @@ pub enum EventKind {
     Tenant,
     Connection,
     Mail,
+    Target,
 }
 
 impl EventKind {
@@ -68,6 +69,7 @@ impl EventKind {
             Self::Tenant => 8,
             Self::Connection => 9,
             Self::Mail => 10,
+            Self::Target => 11,
         }
     }
 }
@@ -110,6 +112,7 @@ impl EventData {
             EntitySnapshot::Tenant(_) => EventKind::Tenant,
             EntitySnapshot::Connection(_) => EventKind::Connection,
             EntitySnapshot::Mail(_) => EventKind::Mail,
+            EntitySnapshot::Target(_) => EventKind::Target,
         }
     }
 
@@ -132,6 +135,7 @@ impl EventData {
                 EntitySnapshot::User(user) => subjects.push(user.id.0),
                 EntitySnapshot::Item(item) => subjects.push(item.id().0),
                 EntitySnapshot::Tenant(_) => {}
+                EntitySnapshot::Target(target) => subjects.push(target.id),
                 EntitySnapshot::Connection(connection) => {
                     subjects.push(connection.id.0);
                     subjects.extend(connection.user.map(|user| user.0));
@@ -205,6 +209,8 @@ pub enum EntitySnapshot {
     /// Without its keys.
     Connection(Box<Connection>),
     Mail(Box<Mail>),
+    /// Without its credentials.
+    Target(Box<Target>),
 }
 
 impl EntitySnapshot {

@@ -16,10 +16,15 @@ pub(crate) mod item;
 mod lease;
 mod mail;
 pub(crate) mod multi_valued;
+mod push_attempt;
+mod remote_user;
 pub(crate) mod roles;
+mod sealed_secret;
 mod security_record;
 mod server_secret;
 mod status;
+mod target;
+mod target_progress;
 mod tenant;
 pub(crate) mod user;
 
@@ -43,10 +48,15 @@ pub use item::{
 pub use lease::Lease;
 pub use mail::{DeliveryOutcome, Mail};
 pub use multi_valued::{Address, TypedValue};
+pub use push_attempt::PushAttempt;
+pub use remote_user::{PushFault, PushPriority, RemoteState, RemoteUser};
 pub use roles::roles_above_effective;
+pub use sealed_secret::{SealedSecret, SecretUse};
 pub use security_record::{SecurityEvent, SecurityKind, SecurityRecord};
 pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
+pub use target::{CredentialKind, DeletePolicy, MatchKey, Target, TargetCapabilities, TargetLimits, TargetState};
+pub use target_progress::TargetProgress;
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
 
@@ -61,4 +71,9 @@ pub static TABLES: &[fn() -> &'static Table] = &[
     SecurityRecord::table,
     Lease::table,
     Follower::table,
+    Target::table,
+    TargetProgress::table,
+    SealedSecret::table,
+    RemoteUser::table,
+    PushAttempt::table,
 ];

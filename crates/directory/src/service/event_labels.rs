@@ -97,6 +97,7 @@ impl References {
             | Mutation::RemoveMail(_)
             | Mutation::AddTenant(_)
             | Mutation::ChangeTenant { .. }
+            | Mutation::PutTarget { .. }
             | Mutation::RecordConnectionUse(..)
             | Mutation::AddSecret(_)
             | Mutation::Rows(_) => {}

@@ -2,7 +2,7 @@
 
 use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
-use crate::{ChainReport, DirectoryError, Event, EventFilter, EventPosition, TenantNumber, Time, UserId};
+use crate::{ChainReport, DirectoryError, Event, EventFilter, EventKind, EventPosition, TenantNumber, Time, UserId};
 use std::collections::BTreeMap;
 
 const PAGE: u32 = 1000;
@@ -18,6 +18,18 @@ impl Directory {
     ) -> Result<Vec<Event>, DirectoryError> {
         let filter = EventFilter { tenant: tenant_of(caller), ..EventFilter::default() };
         self.authorize(caller, filter.tenant.map_or(Query::AllEvents, |_| Query::Events)).await?;
+        self.store.events(filter, after, limit).await.map_err(read_error)
+    }
+
+    /// Changes of users of the caller's tenant after a position, oldest first. Sign-ins are left out.
+    pub async fn user_events(
+        &self,
+        caller: &Caller,
+        after: EventPosition,
+        limit: u32,
+    ) -> Result<Vec<Event>, DirectoryError> {
+        self.authorize(caller, Query::Events).await?;
+        let filter = EventFilter { kinds: vec![EventKind::User], ..EventFilter::of_tenant(caller.tenant) };
         self.store.events(filter, after, limit).await.map_err(read_error)
     }
 

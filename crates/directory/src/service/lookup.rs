@@ -7,8 +7,8 @@ use crate::model::multi_valued::preferred_index;
 use crate::text::validation::{MAX_BULK_ITEMS, MAX_REFERENCES};
 use crate::{
     AccountAction, Command, Connection, DepartmentRef, DirectoryError, Field, FieldErrorKind, FieldUpdate, GroupEdit,
-    Item, ItemKey, ItemKind, ItemQuery, Mail, MemberEdit, Organization, RoleRef, TenantNumber, User, UserEdit, UserId,
-    UserKey, builtin_role_name, builtin_role_number, domain_key,
+    Item, ItemKey, ItemKind, ItemQuery, Mail, MemberEdit, Organization, RoleRef, Target, TenantNumber, User, UserEdit,
+    UserId, UserKey, builtin_role_name, builtin_role_number, domain_key,
 };
 use std::collections::HashSet;
 
@@ -109,6 +109,7 @@ impl Directory {
                 let found: Option<Connection> = self.record(vec![connection.0.into()]).await?;
                 input.connection = found.filter(|c| c.tenant == tenant);
             }
+            Command::PutTarget(_) => input.targets = self.records(Target::listed(Some(tenant))).await?,
             Command::AddDepartment { .. } => self.load_departments(tenant, &mut input).await?,
             Command::CreateOrganization(_)
             | Command::AddRole { .. }

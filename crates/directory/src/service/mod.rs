@@ -13,6 +13,7 @@ mod retention;
 mod run;
 mod security_log;
 mod sign_in;
+mod targets;
 mod throttle;
 
 use crate::authorization::Query;
@@ -31,6 +32,7 @@ pub use sign_in::{Credentials, rate_limit_network};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+pub use targets::TargetRecord;
 use throttle::Throttle;
 
 const ITEMS_PER_READ: usize = 512;

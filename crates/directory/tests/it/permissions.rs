@@ -8,7 +8,8 @@ use directory::{
     Access, AccountAction, ActorKind, Caller, Command, CommandKind, ConnectionEdit, DirectoryError, EventPosition,
     Field, FieldUpdate, FolderEdit, Follower, GroupEdit, IdempotencyKey, ItemKey, ItemKind, ItemQuery, KeyHash, Lease,
     LinkPurpose, Mail, NewConnection, OrganizationEdit, PasswordHash, PasswordLink, PasswordProof, Permission, Purpose,
-    QueryKind, Receipt, Status, StatusChange, TenantEdit, Time, UserEdit, UserId, UserKey, UserQuery,
+    PushAttempt, QueryKind, Receipt, RemoteUser, Status, StatusChange, TargetChange, TenantEdit, Time, UserEdit,
+    UserId, UserKey, UserQuery,
 };
 use std::collections::HashSet;
 use std::future::Future;
@@ -53,7 +54,7 @@ impl Rule {
 /// Commands of a kind, and who may run them.
 #[expect(clippy::too_many_lines, reason = "one arm per command, to be read as a table")]
 fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
-    use Permission::{Connections, Credentials, Groups, Installation, ReadUsers, Settings, WriteUsers};
+    use Permission::{Connections, Credentials, Groups, Installation, ReadUsers, Settings, Targets, WriteUsers};
     let user = || UserKey::Id(ann);
     let one = |command, rule| vec![(command, rule)];
     let edits = |wrap: &dyn Fn(Box<UserEdit>) -> Command| {
@@ -179,6 +180,15 @@ fn samples(kind: CommandKind, ann: UserId) -> Vec<(Command, Rule)> {
             one(command, Rule::of([Connections]))
         }
         CommandKind::RevokeConnection => one(Command::RevokeConnection(unknown_connection()), Rule::of([Connections])),
+        CommandKind::PutTarget => {
+            let put = |allowed: &[&str]| {
+                let (after, secret) = testkit::fakes::target(directory::TenantNumber(1), "crm");
+                let allowed_addresses = allowed.iter().map(|address| (*address).to_owned()).collect();
+                let after = directory::Target { allowed_addresses, ..after };
+                Command::PutTarget(Box::new(TargetChange { before: None, after, secrets: vec![secret] }))
+            };
+            vec![(put(&[]), Rule::of([Targets])), (put(&["10.1.0.0/16"]), Rule::of([Targets, Installation]))]
+        }
         CommandKind::IfVersion => {
             one(Command::IfVersion(1, Box::new(Command::DeleteUser(user()))), Rule::of([WriteUsers]))
         }
@@ -190,10 +200,10 @@ fn plain_hash() -> PasswordHash {
 }
 
 fn rule_of_query(kind: QueryKind) -> Rule {
-    use Permission::{Audit, Connections, Credentials, Installation, ReadUsers, Settings, WriteUsers};
+    use Permission::{Audit, Connections, Credentials, Installation, ReadUsers, Settings, Targets, WriteUsers};
     match kind {
-        QueryKind::Users => Rule::of([ReadUsers]).tasks([Purpose::Mails]),
-        QueryKind::Items | QueryKind::DeletedUsers => Rule::of([ReadUsers]),
+        QueryKind::Users => Rule::of([ReadUsers]).tasks([Purpose::Mails, Purpose::Gateway]),
+        QueryKind::Items | QueryKind::DeletedUsers => Rule::of([ReadUsers]).tasks([Purpose::Gateway]),
         QueryKind::PasswordHashes => Rule::of([Credentials]),
         QueryKind::Tenant => Rule::of([ReadUsers]).tasks(Purpose::ALL).everyone(),
         QueryKind::Tenants => Rule::of([Installation]).tasks([Purpose::Retention, Purpose::Pages, Purpose::Startup]),
@@ -202,7 +212,10 @@ fn rule_of_query(kind: QueryKind) -> Rule {
         QueryKind::ConnectionOfKey => Rule::of([Connections, Installation]).tasks([Purpose::Authentication]),
         QueryKind::Mails => Rule::of([Settings]).tasks([Purpose::Retention]),
         QueryKind::MailsDue => Rule::of([Installation]).tasks([Purpose::Mails]),
-        QueryKind::Events | QueryKind::SecurityRecords => Rule::of([Audit]),
+        QueryKind::Events => Rule::of([Audit]).tasks([Purpose::Gateway]),
+        QueryKind::SecurityRecords => Rule::of([Audit]),
+        QueryKind::Targets => Rule::of([Targets]).tasks([Purpose::Gateway]),
+        QueryKind::AllTargets => Rule::of([Targets, Installation]).tasks([Purpose::Gateway]),
         QueryKind::SecurityRecordsOfNoTenant | QueryKind::AllEvents => Rule::of([Audit, Installation]),
         QueryKind::ImportEvents => Rule::of([WriteUsers]),
         QueryKind::ServerSecret => {
@@ -258,6 +271,7 @@ async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result
         QueryKind::MailsDue => vec![done(directory.mails_due(caller, 1).await)],
         QueryKind::Events => vec![
             done(directory.events(caller, EventPosition(0), 1).await),
+            done(directory.user_events(caller, EventPosition(0), 1).await),
             done(directory.user_history(caller, ann, EventPosition(0)).await),
             done(directory.chain_hash_at(caller, EventPosition(1)).await),
             done(directory.verify_chain(caller).await),
@@ -286,10 +300,22 @@ async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result
             vec![
                 done(directory.acquire_lease(caller, ("test", uuid::Uuid::nil()), 1).await),
                 done(directory.release_lease(caller, &lease).await),
+                done(directory.commit_task_rows(caller, Vec::new()).await),
                 done(directory.follower(caller, "test", EventPosition(0)).await),
                 done(directory.advance_follower(caller, &follower, EventPosition(0), Vec::new()).await),
             ]
         }
+        QueryKind::Targets => {
+            let attempts = PushAttempt::of_user((caller.tenant, 1), ann);
+            let counts = RemoteUser::counts((caller.tenant, 1));
+            vec![
+                done(directory.targets(caller).await),
+                done(directory.target_records::<PushAttempt>(caller, attempts).await),
+                done(directory.count_target_records(caller, counts, RemoteUser::COUNTED).await),
+                done(directory.remote_users(caller, 1, &[ann]).await),
+            ]
+        }
+        QueryKind::AllTargets => vec![done(directory.targets_and_removed(&in_all_tenants).await)],
         QueryKind::UserOfProof => vec![
             done(directory.user_by_link(caller, &link).await),
             done(directory.user_by_session(caller, ann, &KeyHash([1; 32])).await),

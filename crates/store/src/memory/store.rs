@@ -5,8 +5,8 @@ use crate::tenant_snapshot::{PageQuery, SnapshotCursor};
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Event, EventFilter, EventPosition, Health, Item, ItemId,
     ItemKey, ItemKind, ItemPageBoundary, ItemQuery, Members, Page, PageBoundary, PasswordHash, Receipt, Row, RowQuery,
-    SnapshotPage, Store, StoreError, TenantNumber, TenantSnapshot, Time, Tombstone, User, UserId, UserKey, UserQuery,
-    nfc,
+    SnapshotPage, Store, StoreError, Table, TenantNumber, TenantSnapshot, Time, Tombstone, User, UserId, UserKey,
+    UserQuery, nfc,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -160,6 +160,20 @@ impl Store for Memory {
 
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
         self.read(|state| state.rows(&query))
+    }
+
+    fn rows_with_keys(&self, table: &'static Table, keys: Vec<Row>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        self.read(|state| state.rows_with_keys(table, &keys))
+    }
+
+    fn count_rows(&self, query: RowQuery, by: &'static [usize]) -> BoxFuture<'_, Result<Vec<(Row, u64)>, StoreError>> {
+        self.read(|state| {
+            let mut counts = BTreeMap::new();
+            for row in state.rows(&query) {
+                *counts.entry(by.iter().map(|column| row[*column].clone()).collect()).or_default() += 1;
+            }
+            counts.into_iter().collect()
+        })
     }
 
     fn commit(&self, change: Change) -> BoxFuture<'_, Result<Receipt, CommitError>> {

@@ -45,6 +45,11 @@ impl State {
         self.tables.entry(table.name).or_default()
     }
 
+    pub(super) fn rows_with_keys(&self, table: &Table, keys: &[Row]) -> Vec<Row> {
+        let Some(rows) = self.tables.get(table.name) else { return Vec::new() };
+        keys.iter().filter_map(|key| rows.get(key).cloned()).collect()
+    }
+
     pub(super) fn rows(&self, query: &RowQuery) -> Vec<Row> {
         let all = self.tables.get(query.table.name).into_iter().flat_map(BTreeMap::values);
         query.select(all)

@@ -22,7 +22,7 @@ pub use event_subjects_migration::*;
 pub use events::*;
 pub use identifier_migration::*;
 pub use items::*;
-pub use tables::{TableOperation, select_sql};
+pub use tables::{TableOperation, count_sql, select_by_keys_sql, select_sql};
 pub use users::*;
 pub use writes::*;
 

@@ -105,6 +105,36 @@ impl TableOperation {
     }
 }
 
+/// Reads the rows whose keys a source gives the names `c0`, `c1` and so on. One index entry for each, whatever the
+/// planner knows of the table.
+pub fn select_by_keys_sql(table: &Table, source: &str) -> String {
+    let list = |prefix: &str| {
+        table.columns.iter().map(|column| format!("{prefix}{}", column.name)).collect::<Vec<_>>().join(", ")
+    };
+    let condition = (0..table.key_columns).map(|place| format!("t.{} = n.c{place}", table.columns[place].name));
+    let condition = condition.collect::<Vec<_>>().join(" AND ");
+    format!(
+        "SELECT {} FROM {source} AS n JOIN LATERAL (SELECT {} FROM {} AS t WHERE {condition} LIMIT 1) AS u ON TRUE",
+        list("u."),
+        list("t."),
+        table.name
+    )
+}
+
+/// Counts the rows of a query by some columns.
+pub fn count_sql(query: &RowQuery, by: &[usize]) -> (String, Vec<(Option<usize>, Value)>) {
+    let name = |column: &usize| query.table.columns[*column].name;
+    let mut bound = Vec::new();
+    let conditions = query.order.iter().zip(&query.equal).map(|(column, value)| {
+        bound.push((Some(*column), value.clone()));
+        format!("{} = ${}", name(column), bound.len())
+    });
+    let conditions = conditions.collect::<Vec<_>>().join(" AND ");
+    let conditions = if conditions.is_empty() { conditions } else { format!(" WHERE {conditions}") };
+    let columns = by.iter().map(name).collect::<Vec<_>>().join(", ");
+    (format!("SELECT {columns}, count(*) FROM {}{conditions} GROUP BY {columns}", query.table.name), bound)
+}
+
 /// The statement of a query, and the columns and values to bind; the limit has no column.
 pub fn select_sql(query: &RowQuery) -> (String, Vec<(Option<usize>, Value)>) {
     let (table, start) = (query.table, query.equal.len());

@@ -127,6 +127,7 @@ pub fn reads_of(mutation: &Mutation) -> Vec<Read> {
         | Mutation::AddMail(_)
         | Mutation::ChangeMail { .. }
         | Mutation::RemoveMail(_)
+        | Mutation::PutTarget { .. }
         | Mutation::RecordConnectionUse(..)
         | Mutation::AddSecret(_)
         | Mutation::Rows(_) => Vec::new(),

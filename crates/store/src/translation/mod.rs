@@ -100,6 +100,7 @@ impl Translation<'_> {
             }
             Mutation::AddConnection(new) => self.add_connection(&new),
             Mutation::ChangeConnection { before, after } => self.change_connection(&before, &after),
+            Mutation::PutTarget { before, after, rows } => self.put_target(before, after, rows),
             Mutation::RecordConnectionUse(id, uses) => {
                 let values = vec![
                     (Connection::LAST_USE_COLUMN, self.at.0.into()),

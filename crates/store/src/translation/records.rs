@@ -4,8 +4,8 @@ use super::known::stored_connection;
 use super::{Encoded, Translation, Write};
 use crate::event_row::to_json;
 use directory::{
-    Action, CommitError, Connection, ConnectionKey, EntitySnapshot, EventData, Expected, Record, RowWrite, Tenant,
-    TenantNumber, Value, fold,
+    Action, CommitError, Connection, ConnectionKey, EntitySnapshot, EventData, Expected, Record, RowWrite, Target,
+    Tenant, TenantNumber, Value, fold,
 };
 
 impl Translation<'_> {
@@ -79,6 +79,27 @@ impl Translation<'_> {
             after: Some(EntitySnapshot::redacted_connection(after)),
             ..self.new_event(Action::Updated)
         })
+    }
+
+    pub(super) fn put_target(
+        &mut self,
+        before: Option<Box<Target>>,
+        after: Box<Target>,
+        rows: Vec<RowWrite>,
+    ) -> Encoded {
+        match &before {
+            None => self.row(RowWrite::Insert(Target::table(), after.to_row()?)),
+            Some(before) => self.update(before.key(), (Target::VERSION_COLUMN, before.version), &*after)?,
+        }
+        self.writes.extend(rows.into_iter().map(Write::row));
+        let action = match (&before, after.is_removed()) {
+            (None, _) => Action::Created,
+            (Some(_), false) => Action::Updated,
+            (Some(_), true) => Action::Deleted,
+        };
+        let event = self.new_event(action);
+        let after = Some(after).filter(|_| action != Action::Deleted).map(EntitySnapshot::Target);
+        self.event(EventData { before: before.map(EntitySnapshot::Target), after, ..event })
     }
 
     pub(super) fn put_keys(&mut self, connection: &Connection) -> Encoded {

@@ -154,6 +154,8 @@ fn table_statements() -> Vec<String> {
                 9,
             ));
         }
+        all.push(sql::select_by_keys_sql(table, "(SELECT c0 FROM unnest($1) AS u (c0))"));
+        all.push(sql::count_sql(&table.row(key.clone()), &[0]).0);
         all.push(sql::select_sql(&table.row(key).limit(1)).0);
         all.push(sql::select_sql(&table.all().after(vec![Value::Null]).up_to(Value::Null)).0);
     }

@@ -99,6 +99,8 @@ impl Store for UnreliableStore {
         members_of(tenant: TenantNumber, items: Vec<ItemId>) -> Members;
         members_after(tenant: TenantNumber, item: ItemId, after: u32, limit: u32) -> Vec<(UserId, u32)>;
         rows(query: RowQuery) -> Vec<Row>;
+        rows_with_keys(table: &'static directory::Table, keys: Vec<Row>) -> Vec<Row>;
+        count_rows(query: RowQuery, by: &'static [usize]) -> Vec<(Row, u64)>;
         tenant_snapshot(tenant: TenantNumber) -> Box<dyn directory::TenantSnapshot>;
         events(filter: directory::EventFilter, after: EventPosition, limit: u32) -> Vec<Event>;
         accounts(tenant: TenantNumber, users: Vec<UserId>) -> HashMap<UserId, Account>;

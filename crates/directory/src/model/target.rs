@@ -1,0 +1,222 @@
+//! A target: a system that Muster provisions with the users of a tenant, in that system's own API.
+
+use crate::{
+    ArchiveForm, Column, ColumnKind, Field, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time, fold,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Without its credential, which is a [`crate::SealedSecret`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    pub id: Uuid,
+    pub tenant: TenantNumber,
+    /// Unique within the tenant and never reused.
+    pub number: u32,
+    /// Incremented by each change.
+    pub version: u32,
+    /// Unique among the tenant's targets that are not removed.
+    pub name: String,
+    /// The API that it has, such as `scim`.
+    pub dialect: String,
+    /// Where its API begins, such as `https://example.com/scim/v2`. Without a slash at the end.
+    pub url: String,
+    /// The account in the target, if its API has a number or name for it (`CompanyId` in `onfire`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    pub credential: CredentialKind,
+    pub state: TargetState,
+    #[serde(default)]
+    pub on_delete: DeletePolicy,
+    pub limits: TargetLimits,
+    /// Addresses that the operator allows in addition to public ones, such as `10.1.0.0/16` or `forms.local:8443`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_addresses: Vec<String>,
+    /// Root certificates in PEM that are trusted in addition to those of the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_certificates: Option<String>,
+    /// `None` until it was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<TargetCapabilities>,
+    pub created: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetState {
+    Active,
+    /// Nothing is sent.
+    Paused {
+        reason: String,
+    },
+    /// Its rows are deleted. It is kept so that its number is not reused.
+    Removed,
+}
+
+/// How requests prove that they may be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// `Authorization: Bearer …` (RFC 6750).
+    Bearer,
+    /// In the body or query, as the API of the target requires.
+    Key,
+    /// `Authorization: Basic …` (RFC 7617).
+    Basic { user: String },
+    /// OAuth 2.0 client credentials (RFC 6749 section 4.4). The credential is the client's secret, or with
+    /// `has_private_key` its private key in PEM (`private_key_jwt`, RFC 7523).
+    #[serde(rename_all = "camelCase")]
+    ClientCredentials {
+        token_url: String,
+        client_id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+        has_private_key: bool,
+    },
+}
+
+/// What happens to the account of a user who is deleted in Muster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletePolicy {
+    /// It is deactivated, and deleted when the user is permanently deleted, after 30 days.
+    #[default]
+    Deactivate,
+    /// It is deleted at once.
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetLimits {
+    /// Requests per minute; 0 for no limit.
+    pub requests_per_minute: u32,
+    /// Requests at the same time.
+    pub concurrency: u32,
+    /// Of one request, in seconds.
+    pub timeout_seconds: u32,
+    /// How many processes can send at the same time.
+    pub shards: u32,
+}
+
+impl TargetLimits {
+    pub const MAX_SHARDS: u32 = 16;
+    pub const MAX_TIMEOUT_SECONDS: u32 = 60;
+}
+
+impl Default for TargetLimits {
+    fn default() -> Self {
+        Self { requests_per_minute: 600, concurrency: 4, timeout_seconds: 10, shards: 1 }
+    }
+}
+
+/// What a target was found to be able to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetCapabilities {
+    pub tested: Time,
+    /// Whether PATCH changes single attributes; otherwise PUT replaces or changes the account.
+    pub patch: bool,
+    /// By which keys it finds an account, best first.
+    pub finds_by: Vec<MatchKey>,
+    /// Whether its list has all accounts.
+    pub lists_all: bool,
+    /// Accounts in a page of its list.
+    pub page_size: u32,
+    /// The keys by which it rejects a second account.
+    pub rejects_duplicate: Vec<MatchKey>,
+    /// Operations of one bulk request; 0 if there are none.
+    pub bulk_operations: u32,
+    pub deactivates: bool,
+    pub deletes: bool,
+    /// Schemas or attributes beyond the standard of its API, such as URNs of SCIM extensions.
+    #[serde(default)]
+    pub extensions: Vec<String>,
+    /// What was sent and answered, one line per finding.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+}
+
+/// A key by which an account is recognized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MatchKey {
+    /// The id that Muster sets in the target.
+    ExternalId,
+    UserName,
+    Email,
+}
+
+impl MatchKey {
+    pub const ALL: [Self; 3] = [Self::ExternalId, Self::UserName, Self::Email];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ExternalId => "external id",
+            Self::UserName => "user name",
+            Self::Email => "email",
+        }
+    }
+}
+
+impl Target {
+    pub const MAX_PER_TENANT: usize = 1_000;
+    pub const DOC_COLUMN: usize = 4;
+    pub const VERSION_COLUMN: usize = 3;
+
+    pub fn is_active(&self) -> bool {
+        self.state == TargetState::Active
+    }
+
+    pub fn is_removed(&self) -> bool {
+        self.state == TargetState::Removed
+    }
+
+    pub fn key(&self) -> Row {
+        vec![self.tenant.0.into(), self.number.into()]
+    }
+
+    /// Targets of one tenant or of all, with removed ones.
+    pub fn listed(tenant: Option<TenantNumber>) -> RowQuery {
+        TARGETS.all().equal(tenant.map(|tenant| tenant.0.into()).into_iter().collect())
+    }
+
+    /// The owner of its secrets.
+    pub fn secret_owner(&self) -> String {
+        format!("target/{}", self.id)
+    }
+}
+
+static TARGETS: Table = Table {
+    name: "targets",
+    columns: &[
+        Column::new("tenant", ColumnKind::Int),
+        Column::new("number", ColumnKind::Int),
+        Column::new("name_key", ColumnKind::Key),
+        Column::new("version", ColumnKind::Int),
+        Column::new("doc", ColumnKind::Text),
+    ],
+    key_columns: 2,
+    key_field: Field::Id,
+    unique: &[(&[0, 2], Field::Name)],
+    archive: ArchiveForm::Rows,
+};
+
+impl Record for Target {
+    fn table() -> &'static Table {
+        &TARGETS
+    }
+
+    fn to_row(&self) -> Result<Row, serde_json::Error> {
+        let name = fold(&self.name);
+        // Names have no control characters, so that of a removed target is never a name itself.
+        let name = if self.is_removed() { format!("{name}\u{1F}{}", self.number) } else { name };
+        let doc = serde_json::to_string(self)?;
+        Ok(vec![self.tenant.0.into(), self.number.into(), name.into(), self.version.into(), doc.into()])
+    }
+
+    fn from_row(row: &[crate::Value]) -> Result<Self, RowError> {
+        RowReader::new(&TARGETS, row).json(Self::DOC_COLUMN)
+    }
+}

@@ -1,0 +1,75 @@
+-- Systems that are provisioned, their credentials, and the account of each user in each of them.
+
+CREATE TABLE IF NOT EXISTS targets (
+    tenant   INT NOT NULL,
+    number   INT NOT NULL,
+    name_key BYTEA NOT NULL,
+    version  INT NOT NULL,
+    doc      TEXT NOT NULL,
+    PRIMARY KEY (tenant, number)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS targets_by_name ON targets (tenant, name_key);
+
+CREATE TABLE IF NOT EXISTS target_progress (
+    tenant      INT NOT NULL,
+    target      INT NOT NULL,
+    scanned     INT NOT NULL,
+    was_empty   INT,
+    quarantined BIGINT,
+    reason      TEXT,
+    PRIMARY KEY (tenant, target)
+);
+
+CREATE TABLE IF NOT EXISTS sealed_secrets (
+    tenant       INT NOT NULL,
+    owner        BYTEA NOT NULL,
+    secret_use   BYTEA NOT NULL,
+    version      INT NOT NULL,
+    key_id       TEXT NOT NULL,
+    sealed       BYTEA NOT NULL,
+    created      BIGINT NOT NULL,
+    expires      BIGINT,
+    last_success BIGINT,
+    PRIMARY KEY (tenant, owner, secret_use)
+);
+
+CREATE TABLE IF NOT EXISTS remote_users (
+    tenant           INT NOT NULL,
+    target           INT NOT NULL,
+    user_id          UUID NOT NULL,
+    shard            INT NOT NULL,
+    priority         INT NOT NULL,
+    due              BIGINT,
+    state            INT NOT NULL,
+    fault            INT NOT NULL,
+    remote_id        BYTEA,
+    target_position  BIGINT NOT NULL,
+    applied_position BIGINT NOT NULL,
+    in_flight_until  BIGINT,
+    attempts         INT NOT NULL,
+    first_failed     BIGINT,
+    fault_detail     TEXT,
+    digest           BYTEA,
+    waits_for        UUID,
+    version          INT NOT NULL,
+    PRIMARY KEY (tenant, target, user_id)
+);
+CREATE INDEX IF NOT EXISTS remote_users_by_due ON remote_users (tenant, target, shard, priority, due);
+CREATE INDEX IF NOT EXISTS remote_users_by_state ON remote_users (tenant, target, fault, state, user_id);
+CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for);
+CREATE UNIQUE INDEX IF NOT EXISTS remote_users_by_remote_id ON remote_users (tenant, target, remote_id);
+
+CREATE TABLE IF NOT EXISTS push_attempts (
+    tenant       INT NOT NULL,
+    target       INT NOT NULL,
+    user_id      UUID NOT NULL,
+    at           BIGINT NOT NULL,
+    id           UUID NOT NULL,
+    action       TEXT NOT NULL,
+    outcome      TEXT NOT NULL,
+    status       INT,
+    milliseconds INT NOT NULL,
+    detail       TEXT,
+    PRIMARY KEY (tenant, target, user_id, at, id)
+);
+CREATE INDEX IF NOT EXISTS push_attempts_by_time ON push_attempts (at, tenant, target, user_id, id);
