@@ -68,6 +68,8 @@ pub struct Dialect {
     pub xml_names: Option<kit::XmlNames>,
     /// `curl` commands that `muster demo` prints.
     pub curl_examples: fn(&CurlTarget<'_>) -> Vec<String>,
+    /// How Muster provisions systems that have this API.
+    pub clients: &'static [&'static dyn kit::TargetClient],
     /// Whether `--dialect all` excludes it, so that connections get it only by name.
     pub is_opt_in: bool,
     pub security_schemes: &'static [(&'static str, SecurityScheme)],
@@ -101,6 +103,16 @@ pub fn all_dialects() -> impl Iterator<Item = &'static Dialect> {
 /// The dialects that a connection can be enabled for.
 pub fn grantable_dialects() -> impl Iterator<Item = &'static Dialect> {
     USER_APIS.iter().copied().chain([&sign_in::DIALECT, &transfer::DIALECT])
+}
+
+/// The clients of all APIs that targets can have.
+pub fn target_clients() -> impl Iterator<Item = &'static dyn kit::TargetClient> {
+    USER_APIS.iter().flat_map(|dialect| dialect.clients).copied()
+}
+
+/// The client with the name that a target has as its dialect.
+pub fn target_client(name: &str) -> Option<&'static dyn kit::TargetClient> {
+    target_clients().find(|client| client.name() == name)
 }
 
 pub fn openapi(version: &str) -> serde_json::Value {

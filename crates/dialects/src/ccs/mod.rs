@@ -55,6 +55,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curl_examples: |CurlTarget { url, key, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
     },
+    clients: &[],
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

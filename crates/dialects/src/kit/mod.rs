@@ -3,12 +3,14 @@
 //! It must not name a dialect (`cargo xtask tidy` checks that).
 
 mod auth;
+mod client;
 mod formats;
 mod http;
 pub(crate) mod openapi;
 mod routing;
 
 pub use auth::*;
+pub use client::*;
 pub(crate) use auth::{AuthenticatedClient, Denial, DerivedKeys, bearer, bearer_scheme, jwt};
 pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};

@@ -35,6 +35,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     common_properties: |_| Vec::new(),
     xml_names: None,
     curl_examples: |_| Vec::new(),
+    clients: &[],
     is_opt_in: false,
     security_schemes: &[],
 };

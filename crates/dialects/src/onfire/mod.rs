@@ -5,6 +5,7 @@
 //! are in alphabetical order; POST and PUT of a user return only `Id` and `Status`. Differences from the
 //! original: `README.md`.
 
+mod client;
 mod errors;
 mod examples;
 mod form_lists;
@@ -52,6 +53,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
             format!("curl -H 'Content-Type: application/xml' '{url}/api/v2/user?format=xml' -d '{user}'"),
         ]
     },
+    clients: &[&client::V2, &client::V1],
     is_opt_in: false,
     security_schemes: &[("integrationKey", || {
         serde_json::json!({

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 const JSON: ResponseFormat = ResponseFormat { format: Format::Json, content_type: "application/json; charset=utf-8" };
 const XML: ResponseFormat = ResponseFormat { format: Format::Xml, content_type: "application/xml" };
-const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
-const V1_NAMESPACES: &str =
+pub(super) const XML_DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>";
+pub(super) const V1_NAMESPACES: &str =
     " xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns=\"http://schemas.servicestack.net/types\"";
 
 pub(super) fn response_format(request: &DialectRequest) -> ResponseFormat {
@@ -138,7 +138,7 @@ pub(super) fn user(
     OutputValue::object(written.filter_map(member).collect())
 }
 
-fn value(context: &WriteContext, property: &Property, user: &User, labels: &WrittenNames) -> Option<OutputValue> {
+pub(super) fn value(context: &WriteContext, property: &Property, user: &User, labels: &WrittenNames) -> Option<OutputValue> {
     let Some(field) = property.field else {
         return match property.value_type {
             ValueType::Integer => Some(OutputValue::Integer(context.tenant.0.into())),

@@ -47,6 +47,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curl_examples: |CurlTarget { url, key, email, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
     },
+    clients: &[],
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

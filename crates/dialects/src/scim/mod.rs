@@ -6,6 +6,7 @@
 //! What providers send and how it is read: `README.md`.
 
 mod bulk;
+mod client;
 mod discovery;
 mod errors;
 mod examples;
@@ -62,6 +63,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         let filter = format!("filter=userName eq \"{email}\"");
         vec![format!("curl -G -H 'Authorization: Bearer {key}' '{url}/scim/v2/Users' --data-urlencode '{filter}'")]
     },
+    clients: &[&client::CLIENT],
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

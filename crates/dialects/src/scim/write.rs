@@ -106,6 +106,12 @@ pub(super) fn user(base: &str, user: &User, labels: &Labels, projection: &Projec
     resource(context, &wire::USER_TYPE, &view, &user.id.to_string(), &user_etag(user))
 }
 
+/// The value of an attribute, as it is sent to another system: without URLs of this one.
+pub(super) fn attribute(property: &'static Property, user: &User, labels: &Labels) -> Option<OutputValue> {
+    let view = ScimUserView(UserView { user, labels });
+    value(property, &view, WriteContext { base: "", projection: &Projection::default(), managers: None })
+}
+
 #[derive(Clone, Copy)]
 struct WriteContext<'a> {
     base: &'a str,

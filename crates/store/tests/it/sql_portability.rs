@@ -191,6 +191,7 @@ fn schema_is_portable() {
         assert!(
             head.starts_with("create table if not exists")
                 || head.starts_with("create index if not exists")
+                || head.starts_with("create unique index if not")
                 || tokens(&statement).join(" ").contains(" add column if not exists")
                 || (head.starts_with("insert into") && statement.ends_with("DO NOTHING"))
                 || head == "drop table if exists mails"

@@ -1,0 +1,360 @@
+//! What a dialect needs to be the API of a target: it writes requests and judges the responses. It has no sockets, clock
+//! or state, so that tests can treat it as data.
+
+use crate::kit::{Duplicates, Node, Object, OutputValue};
+use bytes::Bytes;
+use directory::{Labels, MatchKey, TargetCapabilities, User, fold, identifier_key};
+use http::{HeaderMap, Request, Response, header};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The client for one API of targets.
+pub trait TargetClient: Send + Sync {
+    /// What a target has as its dialect.
+    fn name(&self) -> &'static str;
+    /// What a target with this API is assumed to be able to do before it is tested.
+    fn default_capabilities(&self) -> TargetCapabilities;
+    /// Whether the API needs the number or name of an account (`--company`).
+    fn needs_account(&self) -> bool {
+        false
+    }
+    /// What the target is to have of a user.
+    ///
+    /// # Errors
+    /// The user lacks what the API requires, or has a value that it cannot hold.
+    fn document(&self, user: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete>;
+    /// Writes a request, without the credentials that belong into its head.
+    ///
+    /// # Errors
+    /// A value cannot be sent.
+    fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error>;
+    /// Judges the response to a request.
+    fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict;
+    /// What the target says about itself, for a test of its capabilities: paths below its URL, and how to apply the
+    /// response.
+    fn discovery(&self) -> &'static [Discovery] {
+        &[]
+    }
+}
+
+/// A question of a test, which changes nothing.
+pub struct Discovery {
+    /// Below the URL of the target.
+    pub path: &'static str,
+    /// Takes over what the response says.
+    pub apply: fn(&Node, &mut TargetCapabilities),
+}
+
+/// Where and as whom requests are sent.
+#[derive(Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Without a slash at the end.
+    pub url: &'a str,
+    pub account: &'a str,
+    /// The key, if the API has it in the body or query; otherwise not used.
+    pub key: &'a str,
+}
+
+/// A user to be sent.
+#[derive(Clone, Copy)]
+pub struct OutgoingUser<'a> {
+    pub user: &'a User,
+    pub labels: &'a Labels,
+    /// The id of the manager's account in the target.
+    pub manager: Option<&'a str>,
+    /// Whether the account is to be active.
+    pub is_active: bool,
+}
+
+/// The attributes that a target is to have, set or not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    pub attributes: Vec<DocumentAttribute>,
+    /// The values by which the account can be recognized.
+    pub keys: Vec<(MatchKey, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DocumentAttribute {
+    /// The name in the target's API; for SCIM, the path (RFC 7644 section 3.10).
+    pub name: Cow<'static, str>,
+    /// `None`: the target is to have no value.
+    pub value: Option<OutputValue>,
+}
+
+impl Document {
+    pub fn key(&self, key: MatchKey) -> Option<&str> {
+        self.keys.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why a user cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Incomplete {
+    #[error("the target requires {0}")]
+    Missing(&'static str),
+    #[error("{0} is longer than the {1} characters that the target can hold")]
+    TooLong(&'static str, usize),
+}
+
+/// A request to a target.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation<'a> {
+    Create(&'a Document),
+    Update {
+        id: &'a str,
+        document: &'a Document,
+        /// Indexes of the attributes that differ from what the target has accepted.
+        changed: &'a [usize],
+        /// Whether the target changes single attributes (PATCH).
+        patch: bool,
+    },
+    Delete {
+        id: &'a str,
+    },
+    Get {
+        id: &'a str,
+    },
+    Find {
+        key: MatchKey,
+        value: &'a str,
+    },
+    List {
+        /// The number of accounts to skip.
+        offset: u64,
+        limit: u32,
+    },
+}
+
+impl Operation<'_> {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Update { .. } => "update",
+            Self::Delete { .. } => "delete",
+            Self::Get { .. } => "get",
+            Self::Find { .. } => "find",
+            Self::List { .. } => "list",
+        }
+    }
+}
+
+/// What a response means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It was done. The account, as far as the response shows it; a create always has its id.
+    Done(Option<Account>),
+    /// The accounts that were found or listed.
+    Found(AccountPage),
+    /// There is no account with this id.
+    Gone,
+    /// Another account has one of the keys.
+    Taken(Option<MatchKey>),
+    /// The target rejects the data. What it says, without values of the user.
+    Refused(String),
+    /// It failed for reasons that do not depend on the user.
+    NotNow {
+        retry_after: Option<Duration>,
+        /// Whether the request may have been carried out nevertheless.
+        is_uncertain: bool,
+    },
+    /// The credentials are not valid, or do not allow it.
+    Denied,
+    /// The API of the target cannot do it.
+    Unsupported,
+    /// The response is not one of this API. The request may have been carried out.
+    Nonsense(&'static str),
+}
+
+impl Verdict {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Found(_) => "found",
+            Self::Gone => "gone",
+            Self::Taken(_) => "taken",
+            Self::Refused(_) => "refused",
+            Self::NotNow { .. } => "not-now",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+            Self::Nonsense(_) => "nonsense",
+        }
+    }
+}
+
+/// An account as a target shows it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Account {
+    pub id: String,
+    pub external_id: Option<String>,
+    pub user_name: Option<String>,
+    pub email: Option<String>,
+    pub is_active: Option<bool>,
+    /// The complete object.
+    pub object: Object,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccountPage {
+    pub accounts: Vec<Account>,
+    /// Accounts of all pages, if the target says it.
+    pub total: Option<u64>,
+}
+
+/// The result of a search for one account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Match {
+    None,
+    One(Box<Account>),
+    Several,
+    /// The response has accounts that do not show the key, or that have another value: the search cannot be trusted.
+    Unusable,
+}
+
+impl Account {
+    pub fn key(&self, key: MatchKey) -> Option<&str> {
+        match key {
+            MatchKey::ExternalId => self.external_id.as_deref(),
+            MatchKey::UserName => self.user_name.as_deref(),
+            MatchKey::Email => self.email.as_deref(),
+        }
+    }
+
+    pub fn has(&self, key: MatchKey, value: &str) -> bool {
+        self.key(key).is_some_and(|own| match key {
+            MatchKey::ExternalId => own == value,
+            MatchKey::UserName | MatchKey::Email => identifier_key(own) == identifier_key(value),
+        })
+    }
+}
+
+impl AccountPage {
+    /// The account that has a key, among the results of a search for it.
+    pub fn matching(&self, key: MatchKey, value: &str) -> Match {
+        let mut found = self.accounts.iter().filter(|account| account.has(key, value));
+        match (found.next(), found.next()) {
+            (Some(account), None) => Match::One(Box::new(account.clone())),
+            (Some(_), Some(_)) => Match::Several,
+            (None, _) if self.accounts.is_empty() && self.total.unwrap_or(0) == 0 => Match::None,
+            (None, _) => Match::Unusable,
+        }
+    }
+}
+
+/// What a status means in every API, unless the operation says more.
+pub(crate) fn judge_status(operation: &Operation<'_>, response: &Response<Bytes>) -> Option<Verdict> {
+    let has_id =
+        matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
+    Some(match response.status().as_u16() {
+        200..=299 => return None,
+        300..=399 => Verdict::Nonsense("a redirect"),
+        401 | 403 => Verdict::Denied,
+        404 | 410 if has_id => Verdict::Gone,
+        404 | 410 => Verdict::Nonsense("no such endpoint"),
+        405 | 501 => Verdict::Unsupported,
+        408 | 500 | 502..=599 => {
+            Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: true }
+        }
+        425 | 429 => Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: false },
+        400..=499 => return None,
+        _ => Verdict::Nonsense("an invalid status"),
+    })
+}
+
+/// The longest wait that a target can ask for.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(6);
+
+/// `Retry-After` in seconds (RFC 9110 section 10.2.3). A date is converted by the `Date` of the response, since clocks
+/// differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let value = text(header::RETRY_AFTER)?.trim();
+    if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        return Some(value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).min(MAX_RETRY_AFTER));
+    }
+    let parse = |text: &str| jiff::fmt::rfc2822::parse(text).ok();
+    let (until, now) = (parse(value)?, parse(text(header::DATE)?)?);
+    let seconds = until.timestamp().as_second().saturating_sub(now.timestamp().as_second());
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_RETRY_AFTER))
+}
+
+/// The longest text of an error that is kept.
+const MAX_DETAIL_CHARS: usize = 300;
+
+/// The error text of a target, without the values that were sent to it: targets repeat them.
+pub(crate) fn redact(text: &str, operation: &Operation<'_>) -> String {
+    let mut text = text.to_owned();
+    if let Operation::Create(document) | Operation::Update { document, .. } = operation {
+        let mut values = Vec::new();
+        for attribute in &document.attributes {
+            attribute.value.iter().for_each(|value| collect_texts(value, &mut values));
+        }
+        values.extend(document.keys.iter().map(|(_, value)| value.clone()));
+        // Longer values first: they can contain shorter ones.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        for value in values.iter().filter(|value| value.chars().count() >= 3) {
+            text = replace_folded(&text, value);
+        }
+    }
+    let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL_CHARS).collect();
+    shown.trim().to_owned()
+}
+
+/// Replaces a value whatever its case.
+fn replace_folded(text: &str, value: &str) -> String {
+    let (folded_text, folded) = (text.to_lowercase(), value.to_lowercase());
+    // Folding can change lengths; then positions do not correspond.
+    if folded_text.len() != text.len() || folded.is_empty() {
+        return text.replace(value, "…");
+    }
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), 0);
+    for (start, _) in folded_text.match_indices(&folded) {
+        if let (Some(before), true) = (text.get(rest..start), text.is_char_boundary(start + folded.len())) {
+            shown.push_str(before);
+            shown.push('…');
+            rest = start + folded.len();
+        }
+    }
+    shown.push_str(text.get(rest..).unwrap_or_default());
+    shown
+}
+
+fn collect_texts(value: &OutputValue, texts: &mut Vec<String>) {
+    match value {
+        OutputValue::Text(text) | OutputValue::Link(text) => texts.push(text.clone()),
+        OutputValue::List(_, values) | OutputValue::Repeated(values) => {
+            values.iter().for_each(|value| collect_texts(value, texts));
+        }
+        OutputValue::Object(members) => members.iter().for_each(|(_, value)| collect_texts(value, texts)),
+        OutputValue::Null | OutputValue::Integer(_) | OutputValue::Bool(_) => {}
+    }
+}
+
+/// A member's text, if it is a non-empty text or a number.
+pub(crate) fn text_member<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
+    match object.get(name, Duplicates::LastWins)? {
+        Node::Text(text) | Node::Number(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
+/// Whether the body says that it is HTML, as pages for signing in do.
+pub(crate) fn is_html(response: &Response<Bytes>) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let start: String = String::from_utf8_lossy(response.body().get(..64).unwrap_or(response.body())).into_owned();
+    media_type.is_some_and(|media| fold(media).starts_with("text/html"))
+        || fold(start.trim_start()).starts_with("<!doctype html")
+        || fold(start.trim_start()).starts_with("<html")
+}
+
+/// A segment of a path.
+pub(crate) fn encode_segment(text: &str) -> String {
+    // `.` and `..` are removed from paths, so all dots of such a segment are encoded.
+    if text.bytes().all(|byte| byte == b'.') {
+        return "%2E".repeat(text.len());
+    }
+    percent_encoding::utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+const SEGMENT: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -1,0 +1,314 @@
+//! Muster as a SCIM client (RFC 7644): the users of targets that are SCIM service providers.
+
+use super::wire::{self, Schema};
+use super::write;
+use crate::kit::{
+    Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, Incomplete, Node,
+    Object, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict, encode_segment, is_html,
+    json, judge_status, redact, text_member,
+};
+use bytes::Bytes;
+use directory::{Field, MatchKey, TargetCapabilities, Time};
+use http::{Method, Request, Response, StatusCode, header};
+use std::borrow::Cow;
+
+pub(crate) struct Client;
+
+pub(crate) static CLIENT: Client = Client;
+
+const MEDIA_TYPE: &str = "application/scim+json";
+const PATCH_URN: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// Accounts in a page, if the target does not say how many it returns.
+const PAGE_SIZE: u32 = 100;
+
+impl TargetClient for Client {
+    fn name(&self) -> &'static str {
+        "scim"
+    }
+
+    /// What RFC 7644 requires of every service provider, and the enterprise extension, which nearly all have.
+    fn default_capabilities(&self) -> TargetCapabilities {
+        TargetCapabilities {
+            tested: Time(0),
+            patch: false,
+            finds_by: vec![MatchKey::ExternalId, MatchKey::UserName],
+            lists_all: true,
+            page_size: PAGE_SIZE,
+            rejects_duplicate: vec![MatchKey::UserName],
+            bulk_operations: 0,
+            deactivates: true,
+            deletes: true,
+            extensions: vec![wire::ENTERPRISE_SCHEMA.urn.to_owned()],
+            evidence: Vec::new(),
+        }
+    }
+
+    fn document(&self, outgoing: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete> {
+        let user = outgoing.user;
+        let id = user.id.to_string();
+        let mut attributes = vec![
+            DocumentAttribute { name: "externalId".into(), value: Some(OutputValue::text(&id)) },
+        ];
+        add_attributes(&mut attributes, &wire::USER_SCHEMA, None, outgoing);
+        for schema in [&wire::ENTERPRISE_SCHEMA, &wire::MUSTER_SCHEMA] {
+            if capabilities.extensions.iter().any(|urn| urn == schema.urn) {
+                add_attributes(&mut attributes, schema, Some(schema.urn), outgoing);
+            }
+        }
+        let keys = [
+            Some((MatchKey::ExternalId, id)),
+            Some((MatchKey::UserName, user.user_name.clone())),
+            user.email().map(|email| (MatchKey::Email, email.to_owned())),
+        ];
+        Ok(Document { attributes, keys: keys.into_iter().flatten().collect() })
+    }
+
+    fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error> {
+        let users = format!("{}/Users", endpoint.url);
+        let by_id = |id: &str| format!("{users}/{}", encode_segment(id));
+        let (method, url, body) = match operation {
+            Operation::Create(document) => (Method::POST, users, Some(resource(document, None))),
+            Operation::Update { id, document, changed, patch: true } => {
+                (Method::PATCH, by_id(id), Some(patch(document, changed)))
+            }
+            Operation::Update { id, document, .. } => (Method::PUT, by_id(id), Some(resource(document, Some(id)))),
+            Operation::Delete { id } => (Method::DELETE, by_id(id), None),
+            Operation::Get { id } => (Method::GET, by_id(id), None),
+            Operation::Find { key, value } => {
+                let filter = format!("{} eq {}", attribute_of(*key), json::quote(value));
+                (Method::GET, format!("{users}?filter={}&count=3", encode_segment(&filter)), None)
+            }
+            Operation::List { offset, limit } => {
+                (Method::GET, format!("{users}?startIndex={}&count={limit}", offset + 1), None)
+            }
+        };
+        let request = Request::builder().method(method).uri(url).header(header::ACCEPT, MEDIA_TYPE);
+        match body {
+            Some(body) => request.header(header::CONTENT_TYPE, MEDIA_TYPE).body(json::write(&body).into()),
+            None => request.body(Bytes::new()),
+        }
+    }
+
+    fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict {
+        if let Some(verdict) = judge_status(operation, response) {
+            return verdict;
+        }
+        if is_html(response) {
+            return Verdict::Nonsense("an HTML page");
+        }
+        let body = std::str::from_utf8(response.body()).ok().and_then(|text| json::parse(text).ok());
+        if !response.status().is_success() {
+            return judge_error(operation, response.status(), body.as_ref());
+        }
+        let object = body.as_ref().and_then(Node::as_object);
+        match operation {
+            Operation::Delete { .. } => Verdict::Done(None),
+            Operation::Create(_) => match object.and_then(account) {
+                Some(account) => Verdict::Done(Some(account)),
+                None => Verdict::Nonsense("no user with an id"),
+            },
+            // RFC 7644 section 3.5.2 allows 204 without a body.
+            Operation::Update { .. } if response.body().is_empty() => Verdict::Done(None),
+            Operation::Update { id, .. } | Operation::Get { id } => match object.and_then(account) {
+                Some(account) if account.id == *id => Verdict::Done(Some(account)),
+                Some(_) => Verdict::Nonsense("another user"),
+                None => Verdict::Nonsense("no user with an id"),
+            },
+            Operation::Find { .. } | Operation::List { .. } => {
+                object.and_then(page).map_or(Verdict::Nonsense("no list of users"), Verdict::Found)
+            }
+        }
+    }
+
+    fn discovery(&self) -> &'static [Discovery] {
+        &[
+            Discovery { path: "/ServiceProviderConfig", apply: apply_config },
+            Discovery { path: "/Schemas", apply: apply_schemas },
+        ]
+    }
+}
+
+/// Adds the writable attributes of a schema.
+fn add_attributes(
+    attributes: &mut Vec<DocumentAttribute>,
+    schema: &'static Schema,
+    urn: Option<&str>,
+    outgoing: &OutgoingUser<'_>,
+) {
+    let OutgoingUser { user, labels, manager, is_active } = *outgoing;
+    for property in schema.object_schema.properties.iter().filter(|property| property.direction == Direction::Both) {
+        let name = |property: &Property| match urn {
+            Some(urn) => Cow::Owned(format!("{urn}:{}", property.name)),
+            None => Cow::Borrowed(property.name),
+        };
+        match property.value_type {
+            ValueType::Object(inner) if std::ptr::eq(inner, &raw const wire::MANAGER) => {
+                let id = manager.map(|id| OutputValue::object(vec![("value", OutputValue::text(id))]));
+                attributes.push(DocumentAttribute { name: name(property), value: id });
+            }
+            ValueType::Object(inner) => {
+                for part in inner.properties.iter().filter(|part| part.direction == Direction::Both) {
+                    let name = format!("{}.{}", name(property), part.name).into();
+                    attributes.push(DocumentAttribute { name, value: write::attribute(part, user, labels) });
+                }
+            }
+            _ if property.field == Some(Field::Active) => {
+                attributes.push(DocumentAttribute { name: name(property), value: Some(OutputValue::Bool(is_active)) });
+            }
+            _ => {
+                let value = write::attribute(property, user, labels);
+                attributes.push(DocumentAttribute { name: name(property), value });
+            }
+        }
+    }
+}
+
+/// Where the path of an attribute leads: the extension, if there is one, the attribute, and the sub-attribute.
+fn split_path(name: &str) -> (Option<&'static str>, &str, Option<&str>) {
+    let extensions = [wire::ENTERPRISE_SCHEMA.urn, wire::MUSTER_SCHEMA.urn];
+    let in_extension = extensions.into_iter().find_map(|urn| Some((urn, name.strip_prefix(urn)?.strip_prefix(':')?)));
+    match in_extension {
+        Some((urn, rest)) => (Some(urn), rest, None),
+        None => name.split_once('.').map_or((None, name, None), |(name, part)| (None, name, Some(part))),
+    }
+}
+
+type Members = Vec<(Cow<'static, str>, OutputValue)>;
+
+/// The complete resource.
+fn resource(document: &Document, id: Option<&str>) -> OutputValue {
+    let mut members: Members = Vec::new();
+    // Objects of extensions and complex attributes, by name.
+    let mut objects: Vec<(&str, Members)> = Vec::new();
+    let mut schemas = vec![OutputValue::text(wire::USER_SCHEMA.urn)];
+    members.extend(id.map(|id| (Cow::Borrowed("id"), OutputValue::text(id))));
+    for attribute in &document.attributes {
+        let Some(value) = &attribute.value else { continue };
+        let (urn, name, part) = split_path(&attribute.name);
+        let member = (Cow::Owned(part.unwrap_or(name).to_owned()), value.clone());
+        let Some(object) = urn.or(part.map(|_| name)) else {
+            members.push(member);
+            continue;
+        };
+        if let Some((_, inner)) = objects.iter_mut().find(|(known, _)| *known == object) {
+            inner.push(member);
+            continue;
+        }
+        schemas.extend(urn.map(OutputValue::text));
+        objects.push((object, vec![member]));
+    }
+    members.insert(0, (Cow::Borrowed("schemas"), OutputValue::List("schemas", schemas)));
+    members.extend(objects.into_iter().map(|(name, inner)| (Cow::Owned(name.to_owned()), OutputValue::Object(inner))));
+    OutputValue::Object(members)
+}
+
+/// A PATCH request (RFC 7644 section 3.5.2).
+fn patch(document: &Document, changed: &[usize]) -> OutputValue {
+    let operations = changed.iter().filter_map(|index| document.attributes.get(*index)).map(|attribute| {
+        let path = ("path", OutputValue::text(attribute.name.as_ref()));
+        OutputValue::object(match &attribute.value {
+            Some(value) => vec![("op", OutputValue::text("replace")), path, ("value", value.clone())],
+            None => vec![("op", OutputValue::text("remove")), path],
+        })
+    });
+    OutputValue::object(vec![
+        ("schemas", OutputValue::List("schemas", vec![OutputValue::text(PATCH_URN)])),
+        ("Operations", OutputValue::List("Operations", operations.collect())),
+    ])
+}
+
+fn attribute_of(key: MatchKey) -> &'static str {
+    match key {
+        MatchKey::ExternalId => "externalId",
+        MatchKey::UserName => "userName",
+        MatchKey::Email => "emails.value",
+    }
+}
+
+fn account(object: &Object) -> Option<Account> {
+    let id = text_member(object, "id")?.to_owned();
+    let emails = match object.get("emails", Duplicates::LastWins) {
+        Some(Node::List(emails)) => emails.as_slice(),
+        _ => &[],
+    };
+    let is_primary = |email: &&Object| email.get("primary", Duplicates::LastWins) == Some(&Node::Bool(true));
+    let emails: Vec<&Object> = emails.iter().filter_map(Node::as_object).collect();
+    let email = emails.iter().copied().find(is_primary).or(emails.first().copied());
+    let is_active = match object.get("active", Duplicates::LastWins) {
+        Some(Node::Bool(is_active)) => Some(*is_active),
+        _ => None,
+    };
+    let text = |name| text_member(object, name).map(str::to_owned);
+    Some(Account {
+        id,
+        external_id: text("externalId"),
+        user_name: text("userName"),
+        email: email.and_then(|email| text_member(email, "value")).map(str::to_owned),
+        is_active,
+        object: object.clone(),
+    })
+}
+
+fn page(object: &Object) -> Option<AccountPage> {
+    let total = text_member(object, "totalResults")?.parse().ok()?;
+    let accounts = match object.get("Resources", Duplicates::LastWins) {
+        Some(Node::List(resources)) => {
+            resources.iter().map(|node| node.as_object().and_then(account)).collect::<Option<_>>()?
+        }
+        // RFC 7644 section 3.4.2: only if there are results.
+        None | Some(Node::Null) => Vec::new(),
+        Some(_) => return None,
+    };
+    Some(AccountPage { accounts, total: Some(total) })
+}
+
+/// RFC 7644 section 3.12.
+fn judge_error(operation: &Operation<'_>, status: StatusCode, body: Option<&Node>) -> Verdict {
+    let object = body.and_then(Node::as_object);
+    let text = |name| object.and_then(|object| text_member(object, name)).unwrap_or_default();
+    let is_search = matches!(operation, Operation::Find { .. } | Operation::List { .. });
+    let is_create_or_update = matches!(operation, Operation::Create(_) | Operation::Update { .. });
+    if is_create_or_update && (status == StatusCode::CONFLICT || text("scimType") == "uniqueness") {
+        return Verdict::Taken(None);
+    }
+    if is_search {
+        return Verdict::Unsupported;
+    }
+    let detail = redact(text("detail"), operation);
+    let kind = text("scimType");
+    let kind = if kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) { kind } else { "" };
+    Verdict::Refused(format!("{} {kind} {detail}", status.as_u16()).split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// RFC 7643 section 5.
+fn apply_config(body: &Node, capabilities: &mut TargetCapabilities) {
+    let feature = |name: &str| body.as_object()?.get(name, Duplicates::LastWins)?.as_object();
+    let is_supported = |name: &str| {
+        feature(name).is_some_and(|it| it.get("supported", Duplicates::LastWins) == Some(&Node::Bool(true)))
+    };
+    capabilities.patch = is_supported("patch");
+    let number = |feature_name, name| {
+        feature(feature_name).and_then(|it| text_member(it, name)).and_then(|text| text.parse::<u32>().ok())
+    };
+    capabilities.bulk_operations =
+        if is_supported("bulk") { number("bulk", "maxOperations").unwrap_or(0) } else { 0 };
+    if let Some(max) = number("filter", "maxResults").filter(|max| *max > 0) {
+        capabilities.page_size = max.min(1_000);
+    }
+}
+
+fn apply_schemas(body: &Node, capabilities: &mut TargetCapabilities) {
+    let resources = match body {
+        Node::List(schemas) => Some(schemas),
+        Node::Object(list) => match list.get("Resources", Duplicates::LastWins) {
+            Some(Node::List(schemas)) => Some(schemas),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(resources) = resources else { return };
+    let ids: Vec<&str> =
+        resources.iter().filter_map(|schema| text_member(schema.as_object()?, "id")).collect();
+    let known = [wire::ENTERPRISE_SCHEMA.urn, wire::MUSTER_SCHEMA.urn];
+    capabilities.extensions = known.into_iter().filter(|urn| ids.contains(urn)).map(str::to_owned).collect();
+}
