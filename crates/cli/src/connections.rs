@@ -168,7 +168,7 @@ fn parse_profile(text: &str) -> Result<ClientProfile, String> {
 }
 
 /// Seconds of `90d`, `12h`, `30m` or `45s`.
-fn parse_duration(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     let invalid = || "must be a number with a unit, such as 90d, 12h, 30m or 45s".to_owned();
     let unit = match text.chars().last().ok_or_else(invalid)? {
         'd' => 86_400,

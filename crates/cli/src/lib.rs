@@ -16,10 +16,12 @@ mod new_file;
 mod output;
 mod progress;
 mod roles;
+mod secrets;
 mod session;
 mod settings;
 mod store_copy;
 mod stores;
+mod targets;
 mod tenant_removal;
 mod tenants;
 mod transfers;
@@ -69,6 +71,18 @@ enum CliCommand {
     /// List and retry pending and failed mails
     #[command(subcommand)]
     Mail(mails::MailCommand),
+    /// Manage targets: systems that Muster provisions with the users of a tenant
+    #[command(subcommand)]
+    Target(targets::TargetCommand),
+    /// Push users to targets before others
+    Push(targets::PushArgs),
+    /// Explain what a target has of a user, and why
+    Explain(targets::ExplainArgs),
+    /// Manage the master key that encrypts the credentials of targets
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
+    /// Simulate a vendor's system, with faults, to try targets
+    Simulate(SimulateArgs),
     /// Print the effective settings and the source of each
     Config(Box<ServerSettings>),
     /// Import users and groups from a file: CSV, NDJSON, Excel (.xlsx) or LDIF
@@ -85,10 +99,32 @@ enum CliCommand {
     Check,
 }
 
+/// Arguments of `muster simulate`.
+#[derive(clap::Args)]
+pub struct SimulateArgs {
+    /// API of the system: scim, onfire (v1 and v2), ccs (which can only create), ccs-muster (which can do everything) or
+    /// publisher
+    #[arg(value_parser = ["scim", "onfire", "ccs", "ccs-muster", "publisher"])]
+    pub api: String,
+    /// Address to listen on; port 0 selects a free port
+    #[arg(long, default_value = "127.0.0.1:9191", value_name = "ADDRESS")]
+    pub listen: String,
+    /// File with the key that requests must have; it is created with a new key if it does not exist
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<std::path::PathBuf>,
+    /// TOML file that says what goes wrong
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<std::path::PathBuf>,
+    /// File that gets one line of JSON for each request
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<std::path::PathBuf>,
+}
+
 /// The commands that need the server.
 pub struct ServingCommands {
     pub serve: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<ExitCode>,
     pub demo: fn(&Settings, &ServerSettings, Output) -> anyhow::Result<()>,
+    pub simulate: fn(&SimulateArgs, Output) -> anyhow::Result<()>,
 }
 
 /// All commands and options, for tests of the help texts.
@@ -136,6 +172,11 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
         CliCommand::User(task) => users::run(&settings, task, output)?,
         CliCommand::Audit(task) => return audit::run(&settings, task, output),
         CliCommand::Mail(task) => mails::run(&settings, task, output)?,
+        CliCommand::Target(task) => targets::run(&settings, task, output)?,
+        CliCommand::Push(task) => targets::push(&settings, &task, output)?,
+        CliCommand::Explain(task) => targets::explain(&settings, &task, output)?,
+        CliCommand::Secrets(task) => secrets::run(&settings, task, output)?,
+        CliCommand::Simulate(task) => (serving.simulate)(&task, output)?,
         CliCommand::Config(_) => output.settings(&file.effective(&command, &matches)),
         CliCommand::Import(task) => return transfers::import(&settings, &task, output),
         CliCommand::Export(task) => transfers::export(&settings, task, output)?,

@@ -31,6 +31,10 @@ pub struct Settings {
     /// Settings file in TOML (default: ./muster.toml, if you own it and nobody else can write to it)
     #[arg(long, env = "MUSTER_CONFIG", global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// File with the master key that encrypts the credentials of targets, 64 hexadecimal digits per line: the first line
+    /// encrypts, all decrypt (default: beside the store's file, created when it is needed)
+    #[arg(long, env = "MUSTER_SECRETS_KEY", global = true, value_name = "FILE", help_heading = STORE_HEADING)]
+    pub secrets_key: Option<PathBuf>,
     /// SQLite: maximum size of the page cache in MiB
     #[arg(long, env = "MUSTER_CACHE_MIB", global = true, default_value_t = 128, value_name = "MIB", help_heading = STORE_HEADING)]
     pub cache_mib: u32,
@@ -108,6 +112,9 @@ pub struct ServerSettings {
     /// Days after which security records (`muster audit failures`) are deleted
     #[arg(long, env = "MUSTER_SECURITY_RECORD_DAYS", default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), help_heading = SERVER_HEADING)]
     pub security_record_days: u32,
+    /// Days after which the attempts of targets (`muster explain`) are deleted
+    #[arg(long, env = "MUSTER_PUSH_ATTEMPT_DAYS", default_value_t = 30, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), help_heading = SERVER_HEADING)]
+    pub push_attempt_days: u32,
     /// IP addresses of proxies whose X-Forwarded-For header is trusted, separated by commas (no ranges)
     #[arg(long, env = "MUSTER_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS", help_heading = SERVER_HEADING)]
     pub trusted_proxies: Vec<std::net::IpAddr>,
@@ -178,6 +185,13 @@ fn redact_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
         _ => url.to_owned(),
+    }
+}
+
+impl Settings {
+    /// The file of the master key that encrypts the credentials of targets; `None` on PostgreSQL without one.
+    pub fn secrets_key_path(&self) -> Option<PathBuf> {
+        self.secrets_key.clone().or_else(|| self.store_settings().sibling_path("key"))
     }
 }
 

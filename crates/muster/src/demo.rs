@@ -10,10 +10,11 @@ use directory::{
     Caller, Command, Directory, ExposeSecret, Field, FieldUpdate, NewConnection, RequestedStatus, RoleRef,
     SecretString, Status, UserEdit,
 };
+use gateway::MasterKeySource;
 use outbound::{MailSender, MailSummary};
 use portal::mail::DEFAULT_RETRY_POLICY;
 use serde_json::{Value, json};
-use server::{BackgroundTasks, MailConfig};
+use server::{BackgroundTasks, GatewayConfig, MailConfig};
 use std::sync::Arc;
 
 /// `EnterpriseAdmin`.
@@ -64,8 +65,10 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
             }
         });
         let sender = MailSender::spool(&folder.path.join("mail"), "demo@example.com", Some(on_mail))?;
+        let mail = MailConfig { sender, base_url: base, retry_policy: DEFAULT_RETRY_POLICY };
+        let keys = MasterKeySource(store.sibling_path("key"));
         let background =
-            BackgroundTasks::start(&app, MailConfig { sender, base_url: base, retry_policy: DEFAULT_RETRY_POLICY });
+            BackgroundTasks::start(&app, mail, GatewayConfig { keys, attempt_days: settings.push_attempt_days });
         serve::serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         Ok::<_, anyhow::Error>(())

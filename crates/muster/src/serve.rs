@@ -4,11 +4,12 @@ use adapters::{Argon2Cost, OpenMode, OpenStore, StoreSettings};
 use anyhow::{Context, bail};
 use cli::{LogFormat, Output, ServerSettings, Settings, runtime};
 use directory::{Caller, KeyHash, Purpose};
+use gateway::MasterKeySource;
 use outbound::{MailSender, RetryPolicy};
 use portal::mail::DEFAULT_RETRY_POLICY;
 use serde_json::json;
 use server::{
-    App, BackgroundTasks, ConnectionLimits, Limits, Listener, ListenerKind, MailConfig, Ports, PublicConfig,
+    App, BackgroundTasks, ConnectionLimits, GatewayConfig, Limits, Listener, ListenerKind, MailConfig, Ports, PublicConfig,
     StorageLimits, TlsConfig, build_app, hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
@@ -47,7 +48,12 @@ pub(crate) fn run(settings: &Settings, server: &ServerSettings, output: Output) 
         if app.directory.tenants(&Caller::task(Purpose::Startup)).await.map_err(|r| anyhow::anyhow!("{r:?}"))?.is_empty() {
             tracing::warn!("there is no tenant yet: run `muster tenant add NAME`, then `muster connection add NAME --tenant 1 --dialect DIALECT`");
         }
-        let background = BackgroundTasks::start(&app, mail_config(server, &store, &format!("{scheme}://{address}"))?);
+        let mail = mail_config(server, &store, &format!("{scheme}://{address}"))?;
+        let gateway = GatewayConfig {
+            keys: MasterKeySource(settings.secrets_key_path()),
+            attempt_days: server.push_attempt_days,
+        };
+        let background = BackgroundTasks::start(&app, mail, gateway);
         let aborted = serve_both(listener, admin, &app, stop).await;
         background.stop().await;
         if aborted > 0 {

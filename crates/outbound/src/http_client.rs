@@ -2,6 +2,7 @@
 //! size. It follows no redirects and uses no proxy.
 
 use crate::address_guard::{AddressGuard, ForbiddenAddress};
+use crate::send_window::{SendWindow, WindowedStream};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
@@ -14,6 +15,7 @@ use std::error::Error as StdError;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -71,6 +73,18 @@ impl HttpError {
     }
 }
 
+/// The root certificates of the operating system, which all clients share. A certificate that cannot be read is not
+/// trusted.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let load = || {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    };
+    Arc::clone(ROOTS.get_or_init(load))
+}
+
 /// Reuses idle connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
@@ -87,15 +101,18 @@ impl HttpClient {
         guard: AddressGuard,
         limits: HttpLimits,
         extra_roots: &[Vec<u8>],
+        send_window: SendWindow,
     ) -> Result<Self, tokio_rustls::rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        // A certificate that cannot be read is not trusted.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        for certificate in extra_roots {
-            roots.add(certificate.clone().into())?;
+        let mut roots = system_roots();
+        if !extra_roots.is_empty() {
+            let mut extended = RootCertStore::clone(&roots);
+            for certificate in extra_roots {
+                extended.add(certificate.clone().into())?;
+            }
+            roots = Arc::new(extended);
         }
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let connector = GuardedConnector { guard };
+        let connector = GuardedConnector { guard, send_window };
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
         let connector = TimedConnector { connector, timeout: limits.connect_timeout };
@@ -114,6 +131,18 @@ impl HttpClient {
     /// # Errors
     /// See [`HttpError`].
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        self.send_with_limit(request, self.limits.max_body).await
+    }
+
+    /// Like [`Self::send`], with another limit for the size of the response.
+    ///
+    /// # Errors
+    /// See [`HttpError`].
+    pub async fn send_with_limit(
+        &self,
+        request: Request<Bytes>,
+        max_body: usize,
+    ) -> Result<Response<Bytes>, HttpError> {
         let has_user = request.uri().authority().is_none_or(|authority| authority.as_str().contains('@'));
         if has_user || request.uri().scheme().is_none() {
             return Err(HttpError::InvalidUrl);
@@ -122,12 +151,12 @@ impl HttpClient {
             let response = self.client.request(request.map(Full::new)).await.map_err(|error| to_http_error(&error))?;
             let (head, body) = response.into_parts();
             // `Content-Length`, if there is one.
-            if body.size_hint().lower() > self.limits.max_body as u64 {
-                return Err(HttpError::TooLarge(self.limits.max_body));
+            if body.size_hint().lower() > max_body as u64 {
+                return Err(HttpError::TooLarge(max_body));
             }
-            let body = Limited::new(body, self.limits.max_body).collect().await.map_err(|error| {
+            let body = Limited::new(body, max_body).collect().await.map_err(|error| {
                 if error.is::<LengthLimitError>() {
-                    HttpError::TooLarge(self.limits.max_body)
+                    HttpError::TooLarge(max_body)
                 } else {
                     HttpError::Invalid(error_text(&*error))
                 }
@@ -162,6 +191,7 @@ fn error_text(error: &(dyn StdError + 'static)) -> String {
 #[derive(Clone, Debug)]
 struct GuardedConnector {
     guard: AddressGuard,
+    send_window: SendWindow,
 }
 
 type ConnectError = Box<dyn StdError + Send + Sync>;
@@ -193,7 +223,7 @@ where
 }
 
 impl Service<Uri> for GuardedConnector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<WindowedStream>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
@@ -202,12 +232,12 @@ impl Service<Uri> for GuardedConnector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { guard } = self.clone();
-        Box::pin(async move { connect(&guard, &uri).await })
+        let Self { guard, send_window } = self.clone();
+        Box::pin(async move { Ok(TokioIo::new(WindowedStream::new(connect(&guard, &uri).await?, send_window))) })
     }
 }
 
-async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TcpStream, ConnectError> {
     let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
     let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
     let host = uri.host().ok_or("the URL has no host")?;
@@ -222,7 +252,7 @@ async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TokioIo<TcpStream>, 
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(TokioIo::new(stream));
+                return Ok(stream);
             }
             Err(error) => last_error = error.into(),
         }

@@ -8,9 +8,11 @@ mod http_client;
 mod mail;
 mod rate_control;
 mod retry_policy;
+mod send_window;
 
 pub use address_guard::{AddressGuard, AllowedTarget, ForbiddenAddress, InvalidTarget};
 pub use http_client::{HttpClient, HttpError, HttpLimits};
 pub use mail::{MailConfigError, MailSender, MailSummary, MailTransport, NotAccepted, OutgoingMail, SendResult};
 pub use rate_control::RateControl;
 pub use retry_policy::RetryPolicy;
+pub use send_window::SendWindow;

@@ -51,6 +51,19 @@ impl RateControl {
         Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate))
     }
 
+    /// The time until the next permit.
+    pub fn wait(&self, now: Instant) -> Duration {
+        let pause = self.not_before.and_then(|time| time.checked_duration_since(now)).unwrap_or_default();
+        let elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
+        let missing = 1.0 - elapsed.mul_add(self.rate, self.tokens);
+        pause.max(Duration::from_secs_f64((missing / self.rate).max(0.0)))
+    }
+
+    /// Counts requests that were sent without a permit.
+    pub fn charge(&mut self, requests: u32) {
+        self.tokens -= f64::from(requests);
+    }
+
     /// The system has answered in time.
     pub fn record_success(&mut self) {
         self.rate = self.max_rate.mul_add(INCREASE, self.rate).min(self.max_rate);

@@ -5,6 +5,7 @@ use adapters::TaskMonitor;
 use directory::{Caller, Directory, Purpose};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
+use gateway::{Gateway, MasterKeySource};
 use outbound::{MailSender, RetryPolicy};
 use portal::mail::Worker;
 use std::panic::AssertUnwindSafe;
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// How often security records are stored.
 const SECURITY_LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Days after which push attempts are deleted, unless configured.
+pub const ATTEMPT_DAYS: u32 = 30;
 /// How often expired data is deleted.
 const PURGE_INTERVAL: Duration = Duration::from_hours(1);
 const RETENTION_LEASE: &str = "retention";
@@ -32,6 +35,12 @@ pub struct MailConfig {
     pub retry_policy: RetryPolicy,
 }
 
+pub struct GatewayConfig {
+    pub keys: MasterKeySource,
+    /// Days after which push attempts are deleted.
+    pub attempt_days: u32,
+}
+
 /// The running background tasks.
 pub struct BackgroundTasks {
     stop: watch::Sender<bool>,
@@ -41,12 +50,14 @@ pub struct BackgroundTasks {
 
 impl BackgroundTasks {
     /// Starts the tasks on the current runtime.
-    pub fn start(app: &App, mail_config: MailConfig) -> Self {
+    pub fn start(app: &App, mail_config: MailConfig, gateway_config: GatewayConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let grace = mail_config.sender.timeout() + SHUTDOWN_GRACE;
+        let attempt_days = gateway_config.attempt_days;
         let mut tasks: Vec<_> = [
             mail_task(app, mail_config, stopped.clone()),
-            purge_task(app, stopped.clone()),
+            gateway_task(app, gateway_config, stopped.clone()),
+            purge_task(app, attempt_days, stopped.clone()),
             security_task(app, stopped.clone()),
         ]
         .map(tokio::spawn)
@@ -81,7 +92,7 @@ pub fn local_tasks(
 ) -> Vec<LocalBoxFuture<'static, ()>> {
     let mut tasks: Vec<LocalBoxFuture<'static, ()>> = vec![
         mail_task(app, mail_config, stopped.clone()),
-        purge_task(app, stopped.clone()),
+        purge_task(app, ATTEMPT_DAYS, stopped.clone()),
         security_task(app, stopped.clone()),
     ];
     if let Some(import_jobs) = app.imports.clone() {
@@ -110,10 +121,21 @@ fn mail_task(app: &App, mail_config: MailConfig, stopped: watch::Receiver<bool>)
 
 /// Deletes what has expired: deleted users, idempotency and security records, and failed mails whose links no longer
 /// work.
-fn purge_task(app: &App, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+fn purge_task(app: &App, attempt_days: u32, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
     let (directory, days) = (Arc::clone(&app.directory), app.security_record_days);
-    let run = move |stop| run_retention(Arc::clone(&directory), days, stop_requested(stop));
+    let run = move |stop| run_retention(Arc::clone(&directory), (days, attempt_days), stop_requested(stop));
     supervise("purge", app.metrics.tasks.clone(), stopped, run).boxed()
+}
+
+/// Provisions targets.
+fn gateway_task(app: &App, config: GatewayConfig, stopped: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
+    let metrics = Arc::clone(&app.metrics.gateway);
+    let gateway = Arc::new(Gateway::new(Arc::clone(&app.directory), config.keys, metrics));
+    let run = move |stop| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.run(stop_requested(stop)).await }
+    };
+    supervise("gateway", app.metrics.tasks.clone(), stopped, run).boxed()
 }
 
 /// Stores security records.
@@ -172,7 +194,7 @@ async fn store_security_log(directory: Arc<Directory>, stop: impl Future<Output 
 }
 
 /// Deletes expired data in one process at a time: in the one that holds the lease.
-async fn run_retention(directory: Arc<Directory>, security_record_days: u32, stop: impl Future<Output = ()>) {
+async fn run_retention(directory: Arc<Directory>, days: (u32, u32), stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let (caller, holder) = (Caller::task(Purpose::Retention), directory.new_id());
     let mut last_purge: Option<tokio::time::Instant> = None;
@@ -186,7 +208,7 @@ async fn run_retention(directory: Arc<Directory>, security_record_days: u32, sto
         };
         if lease.is_some() && last_purge.is_none_or(|last| last.elapsed() >= PURGE_INTERVAL) {
             last_purge = Some(tokio::time::Instant::now());
-            delete_expired_data(&directory, security_record_days).await;
+            delete_expired_data(&directory, days).await;
         }
         tokio::select! {
             () = &mut stop => break lease,
@@ -200,7 +222,7 @@ async fn run_retention(directory: Arc<Directory>, security_record_days: u32, sto
     }
 }
 
-async fn delete_expired_data(directory: &Directory, security_record_days: u32) {
+async fn delete_expired_data(directory: &Directory, (security_record_days, attempt_days): (u32, u32)) {
     match directory.purge_expired_users().await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "deleted users permanently removed after their retention period"),
@@ -211,6 +233,10 @@ async fn delete_expired_data(directory: &Directory, security_record_days: u32) {
     }
     if let Err(error) = directory.delete_old_security_records(security_record_days).await {
         tracing::warn!(?error, "cannot delete old security records");
+    }
+    let end = directory.now().plus_seconds(-i64::from(attempt_days) * 24 * 3600);
+    if let Err(error) = directory.delete_push_attempts(end).await {
+        tracing::warn!(?error, "cannot delete old push attempts");
     }
     if let Err(error) = directory.withdraw_obsolete_mails().await {
         tracing::warn!(?error, "cannot remove obsolete failed mails");

@@ -12,6 +12,7 @@ mod app;
 mod background;
 mod connection_slots;
 mod content_encoding;
+mod gateway_metrics;
 mod http_service;
 mod imports;
 mod limits;
@@ -25,7 +26,7 @@ mod security_event;
 mod server_pages;
 
 pub use app::{App, Ports, PublicConfig, build_app};
-pub use background::{BackgroundTasks, MailConfig, local_tasks};
+pub use background::{ATTEMPT_DAYS, BackgroundTasks, GatewayConfig, MailConfig, local_tasks};
 pub use connection_slots::ConnectionLimits;
 pub use dialects::kit::hash_key;
 pub use http_service::{HttpService, Peer};

@@ -1,7 +1,9 @@
 //! Metrics for `/metrics`. Labels are dialects, routes as in the routing table, methods and statuses, never user data.
 
+use crate::gateway_metrics::GatewayCollector;
 use adapters::TaskMonitor;
 use directory::{DeliveryOutcome, Health, LinkPurpose};
+use gateway::GatewayMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
@@ -59,6 +62,8 @@ pub struct Metrics {
     panics: Family<TaskLabels, Gauge<u64, AtomicU64>>,
     /// Monitors the server's own background tasks.
     pub tasks: TaskMonitor,
+    /// Counted by the gateway.
+    pub gateway: Arc<GatewayMetrics>,
 }
 
 impl Default for Metrics {
@@ -100,6 +105,8 @@ impl Default for Metrics {
         registry.register("task_panics", help, panics.clone());
         let writable = Gauge::default();
         registry.register("store_writable", "Whether the store accepts changes: 1 or 0", writable.clone());
+        let gateway = Arc::<GatewayMetrics>::default();
+        registry.register_collector(Box::new(GatewayCollector(Arc::clone(&gateway))));
         Self {
             registry,
             requests,
@@ -116,6 +123,7 @@ impl Default for Metrics {
             writable,
             panics,
             tasks: TaskMonitor::default(),
+            gateway,
         }
     }
 }

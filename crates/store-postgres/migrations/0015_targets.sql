@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS remote_users (
 );
 CREATE INDEX IF NOT EXISTS remote_users_by_due ON remote_users (tenant, target, shard, priority, due);
 CREATE INDEX IF NOT EXISTS remote_users_by_state ON remote_users (tenant, target, fault, state, user_id);
-CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for);
+CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for, user_id);
 CREATE UNIQUE INDEX IF NOT EXISTS remote_users_by_remote_id ON remote_users (tenant, target, remote_id);
 
 CREATE TABLE IF NOT EXISTS push_attempts (

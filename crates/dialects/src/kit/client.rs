@@ -347,6 +347,26 @@ pub(crate) fn is_html(response: &Response<Bytes>) -> bool {
         || fold(start.trim_start()).starts_with("<html")
 }
 
+/// Parses XML as clients and targets send it; `None` if it is not valid.
+pub fn parse_xml(text: &str) -> Option<Node> {
+    crate::kit::xml::parse(text).ok().map(|document| document.node)
+}
+
+/// Decodes Base64 for URLs without padding (RFC 4648 section 5); `None` if it is not valid.
+pub fn decode_base64url(text: &str) -> Option<Vec<u8>> {
+    base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text).ok()
+}
+
+/// Parses JSON as clients and targets send it; `None` if it is not valid.
+pub fn parse_json(text: &str) -> Option<Node> {
+    crate::kit::json::parse(text).ok()
+}
+
+/// A value as JSON.
+pub fn json_text(value: &OutputValue) -> String {
+    crate::kit::json::write(value)
+}
+
 /// A segment of a path.
 pub(crate) fn encode_segment(text: &str) -> String {
     // `.` and `..` are removed from paths, so all dots of such a segment are encoded.

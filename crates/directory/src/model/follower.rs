@@ -22,6 +22,11 @@ static FOLLOWERS: Table = Table {
 };
 
 impl Follower {
+    /// Fails the change that includes it if the position has changed.
+    pub fn guard(&self) -> RowWrite {
+        self.advance_to(self.position)
+    }
+
     /// Stores a new position. Fails if another process has stored one.
     pub(crate) fn advance_to(&self, position: EventPosition) -> RowWrite {
         let stored = |position: EventPosition| i64::try_from(position.0).unwrap_or(i64::MAX).into();

@@ -89,16 +89,20 @@ pub enum RemoteState {
     Creating,
     /// Its id is known.
     Linked,
+    /// Its id is known from the answer to its creation, which did not show whose account it is. It is read before it is
+    /// changed.
+    Unverified,
 }
 
 impl RemoteState {
-    pub const ALL: [Self; 3] = [Self::Absent, Self::Creating, Self::Linked];
+    pub const ALL: [Self; 4] = [Self::Absent, Self::Creating, Self::Linked, Self::Unverified];
 
     pub fn code(self) -> u32 {
         match self {
             Self::Absent => 0,
             Self::Creating => 1,
             Self::Linked => 2,
+            Self::Unverified => 3,
         }
     }
 
@@ -106,7 +110,7 @@ impl RemoteState {
         match self {
             Self::Absent => "absent",
             Self::Creating => "creating",
-            Self::Linked => "linked",
+            Self::Linked | Self::Unverified => "linked",
         }
     }
 
@@ -222,7 +226,7 @@ static REMOTE_USERS: Table = Table {
 };
 const BY_DUE: &[usize] = &[0, 1, SHARD, PRIORITY, DUE];
 const BY_STATE: &[usize] = &[0, 1, FAULT, STATE, 2];
-const BY_AWAITED: &[usize] = &[0, 1, WAITS_FOR];
+const BY_AWAITED: &[usize] = &[0, 1, WAITS_FOR, 2];
 
 /// Which rows to read.
 impl RemoteUser {
@@ -292,10 +296,17 @@ impl RemoteUser {
         Self::with_fault((self.tenant, self.target), self.fault, limit).after(after)
     }
 
-    /// Rows that wait for the account of a user.
-    pub fn waiting_for((tenant, target): (TenantNumber, u32), user: UserId, limit: u32) -> RowQuery {
-        let equal = vec![tenant.0.into(), target.into(), user.0.into()];
-        REMOTE_USERS.ordered_by(BY_AWAITED).equal(equal).limit(limit)
+    /// Rows that wait for the account of another user.
+    pub fn waiting((tenant, target): (TenantNumber, u32), limit: u32) -> RowQuery {
+        let last = Value::Uuid(Uuid::max());
+        REMOTE_USERS.ordered_by(BY_AWAITED).equal(vec![tenant.0.into(), target.into()]).up_to(last).limit(limit)
+    }
+
+    /// The next rows that wait.
+    pub fn after_waiting(&self, limit: u32) -> RowQuery {
+        let awaited = Value::optional(self.waits_for.map(|user| user.0));
+        let query = Self::waiting((self.tenant, self.target), limit);
+        query.after(vec![awaited, self.user.0.into()])
     }
 
     /// Rows of a target, in the order of the users' ids.
@@ -330,9 +341,14 @@ impl RemoteUser {
 
     /// Stores `self` in place of what was read.
     pub fn replace(&self, read: &Self) -> Result<RowWrite, serde_json::Error> {
-        let row = Self { version: read.version.wrapping_add(1) & 0x7fff_ffff, ..self.clone() }.to_row()?;
+        let row = Self { version: read.next_version(), ..self.clone() }.to_row()?;
         let values = row.into_iter().enumerate().skip(REMOTE_USERS.key_columns).collect();
         Ok(RowWrite::Update { table: &REMOTE_USERS, key: self.key(), values, expected: read.expected() })
+    }
+
+    /// The version after the next change.
+    pub fn next_version(&self) -> u32 {
+        self.version.wrapping_add(1) & 0x7fff_ffff
     }
 
     pub fn delete(&self) -> RowWrite {
@@ -358,7 +374,9 @@ impl RemoteUser {
             self.attempts = 0;
         }
         let is_later = self.fault == PushFault::Temporary && is_waiting;
-        if !is_later {
+        // Whoever is pushing it notices the mark when it stores the result.
+        let is_in_flight = is_waiting && self.in_flight_until.is_some_and(|until| now < until);
+        if !is_later && !is_in_flight {
             self.due = Some(self.due.map_or(now, |due| due.min(now)));
         }
     }

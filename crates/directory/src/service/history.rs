@@ -21,7 +21,8 @@ impl Directory {
         self.store.events(filter, after, limit).await.map_err(read_error)
     }
 
-    /// Changes of users of the caller's tenant after a position, oldest first. Sign-ins are left out.
+    /// Changes of users of the caller's tenant after a position, oldest first, and of organizations, whose names users
+    /// show. Sign-ins are left out.
     pub async fn user_events(
         &self,
         caller: &Caller,
@@ -29,7 +30,7 @@ impl Directory {
         limit: u32,
     ) -> Result<Vec<Event>, DirectoryError> {
         self.authorize(caller, Query::Events).await?;
-        let filter = EventFilter { kinds: vec![EventKind::User], ..EventFilter::of_tenant(caller.tenant) };
+        let filter = EventFilter { kinds: vec![EventKind::User, EventKind::Organization], ..EventFilter::of_tenant(caller.tenant) };
         self.store.events(filter, after, limit).await.map_err(read_error)
     }
 

@@ -3,7 +3,7 @@
 use crate::test_server::{Answer, TestServer};
 use bytes::Bytes;
 use http::{Request, Response};
-use outbound::{AddressGuard, ForbiddenAddress, HttpClient, HttpError, HttpLimits};
+use outbound::{AddressGuard, ForbiddenAddress, HttpClient, HttpError, HttpLimits, SendWindow};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn client(server: &TestServer, allowed: &[&str]) -> HttpClient {
 
 fn client_with(server: &TestServer, allowed: &[&str], limits: HttpLimits) -> HttpClient {
     let allowed = allowed.iter().map(|target| target.parse().expect("a target")).collect();
-    HttpClient::new(AddressGuard::new(allowed), limits, std::slice::from_ref(&server.authority)).expect("a client")
+    HttpClient::new(AddressGuard::new(allowed), limits, std::slice::from_ref(&server.authority), SendWindow::open()).expect("a client")
 }
 
 async fn get(client: &HttpClient, url: &str) -> Result<Response<Bytes>, HttpError> {
@@ -89,7 +89,7 @@ async fn certificates_are_checked() {
     let server = TestServer::start("localhost", |_| Answer::text(OK)).await;
     let url = format!("https://localhost:{}/", server.port);
     let guard = AddressGuard::new(vec!["127.0.0.1".parse().expect("a target")]);
-    let untrusted = get(&HttpClient::new(guard, limits(), &[]).expect("a client"), &url).await;
+    let untrusted = get(&HttpClient::new(guard, limits(), &[], SendWindow::open()).expect("a client"), &url).await;
     assert!(untrusted.as_ref().is_err_and(HttpError::is_unsent), "{untrusted:?}");
     assert_eq!(server.requests.load(Ordering::SeqCst), 0);
 }
@@ -139,7 +139,7 @@ async fn slow_and_broken_servers_differ_from_unreachable_ones() {
     let port = silent.local_addr().expect("an address").port();
     let limits = HttpLimits { connect_timeout: Duration::from_millis(300), ..limits() };
     let guard = AddressGuard::new(vec!["127.0.0.1".parse().expect("a network")]);
-    let client = HttpClient::new(guard, limits, &[]).expect("a client");
+    let client = HttpClient::new(guard, limits, &[], SendWindow::open()).expect("a client");
     let sent = get(&client, &format!("https://localhost:{port}/")).await;
     assert!(matches!(sent, Err(HttpError::NotConnected(_))), "{sent:?}");
 }

@@ -1,0 +1,99 @@
+//! `muster target`: systems that Muster provisions, and what happens in them.
+//!
+//! Commands open the store directly, also while a server is running; the server applies changes within a second.
+
+mod change;
+mod issues;
+mod show;
+mod test;
+mod users;
+
+use crate::output::Output;
+use crate::session::{AdminSession, TenantArg};
+use crate::settings::Settings;
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use directory::{Caller, Command, Target, TargetChange};
+pub(crate) use users::{ExplainArgs, PushArgs, explain, push};
+
+#[derive(Subcommand)]
+pub(crate) enum TargetCommand {
+    /// Add a target, which gets all users while a server is running
+    Add(Box<change::AddArgs>),
+    /// List targets
+    List(TenantArg),
+    /// Show the settings of a target and what it was found to be able to do
+    Show(TargetRef),
+    /// Test a target with an account that is deleted again, and store what it can do
+    Test(test::TestArgs),
+    /// Show what a target has: linked, waiting and failed users
+    Status(TargetRef),
+    /// Change the settings of a target; omitted ones are unchanged
+    Set(Box<change::SetArgs>),
+    /// Set a new credential
+    Key(change::KeyArgs),
+    /// Send nothing to a target until it is resumed
+    Pause(TargetRef),
+    /// Continue a paused target
+    Resume(TargetRef),
+    /// Remove a target from Muster; its accounts stay as they are
+    Remove(TargetRef),
+    /// List users that do not arrive in a target, and why
+    Issues(issues::IssuesArgs),
+    /// Retry or exclude users that do not arrive
+    #[command(subcommand)]
+    Issue(issues::IssueCommand),
+}
+
+#[derive(Args)]
+pub(crate) struct TargetRef {
+    /// Name of the target
+    name: String,
+    #[command(flatten)]
+    tenant: TenantArg,
+}
+
+pub(crate) fn run(settings: &Settings, command: TargetCommand, output: Output) -> anyhow::Result<()> {
+    let is_read = matches!(
+        command,
+        TargetCommand::List(_) | TargetCommand::Show(_) | TargetCommand::Status(_) | TargetCommand::Issues(_)
+    );
+    let session = AdminSession::open_for(settings, is_read)?;
+    match command {
+        TargetCommand::Add(new) => change::add(settings, &session, *new, output),
+        TargetCommand::List(tenant) => show::list(&session, tenant, output),
+        TargetCommand::Show(target) => show::show(&session, &target, output),
+        TargetCommand::Test(args) => test::run(settings, &session, &args, output),
+        TargetCommand::Status(target) => show::status(&session, &target, output),
+        TargetCommand::Set(args) => change::set(settings, &session, *args, output),
+        TargetCommand::Key(args) => change::set_key(settings, &session, &args, output),
+        TargetCommand::Pause(target) => change::pause(&session, &target, output),
+        TargetCommand::Resume(target) => change::resume(&session, &target, output),
+        TargetCommand::Remove(target) => change::remove(&session, &target, output),
+        TargetCommand::Issues(args) => issues::list(&session, &args, output),
+        TargetCommand::Issue(command) => issues::run(&session, command, output),
+    }
+}
+
+/// Finds a target by its name.
+fn find_target(session: &AdminSession, target: &TargetRef) -> anyhow::Result<(Caller, Target)> {
+    let caller = session.caller_in_tenant(target.tenant)?;
+    let name = directory::fold(&target.name);
+    let all = session.wait(session.directory.targets(&caller))?;
+    let found = all.into_iter().find(|known| directory::fold(&known.name) == name);
+    let found = found
+        .with_context(|| format!("there is no target {} in tenant {} (see `muster target list`)", target.name, caller.tenant))?;
+    Ok((caller, found))
+}
+
+/// Stores a changed target, with new credentials.
+fn put(
+    session: &AdminSession,
+    caller: &Caller,
+    before: Target,
+    after: Target,
+    secrets: Vec<directory::SealedSecret>,
+) -> anyhow::Result<()> {
+    let change = TargetChange { before: Some(before), after, secrets };
+    session.wait(session.directory.run(caller, Command::PutTarget(Box::new(change)))).map(drop)
+}

@@ -1,0 +1,247 @@
+//! Shows targets and what they have.
+
+use super::{TargetRef, find_target};
+use crate::output::{Output, table};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
+use directory::{
+    Caller, CredentialKind, DeletePolicy, MatchKey, PushFault, PushPriority, Record, RemoteState, RemoteUser,
+    SealedSecret, Target, TargetCapabilities, TargetProgress, TargetState, Time,
+};
+use serde_json::{Value, json};
+
+pub(super) fn list(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
+    let caller = session.caller_in_tenant(tenant)?;
+    let targets = session.wait(session.directory.targets(&caller))?;
+    let document: Vec<Value> = targets.iter().map(target_json).collect();
+    let rows = targets.iter().map(|target| {
+        let tested = target.capabilities.as_ref().map_or_else(|| "no".into(), |it| format_timestamp(it.tested));
+        vec![target.name.clone(), target.dialect.clone(), target.url.clone(), state_text(target), tested]
+    });
+    let headings = ["name", "dialect", "url", "state", "tested"];
+    let empty = "No targets yet. Add one with `muster target add NAME --dialect DIALECT --url URL --key-file FILE`.";
+    output.rows(&document.into(), &headings, rows.collect(), empty);
+    Ok(())
+}
+
+fn state_text(target: &Target) -> String {
+    match &target.state {
+        TargetState::Active => "active".into(),
+        TargetState::Paused { reason } => format!("paused: {reason}"),
+        TargetState::Removed => "removed".into(),
+    }
+}
+
+fn credential_text(kind: &CredentialKind) -> String {
+    match kind {
+        CredentialKind::Bearer => "bearer token".into(),
+        CredentialKind::Key => "key in the body or query".into(),
+        CredentialKind::Basic { user } => format!("password of {user}"),
+        CredentialKind::ClientCredentials { client_id, has_private_key: true, .. } => {
+            format!("private key of OAuth client {client_id}")
+        }
+        CredentialKind::ClientCredentials { client_id, .. } => format!("secret of OAuth client {client_id}"),
+    }
+}
+
+fn target_json(target: &Target) -> Value {
+    json!({
+        "name": target.name,
+        "number": target.number,
+        "dialect": target.dialect,
+        "url": target.url,
+        "company": target.account,
+        "state": match &target.state {
+            TargetState::Active => "active",
+            TargetState::Paused { .. } => "paused",
+            TargetState::Removed => "removed",
+        },
+        "credential": credential_text(&target.credential),
+        "onDelete": match target.on_delete {
+            DeletePolicy::Deactivate => "deactivate",
+            DeletePolicy::Delete => "delete",
+        },
+        "requestsPerMinute": target.limits.requests_per_minute,
+        "concurrency": target.limits.concurrency,
+        "timeoutSeconds": target.limits.timeout_seconds,
+        "dialAllow": target.allowed_addresses,
+        "created": format_timestamp(target.created),
+        "capabilities": target.capabilities.as_ref().map(capabilities_json),
+    })
+}
+
+pub(super) fn capabilities_json(capabilities: &TargetCapabilities) -> Value {
+    let keys = |keys: &[MatchKey]| keys.iter().map(|key| key.as_str()).collect::<Vec<_>>();
+    json!({
+        "tested": format_timestamp(capabilities.tested),
+        "patch": capabilities.patch,
+        "findsBy": keys(&capabilities.finds_by),
+        "listsAll": capabilities.lists_all,
+        "pageSize": capabilities.page_size,
+        "rejectsDuplicate": keys(&capabilities.rejects_duplicate),
+        "bulkOperations": capabilities.bulk_operations,
+        "deactivates": capabilities.deactivates,
+        "deletes": capabilities.deletes,
+        "extensions": capabilities.extensions,
+        "evidence": capabilities.evidence,
+    })
+}
+
+pub(super) fn capabilities_text(capabilities: &TargetCapabilities) -> String {
+    let yes_no = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
+    let keys = |keys: &[MatchKey]| match keys {
+        [] => "none".into(),
+        keys => keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let rows = [
+        ("tested", format_timestamp(capabilities.tested)),
+        ("changes single attributes", yes_no(capabilities.patch)),
+        ("finds accounts by", keys(&capabilities.finds_by)),
+        ("rejects a second account with the same", keys(&capabilities.rejects_duplicate)),
+        ("lists all accounts", yes_no(capabilities.lists_all)),
+        ("accounts in a page", capabilities.page_size.to_string()),
+        ("operations of a bulk request", capabilities.bulk_operations.to_string()),
+        ("deactivates", yes_no(capabilities.deactivates)),
+        ("deletes", yes_no(capabilities.deletes)),
+    ];
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    table(&["capability", "value"], rows)
+}
+
+pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -> anyhow::Result<()> {
+    let (caller, target) = find_target(session, target)?;
+    let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
+    let secrets: Vec<SealedSecret> = session.wait(session.directory.target_records(&caller, query))?;
+    let mut document = target_json(&target);
+    document["credentials"] = secrets
+        .iter()
+        .map(|secret| {
+            json!({
+                "use": secret.use_.as_str(), "created": format_timestamp(secret.created),
+                "expires": secret.expires.map(format_timestamp), "masterKey": secret.key_id,
+            })
+        })
+        .collect();
+    output.result(&document, || {
+        let limits = target.limits;
+        let rate = match limits.requests_per_minute {
+            0 => "no limit".into(),
+            rate => format!("{} per second", f64::from(rate) / 60.0),
+        };
+        let mut rows = vec![
+            ("name", target.name.clone()),
+            ("dialect", target.dialect.clone()),
+            ("url", target.url.clone()),
+        ];
+        rows.extend(target.account.clone().map(|account| ("company", account)));
+        rows.extend([
+            ("state", state_text(&target)),
+            ("credential", credential_text(&target.credential)),
+            ("requests", format!("{rate}, {} at the same time, {} s each", limits.concurrency, limits.timeout_seconds)),
+        ]);
+        if !target.allowed_addresses.is_empty() {
+            rows.push(("allowed addresses", target.allowed_addresses.join(", ")));
+        }
+        for secret in &secrets {
+            let expires = secret.expires.map_or_else(String::new, |time| format!(", expires {}", format_timestamp(time)));
+            rows.push(("stored credential", format!("{}{expires}", secret.use_.as_str())));
+        }
+        let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        let settings = table(&["setting", "value"], rows);
+        match &target.capabilities {
+            Some(capabilities) => format!("{settings}\n\n{}", capabilities_text(capabilities)),
+            None => format!("{settings}\n\nNot tested yet (`muster target test {}`).", target.name),
+        }
+    });
+    Ok(())
+}
+
+/// What a target has.
+struct Counts {
+    linked: u64,
+    waiting: u64,
+    failed: Vec<(PushFault, u64)>,
+    excluded: u64,
+}
+
+fn counts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<Counts> {
+    let query = RemoteUser::counts((target.tenant, target.number));
+    let rows = session.wait(session.directory.count_target_records(caller, query, RemoteUser::COUNTED))?;
+    let mut counts = Counts { linked: 0, waiting: 0, failed: Vec::new(), excluded: 0 };
+    for (values, count) in rows {
+        match RemoteUser::counted(&values) {
+            Some((PushFault::None, RemoteState::Linked | RemoteState::Unverified)) => counts.linked += count,
+            Some((PushFault::None | PushFault::Temporary, _)) => counts.waiting += count,
+            Some((PushFault::Excluded, _)) => counts.excluded += count,
+            Some((fault, _)) => match counts.failed.iter_mut().find(|(known, _)| *known == fault) {
+                Some((_, total)) => *total += count,
+                None => counts.failed.push((fault, count)),
+            },
+            None => {}
+        }
+    }
+    Ok(counts)
+}
+
+/// How long the oldest due row of each priority has waited, in seconds.
+fn lag(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<Vec<(PushPriority, i64)>> {
+    let now = session.directory.now();
+    let mut lags = Vec::new();
+    for priority in PushPriority::ALL {
+        let mut oldest: Option<Time> = None;
+        for shard in 0..target.limits.shards {
+            let query = RemoteUser::next_due((target.tenant, target.number), shard, priority);
+            let rows: Vec<RemoteUser> = session.wait(session.directory.target_records(caller, query))?;
+            oldest = rows.first().and_then(|row| row.due).into_iter().chain(oldest).min();
+        }
+        if let Some(oldest) = oldest.filter(|oldest| *oldest <= now) {
+            lags.push((priority, (now.0 - oldest.0) / 1_000_000));
+        }
+    }
+    Ok(lags)
+}
+
+pub(super) fn status(session: &AdminSession, target: &TargetRef, output: Output) -> anyhow::Result<()> {
+    let (caller, target) = find_target(session, target)?;
+    let counts = counts(session, &caller, &target)?;
+    let query = TargetProgress::table().row(target.key());
+    let progress: Vec<TargetProgress> = session.wait(session.directory.target_records(&caller, query))?;
+    let progress = progress.into_iter().next().unwrap_or_else(|| TargetProgress::new(target.tenant, target.number));
+    let lags = lag(session, &caller, &target)?;
+    let failed: serde_json::Map<String, Value> =
+        counts.failed.iter().map(|(fault, count)| (fault.as_str().to_owned(), json!(count))).collect();
+    let lag_json: serde_json::Map<String, Value> =
+        lags.iter().map(|(priority, seconds)| (priority.as_str().to_owned(), json!(seconds))).collect();
+    let document = json!({
+        "name": target.name,
+        "state": target_json(&target)["state"],
+        "linked": counts.linked,
+        "waiting": counts.waiting,
+        "failed": failed,
+        "excluded": counts.excluded,
+        "lagSeconds": lag_json,
+        "consideredUsers": progress.scanned,
+        "quarantinedSince": progress.quarantined.map(format_timestamp),
+        "quarantineReason": progress.reason,
+    });
+    output.result(&document, || {
+        let mut rows = vec![("state".to_owned(), state_text(&target))];
+        if let Some(since) = progress.quarantined {
+            let reason = progress.reason.clone().unwrap_or_default();
+            rows.push(("quarantined".into(), format!("since {}: {reason}", format_timestamp(since))));
+        }
+        rows.push(("linked".into(), counts.linked.to_string()));
+        rows.push(("waiting".into(), counts.waiting.to_string()));
+        rows.extend(counts.failed.iter().map(|(fault, count)| (format!("failed: {}", fault.as_str()), count.to_string())));
+        if counts.excluded > 0 {
+            rows.push(("excluded".into(), counts.excluded.to_string()));
+        }
+        rows.extend(lags.iter().map(|(priority, seconds)| (format!("lag of {}", priority.as_str()), format!("{seconds} s"))));
+        let table = table(&["target", target.name.as_str()], rows.into_iter().map(|(a, b)| vec![a, b]).collect());
+        if counts.failed.is_empty() {
+            table
+        } else {
+            format!("{table}\n\nFor the failed users, see `muster target issues {}`.", target.name)
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `muster target test`
+
+use super::issues::wake;
+use super::{TargetRef, find_target, put, show};
+use crate::output::Output;
+use crate::secrets::master_keys;
+use crate::session::AdminSession;
+use crate::settings::Settings;
+use anyhow::{Context, bail};
+use clap::Args;
+use directory::{PushFault, SealedSecret, SecretUse, Target};
+use serde_json::json;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    target: TargetRef,
+    /// Write nothing to the target; what needs writing is assumed
+    #[arg(long)]
+    read_only: bool,
+}
+
+pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, output: Output) -> anyhow::Result<()> {
+    let (caller, target) = find_target(session, &args.target)?;
+    let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
+    let secrets: Vec<SealedSecret> = session.wait(session.directory.target_records(&caller, query))?;
+    let current = secrets.iter().find(|secret| secret.use_ == SecretUse::Current).context("it has no credential")?;
+    let secret = master_keys(settings)?.open(current)?;
+    let sender = gateway::Sender::new(Arc::new(target.clone()), secret, gateway::SendWindow::open())?;
+    let now = session.directory.now();
+    let probe = session.runtime.block_on(gateway::probe(&sender, args.read_only, now));
+    if let Some(problem) = &probe.problem {
+        let lines = probe.capabilities.evidence.iter().map(|line| format!("\n  {line}")).collect::<String>();
+        bail!("target {} cannot be used: {problem}{lines}", target.name);
+    }
+    let capabilities = probe.capabilities;
+    let is_same = target.capabilities.as_ref().is_some_and(|old| directory::TargetCapabilities { tested: old.tested, ..capabilities.clone() } == *old);
+    let after = Target { capabilities: Some(capabilities.clone()), ..target.clone() };
+    put(session, &caller, target.clone(), after, Vec::new())?;
+    if !is_same {
+        // What failed may be possible now.
+        for fault in [PushFault::Unsupported, PushFault::InDoubt, PushFault::Refused, PushFault::Incomplete] {
+            wake(session, &caller, &target, fault)?;
+        }
+    }
+    let document = json!({"name": target.name, "capabilities": show::capabilities_json(&capabilities)});
+    output.result(&document, || {
+        let lines = capabilities.evidence.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        format!("Target {} works.\n{lines}\n{}", target.name, show::capabilities_text(&capabilities))
+    });
+    Ok(())
+}

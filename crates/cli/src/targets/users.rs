@@ -1,0 +1,237 @@
+//! `muster push` and `muster explain`: single users in targets.
+
+use super::{TargetRef, find_target};
+use crate::output::{Output, table};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
+use crate::settings::Settings;
+use crate::users::{find_user, lookup_keys};
+use anyhow::bail;
+use clap::Args;
+use dialects::kit::{Document, Endpoint, Operation, OutgoingUser};
+use directory::{
+    Caller, DirectoryError, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId,
+};
+use gateway::{Desired, Subject};
+use serde_json::{Value, json};
+
+#[derive(Args)]
+pub(crate) struct PushArgs {
+    /// Users: number, id, email, user name or external id
+    #[arg(required = true, value_name = "USER")]
+    users: Vec<String>,
+    /// Name of the target (default: all targets)
+    #[arg(long)]
+    target: Option<String>,
+    #[command(flatten)]
+    tenant: TenantArg,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArgs {
+    /// User: number, id, email, user name or external id
+    user: String,
+    /// Name of the target
+    target: String,
+    #[command(flatten)]
+    tenant: TenantArg,
+}
+
+/// How many attempts are shown.
+const ATTEMPTS: usize = 10;
+
+/// Pushes users before others, whether or not they have changed.
+pub(crate) fn push(settings: &Settings, args: &PushArgs, output: Output) -> anyhow::Result<()> {
+    let session = AdminSession::open(settings)?;
+    let caller = session.caller_in_tenant(args.tenant)?;
+    let targets = match &args.target {
+        Some(name) => vec![find_target(&session, &TargetRef { name: name.clone(), tenant: args.tenant })?.1],
+        None => session.wait(session.directory.targets(&caller))?,
+    };
+    let mut pushed = 0;
+    for name in &args.users {
+        let user = find_user(&session, &caller, name)?;
+        for target in &targets {
+            mark(&session, &caller, target, user.id)?;
+            pushed += 1;
+        }
+    }
+    output.result(&json!({"marked": pushed}), || {
+        format!("{pushed} pushes are queued. See `muster explain USER TARGET` for their results.")
+    });
+    Ok(())
+}
+
+fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) -> anyhow::Result<()> {
+    for _ in 0..5 {
+        let rows = session.wait(session.directory.remote_users(caller, target.number, &[user]))?;
+        let now = session.directory.now();
+        let write = match rows.get(&user) {
+            Some(row) => {
+                // Without a digest everything is sent.
+                let mut marked = RemoteUser { digest: None, ..row.clone() };
+                if marked.fault == PushFault::Temporary {
+                    marked.fault = PushFault::None;
+                }
+                marked.mark(row.target_position, PushPriority::OnDemand, now);
+                marked.replace(row)?
+            }
+            None => {
+                let key = (caller.tenant, target.number);
+                let mut row = RemoteUser::new(key, user, gateway::shard_of(user, target.limits.shards));
+                row.mark(row.target_position, PushPriority::OnDemand, now);
+                row.insert()?
+            }
+        };
+        match session.runtime.block_on(session.directory.commit_task_rows(caller, vec![write])) {
+            Ok(()) => return Ok(()),
+            Err(DirectoryError::Conflict | DirectoryError::Invalid(_)) => {}
+            Err(error) => return Err(crate::session::directory_error(error)),
+        }
+    }
+    bail!("the server keeps changing this user; try again")
+}
+
+/// Says what a target is to have of a user, what it has, and what happened.
+pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -> anyhow::Result<()> {
+    let session = AdminSession::open_read_only(settings)?;
+    let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
+    let user = find_id(&session, &caller, &args.user)?;
+    let subjects = session.wait(gateway::load_subjects(&session.directory, &caller, target.number, &[user]))?;
+    let row = session.wait(session.directory.remote_users(&caller, target.number, &[user]))?.remove(&user);
+    let query = PushAttempt::of_user((caller.tenant, target.number), user);
+    let mut attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(&caller, query))?;
+    attempts.drain(..attempts.len().saturating_sub(ATTEMPTS));
+    let subject = subjects.get(&user);
+    let (summary, request) = match subject {
+        Some(subject) => (summary(&target, subject, row.as_ref()), request_text(&target, subject, row.as_ref())),
+        None => ("There is no such user.".into(), None),
+    };
+    let document = json!({
+        "user": user.to_string(),
+        "target": target.name,
+        "summary": summary,
+        "state": row.as_ref().map(|row| row.state.as_str()),
+        "remoteId": row.as_ref().and_then(|row| row.remote_id.clone()),
+        "cause": row.as_ref().map(|row| row.fault.as_str()),
+        "detail": row.as_ref().and_then(|row| row.fault_detail.clone()),
+        "due": row.as_ref().and_then(|row| row.due).map(format_timestamp),
+        "targetPosition": row.as_ref().map(|row| row.target_position.0),
+        "appliedPosition": row.as_ref().map(|row| row.applied_position.0),
+        "waitsFor": row.as_ref().and_then(|row| row.waits_for).map(|user| user.to_string()),
+        "request": request,
+        "attempts": attempts.iter().map(attempt_json).collect::<Vec<_>>(),
+    });
+    output.result(&document, || {
+        let mut text = summary.clone();
+        if let Some(row) = &row {
+            text.push_str(&format!("\n\n{}", row_table(row)));
+        }
+        if let Some(request) = &request {
+            text.push_str(&format!("\n\nWhat the target is to have (the credential is hidden):\n\n{request}"));
+        }
+        if !attempts.is_empty() {
+            text.push_str(&format!("\n\nLast requests:\n\n{}", attempts_table(&attempts)));
+        }
+        text
+    });
+    Ok(())
+}
+
+/// Finds deleted users, too.
+fn find_id(session: &AdminSession, caller: &Caller, text: &str) -> anyhow::Result<UserId> {
+    match find_user(session, caller, text) {
+        Ok(user) => Ok(user.id),
+        Err(error) => {
+            let deleted = session.runtime.block_on(session.directory.deleted_user(caller, &lookup_keys(text)));
+            deleted.map(|tombstone| tombstone.user.id).map_err(|_| error)
+        }
+    }
+}
+
+fn summary(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> String {
+    let desired = match subject.desired(target.on_delete) {
+        Desired::Nothing => "The target is to have no account: the user was deleted.",
+        Desired::Account { is_active: true, .. } => "The target is to have an active account.",
+        Desired::Account { .. } if row.is_none() => {
+            "The target is to have no account: inactive users are not created."
+        }
+        Desired::Account { .. } => "The target is to have an inactive account.",
+    };
+    let state = match row {
+        None if subject.is_to_be_created(target.on_delete) => "It was not considered yet.".to_owned(),
+        None => "Nothing is to be done.".to_owned(),
+        Some(row) => {
+            let has = match row.state {
+                RemoteState::Absent => "It has none.",
+                RemoteState::Creating => "It may have one: the answer to its creation is not known yet.",
+                RemoteState::Linked | RemoteState::Unverified => "It has one.",
+            };
+            let next = match (row.fault, row.due) {
+                (PushFault::None, None) => "Everything was sent.".to_owned(),
+                (PushFault::None, Some(_)) => "A change waits to be sent.".to_owned(),
+                (fault, due) => {
+                    let detail = row.fault_detail.clone().unwrap_or_default();
+                    let next = due.map_or_else(
+                        || "It waits for a change or `muster target issue retry`.".into(),
+                        |due| format!("The next attempt is at {}.", format_timestamp(due)),
+                    );
+                    format!("The last push failed ({}): {detail}. {next}", fault.as_str())
+                }
+            };
+            format!("{has} {next}")
+        }
+    };
+    format!("{desired} {state}")
+}
+
+/// The request that would give the target everything, without the credential.
+fn request_text(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> Option<String> {
+    let client = dialects::target_client(&target.dialect)?;
+    let Desired::Account { user, is_active } = subject.desired(target.on_delete) else { return None };
+    let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
+    let outgoing = OutgoingUser { user, labels: &subject.labels, manager: subject.manager.as_deref(), is_active };
+    let document: Document = match client.document(&outgoing, &capabilities) {
+        Ok(document) => document,
+        Err(error) => return Some(error.to_string()),
+    };
+    let account = target.account.as_deref().unwrap_or_default();
+    let endpoint = Endpoint { url: &target.url, account, key: "…" };
+    let all: Vec<usize> = (0..document.attributes.len()).collect();
+    let operation = match row.and_then(|row| row.remote_id.as_deref()) {
+        Some(id) => Operation::Update { id, document: &document, changed: &all, patch: false },
+        None => Operation::Create(&document),
+    };
+    let request = client.request(&endpoint, &operation).ok()?;
+    let body = String::from_utf8_lossy(request.body()).into_owned();
+    Some(format!("{} {}\n{body}", request.method(), request.uri()))
+}
+
+fn row_table(row: &RemoteUser) -> String {
+    let mut rows = vec![("state", row.state.as_str().to_owned())];
+    rows.extend(row.remote_id.clone().map(|id| ("id in the target", id)));
+    rows.push(("cause", row.fault.as_str().to_owned()));
+    rows.extend(row.fault_detail.clone().map(|detail| ("detail", detail)));
+    rows.extend(row.due.map(|due| ("next attempt", format_timestamp(due))));
+    rows.extend(row.waits_for.map(|user| ("waits for the account of", user.to_string())));
+    rows.push(("change to have", row.target_position.0.to_string()));
+    rows.push(("change it has", row.applied_position.0.to_string()));
+    table(&["field", "value"], rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect())
+}
+
+fn attempt_json(attempt: &PushAttempt) -> Value {
+    json!({
+        "at": format_timestamp(attempt.at), "action": attempt.action, "outcome": attempt.outcome,
+        "status": attempt.status, "milliseconds": attempt.milliseconds, "detail": attempt.detail,
+        "requestId": attempt.id.to_string(),
+    })
+}
+
+fn attempts_table(attempts: &[PushAttempt]) -> String {
+    let row = |attempt: &PushAttempt| {
+        let status = attempt.status.map_or_else(|| "-".into(), |status| status.to_string());
+        let detail = attempt.detail.clone().unwrap_or_default();
+        let time = format!("{} ms", attempt.milliseconds);
+        vec![format_timestamp(attempt.at), attempt.action.clone(), attempt.outcome.clone(), status, time, detail]
+    };
+    table(&["time", "action", "outcome", "status", "duration", "detail"], attempts.iter().map(row).collect())
+}

@@ -1,0 +1,284 @@
+//! Follows the changes of a tenant's users, and considers existing users one after the other for each target.
+//!
+//! A change of a user who was considered marks the user's rows. Users with higher numbers are left to the scan, so a
+//! target that is slow or new costs nothing but its own rows. The scan of a target is only ahead of its worker by a few
+//! hundred users.
+
+use crate::held_lease::HeldLease;
+use crate::signals::Signals;
+use directory::{
+    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Follower, ItemId, PageBoundary,
+    PushPriority, Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, User, UserId, UserQuery,
+};
+use std::collections::HashMap;
+
+/// Events and users that are handled at a time.
+const BATCH: u32 = 250;
+/// Rows of a first synchronization that wait, above which the scan pauses.
+const MAX_WAITING: usize = 500;
+/// Writes in one change.
+const MAX_WRITES: usize = 1_000;
+
+pub(crate) struct TenantFollower {
+    caller: Caller,
+    follower: Follower,
+    scans: HashMap<u32, Scan>,
+}
+
+struct Scan {
+    progress: TargetProgress,
+    /// Users with higher numbers may exist.
+    has_more: bool,
+    /// Whether it has reached the last user before: then, further users are new.
+    has_ended: bool,
+}
+
+/// What happened to a user in some events.
+struct Mark {
+    user: UserId,
+    number: u32,
+    position: EventPosition,
+    priority: PushPriority,
+    /// Whether it was active after one of them.
+    is_active: bool,
+}
+
+impl TenantFollower {
+    pub(crate) fn name(caller: &Caller) -> String {
+        format!("gateway/{}", caller.tenant)
+    }
+
+    /// Continues after the last event that was handled. Events from before there were targets need not be handled: the
+    /// scan considers all users.
+    pub(crate) async fn start(directory: &Directory, caller: Caller) -> Result<Self, DirectoryError> {
+        let start = directory.tenant_snapshot(&caller, caller.tenant).await?.position();
+        let follower = directory.follower(&caller, &Self::name(&caller), start).await?;
+        Ok(Self { caller, follower, scans: HashMap::new() })
+    }
+
+    pub(crate) fn position(&self) -> EventPosition {
+        self.follower.position
+    }
+
+    /// Takes over which targets there are.
+    pub(crate) async fn set_targets(&mut self, directory: &Directory, targets: &[Target]) -> Result<(), DirectoryError> {
+        self.scans.retain(|number, _| targets.iter().any(|target| target.number == *number));
+        for target in targets {
+            if self.scans.contains_key(&target.number) {
+                continue;
+            }
+            let query = TargetProgress::table().row(target.key());
+            let progress: Vec<TargetProgress> = directory.target_records(&self.caller, query).await?;
+            if let Some(progress) = progress.into_iter().next() {
+                self.scans.insert(target.number, Scan { progress, has_more: true, has_ended: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Self::scan`] has something to do.
+    pub(crate) fn has_more_users(&self) -> bool {
+        self.scans.values().any(|scan| scan.has_more)
+    }
+
+    /// Marks the rows of users who were changed by the next events. Returns whether there were any.
+    pub(crate) async fn follow(
+        &mut self,
+        directory: &Directory,
+        lease: &HeldLease,
+        targets: &[Target],
+        signals: &Signals,
+    ) -> Result<bool, DirectoryError> {
+        let events = directory.user_events(&self.caller, self.follower.position, BATCH).await?;
+        let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
+        let marks = self.marks_of(directory, &events).await?;
+        let mut writes = Vec::new();
+        let mut woken = Vec::new();
+        for target in targets {
+            let Some(scan) = self.scans.get_mut(&target.number) else { continue };
+            scan.has_more |= marks.iter().any(|mark| mark.number > scan.progress.scanned);
+            let known: Vec<&Mark> = marks.iter().filter(|mark| mark.number <= scan.progress.scanned).collect();
+            if known.is_empty() {
+                continue;
+            }
+            let guard = scan.progress.guard_scan();
+            let users: Vec<UserId> = known.iter().map(|mark| mark.user).collect();
+            let rows = directory.remote_users(&self.caller, target.number, &users).await?;
+            writes.push(guard.clone());
+            for mark in known {
+                writes.extend(write_of(directory, &self.caller, target, mark, rows.get(&mark.user))?);
+                // The members of a large organization: they can be marked again.
+                if writes.len() >= MAX_WRITES {
+                    writes.push(lease.guard());
+                    directory.commit_task_rows(&self.caller, std::mem::take(&mut writes)).await?;
+                    writes.push(guard.clone());
+                }
+            }
+            woken.push(target.number);
+        }
+        writes.push(lease.guard());
+        self.follower = directory.advance_follower(&self.caller, &self.follower, last, writes).await?;
+        for target in woken {
+            signals.wake(self.caller.tenant, target);
+        }
+        Ok(true)
+    }
+
+    /// One entry for each user, in the order of the last events.
+    async fn marks_of(&self, directory: &Directory, events: &[Event]) -> Result<Vec<Mark>, DirectoryError> {
+        let mut marks: HashMap<UserId, Mark> = HashMap::new();
+        let mut add = |(user, number): (UserId, u32), position, priority, is_active| {
+            let mark = marks.entry(user).or_insert(Mark {
+                user,
+                number,
+                position,
+                priority,
+                is_active,
+            });
+            mark.position = mark.position.max(position);
+            mark.priority = mark.priority.min(priority);
+            mark.is_active |= is_active;
+        };
+        let mut renamed: HashMap<ItemId, EventPosition> = HashMap::new();
+        for event in events {
+            let blocks = |user: &User| user.status.blocks_sign_in();
+            match (&event.data.before, &event.data.after) {
+                (before, Some(EntitySnapshot::User(user))) => {
+                    let was_active =
+                        matches!(before, Some(EntitySnapshot::User(before)) if !blocks(before));
+                    let is_removal = was_active && blocks(user);
+                    let priority = if is_removal { PushPriority::Removal } else { PushPriority::Change };
+                    add((user.id, user.number), event.position, priority, !blocks(user));
+                }
+                (Some(EntitySnapshot::User(user)), None) => {
+                    add((user.id, user.number), event.position, PushPriority::Removal, false);
+                }
+                (Some(EntitySnapshot::Item(before)), Some(EntitySnapshot::Item(after)))
+                    if before.name() != after.name() =>
+                {
+                    renamed.insert(after.id(), event.position);
+                }
+                _ => {}
+            }
+        }
+        // Documents show the name of the organization.
+        for (organization, position) in renamed {
+            for (user, number) in directory.members(&self.caller, organization).await? {
+                // Without a row, it is not to be in the target.
+                add((user, number), position, PushPriority::Change, false);
+            }
+        }
+        let mut marks: Vec<Mark> = marks.into_values().collect();
+        marks.sort_by_key(|mark| mark.position);
+        Ok(marks)
+    }
+
+    /// Considers the next users for each target. Returns whether it has considered any.
+    pub(crate) async fn scan(
+        &mut self,
+        directory: &Directory,
+        lease: &HeldLease,
+        targets: &[Target],
+        signals: &Signals,
+    ) -> Result<bool, DirectoryError> {
+        let mut has_worked = false;
+        for target in targets.iter().filter(|target| target.is_active()) {
+            let Some(scan) = self.scans.get_mut(&target.number).filter(|scan| scan.has_more) else { continue };
+            let priority = if scan.has_ended { PushPriority::Change } else { PushPriority::Sync };
+            if waiting(directory, &self.caller, target).await? >= MAX_WAITING {
+                continue;
+            }
+            let users = directory.find_users(&self.caller, users_after(scan.progress.scanned)).await?.rows;
+            let Some(last) = users.last().map(|user| user.number) else {
+                scan.has_more = false;
+                scan.has_ended = true;
+                continue;
+            };
+            let mut writes = vec![lease.guard(), scan.progress.advance_scan(last)];
+            let now = directory.now();
+            // A row can exist if the target is a restored one.
+            let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+            let known = directory.remote_users(&self.caller, target.number, &ids).await?;
+            for user in &users {
+                let write = match known.get(&user.id) {
+                    None if user.status.blocks_sign_in() => continue,
+                    None => {
+                        let mut new = new_row(&self.caller, target, user.id);
+                        new.mark(self.follower.position, priority, now);
+                        new.insert()
+                    }
+                    Some(row) => {
+                        let mut marked = row.clone();
+                        marked.mark(self.follower.position, priority, now);
+                        marked.replace(row)
+                    }
+                };
+                writes.push(write.map_err(|error| DirectoryError::Internal(error.to_string()))?);
+            }
+            // Fails if an event was followed meanwhile that this read did not see.
+            writes.push(self.follower.guard());
+            directory.commit_task_rows(&self.caller, writes).await?;
+            scan.progress.scanned = last;
+            if users.len() < BATCH as usize {
+                scan.has_more = false;
+                scan.has_ended = true;
+            }
+            has_worked = true;
+            signals.wake(self.caller.tenant, target.number);
+        }
+        Ok(has_worked)
+    }
+}
+
+/// The write that marks a row.
+fn write_of(
+    directory: &Directory,
+    caller: &Caller,
+    target: &Target,
+    mark: &Mark,
+    row: Option<&RemoteUser>,
+) -> Result<Option<RowWrite>, DirectoryError> {
+    let now = directory.now();
+    let write = match row {
+        Some(row) => {
+            let mut marked = row.clone();
+            marked.mark(mark.position, mark.priority, now);
+            marked.replace(row)
+        }
+        None if mark.is_active => {
+            let mut new = new_row(caller, target, mark.user);
+            new.mark(mark.position, mark.priority, now);
+            new.insert()
+        }
+        // Never was in the target, and is not to be.
+        None => return Ok(None),
+    };
+    write.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
+}
+
+/// How many rows of a first synchronization are due, at most [`MAX_WAITING`].
+async fn waiting(directory: &Directory, caller: &Caller, target: &Target) -> Result<usize, DirectoryError> {
+    let mut count = 0;
+    for shard in 0..target.limits.shards {
+        let limit = u32::try_from(MAX_WAITING).unwrap_or(u32::MAX);
+        let key = (caller.tenant, target.number);
+        let query = RemoteUser::due(key, shard, PushPriority::Sync, directory.now(), limit);
+        count += directory.target_records::<RemoteUser>(caller, query).await?.len();
+    }
+    Ok(count)
+}
+
+fn users_after(number: u32) -> UserQuery {
+    let boundary = Some(PageBoundary::After(SortPosition { number, ..SortPosition::default() }));
+    UserQuery { boundary, limit: BATCH, ..UserQuery::default() }
+}
+
+fn new_row(caller: &Caller, target: &Target, user: UserId) -> RemoteUser {
+    RemoteUser::new((caller.tenant, target.number), user, shard_of(user, target.limits.shards))
+}
+
+/// The shard of a user, by the random part of the id.
+pub fn shard_of(user: UserId, shards: u32) -> u32 {
+    let random = user.0.as_u128() & 0xffff_ffff;
+    u32::try_from(random % u128::from(shards.max(1))).unwrap_or(0)
+}

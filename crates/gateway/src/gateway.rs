@@ -1,0 +1,104 @@
+//! Runs the gateways of all tenants that have targets.
+
+use crate::attempt_limit::AttemptLimit;
+use crate::master_key::MasterKeySource;
+use crate::metrics::GatewayMetrics;
+use crate::shared::Shared;
+use crate::signals::Signals;
+use crate::tenant_task::TenantTask;
+use directory::{Caller, Directory, DirectoryError, Purpose, RemoteUser, Target, TenantNumber};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often the targets are read, so that those that were added or changed at the command line take effect.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Rows of removed targets that are deleted at a time.
+const BATCH: u32 = 250;
+
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+struct RunningTenant {
+    targets: watch::Sender<Arc<Vec<Target>>>,
+    task: JoinHandle<()>,
+}
+
+impl Gateway {
+    pub fn new(directory: Arc<Directory>, keys: MasterKeySource, metrics: Arc<GatewayMetrics>) -> Self {
+        let holder = directory.new_id();
+        let (signals, attempts) = (Signals::default(), AttemptLimit::default());
+        Self { shared: Arc::new(Shared { directory, holder, keys, signals, metrics, attempts }) }
+    }
+
+    /// Runs until `stop` ends, then lets requests that were sent end.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let (stop_tasks, stopped) = watch::channel(false);
+        let mut tenants: HashMap<TenantNumber, RunningTenant> = HashMap::new();
+        loop {
+            match self.shared.directory.targets_and_removed(&Caller::task(Purpose::Gateway)).await {
+                Ok(targets) => self.reconcile(&mut tenants, targets, &stopped).await,
+                Err(error) => tracing::warn!(?error, "the gateway cannot read the targets; trying again"),
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+        // Fails only if all tasks have ended.
+        let _ = stop_tasks.send(true);
+        futures_util::future::join_all(tenants.into_values().map(|tenant| tenant.task)).await;
+    }
+
+    async fn reconcile(
+        &self,
+        tenants: &mut HashMap<TenantNumber, RunningTenant>,
+        targets: Vec<Target>,
+        stopped: &watch::Receiver<bool>,
+    ) {
+        let mut by_tenant: BTreeMap<TenantNumber, Vec<Target>> = BTreeMap::new();
+        for target in targets {
+            if target.is_removed() {
+                self.delete_rows(&target).await;
+            } else {
+                by_tenant.entry(target.tenant).or_default().push(target);
+            }
+        }
+        tenants.retain(|tenant, running| by_tenant.contains_key(tenant) && !running.task.is_finished());
+        for (tenant, targets) in by_tenant {
+            let running = tenants.entry(tenant).or_insert_with(|| {
+                let (sender, receiver) = watch::channel(Arc::new(targets.clone()));
+                let shared = Arc::clone(&self.shared);
+                let task = TenantTask { shared, tenant, targets: receiver, stop: stopped.clone() };
+                RunningTenant { targets: sender, task: tokio::spawn(task.run()) }
+            });
+            running.targets.send_if_modified(|known| {
+                let is_changed = **known != targets;
+                if is_changed {
+                    *known = Arc::new(targets);
+                }
+                is_changed
+            });
+        }
+    }
+
+    /// Deletes what is stored for a removed target, some rows at a time.
+    async fn delete_rows(&self, target: &Target) {
+        let (shared, caller) = (&self.shared, Caller::system(Purpose::Gateway, target.tenant));
+        shared.metrics.remove(target.tenant, target.number);
+        let key = (target.tenant, target.number);
+        let delete = async {
+            let rows: Vec<RemoteUser> =
+                shared.directory.target_records(&caller, RemoteUser::of_target(key, None, BATCH)).await?;
+            shared.directory.commit_task_rows(&caller, rows.iter().map(RemoteUser::delete).collect()).await
+        };
+        match delete.await {
+            Ok(()) | Err(DirectoryError::Conflict) => {}
+            Err(error) => tracing::warn!(?error, "cannot delete the rows of a removed target; trying again"),
+        }
+    }
+}

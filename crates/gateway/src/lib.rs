@@ -1,0 +1,35 @@
+//! The provisioning gateway: keeps the users of targets, which are other systems, up to date in their own APIs.
+//!
+//! For each target and user there is one row ([`directory::RemoteUser`]), which says what the target has and is to have.
+//! A follower marks the rows of changed users; workers push what is marked.
+
+mod attempt_limit;
+mod credential;
+mod digest;
+mod follower;
+mod gateway;
+mod health;
+mod held_lease;
+mod master_key;
+mod metrics;
+mod probe;
+mod push;
+mod sender;
+mod settle;
+mod shared;
+mod signals;
+mod subjects;
+mod tenant_task;
+mod worker;
+
+pub use follower::shard_of;
+pub use outbound::{AllowedTarget, SendWindow};
+pub use credential::{CredentialError, check_credential};
+pub use gateway::Gateway;
+pub use master_key::{MasterKeyError, MasterKeySource, MasterKeys, OpenError};
+pub use metrics::{GatewayMetrics, TargetMetrics};
+pub use probe::{Probe, probe};
+pub use push::{Desired, Subject};
+pub use sender::{Exchange, Outcome, Sender, SenderError, parse_certificates};
+pub(crate) use shared::Shared;
+pub use subjects::load_subjects;

@@ -1,0 +1,486 @@
+//! One push: the requests that give a target the account that a user is to have there, and what is known afterwards.
+//!
+//! A create is sent only if the account is not there for certain: a search has not found it, or the target was empty
+//! before Muster wrote to it. After an answer that does not say whether the account was created, it is looked for, at
+//! least twice, before it is created again.
+
+use crate::digest::{changed, digest};
+use crate::sender::{Exchange, Outcome, Sender};
+use dialects::kit::{Account, Document, Incomplete, Match, Operation, OutgoingUser, Verdict};
+use directory::{
+    DeletePolicy, Labels, MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User, UserId,
+};
+use outbound::RetryPolicy;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The user of a push, as it is now.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    pub user: Option<User>,
+    /// The user was deleted and can be restored.
+    pub is_deleted: bool,
+    pub labels: Arc<Labels>,
+    /// The id of the manager's account in the target.
+    pub manager: Option<String>,
+    /// The manager, if it has no account in the target yet.
+    pub awaited_manager: Option<UserId>,
+}
+
+/// What a target is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired<'s> {
+    /// The account of a user.
+    Account {
+        user: &'s User,
+        is_active: bool,
+    },
+    /// No account.
+    Nothing,
+}
+
+impl Subject {
+    pub fn desired(&self, policy: DeletePolicy) -> Desired<'_> {
+        match &self.user {
+            Some(_) if self.is_deleted && policy == DeletePolicy::Delete => Desired::Nothing,
+            Some(user) => Desired::Account { user, is_active: !self.is_deleted && !user.status.blocks_sign_in() },
+            None => Desired::Nothing,
+        }
+    }
+
+    /// Whether an account is to be created if there is none. Inactive users get none.
+    pub fn is_to_be_created(&self, policy: DeletePolicy) -> bool {
+        matches!(self.desired(policy), Desired::Account { is_active: true, .. })
+    }
+}
+
+/// What is known after a push.
+pub(crate) struct Pushed {
+    /// `None`: there is no account, and there is to be none.
+    pub(crate) row: Option<RemoteUser>,
+    pub(crate) exchanges: Vec<Exchange>,
+}
+
+/// What a push needs besides the row and the user.
+pub(crate) struct PushContext<'a> {
+    pub(crate) sender: &'a Sender,
+    pub(crate) capabilities: &'a TargetCapabilities,
+    /// Whether the target may have accounts that Muster has not created.
+    pub(crate) must_search: bool,
+    pub(crate) now: Time,
+    /// No request may still be carried out after this time.
+    pub(crate) deadline: Instant,
+    /// For delays.
+    pub(crate) jitter: u8,
+}
+
+/// Seconds until a search for an account that may have been created is repeated: targets can be eventually consistent.
+const SEARCH_AGAIN_SECONDS: i64 = 5;
+/// Searches without a result, after which an account is taken not to exist.
+const MIN_SEARCHES: u32 = 2;
+/// Delays after a temporary fault, in seconds.
+const TEMPORARY: RetryPolicy = RetryPolicy { initial_delay: 5, max_delay: 3600 };
+/// Delays after the target has refused a user, in seconds. After the last one, it waits for a change.
+const REFUSED_DELAYS: [i64; 3] = [60, 600, 3600];
+
+/// How a step ended: with the row as it is then, or with an id to go on with.
+enum Step {
+    Ended(Box<RemoteUser>),
+    /// No account, and none is to be there.
+    Forgotten,
+    /// The account is known: go on with an update or deletion.
+    Linked(Box<RemoteUser>),
+    /// There is no account: go on with its creation.
+    Absent(Box<RemoteUser>),
+}
+
+pub(crate) async fn push(context: &PushContext<'_>, row: RemoteUser, subject: &Subject) -> Pushed {
+    let mut run = Run { context, subject, exchanges: Vec::new() };
+    let row = run.run(row).await;
+    Pushed { row, exchanges: run.exchanges }
+}
+
+/// The result of a push for which nothing needs to be sent.
+pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, subject: &Subject) -> Option<Pushed> {
+    let run = Run { context, subject, exchanges: Vec::new() };
+    let policy = context.sender.target().on_delete;
+    let row = match (row.state, subject.desired(policy)) {
+        (RemoteState::Absent, _) if !subject.is_to_be_created(policy) => None,
+        (RemoteState::Linked | RemoteState::Unverified, Desired::Account { user, is_active }) => {
+            let document = run.document(user, is_active).ok()?;
+            if !changed(&document, row.digest.as_deref()).is_empty() {
+                return None;
+            }
+            Some(run.accepted(row.clone(), &document))
+        }
+        _ => return None,
+    };
+    Some(Pushed { row, exchanges: Vec::new() })
+}
+
+struct Run<'a> {
+    context: &'a PushContext<'a>,
+    subject: &'a Subject,
+    exchanges: Vec<Exchange>,
+}
+
+impl Run<'_> {
+    async fn run(&mut self, mut row: RemoteUser) -> Option<RemoteUser> {
+        row.in_flight_until = None;
+        let policy = self.context.sender.target().on_delete;
+        let document = match self.subject.desired(policy) {
+            Desired::Account { user, is_active } => match self.document(user, is_active) {
+                Ok(document) => Some(document),
+                // A missing attribute does not keep an account active.
+                Err(error) => return Some(failed(row, PushFault::Incomplete, error.to_string(), None)),
+            },
+            Desired::Nothing => None,
+        };
+        let (id, keys) = (row.user.to_string(), document.as_ref());
+        let mut step = match row.state {
+            // `Creating` before anything was sent: the worker has stored it as the intent.
+            RemoteState::Absent => Step::Absent(Box::new(row)),
+            RemoteState::Creating => self.resolve(row, &id, keys).await,
+            RemoteState::Linked => Step::Linked(Box::new(row)),
+            RemoteState::Unverified => self.verify(row, &id).await,
+        };
+        // Absent, linked, and once more if the account has vanished.
+        for _ in 0..4 {
+            step = match (step, &document) {
+                (Step::Ended(row), _) => return Some(*row),
+                (Step::Forgotten, _) => return None,
+                (Step::Absent(row), Some(document)) if self.subject.is_to_be_created(policy) => {
+                    self.create(*row, document).await
+                }
+                (Step::Absent(_), _) => Step::Forgotten,
+                (Step::Linked(row), Some(document)) => self.update(*row, document).await,
+                (Step::Linked(row), None) => self.delete(*row).await,
+            };
+        }
+        match step {
+            Step::Ended(row) => Some(*row),
+            Step::Forgotten => None,
+            Step::Linked(row) | Step::Absent(row) => {
+                Some(self.temporary(*row, "the account appears and disappears".into()))
+            }
+        }
+    }
+
+    fn document(&self, user: &User, is_active: bool) -> Result<Document, Incomplete> {
+        let outgoing =
+            OutgoingUser { user, labels: &self.subject.labels, manager: self.subject.manager.as_deref(), is_active };
+        self.context.sender.dialect().document(&outgoing, self.context.capabilities)
+    }
+
+    async fn send(&mut self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Outcome {
+        let sender = self.context.sender;
+        let remaining = self.context.deadline.saturating_duration_since(Instant::now());
+        if !sender.can_begin() || remaining < sender.timeout() {
+            return Outcome::Unsent("the time for this push is over".into());
+        }
+        let exchange = self.context.sender.send(operation, idempotency_key).await;
+        let outcome = exchange.outcome.clone();
+        self.exchanges.push(exchange);
+        outcome
+    }
+
+    async fn create(&mut self, mut row: RemoteUser, document: &Document) -> Step {
+        if self.context.must_search && row.state == RemoteState::Absent {
+            match self.search(&row.user.to_string(), document).await {
+                Search::None | Search::Impossible => {}
+                Search::Own(account) => return self.linked(row, &account, None),
+                Search::Other(key) => return conflict(row, key),
+                Search::Failed(outcome) => return self.ended_by(row, &outcome),
+            }
+        }
+        row.state = RemoteState::Creating;
+        let key = format!("{}-{}-{}", self.context.sender.target().id, row.user, row.target_position.0);
+        match self.send(&Operation::Create(document), Some(&key)).await {
+            Outcome::Answered(Verdict::Done(Some(account))) => {
+                let is_other = account.external_id.as_deref().is_some_and(|id| id != row.user.to_string())
+                    || !is_usable_id(&account.id);
+                if is_other {
+                    return self.in_doubt(row, "the answer shows another account", None);
+                }
+                self.linked(row, &account, Some(document))
+            }
+            Outcome::Answered(Verdict::Taken(key)) => {
+                row.state = RemoteState::Absent;
+                match self.search(&row.user.to_string(), document).await {
+                    Search::Own(account) => self.linked(row, &account, None),
+                    Search::Other(key) => conflict(row, key),
+                    Search::Failed(outcome) => self.ended_by(row, &outcome),
+                    Search::None | Search::Impossible => {
+                        let what = key.map_or("a key of the user", MatchKey::as_str);
+                        let detail = format!("the target says that {what} is taken, but does not find the account");
+                        Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
+                    }
+                }
+            }
+            Outcome::Answered(Verdict::NotNow { retry_after, is_uncertain: false }) => {
+                row.state = RemoteState::Absent;
+                Step::Ended(Box::new(self.later(row, retry_after, "the target asks to wait".into())))
+            }
+            Outcome::Answered(Verdict::NotNow { retry_after, .. }) => {
+                self.in_doubt(row, "the target has failed", retry_after)
+            }
+            Outcome::Answered(Verdict::Nonsense(reason)) => {
+                self.in_doubt(row, &format!("the answer is {reason}"), None)
+            }
+            Outcome::Answered(Verdict::Done(None) | Verdict::Found(_) | Verdict::Gone) => {
+                self.in_doubt(row, "the answer does not show the account", None)
+            }
+            Outcome::Lost(reason) => self.in_doubt(row, &reason, None),
+            other => {
+                row.state = RemoteState::Absent;
+                self.ended_by(row, &other)
+            }
+        }
+    }
+
+    /// The account is known. With `document`, it was created with it.
+    fn linked(&self, mut row: RemoteUser, account: &Account, document: Option<&Document>) -> Step {
+        if !is_usable_id(&account.id) {
+            return Step::Ended(Box::new(self.temporary(row, "the target shows an id that cannot be used".into())));
+        }
+        let is_verified = account.external_id.as_deref() == Some(&row.user.to_string());
+        row.state = if is_verified { RemoteState::Linked } else { RemoteState::Unverified };
+        row.remote_id = Some(account.id.clone());
+        match document {
+            Some(document) => Step::Ended(Box::new(self.accepted(row, document))),
+            None => {
+                row.state = RemoteState::Linked;
+                row.digest = None;
+                Step::Linked(Box::new(row))
+            }
+        }
+    }
+
+    /// Finds out whether an account whose creation was not answered is there.
+    async fn resolve(&mut self, mut row: RemoteUser, id: &str, document: Option<&Document>) -> Step {
+        let by_id;
+        let document = match document {
+            Some(document) => document,
+            None => {
+                by_id = Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] };
+                &by_id
+            }
+        };
+        match self.search(id, document).await {
+            Search::Own(account) => {
+                row.attempts = 0;
+                self.linked(row, &account, None)
+            }
+            Search::Other(key) => conflict(row, key),
+            Search::Failed(outcome) => self.ended_by(row, &outcome),
+            Search::None if row.attempts + 1 >= MIN_SEARCHES => {
+                row.state = RemoteState::Absent;
+                row.attempts = 0;
+                Step::Absent(Box::new(row))
+            }
+            Search::None => {
+                row.attempts += 1;
+                row.due = Some(self.context.now.plus_seconds(SEARCH_AGAIN_SECONDS));
+                row.fault = PushFault::Temporary;
+                row.fault_detail = Some("the answer to its creation was lost; the target does not show it yet".into());
+                Step::Ended(Box::new(row))
+            }
+            Search::Impossible => {
+                let detail = "the answer to its creation was lost, and the target cannot be asked for it".into();
+                Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)))
+            }
+        }
+    }
+
+    /// Reads an account before its first change, if the answer to its creation did not show whose it is.
+    async fn verify(&mut self, mut row: RemoteUser, id: &str) -> Step {
+        let Some(remote) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
+        match self.send(&Operation::Get { id: &remote }, None).await {
+            Outcome::Answered(Verdict::Done(Some(account))) if account.external_id.as_deref() == Some(id) => {
+                row.state = RemoteState::Linked;
+                Step::Linked(Box::new(row))
+            }
+            Outcome::Answered(Verdict::Done(_) | Verdict::Gone | Verdict::Nonsense("another user")) => {
+                row.remote_id = None;
+                row.digest = None;
+                self.in_doubt(row, "the answer to its creation had the id of another account", None)
+            }
+            other => self.ended_by(row, &other),
+        }
+    }
+
+    async fn update(&mut self, mut row: RemoteUser, document: &Document) -> Step {
+        let changed = changed(document, row.digest.as_deref());
+        if changed.is_empty() {
+            return Step::Ended(Box::new(self.accepted(row, document)));
+        }
+        let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
+        // What the target has is unknown without a digest: PATCH could leave old values.
+        let patch = self.context.capabilities.patch && row.digest.is_some();
+        let operation = Operation::Update { id: &id, document, changed: &changed, patch };
+        match self.send(&operation, None).await {
+            Outcome::Answered(Verdict::Done(_)) => Step::Ended(Box::new(self.accepted(row, document))),
+            Outcome::Answered(Verdict::Gone) => self.vanished(row, document).await,
+            Outcome::Answered(Verdict::Taken(key)) => {
+                let detail = format!("another account has {}", key.map_or("a key of the user", MatchKey::as_str));
+                Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
+            }
+            Outcome::Lost(_) => {
+                // The target may have got it, or not: it gets everything again.
+                row.digest = None;
+                self.ended_by(row, &Outcome::Lost("no answer to a change".into()))
+            }
+            other => self.ended_by(row, &other),
+        }
+    }
+
+    /// The target does not know the account any more. That must be confirmed by a search: a wrong URL looks the same.
+    async fn vanished(&mut self, mut row: RemoteUser, document: &Document) -> Step {
+        row.digest = None;
+        match self.search(&row.user.to_string(), document).await {
+            Search::Own(account) if Some(&account.id) == row.remote_id.as_ref() => {
+                Step::Ended(Box::new(self.temporary(row, "the target lists the account, but does not change it".into())))
+            }
+            Search::Own(account) => self.linked(row, &account, None),
+            Search::Other(key) => conflict(row, key),
+            Search::None => {
+                row.remote_id = None;
+                row.state = RemoteState::Absent;
+                Step::Absent(Box::new(row))
+            }
+            Search::Impossible => {
+                let detail = "the target does not know the account any more".into();
+                Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)))
+            }
+            Search::Failed(outcome) => self.ended_by(row, &outcome),
+        }
+    }
+
+    async fn delete(&mut self, row: RemoteUser) -> Step {
+        if !self.context.capabilities.deletes {
+            return Step::Ended(Box::new(failed(row, PushFault::Unsupported, "the target cannot delete".into(), None)));
+        }
+        let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
+        match self.send(&Operation::Delete { id: &id }, None).await {
+            Outcome::Answered(Verdict::Done(_) | Verdict::Gone) => Step::Forgotten,
+            other => self.ended_by(row, &other),
+        }
+    }
+
+    /// Looks for the user's account by the keys that the target can search for.
+    async fn search(&mut self, id: &str, document: &Document) -> Search {
+        let mut was_asked = false;
+        for key in self.context.capabilities.finds_by.clone() {
+            let Some(value) = document.key(key) else { continue };
+            match self.send(&Operation::Find { key, value }, None).await {
+                Outcome::Answered(Verdict::Found(page)) => match page.matching(key, value) {
+                    Match::None => was_asked = true,
+                    Match::One(account) => {
+                        let is_own = key == MatchKey::ExternalId || account.external_id.as_deref() == Some(id);
+                        return if is_own { Search::Own(account) } else { Search::Other(key) };
+                    }
+                    Match::Several => return Search::Other(key),
+                    Match::Unusable => {}
+                },
+                Outcome::Answered(Verdict::Unsupported) => {}
+                other => return Search::Failed(other),
+            }
+        }
+        if was_asked { Search::None } else { Search::Impossible }
+    }
+
+    /// The target has everything.
+    fn accepted(&self, mut row: RemoteUser, document: &Document) -> RemoteUser {
+        row.digest = Some(digest(document));
+        row.applied_position = row.target_position;
+        row.due = None;
+        row.fault = PushFault::None;
+        row.fault_detail = None;
+        row.attempts = 0;
+        row.first_failed = None;
+        row.waits_for = self.subject.awaited_manager;
+        row
+    }
+
+    fn in_doubt(&self, mut row: RemoteUser, reason: &str, retry_after: Option<Duration>) -> Step {
+        row.state = RemoteState::Creating;
+        row.attempts = 0;
+        Step::Ended(Box::new(self.later(row, retry_after, reason.to_owned())))
+    }
+
+    /// The row after a fault of the target.
+    fn temporary(&self, row: RemoteUser, detail: String) -> RemoteUser {
+        self.later(row, None, detail)
+    }
+
+    fn later(&self, mut row: RemoteUser, retry_after: Option<Duration>, detail: String) -> RemoteUser {
+        // Searches for an account are counted by themselves.
+        if row.state != RemoteState::Creating {
+            row.attempts = row.attempts.saturating_add(1);
+        }
+        let backoff = TEMPORARY.delay(row.attempts, self.context.jitter);
+        let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
+        row.due = Some(self.context.now.plus_seconds(if retry_after.is_some() { asked } else { backoff }));
+        row.fault = PushFault::Temporary;
+        row.fault_detail = Some(detail);
+        row.first_failed = row.first_failed.or(Some(self.context.now));
+        row
+    }
+
+    /// The row after an outcome that means the same for every request.
+    fn ended_by(&self, row: RemoteUser, outcome: &Outcome) -> Step {
+        let detail = |text: &str| text.to_owned();
+        let row = match outcome {
+            Outcome::Unsent(text) | Outcome::Forbidden(text) | Outcome::Lost(text) => self.temporary(row, text.clone()),
+            Outcome::NoCredential(error) => self.temporary(row, error.to_string()),
+            Outcome::Answered(verdict) => match verdict {
+                Verdict::Refused(text) => {
+                    let delay = REFUSED_DELAYS.get(usize::try_from(row.attempts).unwrap_or(usize::MAX));
+                    let due = delay.map(|delay| self.context.now.plus_seconds(*delay));
+                    let row = RemoteUser { attempts: row.attempts.saturating_add(1), ..row };
+                    failed(row, PushFault::Refused, text.clone(), due)
+                }
+                Verdict::Unsupported => failed(row, PushFault::Unsupported, detail("the target cannot do it"), None),
+                Verdict::NotNow { retry_after, .. } => {
+                    self.later(row, *retry_after, detail("the target asks to wait, or has failed"))
+                }
+                Verdict::Denied => self.temporary(row, detail("the target rejects the credential")),
+                Verdict::Nonsense(reason) => self.temporary(row, format!("the answer is {reason}")),
+                Verdict::Done(_) | Verdict::Found(_) | Verdict::Gone | Verdict::Taken(_) => {
+                    self.temporary(row, detail("the answer is not one to this request"))
+                }
+            },
+        };
+        let first_failed = row.first_failed.or(Some(self.context.now));
+        Step::Ended(Box::new(RemoteUser { first_failed, ..row }))
+    }
+}
+
+/// The result of a search for the account of a user.
+enum Search {
+    None,
+    Own(Box<Account>),
+    /// Another account has this key, or several have.
+    Other(MatchKey),
+    /// The target cannot search for any key of the user.
+    Impossible,
+    Failed(Outcome),
+}
+
+/// The row with a fault that waits for somebody or for a time.
+fn failed(mut row: RemoteUser, fault: PushFault, detail: String, due: Option<Time>) -> RemoteUser {
+    row.fault = fault;
+    row.fault_detail = Some(detail);
+    row.due = due;
+    row
+}
+
+fn conflict(row: RemoteUser, key: MatchKey) -> Step {
+    let detail = format!("the target has another account with this {}", key.as_str());
+    Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
+}
+
+/// Ids become part of URLs and of the store.
+fn is_usable_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= RemoteUser::MAX_REMOTE_ID && !id.chars().any(char::is_control)
+}

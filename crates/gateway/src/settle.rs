@@ -1,0 +1,158 @@
+//! Stores the results of pushes.
+
+use crate::Shared;
+use crate::held_lease::HeldLease;
+use crate::push::Pushed;
+use directory::{
+    Caller, DirectoryError, Field, FieldErrorKind, PushAttempt, PushFault, RemoteState, RemoteUser, RowWrite, Target,
+    Time, UserId,
+};
+use std::collections::HashMap;
+
+/// A push, with the row as the store has had it since it was taken.
+pub(crate) struct Finished {
+    pub(crate) taken: RemoteUser,
+    pub(crate) pushed: Pushed,
+}
+
+/// How often a result is stored again after others have changed the row.
+const ATTEMPTS: u32 = 10;
+/// Seconds until a search after an answer with the id of another user's account.
+const SEARCH_SECONDS: i64 = 5;
+
+/// Stores results and attempts. Returns whether some of the rows are due again.
+pub(crate) async fn settle(
+    shared: &Shared,
+    caller: &Caller,
+    target: &Target,
+    lease: &HeldLease,
+    finished: Vec<Finished>,
+) -> Result<bool, DirectoryError> {
+    let now = shared.directory.now();
+    let attempts: Vec<PushAttempt> = finished.iter().flat_map(|it| attempts_of(shared, target, it, now)).collect();
+    let mut fresh: HashMap<UserId, RemoteUser> = HashMap::new();
+    for attempt in 0..ATTEMPTS {
+        let mut writes = vec![lease.guard()];
+        let mut is_due_again = false;
+        for it in &finished {
+            let (write, is_due) = write_of(it, fresh.get(&it.taken.user), attempt > 0, now)?;
+            writes.extend(write);
+            is_due_again |= is_due;
+        }
+        for attempt in &attempts {
+            writes.push(attempt.insert().map_err(|error| DirectoryError::Internal(error.to_string()))?);
+        }
+        match shared.directory.commit_task_rows(caller, writes).await {
+            Ok(()) => return Ok(is_due_again),
+            Err(DirectoryError::Conflict) if lease.is_held() => {
+                let users: Vec<UserId> = finished.iter().map(|it| it.taken.user).collect();
+                fresh = shared.directory.remote_users(caller, target.number, &users).await?;
+            }
+            Err(error) if is_taken_account(&error) => {
+                return settle_one_by_one(shared, caller, target, lease, finished).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(DirectoryError::Conflict)
+}
+
+fn is_taken_account(error: &DirectoryError) -> bool {
+    *error == DirectoryError::for_field(Field::ExternalId, FieldErrorKind::Taken)
+}
+
+/// The target has shown the id of another user's account: that user keeps it, and the account is searched for.
+async fn settle_one_by_one(
+    shared: &Shared,
+    caller: &Caller,
+    target: &Target,
+    lease: &HeldLease,
+    finished: Vec<Finished>,
+) -> Result<bool, DirectoryError> {
+    let now = shared.directory.now();
+    let mut is_due_again = false;
+    for mut it in finished {
+        for _ in 0..ATTEMPTS {
+            let users = [it.taken.user];
+            let fresh = shared.directory.remote_users(caller, target.number, &users).await?;
+            let (write, is_due) = write_of(&it, fresh.get(&it.taken.user), true, now)?;
+            let writes = std::iter::once(lease.guard()).chain(write).collect();
+            match shared.directory.commit_task_rows(caller, writes).await {
+                Ok(()) => {
+                    is_due_again |= is_due;
+                    break;
+                }
+                Err(error) if is_taken_account(&error) => {
+                    it.pushed.row = it.pushed.row.map(|row| RemoteUser {
+                        state: RemoteState::Creating,
+                        remote_id: None,
+                        digest: None,
+                        attempts: 0,
+                        due: Some(now.plus_seconds(SEARCH_SECONDS)),
+                        fault: PushFault::Temporary,
+                        fault_detail: Some("the target has shown the id of another user's account".into()),
+                        ..row
+                    });
+                }
+                Err(DirectoryError::Conflict) if lease.is_held() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(is_due_again)
+}
+
+/// The write for a result, and whether the row is due at once. `fresh` is the row as stored, if it was read again.
+fn write_of(
+    finished: &Finished,
+    fresh: Option<&RemoteUser>,
+    was_read: bool,
+    now: Time,
+) -> Result<(Option<RowWrite>, bool), DirectoryError> {
+    let Finished { taken, pushed, .. } = finished;
+    let stored = match (fresh, was_read) {
+        (Some(fresh), _) => fresh,
+        (None, false) => taken,
+        // The target was removed.
+        (None, true) => return Ok((None, false)),
+    };
+    let is_marked = stored.target_position > taken.target_position || stored.priority < taken.priority;
+    let encode = |result: Result<RowWrite, serde_json::Error>| {
+        result.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
+    };
+    let mut row = match &pushed.row {
+        Some(row) => row.clone(),
+        None if !is_marked => return Ok((Some(stored.delete()), false)),
+        None => RemoteUser { due: None, ..RemoteUser::new((taken.tenant, taken.target), taken.user, taken.shard) },
+    };
+    if stored.fault == PushFault::Excluded {
+        row.fault = PushFault::Excluded;
+        row.due = None;
+    } else if is_marked {
+        row.mark(stored.target_position, stored.priority, now);
+    }
+    let is_due = row.due.is_some_and(|due| due <= now);
+    Ok((encode(row.replace(stored))?, is_due))
+}
+
+fn attempts_of<'a>(
+    shared: &'a Shared,
+    target: &'a Target,
+    finished: &'a Finished,
+    now: Time,
+) -> impl Iterator<Item = PushAttempt> + 'a {
+    finished.pushed.exchanges.iter().filter(move |exchange| shared.attempts.allow(target, exchange, now)).map(move |exchange| {
+        PushAttempt {
+            id: exchange.id,
+            tenant: target.tenant,
+            target: target.number,
+            user: finished.taken.user,
+            at: now,
+            action: exchange.action.to_owned(),
+            outcome: exchange.outcome_name().to_owned(),
+            status: exchange.status.map(u32::from),
+            milliseconds: u32::try_from(exchange.duration.as_millis()).unwrap_or(u32::MAX) & 0x7fff_ffff,
+            detail: exchange.detail(),
+        }
+    })
+}

@@ -1,0 +1,124 @@
+//! What all tasks of the gateway share.
+
+use crate::attempt_limit::AttemptLimit;
+use crate::held_lease::HeldLease;
+use crate::master_key::MasterKeySource;
+use crate::metrics::GatewayMetrics;
+use crate::sender::Sender;
+use crate::signals::Signals;
+use directory::{
+    Caller, Directory, DirectoryError, PushFault, PushPriority, RemoteState, RemoteUser, RowWrite, SealedSecret,
+    SecretUse, Target, UserId,
+};
+use outbound::SendWindow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub(crate) struct Shared {
+    pub(crate) directory: Arc<Directory>,
+    /// This process, as the holder of leases.
+    pub(crate) holder: Uuid,
+    pub(crate) keys: MasterKeySource,
+    pub(crate) signals: Signals,
+    pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) attempts: AttemptLimit,
+}
+
+/// Rows that are marked at a time.
+const BATCH: u32 = 250;
+
+impl Shared {
+    /// A target, ready to be sent to, or why it is not.
+    pub(crate) async fn sender(
+        &self,
+        target: &Arc<Target>,
+        window: SendWindow,
+    ) -> Result<Result<Sender, String>, DirectoryError> {
+        let caller = Caller::system(directory::Purpose::Gateway, target.tenant);
+        let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
+        let secrets: Vec<SealedSecret> = self.directory.target_records(&caller, query).await?;
+        let Some(current) = secrets.iter().find(|secret| secret.use_ == SecretUse::Current) else {
+            return Ok(Err("the target has no credential (set one with `muster target key`)".into()));
+        };
+        let keys = match self.keys.load() {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Err(format!("the credential cannot be decrypted: {error}"))),
+        };
+        let secret = match keys.open(current) {
+            Ok(secret) => secret,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        Ok(Sender::new(Arc::clone(target), secret, window).map_err(|error| error.to_string()))
+    }
+
+    /// Makes the rows due that have failed for reasons that did not depend on the user.
+    pub(crate) async fn retry_temporary(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        lease: &HeldLease,
+    ) -> Result<(), DirectoryError> {
+        let mut query = RemoteUser::with_fault((caller.tenant, target.number), PushFault::Temporary, BATCH);
+        loop {
+            let rows: Vec<RemoteUser> = self.directory.target_records(caller, query).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            query = last.after_same_fault(BATCH);
+            let now = self.directory.now();
+            let is_later = |row: &&RemoteUser| {
+                row.due.is_some_and(|due| now < due) && row.in_flight_until.is_none_or(|until| until <= now)
+            };
+            let mut writes = vec![lease.guard()];
+            for row in rows.iter().filter(is_later) {
+                writes.push(encoded(RemoteUser { due: Some(now), ..row.clone() }.replace(row))?);
+            }
+            match self.directory.commit_task_rows(caller, writes).await {
+                // Somebody else has changed one of the rows: they are due later by themselves.
+                Ok(()) | Err(DirectoryError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Marks users whose manager was missing in the target and is there now. Returns whether others still wait.
+    pub(crate) async fn wake_waiting(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        lease: &HeldLease,
+    ) -> Result<bool, DirectoryError> {
+        let mut query = RemoteUser::waiting((caller.tenant, target.number), BATCH);
+        let mut still_waiting = false;
+        loop {
+            let rows: Vec<RemoteUser> = self.directory.target_records(caller, query).await?;
+            let Some(last) = rows.last() else { return Ok(still_waiting) };
+            query = last.after_waiting(BATCH);
+            let mut awaited: Vec<UserId> = rows.iter().filter_map(|row| row.waits_for).collect();
+            awaited.dedup();
+            let accounts = self.directory.remote_users(caller, target.number, &awaited).await?;
+            let has_arrived = |row: &RemoteUser| {
+                let account = row.waits_for.and_then(|manager| accounts.get(&manager));
+                account.is_some_and(|it| matches!(it.state, RemoteState::Linked | RemoteState::Unverified))
+            };
+            let now = self.directory.now();
+            let mut writes = vec![lease.guard()];
+            for row in &rows {
+                if !has_arrived(row) {
+                    still_waiting = true;
+                    continue;
+                }
+                let mut marked = RemoteUser { waits_for: None, ..row.clone() };
+                marked.mark(row.target_position, PushPriority::Change, now);
+                writes.push(encoded(marked.replace(row))?);
+            }
+            match self.directory.commit_task_rows(caller, writes).await {
+                Ok(()) => {}
+                Err(DirectoryError::Conflict) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn encoded(write: Result<RowWrite, serde_json::Error>) -> Result<RowWrite, DirectoryError> {
+    write.map_err(|error| DirectoryError::Internal(error.to_string()))
+}

@@ -1,0 +1,544 @@
+//! Pushes the marked rows of one shard of a target.
+//!
+//! Rows are taken in batches: before anything is sent, the store has that a request may be on its way, and until when.
+//! Results are stored in batches, too. Every write fails once another process has the lease of the shard.
+
+use crate::Shared;
+use crate::health::{Health, Signal, Transition};
+use crate::held_lease::{HeldLease, RENEWAL};
+use crate::push::{PushContext, Pushed, Subject, push, unchanged};
+use crate::sender::{Outcome, Sender};
+use crate::settle::{Finished, settle};
+use crate::signals::stopped;
+use crate::subjects::load_subjects;
+use dialects::kit::{Operation, Verdict};
+use directory::{
+    Caller, DirectoryError, PushPriority, Record, RemoteState, RemoteUser, Target, TargetCapabilities, TargetProgress,
+    Time, UserId,
+};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use outbound::{RateControl, SendWindow};
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rows taken or stored at a time.
+const BATCH: usize = 256;
+/// How long results wait for others.
+const SETTLE_DELAY: Duration = Duration::from_millis(20);
+/// The longest time without a look at the store.
+const IDLE: Duration = Duration::from_secs(30);
+/// The same, if the changes are followed by another process.
+const IDLE_BESIDE_ANOTHER_FOLLOWER: Duration = Duration::from_millis(250);
+/// The time for a push in addition to two requests.
+const PUSH_SLACK: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) shard: u32,
+    /// Whether this process follows the changes of the tenant.
+    pub(crate) follows_here: bool,
+}
+
+type Push = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// A push that has ended.
+struct Done {
+    taken: RemoteUser,
+    /// `None` if it was given up: the store has until when its requests may be carried out.
+    pushed: Option<Pushed>,
+}
+
+struct Queued {
+    /// As stored when it was taken.
+    taken: RemoteUser,
+    /// What was known before it was taken.
+    row: RemoteUser,
+    subject: Subject,
+    /// When the store forgets that a request may be on its way.
+    deadline: Instant,
+}
+
+/// What a worker has while it holds the lease.
+struct Run<'w> {
+    worker: &'w Worker,
+    caller: Caller,
+    sender: Arc<Sender>,
+    capabilities: Arc<TargetCapabilities>,
+    must_search: bool,
+    lease: HeldLease,
+    health: Health,
+    rate: Option<RateControl>,
+    /// By priority.
+    queue: HashMap<PushPriority, VecDeque<Queued>>,
+    pushes: FuturesUnordered<Push>,
+    held: HashMap<UserId, ()>,
+    finished: Vec<Finished>,
+    flush: Option<Instant>,
+    /// Whether the store may have due rows.
+    look: bool,
+    next_look: Instant,
+    awaits_managers: bool,
+    /// How often the target was asked whether it is empty.
+    asked: u128,
+}
+
+impl Worker {
+    fn caller(&self) -> Caller {
+        Caller::system(directory::Purpose::Gateway, self.target.tenant)
+    }
+
+    fn lease_name(&self) -> String {
+        format!("gateway/{}/{}/{}", self.target.tenant, self.target.number, self.shard)
+    }
+
+    /// Runs until it is aborted or `stop` ends.
+    pub(crate) async fn run(self, mut stop: tokio::sync::watch::Receiver<bool>) {
+        let caller = self.caller();
+        loop {
+            let window = SendWindow::closed();
+            let timeout = Duration::from_secs(self.target.limits.timeout_seconds.into());
+            let named = (self.lease_name(), self.shared.holder);
+            let named = (named.0.as_str(), named.1);
+            let held = HeldLease::acquire(&self.shared.directory, &caller, named, timeout, window.clone()).await;
+            let ended = match held {
+                Ok(Some(lease)) => self.run_with(lease, window, &mut stop).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                tracing::warn!(target = self.target.name, ?error, "the gateway cannot use the store; trying again");
+            }
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    async fn run_with(
+        &self,
+        lease: HeldLease,
+        window: SendWindow,
+        stop: &mut tokio::sync::watch::Receiver<bool>,
+    ) -> Result<(), DirectoryError> {
+        let (directory, caller) = (&self.shared.directory, self.caller());
+        let sender = match self.shared.sender(&self.target, window).await? {
+            Ok(sender) => Arc::new(sender),
+            Err(reason) => {
+                self.shared.metrics.set_problem(&self.target, Some(reason.clone()));
+                tracing::error!(target = self.target.name, tenant = self.target.tenant.0, "{reason}");
+                // A changed target gets a new worker.
+                lease.release(directory, &caller).await;
+                stopped(stop).await;
+                return Ok(());
+            }
+        };
+        self.shared.metrics.set_problem(&self.target, None);
+        let progress = directory.target_records::<TargetProgress>(&caller, TargetProgress::table().row(self.target.key()));
+        let Some(progress) = progress.await?.into_iter().next() else {
+            lease.release(directory, &caller).await;
+            return Ok(());
+        };
+        let capabilities =
+            self.target.capabilities.clone().unwrap_or_else(|| sender.dialect().default_capabilities());
+        let limits = self.target.limits;
+        let share = f64::from(limits.requests_per_minute) / 60.0 / f64::from(limits.shards);
+        let burst = (share * 2.0).ceil().max(1.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        let rate = (limits.requests_per_minute > 0).then(|| RateControl::new(share, burst as u32, Instant::now()));
+        let health = match progress.quarantined {
+            Some(_) => Health::quarantined(Instant::now()),
+            None => Health::default(),
+        };
+        let mut run = Run {
+            worker: self,
+            caller,
+            sender,
+            capabilities: Arc::new(capabilities),
+            must_search: progress.was_empty != Some(true),
+            lease,
+            health,
+            rate,
+            queue: HashMap::new(),
+            pushes: FuturesUnordered::new(),
+            held: HashMap::new(),
+            finished: Vec::new(),
+            flush: None,
+            look: true,
+            next_look: Instant::now(),
+            awaits_managers: true,
+            asked: 0,
+        };
+        let ended = run.run(progress, stop).await;
+        run.end().await;
+        ended
+    }
+}
+
+impl Run<'_> {
+    async fn run(
+        &mut self,
+        progress: TargetProgress,
+        stop: &mut tokio::sync::watch::Receiver<bool>,
+    ) -> Result<(), DirectoryError> {
+        let shared = &self.worker.shared;
+        let signal = shared.signals.of(self.caller.tenant, self.worker.target.number);
+        let mut renewal = tokio::time::interval(RENEWAL);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut must_ask = progress.was_empty.is_none();
+        loop {
+            let now = Instant::now();
+            if !self.lease.is_held() {
+                return Ok(());
+            }
+            if self.health.next_probe().is_some_and(|probe| probe <= now) {
+                self.probe().await?;
+            }
+            if must_ask && !self.health.is_quarantined() {
+                must_ask = !self.ask_whether_empty(&progress).await?;
+            }
+            if !must_ask && !self.health.is_quarantined() {
+                if self.look || self.next_look <= now {
+                    self.take().await?;
+                }
+                self.begin_pushes();
+            }
+            if self.finished.len() >= BATCH || self.flush.is_some_and(|time| time <= now) {
+                self.settle().await?;
+                continue;
+            }
+            let wait = self.next_action(now, must_ask);
+            tokio::select! {
+                biased;
+                () = stopped(stop) => return Ok(()),
+                _ = renewal.tick() => {
+                    if !self.lease.renew(&shared.directory, &self.caller).await {
+                        return Ok(());
+                    }
+                    self.wake_users_whose_manager_has_arrived().await?;
+                }
+                Some(done) = self.pushes.next() => self.finish(done).await?,
+                () = signal.notified() => self.look = true,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// How long nothing is to be done.
+    fn next_action(&mut self, now: Instant, must_ask: bool) -> Duration {
+        let mut next = self.next_look;
+        if let Some(probe) = self.health.next_probe() {
+            next = next.max(probe).min(probe);
+        }
+        if must_ask {
+            next = now + RETRY;
+        }
+        next = next.min(self.flush.unwrap_or(next));
+        let is_waiting_for_rate =
+            self.queue.values().any(|queued| !queued.is_empty()) && self.pushes.len() < self.concurrency();
+        if let (true, Some(rate), false) = (is_waiting_for_rate, &self.rate, self.health.is_quarantined()) {
+            next = next.min(now + rate.wait(now));
+        }
+        next.saturating_duration_since(now).max(Duration::from_millis(1))
+    }
+
+    fn concurrency(&self) -> usize {
+        self.health.concurrency(self.worker.target.limits.concurrency) as usize
+    }
+
+    /// Takes due rows, those with the highest priority first.
+    async fn take(&mut self) -> Result<(), DirectoryError> {
+        let directory = &self.worker.shared.directory;
+        let key = (self.caller.tenant, self.worker.target.number);
+        let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
+        let unlimited = self.rate.is_none();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        let wanted = if unlimited { BATCH } else { (per_second.ceil() as usize).clamp(self.concurrency() * 2, BATCH) };
+        let queued: usize = self.queue.values().map(VecDeque::len).sum();
+        self.look = false;
+        self.next_look = Instant::now() + self.idle();
+        let (mut rows, now): (Vec<RemoteUser>, Time) = (Vec::new(), directory.now());
+        for priority in PushPriority::ALL {
+            // Removals do not wait for others.
+            let room = if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
+            if room <= wanted / 2 && priority != PushPriority::Removal {
+                self.look = queued == 0 && !rows.is_empty();
+                break;
+            }
+            // Rows that this process pushes can be due again.
+            let limit = u32::try_from(room + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
+            let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
+            let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
+            let is_full = due.len() >= limit as usize;
+            rows.extend(due.into_iter().filter(|row| !self.held.contains_key(&row.user)).take(room));
+            self.look |= is_full;
+        }
+        if rows.is_empty() {
+            self.next_look = self.next_look.min(self.next_due().await?);
+            return Ok(());
+        }
+        self.prepare(rows).await
+    }
+
+    fn idle(&self) -> Duration {
+        if self.worker.follows_here { IDLE } else { IDLE_BESIDE_ANOTHER_FOLLOWER }
+    }
+
+    /// When the next row is due.
+    async fn next_due(&mut self) -> Result<Instant, DirectoryError> {
+        let directory = &self.worker.shared.directory;
+        let key = (self.caller.tenant, self.worker.target.number);
+        let mut next = Instant::now() + self.idle();
+        for priority in PushPriority::ALL {
+            let query = RemoteUser::next_due(key, self.worker.shard, priority);
+            let row: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
+            if let Some(due) = row.first().and_then(|row| row.due) {
+                let wait = due.0.saturating_sub(directory.now().0).max(50_000);
+                next = next.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Stores that the rows are being pushed, and queues them.
+    async fn prepare(&mut self, rows: Vec<RemoteUser>) -> Result<(), DirectoryError> {
+        let shared = &self.worker.shared;
+        let directory = &shared.directory;
+        let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
+        let mut subjects = load_subjects(directory, &self.caller, self.worker.target.number, &ids).await?;
+        let time = self.sender.timeout() * 2 + PUSH_SLACK;
+        let (start, now) = (Instant::now(), directory.now());
+        let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let policy = self.worker.target.on_delete;
+        let (mut writes, mut taken) = (vec![self.lease.guard()], Vec::new());
+        for row in rows {
+            let Some(subject) = subjects.remove(&row.user) else { continue };
+            if let Some(pushed) = unchanged(&self.context(now), &row, &subject) {
+                self.finished.push(Finished { taken: row, pushed });
+                continue;
+            }
+            let mut intent = row.clone();
+            if intent.state == RemoteState::Absent && subject.is_to_be_created(policy) {
+                intent.state = RemoteState::Creating;
+                intent.attempts = 0;
+            }
+            intent.in_flight_until = Some(until);
+            intent.due = Some(until);
+            let write = intent.replace(&row).map_err(|error| DirectoryError::Internal(error.to_string()))?;
+            writes.push(write);
+            intent.version = row.next_version();
+            taken.push(Queued { taken: intent, row, subject, deadline: start + time });
+        }
+        if !self.finished.is_empty() && self.flush.is_none() {
+            self.flush = Some(start + SETTLE_DELAY);
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        match directory.commit_task_rows(&self.caller, writes).await {
+            Ok(()) => {}
+            // The rows were marked meanwhile, or the lease is lost.
+            Err(DirectoryError::Conflict) => {
+                self.look = true;
+                if !self.lease.renew(directory, &self.caller).await {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        for queued in taken {
+            self.held.insert(queued.row.user, ());
+            self.queue.entry(queued.row.priority).or_default().push_back(queued);
+        }
+        Ok(())
+    }
+
+    fn context(&self, now: Time) -> PushContext<'_> {
+        PushContext {
+            sender: &self.sender,
+            capabilities: &self.capabilities,
+            must_search: self.must_search,
+            now,
+            deadline: Instant::now(),
+            jitter: 0,
+        }
+    }
+
+    /// Begins as many pushes as the target's limits allow.
+    fn begin_pushes(&mut self) {
+        while self.pushes.len() < self.concurrency() {
+            let first = PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
+            let Some(first) = first else { return };
+            if let Some(rate) = &mut self.rate
+                && rate.permit(Instant::now()).is_err()
+            {
+                return;
+            }
+            let Some(queued) = self.queue.get_mut(&first).and_then(VecDeque::pop_front) else { return };
+            let timeout = self.sender.timeout();
+            if queued.deadline.saturating_duration_since(Instant::now()) < timeout {
+                // It has waited too long: nothing was sent, and it is due again after its deadline.
+                self.held.remove(&queued.row.user);
+                continue;
+            }
+            let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
+            let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
+            self.pushes.push(Box::pin(async move {
+                let Queued { taken, row, subject, deadline } = queued;
+                let now = shared.directory.now();
+                let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
+                let context =
+                    PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
+                let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &subject)).await;
+                Done { taken, pushed: pushed.ok() }
+            }));
+        }
+        if self.queue.values().map(VecDeque::len).sum::<usize>() < BATCH / 2 {
+            self.look = true;
+        }
+    }
+
+    /// Takes over what a push has found out about the target.
+    async fn finish(&mut self, done: Done) -> Result<(), DirectoryError> {
+        let Done { taken, pushed } = done;
+        self.held.remove(&taken.user);
+        let Some(pushed) = pushed else { return Ok(()) };
+        let now = Instant::now();
+        let mut transition = None;
+        for (index, exchange) in pushed.exchanges.iter().enumerate() {
+            self.worker.shared.metrics.record(&self.worker.target, exchange);
+            let signal = exchange.signal();
+            if let Some(rate) = &mut self.rate {
+                // The first request was permitted before.
+                if index > 0 {
+                    rate.charge(1);
+                }
+                match (&exchange.outcome, signal) {
+                    (Outcome::Answered(Verdict::NotNow { retry_after, .. }), _) => rate.record_overload(now, *retry_after),
+                    (_, Signal::Works) => rate.record_success(),
+                    _ => {}
+                }
+            } else if let Outcome::Answered(Verdict::NotNow { retry_after, .. }) = &exchange.outcome {
+                // Without a limit, the target gets one when it asks for it.
+                let mut rate = RateControl::new(UNLIMITED_RATE, UNLIMITED_BURST, now);
+                rate.record_overload(now, *retry_after);
+                self.rate = Some(rate);
+            }
+            transition = self.health.record(signal, taken.user.0, now).or(transition);
+        }
+        self.awaits_managers |= pushed.row.as_ref().is_some_and(|row| row.waits_for.is_some());
+        self.finished.push(Finished { taken, pushed });
+        self.flush = self.flush.or(Some(now + SETTLE_DELAY));
+        if let Some(Transition::Quarantined(reason)) = transition {
+            self.release_queue().await?;
+            self.set_quarantine(Some(reason)).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the rows that were taken and not pushed.
+    async fn release_queue(&mut self) -> Result<(), DirectoryError> {
+        let now = self.worker.shared.directory.now();
+        let queued: Vec<Queued> = self.queue.drain().flat_map(|(_, queue)| queue).collect();
+        for Queued { taken, row, .. } in queued {
+            self.held.remove(&row.user);
+            let row = RemoteUser { due: Some(now), in_flight_until: None, ..row };
+            let pushed = Pushed { row: Some(row), exchanges: Vec::new() };
+            self.finished.push(Finished { taken, pushed });
+        }
+        self.settle().await
+    }
+
+    async fn settle(&mut self) -> Result<(), DirectoryError> {
+        self.flush = None;
+        let finished = std::mem::take(&mut self.finished);
+        if finished.is_empty() {
+            return Ok(());
+        }
+        let shared = &self.worker.shared;
+        let is_due_again = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
+        self.look |= is_due_again;
+        Ok(())
+    }
+
+    /// Asks whether the target has accounts that Muster has not created. Returns whether it answered.
+    async fn ask_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        let was_empty = match &exchange.outcome {
+            Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
+            Outcome::Answered(Verdict::Unsupported) => false,
+            _ => {
+                self.asked += 1;
+                let asked = uuid::Uuid::from_u128(self.asked);
+                if let Some(Transition::Quarantined(reason)) = self.health.record(exchange.signal(), asked, Instant::now()) {
+                    self.set_quarantine(Some(reason)).await?;
+                }
+                return Ok(false);
+            }
+        };
+        let write = progress.set_was_empty(was_empty);
+        let writes = vec![self.lease.guard(), write];
+        self.worker.shared.directory.commit_task_rows(&self.caller, writes).await?;
+        self.must_search = !was_empty;
+        Ok(true)
+    }
+
+    async fn probe(&mut self) -> Result<(), DirectoryError> {
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        self.worker.shared.metrics.record(&self.worker.target, &exchange);
+        let works = exchange.signal() == Signal::Works;
+        if self.health.record_probe(works, Instant::now()) == Some(Transition::Recovered) {
+            self.set_quarantine(None).await?;
+            self.worker.shared.retry_temporary(&self.caller, &self.worker.target, &self.lease).await?;
+            self.look = true;
+        }
+        Ok(())
+    }
+
+    async fn set_quarantine(&mut self, reason: Option<&'static str>) -> Result<(), DirectoryError> {
+        let (shared, target) = (&self.worker.shared, &self.worker.target);
+        match reason {
+            Some(reason) => tracing::warn!(target = target.name, tenant = target.tenant.0, reason, "target quarantined"),
+            None => tracing::info!(target = target.name, tenant = target.tenant.0, "target recovered"),
+        }
+        shared.metrics.set_quarantined(target, reason.is_some());
+        let progress = TargetProgress::new(target.tenant, target.number);
+        let since = reason.map(|reason| (shared.directory.now(), reason.to_owned()));
+        let writes = vec![self.lease.guard(), progress.set_quarantine(since)];
+        shared.directory.commit_task_rows(&self.caller, writes).await
+    }
+
+    /// Marks users whose manager was missing in the target and is there now.
+    async fn wake_users_whose_manager_has_arrived(&mut self) -> Result<(), DirectoryError> {
+        if self.awaits_managers && self.worker.shard == 0 {
+            let shared = &self.worker.shared;
+            self.awaits_managers = shared.wake_waiting(&self.caller, &self.worker.target, &self.lease).await?;
+            self.look = true;
+        }
+        Ok(())
+    }
+
+    /// Waits a moment for requests that were sent, stores what is known, and gives the lease back.
+    async fn end(mut self) {
+        let deadline = tokio::time::Instant::now() + self.sender.timeout();
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.pushes.next()).await {
+            if self.finish(done).await.is_err() {
+                break;
+            }
+        }
+        if self.lease.is_held() && self.release_queue().await.is_ok() && self.pushes.is_empty() {
+            self.lease.release(&self.worker.shared.directory, &self.caller).await;
+        }
+    }
+}
+
+/// Requests per second, and in a burst, of a target without limits that has asked for a pause.
+const UNLIMITED_RATE: f64 = 1_000.0;
+const UNLIMITED_BURST: u32 = 100;
