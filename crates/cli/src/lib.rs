@@ -175,7 +175,7 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
         CliCommand::Target(task) => targets::run(&settings, task, output)?,
         CliCommand::Push(task) => targets::push(&settings, &task, output)?,
         CliCommand::Explain(task) => targets::explain(&settings, &task, output)?,
-        CliCommand::Secrets(task) => secrets::run(&settings, task, output)?,
+        CliCommand::Secrets(task) => secrets::run(&settings, &task, output)?,
         CliCommand::Simulate(task) => (serving.simulate)(&task, output)?,
         CliCommand::Config(_) => output.settings(&file.effective(&command, &matches)),
         CliCommand::Import(task) => return transfers::import(&settings, &task, output),

@@ -53,7 +53,7 @@ pub(crate) fn jwt_expiry(secret: &SecretString) -> Option<Time> {
     Some(Time(claims["exp"].as_i64()?.checked_mul(1_000_000)?))
 }
 
-pub(crate) fn run(settings: &Settings, command: SecretsCommand, output: Output) -> anyhow::Result<()> {
+pub(crate) fn run(settings: &Settings, command: &SecretsCommand, output: Output) -> anyhow::Result<()> {
     let SecretsCommand::Rekey = command;
     let session = AdminSession::open(settings)?;
     let keys = master_keys(settings)?;

@@ -133,7 +133,8 @@ impl Credential {
             // RFC 6749 section 5.2: a code, such as `invalid_client`.
             let code = serde_json::from_slice::<serde_json::Value>(response.body()).ok();
             let code = code.as_ref().and_then(|body| body["error"].as_str()).unwrap_or_default();
-            let is_code = !code.is_empty() && code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let is_code =
+                !code.is_empty() && code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             return Err(CredentialError::Rejected(if is_code { format!(": {code}") } else { String::new() }));
         }
         let token: Option<TokenResponse> =
@@ -155,6 +156,7 @@ fn sensitive(text: &str) -> Result<HeaderValue, CredentialError> {
 fn assertion(client_id: &str, audience: &str, private_key: &str) -> Result<String, CredentialError> {
     let key = PrivatePkcs8KeyDer::from_pem_slice(private_key.as_bytes()).map_err(|_| CredentialError::NotAKey)?;
     let key = key.secret_pkcs8_der();
+    #[expect(clippy::disallowed_methods, reason = "the time limit of a token that another system checks")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|_| CredentialError::Unavailable(MasterKeyError::NoRandomness.to_string()))?;
@@ -168,7 +170,8 @@ fn assertion(client_id: &str, audience: &str, private_key: &str) -> Result<Strin
         [head, claims.clone()].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".")
     };
     let failed = |_| CredentialError::NotAKey;
-    let (input, signature) = if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key, &random) {
+    let (input, signature) = if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key, &random)
+    {
         let input = signing_input("ES256");
         let signature = pair.sign(&random, input.as_bytes()).map_err(failed)?.as_ref().to_vec();
         (input, signature)

@@ -61,7 +61,11 @@ impl TenantFollower {
     }
 
     /// Takes over which targets there are.
-    pub(crate) async fn set_targets(&mut self, directory: &Directory, targets: &[Target]) -> Result<(), DirectoryError> {
+    pub(crate) async fn set_targets(
+        &mut self,
+        directory: &Directory,
+        targets: &[Target],
+    ) -> Result<(), DirectoryError> {
         self.scans.retain(|number, _| targets.iter().any(|target| target.number == *number));
         for target in targets {
             if self.scans.contains_key(&target.number) {
@@ -128,13 +132,7 @@ impl TenantFollower {
     async fn marks_of(&self, directory: &Directory, events: &[Event]) -> Result<Vec<Mark>, DirectoryError> {
         let mut marks: HashMap<UserId, Mark> = HashMap::new();
         let mut add = |(user, number): (UserId, u32), position, priority, is_active| {
-            let mark = marks.entry(user).or_insert(Mark {
-                user,
-                number,
-                position,
-                priority,
-                is_active,
-            });
+            let mark = marks.entry(user).or_insert(Mark { user, number, position, priority, is_active });
             mark.position = mark.position.max(position);
             mark.priority = mark.priority.min(priority);
             mark.is_active |= is_active;
@@ -144,8 +142,7 @@ impl TenantFollower {
             let blocks = |user: &User| user.status.blocks_sign_in();
             match (&event.data.before, &event.data.after) {
                 (before, Some(EntitySnapshot::User(user))) => {
-                    let was_active =
-                        matches!(before, Some(EntitySnapshot::User(before)) if !blocks(before));
+                    let was_active = matches!(before, Some(EntitySnapshot::User(before)) if !blocks(before));
                     let is_removal = was_active && blocks(user);
                     let priority = if is_removal { PushPriority::Removal } else { PushPriority::Change };
                     add((user.id, user.number), event.position, priority, !blocks(user));

@@ -22,12 +22,12 @@ mod subjects;
 mod tenant_task;
 mod worker;
 
-pub use follower::shard_of;
-pub use outbound::{AllowedTarget, SendWindow};
 pub use credential::{CredentialError, check_credential};
+pub use follower::shard_of;
 pub use gateway::Gateway;
 pub use master_key::{MasterKeyError, MasterKeySource, MasterKeys, OpenError};
 pub use metrics::{GatewayMetrics, TargetMetrics};
+pub use outbound::{AllowedTarget, SendWindow};
 pub use probe::{Probe, probe};
 pub use push::{Desired, Subject};
 pub use sender::{Exchange, Outcome, Sender, SenderError, parse_certificates};

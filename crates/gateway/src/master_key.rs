@@ -99,7 +99,7 @@ impl MasterKeys {
             Ok(mut file) => {
                 let mut key = [0; KEY_BYTES];
                 getrandom::fill(&mut key).map_err(|_| MasterKeyError::NoRandomness)?;
-                let mut line: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+                let mut line = hex(&key);
                 line.push('\n');
                 let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
                 key.zeroize();
@@ -141,9 +141,7 @@ impl MasterKeys {
     /// See [`OpenError`].
     pub fn open(&self, sealed: &SealedSecret) -> Result<SecretString, OpenError> {
         let key = self.keys.iter().find(|key| key.id == sealed.key_id);
-        let key = key.ok_or_else(|| {
-            OpenError::UnknownKey(sealed.key_id.clone(), self.path.display().to_string())
-        })?;
+        let key = key.ok_or_else(|| OpenError::UnknownKey(sealed.key_id.clone(), self.path.display().to_string()))?;
         let (nonce, bytes) = sealed.sealed.split_at_checked(NONCE_LEN).ok_or(OpenError::NotAuthentic)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::NotAuthentic)?;
         let mut bytes = bytes.to_vec();
@@ -165,6 +163,13 @@ fn context(sealed: &SealedSecret) -> Vec<u8> {
     format!("{}|{}|{owner}|{version}", tenant.0, owner.len()).into_bytes()
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        text.push_str(&format!("{byte:02x}"));
+        text
+    })
+}
+
 /// The length of derived keys.
 struct DerivedLength;
 
@@ -183,7 +188,7 @@ impl MasterKey {
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         let secret: Vec<u8> = digits.chunks(2).map(byte).collect::<Option<_>>()?;
         let hash = digest::digest(&digest::SHA256, &[b"muster master key id".as_slice(), &secret].concat());
-        let id = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(hash.as_ref().get(..4).unwrap_or_default());
         Some(Self { id, secret: SecretSlice::from(secret) })
     }
 

@@ -31,10 +31,7 @@ pub struct Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desired<'s> {
     /// The account of a user.
-    Account {
-        user: &'s User,
-        is_active: bool,
-    },
+    Account { user: &'s User, is_active: bool },
     /// No account.
     Nothing,
 }
@@ -246,26 +243,18 @@ impl Run<'_> {
         let is_verified = account.external_id.as_deref() == Some(&row.user.to_string());
         row.state = if is_verified { RemoteState::Linked } else { RemoteState::Unverified };
         row.remote_id = Some(account.id.clone());
-        match document {
-            Some(document) => Step::Ended(Box::new(self.accepted(row, document))),
-            None => {
-                row.state = RemoteState::Linked;
-                row.digest = None;
-                Step::Linked(Box::new(row))
-            }
+        if let Some(document) = document {
+            return Step::Ended(Box::new(self.accepted(row, document)));
         }
+        row.state = RemoteState::Linked;
+        row.digest = None;
+        Step::Linked(Box::new(row))
     }
 
     /// Finds out whether an account whose creation was not answered is there.
     async fn resolve(&mut self, mut row: RemoteUser, id: &str, document: Option<&Document>) -> Step {
-        let by_id;
-        let document = match document {
-            Some(document) => document,
-            None => {
-                by_id = Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] };
-                &by_id
-            }
-        };
+        let by_id = Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] };
+        let document = document.unwrap_or(&by_id);
         match self.search(id, document).await {
             Search::Own(account) => {
                 row.attempts = 0;
@@ -338,9 +327,9 @@ impl Run<'_> {
     async fn vanished(&mut self, mut row: RemoteUser, document: &Document) -> Step {
         row.digest = None;
         match self.search(&row.user.to_string(), document).await {
-            Search::Own(account) if Some(&account.id) == row.remote_id.as_ref() => {
-                Step::Ended(Box::new(self.temporary(row, "the target lists the account, but does not change it".into())))
-            }
+            Search::Own(account) if Some(&account.id) == row.remote_id.as_ref() => Step::Ended(Box::new(
+                self.temporary(row, "the target lists the account, but does not change it".into()),
+            )),
             Search::Own(account) => self.linked(row, &account, None),
             Search::Other(key) => conflict(row, key),
             Search::None => {

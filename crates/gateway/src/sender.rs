@@ -74,9 +74,10 @@ impl Sender {
     pub fn new(target: Arc<Target>, secret: SecretString, window: SendWindow) -> Result<Self, SenderError> {
         let dialect = dialects::target_client(&target.dialect)
             .ok_or_else(|| SenderError::UnknownDialect(target.dialect.clone()))?;
-        let allowed = target.allowed_addresses.iter().map(|text| {
-            text.parse().map_err(|_| SenderError::InvalidAddress(text.clone()))
-        });
+        let allowed = target
+            .allowed_addresses
+            .iter()
+            .map(|text| text.parse().map_err(|_| SenderError::InvalidAddress(text.clone())));
         let guard = AddressGuard::new(allowed.collect::<Result<_, _>>()?);
         let roots = parse_certificates(target.ca_certificates.as_deref().unwrap_or_default())?;
         let timeout = Duration::from_secs(target.limits.timeout_seconds.into());
@@ -85,8 +86,8 @@ impl Sender {
             total_timeout: timeout,
             ..HttpLimits::default()
         };
-        let client = HttpClient::new(guard, limits, &roots, window.clone())
-            .map_err(|_| SenderError::InvalidCertificates)?;
+        let client =
+            HttpClient::new(guard, limits, &roots, window.clone()).map_err(|_| SenderError::InvalidCertificates)?;
         let credential = Mutex::new(Credential::new(target.credential.clone(), secret));
         Ok(Self { target, dialect, client, credential, window })
     }
@@ -201,8 +202,13 @@ impl Sender {
 /// [`SenderError::InvalidCertificates`]
 pub fn parse_certificates(pem: &str) -> Result<Vec<Vec<u8>>, SenderError> {
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).map(|found| found.map(|it| it.to_vec()));
-    let certificates: Vec<Vec<u8>> = certificates.collect::<Result<_, _>>().map_err(|_| SenderError::InvalidCertificates)?;
-    if certificates.is_empty() && !pem.trim().is_empty() { Err(SenderError::InvalidCertificates) } else { Ok(certificates) }
+    let certificates: Vec<Vec<u8>> =
+        certificates.collect::<Result<_, _>>().map_err(|_| SenderError::InvalidCertificates)?;
+    if certificates.is_empty() && !pem.trim().is_empty() {
+        Err(SenderError::InvalidCertificates)
+    } else {
+        Ok(certificates)
+    }
 }
 
 fn reference(response: &Response<Bytes>) -> Option<String> {
@@ -245,15 +251,18 @@ impl Exchange {
     /// What went wrong, without values of the user.
     pub(crate) fn detail(&self) -> Option<String> {
         let text = match &self.outcome {
-            Outcome::Unsent(text) | Outcome::Forbidden(text) | Outcome::Lost(text) => text.clone(),
+            Outcome::Unsent(text)
+            | Outcome::Forbidden(text)
+            | Outcome::Lost(text)
+            | Outcome::Answered(Verdict::Refused(text)) => text.clone(),
             Outcome::NoCredential(error) => error.to_string(),
-            Outcome::Answered(Verdict::Refused(text)) => text.clone(),
             Outcome::Answered(Verdict::Nonsense(text)) => format!("the answer is {text}"),
             Outcome::Answered(Verdict::Taken(Some(key))) => format!("the {} is taken", key.as_str()),
             Outcome::Answered(_) => String::new(),
         };
         let reference = self.reference.as_ref().map(|id| format!("[{id}]"));
-        let parts: Vec<String> = [Some(text).filter(|text| !text.is_empty()), reference].into_iter().flatten().collect();
+        let parts: Vec<String> =
+            [Some(text).filter(|text| !text.is_empty()), reference].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     }
 }

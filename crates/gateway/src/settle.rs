@@ -141,8 +141,8 @@ fn attempts_of<'a>(
     finished: &'a Finished,
     now: Time,
 ) -> impl Iterator<Item = PushAttempt> + 'a {
-    finished.pushed.exchanges.iter().filter(move |exchange| shared.attempts.allow(target, exchange, now)).map(move |exchange| {
-        PushAttempt {
+    finished.pushed.exchanges.iter().filter(move |exchange| shared.attempts.allow(target, exchange, now)).map(
+        move |exchange| PushAttempt {
             id: exchange.id,
             tenant: target.tenant,
             target: target.number,
@@ -153,6 +153,6 @@ fn attempts_of<'a>(
             status: exchange.status.map(u32::from),
             milliseconds: u32::try_from(exchange.duration.as_millis()).unwrap_or(u32::MAX) & 0x7fff_ffff,
             detail: exchange.detail(),
-        }
-    })
+        },
+    )
 }

@@ -49,7 +49,11 @@ impl TenantTask {
                     let ended = self.run_with(&caller, &mut lease, &mut workers).await;
                     stop_workers(workers.into_values()).await;
                     if let Err(error) = ended {
-                        tracing::warn!(tenant = self.tenant.0, ?error, "the gateway cannot follow changes; trying again");
+                        tracing::warn!(
+                            tenant = self.tenant.0,
+                            ?error,
+                            "the gateway cannot follow changes; trying again"
+                        );
                     }
                     lease.release(&directory, &caller).await;
                 }

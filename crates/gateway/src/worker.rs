@@ -19,7 +19,7 @@ use directory::{
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use outbound::{RateControl, SendWindow};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ struct Run<'w> {
     /// By priority.
     queue: HashMap<PushPriority, VecDeque<Queued>>,
     pushes: FuturesUnordered<Push>,
-    held: HashMap<UserId, ()>,
+    held: HashSet<UserId>,
     finished: Vec<Finished>,
     flush: Option<Instant>,
     /// Whether the store may have due rows.
@@ -139,13 +139,13 @@ impl Worker {
             }
         };
         self.shared.metrics.set_problem(&self.target, None);
-        let progress = directory.target_records::<TargetProgress>(&caller, TargetProgress::table().row(self.target.key()));
+        let progress =
+            directory.target_records::<TargetProgress>(&caller, TargetProgress::table().row(self.target.key()));
         let Some(progress) = progress.await?.into_iter().next() else {
             lease.release(directory, &caller).await;
             return Ok(());
         };
-        let capabilities =
-            self.target.capabilities.clone().unwrap_or_else(|| sender.dialect().default_capabilities());
+        let capabilities = self.target.capabilities.clone().unwrap_or_else(|| sender.dialect().default_capabilities());
         let limits = self.target.limits;
         let share = f64::from(limits.requests_per_minute) / 60.0 / f64::from(limits.shards);
         let burst = (share * 2.0).ceil().max(1.0);
@@ -166,7 +166,7 @@ impl Worker {
             rate,
             queue: HashMap::new(),
             pushes: FuturesUnordered::new(),
-            held: HashMap::new(),
+            held: HashSet::new(),
             finished: Vec::new(),
             flush: None,
             look: true,
@@ -265,7 +265,8 @@ impl Run<'_> {
         let (mut rows, now): (Vec<RemoteUser>, Time) = (Vec::new(), directory.now());
         for priority in PushPriority::ALL {
             // Removals do not wait for others.
-            let room = if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
+            let room =
+                if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
             if room <= wanted / 2 && priority != PushPriority::Removal {
                 self.look = queued == 0 && !rows.is_empty();
                 break;
@@ -275,7 +276,7 @@ impl Run<'_> {
             let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
             let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
             let is_full = due.len() >= limit as usize;
-            rows.extend(due.into_iter().filter(|row| !self.held.contains_key(&row.user)).take(room));
+            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
             self.look |= is_full;
         }
         if rows.is_empty() {
@@ -354,7 +355,7 @@ impl Run<'_> {
             Err(error) => return Err(error),
         }
         for queued in taken {
-            self.held.insert(queued.row.user, ());
+            self.held.insert(queued.row.user);
             self.queue.entry(queued.row.priority).or_default().push_back(queued);
         }
         Ok(())
@@ -374,7 +375,8 @@ impl Run<'_> {
     /// Begins as many pushes as the target's limits allow.
     fn begin_pushes(&mut self) {
         while self.pushes.len() < self.concurrency() {
-            let first = PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
+            let first =
+                PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
             let Some(first) = first else { return };
             if let Some(rate) = &mut self.rate
                 && rate.permit(Instant::now()).is_err()
@@ -421,7 +423,9 @@ impl Run<'_> {
                     rate.charge(1);
                 }
                 match (&exchange.outcome, signal) {
-                    (Outcome::Answered(Verdict::NotNow { retry_after, .. }), _) => rate.record_overload(now, *retry_after),
+                    (Outcome::Answered(Verdict::NotNow { retry_after, .. }), _) => {
+                        rate.record_overload(now, *retry_after)
+                    }
                     (_, Signal::Works) => rate.record_success(),
                     _ => {}
                 }
@@ -477,7 +481,9 @@ impl Run<'_> {
             _ => {
                 self.asked += 1;
                 let asked = uuid::Uuid::from_u128(self.asked);
-                if let Some(Transition::Quarantined(reason)) = self.health.record(exchange.signal(), asked, Instant::now()) {
+                if let Some(Transition::Quarantined(reason)) =
+                    self.health.record(exchange.signal(), asked, Instant::now())
+                {
                     self.set_quarantine(Some(reason)).await?;
                 }
                 return Ok(false);
@@ -504,9 +510,11 @@ impl Run<'_> {
 
     async fn set_quarantine(&mut self, reason: Option<&'static str>) -> Result<(), DirectoryError> {
         let (shared, target) = (&self.worker.shared, &self.worker.target);
-        match reason {
-            Some(reason) => tracing::warn!(target = target.name, tenant = target.tenant.0, reason, "target quarantined"),
-            None => tracing::info!(target = target.name, tenant = target.tenant.0, "target recovered"),
+        let (name, tenant) = (&target.name, target.tenant.0);
+        if let Some(reason) = reason {
+            tracing::warn!(name, tenant, reason, "target quarantined");
+        } else {
+            tracing::info!(name, tenant, "target recovered");
         }
         shared.metrics.set_quarantined(target, reason.is_some());
         let progress = TargetProgress::new(target.tenant, target.number);

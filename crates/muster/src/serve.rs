@@ -9,8 +9,8 @@ use outbound::{MailSender, RetryPolicy};
 use portal::mail::DEFAULT_RETRY_POLICY;
 use serde_json::json;
 use server::{
-    App, BackgroundTasks, ConnectionLimits, GatewayConfig, Limits, Listener, ListenerKind, MailConfig, Ports, PublicConfig,
-    StorageLimits, TlsConfig, build_app, hash_key,
+    App, BackgroundTasks, ConnectionLimits, GatewayConfig, Limits, Listener, ListenerKind, MailConfig, Ports,
+    PublicConfig, StorageLimits, TlsConfig, build_app, hash_key,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

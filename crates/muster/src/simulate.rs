@@ -23,10 +23,12 @@ pub(crate) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<()> {
         Some(path) => key_of(path)?,
         None => generate_api_key()?,
     };
-    let record = args.record.as_deref().map(|path| {
-        File::create(path).with_context(|| format!("cannot write {} (--record)", path.display()))
-    });
-    let config = SimulatorConfig { api, listen: args.listen.clone(), key: key.clone(), faults, record: record.transpose()? };
+    let record = args
+        .record
+        .as_deref()
+        .map(|path| File::create(path).with_context(|| format!("cannot write {} (--record)", path.display())));
+    let config =
+        SimulatorConfig { api, listen: args.listen.clone(), key: key.clone(), faults, record: record.transpose()? };
     runtime()?.block_on(async {
         let simulator = Simulator::bind(config).await.with_context(|| format!("cannot listen on {}", args.listen))?;
         let (url, company) = (simulator.url(), simulator.account());

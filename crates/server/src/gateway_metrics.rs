@@ -31,8 +31,12 @@ impl Collector for GatewayCollector {
             }
         }
         let counter = ConstCounter::new(0.0_f64);
-        let mut seconds =
-            encoder.encode_descriptor("push_seconds", "Duration of these requests, in seconds", None, counter.metric_type())?;
+        let mut seconds = encoder.encode_descriptor(
+            "push_seconds",
+            "Duration of these requests, in seconds",
+            None,
+            counter.metric_type(),
+        )?;
         for ((tenant, _), target) in &targets {
             let total: f64 = target.requests.values().map(|(_, time)| time.as_secs_f64()).sum();
             ConstCounter::new(total).encode(seconds.encode_family(&labels(tenant, &target.name))?)?;

@@ -37,7 +37,11 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
         },
         ("PUT", id) if is_full => update(vendor, id, body),
         ("DELETE", id) if is_full => {
-            if vendor.delete(id) { respond(204, "application/json", Bytes::new()) } else { message(404, "The user does not exist.") }
+            if vendor.delete(id) {
+                respond(204, "application/json", Bytes::new())
+            } else {
+                message(404, "The user does not exist.")
+            }
         }
         _ => message(405, "The requested resource does not support this HTTP method."),
     }

@@ -61,8 +61,9 @@ fn summary(id: &str, fields: &Fields) -> Value {
     json!({"user": {"id": id.parse::<u64>().unwrap_or_default(), "email": fields.get("email"), "link": ""}})
 }
 
-fn parse(vendor: &Vendor, body: &Bytes) -> Result<Fields, VendorResponse> {
-    let invalid = |reference, text| Err(failed(400, reference, text));
+/// The fields of a body, or the number and text of an error.
+fn parse(vendor: &Vendor, body: &Bytes) -> Result<Fields, (u32, &'static str)> {
+    let invalid = |reference, text| Err((reference, text));
     let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else { return invalid(100, "Invalid body") };
     let fields = match body.remove("user") {
         Some(Value::Object(fields)) => fields,
@@ -81,7 +82,7 @@ fn parse(vendor: &Vendor, body: &Bytes) -> Result<Fields, VendorResponse> {
 fn create(vendor: &mut Vendor, body: &Bytes) -> VendorResponse {
     let mut fields = match parse(vendor, body) {
         Ok(fields) => fields,
-        Err(response) => return response,
+        Err((reference, text)) => return failed(400, reference, text),
     };
     if vendor.taken(&fields, None).is_some() {
         return failed(400, 103, "Email already exists");
@@ -96,7 +97,7 @@ fn create(vendor: &mut Vendor, body: &Bytes) -> VendorResponse {
 fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
     let mut fields = match parse(vendor, body) {
         Ok(fields) => fields,
-        Err(response) => return response,
+        Err((reference, text)) => return failed(400, reference, text),
     };
     fields.remove("id");
     if vendor.taken(&fields, Some(id)).is_some() {
@@ -128,7 +129,9 @@ fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
     let (offset, limit) = page(head, "offset", "limit", MAX_PAGE);
     let search = query_value(head, "search").map(|text| text.to_lowercase());
     let matches = |account: &&Account| {
-        search.as_ref().is_none_or(|text| Value::Object(account.fields.clone()).to_string().to_lowercase().contains(text))
+        search
+            .as_ref()
+            .is_none_or(|text| Value::Object(account.fields.clone()).to_string().to_lowercase().contains(text))
     };
     let all: Vec<&Account> = vendor.accounts.visible().filter(matches).collect();
     let rows: Vec<Value> = all.iter().skip(offset).take(limit).map(|account| json!({"user": shown(account)})).collect();

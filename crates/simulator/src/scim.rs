@@ -17,7 +17,11 @@ pub(crate) static KEYS: &[Key] = &[
     Key { name: "userName", value: |fields| fields.get("userName")?.as_str(), is_unique: true },
     // RFC 7643 section 3.1: the service provider does not check it.
     Key { name: "externalId", value: |fields| fields.get("externalId")?.as_str(), is_unique: false },
-    Key { name: "emails.value", value: |fields| fields.get("emails")?.get(0)?.get("value")?.as_str(), is_unique: false },
+    Key {
+        name: "emails.value",
+        value: |fields| fields.get("emails")?.get(0)?.get("value")?.as_str(),
+        is_unique: false,
+    },
 ];
 
 pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorResponse {
@@ -38,7 +42,11 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
         ("PUT", ["Users", id]) => replace(vendor, &decode(id), body),
         ("PATCH", ["Users", id]) => patch(vendor, &decode(id), body),
         ("DELETE", ["Users", id]) => {
-            if vendor.delete(&decode(id)) { respond(204, MEDIA_TYPE, Bytes::new()) } else { error(404, "", "no such user") }
+            if vendor.delete(&decode(id)) {
+                respond(204, MEDIA_TYPE, Bytes::new())
+            } else {
+                error(404, "", "no such user")
+            }
         }
         _ => error(404, "", "no such endpoint"),
     }
@@ -117,7 +125,9 @@ fn patch(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
     let Some(account) = vendor.accounts.get(id) else { return error(404, "", "no such user") };
     let mut fields = account.fields.clone();
     let Ok(request) = serde_json::from_slice::<Value>(body) else { return error(400, "invalidSyntax", "not JSON") };
-    let Some(operations) = request["Operations"].as_array() else { return error(400, "invalidSyntax", "no operations") };
+    let Some(operations) = request["Operations"].as_array() else {
+        return error(400, "invalidSyntax", "no operations");
+    };
     for operation in operations {
         let (Some(op), Some(path)) = (operation["op"].as_str(), operation["path"].as_str()) else {
             return error(400, "invalidPath", "no path");
@@ -136,7 +146,8 @@ fn patch(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
 }
 
 fn set_path(fields: &mut Fields, path: &str, value: Option<Value>) {
-    let extension = [ENTERPRISE, MUSTER].into_iter().find_map(|urn| Some((urn, path.strip_prefix(urn)?.strip_prefix(':')?)));
+    let extension =
+        [ENTERPRISE, MUSTER].into_iter().find_map(|urn| Some((urn, path.strip_prefix(urn)?.strip_prefix(':')?)));
     let nested = extension.or_else(|| path.split_once('.'));
     let Some((object, name)) = nested else {
         match value {
@@ -181,10 +192,13 @@ fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
 
 fn list_response(vendor: &Vendor, accounts: &[&Account], start: usize, count: usize) -> VendorResponse {
     let resources: Vec<Value> = accounts.iter().skip(start).take(count).map(|account| shown(vendor, account)).collect();
-    ok(200, &json!({
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-        "totalResults": accounts.len(), "startIndex": start + 1, "itemsPerPage": resources.len(), "Resources": resources,
-    }))
+    ok(
+        200,
+        &json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": accounts.len(), "startIndex": start + 1, "itemsPerPage": resources.len(), "Resources": resources,
+        }),
+    )
 }
 
 fn config() -> Value {

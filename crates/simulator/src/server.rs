@@ -221,23 +221,20 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let response = match instead {
-        Some(response) => {
-            state.record(&head, None, Some(response.status().as_u16()));
-            response
+    let response = if let Some(response) = instead {
+        state.record(&head, None, Some(response.status().as_u16()));
+        response
+    } else {
+        // In one step, so that the record has the order in which accounts changed.
+        let mut vendor = state.vendor.lock();
+        vendor.done = None;
+        let mut response = vendor.handle(&head, &body);
+        if fails_after_work {
+            response = json_response(500, &json!({"message": "internal error"}));
         }
-        None => {
-            // In one step, so that the record has the order in which accounts changed.
-            let mut vendor = state.vendor.lock();
-            vendor.done = None;
-            let mut response = vendor.handle(&head, &body);
-            if fails_after_work {
-                response = json_response(500, &json!({"message": "internal error"}));
-            }
-            let done = vendor.done.take();
-            state.record(&head, done, (!is_lost).then_some(response.status().as_u16()));
-            response
-        }
+        let done = vendor.done.take();
+        state.record(&head, done, (!is_lost).then_some(response.status().as_u16()));
+        response
     };
     if is_lost {
         return Err(NoAnswer);
@@ -253,10 +250,7 @@ fn cut(response: VendorResponse) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     head.headers.insert(http::header::CONTENT_LENGTH, body.len().into());
     let half = body.slice(..body.len() / 2);
-    let frames = [
-        Ok(hyper::body::Frame::data(half)),
-        Err(std::io::Error::other("the rest of the answer is lost")),
-    ];
+    let frames = [Ok(hyper::body::Frame::data(half)), Err(std::io::Error::other("the rest of the answer is lost"))];
     let body = http_body_util::StreamBody::new(futures_stream(frames)).boxed();
     Response::from_parts(head, body)
 }
@@ -271,9 +265,10 @@ fn for_tests(state: &State, path: &str, head: &Parts) -> VendorResponse {
     match path {
         "accounts" => {
             let vendor = state.vendor.lock();
-            let shown = vendor.accounts.all().map(|account| {
-                json!({"id": account.id, "fields": Value::Object(account.fields.clone())})
-            });
+            let shown = vendor
+                .accounts
+                .all()
+                .map(|account| json!({"id": account.id, "fields": Value::Object(account.fields.clone())}));
             json_response(200, &Value::Array(shown.collect()))
         }
         "count" => json_response(200, &json!({"accounts": state.vendor.lock().accounts.len()})),

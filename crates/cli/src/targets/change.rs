@@ -23,7 +23,7 @@ pub(crate) struct AddArgs {
     /// API of the target: scim, onfire (v2) or onfire-v1
     #[arg(long, value_parser = parse_dialect)]
     dialect: String,
-    /// Where its API begins: for scim, such as https://example.com/scim/v2; for onfire, such as https://example.com
+    /// Where its API begins: for scim, such as `https://example.com/scim/v2`; for onfire, such as `https://example.com`
     #[arg(long)]
     url: String,
     /// onfire: number of the company in the target
@@ -319,7 +319,12 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
     super::show::show(session, &args.target, output)
 }
 
-pub(super) fn set_key(settings: &Settings, session: &AdminSession, args: &KeyArgs, output: Output) -> anyhow::Result<()> {
+pub(super) fn set_key(
+    settings: &Settings,
+    session: &AdminSession,
+    args: &KeyArgs,
+    output: Output,
+) -> anyhow::Result<()> {
     let (caller, target) = find_target(session, &args.target)?;
     let secret = read_secret(&args.key_file)?;
     let use_ = if args.next { SecretUse::Next } else { SecretUse::Current };
@@ -329,7 +334,9 @@ pub(super) fn set_key(settings: &Settings, session: &AdminSession, args: &KeyArg
     // The version of the target changes, so that its worker starts again with the new credential.
     put(session, &caller, target.clone(), target.clone(), vec![sealed])?;
     output.result(&json!({"name": target.name, "use": use_.as_str()}), || match use_ {
-        SecretUse::Next => format!("The new credential of {} replaces the current one once it has succeeded.", target.name),
+        SecretUse::Next => {
+            format!("The new credential of {} replaces the current one once it has succeeded.", target.name)
+        }
         SecretUse::Current | SecretUse::Previous => format!("Set the credential of {}.", target.name),
     });
     Ok(())

@@ -165,7 +165,12 @@ pub(super) fn run(session: &AdminSession, command: IssueCommand, output: Output)
 }
 
 /// Makes all rows with a fault due.
-pub(super) fn wake(session: &AdminSession, caller: &Caller, target: &Target, fault: PushFault) -> anyhow::Result<usize> {
+pub(super) fn wake(
+    session: &AdminSession,
+    caller: &Caller,
+    target: &Target,
+    fault: PushFault,
+) -> anyhow::Result<usize> {
     let rows = rows_with(session, caller, target, fault, usize::MAX)?;
     change(session, caller, &rows, true)
 }
@@ -177,7 +182,8 @@ fn change(session: &AdminSession, caller: &Caller, rows: &[RemoteUser], is_retry
     for part in rows.chunks(BATCH as usize) {
         let mut rows: Vec<RemoteUser> = part.to_vec();
         for _ in 0..5 {
-            let writes: Result<Vec<RowWrite>, _> = rows.iter().map(|row| changed(row, is_retry, now).replace(row)).collect();
+            let writes: Result<Vec<RowWrite>, _> =
+                rows.iter().map(|row| changed(row, is_retry, now).replace(row)).collect();
             match session.runtime.block_on(session.directory.commit_task_rows(caller, writes?)) {
                 Ok(()) => {
                     count += rows.len();

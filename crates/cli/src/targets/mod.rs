@@ -81,8 +81,9 @@ fn find_target(session: &AdminSession, target: &TargetRef) -> anyhow::Result<(Ca
     let name = directory::fold(&target.name);
     let all = session.wait(session.directory.targets(&caller))?;
     let found = all.into_iter().find(|known| directory::fold(&known.name) == name);
-    let found = found
-        .with_context(|| format!("there is no target {} in tenant {} (see `muster target list`)", target.name, caller.tenant))?;
+    let found = found.with_context(|| {
+        format!("there is no target {} in tenant {} (see `muster target list`)", target.name, caller.tenant)
+    })?;
     Ok((caller, found))
 }
 

@@ -127,11 +127,8 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             0 => "no limit".into(),
             rate => format!("{} per second", f64::from(rate) / 60.0),
         };
-        let mut rows = vec![
-            ("name", target.name.clone()),
-            ("dialect", target.dialect.clone()),
-            ("url", target.url.clone()),
-        ];
+        let mut rows =
+            vec![("name", target.name.clone()), ("dialect", target.dialect.clone()), ("url", target.url.clone())];
         rows.extend(target.account.clone().map(|account| ("company", account)));
         rows.extend([
             ("state", state_text(&target)),
@@ -142,7 +139,8 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             rows.push(("allowed addresses", target.allowed_addresses.join(", ")));
         }
         for secret in &secrets {
-            let expires = secret.expires.map_or_else(String::new, |time| format!(", expires {}", format_timestamp(time)));
+            let expires =
+                secret.expires.map_or_else(String::new, |time| format!(", expires {}", format_timestamp(time)));
             rows.push(("stored credential", format!("{}{expires}", secret.use_.as_str())));
         }
         let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
@@ -231,12 +229,17 @@ pub(super) fn status(session: &AdminSession, target: &TargetRef, output: Output)
         }
         rows.push(("linked".into(), counts.linked.to_string()));
         rows.push(("waiting".into(), counts.waiting.to_string()));
-        rows.extend(counts.failed.iter().map(|(fault, count)| (format!("failed: {}", fault.as_str()), count.to_string())));
+        rows.extend(
+            counts.failed.iter().map(|(fault, count)| (format!("failed: {}", fault.as_str()), count.to_string())),
+        );
         if counts.excluded > 0 {
             rows.push(("excluded".into(), counts.excluded.to_string()));
         }
-        rows.extend(lags.iter().map(|(priority, seconds)| (format!("lag of {}", priority.as_str()), format!("{seconds} s"))));
-        let table = table(&["target", target.name.as_str()], rows.into_iter().map(|(a, b)| vec![a, b]).collect());
+        rows.extend(
+            lags.iter().map(|(priority, seconds)| (format!("lag of {}", priority.as_str()), format!("{seconds} s"))),
+        );
+        rows.insert(0, ("target".into(), target.name.clone()));
+        let table = table(&["field", "value"], rows.into_iter().map(|(a, b)| vec![a, b]).collect());
         if counts.failed.is_empty() {
             table
         } else {

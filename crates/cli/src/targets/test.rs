@@ -35,7 +35,10 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
         bail!("target {} cannot be used: {problem}{lines}", target.name);
     }
     let capabilities = probe.capabilities;
-    let is_same = target.capabilities.as_ref().is_some_and(|old| directory::TargetCapabilities { tested: old.tested, ..capabilities.clone() } == *old);
+    let is_same = target
+        .capabilities
+        .as_ref()
+        .is_some_and(|old| directory::TargetCapabilities { tested: old.tested, ..capabilities.clone() } == *old);
     let after = Target { capabilities: Some(capabilities.clone()), ..target.clone() };
     put(session, &caller, target.clone(), after, Vec::new())?;
     if !is_same {

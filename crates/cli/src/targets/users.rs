@@ -152,9 +152,7 @@ fn summary(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> Stri
     let desired = match subject.desired(target.on_delete) {
         Desired::Nothing => "The target is to have no account: the user was deleted.",
         Desired::Account { is_active: true, .. } => "The target is to have an active account.",
-        Desired::Account { .. } if row.is_none() => {
-            "The target is to have no account: inactive users are not created."
-        }
+        Desired::Account { .. } if row.is_none() => "The target is to have no account: inactive users are not created.",
         Desired::Account { .. } => "The target is to have an inactive account.",
     };
     let state = match row {

@@ -243,20 +243,16 @@ impl AccountPage {
 
 /// What a status means in every API, unless the operation says more.
 pub(crate) fn judge_status(operation: &Operation<'_>, response: &Response<Bytes>) -> Option<Verdict> {
-    let has_id =
-        matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
+    let has_id = matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
     Some(match response.status().as_u16() {
-        200..=299 => return None,
         300..=399 => Verdict::Nonsense("a redirect"),
         401 | 403 => Verdict::Denied,
         404 | 410 if has_id => Verdict::Gone,
         404 | 410 => Verdict::Nonsense("no such endpoint"),
         405 | 501 => Verdict::Unsupported,
-        408 | 500 | 502..=599 => {
-            Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: true }
-        }
+        408 | 500 | 502..=599 => Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: true },
         425 | 429 => Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: false },
-        400..=499 => return None,
+        200..=299 | 400..=499 => return None,
         _ => Verdict::Nonsense("an invalid status"),
     })
 }
@@ -287,7 +283,9 @@ pub(crate) fn redact(text: &str, operation: &Operation<'_>) -> String {
     if let Operation::Create(document) | Operation::Update { document, .. } = operation {
         let mut values = Vec::new();
         for attribute in &document.attributes {
-            attribute.value.iter().for_each(|value| collect_texts(value, &mut values));
+            if let Some(value) = &attribute.value {
+                collect_texts(value, &mut values);
+            }
         }
         values.extend(document.keys.iter().map(|(_, value)| value.clone()));
         // Longer values first: they can contain shorter ones.
@@ -323,9 +321,15 @@ fn collect_texts(value: &OutputValue, texts: &mut Vec<String>) {
     match value {
         OutputValue::Text(text) | OutputValue::Link(text) => texts.push(text.clone()),
         OutputValue::List(_, values) | OutputValue::Repeated(values) => {
-            values.iter().for_each(|value| collect_texts(value, texts));
+            for value in values {
+                collect_texts(value, texts);
+            }
         }
-        OutputValue::Object(members) => members.iter().for_each(|(_, value)| collect_texts(value, texts)),
+        OutputValue::Object(members) => {
+            for (_, value) in members {
+                collect_texts(value, texts);
+            }
+        }
         OutputValue::Null | OutputValue::Integer(_) | OutputValue::Bool(_) => {}
     }
 }

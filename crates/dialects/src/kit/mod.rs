@@ -10,8 +10,8 @@ pub(crate) mod openapi;
 mod routing;
 
 pub use auth::*;
-pub use client::*;
 pub(crate) use auth::{AuthenticatedClient, Denial, DerivedKeys, bearer, bearer_scheme, jwt};
+pub use client::*;
 pub use formats::*;
 pub(crate) use formats::{BodyUse, check_members, form, json, lenient_json, timestamps, validate_members, xml};
 pub use http::*;

@@ -68,9 +68,7 @@ impl TargetClient for Client {
         for property in self.schema.properties.iter().filter(|property| is_sent(property)) {
             let value = match property.field {
                 Some(Field::ExternalId) => Some(OutputValue::text(&id)),
-                Some(Field::Status) => {
-                    Some(OutputValue::text(if outgoing.is_active { "Active" } else { "Inactive" }))
-                }
+                Some(Field::Status) => Some(OutputValue::text(if outgoing.is_active { "Active" } else { "Inactive" })),
                 // Muster invites users itself, unless a client wants the target to do it.
                 Some(Field::DoNotEmail) => Some(OutputValue::Bool(user.do_not_email.unwrap_or(true))),
                 Some(Field::License) => user.license.as_ref().map(OutputValue::text),
@@ -100,9 +98,8 @@ impl TargetClient for Client {
             query.extend_pairs(pairs).append_pair("format", "json");
             query.finish()
         };
-        let get = |url: String| {
-            Request::builder().uri(url).header(header::ACCEPT, "application/json").body(Bytes::new())
-        };
+        let get =
+            |url: String| Request::builder().uri(url).header(header::ACCEPT, "application/json").body(Bytes::new());
         let send = |method: Method, members: Vec<(Cow<'static, str>, OutputValue)>| {
             Request::builder()
                 .method(method)
@@ -125,7 +122,8 @@ impl TargetClient for Client {
                 let changed = changed.iter().filter_map(|index| document.attributes.get(*index));
                 // Only a create can send an invitation.
                 let changed = changed.filter(|attribute| attribute.name != "DoNotEmail");
-                let members = changed.map(|it| (it.name.clone(), it.value.clone().unwrap_or_else(|| self.unset(&it.name))));
+                let members =
+                    changed.map(|it| (it.name.clone(), it.value.clone().unwrap_or_else(|| self.unset(&it.name))));
                 let id = (Cow::Borrowed("Id"), OutputValue::text(*id));
                 send(Method::PUT, std::iter::once(id).chain(members).collect())
             }
@@ -265,8 +263,12 @@ fn account(object: &Object) -> Option<Account> {
 fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
     let text = |name| status.and_then(|status| text_member(status, name)).unwrap_or_default();
     let errors = status.and_then(|status| status.get("Errors", Duplicates::FirstWins));
-    let errors: Vec<&Object> =
-        errors.map(|errors| errors.entries("ResponseError")).unwrap_or_default().into_iter().filter_map(Node::as_object).collect();
+    let errors: Vec<&Object> = errors
+        .map(|errors| errors.entries("ResponseError"))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(Node::as_object)
+        .collect();
     let codes: Vec<(&str, &str)> = errors
         .iter()
         .map(|error| {

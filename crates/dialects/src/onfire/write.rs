@@ -138,7 +138,12 @@ pub(super) fn user(
     OutputValue::object(written.filter_map(member).collect())
 }
 
-pub(super) fn value(context: &WriteContext, property: &Property, user: &User, labels: &WrittenNames) -> Option<OutputValue> {
+pub(super) fn value(
+    context: &WriteContext,
+    property: &Property,
+    user: &User,
+    labels: &WrittenNames,
+) -> Option<OutputValue> {
     let Some(field) = property.field else {
         return match property.value_type {
             ValueType::Integer => Some(OutputValue::Integer(context.tenant.0.into())),

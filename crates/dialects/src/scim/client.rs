@@ -46,9 +46,7 @@ impl TargetClient for Client {
     fn document(&self, outgoing: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete> {
         let user = outgoing.user;
         let id = user.id.to_string();
-        let mut attributes = vec![
-            DocumentAttribute { name: "externalId".into(), value: Some(OutputValue::text(&id)) },
-        ];
+        let mut attributes = vec![DocumentAttribute { name: "externalId".into(), value: Some(OutputValue::text(&id)) }];
         add_attributes(&mut attributes, &wire::USER_SCHEMA, None, outgoing);
         for schema in [&wire::ENTERPRISE_SCHEMA, &wire::MUSTER_SCHEMA] {
             if capabilities.extensions.iter().any(|urn| urn == schema.urn) {
@@ -290,8 +288,7 @@ fn apply_config(body: &Node, capabilities: &mut TargetCapabilities) {
     let number = |feature_name, name| {
         feature(feature_name).and_then(|it| text_member(it, name)).and_then(|text| text.parse::<u32>().ok())
     };
-    capabilities.bulk_operations =
-        if is_supported("bulk") { number("bulk", "maxOperations").unwrap_or(0) } else { 0 };
+    capabilities.bulk_operations = if is_supported("bulk") { number("bulk", "maxOperations").unwrap_or(0) } else { 0 };
     if let Some(max) = number("filter", "maxResults").filter(|max| *max > 0) {
         capabilities.page_size = max.min(1_000);
     }
@@ -307,8 +304,7 @@ fn apply_schemas(body: &Node, capabilities: &mut TargetCapabilities) {
         _ => None,
     };
     let Some(resources) = resources else { return };
-    let ids: Vec<&str> =
-        resources.iter().filter_map(|schema| text_member(schema.as_object()?, "id")).collect();
+    let ids: Vec<&str> = resources.iter().filter_map(|schema| text_member(schema.as_object()?, "id")).collect();
     let known = [wire::ENTERPRISE_SCHEMA.urn, wire::MUSTER_SCHEMA.urn];
     capabilities.extensions = known.into_iter().filter(|urn| ids.contains(urn)).map(str::to_owned).collect();
 }

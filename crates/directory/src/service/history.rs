@@ -30,7 +30,10 @@ impl Directory {
         limit: u32,
     ) -> Result<Vec<Event>, DirectoryError> {
         self.authorize(caller, Query::Events).await?;
-        let filter = EventFilter { kinds: vec![EventKind::User, EventKind::Organization], ..EventFilter::of_tenant(caller.tenant) };
+        let filter = EventFilter {
+            kinds: vec![EventKind::User, EventKind::Organization],
+            ..EventFilter::of_tenant(caller.tenant)
+        };
         self.store.events(filter, after, limit).await.map_err(read_error)
     }
 

@@ -17,6 +17,7 @@ mod example_requests;
 mod failure_logging;
 mod fairness;
 mod full_disk;
+mod gateway;
 mod generated_clients;
 mod idempotency;
 mod identifiers;

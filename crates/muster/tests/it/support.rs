@@ -205,6 +205,7 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
         .args(flags)
         .env("MUSTER_MAIL_SPOOL_DIR", folder.join("mail"))
         .env("MUSTER_IMPORTS_DIR", folder.join("imports"))
+        .envs(secrets_key())
         // Tests must not depend on free space of the machine's disk.
         .env("MUSTER_MIN_FREE_DISK_MIB", "0")
         .stdout(Stdio::piped())
@@ -218,10 +219,30 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
     Launched { child, address: at("listening"), admin: at("admin") }
 }
 
+/// The variable that names the master key; on PostgreSQL there is no file to put it beside.
+fn secrets_key() -> Option<(&'static str, PathBuf)> {
+    if !is_on_postgres() {
+        return None;
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("master-key");
+    let mut options = File::options();
+    std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+    if let Ok(mut file) = options.open(&path) {
+        file.write_all("5c".repeat(32).as_bytes()).expect("written");
+    }
+    Some(("MUSTER_SECRETS_KEY", path))
+}
+
 /// Runs a command on a store; returns its JSON output.
 pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
-    let output =
-        Process::new(MUSTER).arg("--store").arg(store.as_ref()).arg("--json").args(arguments).output().expect("ran");
+    let output = Process::new(MUSTER)
+        .arg("--store")
+        .arg(store.as_ref())
+        .arg("--json")
+        .args(arguments)
+        .envs(secrets_key())
+        .output()
+        .expect("ran");
     let text = String::from_utf8(output.stdout).expect("text");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
 }

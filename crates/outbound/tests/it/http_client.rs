@@ -23,7 +23,8 @@ fn client(server: &TestServer, allowed: &[&str]) -> HttpClient {
 
 fn client_with(server: &TestServer, allowed: &[&str], limits: HttpLimits) -> HttpClient {
     let allowed = allowed.iter().map(|target| target.parse().expect("a target")).collect();
-    HttpClient::new(AddressGuard::new(allowed), limits, std::slice::from_ref(&server.authority), SendWindow::open()).expect("a client")
+    HttpClient::new(AddressGuard::new(allowed), limits, std::slice::from_ref(&server.authority), SendWindow::open())
+        .expect("a client")
 }
 
 async fn get(client: &HttpClient, url: &str) -> Result<Response<Bytes>, HttpError> {

@@ -1,0 +1,156 @@
+//! What a target gets when users are created, changed, deactivated, deleted and restored.
+
+use super::support::{Simulator, server, status, wait_for, wait_until_linked};
+use crate::support::{Server, send};
+use serde_json::{Value, json};
+
+const TARGETS: [&str; 3] = ["scim", "onfire", "onfire-v1"];
+
+/// Sends a SCIM request with a JSON body.
+fn scim(server: &Server, key: &str, method: &str, path: &str, body: &Value) -> Value {
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let response = send(&server.address, method, path, &headers, body.as_bytes());
+    assert!(response.status < 300, "{method} {path}: {} {}", response.status, response.body);
+    serde_json::from_str(&response.body).unwrap_or_default()
+}
+
+fn user(name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name, "active": true,
+        "name": {"givenName": "Ann", "familyName": "Lee"}, "emails": [{"value": name, "primary": true}],
+    })
+}
+
+fn last_name<'v>(account: &'v Value, dialect: &str) -> &'v Value {
+    let fields = &account["fields"];
+    if dialect == "scim" { &fields["name"]["familyName"] } else { &fields["LastName"] }
+}
+
+fn is_active(account: &Value, dialect: &str) -> bool {
+    let fields = &account["fields"];
+    if dialect == "scim" { fields["active"] == true } else { fields["Status"] != "Inactive" }
+}
+
+#[test]
+fn existing_users_are_pushed_and_changes_followed() {
+    for dialect in TARGETS {
+        let server = server();
+        let key = server.create_connection(1, "hr", &[]);
+        let simulator = Simulator::start(dialect, "");
+        let ids: Vec<String> = (0..5)
+            .map(|n| {
+                let made = scim(&server, &key, "POST", "/scim/v2/Users", &user(&format!("u{n}@example.com")));
+                made["id"].as_str().expect("an id").to_owned()
+            })
+            .collect();
+        // Inactive users are not created.
+        let inactive = json!({"active": false, "userName": "off@example.com", "schemas": [], "name": {"givenName": "O", "familyName": "F"}, "emails": [{"value": "off@example.com"}]});
+        scim(&server, &key, "POST", "/scim/v2/Users", &inactive);
+        simulator.add_to(server.store(), "target", &["--rate", "0"]);
+        wait_until_linked(server.store(), "target", 5);
+        assert_eq!(simulator.accounts().len(), 5, "{dialect}");
+        let path = format!("/scim/v2/Users/{}", ids[0]);
+        let patch =
+            |value: Value| json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [value]});
+        let account = || simulator.account_of(&ids[0]).ok_or("no account");
+        // A change.
+        let change = json!({"op": "replace", "path": "name.familyName", "value": "New"});
+        scim(&server, &key, "PATCH", &path, &patch(change));
+        wait_for("the new name", || {
+            account().and_then(|it| if last_name(&it, dialect) == "New" { Ok(()) } else { Err("old") })
+        });
+        // A deactivation, and back.
+        for active in [false, true] {
+            scim(&server, &key, "PATCH", &path, &patch(json!({"op": "replace", "path": "active", "value": active})));
+            let is =
+                || account().and_then(|it| if is_active(&it, dialect) == active { Ok(()) } else { Err("the same") });
+            wait_for("the status", is);
+        }
+        // A deletion deactivates; a restore activates again.
+        server.run_json(&["user", "delete", &ids[0], "--tenant", "1"]);
+        wait_for("the deactivation", || {
+            account().and_then(|it| if is_active(&it, dialect) { Err("active") } else { Ok(()) })
+        });
+        server.run_json(&["user", "restore", &ids[0], "--tenant", "1"]);
+        wait_for("the activation", || {
+            account().and_then(|it| if is_active(&it, dialect) { Ok(()) } else { Err("inactive") })
+        });
+        assert_eq!(simulator.accounts().len(), 5, "{dialect}");
+        wait_until_linked(server.store(), "target", 5);
+        // A new user, and one who becomes active.
+        scim(&server, &key, "POST", "/scim/v2/Users", &user("new@example.com"));
+        wait_until_linked(server.store(), "target", 6);
+        // Nothing else was sent: each account was created once, and no request failed.
+        let requests = simulator.requests();
+        let creates = requests.iter().filter(|it| it["done"]["what"] == "create").count();
+        assert_eq!(creates, 6, "{dialect}");
+        assert!(requests.iter().all(|it| it["status"].as_u64().is_some_and(|status| status < 300)), "{requests:?}");
+    }
+}
+
+#[test]
+fn accounts_are_deleted_if_the_target_is_configured_so() {
+    let server = server();
+    let simulator = Simulator::start("scim", "");
+    simulator.add_to(server.store(), "target", &["--rate", "0", "--on-delete", "delete"]);
+    server.run_json(&["user", "add", "gone@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    server.run_json(&["user", "delete", "gone@example.com", "--tenant", "1"]);
+    wait_for("no account", || if simulator.accounts().is_empty() { Ok(()) } else { Err("an account") });
+    // The restored user gets a new account.
+    server.run_json(&["user", "restore", "gone@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    assert_eq!(simulator.accounts().len(), 1);
+}
+
+#[test]
+fn managers_are_sent_once_they_have_an_account() {
+    let server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let simulator = Simulator::start("scim", "");
+    let boss = scim(&server, &key, "POST", "/scim/v2/Users", &user("boss@example.com"));
+    let boss = boss["id"].as_str().expect("an id").to_owned();
+    let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "active", "value": false}]});
+    scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{boss}"), &patch);
+    let mut member = user("member@example.com");
+    member["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] = json!({"manager": {"value": boss}});
+    let made = scim(&server, &key, "POST", "/scim/v2/Users", &member);
+    let made = made["id"].as_str().expect("an id").to_owned();
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    wait_until_linked(server.store(), "target", 1);
+    let manager = || {
+        let account = simulator.account_of(&made).expect("an account");
+        account["fields"]["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]["manager"]["value"].clone()
+    };
+    assert_eq!(manager(), Value::Null);
+    let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [{"op": "replace", "path": "active", "value": true}]});
+    scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{boss}"), &patch);
+    wait_until_linked(server.store(), "target", 2);
+    let account = simulator.account_of(&boss).expect("an account");
+    wait_for("the manager", || if manager() == account["id"] { Ok(()) } else { Err(manager()) });
+}
+
+#[test]
+fn paused_and_removed_targets_get_nothing() {
+    let server = server();
+    let simulator = Simulator::start("scim", "");
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    server.run_json(&["user", "add", "one@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    server.run_json(&["target", "pause", "target", "--tenant", "1"]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    server.run_json(&["user", "delete", "one@example.com", "--tenant", "1"]);
+    server.run_json(&["user", "add", "two@example.com", "--tenant", "1"]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(simulator.requests().iter().filter(|it| it["done"]["what"].is_string()).count(), 1);
+    server.run_json(&["target", "resume", "target", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 2);
+    assert_eq!(simulator.accounts().len(), 2);
+    server.run_json(&["target", "remove", "target", "--tenant", "1"]);
+    assert_eq!(server.run_json(&["target", "list", "--tenant", "1"]), json!([]));
+    assert!(status(server.store(), "target")["error"].is_string());
+    // The name can be used again.
+    simulator.add_to(server.store(), "target", &[]);
+}

@@ -1,0 +1,116 @@
+//! Targets that misbehave: the final state is right, each user has one account, and failures are explained.
+
+use super::support::{Simulator, server, status, wait_for, wait_until_linked};
+use serde_json::Value;
+
+const USERS: u64 = 60;
+
+fn add_users(server: &crate::support::Server, users: std::ops::Range<u64>) {
+    let folder = server.data_dir();
+    let file = folder.join("users.csv");
+    let rows: String = users.map(|n| format!("u{n}@example.com,First{n},Last{n}\n")).collect();
+    std::fs::write(&file, format!("email,givenName,familyName\n{rows}")).expect("written");
+    server.run_json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
+}
+
+/// Every user has exactly one account.
+fn assert_one_account_each(simulator: &Simulator, users: u64, dialect: &str) {
+    let accounts = simulator.accounts();
+    let name = if dialect == "scim" { "userName" } else { "Email" };
+    let mut names: Vec<&str> = accounts.iter().filter_map(|it| it["fields"][name].as_str()).collect();
+    names.sort_unstable();
+    let total = names.len();
+    names.dedup();
+    assert_eq!((names.len(), total as u64), (total, users), "duplicates or losses");
+}
+
+#[test]
+fn answers_that_are_lost_cut_or_wrong_lead_to_one_account_each() {
+    // Targets that accept duplicates, so that nothing but Muster prevents them.
+    let faults = [
+        "lose-answers = 0.3",
+        "cut-answers = 0.2",
+        "fail-after-work = 0.3",
+        "wrong-id = 0.2",
+        "other-id = 0.2",
+        "login-page = 0.1",
+        "lose-answers = 0.2\nvisible-after-ms = 2000",
+        "too-many-requests = 0.2\nretry-after = 1",
+        "fail = 0.2",
+    ];
+    for dialect in ["scim", "onfire"] {
+        for fault in faults {
+            let server = server();
+            let simulator = Simulator::start(dialect, &format!("allow-duplicates = true\nseed = 7\n{fault}"));
+            simulator.add_to(server.store(), "target", &["--rate", "0", "--timeout", "2"]);
+            add_users(&server, 0..USERS);
+            wait_until_linked(server.store(), "target", USERS);
+            assert_one_account_each(&simulator, USERS, dialect);
+        }
+    }
+}
+
+#[test]
+fn accounts_that_exist_are_neither_duplicated_nor_taken_over() {
+    let server = server();
+    let simulator = Simulator::start("scim", "allow-duplicates = true");
+    // Another system has an account with the user name.
+    let key = std::fs::read_to_string(simulator.key_path()).expect("the key");
+    let bearer = format!("Bearer {}", key.trim());
+    let headers = [("Authorization", bearer.as_str())];
+    let body = br#"{"userName": "u1@example.com", "externalId": "theirs"}"#;
+    let made = crate::support::try_send(&simulator.address, "POST", "/scim/v2/Users", &headers, body).expect("made");
+    assert_eq!(made.status, 201);
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    add_users(&server, 0..3);
+    wait_for("two users and a conflict", || {
+        let status = status(server.store(), "target");
+        if status["linked"] == 2 && status["failed"]["conflict"] == 1 { Ok(()) } else { Err(status) }
+    });
+    assert_eq!(simulator.accounts().len(), 3);
+    let issues = server.run_json(&["target", "issues", "target", "--tenant", "1"]);
+    assert_eq!((issues[0]["userName"].as_str(), issues.as_array().map(Vec::len)), (Some("u1@example.com"), Some(1)));
+    // Excluded, and retried after the other account is gone.
+    server.run_json(&["target", "issue", "exclude", "target", "--user", "u1@example.com", "--tenant", "1"]);
+    assert_eq!(status(server.store(), "target")["excluded"], 1);
+    let theirs = simulator.accounts().into_iter().find(|it| it["fields"]["externalId"] == "theirs").expect("theirs");
+    let path = format!("/scim/v2/Users/{}", theirs["id"].as_str().expect("an id"));
+    crate::support::try_send(&simulator.address, "DELETE", &path, &headers, b"").expect("deleted");
+    server.run_json(&["target", "issue", "retry", "target", "--user", "u1@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 3);
+}
+
+#[test]
+fn a_target_that_rejects_the_key_is_quarantined_and_recovers() {
+    let server = server();
+    let simulator = Simulator::start("scim", "key-expires-after = 5");
+    simulator.add_to(server.store(), "target", &["--rate", "0", "--concurrency", "2"]);
+    add_users(&server, 0..20);
+    let quarantined = wait_for("a quarantine", || {
+        let status = status(server.store(), "target");
+        if status["quarantinedSince"].is_string() { Ok(status) } else { Err(status) }
+    });
+    assert_eq!(quarantined["quarantineReason"], "it rejects the credentials");
+    // Nobody has failed because of it.
+    assert_eq!(quarantined["failed"], Value::Object(serde_json::Map::new()));
+}
+
+#[test]
+fn a_target_that_is_down_costs_no_attempt() {
+    let server = server();
+    let simulator = Simulator::start("scim", "");
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    add_users(&server, 0..2);
+    wait_until_linked(server.store(), "target", 2);
+    stop(&simulator, "STOP");
+    add_users(&server, 2..30);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    stop(&simulator, "CONT");
+    wait_until_linked(server.store(), "target", 30);
+    assert_one_account_each(&simulator, 30, "scim");
+}
+
+fn stop(simulator: &Simulator, signal: &str) {
+    let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &simulator.pid().to_string()]).status();
+    assert!(sent.expect("sent").success());
+}

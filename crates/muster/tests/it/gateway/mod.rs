@@ -1,0 +1,7 @@
+//! The provisioning gateway, with simulators in processes of their own: what is pushed, in which order, and what happens
+//! when answers are lost, processes are killed or paused, and targets misbehave.
+
+mod changes;
+mod faults;
+mod kills;
+mod support;

@@ -1,0 +1,123 @@
+//! A server with a target, which is a simulator in a process of its own.
+
+use crate::support::{MUSTER, Server, run_json, try_send};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A simulated system.
+pub(super) struct Simulator {
+    child: Child,
+    pub(super) address: String,
+    pub(super) url: String,
+    key_file: PathBuf,
+    dialect: &'static str,
+    _folder: tempfile::TempDir,
+}
+
+impl Simulator {
+    /// `dialect` is that of the target; `faults` is TOML.
+    pub(super) fn start(dialect: &'static str, faults: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (key_file, faults_file) = (folder.path().join("key"), folder.path().join("faults.toml"));
+        std::fs::write(&faults_file, faults).expect("written");
+        let api = if dialect == "scim" { "scim" } else { "onfire" };
+        let mut child = Command::new(MUSTER)
+            .args(["--json", "simulate", api, "--listen", "127.0.0.1:0", "--key-file"])
+            .arg(&key_file)
+            .arg("--faults")
+            .arg(&faults_file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).expect("its address");
+        let text = |name: &str| said[name].as_str().expect("a text").to_owned();
+        Self { child, address: text("address"), url: text("url"), key_file, dialect, _folder: folder }
+    }
+
+    /// Adds it as a target of tenant 1.
+    pub(super) fn add_to(&self, store: &str, name: &str, flags: &[&str]) {
+        let key_file = self.key_file.to_str().expect("text");
+        let mut arguments = vec!["target", "add", name, "--tenant", "1", "--dialect", self.dialect, "--url", &self.url];
+        arguments.extend(["--key-file", key_file, "--dial-allow", &self.address]);
+        if self.dialect != "scim" {
+            arguments.extend(["--company", "1"]);
+        }
+        arguments.extend(flags);
+        let added = run_json(store, &arguments);
+        assert_eq!(added["name"], name, "{added}");
+    }
+
+    pub(super) fn get(&self, path: &str) -> Value {
+        let response = try_send(&self.address, "GET", path, &[], b"").expect("an answer");
+        assert_eq!(response.status, 200, "{}", response.body);
+        serde_json::from_str(&response.body).expect("JSON")
+    }
+
+    pub(super) fn accounts(&self) -> Vec<Value> {
+        self.get("/-/accounts").as_array().expect("a list").clone()
+    }
+
+    pub(super) fn requests(&self) -> Vec<Value> {
+        self.get("/-/requests").as_array().expect("a list").clone()
+    }
+
+    /// The fields of the account of a user, by the id that Muster sets.
+    pub(super) fn account_of(&self, user: &str) -> Option<Value> {
+        let name = if self.dialect == "scim" { "externalId" } else { "ExternalId" };
+        let mut found = self.accounts();
+        found.retain(|account| account["fields"][name] == user);
+        assert!(found.len() <= 1, "several accounts of {user}");
+        found.pop()
+    }
+
+    pub(super) fn key_path(&self) -> &std::path::Path {
+        &self.key_file
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Starts a server with a tenant, without a connection.
+pub(super) fn server() -> Server {
+    let server = Server::start(&[]);
+    server.run_json(&["tenant", "add", "Acme"]);
+    server
+}
+
+pub(super) fn status(store: &str, target: &str) -> Value {
+    run_json(store, &["target", "status", target, "--tenant", "1"])
+}
+
+/// Waits until nothing waits and so many users are linked.
+pub(super) fn wait_until_linked(store: &str, target: &str, users: u64) {
+    wait_for(&format!("{users} users in {target}"), || {
+        let status = status(store, target);
+        (status["linked"] == users && status["waiting"] == 0).then_some(()).ok_or(status)
+    });
+}
+
+/// Waits for a condition, which says what it finds instead.
+pub(super) fn wait_for<T, E: std::fmt::Display>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match condition() {
+            Ok(value) => return value,
+            Err(found) => assert!(start.elapsed() < Duration::from_mins(2), "no {what}: {found}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
