@@ -48,12 +48,12 @@ mod tests {
     use super::*;
     use dialects::kit::{DocumentAttribute, OutputValue};
 
-    fn document(values: &[Option<&str>]) -> Document {
-        let attribute = |(index, value): (usize, &Option<&str>)| DocumentAttribute {
+    fn document(values: &[Option<&'static str>]) -> Document {
+        let attribute = |(index, value): (usize, Option<&'static str>)| DocumentAttribute {
             name: format!("a{index}").into(),
             value: value.map(OutputValue::text),
         };
-        Document { attributes: values.iter().enumerate().map(attribute).collect(), keys: Vec::new() }
+        Document { attributes: values.iter().copied().enumerate().map(attribute).collect(), keys: Vec::new() }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod master_key;
 mod metrics;
 mod probe;
 mod push;
+mod rotation;
 mod sender;
 mod settle;
 mod shared;

@@ -211,7 +211,8 @@ mod tests {
 
     fn keys(folder: &Path, lines: &[char]) -> MasterKeys {
         let path = folder.join(lines.iter().collect::<String>());
-        let text: String = lines.iter().map(|digit| format!("{}\n", digit.to_string().repeat(64))).collect();
+        let keys: Vec<String> = lines.iter().map(|digit| digit.to_string().repeat(64)).collect();
+        let text = format!("{}\n", keys.join("\n"));
         std::fs::write(&path, text).expect("written");
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
         MasterKeys::load(&path).expect("keys")

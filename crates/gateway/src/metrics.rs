@@ -1,7 +1,7 @@
 //! What the gateway has done, for metrics.
 
 use crate::sender::Exchange;
-use directory::{Target, TenantNumber};
+use directory::{PushPriority, Target, TenantNumber};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub struct TargetMetrics {
     pub is_quarantined: bool,
     /// Why nothing can be sent.
     pub problem: Option<String>,
+    /// How long the oldest due row has waited, by priority, in microseconds.
+    pub lag: BTreeMap<&'static str, i64>,
+    /// Days until its credential ends.
+    pub days_left: Option<i64>,
 }
 
 impl GatewayMetrics {
@@ -44,6 +48,16 @@ impl GatewayMetrics {
 
     pub(crate) fn set_problem(&self, target: &Target, problem: Option<String>) {
         self.change(target, |metrics| metrics.problem = problem);
+    }
+
+    pub(crate) fn set_lag(&self, target: &Target, priority: PushPriority, micros: i64) {
+        self.change(target, |metrics| {
+            metrics.lag.insert(priority.as_str(), micros);
+        });
+    }
+
+    pub(crate) fn set_days_left(&self, target: &Target, days: i64) {
+        self.change(target, |metrics| metrics.days_left = Some(days));
     }
 
     pub(crate) fn remove(&self, tenant: TenantNumber, target: u32) {

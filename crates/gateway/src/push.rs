@@ -6,7 +6,7 @@
 
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
-use dialects::kit::{Account, Document, Incomplete, Match, Operation, OutgoingUser, Verdict};
+use dialects::kit::{Account, Document, IdProof, Incomplete, Match, Operation, OutgoingUser, Verdict};
 use directory::{
     DeletePolicy, Labels, MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User, UserId,
 };
@@ -185,7 +185,7 @@ impl Run<'_> {
         if self.context.must_search && row.state == RemoteState::Absent {
             match self.search(&row.user.to_string(), document).await {
                 Search::None | Search::Impossible => {}
-                Search::Own(account) => return self.linked(row, &account, None),
+                Search::Own(account) => return self.found(row, &account).await,
                 Search::Other(key) => return conflict(row, key),
                 Search::Failed(outcome) => return self.ended_by(row, &outcome),
             }
@@ -195,16 +195,20 @@ impl Run<'_> {
         match self.send(&Operation::Create(document), Some(&key)).await {
             Outcome::Answered(Verdict::Done(Some(account))) => {
                 let is_other = account.external_id.as_deref().is_some_and(|id| id != row.user.to_string())
+                    || account.id_proof == IdProof::Different
                     || !is_usable_id(&account.id);
                 if is_other {
                     return self.in_doubt(row, "the answer shows another account", None);
                 }
-                self.linked(row, &account, Some(document))
+                let is_proven = account.external_id.is_some() && account.id_proof == IdProof::Same;
+                row.state = if is_proven { RemoteState::Linked } else { RemoteState::Unverified };
+                row.remote_id = Some(account.id.clone());
+                Step::Ended(Box::new(self.accepted(row, document)))
             }
             Outcome::Answered(Verdict::Taken(key)) => {
                 row.state = RemoteState::Absent;
                 match self.search(&row.user.to_string(), document).await {
-                    Search::Own(account) => self.linked(row, &account, None),
+                    Search::Own(account) => self.found(row, &account).await,
                     Search::Other(key) => conflict(row, key),
                     Search::Failed(outcome) => self.ended_by(row, &outcome),
                     Search::None | Search::Impossible => {
@@ -235,20 +239,21 @@ impl Run<'_> {
         }
     }
 
-    /// The account is known. With `document`, it was created with it.
-    fn linked(&self, mut row: RemoteUser, account: &Account, document: Option<&Document>) -> Step {
+    /// A search has found the account.
+    async fn found(&mut self, mut row: RemoteUser, account: &Account) -> Step {
         if !is_usable_id(&account.id) {
             return Step::Ended(Box::new(self.temporary(row, "the target shows an id that cannot be used".into())));
         }
-        let is_verified = account.external_id.as_deref() == Some(&row.user.to_string());
-        row.state = if is_verified { RemoteState::Linked } else { RemoteState::Unverified };
+        let user = row.user.to_string();
         row.remote_id = Some(account.id.clone());
-        if let Some(document) = document {
-            return Step::Ended(Box::new(self.accepted(row, document)));
-        }
-        row.state = RemoteState::Linked;
         row.digest = None;
-        Step::Linked(Box::new(row))
+        row.attempts = 0;
+        if account.external_id.as_deref() == Some(&user) && account.id_proof == IdProof::Same {
+            row.state = RemoteState::Linked;
+            return Step::Linked(Box::new(row));
+        }
+        row.state = RemoteState::Unverified;
+        self.verify(row, &user).await
     }
 
     /// Finds out whether an account whose creation was not answered is there.
@@ -256,10 +261,7 @@ impl Run<'_> {
         let by_id = Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] };
         let document = document.unwrap_or(&by_id);
         match self.search(id, document).await {
-            Search::Own(account) => {
-                row.attempts = 0;
-                self.linked(row, &account, None)
-            }
+            Search::Own(account) => self.found(row, &account).await,
             Search::Other(key) => conflict(row, key),
             Search::Failed(outcome) => self.ended_by(row, &outcome),
             Search::None if row.attempts + 1 >= MIN_SEARCHES => {
@@ -330,7 +332,7 @@ impl Run<'_> {
             Search::Own(account) if Some(&account.id) == row.remote_id.as_ref() => Step::Ended(Box::new(
                 self.temporary(row, "the target lists the account, but does not change it".into()),
             )),
-            Search::Own(account) => self.linked(row, &account, None),
+            Search::Own(account) => self.found(row, &account).await,
             Search::Other(key) => conflict(row, key),
             Search::None => {
                 row.remote_id = None;

@@ -4,8 +4,7 @@ use crate::Shared;
 use crate::held_lease::HeldLease;
 use crate::push::Pushed;
 use directory::{
-    Caller, DirectoryError, Field, FieldErrorKind, PushAttempt, PushFault, RemoteState, RemoteUser, RowWrite, Target,
-    Time, UserId,
+    Caller, DirectoryError, PushAttempt, PushFault, RemoteState, RemoteUser, RowWrite, Target, Time, UserId,
 };
 use std::collections::HashMap;
 
@@ -58,7 +57,7 @@ pub(crate) async fn settle(
 }
 
 fn is_taken_account(error: &DirectoryError) -> bool {
-    *error == DirectoryError::for_field(Field::ExternalId, FieldErrorKind::Taken)
+    matches!(error, DirectoryError::Invalid(_))
 }
 
 /// The target has shown the id of another user's account: that user keeps it, and the account is searched for.

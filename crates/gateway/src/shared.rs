@@ -4,13 +4,10 @@ use crate::attempt_limit::AttemptLimit;
 use crate::held_lease::HeldLease;
 use crate::master_key::MasterKeySource;
 use crate::metrics::GatewayMetrics;
-use crate::sender::Sender;
 use crate::signals::Signals;
 use directory::{
-    Caller, Directory, DirectoryError, PushFault, PushPriority, RemoteState, RemoteUser, RowWrite, SealedSecret,
-    SecretUse, Target, UserId,
+    Caller, Directory, DirectoryError, PushFault, PushPriority, RemoteState, RemoteUser, RowWrite, Target, UserId,
 };
-use outbound::SendWindow;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -28,29 +25,6 @@ pub(crate) struct Shared {
 const BATCH: u32 = 250;
 
 impl Shared {
-    /// A target, ready to be sent to, or why it is not.
-    pub(crate) async fn sender(
-        &self,
-        target: &Arc<Target>,
-        window: SendWindow,
-    ) -> Result<Result<Sender, String>, DirectoryError> {
-        let caller = Caller::system(directory::Purpose::Gateway, target.tenant);
-        let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
-        let secrets: Vec<SealedSecret> = self.directory.target_records(&caller, query).await?;
-        let Some(current) = secrets.iter().find(|secret| secret.use_ == SecretUse::Current) else {
-            return Ok(Err("the target has no credential (set one with `muster target key`)".into()));
-        };
-        let keys = match self.keys.load() {
-            Ok(keys) => keys,
-            Err(error) => return Ok(Err(format!("the credential cannot be decrypted: {error}"))),
-        };
-        let secret = match keys.open(current) {
-            Ok(secret) => secret,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        Ok(Sender::new(Arc::clone(target), secret, window).map_err(|error| error.to_string()))
-    }
-
     /// Makes the rows due that have failed for reasons that did not depend on the user.
     pub(crate) async fn retry_temporary(
         &self,

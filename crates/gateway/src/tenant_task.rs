@@ -128,12 +128,7 @@ impl TenantTask {
         for target in targets.iter().filter(|target| target.is_active()) {
             for shard in 0..target.limits.shards {
                 workers.entry((target.number, shard)).or_insert_with(|| {
-                    let worker = Worker {
-                        shared: Arc::clone(&self.shared),
-                        target: Arc::new(target.clone()),
-                        shard,
-                        follows_here: true,
-                    };
+                    let worker = Worker { shared: Arc::clone(&self.shared), target: Arc::new(target.clone()), shard };
                     let (stop, stopped) = watch::channel(false);
                     RunningWorker { version: target.version, stop, task: tokio::spawn(worker.run(stopped)) }
                 });

@@ -54,6 +54,24 @@ impl Collector for GatewayCollector {
             let value = i64::from(target.problem.is_some());
             ConstGauge::new(value).encode(unusable.encode_family(&labels(tenant, &target.name))?)?;
         }
+        let gauge_seconds = ConstGauge::new(0.0_f64);
+        let help = "How long the oldest user who is due has waited, in seconds";
+        let mut lag = encoder.encode_descriptor("push_lag_seconds", help, None, gauge_seconds.metric_type())?;
+        for ((tenant, _), target) in &targets {
+            for (priority, micros) in &target.lag {
+                let own = [("priority".to_owned(), (*priority).to_owned())];
+                let all = [labels(tenant, &target.name).as_slice(), &own].concat();
+                let seconds = std::time::Duration::from_micros(micros.unsigned_abs()).as_secs_f64();
+                ConstGauge::new(seconds).encode(lag.encode_family(&all)?)?;
+            }
+        }
+        let help = "Days until the credential of the target expires, if that is known";
+        let mut days = encoder.encode_descriptor("push_secret_days_left", help, None, gauge.metric_type())?;
+        for ((tenant, _), target) in &targets {
+            if let Some(value) = target.days_left {
+                ConstGauge::new(value).encode(days.encode_family(&labels(tenant, &target.name))?)?;
+            }
+        }
         Ok(())
     }
 }

@@ -90,6 +90,10 @@ pub(super) fn connect_and_migrate(
         keep_copy(&db, path, schema)?;
     }
     migrations::run(&mut db, path)?;
+    // No other process has the store open, so nobody can hold a lease.
+    if alone.is_some() {
+        db.execute(sql::END_LEASES.sqlite, []).map_err(broken)?;
+    }
     // Write the log back first, so that it starts empty with the new session.
     if let Some(lock) = alone
         && checkpoint(&db).map_err(broken)?

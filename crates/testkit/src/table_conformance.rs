@@ -34,6 +34,7 @@ fn changed_values(table: &Table, n: u8) -> Vec<(usize, Value)> {
     columns.map(|column| (column, row(table, n).swap_remove(column))).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one scenario for each table")]
 async fn declared_tables(store: Arc<dyn Store>) {
     let commit = async |writes| store.commit(change(vec![Mutation::Rows(writes)])).await.map(drop);
     store.commit(change(vec![Mutation::AddTenant(tenant(1))])).await.expect("a tenant");
@@ -77,6 +78,18 @@ async fn declared_tables(store: Arc<dyn Store>) {
             }
             let taken = commit(vec![RowWrite::Insert(table, double)]).await;
             assert_eq!(taken, Err(CommitError::Taken(*field)), "{name}: {columns:?}");
+        }
+        // A change to the unique values of another row.
+        for (columns, _) in table.unique {
+            let is_changed = |column: &&usize| **column >= table.key_columns;
+            let values: Vec<_> =
+                columns.iter().filter(is_changed).map(|column| (*column, one[*column].clone())).collect();
+            // The rows belong to different tenants.
+            if values.len() == columns.len() {
+                let (key, expected) = (key_of(&other), Expected::Anything);
+                let taken = commit(vec![RowWrite::Update { table, key, values, expected }]).await;
+                assert!(matches!(taken, Err(CommitError::Taken(_))), "{name}: {columns:?}: {taken:?}");
+            }
         }
         let (key, values) = (other[..table.key_columns].to_vec(), changed_values(table, 5));
         let mut changed = other.clone();

@@ -7,6 +7,7 @@ use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use dialects::kit::TargetClient;
 use directory::{
     Command, CredentialKind, DeletePolicy, SealedSecret, SecretString, SecretUse, Target, TargetChange, TargetLimits,
     TargetState, Time,
@@ -142,7 +143,7 @@ impl From<OnDelete> for DeletePolicy {
 }
 
 fn parse_dialect(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = dialects::target_clients().map(|client| client.name()).collect();
+    let known: Vec<&str> = dialects::target_clients().map(TargetClient::name).collect();
     if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("must be one of: {}", known.join(", "))) }
 }
 
@@ -182,7 +183,7 @@ impl CredentialKindArgs {
                 scope: self.scope,
                 has_private_key: self.private_key,
             },
-            _ if dialects::target_client(dialect).is_some_and(|client| client.needs_account()) => CredentialKind::Key,
+            _ if dialects::target_client(dialect).is_some_and(TargetClient::needs_account) => CredentialKind::Key,
             _ => CredentialKind::Bearer,
         })
     }
@@ -213,7 +214,7 @@ fn check(target: &Target) -> anyhow::Result<()> {
 
 pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, output: Output) -> anyhow::Result<()> {
     let caller = session.caller_in_tenant(new.tenant)?;
-    let needs_account = dialects::target_client(&new.dialect).is_some_and(|client| client.needs_account());
+    let needs_account = dialects::target_client(&new.dialect).is_some_and(TargetClient::needs_account);
     match (&new.company, needs_account) {
         (None, true) => bail!("{} needs the number of the company (--company)", new.dialect),
         (Some(_), false) => bail!("{} has no companies (--company)", new.dialect),

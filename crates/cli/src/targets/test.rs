@@ -31,8 +31,8 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
     let now = session.directory.now();
     let probe = session.runtime.block_on(gateway::probe(&sender, args.read_only, now));
     if let Some(problem) = &probe.problem {
-        let lines = probe.capabilities.evidence.iter().map(|line| format!("\n  {line}")).collect::<String>();
-        bail!("target {} cannot be used: {problem}{lines}", target.name);
+        let lines = probe.capabilities.evidence.join("\n  ");
+        bail!("target {} cannot be used: {problem}\n  {lines}", target.name);
     }
     let capabilities = probe.capabilities;
     let is_same = target
@@ -49,8 +49,8 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
     }
     let document = json!({"name": target.name, "capabilities": show::capabilities_json(&capabilities)});
     output.result(&document, || {
-        let lines = capabilities.evidence.iter().map(|line| format!("  {line}\n")).collect::<String>();
-        format!("Target {} works.\n{lines}\n{}", target.name, show::capabilities_text(&capabilities))
+        let lines = capabilities.evidence.join("\n  ");
+        format!("Target {} works.\n  {lines}\n\n{}", target.name, show::capabilities_text(&capabilities))
     });
     Ok(())
 }

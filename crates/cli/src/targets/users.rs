@@ -65,22 +65,19 @@ fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) 
     for _ in 0..5 {
         let rows = session.wait(session.directory.remote_users(caller, target.number, &[user]))?;
         let now = session.directory.now();
-        let write = match rows.get(&user) {
-            Some(row) => {
-                // Without a digest everything is sent.
-                let mut marked = RemoteUser { digest: None, ..row.clone() };
-                if marked.fault == PushFault::Temporary {
-                    marked.fault = PushFault::None;
-                }
-                marked.mark(row.target_position, PushPriority::OnDemand, now);
-                marked.replace(row)?
+        let write = if let Some(row) = rows.get(&user) {
+            // Without a digest everything is sent.
+            let mut marked = RemoteUser { digest: None, ..row.clone() };
+            if marked.fault == PushFault::Temporary {
+                marked.fault = PushFault::None;
             }
-            None => {
-                let key = (caller.tenant, target.number);
-                let mut row = RemoteUser::new(key, user, gateway::shard_of(user, target.limits.shards));
-                row.mark(row.target_position, PushPriority::OnDemand, now);
-                row.insert()?
-            }
+            marked.mark(row.target_position, PushPriority::OnDemand, now);
+            marked.replace(row)?
+        } else {
+            let key = (caller.tenant, target.number);
+            let mut row = RemoteUser::new(key, user, gateway::shard_of(user, target.limits.shards));
+            row.mark(row.target_position, PushPriority::OnDemand, now);
+            row.insert()?
         };
         match session.runtime.block_on(session.directory.commit_task_rows(caller, vec![write])) {
             Ok(()) => return Ok(()),

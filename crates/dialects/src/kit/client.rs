@@ -190,8 +190,18 @@ pub struct Account {
     pub user_name: Option<String>,
     pub email: Option<String>,
     pub is_active: Option<bool>,
+    pub id_proof: IdProof,
     /// The complete object.
     pub object: Object,
+}
+
+/// Whether a response names the id of an account a second time, such as in the account's URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdProof {
+    #[default]
+    None,
+    Same,
+    Different,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

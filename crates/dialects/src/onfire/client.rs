@@ -5,8 +5,8 @@
 use super::wire;
 use super::write::{self, WrittenNames};
 use crate::kit::{
-    Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, Format, Incomplete, Node,
-    Object, ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict,
+    Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, Format, IdProof, Incomplete,
+    Node, Object, ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict,
     WriteContext, is_html, json, judge_status, redact, text_member, xml,
 };
 use bytes::Bytes;
@@ -256,6 +256,7 @@ fn account(object: &Object) -> Option<Account> {
         user_name: None,
         email: text("Email"),
         is_active,
+        id_proof: IdProof::None,
         object: object.clone(),
     })
 }

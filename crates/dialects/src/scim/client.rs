@@ -3,9 +3,9 @@
 use super::wire::{self, Schema};
 use super::write;
 use crate::kit::{
-    Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, Incomplete, Node,
-    Object, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict, encode_segment, is_html,
-    json, judge_status, redact, text_member,
+    Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Incomplete,
+    Node, Object, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict, encode_segment,
+    is_html, json, judge_status, redact, text_member,
 };
 use bytes::Bytes;
 use directory::{Field, MatchKey, TargetCapabilities, Time};
@@ -102,7 +102,15 @@ impl TargetClient for Client {
         match operation {
             Operation::Delete { .. } => Verdict::Done(None),
             Operation::Create(_) => match object.and_then(account) {
-                Some(account) => Verdict::Done(Some(account)),
+                Some(mut account) => {
+                    let header = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+                    if let Some(location) = header
+                        && account.id_proof != IdProof::Different
+                    {
+                        account.id_proof = id_proof(&account.id, location);
+                    }
+                    Verdict::Done(Some(account))
+                }
                 None => Verdict::Nonsense("no user with an id"),
             },
             // RFC 7644 section 3.5.2 allows 204 without a body.
@@ -223,6 +231,13 @@ fn attribute_of(key: MatchKey) -> &'static str {
     }
 }
 
+/// Compares an id with the URL of its resource (RFC 7643 section 3.1, `meta.location`).
+fn id_proof(id: &str, location: &str) -> IdProof {
+    let last = location.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+    if last == id { IdProof::Same } else { IdProof::Different }
+}
+
 fn account(object: &Object) -> Option<Account> {
     let id = text_member(object, "id")?.to_owned();
     let emails = match object.get("emails", Duplicates::LastWins) {
@@ -237,7 +252,10 @@ fn account(object: &Object) -> Option<Account> {
         _ => None,
     };
     let text = |name| text_member(object, name).map(str::to_owned);
+    let meta = object.get("meta", Duplicates::LastWins).and_then(Node::as_object);
+    let location = meta.and_then(|meta| text_member(meta, "location"));
     Some(Account {
+        id_proof: location.map_or(IdProof::None, |location| id_proof(&id, location)),
         id,
         external_id: text("externalId"),
         user_name: text("userName"),

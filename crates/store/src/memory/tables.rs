@@ -1,7 +1,7 @@
 //! Rows of declared tables.
 
 use super::State;
-use directory::{CommitError, Expected, Row, RowQuery, RowWrite, Table};
+use directory::{CommitError, Expected, Row, RowQuery, RowWrite, Table, Value};
 use std::collections::BTreeMap;
 
 /// Rows by table and key.
@@ -13,8 +13,10 @@ impl State {
             RowWrite::Insert(table, row) => {
                 let rows = self.table(table);
                 for (columns, values, field) in table.unique_values(&row) {
-                    let has_values =
-                        |old: &Row| columns.iter().zip(&values).all(|(column, value)| old[*column] == *value);
+                    let has_values = |old: &Row| {
+                        values.iter().all(|value| *value != Value::Null)
+                            && columns.iter().zip(&values).all(|(column, value)| old[*column] == *value)
+                    };
                     if rows.values().any(has_values) {
                         return Err(CommitError::Taken(field));
                     }
@@ -25,13 +27,23 @@ impl State {
                 self.table(table).insert(table.key_of(&row).to_vec(), row);
             }
             RowWrite::Update { table, key, values, expected } => {
-                let row = self.table(table).get_mut(&key);
-                require(&expected, row.as_deref())?;
-                if let Some(row) = row {
-                    for (column, value) in values {
-                        row[column] = value;
+                let rows = self.table(table);
+                let row = rows.get(&key);
+                require(&expected, row)?;
+                let Some(mut row) = row.cloned() else { return Ok(()) };
+                for (column, value) in values {
+                    row[column] = value;
+                }
+                for (columns, unique, field) in table.unique_values(&row).skip(1) {
+                    let has_values = |old: &Row| {
+                        unique.iter().all(|value| *value != Value::Null)
+                            && columns.iter().zip(&unique).all(|(column, value)| old[*column] == *value)
+                    };
+                    if rows.iter().any(|(other, old)| *other != key && has_values(old)) {
+                        return Err(CommitError::Taken(field));
                     }
                 }
+                rows.insert(key, row);
             }
             RowWrite::Delete { table, key, expected } => {
                 require(&expected, self.table(table).get(&key))?;

@@ -7,7 +7,7 @@ mod words;
 use std::path::{Path, PathBuf};
 
 /// The crates of the workspace that a crate may depend on, dev-dependencies not counted.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 17] = [
     ("directory", &[]),
     ("store", &["directory"]),
     ("store-sqlite", &["directory", "store"]),
@@ -18,19 +18,23 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("transfer", &["directory"]),
     ("testkit", &["directory"]),
     ("adapters", &["directory", "store", "store-sqlite", "store-postgres"]),
-    ("server", &["directory", "dialects", "outbound", "portal", "transfer", "adapters"]),
-    ("cli", &["directory", "store", "dialects", "portal", "transfer", "adapters"]),
-    ("muster", &["directory", "dialects", "outbound", "portal", "adapters", "server", "cli"]),
+    ("gateway", &["directory", "dialects", "outbound"]),
+    ("simulator", &["dialects"]),
+    ("server", &["directory", "dialects", "outbound", "gateway", "portal", "transfer", "adapters"]),
+    ("cli", &["directory", "store", "dialects", "gateway", "portal", "transfer", "adapters"]),
+    ("muster", &["directory", "dialects", "outbound", "gateway", "portal", "adapters", "server", "cli", "simulator"]),
     ("bench", &["directory", "adapters", "server", "testkit"]),
     ("xtask", &[]),
 ];
-const LIBRARY_CRATES: [&str; 12] = [
+const LIBRARY_CRATES: [&str; 14] = [
     "directory",
     "store",
     "store-sqlite",
     "store-postgres",
     "dialects",
     "outbound",
+    "gateway",
+    "simulator",
     "portal",
     "transfer",
     "adapters",

@@ -3,6 +3,7 @@
 mod examples;
 mod filter_oracle;
 pub(crate) mod golden;
+mod mutated_answers;
 mod mutated_bodies;
 mod openapi;
 mod scim_spec;

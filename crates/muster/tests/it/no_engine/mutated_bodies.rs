@@ -47,7 +47,7 @@ const FRAGMENTS: [&str; 30] = [
     "=",
 ];
 
-fn mutate(body: &str, rng: &mut Rng) -> Vec<u8> {
+pub(super) fn mutate(body: &str, rng: &mut Rng) -> Vec<u8> {
     let mut bytes = body.as_bytes().to_vec();
     for _ in 0..=rng.below(4) {
         let at = usize::try_from(rng.below(bytes.len() as u64 + 1)).expect("small");

@@ -3,18 +3,19 @@
 //! Rows are taken in batches: before anything is sent, the store has that a request may be on its way, and until when.
 //! Results are stored in batches, too. Every write fails once another process has the lease of the shard.
 
+mod checks;
+mod take;
+
 use crate::Shared;
 use crate::health::{Health, Signal, Transition};
 use crate::held_lease::{HeldLease, RENEWAL};
-use crate::push::{PushContext, Pushed, Subject, push, unchanged};
+use crate::push::{Pushed, Subject};
 use crate::sender::{Outcome, Sender};
 use crate::settle::{Finished, settle};
 use crate::signals::stopped;
-use crate::subjects::load_subjects;
-use dialects::kit::{Operation, Verdict};
+use dialects::kit::Verdict;
 use directory::{
-    Caller, DirectoryError, PushPriority, Record, RemoteState, RemoteUser, Target, TargetCapabilities, TargetProgress,
-    Time, UserId,
+    Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetCapabilities, TargetProgress, Time, UserId,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -30,8 +31,6 @@ const BATCH: usize = 256;
 const SETTLE_DELAY: Duration = Duration::from_millis(20);
 /// The longest time without a look at the store.
 const IDLE: Duration = Duration::from_secs(30);
-/// The same, if the changes are followed by another process.
-const IDLE_BESIDE_ANOTHER_FOLLOWER: Duration = Duration::from_millis(250);
 /// The time for a push in addition to two requests.
 const PUSH_SLACK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,8 +39,6 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) target: Arc<Target>,
     pub(crate) shard: u32,
-    /// Whether this process follows the changes of the tenant.
-    pub(crate) follows_here: bool,
 }
 
 type Push = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -85,6 +82,11 @@ struct Run<'w> {
     awaits_managers: bool,
     /// How often the target was asked whether it is empty.
     asked: u128,
+    /// When the credential ends, and for how many days the log has warned.
+    expires: Option<Time>,
+    warned: Option<i64>,
+    /// Whether a previous credential can be tried if the target rejects this one.
+    has_previous: bool,
 }
 
 impl Worker {
@@ -127,8 +129,8 @@ impl Worker {
         stop: &mut tokio::sync::watch::Receiver<bool>,
     ) -> Result<(), DirectoryError> {
         let (directory, caller) = (&self.shared.directory, self.caller());
-        let sender = match self.shared.sender(&self.target, window).await? {
-            Ok(sender) => Arc::new(sender),
+        let ready = match self.shared.sender(&self.target, &window).await? {
+            Ok(ready) => ready,
             Err(reason) => {
                 self.shared.metrics.set_problem(&self.target, Some(reason.clone()));
                 tracing::error!(target = self.target.name, tenant = self.target.tenant.0, "{reason}");
@@ -138,6 +140,7 @@ impl Worker {
                 return Ok(());
             }
         };
+        let sender = Arc::new(ready.sender);
         self.shared.metrics.set_problem(&self.target, None);
         let progress =
             directory.target_records::<TargetProgress>(&caller, TargetProgress::table().row(self.target.key()));
@@ -173,6 +176,9 @@ impl Worker {
             next_look: Instant::now(),
             awaits_managers: true,
             asked: 0,
+            expires: ready.expires,
+            warned: None,
+            has_previous: ready.has_previous,
         };
         let ended = run.run(progress, stop).await;
         run.end().await;
@@ -194,6 +200,10 @@ impl Run<'_> {
         loop {
             let now = Instant::now();
             if !self.lease.is_held() {
+                return Ok(());
+            }
+            if self.has_previous && self.health.is_quarantined() {
+                // Begins again with whichever credential the target accepts.
                 return Ok(());
             }
             if self.health.next_probe().is_some_and(|probe| probe <= now) {
@@ -220,6 +230,7 @@ impl Run<'_> {
                     if !self.lease.renew(&shared.directory, &self.caller).await {
                         return Ok(());
                     }
+                    self.warn_of_expiry();
                     self.wake_users_whose_manager_has_arrived().await?;
                 }
                 Some(done) = self.pushes.next() => self.finish(done).await?,
@@ -251,166 +262,12 @@ impl Run<'_> {
         self.health.concurrency(self.worker.target.limits.concurrency) as usize
     }
 
-    /// Takes due rows, those with the highest priority first.
-    async fn take(&mut self) -> Result<(), DirectoryError> {
-        let directory = &self.worker.shared.directory;
-        let key = (self.caller.tenant, self.worker.target.number);
-        let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
-        let unlimited = self.rate.is_none();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-        let wanted = if unlimited { BATCH } else { (per_second.ceil() as usize).clamp(self.concurrency() * 2, BATCH) };
-        let queued: usize = self.queue.values().map(VecDeque::len).sum();
-        self.look = false;
-        self.next_look = Instant::now() + self.idle();
-        let (mut rows, now): (Vec<RemoteUser>, Time) = (Vec::new(), directory.now());
-        for priority in PushPriority::ALL {
-            // Removals do not wait for others.
-            let room =
-                if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
-            if room <= wanted / 2 && priority != PushPriority::Removal {
-                self.look = queued == 0 && !rows.is_empty();
-                break;
-            }
-            // Rows that this process pushes can be due again.
-            let limit = u32::try_from(room + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
-            let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
-            let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
-            let is_full = due.len() >= limit as usize;
-            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
-            self.look |= is_full;
-        }
-        if rows.is_empty() {
-            self.next_look = self.next_look.min(self.next_due().await?);
-            return Ok(());
-        }
-        self.prepare(rows).await
-    }
-
-    fn idle(&self) -> Duration {
-        if self.worker.follows_here { IDLE } else { IDLE_BESIDE_ANOTHER_FOLLOWER }
-    }
-
-    /// When the next row is due.
-    async fn next_due(&mut self) -> Result<Instant, DirectoryError> {
-        let directory = &self.worker.shared.directory;
-        let key = (self.caller.tenant, self.worker.target.number);
-        let mut next = Instant::now() + self.idle();
-        for priority in PushPriority::ALL {
-            let query = RemoteUser::next_due(key, self.worker.shard, priority);
-            let row: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
-            if let Some(due) = row.first().and_then(|row| row.due) {
-                let wait = due.0.saturating_sub(directory.now().0).max(50_000);
-                next = next.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
-            }
-        }
-        Ok(next)
-    }
-
-    /// Stores that the rows are being pushed, and queues them.
-    async fn prepare(&mut self, rows: Vec<RemoteUser>) -> Result<(), DirectoryError> {
-        let shared = &self.worker.shared;
-        let directory = &shared.directory;
-        let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
-        let mut subjects = load_subjects(directory, &self.caller, self.worker.target.number, &ids).await?;
-        let time = self.sender.timeout() * 2 + PUSH_SLACK;
-        let (start, now) = (Instant::now(), directory.now());
-        let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-        let policy = self.worker.target.on_delete;
-        let (mut writes, mut taken) = (vec![self.lease.guard()], Vec::new());
-        for row in rows {
-            let Some(subject) = subjects.remove(&row.user) else { continue };
-            if let Some(pushed) = unchanged(&self.context(now), &row, &subject) {
-                self.finished.push(Finished { taken: row, pushed });
-                continue;
-            }
-            let mut intent = row.clone();
-            if intent.state == RemoteState::Absent && subject.is_to_be_created(policy) {
-                intent.state = RemoteState::Creating;
-                intent.attempts = 0;
-            }
-            intent.in_flight_until = Some(until);
-            intent.due = Some(until);
-            let write = intent.replace(&row).map_err(|error| DirectoryError::Internal(error.to_string()))?;
-            writes.push(write);
-            intent.version = row.next_version();
-            taken.push(Queued { taken: intent, row, subject, deadline: start + time });
-        }
-        if !self.finished.is_empty() && self.flush.is_none() {
-            self.flush = Some(start + SETTLE_DELAY);
-        }
-        if taken.is_empty() {
-            return Ok(());
-        }
-        match directory.commit_task_rows(&self.caller, writes).await {
-            Ok(()) => {}
-            // The rows were marked meanwhile, or the lease is lost.
-            Err(DirectoryError::Conflict) => {
-                self.look = true;
-                if !self.lease.renew(directory, &self.caller).await {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
-        for queued in taken {
-            self.held.insert(queued.row.user);
-            self.queue.entry(queued.row.priority).or_default().push_back(queued);
-        }
-        Ok(())
-    }
-
-    fn context(&self, now: Time) -> PushContext<'_> {
-        PushContext {
-            sender: &self.sender,
-            capabilities: &self.capabilities,
-            must_search: self.must_search,
-            now,
-            deadline: Instant::now(),
-            jitter: 0,
-        }
-    }
-
-    /// Begins as many pushes as the target's limits allow.
-    fn begin_pushes(&mut self) {
-        while self.pushes.len() < self.concurrency() {
-            let first =
-                PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
-            let Some(first) = first else { return };
-            if let Some(rate) = &mut self.rate
-                && rate.permit(Instant::now()).is_err()
-            {
-                return;
-            }
-            let Some(queued) = self.queue.get_mut(&first).and_then(VecDeque::pop_front) else { return };
-            let timeout = self.sender.timeout();
-            if queued.deadline.saturating_duration_since(Instant::now()) < timeout {
-                // It has waited too long: nothing was sent, and it is due again after its deadline.
-                self.held.remove(&queued.row.user);
-                continue;
-            }
-            let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
-            let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
-            self.pushes.push(Box::pin(async move {
-                let Queued { taken, row, subject, deadline } = queued;
-                let now = shared.directory.now();
-                let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
-                let context =
-                    PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
-                let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &subject)).await;
-                Done { taken, pushed: pushed.ok() }
-            }));
-        }
-        if self.queue.values().map(VecDeque::len).sum::<usize>() < BATCH / 2 {
-            self.look = true;
-        }
-    }
-
     /// Takes over what a push has found out about the target.
     async fn finish(&mut self, done: Done) -> Result<(), DirectoryError> {
         let Done { taken, pushed } = done;
         self.held.remove(&taken.user);
+        let due = pushed.as_ref().map_or(taken.due, |pushed| pushed.row.as_ref().and_then(|row| row.due));
+        self.look_at(due);
         let Some(pushed) = pushed else { return Ok(()) };
         let now = Instant::now();
         let mut transition = None;
@@ -424,7 +281,7 @@ impl Run<'_> {
                 }
                 match (&exchange.outcome, signal) {
                     (Outcome::Answered(Verdict::NotNow { retry_after, .. }), _) => {
-                        rate.record_overload(now, *retry_after)
+                        rate.record_overload(now, *retry_after);
                     }
                     (_, Signal::Works) => rate.record_success(),
                     _ => {}
@@ -445,6 +302,14 @@ impl Run<'_> {
             self.set_quarantine(Some(reason)).await?;
         }
         Ok(())
+    }
+
+    /// Looks at the store when a row is due again.
+    pub(super) fn look_at(&mut self, due: Option<Time>) {
+        if let Some(due) = due {
+            let wait = due.0.saturating_sub(self.worker.shared.directory.now().0).max(0);
+            self.next_look = self.next_look.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
+        }
     }
 
     /// Gives back the rows that were taken and not pushed.
@@ -469,67 +334,6 @@ impl Run<'_> {
         let shared = &self.worker.shared;
         let is_due_again = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
         self.look |= is_due_again;
-        Ok(())
-    }
-
-    /// Asks whether the target has accounts that Muster has not created. Returns whether it answered.
-    async fn ask_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
-        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
-        let was_empty = match &exchange.outcome {
-            Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
-            Outcome::Answered(Verdict::Unsupported) => false,
-            _ => {
-                self.asked += 1;
-                let asked = uuid::Uuid::from_u128(self.asked);
-                if let Some(Transition::Quarantined(reason)) =
-                    self.health.record(exchange.signal(), asked, Instant::now())
-                {
-                    self.set_quarantine(Some(reason)).await?;
-                }
-                return Ok(false);
-            }
-        };
-        let write = progress.set_was_empty(was_empty);
-        let writes = vec![self.lease.guard(), write];
-        self.worker.shared.directory.commit_task_rows(&self.caller, writes).await?;
-        self.must_search = !was_empty;
-        Ok(true)
-    }
-
-    async fn probe(&mut self) -> Result<(), DirectoryError> {
-        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
-        self.worker.shared.metrics.record(&self.worker.target, &exchange);
-        let works = exchange.signal() == Signal::Works;
-        if self.health.record_probe(works, Instant::now()) == Some(Transition::Recovered) {
-            self.set_quarantine(None).await?;
-            self.worker.shared.retry_temporary(&self.caller, &self.worker.target, &self.lease).await?;
-            self.look = true;
-        }
-        Ok(())
-    }
-
-    async fn set_quarantine(&mut self, reason: Option<&'static str>) -> Result<(), DirectoryError> {
-        let (shared, target) = (&self.worker.shared, &self.worker.target);
-        let (name, tenant) = (&target.name, target.tenant.0);
-        if let Some(reason) = reason {
-            tracing::warn!(name, tenant, reason, "target quarantined");
-        } else {
-            tracing::info!(name, tenant, "target recovered");
-        }
-        shared.metrics.set_quarantined(target, reason.is_some());
-        let progress = TargetProgress::new(target.tenant, target.number);
-        let since = reason.map(|reason| (shared.directory.now(), reason.to_owned()));
-        let writes = vec![self.lease.guard(), progress.set_quarantine(since)];
-        shared.directory.commit_task_rows(&self.caller, writes).await
-    }
-
-    /// Marks users whose manager was missing in the target and is there now.
-    async fn wake_users_whose_manager_has_arrived(&mut self) -> Result<(), DirectoryError> {
-        if self.awaits_managers && self.worker.shard == 0 {
-            let shared = &self.worker.shared;
-            self.awaits_managers = shared.wake_waiting(&self.caller, &self.worker.target, &self.lease).await?;
-            self.look = true;
-        }
         Ok(())
     }
 

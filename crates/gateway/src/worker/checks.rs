@@ -1,0 +1,90 @@
+//! What a worker does beside pushing: probes, quarantine, the end of credentials, and references that have arrived.
+
+use super::Run;
+use crate::health::{Signal, Transition};
+use crate::rotation::{days_left, warning};
+use crate::sender::Outcome;
+use dialects::kit::{Operation, Verdict};
+use directory::{DirectoryError, TargetProgress};
+use std::time::Instant;
+
+impl Run<'_> {
+    /// Asks whether the target has accounts that Muster has not created. Returns whether it answered.
+    pub(super) async fn ask_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        let was_empty = match &exchange.outcome {
+            Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
+            Outcome::Answered(Verdict::Unsupported) => false,
+            _ => {
+                self.asked += 1;
+                let asked = uuid::Uuid::from_u128(self.asked);
+                if let Some(Transition::Quarantined(reason)) =
+                    self.health.record(exchange.signal(), asked, Instant::now())
+                {
+                    self.set_quarantine(Some(reason)).await?;
+                }
+                return Ok(false);
+            }
+        };
+        let write = progress.set_was_empty(was_empty);
+        let writes = vec![self.lease.guard(), write];
+        self.worker.shared.directory.commit_task_rows(&self.caller, writes).await?;
+        self.must_search = !was_empty;
+        Ok(true)
+    }
+
+    pub(super) async fn probe(&mut self) -> Result<(), DirectoryError> {
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        self.worker.shared.metrics.record(&self.worker.target, &exchange);
+        let works = exchange.signal() == Signal::Works;
+        if self.health.record_probe(works, Instant::now()) == Some(Transition::Recovered) {
+            self.set_quarantine(None).await?;
+            self.worker.shared.retry_temporary(&self.caller, &self.worker.target, &self.lease).await?;
+            self.look = true;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_quarantine(&mut self, reason: Option<&'static str>) -> Result<(), DirectoryError> {
+        let (shared, target) = (&self.worker.shared, &self.worker.target);
+        let (name, tenant) = (&target.name, target.tenant.0);
+        if let Some(reason) = reason {
+            tracing::warn!(name, tenant, reason, "target quarantined");
+        } else {
+            tracing::info!(name, tenant, "target recovered");
+        }
+        shared.metrics.set_quarantined(target, reason.is_some());
+        let progress = TargetProgress::new(target.tenant, target.number);
+        let since = reason.map(|reason| (shared.directory.now(), reason.to_owned()));
+        let writes = vec![self.lease.guard(), progress.set_quarantine(since)];
+        shared.directory.commit_task_rows(&self.caller, writes).await
+    }
+
+    pub(super) fn warn_of_expiry(&mut self) {
+        let Some(expires) = self.expires else { return };
+        let (shared, target) = (&self.worker.shared, &self.worker.target);
+        let days = days_left(expires, shared.directory.now());
+        shared.metrics.set_days_left(target, days);
+        let threshold = warning(days);
+        if threshold.is_some() && threshold != self.warned {
+            self.warned = threshold;
+            let (name, tenant) = (&target.name, target.tenant.0);
+            tracing::warn!(
+                name,
+                tenant,
+                days,
+                "the credential of a target expires (set a new one with `muster target key --next`)"
+            );
+        }
+    }
+
+    /// Marks users whose manager was missing in the target and is there now.
+    pub(super) async fn wake_users_whose_manager_has_arrived(&mut self) -> Result<(), DirectoryError> {
+        if self.awaits_managers && self.worker.shard == 0 {
+            let shared = &self.worker.shared;
+            self.awaits_managers = shared.wake_waiting(&self.caller, &self.worker.target, &self.lease).await?;
+            self.look = true;
+        }
+        Ok(())
+    }
+}

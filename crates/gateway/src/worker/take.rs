@@ -1,0 +1,170 @@
+//! Takes due rows, stores that they are being pushed, and begins pushes.
+
+use super::{BATCH, Done, IDLE, PUSH_SLACK, Queued, Run, SETTLE_DELAY};
+use crate::push::{PushContext, push, unchanged};
+use crate::settle::Finished;
+use crate::subjects::load_subjects;
+use directory::{DirectoryError, PushPriority, RemoteState, RemoteUser, Time, UserId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Run<'_> {
+    /// Takes due rows, those with the highest priority first.
+    pub(super) async fn take(&mut self) -> Result<(), DirectoryError> {
+        let directory = &self.worker.shared.directory;
+        let key = (self.caller.tenant, self.worker.target.number);
+        let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
+        let unlimited = self.rate.is_none();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        let wanted = if unlimited { BATCH } else { (per_second.ceil() as usize).clamp(self.concurrency() * 2, BATCH) };
+        let queued: usize = self.queue.values().map(VecDeque::len).sum();
+        self.look = false;
+        // A row that is due again before that keeps its time.
+        if self.next_look <= Instant::now() {
+            self.next_look = Instant::now() + IDLE;
+        }
+        let (mut rows, now): (Vec<RemoteUser>, Time) = (Vec::new(), directory.now());
+        for priority in PushPriority::ALL {
+            // Removals do not wait for others.
+            let room =
+                if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
+            if room <= wanted / 2 && priority != PushPriority::Removal {
+                self.look = queued == 0 && !rows.is_empty();
+                break;
+            }
+            // Rows that this process pushes can be due again.
+            let limit = u32::try_from(room + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
+            let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
+            let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
+            let is_full = due.len() >= limit as usize;
+            let oldest = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
+            self.worker.shared.metrics.set_lag(&self.worker.target, priority, oldest);
+            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
+            self.look |= is_full;
+        }
+        if rows.is_empty() {
+            self.next_look = self.next_look.min(self.next_due().await?);
+            return Ok(());
+        }
+        self.prepare(rows).await
+    }
+
+    /// When the next row is due.
+    pub(super) async fn next_due(&mut self) -> Result<Instant, DirectoryError> {
+        let directory = &self.worker.shared.directory;
+        let key = (self.caller.tenant, self.worker.target.number);
+        let mut next = Instant::now() + IDLE;
+        for priority in PushPriority::ALL {
+            let query = RemoteUser::next_due(key, self.worker.shard, priority);
+            let row: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
+            if let Some(due) = row.first().and_then(|row| row.due) {
+                let wait = due.0.saturating_sub(directory.now().0).max(50_000);
+                next = next.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
+            }
+        }
+        Ok(next)
+    }
+
+    /// Stores that the rows are being pushed, and queues them.
+    pub(super) async fn prepare(&mut self, rows: Vec<RemoteUser>) -> Result<(), DirectoryError> {
+        let shared = &self.worker.shared;
+        let directory = &shared.directory;
+        let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
+        let mut subjects = load_subjects(directory, &self.caller, self.worker.target.number, &ids).await?;
+        let time = self.sender.timeout() * 2 + PUSH_SLACK;
+        let (start, now) = (Instant::now(), directory.now());
+        let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        let policy = self.worker.target.on_delete;
+        let (mut writes, mut taken) = (vec![self.lease.guard()], Vec::new());
+        for row in rows {
+            let Some(subject) = subjects.remove(&row.user) else { continue };
+            if let Some(pushed) = unchanged(&self.context(now), &row, &subject) {
+                self.finished.push(Finished { taken: row, pushed });
+                continue;
+            }
+            let mut intent = row.clone();
+            if intent.state == RemoteState::Absent && subject.is_to_be_created(policy) {
+                intent.state = RemoteState::Creating;
+                intent.attempts = 0;
+            }
+            intent.in_flight_until = Some(until);
+            intent.due = Some(until);
+            let write = intent.replace(&row).map_err(|error| DirectoryError::Internal(error.to_string()))?;
+            writes.push(write);
+            intent.version = row.next_version();
+            taken.push(Queued { taken: intent, row, subject, deadline: start + time });
+        }
+        if !self.finished.is_empty() && self.flush.is_none() {
+            self.flush = Some(start + SETTLE_DELAY);
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        match directory.commit_task_rows(&self.caller, writes).await {
+            Ok(()) => {}
+            // The rows were marked meanwhile, or the lease is lost.
+            Err(DirectoryError::Conflict) => {
+                self.look = true;
+                if !self.lease.renew(directory, &self.caller).await {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        for queued in taken {
+            self.held.insert(queued.row.user);
+            self.queue.entry(queued.row.priority).or_default().push_back(queued);
+        }
+        Ok(())
+    }
+
+    pub(super) fn context(&self, now: Time) -> PushContext<'_> {
+        PushContext {
+            sender: &self.sender,
+            capabilities: &self.capabilities,
+            must_search: self.must_search,
+            now,
+            deadline: Instant::now(),
+            jitter: 0,
+        }
+    }
+
+    /// Begins as many pushes as the target's limits allow.
+    pub(super) fn begin_pushes(&mut self) {
+        while self.pushes.len() < self.concurrency() {
+            let first =
+                PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
+            let Some(first) = first else { return };
+            if let Some(rate) = &mut self.rate
+                && rate.permit(Instant::now()).is_err()
+            {
+                return;
+            }
+            let Some(queued) = self.queue.get_mut(&first).and_then(VecDeque::pop_front) else { return };
+            let timeout = self.sender.timeout();
+            if queued.deadline.saturating_duration_since(Instant::now()) < timeout {
+                // It has waited too long: nothing was sent, and it is due again after its deadline.
+                self.held.remove(&queued.row.user);
+                self.look_at(queued.taken.due);
+                continue;
+            }
+            let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
+            let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
+            self.pushes.push(Box::pin(async move {
+                let Queued { taken, row, subject, deadline } = queued;
+                let now = shared.directory.now();
+                let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
+                let context =
+                    PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
+                let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &subject)).await;
+                Done { taken, pushed: pushed.ok() }
+            }));
+        }
+        if self.queue.values().map(VecDeque::len).sum::<usize>() < BATCH / 2 {
+            self.look = true;
+        }
+    }
+}

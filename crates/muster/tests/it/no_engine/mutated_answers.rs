@@ -1,0 +1,148 @@
+//! Ten thousand mutated answers for each operation of each client of targets: no panic, and no user is linked to another
+//! account. Hostile ids and values stay within their place in URLs and headers.
+
+use super::mutated_bodies::mutate;
+use bytes::Bytes;
+use dialects::kit::{Account, Document, Endpoint, IdProof, Match, Operation, OutgoingUser, TargetClient, Verdict};
+use directory::{Labels, MatchKey, Status, Time, TypedValue, User, UserId};
+use http::Response;
+use testkit::generators::Rng;
+use testkit::seeds;
+use uuid::Uuid;
+
+const MUTATIONS: u64 = 10_000;
+const ID: &str = "0f0e0d0c0b0a09080706050403020100";
+const USER: Uuid = Uuid::from_u128(0x1111_2222_3333_4444_5555_6666_7777_8888);
+
+fn user() -> User {
+    let mut user = User::new(UserId(USER), Time(1));
+    user.user_name = "ann@example.com".into();
+    user.emails = vec![TypedValue::new("work", "ann@example.com")];
+    user.name.given = Some("Ann".into());
+    user.name.family = Some("Lee".into());
+    user.status = Status::Active;
+    user
+}
+
+fn document(client: &dyn TargetClient, user: &User) -> Document {
+    let labels = Labels::default();
+    let outgoing = OutgoingUser { user, labels: &labels, manager: None, is_active: true };
+    client.document(&outgoing, &client.default_capabilities()).expect("complete")
+}
+
+fn scim_user() -> String {
+    format!(
+        r#"{{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"id":"{ID}","externalId":"{USER}","userName":"ann@example.com","active":true,"emails":[{{"value":"ann@example.com","primary":true}}],"meta":{{"location":"https://example.com/scim/v2/Users/{ID}"}}}}"#
+    )
+}
+
+/// A valid answer to an operation.
+fn answer(client: &dyn TargetClient, operation: &Operation<'_>) -> String {
+    let is_search = matches!(operation, Operation::Find { .. } | Operation::List { .. });
+    match client.name() {
+        "scim" if is_search => format!(r#"{{"totalResults":1,"Resources":[{}]}}"#, scim_user()),
+        "scim" => scim_user(),
+        name => {
+            let kind = if name == "onfire" { "User" } else { "SUser" };
+            let user = format!(r#"{{"Id":"{ID}","Email":"ann@example.com","ExternalId":"{USER}","Status":"Invited"}}"#);
+            match operation {
+                Operation::Create(_) | Operation::Update { .. } => {
+                    format!("<{kind}Response><{kind}><Id>{ID}</Id><Status>Invited</Status></{kind}></{kind}Response>")
+                }
+                Operation::Get { .. } => format!(r#"{{"{kind}":{user}}}"#),
+                Operation::Delete { .. } => "{}".into(),
+                _ => format!(r#"{{"{kind}s":[{user}],"TotalRows":1}}"#),
+            }
+        }
+    }
+}
+
+/// An account that is linked without reading it again must be the right one.
+fn assert_right(account: &Account, text: &str) {
+    let is_linked = account.external_id.as_deref() == Some(&USER.to_string()) && account.id_proof == IdProof::Same;
+    assert!(!is_linked || account.id == ID, "{text}");
+}
+
+#[test]
+fn mutated_answers_link_no_user_to_another_account() {
+    let user = user();
+    for client in dialects::target_clients() {
+        let document = document(client, &user);
+        let external_id = USER.to_string();
+        let operations = [
+            Operation::Create(&document),
+            Operation::Update { id: ID, document: &document, changed: &[0], patch: true },
+            Operation::Delete { id: ID },
+            Operation::Get { id: ID },
+            Operation::Find { key: MatchKey::ExternalId, value: &external_id },
+            Operation::List { offset: 0, limit: 100 },
+        ];
+        for operation in &operations {
+            let valid = answer(client, operation);
+            let (mut rng, mut accepted) = (Rng::new(seeds::seed(0)), 0);
+            let judge = |body: Vec<u8>, status: u16| {
+                let response = Response::builder().status(status).body(Bytes::from(body)).expect("a response");
+                client.judge(operation, &response)
+            };
+            let verdict = judge(valid.clone().into_bytes(), 200);
+            assert!(matches!(verdict, Verdict::Done(_) | Verdict::Found(_)), "{} {verdict:?}", operation.as_str());
+            for _ in 0..MUTATIONS {
+                let body = mutate(&valid, &mut rng);
+                let text = String::from_utf8_lossy(&body).into_owned();
+                let status = *rng.choose(&[200, 200, 200, 201, 204, 400, 404, 409, 500, 302]);
+                match judge(body, status) {
+                    Verdict::Done(Some(account)) => {
+                        accepted += 1;
+                        assert_right(&account, &text);
+                        if matches!(operation, Operation::Update { .. } | Operation::Get { .. }) {
+                            assert_eq!(account.id, ID, "{text}");
+                        }
+                    }
+                    Verdict::Found(page) => {
+                        accepted += 1;
+                        if let Match::One(account) = page.matching(MatchKey::ExternalId, &external_id) {
+                            assert_right(&account, &text);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            // The mutations leave some answers valid.
+            assert!(accepted > 100 || matches!(operation, Operation::Delete { .. }), "{}", operation.as_str());
+        }
+    }
+}
+
+#[test]
+fn hostile_values_stay_in_their_place() {
+    let hostile =
+        ["../../admin", "..", ".", "a/b?c#d", "a\r\nHost: evil", "%2e%2e", "a b", "ü\u{0}", "@evil.example", "\\..\\"];
+    let endpoint = Endpoint { url: "https://example.com/base", account: "1\r\n&x=1", key: "k&e=y#" };
+    let user = user();
+    for client in dialects::target_clients() {
+        let document = document(client, &user);
+        for value in hostile {
+            let operations = [
+                Operation::Get { id: value },
+                Operation::Delete { id: value },
+                Operation::Update { id: value, document: &document, changed: &[0], patch: false },
+                Operation::Find { key: MatchKey::ExternalId, value },
+            ];
+            for operation in operations {
+                let request = client.request(&endpoint, &operation).expect("every value can be encoded");
+                let uri = request.uri();
+                assert_eq!(uri.host(), Some("example.com"), "{uri}");
+                assert!(uri.path().starts_with("/base/"), "{uri}");
+                let segments: Vec<&str> = uri.path().split('/').collect();
+                assert!(!segments.contains(&"..") && !segments.contains(&"."), "{uri}");
+                let expected = if client.name() == "scim" && !matches!(operation, Operation::Find { .. }) {
+                    4
+                } else {
+                    segments.len()
+                };
+                assert_eq!(segments.len(), expected, "{uri}");
+                assert!(request.headers().values().all(|header| !header.as_bytes().contains(&b'\n')), "{value:?}");
+            }
+        }
+    }
+}
