@@ -5,6 +5,7 @@ mod audit;
 mod baselines;
 mod engines;
 mod fairness;
+mod gateway;
 mod import;
 mod load;
 mod members;
@@ -57,9 +58,10 @@ fn run(which: Option<&str>) -> anyhow::Result<()> {
         Some("audit") => ("bench-audit", audit::measure(&folder)),
         Some("import") => ("bench-import", import::measure(&folder)),
         Some("members") => ("bench-members", members::measure(&folder)),
+        Some("gateway") => ("bench-gateway", gateway::measure(&folder)),
         Some(other) => {
             anyhow::bail!(
-                "unknown benchmark {other} (use scim, sign-in, fairness, audit, import, members or --store postgres)"
+                "unknown benchmark {other} (use scim, sign-in, fairness, audit, import, members, gateway or --store postgres)"
             )
         }
     };
@@ -140,6 +142,11 @@ struct Process {
 impl Process {
     /// Starts Muster on a new store with a tenant and a key.
     fn muster(store: &str) -> anyhow::Result<Self> {
+        Self::muster_with(store, &[])
+    }
+
+    /// The same with further variables.
+    fn muster_with(store: &str, variables: &[(&str, &std::ffi::OsStr)]) -> anyhow::Result<Self> {
         let program = program("muster")?;
         let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
             let output = Command::new(&program).arg("--store").arg(store).arg("--json").args(arguments).output()?;
@@ -150,7 +157,7 @@ impl Process {
         let key = added["key"].as_str().context("a key")?.to_owned();
         let mut command = Command::new(&program);
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--store"]);
-        command.arg(store);
+        command.arg(store).envs(variables.iter().copied());
         let mut process = Self::start(&mut command)?;
         process.credentials = Some((tenant, key));
         Ok(process)

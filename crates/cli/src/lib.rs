@@ -102,9 +102,7 @@ enum CliCommand {
 /// Arguments of `muster simulate`.
 #[derive(clap::Args)]
 pub struct SimulateArgs {
-    /// API of the system: scim, onfire (v1 and v2), ccs (which can only create), ccs-muster (which can do everything) or
-    /// publisher
-    #[arg(value_parser = ["scim", "onfire", "ccs", "ccs-muster", "publisher"])]
+    /// API of the system (an invalid name prints the list of valid ones)
     pub api: String,
     /// Address to listen on; port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:9191", value_name = "ADDRESS")]

@@ -222,7 +222,7 @@ fn describe(exchange: &Exchange) -> String {
         Outcome::Answered(Verdict::Denied) => "the credential is rejected".into(),
         Outcome::Answered(Verdict::Unsupported) => "not supported".into(),
         Outcome::Answered(Verdict::Gone) => "no such account".into(),
-        Outcome::Answered(Verdict::NotNow { .. }) => "the target asks to wait, or has failed".into(),
+        Outcome::Answered(Verdict::Unavailable { .. }) => "the target asks to wait, or has failed".into(),
         Outcome::Answered(Verdict::Taken(_)) => PushFault::Conflict.as_str().into(),
         _ => exchange.outcome_name().into(),
     });

@@ -218,11 +218,11 @@ impl Run<'_> {
                     }
                 }
             }
-            Outcome::Answered(Verdict::NotNow { retry_after, is_uncertain: false }) => {
+            Outcome::Answered(Verdict::Unavailable { retry_after, is_uncertain: false }) => {
                 row.state = RemoteState::Absent;
                 Step::Ended(Box::new(self.later(row, retry_after, "the target asks to wait".into())))
             }
-            Outcome::Answered(Verdict::NotNow { retry_after, .. }) => {
+            Outcome::Answered(Verdict::Unavailable { retry_after, .. }) => {
                 self.in_doubt(row, "the target has failed", retry_after)
             }
             Outcome::Answered(Verdict::Nonsense(reason)) => {
@@ -432,7 +432,7 @@ impl Run<'_> {
                     failed(row, PushFault::Refused, text.clone(), due)
                 }
                 Verdict::Unsupported => failed(row, PushFault::Unsupported, detail("the target cannot do it"), None),
-                Verdict::NotNow { retry_after, .. } => {
+                Verdict::Unavailable { retry_after, .. } => {
                     self.later(row, *retry_after, detail("the target asks to wait, or has failed"))
                 }
                 Verdict::Denied => self.temporary(row, detail("the target rejects the credential")),

@@ -225,8 +225,8 @@ impl Exchange {
             Outcome::NoCredential(_) => Signal::Denies,
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Denied => Signal::Denies,
-                Verdict::Nonsense(_) | Verdict::NotNow { is_uncertain: true, retry_after: None } => Signal::Fails,
-                Verdict::NotNow { .. } => Signal::Busy,
+                Verdict::Nonsense(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
+                Verdict::Unavailable { .. } => Signal::Busy,
                 Verdict::Done(_)
                 | Verdict::Found(_)
                 | Verdict::Gone

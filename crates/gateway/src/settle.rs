@@ -19,30 +19,30 @@ const ATTEMPTS: u32 = 10;
 /// Seconds until a search after an answer with the id of another user's account.
 const SEARCH_SECONDS: i64 = 5;
 
-/// Stores results and attempts. Returns whether some of the rows are due again.
+/// Stores results and attempts. Returns when the first of the rows is due again.
 pub(crate) async fn settle(
     shared: &Shared,
     caller: &Caller,
     target: &Target,
     lease: &HeldLease,
     finished: Vec<Finished>,
-) -> Result<bool, DirectoryError> {
+) -> Result<Option<Time>, DirectoryError> {
     let now = shared.directory.now();
     let attempts: Vec<PushAttempt> = finished.iter().flat_map(|it| attempts_of(shared, target, it, now)).collect();
     let mut fresh: HashMap<UserId, RemoteUser> = HashMap::new();
     for attempt in 0..ATTEMPTS {
         let mut writes = vec![lease.guard()];
-        let mut is_due_again = false;
+        let mut next: Option<Time> = None;
         for it in &finished {
-            let (write, is_due) = write_of(it, fresh.get(&it.taken.user), attempt > 0, now)?;
+            let (write, due) = write_of(it, fresh.get(&it.taken.user), attempt > 0, now)?;
             writes.extend(write);
-            is_due_again |= is_due;
+            next = next.into_iter().chain(due).min();
         }
         for attempt in &attempts {
             writes.push(attempt.insert().map_err(|error| DirectoryError::Internal(error.to_string()))?);
         }
         match shared.directory.commit_task_rows(caller, writes).await {
-            Ok(()) => return Ok(is_due_again),
+            Ok(()) => return Ok(next),
             Err(DirectoryError::Conflict) if lease.is_held() => {
                 let users: Vec<UserId> = finished.iter().map(|it| it.taken.user).collect();
                 fresh = shared.directory.remote_users(caller, target.number, &users).await?;
@@ -67,53 +67,86 @@ async fn settle_one_by_one(
     target: &Target,
     lease: &HeldLease,
     finished: Vec<Finished>,
-) -> Result<bool, DirectoryError> {
+) -> Result<Option<Time>, DirectoryError> {
     let now = shared.directory.now();
-    let mut is_due_again = false;
+    let mut next: Option<Time> = None;
     for mut it in finished {
         for _ in 0..ATTEMPTS {
             let users = [it.taken.user];
             let fresh = shared.directory.remote_users(caller, target.number, &users).await?;
-            let (write, is_due) = write_of(&it, fresh.get(&it.taken.user), true, now)?;
+            let (write, due) = write_of(&it, fresh.get(&it.taken.user), true, now)?;
             let writes = std::iter::once(lease.guard()).chain(write).collect();
             match shared.directory.commit_task_rows(caller, writes).await {
                 Ok(()) => {
-                    is_due_again |= is_due;
+                    next = next.into_iter().chain(due).min();
                     break;
                 }
                 Err(error) if is_taken_account(&error) => {
-                    it.pushed.row = it.pushed.row.map(|row| RemoteUser {
-                        state: RemoteState::Creating,
-                        remote_id: None,
-                        digest: None,
-                        attempts: 0,
-                        due: Some(now.plus_seconds(SEARCH_SECONDS)),
-                        fault: PushFault::Temporary,
-                        fault_detail: Some("the target has shown the id of another user's account".into()),
-                        ..row
-                    });
+                    let Some(row) = it.pushed.row.take() else { break };
+                    let is_proven = row.state == RemoteState::Linked;
+                    let is_released = is_proven && release_unproven(shared, caller, lease, &row, now).await?;
+                    it.pushed.row = Some(if is_released { row } else { in_doubt(row, now) });
+                    next = next.into_iter().chain([now.plus_seconds(SEARCH_SECONDS)]).min();
                 }
                 Err(DirectoryError::Conflict) if lease.is_held() => {}
                 Err(error) => return Err(error),
             }
         }
     }
-    Ok(is_due_again)
+    Ok(next)
 }
 
-/// The write for a result, and whether the row is due at once. `fresh` is the row as stored, if it was read again.
+/// The account is to be searched for.
+fn in_doubt(row: RemoteUser, now: Time) -> RemoteUser {
+    RemoteUser {
+        state: RemoteState::Creating,
+        remote_id: None,
+        digest: None,
+        attempts: 0,
+        due: Some(now.plus_seconds(SEARCH_SECONDS)),
+        fault: PushFault::Temporary,
+        fault_detail: Some("the target has shown the id of another user's account".into()),
+        ..row
+    }
+}
+
+/// Takes the account of a row from another row that got it without proof. Returns whether it is free.
+async fn release_unproven(
+    shared: &Shared,
+    caller: &Caller,
+    lease: &HeldLease,
+    row: &RemoteUser,
+    now: Time,
+) -> Result<bool, DirectoryError> {
+    let Some(id) = row.remote_id.clone() else { return Ok(true) };
+    let query = RemoteUser::with_remote_id((row.tenant, row.target), id);
+    let holders: Vec<RemoteUser> = shared.directory.target_records(caller, query).await?;
+    let Some(holder) = holders.first() else { return Ok(true) };
+    if holder.state != RemoteState::Unverified || holder.user == row.user {
+        return Ok(false);
+    }
+    let write = in_doubt(holder.clone(), now).replace(holder);
+    let write = write.map_err(|error| DirectoryError::Internal(error.to_string()))?;
+    match shared.directory.commit_task_rows(caller, vec![lease.guard(), write]).await {
+        Ok(()) => Ok(true),
+        Err(DirectoryError::Conflict) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The write for a result, and when the row is due. `fresh` is the row as stored, if it was read again.
 fn write_of(
     finished: &Finished,
     fresh: Option<&RemoteUser>,
     was_read: bool,
     now: Time,
-) -> Result<(Option<RowWrite>, bool), DirectoryError> {
+) -> Result<(Option<RowWrite>, Option<Time>), DirectoryError> {
     let Finished { taken, pushed, .. } = finished;
     let stored = match (fresh, was_read) {
         (Some(fresh), _) => fresh,
         (None, false) => taken,
         // The target was removed.
-        (None, true) => return Ok((None, false)),
+        (None, true) => return Ok((None, None)),
     };
     let is_marked = stored.target_position > taken.target_position || stored.priority < taken.priority;
     let encode = |result: Result<RowWrite, serde_json::Error>| {
@@ -121,7 +154,7 @@ fn write_of(
     };
     let mut row = match &pushed.row {
         Some(row) => row.clone(),
-        None if !is_marked => return Ok((Some(stored.delete()), false)),
+        None if !is_marked => return Ok((Some(stored.delete()), None)),
         None => RemoteUser { due: None, ..RemoteUser::new((taken.tenant, taken.target), taken.user, taken.shard) },
     };
     if stored.fault == PushFault::Excluded {
@@ -130,8 +163,7 @@ fn write_of(
     } else if is_marked {
         row.mark(stored.target_position, stored.priority, now);
     }
-    let is_due = row.due.is_some_and(|due| due <= now);
-    Ok((encode(row.replace(stored))?, is_due))
+    Ok((encode(row.replace(stored))?, row.due))
 }
 
 fn attempts_of<'a>(

@@ -11,13 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 pub(crate) fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<()> {
-    let api = match args.api.as_str() {
-        "scim" => VendorApi::Scim,
-        "onfire" => VendorApi::Onfire,
-        "ccs" => VendorApi::Ccs,
-        "ccs-muster" => VendorApi::CcsOfMuster,
-        _ => VendorApi::Publisher,
-    };
+    let api: VendorApi = args.api.parse().map_err(anyhow::Error::msg)?;
     let faults = args.faults.as_deref().map(read_faults).transpose()?.unwrap_or_default();
     let key = match &args.key_file {
         Some(path) => key_of(path)?,

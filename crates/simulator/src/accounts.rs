@@ -1,6 +1,6 @@
 //! The accounts of a simulated system.
 
-use crate::faults::{Dice, Faults};
+use crate::faults::{Faults, Rng};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -122,9 +122,9 @@ impl Accounts {
     }
 
     /// The id of another account than this one.
-    pub(crate) fn other_id(&self, id: &str, dice: &mut Dice) -> Option<String> {
+    pub(crate) fn other_id(&self, id: &str, rng: &mut Rng) -> Option<String> {
         let others = u64::try_from(self.by_number.len()).ok()?.checked_sub(1).filter(|count| *count > 0)?;
-        let skip = usize::try_from(dice.next() % others).ok()?;
+        let skip = usize::try_from(rng.next() % others).ok()?;
         self.all().filter(|account| account.id != id).nth(skip).map(|account| account.id.clone())
     }
 }

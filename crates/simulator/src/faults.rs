@@ -76,9 +76,9 @@ impl Faults {
 
 /// A pseudorandom number generator (`SplitMix64`) with repeatable output.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn shares_are_kept() {
-        let mut dice = Dice::new(1);
-        let hits = (0..10_000).filter(|_| dice.roll(0.05)).count();
+        let mut rng = Rng::new(1);
+        let hits = (0..10_000).filter(|_| rng.roll(0.05)).count();
         assert!((400..600).contains(&hits), "{hits}");
-        assert!(!dice.roll(0.0) && dice.roll(1.0));
+        assert!(!rng.roll(0.0) && rng.roll(1.0));
     }
 }

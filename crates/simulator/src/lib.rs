@@ -5,6 +5,7 @@
 //! the parsers.
 
 mod accounts;
+mod api;
 mod ccs;
 mod faults;
 mod onfire;

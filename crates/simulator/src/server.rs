@@ -2,8 +2,8 @@
 
 use crate::faults::Faults;
 use crate::record::Recorded;
-use crate::scim;
 use crate::vendor::{ACCOUNT, Vendor, VendorApi, VendorResponse, json_response, query_value, respond};
+use crate::{api, scim};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
@@ -62,7 +62,7 @@ impl Simulator {
         let SimulatorConfig { api, listen, key, faults, record } = config;
         let listener = TcpListener::bind(&listen).await?;
         let base = format!("http://{}{}", listener.local_addr()?, path_of(api));
-        let vendor = Mutex::new(Vendor::new(api, key, faults, base));
+        let vendor = Mutex::new(Vendor::new(api, api::keys(api), key, faults, base));
         let record = Mutex::new(Record { requests: Vec::new(), file: record.map(BufWriter::new) });
         let (start, requests) = (Instant::now(), std::sync::atomic::AtomicU64::new(0));
         Ok(Self { listener, state: Arc::new(State { vendor, record, start, requests }) })
@@ -177,7 +177,7 @@ fn fate(vendor: &mut Vendor, head: &Parts, number: u64) -> Fate {
     let faults = vendor.faults.clone();
     let is_write = !matches!(head.method.as_str(), "GET" | "HEAD");
     let mut delay = Duration::from_millis(faults.delay_ms);
-    if vendor.dice.roll(faults.slow) {
+    if vendor.rng.roll(faults.slow) {
         delay += Duration::from_millis(faults.slow_ms);
     }
     let too_many = || {
@@ -189,11 +189,11 @@ fn fate(vendor: &mut Vendor, head: &Parts, number: u64) -> Fate {
     };
     let instead = if faults.key_expires_after.is_some_and(|last| number > last) {
         Some(json_response(401, &json!({"message": "the key has expired"})))
-    } else if vendor.dice.roll(faults.too_many_requests) {
+    } else if vendor.rng.roll(faults.too_many_requests) {
         Some(too_many())
-    } else if vendor.dice.roll(faults.fail) {
+    } else if vendor.rng.roll(faults.fail) {
         Some(json_response(500, &json!({"message": "internal error"})))
-    } else if vendor.dice.roll(faults.login_page) {
+    } else if vendor.rng.roll(faults.login_page) {
         Some(respond(200, "text/html", "<!DOCTYPE html><html><title>Sign in</title></html>"))
     } else {
         None
@@ -201,9 +201,9 @@ fn fate(vendor: &mut Vendor, head: &Parts, number: u64) -> Fate {
     Fate {
         delay,
         instead,
-        is_lost: is_write && vendor.dice.roll(faults.lose_answers),
-        is_cut: vendor.dice.roll(faults.cut_answers),
-        fails_after_work: is_write && vendor.dice.roll(faults.fail_after_work),
+        is_lost: is_write && vendor.rng.roll(faults.lose_answers),
+        is_cut: vendor.rng.roll(faults.cut_answers),
+        fails_after_work: is_write && vendor.rng.roll(faults.fail_after_work),
     }
 }
 
@@ -228,7 +228,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         // In one step, so that the record has the order in which accounts changed.
         let mut vendor = state.vendor.lock();
         vendor.done = None;
-        let mut response = vendor.handle(&head, &body);
+        let mut response = api::handle(&mut vendor, &head, &body);
         if fails_after_work {
             response = json_response(500, &json!({"message": "internal error"}));
         }
@@ -271,7 +271,14 @@ fn for_tests(state: &State, path: &str, head: &Parts) -> VendorResponse {
                 .map(|account| json!({"id": account.id, "fields": Value::Object(account.fields.clone())}));
             json_response(200, &Value::Array(shown.collect()))
         }
-        "count" => json_response(200, &json!({"accounts": state.vendor.lock().accounts.len()})),
+        "count" => json_response(
+            200,
+            &json!({
+                "accounts": state.vendor.lock().accounts.len(),
+                "requests": state.record.lock().requests.len(),
+                "at": state.start.elapsed().as_millis(),
+            }),
+        ),
         "requests" => {
             let after: usize = query_value(head, "after").and_then(|text| text.parse().ok()).unwrap_or(0);
             let record = state.record.lock();

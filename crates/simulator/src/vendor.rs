@@ -1,9 +1,8 @@
 //! One simulated system: a request in, a response out.
 
-use crate::accounts::{Accounts, Fields};
-use crate::faults::{Dice, Faults};
+use crate::accounts::{Accounts, Fields, Key};
+use crate::faults::{Faults, Rng};
 use crate::record::Done;
-use crate::{ccs, onfire, publisher, scim};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
@@ -22,6 +21,23 @@ pub enum VendorApi {
     Publisher,
 }
 
+impl std::str::FromStr for VendorApi {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = [
+            ("scim", Self::Scim),
+            ("onfire", Self::Onfire),
+            ("ccs", Self::Ccs),
+            ("ccs-muster", Self::CcsOfMuster),
+            ("publisher", Self::Publisher),
+        ];
+        let names = known.map(|(name, _)| name).join(", ");
+        let found = known.into_iter().find(|(own, _)| *own == name).map(|(_, api)| api);
+        found.ok_or_else(|| format!("there is no API '{name}' to simulate (use one of: {names})"))
+    }
+}
+
 /// The number of the company or tenant.
 pub(crate) const ACCOUNT: &str = "1";
 
@@ -29,7 +45,7 @@ pub(crate) struct Vendor {
     pub(crate) api: VendorApi,
     pub(crate) key: String,
     pub(crate) faults: Faults,
-    pub(crate) dice: Dice,
+    pub(crate) rng: Rng,
     pub(crate) accounts: Accounts,
     /// What the current request has changed.
     pub(crate) done: Option<Done>,
@@ -41,24 +57,9 @@ pub(crate) struct Vendor {
 pub(crate) type VendorResponse = Response<Bytes>;
 
 impl Vendor {
-    pub(crate) fn new(api: VendorApi, key: String, faults: Faults, base: String) -> Self {
-        let keys = match api {
-            VendorApi::Scim => scim::KEYS,
-            VendorApi::Onfire => onfire::KEYS,
-            VendorApi::Ccs | VendorApi::CcsOfMuster => ccs::KEYS,
-            VendorApi::Publisher => publisher::KEYS,
-        };
-        let (dice, accounts) = (Dice::new(faults.seed), Accounts::new(keys, &faults));
-        Self { api, key, faults, dice, accounts, done: None, base, last_id: 0 }
-    }
-
-    pub(crate) fn handle(&mut self, head: &Parts, body: &Bytes) -> VendorResponse {
-        match self.api {
-            VendorApi::Scim => scim::handle(self, head, body),
-            VendorApi::Onfire => onfire::handle(self, head, body),
-            VendorApi::Ccs | VendorApi::CcsOfMuster => ccs::handle(self, head, body),
-            VendorApi::Publisher => publisher::handle(self, head, body),
-        }
+    pub(crate) fn new(api: VendorApi, keys: &'static [Key], key: String, faults: Faults, base: String) -> Self {
+        let (rng, accounts) = (Rng::new(faults.seed), Accounts::new(keys, &faults));
+        Self { api, key, faults, rng, accounts, done: None, base, last_id: 0 }
     }
 
     /// The number of a new account.
@@ -70,7 +71,7 @@ impl Vendor {
     /// An id of 32 digits that no other account has.
     pub(crate) fn next_guid(&mut self) -> String {
         let number = self.next_number();
-        format!("{:016x}{number:016x}", self.dice.next())
+        format!("{:016x}{number:016x}", self.rng.next())
     }
 
     /// Without the attributes that the system drops.
@@ -103,11 +104,11 @@ impl Vendor {
 
     /// The id that the response to a create shows.
     pub(crate) fn shown_id(&mut self, id: &str) -> String {
-        if self.dice.roll(self.faults.wrong_id) {
+        if self.rng.roll(self.faults.wrong_id) {
             return self.next_guid();
         }
-        if self.dice.roll(self.faults.other_id)
-            && let Some(other) = self.accounts.other_id(id, &mut self.dice)
+        if self.rng.roll(self.faults.other_id)
+            && let Some(other) = self.accounts.other_id(id, &mut self.rng)
         {
             return other;
         }

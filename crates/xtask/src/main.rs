@@ -22,6 +22,7 @@ const HELP: &str = "cargo xtask COMMAND
           `bench scim`: SCIM with up to a million users; `bench sign-in`: sign-ins and creates;
           `bench fairness`: one tenant under another tenant's load; `bench audit`: verification of a million events;
           `bench import`: imports, exports and backups on both engines; `bench members`: members added to a group;
+          `bench gateway`: pushes to simulated targets on both engines;
           `bench --store postgres`: both engines compared, at 100,000 and a million users
   dist    Build what a release publishes, in target/distrib";
 

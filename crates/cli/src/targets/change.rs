@@ -21,13 +21,13 @@ pub(crate) struct AddArgs {
     name: String,
     #[command(flatten)]
     tenant: TenantArg,
-    /// API of the target: scim, onfire (v2) or onfire-v1
+    /// API of the target (an invalid name prints the list of valid ones)
     #[arg(long, value_parser = parse_dialect)]
     dialect: String,
-    /// Where its API begins: for scim, such as `https://example.com/scim/v2`; for onfire, such as `https://example.com`
+    /// Where its API begins, such as `https://example.com/scim/v2` (see docs/gateway.md for each API)
     #[arg(long)]
     url: String,
-    /// onfire: number of the company in the target
+    /// Number of the company in the target, for APIs that have one
     #[arg(long, value_name = "NUMBER")]
     company: Option<String>,
     #[command(flatten)]

@@ -45,7 +45,7 @@ pub struct Discovery {
     pub apply: fn(&Node, &mut TargetCapabilities),
 }
 
-/// Where and as whom requests are sent.
+/// Where requests are sent, and the account that they are sent for.
 #[derive(Clone, Copy)]
 pub struct Endpoint<'a> {
     /// Without a slash at the end.
@@ -153,7 +153,7 @@ pub enum Verdict {
     /// The target rejects the data. What it says, without values of the user.
     Refused(String),
     /// It failed for reasons that do not depend on the user.
-    NotNow {
+    Unavailable {
         retry_after: Option<Duration>,
         /// Whether the request may have been carried out nevertheless.
         is_uncertain: bool,
@@ -174,7 +174,7 @@ impl Verdict {
             Self::Gone => "gone",
             Self::Taken(_) => "taken",
             Self::Refused(_) => "refused",
-            Self::NotNow { .. } => "not-now",
+            Self::Unavailable { .. } => "unavailable",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
             Self::Nonsense(_) => "nonsense",
@@ -260,8 +260,10 @@ pub(crate) fn judge_status(operation: &Operation<'_>, response: &Response<Bytes>
         404 | 410 if has_id => Verdict::Gone,
         404 | 410 => Verdict::Nonsense("no such endpoint"),
         405 | 501 => Verdict::Unsupported,
-        408 | 500 | 502..=599 => Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: true },
-        425 | 429 => Verdict::NotNow { retry_after: retry_after(response.headers()), is_uncertain: false },
+        408 | 500 | 502..=599 => {
+            Verdict::Unavailable { retry_after: retry_after(response.headers()), is_uncertain: true }
+        }
+        425 | 429 => Verdict::Unavailable { retry_after: retry_after(response.headers()), is_uncertain: false },
         200..=299 | 400..=499 => return None,
         _ => Verdict::Nonsense("an invalid status"),
     })

@@ -221,9 +221,10 @@ static REMOTE_USERS: Table = Table {
     key_columns: 3,
     key_field: Field::Id,
     // One account belongs to one user.
-    unique: &[(&[0, 1, REMOTE_ID], Field::ExternalId)],
+    unique: &[(BY_REMOTE_ID, Field::ExternalId)],
     archive: ArchiveForm::Rows,
 };
+const BY_REMOTE_ID: &[usize] = &[0, 1, REMOTE_ID];
 const BY_DUE: &[usize] = &[0, 1, SHARD, PRIORITY, DUE];
 const BY_STATE: &[usize] = &[0, 1, FAULT, STATE, 2];
 const BY_AWAITED: &[usize] = &[0, 1, WAITS_FOR, 2];
@@ -302,6 +303,11 @@ impl RemoteUser {
         REMOTE_USERS.ordered_by(BY_AWAITED).equal(vec![tenant.0.into(), target.into()]).up_to(last).limit(limit)
     }
 
+    /// The row with this account.
+    pub fn with_remote_id((tenant, target): (TenantNumber, u32), id: String) -> RowQuery {
+        REMOTE_USERS.ordered_by(BY_REMOTE_ID).equal(vec![tenant.0.into(), target.into(), id.into()]).limit(1)
+    }
+
     /// The next rows that wait.
     pub fn after_waiting(&self, limit: u32) -> RowQuery {
         let awaited = Value::optional(self.waits_for.map(|user| user.0));
@@ -374,7 +380,7 @@ impl RemoteUser {
             self.attempts = 0;
         }
         let is_later = self.fault == PushFault::Temporary && is_waiting;
-        // Whoever is pushing it notices the mark when it stores the result.
+        // The worker that is pushing it notices the mark when it stores the result.
         let is_in_flight = is_waiting && self.in_flight_until.is_some_and(|until| now < until);
         if !is_later && !is_in_flight {
             self.due = Some(self.due.map_or(now, |due| due.min(now)));

@@ -22,7 +22,7 @@ pub struct Target {
     pub dialect: String,
     /// Where its API begins, such as `https://example.com/scim/v2`. Without a slash at the end.
     pub url: String,
-    /// The account in the target, if its API has a number or name for it (`CompanyId` in `onfire`).
+    /// The account in the target, if its API has a number or name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     pub credential: CredentialKind,

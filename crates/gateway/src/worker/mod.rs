@@ -267,7 +267,7 @@ impl Run<'_> {
         let Done { taken, pushed } = done;
         self.held.remove(&taken.user);
         let due = pushed.as_ref().map_or(taken.due, |pushed| pushed.row.as_ref().and_then(|row| row.due));
-        self.look_at(due);
+        self.note_due(due);
         let Some(pushed) = pushed else { return Ok(()) };
         let now = Instant::now();
         let mut transition = None;
@@ -280,13 +280,13 @@ impl Run<'_> {
                     rate.charge(1);
                 }
                 match (&exchange.outcome, signal) {
-                    (Outcome::Answered(Verdict::NotNow { retry_after, .. }), _) => {
+                    (Outcome::Answered(Verdict::Unavailable { retry_after, .. }), _) => {
                         rate.record_overload(now, *retry_after);
                     }
                     (_, Signal::Works) => rate.record_success(),
                     _ => {}
                 }
-            } else if let Outcome::Answered(Verdict::NotNow { retry_after, .. }) = &exchange.outcome {
+            } else if let Outcome::Answered(Verdict::Unavailable { retry_after, .. }) = &exchange.outcome {
                 // Without a limit, the target gets one when it asks for it.
                 let mut rate = RateControl::new(UNLIMITED_RATE, UNLIMITED_BURST, now);
                 rate.record_overload(now, *retry_after);
@@ -305,7 +305,7 @@ impl Run<'_> {
     }
 
     /// Looks at the store when a row is due again.
-    pub(super) fn look_at(&mut self, due: Option<Time>) {
+    pub(super) fn note_due(&mut self, due: Option<Time>) {
         if let Some(due) = due {
             let wait = due.0.saturating_sub(self.worker.shared.directory.now().0).max(0);
             self.next_look = self.next_look.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
@@ -332,8 +332,8 @@ impl Run<'_> {
             return Ok(());
         }
         let shared = &self.worker.shared;
-        let is_due_again = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
-        self.look |= is_due_again;
+        let due = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
+        self.note_due(due);
         Ok(())
     }
 

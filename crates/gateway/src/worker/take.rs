@@ -148,7 +148,7 @@ impl Run<'_> {
             if queued.deadline.saturating_duration_since(Instant::now()) < timeout {
                 // It has waited too long: nothing was sent, and it is due again after its deadline.
                 self.held.remove(&queued.row.user);
-                self.look_at(queued.taken.due);
+                self.note_due(queued.taken.due);
                 continue;
             }
             let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
