@@ -85,7 +85,7 @@ async fn settle_one_by_one(
                     let Some(row) = it.pushed.row.take() else { break };
                     let is_proven = row.state == RemoteState::Linked;
                     let is_released = is_proven && release_unproven(shared, caller, lease, &row, now).await?;
-                    it.pushed.row = Some(if is_released { row } else { in_doubt(row, now) });
+                    it.pushed.row = Some(if is_released { row } else { in_doubt(&row, now) });
                     next = next.into_iter().chain([now.plus_seconds(SEARCH_SECONDS)]).min();
                 }
                 Err(DirectoryError::Conflict) if lease.is_held() => {}
@@ -97,7 +97,7 @@ async fn settle_one_by_one(
 }
 
 /// The account is to be searched for.
-fn in_doubt(row: RemoteUser, now: Time) -> RemoteUser {
+fn in_doubt(row: &RemoteUser, now: Time) -> RemoteUser {
     RemoteUser {
         state: RemoteState::Creating,
         remote_id: None,
@@ -106,7 +106,7 @@ fn in_doubt(row: RemoteUser, now: Time) -> RemoteUser {
         due: Some(now.plus_seconds(SEARCH_SECONDS)),
         fault: PushFault::Temporary,
         fault_detail: Some("the target has shown the id of another user's account".into()),
-        ..row
+        ..row.clone()
     }
 }
 
@@ -125,7 +125,7 @@ async fn release_unproven(
     if holder.state != RemoteState::Unverified || holder.user == row.user {
         return Ok(false);
     }
-    let write = in_doubt(holder.clone(), now).replace(holder);
+    let write = in_doubt(holder, now).replace(holder);
     let write = write.map_err(|error| DirectoryError::Internal(error.to_string()))?;
     match shared.directory.commit_task_rows(caller, vec![lease.guard(), write]).await {
         Ok(()) => Ok(true),

@@ -12,8 +12,7 @@ use server::{App, Limits, Ports};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
@@ -211,7 +210,7 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
         .args(flags)
         .env("MUSTER_MAIL_SPOOL_DIR", folder.join("mail"))
         .env("MUSTER_IMPORTS_DIR", folder.join("imports"))
-        .envs(secrets_key())
+        .envs([secrets_key()])
         // Tests must not depend on free space of the machine's disk.
         .env("MUSTER_MIN_FREE_DISK_MIB", "0")
         .stdout(Stdio::piped())
@@ -232,7 +231,7 @@ pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_js
         .arg(store.as_ref())
         .arg("--json")
         .args(arguments)
-        .envs(secrets_key())
+        .envs([secrets_key()])
         .output()
         .expect("ran");
     let text = String::from_utf8(output.stdout).expect("text");

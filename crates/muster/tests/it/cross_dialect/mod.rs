@@ -4,6 +4,7 @@
 mod expected_views;
 mod fixture;
 mod request_bodies;
+mod targets;
 mod user_generator;
 
 use crate::support::runtime;

@@ -4,4 +4,8 @@
 mod changes;
 mod faults;
 mod kills;
+mod record;
 mod support;
+
+pub(crate) use record::{check, load, users};
+pub(crate) use support::{Simulator, wait_for};

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A simulated system.
-pub(super) struct Simulator {
+pub(crate) struct Simulator {
     child: Child,
     pub(super) address: String,
     pub(super) url: String,
@@ -19,7 +19,7 @@ pub(super) struct Simulator {
 
 impl Simulator {
     /// `dialect` is that of the target; `faults` is TOML.
-    pub(super) fn start(dialect: &'static str, faults: &str) -> Self {
+    pub(crate) fn start(dialect: &'static str, faults: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (key_file, faults_file) = (folder.path().join("key"), folder.path().join("faults.toml"));
         std::fs::write(&faults_file, faults).expect("written");
@@ -40,7 +40,7 @@ impl Simulator {
     }
 
     /// Adds it as a target of tenant 1.
-    pub(super) fn add_to(&self, store: &str, name: &str, flags: &[&str]) {
+    pub(crate) fn add_to(&self, store: &str, name: &str, flags: &[&str]) {
         let key_file = self.key_file.to_str().expect("text");
         let mut arguments = vec!["target", "add", name, "--tenant", "1", "--dialect", self.dialect, "--url", &self.url];
         arguments.extend(["--key-file", key_file, "--dial-allow", &self.address]);
@@ -58,16 +58,16 @@ impl Simulator {
         serde_json::from_str(&response.body).expect("JSON")
     }
 
-    pub(super) fn accounts(&self) -> Vec<Value> {
+    pub(crate) fn accounts(&self) -> Vec<Value> {
         self.get("/-/accounts").as_array().expect("a list").clone()
     }
 
-    pub(super) fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         self.get("/-/requests").as_array().expect("a list").clone()
     }
 
     /// The fields of the account of a user, by the id that Muster sets.
-    pub(super) fn account_of(&self, user: &str) -> Option<Value> {
+    pub(crate) fn account_of(&self, user: &str) -> Option<Value> {
         let name = if self.dialect == "scim" { "externalId" } else { "ExternalId" };
         let mut found = self.accounts();
         found.retain(|account| account["fields"][name] == user);
@@ -111,7 +111,7 @@ pub(super) fn wait_until_linked(store: &str, target: &str, users: u64) {
 }
 
 /// Waits for a condition, which says what it finds instead.
-pub(super) fn wait_for<T, E: std::fmt::Display>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
+pub(crate) fn wait_for<T, E: std::fmt::Display>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
     let start = Instant::now();
     loop {
         match condition() {

@@ -5,6 +5,7 @@ mod client;
 mod commit_faults;
 mod database_outage;
 mod failover;
+mod gateway_pause;
 mod load_balancer;
 mod nodes;
 mod three_processes;

@@ -36,6 +36,10 @@ impl Node {
         (self.child, self.address) = serve(&self.url, self.level, &self.folder);
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGKILL.
     pub(super) fn kill(&mut self) {
         self.child.kill().expect("killed");

@@ -1,0 +1,127 @@
+//! Users that are created over each dialect arrive in targets of each API with everything that the API can hold, and
+//! nothing else is sent.
+
+use super::fixture::Fixture;
+use super::user_generator::generated_user;
+use super::{ALL_DIALECTS, Dialect};
+use crate::gateway::Simulator;
+use crate::support::{run_json, runtime};
+use directory::User;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Users created over each dialect.
+const USERS: u32 = 8;
+const TARGETS: [(&str, Dialect); 3] =
+    [("scim", Dialect::Scim), ("onfire", Dialect::OnfireV2), ("onfire-v1", Dialect::OnfireV1)];
+
+#[test]
+fn users_of_every_dialect_arrive_in_every_target() {
+    let runtime = runtime();
+    let fixture = runtime.block_on(Fixture::new());
+    let mut runner = TestRunner::new(testkit::seeds::proptest_config(1, file!()));
+    let mut users: Vec<User> = Vec::new();
+    for dialect in ALL_DIALECTS {
+        for n in 0..testkit::seeds::repetitions(USERS) {
+            let generated = generated_user().new_tree(&mut runner).expect("a user").current();
+            let email = format!("u{n}-{}@example.com", users.len());
+            users.push(runtime.block_on(fixture.create(dialect, &generated, &email)));
+        }
+    }
+    let simulators: Vec<_> = TARGETS
+        .iter()
+        .map(|(name, dialect)| {
+            let simulator = Simulator::start(name, "");
+            simulator.add_to(fixture.app.store(), name, &["--rate", "0"]);
+            (simulator, *name, *dialect)
+        })
+        .collect();
+    let keys = gateway::MasterKeySource(Some(crate::secrets_key::secrets_key().1));
+    let metrics = Arc::new(gateway::GatewayMetrics::default());
+    let gateway = gateway::Gateway::new(Arc::clone(fixture.app.directory()), keys, metrics);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = runtime.spawn(async move { gateway.run(async { drop(stopped.await) }).await });
+    // A target without groups gets a user only if it is active.
+    users.retain(|user| !user.status.blocks_sign_in());
+    for (simulator, name, dialect) in &simulators {
+        let complete = || {
+            let status = run_json(fixture.app.store(), &["target", "status", name]);
+            status["linked"] == users.len() as u64 && status["waiting"] == 0
+        };
+        for _ in 0..600 {
+            if complete() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(complete(), "{name}: {}", run_json(fixture.app.store(), &["target", "issues", name]));
+        for user in &users {
+            let account = simulator.account_of(&user.id.to_string()).expect("an account");
+            let shown = runtime.block_on(fixture.read(*dialect, user));
+            assert_eq!(sent(&account["fields"]), expected(*dialect, user, &shown), "{name}: {user:?}");
+        }
+        assert_eq!(simulator.accounts().len(), users.len(), "{name}");
+        // One create for each user, and nothing else but the question whether the target is empty.
+        let requests = simulator.requests();
+        let reads = requests.iter().filter(|request| request["method"] == "GET").count();
+        assert_eq!((requests.len() - reads, reads), (users.len(), 1), "{name}");
+    }
+    drop(stop);
+    runtime.block_on(running).expect("ended");
+}
+
+/// What the target has stored, without what only says how it was sent.
+fn sent(fields: &Value) -> Value {
+    let mut fields = fields.as_object().expect("fields").clone();
+    for name in ["schemas", "DoNotEmail"] {
+        fields.remove(name);
+    }
+    Value::Object(fields)
+}
+
+/// What Muster shows of the user in the same API, without what the server assigns.
+fn expected(dialect: Dialect, user: &User, shown: &Value) -> Value {
+    let mut fields: Map<String, Value> = shown.as_object().expect("a user").clone();
+    let id = Value::from(user.id.to_string());
+    if dialect == Dialect::Scim {
+        for name in ["schemas", "id", "meta", "groups"] {
+            fields.remove(name);
+        }
+        fields.insert("externalId".into(), id);
+        let extension = "urn:muster:params:scim:schemas:extension:2.0:User";
+        if let Some(own) = fields.get_mut(extension).and_then(Value::as_object_mut) {
+            for name in ["folders", "invited", "lastActivity"] {
+                own.remove(name);
+            }
+            if own.is_empty() {
+                fields.remove(extension);
+            }
+        }
+        return Value::Object(fields);
+    }
+    for name in [
+        "Id",
+        "CompanyId",
+        "ProviderId",
+        "UserID",
+        "CreatedDate",
+        "LastUpdated",
+        "LastActivity",
+        "UserDevices",
+        "Groups",
+        "Folders",
+    ] {
+        fields.remove(name);
+    }
+    fields.insert("ExternalId".into(), id);
+    // A new account is invited, whatever the user is here.
+    fields.insert("Status".into(), "Invited".into());
+    // The license that is shown for users without one.
+    if user.license.is_none() {
+        fields.remove("Type");
+    }
+    Value::Object(fields)
+}
