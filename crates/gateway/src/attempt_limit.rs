@@ -34,3 +34,28 @@ impl AttemptLimit {
         *count <= MAX_PER_DAY
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender::Outcome;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_day_has_a_maximum() {
+        let limit = AttemptLimit::default();
+        let (target, _) = testkit::fakes::target(TenantNumber(1), "crm");
+        let lost = Exchange {
+            id: Uuid::nil(),
+            action: "create",
+            outcome: Outcome::Lost("no answer".into()),
+            status: None,
+            duration: Duration::ZERO,
+            reference: None,
+        };
+        let allowed =
+            |day: i64| (0..30_000).filter(|_| limit.allow(&target, &lost, Time(day * MICROS_PER_DAY))).count();
+        assert_eq!((allowed(1), allowed(1), allowed(2)), (10_000, 0, 10_000));
+    }
+}

@@ -6,7 +6,7 @@ use crate::push::Pushed;
 use directory::{
     Caller, DirectoryError, PushAttempt, PushFault, RemoteState, RemoteUser, RowWrite, Target, Time, UserId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A push, with the row as the store has had it since it was taken.
 pub(crate) struct Finished {
@@ -29,6 +29,9 @@ pub(crate) async fn settle(
 ) -> Result<Option<Time>, DirectoryError> {
     let now = shared.directory.now();
     let attempts: Vec<PushAttempt> = finished.iter().flat_map(|it| attempts_of(shared, target, it, now)).collect();
+    if has_same_accounts(&finished) {
+        return settle_one_by_one(shared, caller, target, lease, finished).await;
+    }
     let mut fresh: HashMap<UserId, RemoteUser> = HashMap::new();
     for attempt in 0..ATTEMPTS {
         let mut writes = vec![lease.guard()];
@@ -54,6 +57,13 @@ pub(crate) async fn settle(
         }
     }
     Err(DirectoryError::Conflict)
+}
+
+/// Whether the target has shown one id for two users.
+fn has_same_accounts(finished: &[Finished]) -> bool {
+    let ids = finished.iter().filter_map(|it| it.pushed.row.as_ref()?.remote_id.as_deref());
+    let mut seen = HashSet::new();
+    !ids.into_iter().all(|id| seen.insert(id))
 }
 
 fn is_taken_account(error: &DirectoryError) -> bool {

@@ -4,7 +4,7 @@ use super::managed_connection::Session;
 use super::param::{Param, int, kind_code};
 use super::pg_error::PgError;
 use super::tables;
-use directory::{CommitError, Expected, Field, Row, RowQuery, RowWrite, TenantNumber, Value};
+use directory::{CommitError, Expected, Field, Row, RowQuery, RowWrite, Table, TenantNumber, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use store::sql::{self, Sql};
 use store::translation::Write;
@@ -37,6 +37,8 @@ pub(super) enum Precondition {
     TombstoneExists(u32, i64),
     /// No row has these unique values.
     RowFree(RowQuery, Field),
+    /// No other row than the one with this key has these unique values.
+    RowFreeExcept(RowQuery, Row, Field),
     /// A row with this key has these values.
     RowHas(RowQuery, Vec<(usize, Value)>),
 }
@@ -99,12 +101,36 @@ fn row_preconditions(write: &RowWrite) -> Vec<Precondition> {
             };
             table.unique_values(row).map(free).collect()
         }
-        RowWrite::Update { table, key, expected: Expected::Row(values), .. }
-        | RowWrite::Delete { table, key, expected: Expected::Row(values) } => {
+        RowWrite::Update { table, key, values, expected } => {
+            let mut all = Vec::new();
+            if let Expected::Row(old) = expected {
+                all.push(Precondition::RowHas(table.row(key.clone()), old.clone()));
+            }
+            all.extend(changed_unique_values(table, key, values));
+            all
+        }
+        RowWrite::Delete { table, key, expected: Expected::Row(values) } => {
             vec![Precondition::RowHas(table.row(key.clone()), values.clone())]
         }
-        RowWrite::Put(..) | RowWrite::Update { .. } | RowWrite::Delete { .. } => Vec::new(),
+        RowWrite::Put(..) | RowWrite::Delete { .. } => Vec::new(),
     }
+}
+
+/// The unique values that an update sets, as far as it has all of them.
+fn changed_unique_values(
+    table: &'static Table,
+    key: &[Value],
+    values: &[(usize, Value)],
+) -> impl Iterator<Item = Precondition> {
+    let value_of = |column: &usize| {
+        let changed = values.iter().find(|(changed, _)| changed == column).map(|(_, value)| value);
+        changed.or_else(|| key.get(*column)).filter(|value| **value != Value::Null).cloned()
+    };
+    let is_changed = |columns: &[usize]| values.iter().any(|(column, _)| columns.contains(column));
+    table.unique.iter().filter(move |(columns, _)| is_changed(columns)).filter_map(move |(columns, field)| {
+        let unique: Row = columns.iter().map(value_of).collect::<Option<_>>()?;
+        Some(Precondition::RowFreeExcept(table.ordered_by(columns).equal(unique).limit(1), key.to_vec(), *field))
+    })
 }
 
 /// A precondition of a change in a batch.
@@ -173,6 +199,10 @@ impl StoredState {
             Precondition::TombstoneIdFree(id) => free(!self.tombstone_ids.contains(id), Field::Id),
             Precondition::TombstoneExists(number, deleted) => stale(self.tombstones.contains(&(*number, *deleted))),
             Precondition::RowFree(query, field) => free(!self.rows.contains_key(&row_key(query)), *field),
+            Precondition::RowFreeExcept(query, key, field) => {
+                let other = self.rows.get(&row_key(query)).filter(|row| query.table.key_of(row) != key);
+                free(other.is_none(), *field)
+            }
             Precondition::RowHas(query, values) => {
                 let row = self.rows.get(&row_key(query));
                 stale(row.is_some_and(|row| values.iter().all(|(column, value)| row[*column] == *value)))
@@ -207,7 +237,9 @@ impl StoredState {
                 Precondition::NotDeleted(key) => external_ids.push(key.clone().into_bytes()),
                 Precondition::TombstoneIdFree(id) => tombstone_ids.push(*id),
                 Precondition::TombstoneExists(number, _) => tombstones.push(int(*number)),
-                Precondition::RowFree(query, _) | Precondition::RowHas(query, _) => {
+                Precondition::RowFree(query, _)
+                | Precondition::RowFreeExcept(query, ..)
+                | Precondition::RowHas(query, _) => {
                     let found = tables::rows(session, query.clone()).await?.pop();
                     state.rows.extend(found.map(|row| (row_key(query), row)));
                 }

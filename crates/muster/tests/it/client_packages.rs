@@ -69,10 +69,10 @@ pub(crate) fn pypi(client: &str) -> PathBuf {
 /// `cargo xtask test` runs this first, so that no other test waits for an installation.
 #[test]
 fn every_client_is_installed() {
-    for client in ["browser", "openapi-ts", "servicestack-js"] {
+    for client in ["browser", "openapi-ts", "scimmy", "servicestack-js"] {
         assert!(npm(client).is_dir(), "{client}");
     }
-    for client in ["openapi-python", "schemathesis", "scim2-py", "servicestack-py"] {
+    for client in ["openapi-python", "schemathesis", "scim2-py", "scim2-server", "servicestack-py"] {
         assert!(pypi(client).is_dir(), "{client}");
     }
 }

@@ -19,6 +19,7 @@ impl Session {
             .args(["--json", "--store", &self.test_store.store])
             .args(arguments)
             .current_dir(self.test_store.folder.path())
+            .envs([crate::secrets_key::secrets_key()])
             .output()
             .expect("ran");
         let text = String::from_utf8(output.stdout).expect("text");
@@ -112,6 +113,17 @@ fn json_documents_match_the_golden_files() {
     s.run("audit-verify", &["audit", "verify"]);
     s.run("check", &["check"]);
     s.run("backup", &["backup", "store.bak"]);
+    s.file("key", "key-of-a-target\n");
+    let add = ["target", "add", "hr", "--dialect", "scim", "--url", "https://hr.example.com/scim/v2"];
+    s.run("target-add", &[&add[..], &["--key-file", "key"]].concat());
+    s.run("target-list", &["target", "list"]);
+    s.run("target-show", &["target", "show", "hr"]);
+    s.run("target-status", &["target", "status", "hr"]);
+    s.run("target-key", &["target", "key", "hr", "--key-file", "key", "--next"]);
+    s.run("target-pause", &["target", "pause", "hr"]);
+    s.run("push", &["push", "cy@x.y", "--target", "hr"]);
+    s.run("explain", &["explain", "cy@x.y", "hr"]);
+    s.run("target-remove", &["target", "remove", "hr"]);
     s.run("error", &["user", "show", "nobody@x.y"]);
     s.run("tenant-delete", &["tenant", "delete", "1", "--yes"]);
     let empty = TestStore::new();

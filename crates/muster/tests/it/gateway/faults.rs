@@ -119,3 +119,23 @@ fn stop(simulator: &Simulator, signal: &str) {
     let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &simulator.pid().to_string()]).status();
     assert!(sent.expect("sent").success());
 }
+
+#[test]
+fn a_target_that_hangs_does_not_hold_up_another() {
+    let server = server();
+    let hanging = Simulator::start("scim", "delay-ms = 600000");
+    let working = Simulator::start("scim", "");
+    hanging.add_to(server.store(), "hanging", &["--rate", "0", "--timeout", "60"]);
+    working.add_to(server.store(), "working", &["--rate", "0"]);
+    add_users(&server, 0..USERS);
+    wait_until_linked(server.store(), "working", USERS);
+    // Changes, too, while every request to the other target waits.
+    for user in 0..5 {
+        server.run_json(&["user", "delete", &format!("u{user}@example.com"), "--tenant", "1"]);
+    }
+    wait_for("the deactivations", || {
+        let inactive = working.accounts().iter().filter(|it| it["fields"]["active"] == false).count();
+        if inactive == 5 { Ok(()) } else { Err(inactive) }
+    });
+    assert!(hanging.accounts().is_empty());
+}

@@ -4,6 +4,7 @@
 mod changes;
 mod faults;
 mod kills;
+mod real_targets;
 mod record;
 mod support;
 

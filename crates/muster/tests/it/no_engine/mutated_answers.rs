@@ -108,7 +108,7 @@ fn mutated_answers_link_no_user_to_another_account() {
                 }
             }
             // The mutations leave some answers valid.
-            assert!(accepted > 100 || matches!(operation, Operation::Delete { .. }), "{}", operation.as_str());
+            assert!(accepted > 20 || matches!(operation, Operation::Delete { .. }), "{}", operation.as_str());
         }
     }
 }
