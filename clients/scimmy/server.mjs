@@ -39,4 +39,6 @@ app.use("/scim/v2", new SCIMMYRouters({
     return "muster";
   },
 }));
+// All users at once, for the test.
+app.get("/all", (_, response) => response.json({ Resources: [...users.values()] }));
 app.listen(Number(port), "127.0.0.1", () => console.log("listening"));

@@ -182,18 +182,18 @@ fn attempts_of<'a>(
     finished: &'a Finished,
     now: Time,
 ) -> impl Iterator<Item = PushAttempt> + 'a {
-    finished.pushed.exchanges.iter().filter(move |exchange| shared.attempts.allow(target, exchange, now)).map(
-        move |exchange| PushAttempt {
-            id: exchange.id,
-            tenant: target.tenant,
-            target: target.number,
-            user: finished.taken.user,
-            at: now,
-            action: exchange.action.to_owned(),
-            outcome: exchange.outcome_name().to_owned(),
-            status: exchange.status.map(u32::from),
-            milliseconds: u32::try_from(exchange.duration.as_millis()).unwrap_or(u32::MAX) & 0x7fff_ffff,
-            detail: exchange.detail(),
-        },
-    )
+    let allowed = finished.pushed.exchanges.iter().filter(move |exchange| shared.attempts.allow(target, exchange, now));
+    allowed.zip(0..).map(move |(exchange, place)| PushAttempt {
+        id: exchange.id,
+        tenant: target.tenant,
+        target: target.number,
+        user: finished.taken.user,
+        // In their order.
+        at: Time(now.0 + place),
+        action: exchange.action.to_owned(),
+        outcome: exchange.outcome_name().to_owned(),
+        status: exchange.status.map(u32::from),
+        milliseconds: u32::try_from(exchange.duration.as_millis()).unwrap_or(u32::MAX) & 0x7fff_ffff,
+        detail: exchange.detail(),
+    })
 }

@@ -71,6 +71,8 @@ fn normalized_text(text: &str, name: &str, folder: &Path) -> String {
         _ if uuid::Uuid::try_parse(text).is_ok() && text.contains('-') => "UUID".into(),
         _ if is_hex(text) => "HEX".into(),
         "who" => "WHO".into(),
+        // It has the id of the user.
+        "request" => "REQUEST".into(),
         _ => text.replace(&folder.display().to_string(), "FOLDER"),
     }
 }

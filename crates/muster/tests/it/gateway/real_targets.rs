@@ -18,17 +18,24 @@ struct Provider {
     child: Child,
     address: String,
     path: &'static str,
+    /// The path that lists all users.
+    list: &'static str,
     /// Whether its accounts survive a restart.
     is_durable: bool,
 }
 
 impl Provider {
-    fn new(path: &'static str, is_durable: bool, command: impl Fn(&str) -> Command + 'static) -> Self {
+    fn new(
+        path: &'static str,
+        list: &'static str,
+        is_durable: bool,
+        command: impl Fn(&str) -> Command + 'static,
+    ) -> Self {
         // Free for the moment: nobody else on this machine listens on ports that it has just had.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port().to_string();
         let address = format!("127.0.0.1:{port}");
         let start = move || command(&port).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-        let provider = Self { child: start(), start: Box::new(start), address, path, is_durable };
+        let provider = Self { child: start(), start: Box::new(start), address, path, list, is_durable };
         provider.wait();
         provider
     }
@@ -48,8 +55,7 @@ impl Provider {
     fn list(&self) -> Option<Vec<Value>> {
         let bearer = format!("Bearer {TOKEN}");
         let headers = [("Authorization", bearer.as_str()), ("Host", self.address.as_str())];
-        let path = format!("{}/Users?startIndex=1&count=200", self.path);
-        let response = try_send(&self.address, "GET", &path, &headers, b"")?;
+        let response = try_send(&self.address, "GET", self.list, &headers, b"")?;
         let body: Value = serde_json::from_str(&response.body).ok()?;
         Some(body["Resources"].as_array().cloned().unwrap_or_default())
     }
@@ -68,7 +74,7 @@ impl Drop for Provider {
 
 fn scim2_server() -> Provider {
     let packages = client_packages::pypi("scim2-server");
-    Provider::new("/v2", false, move |port| {
+    Provider::new("/v2", "/v2/Users?startIndex=1&count=200", false, move |port| {
         let mut command = Command::new("python3");
         command.env("PYTHONPATH", &packages).args([
             "-c",
@@ -87,7 +93,7 @@ fn scimmy(folder: &Path) -> Provider {
     let program = folder.join("server.mjs");
     std::fs::copy(repo_root().join("clients/scimmy/server.mjs"), &program).expect("copied");
     let file = folder.join("users.json");
-    Provider::new("/scim/v2", true, move |port| {
+    Provider::new("/scim/v2", "/all", true, move |port| {
         let mut command = Command::new("node");
         command.arg(&program).args([port, TOKEN]).arg(&file);
         command
@@ -160,6 +166,8 @@ fn provision(mut provider: Provider) {
     has("u2@example.com", "/active", json!(false));
     has("u3@example.com", "/active", json!(false));
     run_json(server.store(), &["target", "set", "real", "--on-delete", "delete", "--tenant", "1"]);
+    // The server takes it over within a second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     server.run_json(&["user", "delete", "u4@example.com", "--tenant", "1"]);
     wait_for("the deletion", || if provider.user("u4@example.com").is_none() { Ok(()) } else { Err("still there") });
     let names = provider.list().expect("an answer");
