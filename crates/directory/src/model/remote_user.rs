@@ -373,16 +373,17 @@ impl RemoteUser {
         if self.fault == PushFault::Excluded {
             return;
         }
-        // What the target has refused may be accepted now. A temporary fault keeps its time: the target asked for it.
+        // What the target has refused may be accepted now.
         if self.fault != PushFault::Temporary {
             self.fault = PushFault::None;
             self.fault_detail = None;
             self.attempts = 0;
         }
-        let is_later = self.fault == PushFault::Temporary && is_waiting;
+        // Some time must pass between two searches for an account that may have been created.
+        let is_searched = self.state == RemoteState::Creating && is_waiting;
         // The worker that is pushing it notices the mark when it stores the result.
         let is_in_flight = is_waiting && self.in_flight_until.is_some_and(|until| now < until);
-        if !is_later && !is_in_flight {
+        if !is_searched && !is_in_flight {
             self.due = Some(self.due.map_or(now, |due| due.min(now)));
         }
     }

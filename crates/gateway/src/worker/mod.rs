@@ -17,13 +17,11 @@ use dialects::kit::Verdict;
 use directory::{
     Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetCapabilities, TargetProgress, Time, UserId,
 };
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use outbound::{RateControl, SendWindow};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinError, JoinSet};
 
 /// Rows taken or stored at a time.
 const BATCH: usize = 256;
@@ -40,8 +38,6 @@ pub(crate) struct Worker {
     pub(crate) target: Arc<Target>,
     pub(crate) shard: u32,
 }
-
-type Push = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// A push that has ended.
 struct Done {
@@ -72,12 +68,15 @@ struct Run<'w> {
     rate: Option<RateControl>,
     /// By priority.
     queue: HashMap<PushPriority, VecDeque<Queued>>,
-    pushes: FuturesUnordered<Push>,
+    /// Tasks, so that they go on while this one waits for the store.
+    pushes: JoinSet<Done>,
     held: HashSet<UserId>,
     finished: Vec<Finished>,
     flush: Option<Instant>,
     /// Whether the store may have due rows.
     look: bool,
+    /// Whether more rows were due than could be taken.
+    has_more: bool,
     next_look: Instant,
     awaits_managers: bool,
     /// How often the target was asked whether it is empty.
@@ -168,11 +167,12 @@ impl Worker {
             health,
             rate,
             queue: HashMap::new(),
-            pushes: FuturesUnordered::new(),
+            pushes: JoinSet::new(),
             held: HashSet::new(),
             finished: Vec::new(),
             flush: None,
             look: true,
+            has_more: false,
             next_look: Instant::now(),
             awaits_managers: true,
             asked: 0,
@@ -213,7 +213,8 @@ impl Run<'_> {
                 must_ask = !self.ask_whether_empty(&progress).await?;
             }
             if !must_ask && !self.health.is_quarantined() {
-                if self.look || self.next_look <= now {
+                let is_short = self.queue.values().map(VecDeque::len).sum::<usize>() <= self.wanted() / 2;
+                if self.look || self.next_look <= now || self.has_more && is_short {
                     self.take().await?;
                 }
                 self.begin_pushes();
@@ -233,7 +234,7 @@ impl Run<'_> {
                     self.warn_of_expiry();
                     self.wake_users_whose_manager_has_arrived().await?;
                 }
-                Some(done) = self.pushes.next() => self.finish(done).await?,
+                Some(done) = self.pushes.join_next() => self.finish(done.map_err(|error| failed(&error))?).await?,
                 () = signal.notified() => self.look = true,
                 () = tokio::time::sleep(wait) => {}
             }
@@ -340,7 +341,8 @@ impl Run<'_> {
     /// Waits a moment for requests that were sent, stores what is known, and gives the lease back.
     async fn end(mut self) {
         let deadline = tokio::time::Instant::now() + self.sender.timeout();
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.pushes.next()).await {
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.pushes.join_next()).await {
+            let Ok(done) = done else { return };
             if self.finish(done).await.is_err() {
                 break;
             }
@@ -354,3 +356,8 @@ impl Run<'_> {
 /// Requests per second, and in a burst, of a target without limits that has asked for a pause.
 const UNLIMITED_RATE: f64 = 1_000.0;
 const UNLIMITED_BURST: u32 = 100;
+
+/// A push that has panicked ends the run: its row stays with the note that its requests may be carried out.
+fn failed(error: &JoinError) -> DirectoryError {
+    DirectoryError::Internal(error.to_string())
+}

@@ -14,12 +14,9 @@ impl Run<'_> {
     pub(super) async fn take(&mut self) -> Result<(), DirectoryError> {
         let directory = &self.worker.shared.directory;
         let key = (self.caller.tenant, self.worker.target.number);
-        let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
-        let unlimited = self.rate.is_none();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-        let wanted = if unlimited { BATCH } else { (per_second.ceil() as usize).clamp(self.concurrency() * 2, BATCH) };
+        let wanted = self.wanted();
         let queued: usize = self.queue.values().map(VecDeque::len).sum();
-        self.look = false;
+        (self.look, self.has_more) = (false, false);
         // A row that is due again before that keeps its time.
         if self.next_look <= Instant::now() {
             self.next_look = Instant::now() + IDLE;
@@ -30,7 +27,7 @@ impl Run<'_> {
             let room =
                 if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
             if room <= wanted / 2 && priority != PushPriority::Removal {
-                self.look = queued == 0 && !rows.is_empty();
+                self.has_more = true;
                 break;
             }
             // Rows that this process pushes can be due again.
@@ -41,13 +38,21 @@ impl Run<'_> {
             let oldest = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
             self.worker.shared.metrics.set_lag(&self.worker.target, priority, oldest);
             rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
-            self.look |= is_full;
+            self.has_more |= is_full;
         }
         if rows.is_empty() {
             self.next_look = self.next_look.min(self.next_due().await?);
             return Ok(());
         }
         self.prepare(rows).await
+    }
+
+    /// How many rows are taken in advance: as many as can be pushed in about a second.
+    pub(super) fn wanted(&self) -> usize {
+        let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        let per_second = per_second.ceil() as usize;
+        if self.rate.is_none() { BATCH } else { per_second.max(self.concurrency() * 2).min(BATCH) }
     }
 
     /// When the next row is due.
@@ -153,7 +158,7 @@ impl Run<'_> {
             }
             let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
             let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
-            self.pushes.push(Box::pin(async move {
+            self.pushes.spawn(async move {
                 let Queued { taken, row, subject, deadline } = queued;
                 let now = shared.directory.now();
                 let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
@@ -161,10 +166,7 @@ impl Run<'_> {
                     PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
                 let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &subject)).await;
                 Done { taken, pushed: pushed.ok() }
-            }));
-        }
-        if self.queue.values().map(VecDeque::len).sum::<usize>() < BATCH / 2 {
-            self.look = true;
+            });
         }
     }
 }
