@@ -22,7 +22,7 @@ SCIMMY.Resources.declare(SCIMMY.Resources.User)
     return users.get(id);
   })
   .egress(async (resource) => {
-    if (!resource.id) return [...users.values()];
+    if (!resource.id) return resource.filter?.match([...users.values()]) ?? [...users.values()];
     if (!users.has(resource.id)) throw missing();
     return users.get(resource.id);
   })
