@@ -156,6 +156,9 @@ impl Store for NullStore {
     fn wait_for_events(&self, _: EventPosition) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }
+    fn last_event_position(&self) -> BoxFuture<'_, StoreResult<EventPosition>> {
+        ready(Ok(EventPosition(0)))
+    }
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, StoreResult<Vec<Row>>> {
         let stored = self.rows.lock();
         let own = stored.iter().filter(|(table, row)| *table == query.table.name && query.matches(row));

@@ -76,6 +76,8 @@ pub trait Store: Send + Sync {
     /// Waits for an event after a position: at once if this process has assigned the position, within 200 ms if another
     /// has. May return early, such as after a read error: read the events to find out.
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()>;
+    /// The position of the newest event of all tenants. Events that get a position later have higher ones.
+    fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>>;
     /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(
         &self,

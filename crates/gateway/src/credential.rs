@@ -73,6 +73,19 @@ impl Credential {
         self.token = None;
     }
 
+    /// A text of the target without the secrets that were sent to it, as they are and as forms encode them.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let secret = self.secret.expose_secret();
+        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let header = match &self.kind {
+            CredentialKind::Basic { user } => Some(STANDARD.encode(format!("{user}:{secret}"))),
+            _ => self.token.as_ref().and_then(|token| token.header.to_str().ok()).map(str::to_owned),
+        };
+        let token = header.as_deref().map(|header| header.strip_prefix("Bearer ").unwrap_or(header));
+        let secrets = [Some(secret), Some(encoded.as_str()), token].into_iter().flatten().filter(|it| !it.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+
     /// The value of the `Authorization` header, if there is one.
     pub(crate) async fn authorization(&mut self, client: &HttpClient) -> Result<Option<HeaderValue>, CredentialError> {
         let secret = self.secret.expose_secret();

@@ -1,8 +1,8 @@
 //! Follows the changes of a tenant's users, and considers existing users one after the other for each target.
 //!
 //! A change of a user who was considered marks the user's rows. Users with higher numbers are left to the scan, so a
-//! target that is slow or new costs nothing but its own rows. The scan of a target is only ahead of its worker by a few
-//! hundred users.
+//! target that is slow or new costs nothing but its own rows. The scan of a target is only ahead of its worker by some
+//! thousand users.
 
 use crate::held_lease::HeldLease;
 use crate::signals::Signals;
@@ -11,17 +11,22 @@ use directory::{
     PushPriority, Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, User, UserId, UserQuery,
 };
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// Events and users that are handled at a time.
-const BATCH: u32 = 250;
+const BATCH: u32 = 500;
 /// Rows of a first synchronization that wait, above which the scan pauses.
-const MAX_WAITING: usize = 500;
+const MAX_WAITING: usize = 2_000;
+/// How often they are counted while the scan pauses.
+const COUNT_INTERVAL: Duration = Duration::from_millis(200);
 /// Writes in one change.
 const MAX_WRITES: usize = 1_000;
 
 pub(crate) struct TenantFollower {
     caller: Caller,
     follower: Follower,
+    /// There are no further events of users up to this position.
+    read_to: EventPosition,
     scans: HashMap<u32, Scan>,
 }
 
@@ -29,6 +34,9 @@ struct Scan {
     progress: TargetProgress,
     /// Users with higher numbers may exist.
     has_more: bool,
+    /// How many users can be considered before the waiting rows are counted again.
+    room: usize,
+    next_count: Instant,
     /// Whether it has reached the last user before: then, further users are new.
     has_ended: bool,
 }
@@ -53,11 +61,13 @@ impl TenantFollower {
     pub(crate) async fn start(directory: &Directory, caller: Caller) -> Result<Self, DirectoryError> {
         let start = directory.tenant_snapshot(&caller, caller.tenant).await?.position();
         let follower = directory.follower(&caller, &Self::name(&caller), start).await?;
-        Ok(Self { caller, follower, scans: HashMap::new() })
+        let read_to = follower.position;
+        Ok(Self { caller, follower, read_to, scans: HashMap::new() })
     }
 
+    /// After which position new events can be.
     pub(crate) fn position(&self) -> EventPosition {
-        self.follower.position
+        self.read_to.max(self.follower.position)
     }
 
     /// Takes over which targets there are.
@@ -74,15 +84,19 @@ impl TenantFollower {
             let query = TargetProgress::table().row(target.key());
             let progress: Vec<TargetProgress> = directory.target_records(&self.caller, query).await?;
             if let Some(progress) = progress.into_iter().next() {
-                self.scans.insert(target.number, Scan { progress, has_more: true, has_ended: false });
+                self.scans.insert(
+                    target.number,
+                    Scan { progress, has_more: true, room: 0, next_count: Instant::now(), has_ended: false },
+                );
             }
         }
         Ok(())
     }
 
-    /// Whether [`Self::scan`] has something to do.
-    pub(crate) fn has_more_users(&self) -> bool {
-        self.scans.values().any(|scan| scan.has_more)
+    /// Whether [`Self::scan`] has something to do for the active targets.
+    pub(crate) fn has_more_users(&self, targets: &[Target]) -> bool {
+        let mut active = targets.iter().filter(|target| target.is_active());
+        active.any(|target| self.scans.get(&target.number).is_some_and(|scan| scan.has_more))
     }
 
     /// Marks the rows of users who were changed by the next events. Returns whether there were any.
@@ -93,8 +107,13 @@ impl TenantFollower {
         targets: &[Target],
         signals: &Signals,
     ) -> Result<bool, DirectoryError> {
+        // Read before the events, which are only those of this tenant's users: later ones are waited for.
+        let newest = directory.last_event_position(&self.caller).await?;
         let events = directory.user_events(&self.caller, self.follower.position, BATCH).await?;
-        let Some(last) = events.last().map(|event| event.position) else { return Ok(false) };
+        let Some(last) = events.last().map(|event| event.position) else {
+            self.read_to = newest;
+            return Ok(false);
+        };
         let marks = self.marks_of(directory, &events).await?;
         let mut writes = Vec::new();
         let mut woken = Vec::new();
@@ -182,8 +201,15 @@ impl TenantFollower {
         for target in targets.iter().filter(|target| target.is_active()) {
             let Some(scan) = self.scans.get_mut(&target.number).filter(|scan| scan.has_more) else { continue };
             let priority = if scan.has_ended { PushPriority::Change } else { PushPriority::Sync };
-            if waiting(directory, &self.caller, target).await? >= MAX_WAITING {
-                continue;
+            if scan.room < BATCH as usize {
+                if Instant::now() < scan.next_count {
+                    continue;
+                }
+                scan.room = MAX_WAITING.saturating_sub(waiting(directory, &self.caller, target).await?);
+                if scan.room < BATCH as usize {
+                    scan.next_count = Instant::now() + COUNT_INTERVAL;
+                    continue;
+                }
             }
             let users = directory.find_users(&self.caller, users_after(scan.progress.scanned)).await?.rows;
             let Some(last) = users.last().map(|user| user.number) else {
@@ -216,6 +242,7 @@ impl TenantFollower {
             writes.push(self.follower.guard());
             directory.commit_task_rows(&self.caller, writes).await?;
             scan.progress.scanned = last;
+            scan.room -= users.len();
             if users.len() < BATCH as usize {
                 scan.has_more = false;
                 scan.has_ended = true;

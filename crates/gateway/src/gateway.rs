@@ -23,7 +23,8 @@ pub struct Gateway {
 }
 
 struct RunningTenant {
-    targets: watch::Sender<Arc<Vec<Target>>>,
+    /// `None` while it ends.
+    targets: Option<watch::Sender<Arc<Vec<Target>>>>,
     task: JoinHandle<()>,
 }
 
@@ -68,15 +69,23 @@ impl Gateway {
                 by_tenant.entry(target.tenant).or_default().push(target);
             }
         }
-        tenants.retain(|tenant, running| by_tenant.contains_key(tenant) && !running.task.is_finished());
+        for (tenant, running) in tenants.iter_mut() {
+            if !by_tenant.contains_key(tenant) {
+                // Ends the task.
+                running.targets = None;
+            }
+        }
+        tenants.retain(|_, running| !running.task.is_finished());
         for (tenant, targets) in by_tenant {
             let running = tenants.entry(tenant).or_insert_with(|| {
                 let (sender, receiver) = watch::channel(Arc::new(targets.clone()));
                 let shared = Arc::clone(&self.shared);
                 let task = TenantTask { shared, tenant, targets: receiver, stop: stopped.clone() };
-                RunningTenant { targets: sender, task: tokio::spawn(task.run()) }
+                RunningTenant { targets: Some(sender), task: tokio::spawn(task.run()) }
             });
-            running.targets.send_if_modified(|known| {
+            // A task that is ending is replaced once it has ended.
+            let Some(sender) = &running.targets else { continue };
+            sender.send_if_modified(|known| {
                 let is_changed = **known != targets;
                 if is_changed {
                     *known = Arc::new(targets);

@@ -76,7 +76,8 @@ const SEARCH_AGAIN_SECONDS: i64 = 5;
 /// Searches without a result, after which an account is taken not to exist.
 const MIN_SEARCHES: u32 = 2;
 /// Delays after a temporary fault, in seconds.
-const TEMPORARY: RetryPolicy = RetryPolicy { initial_delay: 5, max_delay: 3600 };
+const TEMPORARY: RetryPolicy = RetryPolicy { initial_delay: 5, max_delay: MAX_DELAY_SECONDS };
+const MAX_DELAY_SECONDS: i64 = 3600;
 /// Delays after the target has refused a user, in seconds. After the last one, it waits for a change.
 const REFUSED_DELAYS: [i64; 3] = [60, 600, 3600];
 
@@ -184,7 +185,12 @@ impl Run<'_> {
     async fn create(&mut self, mut row: RemoteUser, document: &Document) -> Step {
         if self.context.must_search && row.state == RemoteState::Absent {
             match self.search(&row.user.to_string(), document).await {
-                Search::None | Search::Impossible => {}
+                Search::None => {}
+                Search::Impossible if self.rejects_duplicates(document) => {}
+                Search::Impossible => {
+                    let detail = "the target may have an account of this user, and cannot be asked for it".into();
+                    return Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)));
+                }
                 Search::Own(account) => return self.found(row, &account).await,
                 Search::Other(key) => return conflict(row, key),
                 Search::Failed(outcome) => return self.ended_by(row, &outcome),
@@ -258,7 +264,7 @@ impl Run<'_> {
 
     /// Finds out whether an account whose creation was not answered is there.
     async fn resolve(&mut self, mut row: RemoteUser, id: &str, document: Option<&Document>) -> Step {
-        let by_id = Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] };
+        let by_id = by_external_id(id);
         let document = document.unwrap_or(&by_id);
         match self.search(id, document).await {
             Search::Own(account) => self.found(row, &account).await,
@@ -316,12 +322,13 @@ impl Run<'_> {
                 let detail = format!("another account has {}", key.map_or("a key of the user", MatchKey::as_str));
                 Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
             }
-            Outcome::Lost(_) => {
-                // The target may have got it, or not: it gets everything again.
-                row.digest = None;
-                self.ended_by(row, &Outcome::Lost("no answer to a change".into()))
+            outcome => {
+                if outcome.may_be_carried_out() {
+                    // It gets everything again.
+                    row.digest = None;
+                }
+                self.ended_by(row, &outcome)
             }
-            other => self.ended_by(row, &other),
         }
     }
 
@@ -353,7 +360,22 @@ impl Run<'_> {
         }
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
         match self.send(&Operation::Delete { id: &id }, None).await {
-            Outcome::Answered(Verdict::Done(_) | Verdict::Gone) => Step::Forgotten,
+            Outcome::Answered(Verdict::Done(_)) => Step::Forgotten,
+            // As for changes: a wrong URL looks the same.
+            Outcome::Answered(Verdict::Gone) => {
+                let user = row.user.to_string();
+                match self.search(&user, &by_external_id(&user)).await {
+                    Search::None => Step::Forgotten,
+                    Search::Own(_) | Search::Other(_) => Step::Ended(Box::new(
+                        self.temporary(row, "the target lists the account, but does not delete it".into()),
+                    )),
+                    Search::Impossible => {
+                        let detail = "the target does not know the account any more".into();
+                        Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)))
+                    }
+                    Search::Failed(outcome) => self.ended_by(row, &outcome),
+                }
+            }
             other => self.ended_by(row, &other),
         }
     }
@@ -378,6 +400,11 @@ impl Run<'_> {
             }
         }
         if was_asked { Search::None } else { Search::Impossible }
+    }
+
+    /// Whether the target rejects a second account of a user.
+    fn rejects_duplicates(&self, document: &Document) -> bool {
+        self.context.capabilities.rejects_duplicate.iter().any(|key| document.key(*key).is_some())
     }
 
     /// The target has everything.
@@ -405,11 +432,14 @@ impl Run<'_> {
     }
 
     fn later(&self, mut row: RemoteUser, retry_after: Option<Duration>, detail: String) -> RemoteUser {
-        // Searches for an account are counted by themselves.
-        if row.state != RemoteState::Creating {
+        let backoff = if row.state == RemoteState::Creating {
+            // Attempts count the searches for the account.
+            let failing = row.first_failed.map_or(0, |since| self.context.now.0.saturating_sub(since.0) / 1_000_000);
+            (failing / 4).clamp(SEARCH_AGAIN_SECONDS, MAX_DELAY_SECONDS)
+        } else {
             row.attempts = row.attempts.saturating_add(1);
-        }
-        let backoff = TEMPORARY.delay(row.attempts, self.context.jitter);
+            TEMPORARY.delay(row.attempts, self.context.jitter)
+        };
         let asked = retry_after.map_or(0, |wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
         row.due = Some(self.context.now.plus_seconds(if retry_after.is_some() { asked } else { backoff }));
         row.fault = PushFault::Temporary;
@@ -426,9 +456,10 @@ impl Run<'_> {
             Outcome::NoCredential(error) => self.temporary(row, error.to_string()),
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Refused(text) => {
-                    let delay = REFUSED_DELAYS.get(usize::try_from(row.attempts).unwrap_or(usize::MAX));
+                    let attempts = if row.fault == PushFault::Refused { row.attempts } else { 0 };
+                    let delay = REFUSED_DELAYS.get(usize::try_from(attempts).unwrap_or(usize::MAX));
                     let due = delay.map(|delay| self.context.now.plus_seconds(*delay));
-                    let row = RemoteUser { attempts: row.attempts.saturating_add(1), ..row };
+                    let row = RemoteUser { attempts: attempts.saturating_add(1), ..row };
                     failed(row, PushFault::Refused, text.clone(), due)
                 }
                 Verdict::Unsupported => failed(row, PushFault::Unsupported, detail("the target cannot do it"), None),
@@ -445,6 +476,11 @@ impl Run<'_> {
         let first_failed = row.first_failed.or(Some(self.context.now));
         Step::Ended(Box::new(RemoteUser { first_failed, ..row }))
     }
+}
+
+/// What is known of a user whose document is not.
+fn by_external_id(id: &str) -> Document {
+    Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] }
 }
 
 /// The result of a search for the account of a user.

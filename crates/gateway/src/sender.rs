@@ -49,6 +49,16 @@ pub enum Outcome {
     NoCredential(CredentialError),
 }
 
+impl Outcome {
+    /// Whether the request may have been carried out, although the answer does not say so.
+    pub(crate) fn may_be_carried_out(&self) -> bool {
+        let is_uncertain = |verdict: &Verdict| {
+            matches!(verdict, Verdict::Nonsense(_) | Verdict::Unavailable { is_uncertain: true, .. })
+        };
+        matches!(self, Self::Lost(_)) || matches!(self, Self::Answered(verdict) if is_uncertain(verdict))
+    }
+}
+
 /// A request that was made.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -148,13 +158,21 @@ impl Sender {
             Ok(response) => {
                 exchange.status = Some(response.status().as_u16());
                 exchange.reference = reference(&response);
-                Outcome::Answered(self.dialect.judge(operation, &response))
+                let verdict = self.dialect.judge(operation, &response);
+                Outcome::Answered(self.without_credential(verdict).await)
             }
             Err(error @ HttpError::Forbidden(_)) => Outcome::Forbidden(error.to_string()),
             Err(error) if error.is_unsent() => Outcome::Unsent(error.to_string()),
             Err(error) => Outcome::Lost(error.to_string()),
         };
         exchange
+    }
+
+    /// Targets repeat what they got.
+    async fn without_credential(&self, verdict: Verdict) -> Verdict {
+        let Verdict::Refused(text) = verdict else { return verdict };
+        let credential = self.credential.lock().await;
+        Verdict::Refused(credential.redact(&text))
     }
 
     async fn request(

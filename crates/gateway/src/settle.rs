@@ -29,8 +29,12 @@ pub(crate) async fn settle(
 ) -> Result<Option<Time>, DirectoryError> {
     let now = shared.directory.now();
     let attempts: Vec<PushAttempt> = finished.iter().flat_map(|it| attempts_of(shared, target, it, now)).collect();
+    let mut attempt_writes = Vec::new();
+    for attempt in &attempts {
+        attempt_writes.push(attempt.insert().map_err(|error| DirectoryError::Internal(error.to_string()))?);
+    }
     if has_same_accounts(&finished) {
-        return settle_one_by_one(shared, caller, target, lease, finished).await;
+        return settle_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
     }
     let mut fresh: HashMap<UserId, RemoteUser> = HashMap::new();
     for attempt in 0..ATTEMPTS {
@@ -41,9 +45,7 @@ pub(crate) async fn settle(
             writes.extend(write);
             next = next.into_iter().chain(due).min();
         }
-        for attempt in &attempts {
-            writes.push(attempt.insert().map_err(|error| DirectoryError::Internal(error.to_string()))?);
-        }
+        writes.extend(attempt_writes.iter().cloned());
         match shared.directory.commit_task_rows(caller, writes).await {
             Ok(()) => return Ok(next),
             Err(DirectoryError::Conflict) if lease.is_held() => {
@@ -51,7 +53,7 @@ pub(crate) async fn settle(
                 fresh = shared.directory.remote_users(caller, target.number, &users).await?;
             }
             Err(error) if is_taken_account(&error) => {
-                return settle_one_by_one(shared, caller, target, lease, finished).await;
+                return settle_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
             }
             Err(error) => return Err(error),
         }
@@ -77,9 +79,12 @@ async fn settle_one_by_one(
     target: &Target,
     lease: &HeldLease,
     finished: Vec<Finished>,
+    attempts: Vec<RowWrite>,
 ) -> Result<Option<Time>, DirectoryError> {
     let now = shared.directory.now();
     let mut next: Option<Time> = None;
+    let writes = std::iter::once(lease.guard()).chain(attempts).collect();
+    shared.directory.commit_task_rows(caller, writes).await?;
     for mut it in finished {
         for _ in 0..ATTEMPTS {
             let users = [it.taken.user];
@@ -171,6 +176,11 @@ fn write_of(
         row.fault = PushFault::Excluded;
         row.due = None;
     } else if is_marked {
+        row.mark(stored.target_position, stored.priority, now);
+    }
+    if stored.digest.is_none() && taken.digest.is_some() {
+        // Everything is to be sent again.
+        row.digest = None;
         row.mark(stored.target_position, stored.priority, now);
     }
     Ok((encode(row.replace(stored))?, row.due))

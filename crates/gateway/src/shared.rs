@@ -39,14 +39,17 @@ impl Shared {
             query = last.after_same_fault(BATCH);
             let now = self.directory.now();
             let is_later = |row: &&RemoteUser| {
-                row.due.is_some_and(|due| now < due) && row.in_flight_until.is_none_or(|until| until <= now)
+                // Some time must pass between two searches for an account that may have been created.
+                row.state != RemoteState::Creating
+                    && row.due.is_some_and(|due| now < due)
+                    && row.in_flight_until.is_none_or(|until| until <= now)
             };
             let mut writes = vec![lease.guard()];
             for row in rows.iter().filter(is_later) {
                 writes.push(encoded(RemoteUser { due: Some(now), ..row.clone() }.replace(row))?);
             }
             match self.directory.commit_task_rows(caller, writes).await {
-                // Somebody else has changed one of the rows: they are due later by themselves.
+                // Another process has changed one of the rows: they are due later by themselves.
                 Ok(()) | Err(DirectoryError::Conflict) => {}
                 Err(error) => return Err(error),
             }

@@ -60,6 +60,10 @@ impl TenantTask {
                 Ok(None) => {}
                 Err(error) => tracing::warn!(?error, "the gateway cannot acquire a lease; trying again"),
             }
+            // The tenant has no targets any more.
+            if self.targets.has_changed().is_err() {
+                return;
+            }
             tokio::select! {
                 () = stopped(&mut self.stop) => return,
                 () = tokio::time::sleep(RETRY) => {}
@@ -87,12 +91,15 @@ impl TenantTask {
                 follower.set_targets(&directory, &targets).await?;
                 self.reconcile(workers, &targets).await;
             }
-            let mut is_busy = false;
+            let (mut is_busy, mut has_conflict) = (false, false);
             if lease.is_held() {
-                is_busy |= tolerate(follower.follow(&directory, lease, &targets, &self.shared.signals).await)?;
-                is_busy |= tolerate(follower.scan(&directory, lease, &targets, &self.shared.signals).await)?;
+                let followed = follower.follow(&directory, lease, &targets, &self.shared.signals).await;
+                has_conflict |= tolerate(followed, &mut is_busy)?;
+                let scanned = follower.scan(&directory, lease, &targets, &self.shared.signals).await;
+                has_conflict |= tolerate(scanned, &mut is_busy)?;
             }
-            let pause = match (is_busy, follower.has_more_users()) {
+            let must_wait = has_conflict || !lease.is_held();
+            let pause = match (is_busy && !must_wait, must_wait || follower.has_more_users(&targets)) {
                 (true, _) => Duration::ZERO,
                 (false, true) => SCAN_INTERVAL,
                 (false, false) => Duration::MAX,
@@ -111,7 +118,7 @@ impl TenantTask {
                     }
                     has_new_targets = true;
                 }
-                () = directory.wait_for_events(follower.position()), if !is_busy => {}
+                () = directory.wait_for_events(follower.position()), if !is_busy && !must_wait => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -137,11 +144,15 @@ impl TenantTask {
     }
 }
 
-/// Another process has changed the same rows, or has the lease: trying again shows which.
-fn tolerate(result: Result<bool, DirectoryError>) -> Result<bool, DirectoryError> {
+/// Whether another process has changed the same rows, or has the lease: trying again shows which.
+fn tolerate(result: Result<bool, DirectoryError>, is_busy: &mut bool) -> Result<bool, DirectoryError> {
     match result {
-        Err(DirectoryError::Conflict | DirectoryError::Busy { .. }) => Ok(false),
-        other => other,
+        Ok(has_worked) => {
+            *is_busy |= has_worked;
+            Ok(false)
+        }
+        Err(DirectoryError::Conflict | DirectoryError::Busy { .. }) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -21,10 +21,13 @@ pub struct RateControl {
     not_before: Option<Instant>,
 }
 
+/// In requests per second: once in about three hours.
+const LOWEST_CONFIGURED: f64 = 0.000_1;
+
 impl RateControl {
     /// `rate` is in requests per second; `burst` is the capacity of the bucket, in requests.
     pub fn new(rate: f64, burst: u32, now: Instant) -> Self {
-        let (max_rate, burst) = (rate.max(MIN_RATE), f64::from(burst.max(1)));
+        let (max_rate, burst) = (rate.max(LOWEST_CONFIGURED), f64::from(burst.max(1)));
         Self { max_rate, burst, rate: max_rate, tokens: burst, updated: now, not_before: None }
     }
 
@@ -71,7 +74,7 @@ impl RateControl {
 
     /// The system is overloaded, and may have said how long to wait (`Retry-After`).
     pub fn record_overload(&mut self, now: Instant, retry_after: Option<Duration>) {
-        self.rate = (self.rate / 2.0).max(MIN_RATE);
+        self.rate = (self.rate / 2.0).max(MIN_RATE.min(self.max_rate));
         self.tokens = 0.0;
         self.updated = now;
         let time = retry_after.and_then(|delay| now.checked_add(delay));

@@ -24,6 +24,15 @@ pub(super) fn exist_after(session: &Session, position: EventPosition) -> ReadFut
     })
 }
 
+/// The newest position.
+pub(super) fn last_position(session: &Session) -> ReadFuture<'_, EventPosition> {
+    Box::pin(async move {
+        let rows = session.query(sql::LAST_POSITION.postgres, &[]).await?;
+        let last: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+        Ok(EventPosition(last.unsigned_abs()))
+    })
+}
+
 /// Events after a position, oldest first.
 pub(super) fn after(
     session: &Session,

@@ -254,6 +254,10 @@ impl Store for Postgres {
         Box::pin(self.sequencer.events().wait(after, exists))
     }
 
+    fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>> {
+        pending(self.readers.short(events::last_position))
+    }
+
     fn members_after(
         &self,
         tenant: TenantNumber,

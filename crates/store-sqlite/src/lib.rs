@@ -282,6 +282,13 @@ impl Store for Sqlite {
         Box::pin(self.shared.events.wait(after, exists))
     }
 
+    fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>> {
+        self.read(|db| {
+            let last = db.prepare_cached(sql::LAST_POSITION.sqlite)?.query_row([], |row| row.get::<_, i64>(0))?;
+            Ok(EventPosition(last.unsigned_abs()))
+        })
+    }
+
     fn accounts(
         &self,
         tenant: TenantNumber,

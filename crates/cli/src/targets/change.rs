@@ -162,7 +162,8 @@ impl LimitArgs {
     fn apply(&self, limits: TargetLimits) -> TargetLimits {
         let requests_per_minute = self.rate.unwrap_or(limits.requests_per_minute);
         // Without a limit on the rate, few requests at a time would be one.
-        let default = if requests_per_minute == 0 { 32 } else { limits.concurrency };
+        let is_unlimited_now = requests_per_minute == 0 && limits.requests_per_minute != 0;
+        let default = if is_unlimited_now { 32 } else { limits.concurrency };
         TargetLimits {
             requests_per_minute,
             concurrency: self.concurrency.unwrap_or(default),
@@ -242,7 +243,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         created: now,
     };
     check(&target)?;
-    let secret = seal(settings, &target, &secret, (SecretUse::Current, 1), expiry(now, expires, &secret))?;
+    let secret = seal(settings, &target, &secret, (SecretUse::Current, 1, now), expiry(now, expires, &secret))?;
     let name = target.name.clone();
     let change = TargetChange { before: None, after: target, secrets: vec![secret] };
     session.wait(session.directory.run(&caller, Command::PutTarget(Box::new(change))))?;
@@ -269,7 +270,7 @@ fn seal(
     settings: &Settings,
     target: &Target,
     secret: &SecretString,
-    (use_, version): (SecretUse, u32),
+    (use_, version, now): (SecretUse, u32, Time),
     expires: Option<Time>,
 ) -> anyhow::Result<SealedSecret> {
     gateway::check_credential(&target.credential, secret)?;
@@ -281,7 +282,7 @@ fn seal(
         version,
         key_id: String::new(),
         sealed: Vec::new(),
-        created: target.created,
+        created: now,
         expires,
         last_success: None,
     };
@@ -308,10 +309,15 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
     let mut secrets = Vec::new();
     if let (Some(url), Some(file)) = (&args.url, &args.key_file) {
         url.trim_end_matches('/').clone_into(&mut after.url);
+        let has_accounts = super::show::may_have_accounts(session, &caller, &before)?;
+        if after.url != before.url && has_accounts {
+            // The ids of accounts are those of the system at the old URL.
+            bail!("{} has accounts at its URL; remove it and add the new URL as another target (--url)", before.name);
+        }
         let secret = read_secret(file)?;
         let version = next_version(session, &caller, &before)?;
         let expires = jwt_expiry(&secret);
-        secrets.push(seal(settings, &after, &secret, (SecretUse::Current, version), expires)?);
+        secrets.push(seal(settings, &after, &secret, (SecretUse::Current, version, session.directory.now()), expires)?);
         // Another system can do other things.
         after.capabilities = None;
     }
@@ -331,7 +337,7 @@ pub(super) fn set_key(
     let use_ = if args.next { SecretUse::Next } else { SecretUse::Current };
     let version = next_version(session, &caller, &target)?;
     let expires = expiry(session.directory.now(), args.key_expires, &secret);
-    let sealed = seal(settings, &target, &secret, (use_, version), expires)?;
+    let sealed = seal(settings, &target, &secret, (use_, version, session.directory.now()), expires)?;
     // The version of the target changes, so that its worker starts again with the new credential.
     put(session, &caller, target.clone(), target.clone(), vec![sealed])?;
     output.result(&json!({"name": target.name, "use": use_.as_str()}), || match use_ {

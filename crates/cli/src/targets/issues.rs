@@ -193,7 +193,8 @@ fn change(session: &AdminSession, caller: &Caller, rows: &[RemoteUser], is_retry
                     let users: Vec<UserId> = rows.iter().map(|row| row.user).collect();
                     let Some(target) = rows.first().map(|row| row.target) else { break };
                     let fresh = session.wait(session.directory.remote_users(caller, target, &users))?;
-                    rows = fresh.into_values().collect();
+                    let fault = |user: &UserId| part.iter().find(|row| row.user == *user).map(|row| row.fault);
+                    rows = fresh.into_values().filter(|row| fault(&row.user) == Some(row.fault)).collect();
                 }
                 Err(error) => return Err(crate::session::directory_error(error)),
             }

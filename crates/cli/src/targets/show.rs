@@ -161,6 +161,14 @@ struct Counts {
     excluded: u64,
 }
 
+/// Whether a target has, or may have, accounts of users.
+pub(super) fn may_have_accounts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<bool> {
+    let query = RemoteUser::counts((target.tenant, target.number));
+    let rows = session.wait(session.directory.count_target_records(caller, query, RemoteUser::COUNTED))?;
+    let states = rows.iter().filter_map(|(values, _)| RemoteUser::counted(values));
+    Ok(states.into_iter().any(|(_, state)| state != RemoteState::Absent))
+}
+
 fn counts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<Counts> {
     let query = RemoteUser::counts((target.tenant, target.number));
     let rows = session.wait(session.directory.count_target_records(caller, query, RemoteUser::COUNTED))?;

@@ -292,6 +292,9 @@ const MAX_DETAIL_CHARS: usize = 300;
 /// The error text of a target, without the values that were sent to it: targets repeat them.
 pub(crate) fn redact(text: &str, operation: &Operation<'_>) -> String {
     let mut text = text.to_owned();
+    if let Operation::Find { value, .. } = operation {
+        text = replace_folded(&text, value);
+    }
     if let Operation::Create(document) | Operation::Update { document, .. } = operation {
         let mut values = Vec::new();
         for attribute in &document.attributes {

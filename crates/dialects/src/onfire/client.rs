@@ -78,11 +78,14 @@ impl TargetClient for Client {
                 Some(OutputValue::Text(text)) => text.chars().count(),
                 _ => 0,
             };
-            if property.required && length == 0 {
-                return Err(Incomplete::Missing(property.name));
-            }
-            if property.max_length > 0 && length > property.max_length {
-                return Err(Incomplete::TooLong(property.name, property.max_length));
+            let is_missing = property.required && length == 0;
+            let is_too_long = property.max_length > 0 && length > property.max_length;
+            match (is_missing || is_too_long, outgoing.is_active) {
+                (false, _) => {}
+                // Inactive users are only deactivated: nothing may prevent that.
+                (true, false) => continue,
+                (true, true) if is_missing => return Err(Incomplete::Missing(property.name)),
+                (true, true) => return Err(Incomplete::TooLong(property.name, property.max_length)),
             }
             attributes.push(DocumentAttribute { name: property.name.into(), value });
         }

@@ -70,6 +70,15 @@ pub(super) fn put(
                 return Ok(Decision::default());
             }
             after.version = before.version + 1;
+            if has_current {
+                // They were given for the system, or replace the credential, that was set before.
+                let unused = [SecretUse::Next, SecretUse::Previous];
+                rows.extend(unused.map(|use_| SealedSecret::deletion_of(after.tenant, before.secret_owner(), use_)));
+            }
+            if change.changes_destination(before) {
+                let progress = TargetProgress::new(context.tenant, before.number);
+                rows.push(progress.set_was_empty(false));
+            }
         }
     }
     for secret in secrets {

@@ -100,6 +100,12 @@ impl Directory {
         self.store.wait_for_events(after).await;
     }
 
+    /// See [`crate::Store::last_event_position`].
+    pub async fn last_event_position(&self, caller: &Caller) -> Result<EventPosition, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        self.store.last_event_position().await.map_err(read_error)
+    }
+
     /// Writes rows of declared tables, without an event.
     pub(super) async fn commit_rows(&self, caller: &Caller, writes: Vec<RowWrite>) -> Result<(), DirectoryError> {
         let rows = vec![Mutation::Rows(writes)];

@@ -12,9 +12,10 @@ impl Run<'_> {
     /// Asks whether the target has accounts that Muster has not created. Returns whether it answered.
     pub(super) async fn ask_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
         let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        self.worker.shared.metrics.record(&self.worker.target, &exchange);
         let was_empty = match &exchange.outcome {
             Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
-            Outcome::Answered(Verdict::Unsupported) => false,
+            Outcome::Answered(Verdict::Unsupported | Verdict::Refused(_)) => false,
             _ => {
                 self.asked += 1;
                 let asked = uuid::Uuid::from_u128(self.asked);

@@ -147,6 +147,7 @@ impl Worker {
             lease.release(directory, &caller).await;
             return Ok(());
         };
+        self.shared.metrics.set_quarantined(&self.target, progress.quarantined.is_some());
         let capabilities = self.target.capabilities.clone().unwrap_or_else(|| sender.dialect().default_capabilities());
         let limits = self.target.limits;
         let share = f64::from(limits.requests_per_minute) / 60.0 / f64::from(limits.shards);
@@ -178,7 +179,8 @@ impl Worker {
             asked: 0,
             expires: ready.expires,
             warned: None,
-            has_previous: ready.has_previous,
+            // A quarantine ends with a probe.
+            has_previous: ready.has_previous && progress.quarantined.is_none(),
         };
         let ended = run.run(progress, stop).await;
         run.end().await;
@@ -295,7 +297,6 @@ impl Run<'_> {
             }
             transition = self.health.record(signal, taken.user.0, now).or(transition);
         }
-        self.awaits_managers |= pushed.row.as_ref().is_some_and(|row| row.waits_for.is_some());
         self.finished.push(Finished { taken, pushed });
         self.flush = self.flush.or(Some(now + SETTLE_DELAY));
         if let Some(Transition::Quarantined(reason)) = transition {
@@ -315,15 +316,21 @@ impl Run<'_> {
 
     /// Gives back the rows that were taken and not pushed.
     async fn release_queue(&mut self) -> Result<(), DirectoryError> {
-        let now = self.worker.shared.directory.now();
         let queued: Vec<Queued> = self.queue.drain().flat_map(|(_, queue)| queue).collect();
-        for Queued { taken, row, .. } in queued {
-            self.held.remove(&row.user);
-            let row = RemoteUser { due: Some(now), in_flight_until: None, ..row };
-            let pushed = Pushed { row: Some(row), exchanges: Vec::new() };
-            self.finished.push(Finished { taken, pushed });
+        for queued in queued {
+            self.release(queued);
         }
         self.settle().await
+    }
+
+    /// Gives back a row that was taken and not pushed.
+    fn release(&mut self, queued: Queued) {
+        let Queued { taken, row, .. } = queued;
+        self.held.remove(&row.user);
+        let now = self.worker.shared.directory.now();
+        let row = RemoteUser { due: Some(now), in_flight_until: None, ..row };
+        self.finished.push(Finished { taken, pushed: Pushed { row: Some(row), exchanges: Vec::new() } });
+        self.flush = self.flush.or(Some(Instant::now() + SETTLE_DELAY));
     }
 
     async fn settle(&mut self) -> Result<(), DirectoryError> {
@@ -333,8 +340,12 @@ impl Run<'_> {
             return Ok(());
         }
         let shared = &self.worker.shared;
+        let awaits_managers =
+            finished.iter().any(|it| it.pushed.row.as_ref().is_some_and(|row| row.waits_for.is_some()));
         let due = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
         self.note_due(due);
+        // Only rows that are stored are found.
+        self.awaits_managers |= awaits_managers;
         Ok(())
     }
 

@@ -82,7 +82,11 @@ impl Run<'_> {
         let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
         let policy = self.worker.target.on_delete;
         let (mut writes, mut taken) = (vec![self.lease.guard()], Vec::new());
-        for row in rows {
+        for mut row in rows {
+            if row.in_flight_until.is_some() {
+                // It is not known which of the requests of the last push were carried out.
+                row.digest = None;
+            }
             let Some(subject) = subjects.remove(&row.user) else { continue };
             if let Some(pushed) = unchanged(&self.context(now), &row, &subject) {
                 self.finished.push(Finished { taken: row, pushed });
@@ -143,17 +147,22 @@ impl Run<'_> {
             let first =
                 PushPriority::ALL.into_iter().find(|it| self.queue.get(it).is_some_and(|queue| !queue.is_empty()));
             let Some(first) = first else { return };
-            if let Some(rate) = &mut self.rate
+            let timeout = self.sender.timeout();
+            let is_late = self
+                .queue
+                .get(&first)
+                .and_then(VecDeque::front)
+                .is_some_and(|queued| queued.deadline.saturating_duration_since(Instant::now()) < timeout);
+            if !is_late
+                && let Some(rate) = &mut self.rate
                 && rate.permit(Instant::now()).is_err()
             {
                 return;
             }
             let Some(queued) = self.queue.get_mut(&first).and_then(VecDeque::pop_front) else { return };
-            let timeout = self.sender.timeout();
-            if queued.deadline.saturating_duration_since(Instant::now()) < timeout {
-                // It has waited too long: nothing was sent, and it is due again after its deadline.
-                self.held.remove(&queued.row.user);
-                self.note_due(queued.taken.due);
+            if is_late {
+                // It has waited too long. Nothing was sent.
+                self.release(queued);
                 continue;
             }
             let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));

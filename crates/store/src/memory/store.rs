@@ -143,6 +143,11 @@ impl Store for Memory {
         Box::pin(self.events.wait(after, exists))
     }
 
+    fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>> {
+        let last = self.snapshot().events.len() as u64;
+        Box::pin(std::future::ready(Ok(EventPosition(last))))
+    }
+
     fn members_after(
         &self,
         tenant: TenantNumber,

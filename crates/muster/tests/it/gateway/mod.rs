@@ -6,6 +6,7 @@ mod faults;
 mod kills;
 mod real_targets;
 mod record;
+mod secrets;
 mod support;
 
 pub(crate) use record::{check, load, users};

@@ -110,6 +110,7 @@ impl Store for UnreliableStore {
         tombstones_between(between: (Time, Time), limit: u32) -> Vec<(TenantNumber, Tombstone)>;
         chain_hash_at(tenant: TenantNumber, at: EventPosition) -> Option<[u8; 32]>;
         verify_chain(tenant: Option<TenantNumber>) -> BTreeMap<TenantNumber, ChainReport>;
+        last_event_position() -> EventPosition;
         health() -> Health;
     }
 

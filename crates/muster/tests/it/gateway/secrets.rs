@@ -1,0 +1,118 @@
+//! A target that sends back what it got does not bring credentials or passwords into the log, the store or an answer.
+
+use super::support::wait_for;
+use crate::secret_leaks::store_bytes;
+use crate::secrets_key::secrets_key;
+use crate::support::{MUSTER, Server, run_json, send};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+const CREDENTIAL: &str = "target-credential/0123456789+abcdef";
+const PASSWORD: &str = "pa55word-of-ann";
+
+/// Refuses every request with all of it in the message, and in a header.
+fn start_echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || echo(stream));
+        }
+    });
+    address
+}
+
+fn echo(mut stream: TcpStream) -> Option<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut request = Vec::new();
+    let mut part = [0; 8192];
+    loop {
+        let read = stream.read(&mut part).ok()?;
+        request.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        if read == 0 || body.len() >= length.map_or(0, |length| length.trim().parse().expect("a length")) {
+            break;
+        }
+    }
+    let text: String = String::from_utf8_lossy(&request).chars().filter(|it| !it.is_control()).collect();
+    let message = format!("{CREDENTIAL} {text}");
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400", "detail": message,
+        "ResponseStatus": {"ErrorCode": "Refused", "Message": message},
+    });
+    let body = body.to_string();
+    let head = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nX-Echo: {CREDENTIAL}\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok()
+}
+
+#[test]
+fn an_echoed_credential_is_not_shown_or_stored() {
+    let mut server = Server::start(&["--log-level", "debug", "--log-format", "json"]);
+    server.run_json(&["tenant", "add", "Acme"]);
+    let key = server.create_connection(1, "hr", &[]);
+    let key_file = server.data_dir().join("target-key");
+    std::fs::write(&key_file, CREDENTIAL).expect("written");
+    let key_file = key_file.to_str().expect("text").to_owned();
+    let mut shown = String::new();
+    for dialect in ["scim", "onfire", "onfire-v1"] {
+        let address = start_echo();
+        let url = format!("http://{address}/");
+        let add = ["target", "add", dialect, "--tenant", "1", "--dialect", dialect, "--url", &url];
+        let company: &[&str] = if dialect == "scim" { &[] } else { &["--company", "1"] };
+        let key = ["--key-file", key_file.as_str(), "--dial-allow", &address];
+        shown += &run_json(server.store(), &[&add[..], &key, company].concat()).to_string();
+    }
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
+    let user = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ann@example.com", "active": true,
+        "name": {"givenName": "Ann", "familyName": "Lee"}, "emails": [{"value": "ann@example.com"}],
+        "password": PASSWORD,
+    });
+    let made = send(&server.address, "POST", "/scim/v2/Users", &headers, user.to_string().as_bytes());
+    assert_eq!(made.status, 201, "{}", made.body);
+    for dialect in ["scim", "onfire", "onfire-v1"] {
+        wait_for("a refused user", || {
+            let status = run_json(server.store(), &["target", "status", dialect, "--tenant", "1"]);
+            let is_refused = status["failed"].as_object().is_some_and(|failed| !failed.is_empty());
+            if is_refused { Ok(()) } else { Err(status) }
+        });
+        for command in ["status", "show", "issues", "test"] {
+            let arguments = ["--json", "target", command, dialect, "--tenant", "1"];
+            shown += &output(server.store(), &arguments);
+            shown += &output(server.store(), &arguments[1..]);
+        }
+    }
+    shown += &output(server.store(), &["push", "--tenant", "1", "ann@example.com"]);
+    shown += &send(&server.admin, "GET", "/metrics", &[], b"").body;
+    assert!(shown.contains("400"), "the answers of targets are shown: {shown}");
+    assert!(server.stop());
+    let log = server.log();
+    let store = store_bytes(server.store());
+    for secret in [CREDENTIAL, PASSWORD, &form_encoded(CREDENTIAL)] {
+        assert!(!shown.contains(secret), "shown: {secret} in {shown}");
+        assert!(!log.contains(secret), "in the log: {secret}");
+        let bytes = secret.as_bytes();
+        assert!(!store.windows(bytes.len()).any(|window| window == bytes), "in the store: {secret}");
+    }
+}
+
+/// Everything that a command writes.
+fn output(store: &str, arguments: &[&str]) -> String {
+    let command = Command::new(MUSTER).args(["--store", store]).args(arguments).envs([secrets_key()]).output();
+    let output = command.expect("ran");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn form_encoded(text: &str) -> String {
+    text.replace('/', "%2F").replace('+', "%2B")
+}
