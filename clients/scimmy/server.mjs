@@ -1,5 +1,5 @@
 // A SCIM service provider with SCIMMY, as a target of Muster. Arguments: a port, a token and the file with the users.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import express from "express";
 import SCIMMY from "scimmy";
 import SCIMMYRouters from "scimmy-routers";
@@ -7,7 +7,11 @@ import SCIMMYRouters from "scimmy-routers";
 const [port, token, file] = process.argv.slice(2);
 
 const users = new Map(existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : []);
-const save = () => writeFileSync(file, JSON.stringify([...users]));
+// Replaces the file, which stays complete if the process is killed.
+const save = () => {
+  writeFileSync(`${file}.new`, JSON.stringify([...users]));
+  renameSync(`${file}.new`, file);
+};
 const missing = () => new SCIMMY.Types.Error(404, null, "There is no such user");
 
 SCIMMY.Resources.User.extend(SCIMMY.Schemas.EnterpriseUser, false);

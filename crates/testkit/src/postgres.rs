@@ -7,7 +7,7 @@ mod process_guard;
 
 pub use pgbouncer::PgBouncer;
 pub use pgpool::Pgpool;
-pub(crate) use process_guard::free_port;
+pub use process_guard::free_port;
 
 use process_guard::{ProcessGuard, STARTUP_TIMEOUT};
 use std::hash::{BuildHasher, RandomState};

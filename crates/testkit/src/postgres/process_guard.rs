@@ -136,9 +136,9 @@ fn id_command(arguments: &[&str]) -> Option<u32> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// A free port below the ephemeral range: a stopped server must find its port free again, and a client that connects
+/// Returns a free port below the ephemeral range: a stopped server must find its port free again, and a client that connects
 /// meanwhile must not be assigned that port as its own and so connect to itself.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let chance = RandomState::new();
     let ports = (0_u32..).map(|n| 12_000 + u16::try_from(chance.hash_one(n) % 20_000).expect("small"));
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();

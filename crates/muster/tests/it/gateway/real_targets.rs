@@ -5,7 +5,6 @@ use super::support::{status, wait_for, wait_until_linked};
 use crate::client_packages;
 use crate::support::{Server, repo_root, run_json, try_send};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -31,8 +30,7 @@ impl Provider {
         is_durable: bool,
         command: impl Fn(&str) -> Command + 'static,
     ) -> Self {
-        // Free for the moment: nobody else on this machine listens on ports that it has just had.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port().to_string();
+        let port = testkit::postgres::free_port().to_string();
         let address = format!("127.0.0.1:{port}");
         let start = move || command(&port).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
         let provider = Self { child: start(), start: Box::new(start), address, path, list, is_durable };
