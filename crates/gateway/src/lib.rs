@@ -30,7 +30,6 @@ pub use master_key::{MasterKeyError, MasterKeySource, MasterKeys, OpenError};
 pub use metrics::{GatewayMetrics, TargetMetrics};
 pub use outbound::{AllowedTarget, SendWindow};
 pub use probe::{Probe, probe};
-pub use push::{Desired, Subject};
 pub use sender::{Exchange, Outcome, Sender, SenderError, parse_certificates};
 pub(crate) use shared::Shared;
-pub use subjects::load_subjects;
+pub use subjects::{Desired, Subject, load_subjects};

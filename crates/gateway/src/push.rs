@@ -6,50 +6,11 @@
 
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
+use crate::subjects::{Desired, Subject};
 use dialects::kit::{Account, Document, IdProof, Incomplete, Match, Operation, OutgoingUser, Verdict};
-use directory::{
-    DeletePolicy, Labels, MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User, UserId,
-};
+use directory::{MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User};
 use outbound::RetryPolicy;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The user of a push, as it is now.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    pub user: Option<User>,
-    /// The user was deleted and can be restored.
-    pub is_deleted: bool,
-    pub labels: Arc<Labels>,
-    /// The id of the manager's account in the target.
-    pub manager: Option<String>,
-    /// The manager, if it has no account in the target yet.
-    pub awaited_manager: Option<UserId>,
-}
-
-/// What a target is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desired<'s> {
-    /// The account of a user.
-    Account { user: &'s User, is_active: bool },
-    /// No account.
-    Nothing,
-}
-
-impl Subject {
-    pub fn desired(&self, policy: DeletePolicy) -> Desired<'_> {
-        match &self.user {
-            Some(_) if self.is_deleted && policy == DeletePolicy::Delete => Desired::Nothing,
-            Some(user) => Desired::Account { user, is_active: !self.is_deleted && !user.status.blocks_sign_in() },
-            None => Desired::Nothing,
-        }
-    }
-
-    /// Whether an account is to be created if there is none. Inactive users get none.
-    pub fn is_to_be_created(&self, policy: DeletePolicy) -> bool {
-        matches!(self.desired(policy), Desired::Account { is_active: true, .. })
-    }
-}
 
 /// What is known after a push.
 pub(crate) struct Pushed {

@@ -9,10 +9,11 @@ mod take;
 use crate::Shared;
 use crate::health::{Health, Signal, Transition};
 use crate::held_lease::{HeldLease, RENEWAL};
-use crate::push::{Pushed, Subject};
+use crate::push::Pushed;
 use crate::sender::{Outcome, Sender};
 use crate::settle::{Finished, settle};
 use crate::signals::stopped;
+use crate::subjects::Subject;
 use dialects::kit::Verdict;
 use directory::{
     Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetCapabilities, TargetProgress, Time, UserId,
