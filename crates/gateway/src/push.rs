@@ -1,7 +1,7 @@
 //! One push: the requests that give a target the account that a user is to have there, and what is known afterwards.
 //!
-//! A create is sent only if the account is not there for certain: a search has not found it, or the target was empty
-//! before Muster wrote to it. After an answer that does not say whether the account was created, it is looked for, at
+//! A create is sent only if it cannot make a second account: a search has not found one, the target was empty before
+//! Muster wrote to it, or it rejects duplicates. After an answer that does not say whether the account was created, it is looked for, at
 //! least twice, before it is created again.
 
 use crate::digest::{changed, digest};
@@ -180,7 +180,8 @@ impl Run<'_> {
                     Search::Failed(outcome) => self.ended_by(row, &outcome),
                     Search::None | Search::Impossible => {
                         let what = key.map_or("a key of the user", MatchKey::as_str);
-                        let detail = format!("the target says that {what} is taken, but does not find the account");
+                        let detail =
+                            format!("the target reports a duplicate {what}, but a search does not find the account");
                         Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
                     }
                 }

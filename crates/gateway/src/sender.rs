@@ -35,7 +35,7 @@ pub enum SenderError {
     InvalidCertificates,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     Answered(Verdict),
@@ -74,7 +74,7 @@ pub struct Exchange {
 /// A page of a list is larger than other responses.
 const MAX_LIST_BYTES: usize = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// In which targets say how they call a request.
+/// Headers in which targets return their own id of a request.
 const REFERENCE_HEADERS: [&str; 3] = ["x-request-id", "request-id", "x-correlation-id"];
 const MAX_REFERENCE_CHARS: usize = 64;
 

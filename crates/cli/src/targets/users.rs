@@ -51,21 +51,24 @@ pub(crate) fn push(settings: &Settings, args: &PushArgs, output: Output) -> anyh
     for name in &args.users {
         let user = find_user(&session, &caller, name)?;
         for target in &targets {
-            mark(&session, &caller, target, user.id)?;
-            pushed += 1;
+            pushed += usize::from(mark(&session, &caller, target, user.id)?);
         }
     }
     output.result(&json!({"marked": pushed}), || {
-        format!("{pushed} pushes are queued. See `muster explain USER TARGET` for their results.")
+        format!("{pushed} pushes are queued; excluded users are not pushed. See `muster explain USER TARGET` for their results.")
     });
     Ok(())
 }
 
-fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) -> anyhow::Result<()> {
+/// Returns whether the user is pushed, which excluded users are not.
+fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) -> anyhow::Result<bool> {
     for _ in 0..5 {
         let rows = session.wait(session.directory.remote_users(caller, target.number, &[user]))?;
         let now = session.directory.now();
         let write = if let Some(row) = rows.get(&user) {
+            if row.fault == PushFault::Excluded {
+                return Ok(false);
+            }
             // Without a digest everything is sent.
             let mut marked = RemoteUser { digest: None, ..row.clone() };
             if marked.fault == PushFault::Temporary {
@@ -80,7 +83,7 @@ fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) 
             row.insert()?
         };
         match session.runtime.block_on(session.directory.commit_task_rows(caller, vec![write])) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(DirectoryError::Conflict | DirectoryError::Invalid(_)) => {}
             Err(error) => return Err(crate::session::directory_error(error)),
         }
@@ -164,6 +167,7 @@ fn summary(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> Stri
             let next = match (row.fault, row.due) {
                 (PushFault::None, None) => "Everything was sent.".to_owned(),
                 (PushFault::None, Some(_)) => "A change waits to be sent.".to_owned(),
+                (PushFault::Excluded, _) => "The user is excluded (`muster target issue retry`).".to_owned(),
                 (fault, due) => {
                     let detail = row.fault_detail.clone().unwrap_or_default();
                     let next = due.map_or_else(

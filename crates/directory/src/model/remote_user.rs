@@ -177,7 +177,7 @@ impl PushFault {
         }
     }
 
-    /// Whether somebody has to do something about it.
+    /// Whether it needs an operator.
     pub fn is_issue(self) -> bool {
         !matches!(self, Self::None | Self::Temporary | Self::Excluded)
     }

@@ -315,7 +315,7 @@ impl Run<'_> {
         }
     }
 
-    /// Gives back the rows that were taken and not pushed.
+    /// Releases the rows that were taken and not pushed.
     async fn release_queue(&mut self) -> Result<(), DirectoryError> {
         let queued: Vec<Queued> = self.queue.drain().flat_map(|(_, queue)| queue).collect();
         for queued in queued {
@@ -324,7 +324,7 @@ impl Run<'_> {
         self.settle().await
     }
 
-    /// Gives back a row that was taken and not pushed.
+    /// Releases a row that was taken and not pushed.
     fn release(&mut self, queued: Queued) {
         let Queued { taken, row, .. } = queued;
         self.held.remove(&row.user);
@@ -350,7 +350,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits a moment for requests that were sent, stores what is known, and gives the lease back.
+    /// Waits for requests that were sent, stores their results, and releases the lease.
     async fn end(mut self) {
         let deadline = tokio::time::Instant::now() + self.sender.timeout();
         while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.pushes.join_next()).await {
