@@ -184,6 +184,8 @@ pub struct Health {
     pub commits: u64,
     /// Changes in these transactions.
     pub changes: u64,
+    /// Transactions that were rolled back and tried again, after a conflict with other transactions or an error.
+    pub retries: u64,
     pub queued_changes: u64,
     /// SQL statements of requests since the store was opened; on SQLite, of all stores since the process started.
     /// `None` if the engine has no statements.

@@ -55,6 +55,7 @@ pub struct Metrics {
     pub(crate) connections: Gauge<i64, AtomicI64>,
     commits: Gauge<u64, AtomicU64>,
     changes: Gauge<u64, AtomicU64>,
+    retries: Gauge<u64, AtomicU64>,
     queued_changes: Gauge<u64, AtomicU64>,
     statements: Gauge<u64, AtomicU64>,
     wal_bytes: Gauge<u64, AtomicU64>,
@@ -92,6 +93,9 @@ impl Default for Metrics {
         registry.register("store_commits", "Transactions since the server started", commits.clone());
         let changes = Gauge::default();
         registry.register("store_changes", "Changes in these transactions", changes.clone());
+        let retries = Gauge::default();
+        let help = "Transactions that were rolled back and tried again since the server started";
+        registry.register("store_retries", help, retries.clone());
         let waiting = Gauge::default();
         registry.register("store_waiting", "Changes waiting to be written", waiting.clone());
         let statements = Gauge::default();
@@ -117,6 +121,7 @@ impl Default for Metrics {
             connections,
             commits,
             changes,
+            retries,
             queued_changes: waiting,
             statements,
             wal_bytes: log_bytes,
@@ -172,6 +177,7 @@ impl Metrics {
             self.wal_bytes.set(health.wal_bytes.unwrap_or_default());
             self.commits.set(health.commits);
             self.changes.set(health.changes);
+            self.retries.set(health.retries);
             self.queued_changes.set(health.queued_changes);
             self.statements.set(health.statements.unwrap_or_default());
         }

@@ -395,6 +395,7 @@ impl Store for Postgres {
                 engine: "postgres",
                 commits: self.batch_writer.commits.load(Ordering::Relaxed),
                 changes: self.batch_writer.changes.load(Ordering::Relaxed),
+                retries: self.batch_writer.retries.load(Ordering::Relaxed),
                 queued_changes: self.batch_writer.queue.depth(),
                 statements: Some(self.connector.statement_count()),
                 is_behind_load_balancer: self.health_connection.is_load_balanced(),

@@ -75,6 +75,10 @@ impl RestoreTarget for PostgresTarget<'_> {
         expected: u64,
         (done, digest): (u64, [u8; 32]),
     ) -> Result<bool, ArchiveError> {
+        if chunk.entries.iter().any(|entry| matches!(entry, Entry::ChainEnd { .. })) {
+            let last = chunk.history.last().map_or(self.last, |linked| linked.end);
+            set_sequencer_position(self.session, last).await?;
+        }
         self.session.batch_execute(sql::BEGIN_BATCH.postgres).await?;
         self.restore_chunk(self.session, chunk, keeps_links).await?;
         let params: [&dyn Param; 3] = [&signed(done), &digest.to_vec(), &signed(expected)];
@@ -213,10 +217,22 @@ impl<'a> PostgresTarget<'a> {
         let link = link.map(|link| link.to_vec());
         let params: [&dyn Param; 4] = [&int(tenant), &signed(at), &link, &i64::from(older)];
         session.execute(sql::BULK_INSERT_CHAIN.postgres, &params).await?;
-        let now = database_time(session).await?;
-        let params: [&dyn Param; 4] = [&SEQUENCER_LEASE, &Uuid::nil(), &now, &signed(self.last)];
-        session.execute(sql::SET_LEASE_VALUE.postgres, &params).await?;
         Ok(())
+    }
+}
+
+/// Sets the position after which the sequencer continues. Not part of the chunk's transaction: on a serializable database
+/// that would conflict with the renewal of the same lease.
+async fn set_sequencer_position(session: &Session, position: u64) -> Result<(), PgError> {
+    const MAX_TRIES: u32 = 20;
+    let mut tries = 0;
+    loop {
+        let now = database_time(session).await?;
+        let params: [&dyn Param; 4] = [&SEQUENCER_LEASE, &Uuid::nil(), &now, &signed(position)];
+        match session.execute(sql::SET_LEASE_VALUE.postgres, &params).await {
+            Err(PgError::Conflict(_)) if tries < MAX_TRIES => tries += 1,
+            done => return done.map(|_| ()),
+        }
     }
 }
 
