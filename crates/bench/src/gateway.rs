@@ -22,8 +22,8 @@ const CHANGES_PER_SECOND: u32 = 200;
 const LAG_SECONDS: u32 = 15;
 const DEACTIVATIONS: usize = 40;
 /// Creates of a round with and without targets.
-const CREATES: u64 = 15_000;
-const PREFIXES: [(&str, &str); 3] = [("a", "b"), ("c", "d"), ("e", "f")];
+const CREATES: u64 = 9_000;
+const PREFIXES: [(&str, &str); 5] = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j")];
 const UNLIMITED: Duration = Duration::from_hours(1);
 
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
@@ -63,7 +63,7 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     }
     let made = CREATES * 2 * PREFIXES.len() as u64;
     create("u", USERS - made)?;
-    let idle = muster.resident_mib();
+    let idle = (muster.resident_mib(), muster.anonymous_mib());
     let client = Client::new(&muster.address, &api_key);
     let ids = client.user_ids()?;
 
@@ -72,7 +72,6 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     admin.add(&first, tenant, "first", &["--rate", "0", "--concurrency", "64"])?;
     first.wait_for_accounts(USERS)?;
     let first_sync = start.elapsed().as_secs_f64();
-    let after_sync = muster.resident_mib();
     // Deactivations of users who are in a target already, while another one is synchronized.
     let second = Simulator::start(folder)?;
     admin.add(&second, tenant, "second", &["--rate", "0", "--concurrency", "64"])?;
@@ -87,8 +86,23 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         })?;
         deactivations.push(sent.elapsed().as_secs_f64() * 1000.0);
     }
-    let peak = muster.resident_mib();
-    drop((first, second));
+    second.wait_for_accounts(USERS)?;
+    // All targets have all users, and the memory that took at most.
+    let start = Instant::now();
+    let others = (2..TARGETS).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (index, simulator) in others.iter().enumerate() {
+        admin.add(simulator, tenant, &format!("memory-{index}"), &["--rate", "0", "--concurrency", "16"])?;
+    }
+    let (mut resident, mut anonymous) = (0.0_f64, 0.0_f64);
+    for simulator in &others {
+        while simulator.get("/-/count")?["accounts"].as_u64() < Some(USERS) {
+            (resident, anonymous) = (resident.max(muster.resident_mib()), anonymous.max(muster.anonymous_mib()));
+            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {USERS} accounts");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let others_sync = start.elapsed().as_secs_f64();
+    drop((first, second, others));
     let lag = measure_lag(folder, &muster, &admin)?;
     Ok(json!({
         "creates_per_second_without_targets": median(&mut without).round(),
@@ -97,9 +111,9 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         "pushes_per_second": (f64::from(u32::try_from(USERS)?) / first_sync).round(),
         "deactivation_during_first_sync_ms": percentiles(&mut deactivations),
         "lag_ms": lag,
-        "idle_resident_mib": idle.round(),
-        "resident_mib_after_first_sync": after_sync.round(),
-        "resident_mib_during_second_sync": peak.round(),
+        "pushes_per_second_to_8_targets": (f64::from(u32::try_from(USERS)?) * 8.0 / others_sync).round(),
+        "resident_mib": {"idle": idle.0.round(), "10_targets": resident.round()},
+        "resident_mib_without_mapped_files": {"idle": idle.1.round(), "10_targets": anonymous.round()},
     }))
 }
 

@@ -203,8 +203,17 @@ impl Process {
     }
 
     fn resident_kib(&self) -> u32 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// Without mapped files, whose pages the system can drop.
+    fn anonymous_mib(&self) -> f64 {
+        f64::from(self.memory_kib("RssAnon:")) / 1024.0
+    }
+
+    fn memory_kib(&self, name: &str) -> u32 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
     }
 

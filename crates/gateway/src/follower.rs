@@ -14,11 +14,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Events and users that are handled at a time.
-const BATCH: u32 = 500;
+pub(crate) const BATCH: u32 = 500;
 /// Rows of a first synchronization that wait, above which the scan pauses.
 const MAX_WAITING: usize = 2_000;
-/// How often they are counted while the scan pauses.
-const COUNT_INTERVAL: Duration = Duration::from_millis(200);
+/// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.
+const MIN_COUNT_INTERVAL: Duration = Duration::from_millis(200);
+const MAX_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 /// Writes in one change.
 const MAX_WRITES: usize = 1_000;
 
@@ -99,20 +100,20 @@ impl TenantFollower {
         active.any(|target| self.scans.get(&target.number).is_some_and(|scan| scan.has_more))
     }
 
-    /// Marks the rows of users who were changed by the next events. Returns whether there were any.
+    /// Marks the rows of users who were changed by the next events. Returns how many were handled.
     pub(crate) async fn follow(
         &mut self,
         directory: &Directory,
         lease: &HeldLease,
         targets: &[Target],
         signals: &Signals,
-    ) -> Result<bool, DirectoryError> {
+    ) -> Result<usize, DirectoryError> {
         // Read before the events, which are only those of this tenant's users: later ones are waited for.
         let newest = directory.last_event_position(&self.caller).await?;
         let events = directory.user_events(&self.caller, self.follower.position, BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             self.read_to = newest;
-            return Ok(false);
+            return Ok(0);
         };
         let marks = self.marks_of(directory, &events).await?;
         let mut writes = Vec::new();
@@ -144,7 +145,7 @@ impl TenantFollower {
         for target in woken {
             signals.wake(self.caller.tenant, target);
         }
-        Ok(true)
+        Ok(events.len())
     }
 
     /// One entry for each user, in the order of the last events.
@@ -205,9 +206,12 @@ impl TenantFollower {
                 if Instant::now() < scan.next_count {
                     continue;
                 }
-                scan.room = MAX_WAITING.saturating_sub(waiting(directory, &self.caller, target).await?);
+                let waiting = waiting(directory, &self.caller, target).await?;
+                scan.room = MAX_WAITING.saturating_sub(usize::try_from(waiting).unwrap_or(MAX_WAITING));
                 if scan.room < BATCH as usize {
-                    scan.next_count = Instant::now() + COUNT_INTERVAL;
+                    let missing = u32::try_from(BATCH as usize - scan.room).unwrap_or(BATCH);
+                    let time = target.limits.shortest_time(missing).clamp(MIN_COUNT_INTERVAL, MAX_COUNT_INTERVAL);
+                    scan.next_count = Instant::now() + time;
                     continue;
                 }
             }
@@ -280,14 +284,13 @@ fn write_of(
     write.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
 }
 
-/// How many rows of a first synchronization are due, at most [`MAX_WAITING`].
-async fn waiting(directory: &Directory, caller: &Caller, target: &Target) -> Result<usize, DirectoryError> {
+/// How many rows of a first synchronization are due.
+async fn waiting(directory: &Directory, caller: &Caller, target: &Target) -> Result<u64, DirectoryError> {
     let mut count = 0;
     for shard in 0..target.limits.shards {
-        let limit = u32::try_from(MAX_WAITING).unwrap_or(u32::MAX);
-        let key = (caller.tenant, target.number);
-        let query = RemoteUser::due(key, shard, PushPriority::Sync, directory.now(), limit);
-        count += directory.target_records::<RemoteUser>(caller, query).await?.len();
+        let query = RemoteUser::all_due((caller.tenant, target.number), shard, PushPriority::Sync, directory.now());
+        let counts = directory.count_target_records(caller, query, RemoteUser::BY_TARGET).await?;
+        count += counts.iter().map(|(_, count)| count).sum::<u64>();
     }
     Ok(count)
 }

@@ -23,6 +23,8 @@ const WINDOW: usize = 20;
 const WINDOW_TIME: Duration = Duration::from_mins(1);
 /// Fewer results say nothing.
 const MIN_RESULTS: usize = 10;
+/// Requests that must succeed until a quarantine is forgotten.
+const MIN_SUCCESSES: usize = 20;
 /// Different users whose requests are denied.
 const MAX_DENIED: usize = 2;
 const FIRST_PROBE: Duration = Duration::from_secs(10);
@@ -43,6 +45,11 @@ pub(crate) struct Health {
     quarantine: Option<Quarantine>,
     /// After a quarantine, how many requests may be sent at the same time; it doubles with each success.
     allowance: Option<u32>,
+    /// The last delay of a quarantine that ended with a probe, until enough requests have succeeded: a target that
+    /// answers probes only is not asked more often than one that does not answer.
+    last_delay: Option<Duration>,
+    /// Requests that have succeeded since then.
+    successes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +90,8 @@ impl Health {
                 self.unreachable = 0;
                 self.denied.clear();
                 self.allowance = self.allowance.map(|allowance| allowance.saturating_mul(2)).filter(|it| *it < 256);
+                self.successes += 1;
+                self.last_delay = self.last_delay.filter(|_| self.successes < MIN_SUCCESSES);
             }
             Signal::Unreachable => self.unreachable += 1,
             Signal::Denies => drop(self.denied.insert(user)),
@@ -104,22 +113,20 @@ impl Health {
         } else {
             return None;
         };
-        *self = Self {
-            quarantine: Some(Quarantine { next_probe: now + FIRST_PROBE, delay: FIRST_PROBE }),
-            ..Self::default()
-        };
+        let delay = self.last_delay.map_or(FIRST_PROBE, |last| (last * 2).min(MAX_PROBE_DELAY));
+        *self = Self { quarantine: Some(Quarantine { next_probe: now + delay, delay }), ..Self::default() };
         Some(Transition::Quarantined(reason))
     }
 
-    /// Records the result of a probe.
-    pub(crate) fn record_probe(&mut self, works: bool, now: Instant) -> Option<Transition> {
+    /// Records the result of a probe. `pause` is how long the target asks to be left alone.
+    pub(crate) fn record_probe(&mut self, works: bool, pause: Duration, now: Instant) -> Option<Transition> {
         let quarantine = self.quarantine?;
         if works {
-            *self = Self { allowance: Some(1), ..Self::default() };
+            *self = Self { allowance: Some(1), last_delay: Some(quarantine.delay), ..Self::default() };
             return Some(Transition::Recovered);
         }
         let delay = (quarantine.delay * 2).min(MAX_PROBE_DELAY);
-        self.quarantine = Some(Quarantine { next_probe: now + delay, delay });
+        self.quarantine = Some(Quarantine { next_probe: now + delay.max(pause), delay });
         None
     }
 }
@@ -149,10 +156,10 @@ mod tests {
             let next = health.next_probe().expect("quarantined");
             delays.push((next - time).as_secs());
             time = next;
-            assert_eq!(health.record_probe(false, time), None);
+            assert_eq!(health.record_probe(false, Duration::ZERO, time), None);
         }
         assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(health.record_probe(true, time), Some(Transition::Recovered));
+        assert_eq!(health.record_probe(true, Duration::ZERO, time), Some(Transition::Recovered));
         // Carefully at first.
         let mut allowed = Vec::new();
         for _ in 0..5 {
@@ -160,6 +167,37 @@ mod tests {
             health.record(Signal::Works, user(1), time);
         }
         assert_eq!(allowed, [1, 2, 4, 8, 10]);
+    }
+
+    #[test]
+    fn a_target_that_answers_probes_only_is_asked_less_and_less() {
+        let (mut now, mut health) = (Instant::now(), Health::default());
+        let mut delays = Vec::new();
+        for _ in 0..7 {
+            let failed = |health: &mut Health| (0..10).find_map(|n| health.record(Signal::Fails, user(n), now));
+            assert_eq!(failed(&mut health), Some(Transition::Quarantined("most requests fail")));
+            let probe = health.next_probe().expect("quarantined");
+            delays.push((probe - now).as_secs());
+            now = probe;
+            assert_eq!(health.record_probe(true, Duration::ZERO, now), Some(Transition::Recovered));
+            // A few requests succeed.
+            health.record(Signal::Works, user(1), now);
+        }
+        assert_eq!(delays, [10, 20, 40, 80, 160, 300, 300]);
+        for n in 0..20 {
+            health.record(Signal::Works, user(n), now);
+        }
+        let quarantined = (0..20).find_map(|n| health.record(Signal::Fails, user(n), now));
+        assert!(quarantined.is_some());
+        assert_eq!(health.next_probe(), Some(now + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_probe_waits_as_long_as_the_target_asks() {
+        let now = Instant::now();
+        let mut health = Health::quarantined(now);
+        assert_eq!(health.record_probe(false, Duration::from_mins(10), now), None);
+        assert_eq!(health.next_probe(), Some(now + Duration::from_mins(10)));
     }
 
     #[test]

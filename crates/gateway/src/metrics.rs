@@ -56,6 +56,14 @@ impl GatewayMetrics {
         });
     }
 
+    /// Forgets what only the process that holds the lease knows.
+    pub(crate) fn clear_state(&self, target: &Target) {
+        self.change(target, |metrics| {
+            metrics.lag.clear();
+            metrics.is_quarantined = false;
+        });
+    }
+
     pub(crate) fn set_days_left(&self, target: &Target, days: i64) {
         self.change(target, |metrics| metrics.days_left = Some(days));
     }

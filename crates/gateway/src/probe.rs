@@ -1,4 +1,4 @@
-//! Finds out what a target can do: reads what it says about itself, and tries it with an account that is deleted again.
+//! Finds out what a target can do: reads its discovery documents, and tries it with an account that is deleted again.
 
 use crate::sender::{Exchange, Outcome, Sender};
 use dialects::kit::{Account, Document, Match, Node, Operation, OutgoingUser, Verdict, parse_json};
@@ -53,12 +53,18 @@ impl Test<'_> {
         let document = self.document(&user, true)?;
         let created = self.send(&Operation::Create(&document)).await;
         let Outcome::Answered(Verdict::Done(Some(account))) = created.outcome else {
-            return Err(format!("an account for the test cannot be created: {}", describe(&created)));
+            let by_hand = match &created.outcome {
+                outcome if outcome.may_be_carried_out() => {
+                    format!(" (if the target has the account {}, delete it by hand)", user.user_name)
+                }
+                _ => String::new(),
+            };
+            return Err(format!("an account for the test cannot be created: {}{by_hand}", describe(&created)));
         };
         self.note("create: done".into());
         let tested = self.try_account(&user, &document, &account).await;
         let deleted = self.send(&Operation::Delete { id: &account.id }).await;
-        self.capabilities.deletes = matches!(deleted.outcome, Outcome::Answered(Verdict::Done(_) | Verdict::Gone));
+        self.capabilities.deletes = matches!(deleted.outcome, Outcome::Answered(Verdict::Done(_) | Verdict::NotFound));
         if self.capabilities.deletes {
             self.note("delete: done".into());
         } else {
@@ -79,7 +85,7 @@ impl Test<'_> {
         Ok(())
     }
 
-    /// What the target says about itself.
+    /// Reads the discovery documents (RFC 7644 section 4).
     async fn discover(&mut self) {
         for question in self.sender.dialect().discovery() {
             let answer = self.sender.get(question.path).await;
@@ -147,7 +153,8 @@ impl Test<'_> {
         if let Some(shown) = self.read(&account.id).await
             && shown.external_id.as_deref() != Some(&user.id.to_string())
         {
-            self.note("the target does not show the external id".into());
+            let note = "the external id is not shown: accounts are recognized by user name or email";
+            self.note(note.into());
         }
         Ok(())
     }
@@ -163,14 +170,14 @@ impl Test<'_> {
             let key = if document.key(key).is_none() { MatchKey::Email } else { key };
             let second = self.send(&Operation::Create(&document)).await;
             match &second.outcome {
-                Outcome::Answered(Verdict::Taken(_) | Verdict::Refused(_)) => {
+                Outcome::Answered(Verdict::Duplicate(_) | Verdict::Rejected(_)) => {
                     rejected.push(key);
                     self.note(format!("a second account with the same {}: rejected", key.as_str()));
                 }
                 Outcome::Answered(Verdict::Done(Some(account))) => {
                     self.note(format!("a second account with the same {}: accepted", key.as_str()));
                     let deleted = self.send(&Operation::Delete { id: &account.id }).await;
-                    if !matches!(deleted.outcome, Outcome::Answered(Verdict::Done(_) | Verdict::Gone)) {
+                    if !matches!(deleted.outcome, Outcome::Answered(Verdict::Done(_) | Verdict::NotFound)) {
                         self.note(format!("delete the account {} by hand", other.user_name));
                     }
                 }
@@ -221,9 +228,9 @@ fn describe(exchange: &Exchange) -> String {
     let text = exchange.detail().unwrap_or_else(|| match &exchange.outcome {
         Outcome::Answered(Verdict::Denied) => "the credential is rejected".into(),
         Outcome::Answered(Verdict::Unsupported) => "not supported".into(),
-        Outcome::Answered(Verdict::Gone) => "no such account".into(),
-        Outcome::Answered(Verdict::Unavailable { .. }) => "the target asks to wait, or has failed".into(),
-        Outcome::Answered(Verdict::Taken(_)) => PushFault::Conflict.as_str().into(),
+        Outcome::Answered(Verdict::NotFound) => "no such account".into(),
+        Outcome::Answered(Verdict::Unavailable { .. }) => "the target is rate-limiting requests or is unavailable".into(),
+        Outcome::Answered(Verdict::Duplicate(_)) => PushFault::Conflict.as_str().into(),
         _ => exchange.outcome_name().into(),
     });
     format!("{text}{status}")

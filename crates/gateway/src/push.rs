@@ -6,7 +6,7 @@
 
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
-use crate::subjects::{Desired, Subject};
+use crate::source_user::{Desired, SourceUser};
 use dialects::kit::{Account, Document, IdProof, Incomplete, Match, Operation, OutgoingUser, Verdict};
 use directory::{MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User};
 use outbound::RetryPolicy;
@@ -39,8 +39,8 @@ const MIN_SEARCHES: u32 = 2;
 /// Delays after a temporary fault, in seconds.
 const TEMPORARY: RetryPolicy = RetryPolicy { initial_delay: 5, max_delay: MAX_DELAY_SECONDS };
 const MAX_DELAY_SECONDS: i64 = 3600;
-/// Delays after the target has refused a user, in seconds. After the last one, it waits for a change.
-const REFUSED_DELAYS: [i64; 3] = [60, 600, 3600];
+/// Delays after the target has rejected a user, in seconds. After the last one, the row waits for a change.
+const REJECTED_DELAYS: [i64; 3] = [60, 600, 3600];
 
 /// How a step ended: with the row as it is then, or with an id to go on with.
 enum Step {
@@ -53,18 +53,18 @@ enum Step {
     Absent(Box<RemoteUser>),
 }
 
-pub(crate) async fn push(context: &PushContext<'_>, row: RemoteUser, subject: &Subject) -> Pushed {
-    let mut run = Run { context, subject, exchanges: Vec::new() };
+pub(crate) async fn push(context: &PushContext<'_>, row: RemoteUser, source: &SourceUser) -> Pushed {
+    let mut run = Run { context, source, exchanges: Vec::new() };
     let row = run.run(row).await;
     Pushed { row, exchanges: run.exchanges }
 }
 
 /// The result of a push for which nothing needs to be sent.
-pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, subject: &Subject) -> Option<Pushed> {
-    let run = Run { context, subject, exchanges: Vec::new() };
+pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, source: &SourceUser) -> Option<Pushed> {
+    let run = Run { context, source, exchanges: Vec::new() };
     let policy = context.sender.target().on_delete;
-    let row = match (row.state, subject.desired(policy)) {
-        (RemoteState::Absent, _) if !subject.is_to_be_created(policy) => None,
+    let row = match (row.state, source.desired(policy)) {
+        (RemoteState::Absent, _) if !source.is_to_be_created(policy) => None,
         (RemoteState::Linked | RemoteState::Unverified, Desired::Account { user, is_active }) => {
             let document = run.document(user, is_active).ok()?;
             if !changed(&document, row.digest.as_deref()).is_empty() {
@@ -79,7 +79,7 @@ pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, subject: &S
 
 struct Run<'a> {
     context: &'a PushContext<'a>,
-    subject: &'a Subject,
+    source: &'a SourceUser,
     exchanges: Vec<Exchange>,
 }
 
@@ -87,7 +87,7 @@ impl Run<'_> {
     async fn run(&mut self, mut row: RemoteUser) -> Option<RemoteUser> {
         row.in_flight_until = None;
         let policy = self.context.sender.target().on_delete;
-        let document = match self.subject.desired(policy) {
+        let document = match self.source.desired(policy) {
             Desired::Account { user, is_active } => match self.document(user, is_active) {
                 Ok(document) => Some(document),
                 // A missing attribute does not keep an account active.
@@ -101,14 +101,14 @@ impl Run<'_> {
             RemoteState::Absent => Step::Absent(Box::new(row)),
             RemoteState::Creating => self.resolve(row, &id, keys).await,
             RemoteState::Linked => Step::Linked(Box::new(row)),
-            RemoteState::Unverified => self.verify(row, &id).await,
+            RemoteState::Unverified => self.verify(row, keys).await,
         };
         // Absent, linked, and once more if the account has vanished.
         for _ in 0..4 {
             step = match (step, &document) {
                 (Step::Ended(row), _) => return Some(*row),
                 (Step::Forgotten, _) => return None,
-                (Step::Absent(row), Some(document)) if self.subject.is_to_be_created(policy) => {
+                (Step::Absent(row), Some(document)) if self.source.is_to_be_created(policy) => {
                     self.create(*row, document).await
                 }
                 (Step::Absent(_), _) => Step::Forgotten,
@@ -127,7 +127,7 @@ impl Run<'_> {
 
     fn document(&self, user: &User, is_active: bool) -> Result<Document, Incomplete> {
         let outgoing =
-            OutgoingUser { user, labels: &self.subject.labels, manager: self.subject.manager.as_deref(), is_active };
+            OutgoingUser { user, labels: &self.source.labels, manager: self.source.manager.as_deref(), is_active };
         self.context.sender.dialect().document(&outgoing, self.context.capabilities)
     }
 
@@ -167,12 +167,12 @@ impl Run<'_> {
                 if is_other {
                     return self.in_doubt(row, "the answer shows another account", None);
                 }
-                let is_proven = account.external_id.is_some() && account.id_proof == IdProof::Same;
+                let is_proven = shows_user(&account, &row, document) && account.id_proof == IdProof::Same;
                 row.state = if is_proven { RemoteState::Linked } else { RemoteState::Unverified };
                 row.remote_id = Some(account.id.clone());
                 Step::Ended(Box::new(self.accepted(row, document)))
             }
-            Outcome::Answered(Verdict::Taken(key)) => {
+            Outcome::Answered(Verdict::Duplicate(key)) => {
                 row.state = RemoteState::Absent;
                 match self.search(&row.user.to_string(), document).await {
                     Search::Own(account) => self.found(row, &account).await,
@@ -188,15 +188,15 @@ impl Run<'_> {
             }
             Outcome::Answered(Verdict::Unavailable { retry_after, is_uncertain: false }) => {
                 row.state = RemoteState::Absent;
-                Step::Ended(Box::new(self.later(row, retry_after, "the target asks to wait".into())))
+                Step::Ended(Box::new(self.later(row, retry_after, "the target is rate-limiting requests".into())))
             }
             Outcome::Answered(Verdict::Unavailable { retry_after, .. }) => {
                 self.in_doubt(row, "the target has failed", retry_after)
             }
-            Outcome::Answered(Verdict::Nonsense(reason)) => {
+            Outcome::Answered(Verdict::InvalidResponse(reason)) => {
                 self.in_doubt(row, &format!("the answer is {reason}"), None)
             }
-            Outcome::Answered(Verdict::Done(None) | Verdict::Found(_) | Verdict::Gone) => {
+            Outcome::Answered(Verdict::Done(None) | Verdict::Found(_) | Verdict::NotFound) => {
                 self.in_doubt(row, "the answer does not show the account", None)
             }
             Outcome::Lost(reason) => self.in_doubt(row, &reason, None),
@@ -221,7 +221,7 @@ impl Run<'_> {
             return Step::Linked(Box::new(row));
         }
         row.state = RemoteState::Unverified;
-        self.verify(row, &user).await
+        self.verify(row, None).await
     }
 
     /// Finds out whether an account whose creation was not answered is there.
@@ -252,14 +252,16 @@ impl Run<'_> {
     }
 
     /// Reads an account before its first change, if the answer to its creation did not show whose it is.
-    async fn verify(&mut self, mut row: RemoteUser, id: &str) -> Step {
+    async fn verify(&mut self, mut row: RemoteUser, document: Option<&Document>) -> Step {
+        let by_id = by_external_id(&row.user.to_string());
+        let document = document.unwrap_or(&by_id);
         let Some(remote) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
         match self.send(&Operation::Get { id: &remote }, None).await {
-            Outcome::Answered(Verdict::Done(Some(account))) if account.external_id.as_deref() == Some(id) => {
+            Outcome::Answered(Verdict::Done(Some(account))) if shows_user(&account, &row, document) => {
                 row.state = RemoteState::Linked;
                 Step::Linked(Box::new(row))
             }
-            Outcome::Answered(Verdict::Done(_) | Verdict::Gone | Verdict::Nonsense("another user")) => {
+            Outcome::Answered(Verdict::Done(_) | Verdict::NotFound | Verdict::InvalidResponse("another user")) => {
                 row.remote_id = None;
                 row.digest = None;
                 self.in_doubt(row, "the answer to its creation had the id of another account", None)
@@ -279,8 +281,8 @@ impl Run<'_> {
         let operation = Operation::Update { id: &id, document, changed: &changed, patch };
         match self.send(&operation, None).await {
             Outcome::Answered(Verdict::Done(_)) => Step::Ended(Box::new(self.accepted(row, document))),
-            Outcome::Answered(Verdict::Gone) => self.vanished(row, document).await,
-            Outcome::Answered(Verdict::Taken(key)) => {
+            Outcome::Answered(Verdict::NotFound) => self.vanished(row, document).await,
+            Outcome::Answered(Verdict::Duplicate(key)) => {
                 let detail = format!("another account has {}", key.map_or("a key of the user", MatchKey::as_str));
                 Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
             }
@@ -324,7 +326,7 @@ impl Run<'_> {
         match self.send(&Operation::Delete { id: &id }, None).await {
             Outcome::Answered(Verdict::Done(_)) => Step::Forgotten,
             // As for changes: a wrong URL looks the same.
-            Outcome::Answered(Verdict::Gone) => {
+            Outcome::Answered(Verdict::NotFound) => {
                 let user = row.user.to_string();
                 match self.search(&user, &by_external_id(&user)).await {
                     Search::None => Step::Forgotten,
@@ -378,7 +380,7 @@ impl Run<'_> {
         row.fault_detail = None;
         row.attempts = 0;
         row.first_failed = None;
-        row.waits_for = self.subject.awaited_manager;
+        row.waits_for = self.source.awaited_manager;
         row
     }
 
@@ -417,26 +419,34 @@ impl Run<'_> {
             Outcome::Unsent(text) | Outcome::Forbidden(text) | Outcome::Lost(text) => self.temporary(row, text.clone()),
             Outcome::NoCredential(error) => self.temporary(row, error.to_string()),
             Outcome::Answered(verdict) => match verdict {
-                Verdict::Refused(text) => {
-                    let attempts = if row.fault == PushFault::Refused { row.attempts } else { 0 };
-                    let delay = REFUSED_DELAYS.get(usize::try_from(attempts).unwrap_or(usize::MAX));
+                Verdict::Rejected(text) => {
+                    let attempts = if row.fault == PushFault::Rejected { row.attempts } else { 0 };
+                    let delay = REJECTED_DELAYS.get(usize::try_from(attempts).unwrap_or(usize::MAX));
                     let due = delay.map(|delay| self.context.now.plus_seconds(*delay));
                     let row = RemoteUser { attempts: attempts.saturating_add(1), ..row };
-                    failed(row, PushFault::Refused, text.clone(), due)
+                    failed(row, PushFault::Rejected, text.clone(), due)
                 }
                 Verdict::Unsupported => failed(row, PushFault::Unsupported, detail("the target cannot do it"), None),
                 Verdict::Unavailable { retry_after, .. } => {
-                    self.later(row, *retry_after, detail("the target asks to wait, or has failed"))
+                    self.later(row, *retry_after, detail("the target is rate-limiting requests or is unavailable"))
                 }
                 Verdict::Denied => self.temporary(row, detail("the target rejects the credential")),
-                Verdict::Nonsense(reason) => self.temporary(row, format!("the answer is {reason}")),
-                Verdict::Done(_) | Verdict::Found(_) | Verdict::Gone | Verdict::Taken(_) => {
+                Verdict::InvalidResponse(reason) => self.temporary(row, format!("the answer is {reason}")),
+                Verdict::Done(_) | Verdict::Found(_) | Verdict::NotFound | Verdict::Duplicate(_) => {
                     self.temporary(row, detail("the answer is not one to this request"))
                 }
             },
         };
         let first_failed = row.first_failed.or(Some(self.context.now));
         Step::Ended(Box::new(RemoteUser { first_failed, ..row }))
+    }
+}
+
+/// Whether an account is that of the user, by its external id, or by its user name or email if the target shows none.
+fn shows_user(account: &Account, row: &RemoteUser, document: &Document) -> bool {
+    match &account.external_id {
+        Some(id) => *id == row.user.to_string(),
+        None => document.keys.iter().any(|(key, value)| account.has(*key, value)),
     }
 }
 
@@ -456,7 +466,7 @@ enum Search {
     Failed(Outcome),
 }
 
-/// The row with a fault that waits for somebody or for a time.
+/// The row with a fault that is retried at `due`, or never by itself.
 fn failed(mut row: RemoteUser, fault: PushFault, detail: String, due: Option<Time>) -> RemoteUser {
     row.fault = fault;
     row.fault_detail = Some(detail);

@@ -53,7 +53,7 @@ impl Outcome {
     /// Whether the request may have been carried out, although the answer does not say so.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         let is_uncertain = |verdict: &Verdict| {
-            matches!(verdict, Verdict::Nonsense(_) | Verdict::Unavailable { is_uncertain: true, .. })
+            matches!(verdict, Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, .. })
         };
         matches!(self, Self::Lost(_)) || matches!(self, Self::Answered(verdict) if is_uncertain(verdict))
     }
@@ -170,9 +170,9 @@ impl Sender {
 
     /// Targets repeat what they got.
     async fn without_credential(&self, verdict: Verdict) -> Verdict {
-        let Verdict::Refused(text) = verdict else { return verdict };
+        let Verdict::Rejected(text) = verdict else { return verdict };
         let credential = self.credential.lock().await;
-        Verdict::Refused(credential.redact(&text))
+        Verdict::Rejected(credential.redact(&text))
     }
 
     async fn request(
@@ -243,13 +243,13 @@ impl Exchange {
             Outcome::NoCredential(_) => Signal::Denies,
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Denied => Signal::Denies,
-                Verdict::Nonsense(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
+                Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
                 Verdict::Unavailable { .. } => Signal::Busy,
                 Verdict::Done(_)
                 | Verdict::Found(_)
-                | Verdict::Gone
-                | Verdict::Taken(_)
-                | Verdict::Refused(_)
+                | Verdict::NotFound
+                | Verdict::Duplicate(_)
+                | Verdict::Rejected(_)
                 | Verdict::Unsupported => Signal::Works,
             },
         }
@@ -272,10 +272,10 @@ impl Exchange {
             Outcome::Unsent(text)
             | Outcome::Forbidden(text)
             | Outcome::Lost(text)
-            | Outcome::Answered(Verdict::Refused(text)) => text.clone(),
+            | Outcome::Answered(Verdict::Rejected(text)) => text.clone(),
             Outcome::NoCredential(error) => error.to_string(),
-            Outcome::Answered(Verdict::Nonsense(text)) => format!("the answer is {text}"),
-            Outcome::Answered(Verdict::Taken(Some(key))) => format!("the {} is taken", key.as_str()),
+            Outcome::Answered(Verdict::InvalidResponse(text)) => format!("the answer is {text}"),
+            Outcome::Answered(Verdict::Duplicate(Some(key))) => format!("the {} is taken", key.as_str()),
             Outcome::Answered(_) => String::new(),
         };
         let reference = self.reference.as_ref().map(|id| format!("[{id}]"));

@@ -1,7 +1,7 @@
 //! The gateway of one tenant: follows its changes and runs the workers of its targets, in the process that holds the
 //! tenant's lease.
 
-use crate::follower::TenantFollower;
+use crate::follower::{BATCH, TenantFollower};
 use crate::held_lease::{HeldLease, RENEWAL};
 use crate::shared::Shared;
 use crate::signals::stopped;
@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a scan that waits for its target is continued.
 const SCAN_INTERVAL: Duration = Duration::from_millis(50);
+/// How long further changes are collected after some were followed: many changes then cost less.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) struct TenantTask {
     pub(crate) shared: Arc<Shared>,
@@ -34,7 +36,13 @@ struct RunningWorker {
     task: JoinHandle<()>,
 }
 
-type Workers = HashMap<(u32, u32), RunningWorker>;
+/// By target and shard.
+#[derive(Default)]
+struct Workers {
+    running: HashMap<(u32, u32), RunningWorker>,
+    /// Workers that wait for requests that were sent before they were stopped.
+    ending: HashMap<(u32, u32), JoinHandle<()>>,
+}
 
 impl TenantTask {
     pub(crate) async fn run(mut self) {
@@ -45,9 +53,10 @@ impl TenantTask {
             let named = (name.as_str(), self.shared.holder);
             match HeldLease::acquire(&directory, &caller, named, Duration::ZERO, SendWindow::open()).await {
                 Ok(Some(mut lease)) => {
-                    let mut workers = Workers::new();
+                    let mut workers = Workers::default();
                     let ended = self.run_with(&caller, &mut lease, &mut workers).await;
-                    stop_workers(workers.into_values()).await;
+                    workers.stop(|_, _| true);
+                    futures_util::future::join_all(workers.ending.into_values().map(wait_for)).await;
                     if let Err(error) = ended {
                         tracing::warn!(
                             tenant = self.tenant.0,
@@ -83,26 +92,36 @@ impl TenantTask {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut targets = Arc::clone(&self.targets.borrow_and_update());
         follower.set_targets(&directory, &targets).await?;
-        self.reconcile(workers, &targets).await;
+        self.reconcile(workers, &targets);
         let mut has_new_targets = false;
         loop {
             if std::mem::take(&mut has_new_targets) {
                 targets = Arc::clone(&self.targets.borrow_and_update());
                 follower.set_targets(&directory, &targets).await?;
-                self.reconcile(workers, &targets).await;
+                self.reconcile(workers, &targets);
             }
-            let (mut is_busy, mut has_conflict) = (false, false);
+            let (mut followed, mut has_scanned, mut must_wait) = (0, false, !lease.is_held());
             if lease.is_held() {
-                let followed = follower.follow(&directory, lease, &targets, &self.shared.signals).await;
-                has_conflict |= tolerate(followed, &mut is_busy)?;
-                let scanned = follower.scan(&directory, lease, &targets, &self.shared.signals).await;
-                has_conflict |= tolerate(scanned, &mut is_busy)?;
+                let signals = &self.shared.signals;
+                let result = follower.follow(&directory, lease, &targets, signals).await;
+                let result = tolerate(result)?;
+                must_wait |= result.is_none();
+                followed = result.unwrap_or_default();
+                let result = tolerate(follower.scan(&directory, lease, &targets, signals).await)?;
+                must_wait |= result.is_none();
+                has_scanned = result.unwrap_or_default();
             }
-            let must_wait = has_conflict || !lease.is_held();
-            let pause = match (is_busy && !must_wait, must_wait || follower.has_more_users(&targets)) {
-                (true, _) => Duration::ZERO,
-                (false, true) => SCAN_INTERVAL,
-                (false, false) => Duration::MAX,
+            let is_busy = has_scanned || followed >= BATCH as usize;
+            let pause = if must_wait {
+                SCAN_INTERVAL
+            } else if is_busy {
+                Duration::ZERO
+            } else if followed > 0 {
+                FOLLOW_INTERVAL
+            } else if follower.has_more_users(&targets) {
+                SCAN_INTERVAL
+            } else {
+                Duration::MAX
             };
             tokio::select! {
                 biased;
@@ -118,53 +137,61 @@ impl TenantTask {
                     }
                     has_new_targets = true;
                 }
-                () = directory.wait_for_events(follower.position()), if !is_busy && !must_wait => {}
+                () = directory.wait_for_events(follower.position()), if followed == 0 && !is_busy && !must_wait => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
     /// Starts workers for new and changed targets, and stops those of others.
-    async fn reconcile(&self, workers: &mut Workers, targets: &[Target]) {
-        let is_current = |(number, _): &(u32, u32), running: &RunningWorker| {
-            targets.iter().any(|it| it.number == *number && it.version == running.version && it.is_active())
-        };
-        let ended: Vec<(u32, u32)> =
-            workers.iter().filter(|(key, running)| !is_current(key, running)).map(|(key, _)| *key).collect();
-        stop_workers(ended.into_iter().filter_map(|key| workers.remove(&key))).await;
+    fn reconcile(&self, workers: &mut Workers, targets: &[Target]) {
+        workers.stop(|number, version| {
+            !targets.iter().any(|it| it.number == number && it.version == version && it.is_active())
+        });
         for target in targets.iter().filter(|target| target.is_active()) {
             for shard in 0..target.limits.shards {
-                workers.entry((target.number, shard)).or_insert_with(|| {
+                let key = (target.number, shard);
+                workers.running.entry(key).or_insert_with(|| {
                     let worker = Worker { shared: Arc::clone(&self.shared), target: Arc::new(target.clone()), shard };
                     let (stop, stopped) = watch::channel(false);
-                    RunningWorker { version: target.version, stop, task: tokio::spawn(worker.run(stopped)) }
+                    let former = workers.ending.remove(&key);
+                    let task = tokio::spawn(async move {
+                        // Both would have the same lease.
+                        if let Some(former) = former {
+                            wait_for(former).await;
+                        }
+                        worker.run(stopped).await;
+                    });
+                    RunningWorker { version: target.version, stop, task }
                 });
             }
         }
     }
 }
 
-/// Whether another process has changed the same rows, or has the lease: trying again shows which.
-fn tolerate(result: Result<bool, DirectoryError>, is_busy: &mut bool) -> Result<bool, DirectoryError> {
-    match result {
-        Ok(has_worked) => {
-            *is_busy |= has_worked;
-            Ok(false)
+impl Workers {
+    /// Stops the workers of some targets, by number and version. They end once the requests that were sent have ended.
+    fn stop(&mut self, is_stopped: impl Fn(u32, u32) -> bool) {
+        self.ending.retain(|_, task| !task.is_finished());
+        for (key, worker) in self.running.extract_if(|key, worker| is_stopped(key.0, worker.version)) {
+            // Fails only if it has ended.
+            let _ = worker.stop.send(true);
+            self.ending.insert(key, worker.task);
         }
-        Err(DirectoryError::Conflict | DirectoryError::Busy { .. }) => Ok(true),
+    }
+}
+
+/// `None`: another process has changed the same rows, or has the lease. Trying again shows which.
+fn tolerate<T>(result: Result<T, DirectoryError>) -> Result<Option<T>, DirectoryError> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(DirectoryError::Conflict | DirectoryError::Busy { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-async fn stop_workers(workers: impl Iterator<Item = RunningWorker>) {
-    let tasks = workers.map(|running| {
-        // Fails only if it has ended.
-        let _ = running.stop.send(true);
-        running.task
-    });
-    for ended in futures_util::future::join_all(tasks).await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a worker of the gateway has panicked");
-        }
+async fn wait_for(worker: JoinHandle<()>) {
+    if let Err(error) = worker.await {
+        tracing::error!(%error, "a worker of the gateway has panicked");
     }
 }

@@ -64,6 +64,11 @@ async fn declared_tables(store: Arc<dyn Store>) {
         let by: &'static [usize] = Box::leak(vec![0, last].into());
         let counts = store.count_rows(table.all().equal(vec![one[0].clone()]), by).await.expect("counted");
         assert!(counts.contains(&(vec![one[0].clone(), one[last].clone()], 1)), "{name}: {counts:?}");
+        let up_to = || table.all().up_to(one[0].clone());
+        let counts = store.count_rows(up_to().limit(1), by).await.expect("counted");
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1, "{name}: {counts:?}");
+        let counts = store.count_rows(up_to(), by).await.expect("counted");
+        assert!(!counts.iter().any(|(row, _)| row[0] == other[0]), "{name}: {counts:?}");
         // The key, and other unique values.
         let taken = commit(vec![RowWrite::Insert(table, one.clone())]).await;
         assert!(

@@ -15,7 +15,7 @@ pub(crate) struct IssuesArgs {
     name: Option<String>,
     #[command(flatten)]
     tenant: TenantArg,
-    /// Only this cause: refused, conflict, in-doubt, unsupported, incomplete, temporary or excluded
+    /// Only this cause: rejected, conflict, in-doubt, unsupported, incomplete, temporary or excluded
     #[arg(long, value_parser = parse_cause)]
     cause: Option<PushFault>,
     /// Maximum number of users to show
@@ -60,7 +60,7 @@ fn parse_cause(text: &str) -> Result<PushFault, String> {
 fn advice(fault: PushFault) -> &'static str {
     match fault {
         PushFault::None => "",
-        PushFault::Refused => "change the user, or what the target accepts, and retry",
+        PushFault::Rejected => "change the user, or what the target accepts, and retry",
         PushFault::Conflict => "change or delete the other account in the target, and retry",
         PushFault::InDoubt => "look for the account in the target, and retry",
         PushFault::Unsupported => "change the target, and test it again",

@@ -43,7 +43,7 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
     put(session, &caller, target.clone(), after, Vec::new())?;
     if !is_same {
         // What failed may be possible now.
-        for fault in [PushFault::Unsupported, PushFault::InDoubt, PushFault::Refused, PushFault::Incomplete] {
+        for fault in [PushFault::Unsupported, PushFault::InDoubt, PushFault::Rejected, PushFault::Incomplete] {
             wake(session, &caller, &target, fault)?;
         }
     }

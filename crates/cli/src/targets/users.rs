@@ -11,7 +11,7 @@ use dialects::kit::{Document, Endpoint, Operation, OutgoingUser};
 use directory::{
     Caller, DirectoryError, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId,
 };
-use gateway::{Desired, Subject};
+use gateway::{Desired, SourceUser};
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -96,14 +96,14 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     let session = AdminSession::open_read_only(settings)?;
     let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
     let user = find_id(&session, &caller, &args.user)?;
-    let subjects = session.wait(gateway::load_subjects(&session.directory, &caller, target.number, &[user]))?;
+    let sources = session.wait(gateway::load_source_users(&session.directory, &caller, target.number, &[user]))?;
     let row = session.wait(session.directory.remote_users(&caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);
     let mut attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(&caller, query))?;
     attempts.drain(..attempts.len().saturating_sub(ATTEMPTS));
-    let subject = subjects.get(&user);
-    let (summary, request) = match subject {
-        Some(subject) => (summary(&target, subject, row.as_ref()), request_text(&target, subject, row.as_ref())),
+    let source = sources.get(&user);
+    let (summary, request) = match source {
+        Some(source) => (summary(&target, source, row.as_ref()), request_text(&target, source, row.as_ref())),
         None => ("There is no such user.".into(), None),
     };
     let document = json!({
@@ -148,15 +148,15 @@ fn find_id(session: &AdminSession, caller: &Caller, text: &str) -> anyhow::Resul
     }
 }
 
-fn summary(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> String {
-    let desired = match subject.desired(target.on_delete) {
+fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> String {
+    let desired = match source.desired(target.on_delete) {
         Desired::Nothing => "The target is to have no account: the user was deleted.",
         Desired::Account { is_active: true, .. } => "The target is to have an active account.",
         Desired::Account { .. } if row.is_none() => "The target is to have no account: inactive users are not created.",
         Desired::Account { .. } => "The target is to have an inactive account.",
     };
     let state = match row {
-        None if subject.is_to_be_created(target.on_delete) => "It was not considered yet.".to_owned(),
+        None if source.is_to_be_created(target.on_delete) => "It was not considered yet.".to_owned(),
         None => "Nothing is to be done.".to_owned(),
         Some(row) => {
             let has = match row.state {
@@ -184,11 +184,11 @@ fn summary(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> Stri
 }
 
 /// The request that would give the target everything, without the credential.
-fn request_text(target: &Target, subject: &Subject, row: Option<&RemoteUser>) -> Option<String> {
+fn request_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> Option<String> {
     let client = dialects::target_client(&target.dialect)?;
-    let Desired::Account { user, is_active } = subject.desired(target.on_delete) else { return None };
+    let Desired::Account { user, is_active } = source.desired(target.on_delete) else { return None };
     let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
-    let outgoing = OutgoingUser { user, labels: &subject.labels, manager: subject.manager.as_deref(), is_active };
+    let outgoing = OutgoingUser { user, labels: &source.labels, manager: source.manager.as_deref(), is_active };
     let document: Document = match client.document(&outgoing, &capabilities) {
         Ok(document) => document,
         Err(error) => return Some(error.to_string()),

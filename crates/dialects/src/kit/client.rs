@@ -30,14 +30,13 @@ pub trait TargetClient: Send + Sync {
     fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error>;
     /// Judges the response to a request.
     fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict;
-    /// What the target says about itself, for a test of its capabilities: paths below its URL, and how to apply the
-    /// response.
+    /// Documents in which the target describes its capabilities.
     fn discovery(&self) -> &'static [Discovery] {
         &[]
     }
 }
 
-/// A question of a test, which changes nothing.
+/// A document in which a target describes its capabilities.
 pub struct Discovery {
     /// Below the URL of the target.
     pub path: &'static str,
@@ -147,11 +146,11 @@ pub enum Verdict {
     /// The accounts that were found or listed.
     Found(AccountPage),
     /// There is no account with this id.
-    Gone,
+    NotFound,
     /// Another account has one of the keys.
-    Taken(Option<MatchKey>),
+    Duplicate(Option<MatchKey>),
     /// The target rejects the data. What it says, without values of the user.
-    Refused(String),
+    Rejected(String),
     /// It failed for reasons that do not depend on the user.
     Unavailable {
         retry_after: Option<Duration>,
@@ -163,7 +162,7 @@ pub enum Verdict {
     /// The API of the target cannot do it.
     Unsupported,
     /// The response is not one of this API. The request may have been carried out.
-    Nonsense(&'static str),
+    InvalidResponse(&'static str),
 }
 
 impl Verdict {
@@ -171,13 +170,13 @@ impl Verdict {
         match self {
             Self::Done(_) => "done",
             Self::Found(_) => "found",
-            Self::Gone => "gone",
-            Self::Taken(_) => "taken",
-            Self::Refused(_) => "refused",
+            Self::NotFound => "not-found",
+            Self::Duplicate(_) => "duplicate",
+            Self::Rejected(_) => "rejected",
             Self::Unavailable { .. } => "unavailable",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
-            Self::Nonsense(_) => "nonsense",
+            Self::InvalidResponse(_) => "invalid-response",
         }
     }
 }
@@ -255,17 +254,17 @@ impl AccountPage {
 pub(crate) fn judge_status(operation: &Operation<'_>, response: &Response<Bytes>) -> Option<Verdict> {
     let has_id = matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
     Some(match response.status().as_u16() {
-        300..=399 => Verdict::Nonsense("a redirect"),
+        300..=399 => Verdict::InvalidResponse("a redirect"),
         401 | 403 => Verdict::Denied,
-        404 | 410 if has_id => Verdict::Gone,
-        404 | 410 => Verdict::Nonsense("no such endpoint"),
+        404 | 410 if has_id => Verdict::NotFound,
+        404 | 410 => Verdict::InvalidResponse("no such endpoint"),
         405 | 501 => Verdict::Unsupported,
         408 | 500 | 502..=599 => {
             Verdict::Unavailable { retry_after: retry_after(response.headers()), is_uncertain: true }
         }
         425 | 429 => Verdict::Unavailable { retry_after: retry_after(response.headers()), is_uncertain: false },
         200..=299 | 400..=499 => return None,
-        _ => Verdict::Nonsense("an invalid status"),
+        _ => Verdict::InvalidResponse("an invalid status"),
     })
 }
 

@@ -152,19 +152,19 @@ impl TargetClient for Client {
     fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict {
         // The documents have no 404: a missing user is a 400. A 405 means that there is no such endpoint.
         match judge_status(operation, response) {
-            Some(Verdict::Unsupported) => return Verdict::Nonsense("no such endpoint"),
+            Some(Verdict::Unsupported) => return Verdict::InvalidResponse("no such endpoint"),
             Some(verdict) => return verdict,
             None => {}
         }
         if is_html(response) {
-            return Verdict::Nonsense("an HTML page");
+            return Verdict::InvalidResponse("an HTML page");
         }
         let Some(body) = parse(response) else {
             let is_empty = response.body().iter().all(u8::is_ascii_whitespace);
             return match operation {
                 Operation::Delete { .. } if response.status().is_success() && is_empty => Verdict::Done(None),
-                _ if response.status().is_success() => Verdict::Nonsense("neither XML nor JSON"),
-                _ => Verdict::Refused(response.status().as_u16().to_string()),
+                _ if response.status().is_success() => Verdict::InvalidResponse("neither XML nor JSON"),
+                _ => Verdict::Rejected(response.status().as_u16().to_string()),
             };
         };
         let status = body.get("ResponseStatus", Duplicates::FirstWins).and_then(Node::as_object);
@@ -176,12 +176,12 @@ impl TargetClient for Client {
         match operation {
             Operation::Delete { .. } => Verdict::Done(None),
             Operation::Create(_) => {
-                user().map_or(Verdict::Nonsense("no user with an id"), |account| Verdict::Done(Some(account)))
+                user().map_or(Verdict::InvalidResponse("no user with an id"), |account| Verdict::Done(Some(account)))
             }
             Operation::Update { id, .. } | Operation::Get { id } => match user() {
                 Some(account) if account.id == canonical_id(id) => Verdict::Done(Some(account)),
-                Some(_) => Verdict::Nonsense("another user"),
-                None => Verdict::Nonsense("no user with an id"),
+                Some(_) => Verdict::InvalidResponse("another user"),
+                None => Verdict::InvalidResponse("no user with an id"),
             },
             Operation::Find { .. } | Operation::List { .. } => self.page(&body),
         }
@@ -223,11 +223,11 @@ impl Client {
         let rows = match body.get(&list, Duplicates::FirstWins) {
             Some(rows) => rows.entries(self.schema.name),
             None if total == Some(0) => Vec::new(),
-            None => return Verdict::Nonsense("no list of users"),
+            None => return Verdict::InvalidResponse("no list of users"),
         };
         match rows.into_iter().map(|row| row.as_object().and_then(account)).collect() {
             Some(accounts) => Verdict::Found(AccountPage { accounts, total }),
-            None => Verdict::Nonsense("a user without an id"),
+            None => Verdict::InvalidResponse("a user without an id"),
         }
     }
 }
@@ -283,11 +283,11 @@ fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
         .collect();
     let has_id = matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
     if has_id && codes.iter().any(|(code, field)| code.contains("NotFound") && matches!(*field, "" | "Id")) {
-        return Verdict::Gone;
+        return Verdict::NotFound;
     }
     let taken = codes.iter().find(|(code, _)| code.contains("AlreadyExists"));
     if let (Some((_, field)), Operation::Create(_) | Operation::Update { .. }) = (taken, operation) {
-        return Verdict::Taken(match *field {
+        return Verdict::Duplicate(match *field {
             "Email" => Some(MatchKey::Email),
             "ExternalId" => Some(MatchKey::ExternalId),
             _ => None,
@@ -299,5 +299,5 @@ fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
     let is_word = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let words: Vec<&str> =
         codes.first().into_iter().flat_map(|(code, field)| [*code, *field]).filter(is_word).collect();
-    Verdict::Refused(format!("{} {}", words.join(" "), redact(text("Message"), operation)).trim().to_owned())
+    Verdict::Rejected(format!("{} {}", words.join(" "), redact(text("Message"), operation)).trim().to_owned())
 }

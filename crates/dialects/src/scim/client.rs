@@ -92,7 +92,7 @@ impl TargetClient for Client {
             return verdict;
         }
         if is_html(response) {
-            return Verdict::Nonsense("an HTML page");
+            return Verdict::InvalidResponse("an HTML page");
         }
         let body = std::str::from_utf8(response.body()).ok().and_then(|text| json::parse(text).ok());
         if !response.status().is_success() {
@@ -111,17 +111,17 @@ impl TargetClient for Client {
                     }
                     Verdict::Done(Some(account))
                 }
-                None => Verdict::Nonsense("no user with an id"),
+                None => Verdict::InvalidResponse("no user with an id"),
             },
             // RFC 7644 section 3.5.2 allows 204 without a body.
             Operation::Update { .. } if response.body().is_empty() => Verdict::Done(None),
             Operation::Update { id, .. } | Operation::Get { id } => match object.and_then(account) {
                 Some(account) if account.id == *id => Verdict::Done(Some(account)),
-                Some(_) => Verdict::Nonsense("another user"),
-                None => Verdict::Nonsense("no user with an id"),
+                Some(_) => Verdict::InvalidResponse("another user"),
+                None => Verdict::InvalidResponse("no user with an id"),
             },
             Operation::Find { .. } | Operation::List { .. } => {
-                object.and_then(page).map_or(Verdict::Nonsense("no list of users"), Verdict::Found)
+                object.and_then(page).map_or(Verdict::InvalidResponse("no list of users"), Verdict::Found)
             }
         }
     }
@@ -285,7 +285,7 @@ fn judge_error(operation: &Operation<'_>, status: StatusCode, body: Option<&Node
     let is_search = matches!(operation, Operation::Find { .. } | Operation::List { .. });
     let is_create_or_update = matches!(operation, Operation::Create(_) | Operation::Update { .. });
     if is_create_or_update && (status == StatusCode::CONFLICT || text("scimType") == "uniqueness") {
-        return Verdict::Taken(None);
+        return Verdict::Duplicate(None);
     }
     if is_search {
         return Verdict::Unsupported;
@@ -293,7 +293,7 @@ fn judge_error(operation: &Operation<'_>, status: StatusCode, body: Option<&Node
     let detail = redact(text("detail"), operation);
     let kind = text("scimType");
     let kind = if kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) { kind } else { "" };
-    Verdict::Refused(format!("{} {kind} {detail}", status.as_u16()).split_whitespace().collect::<Vec<_>>().join(" "))
+    Verdict::Rejected(format!("{} {kind} {detail}", status.as_u16()).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// RFC 7643 section 5.

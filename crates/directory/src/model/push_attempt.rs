@@ -16,7 +16,7 @@ pub struct PushAttempt {
     pub at: Time,
     /// Such as `create` or `find`.
     pub action: String,
-    /// Such as `done` or `refused`.
+    /// Such as `done` or `rejected`.
     pub outcome: String,
     /// Of the HTTP response, if there was one.
     pub status: Option<u32>,

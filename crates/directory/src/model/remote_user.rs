@@ -124,7 +124,7 @@ impl RemoteState {
 pub enum PushFault {
     None,
     /// The target rejects the user's data.
-    Refused,
+    Rejected,
     /// The target has another account with one of the user's keys, or several.
     Conflict,
     /// The answer to a create was lost, and the target cannot be asked whether the account is there.
@@ -142,7 +142,7 @@ pub enum PushFault {
 impl PushFault {
     pub const ALL: [Self; 8] = [
         Self::None,
-        Self::Refused,
+        Self::Rejected,
         Self::Conflict,
         Self::InDoubt,
         Self::Unsupported,
@@ -154,7 +154,7 @@ impl PushFault {
     pub fn code(self) -> u32 {
         match self {
             Self::None => 0,
-            Self::Refused => 1,
+            Self::Rejected => 1,
             Self::Conflict => 2,
             Self::InDoubt => 3,
             Self::Unsupported => 4,
@@ -167,7 +167,7 @@ impl PushFault {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
             Self::Conflict => "conflict",
             Self::InDoubt => "in-doubt",
             Self::Unsupported => "unsupported",
@@ -183,7 +183,7 @@ impl PushFault {
     }
 
     fn from_code(code: u32) -> Self {
-        Self::ALL.into_iter().find(|fault| fault.code() == code).unwrap_or(Self::Refused)
+        Self::ALL.into_iter().find(|fault| fault.code() == code).unwrap_or(Self::Rejected)
     }
 }
 
@@ -234,6 +234,9 @@ impl RemoteUser {
     /// The longest id of an account, in bytes.
     pub const MAX_REMOTE_ID: usize = 255;
 
+    /// The columns of a target, to count rows of one.
+    pub const BY_TARGET: &'static [usize] = &[0, 1];
+
     /// The columns by which [`Self::counts`] groups: fault and state.
     pub const COUNTED: &'static [usize] = &[FAULT, STATE];
 
@@ -276,8 +279,18 @@ impl RemoteUser {
         now: Time,
         limit: u32,
     ) -> RowQuery {
+        Self::all_due((tenant, target), shard, priority, now).limit(limit)
+    }
+
+    /// All due rows of a shard and priority.
+    pub fn all_due(
+        (tenant, target): (TenantNumber, u32),
+        shard: u32,
+        priority: PushPriority,
+        now: Time,
+    ) -> RowQuery {
         let equal = vec![tenant.0.into(), target.into(), shard.into(), priority.code().into()];
-        REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into()).limit(limit)
+        REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into())
     }
 
     /// The row of a shard and priority that is due next.
@@ -373,7 +386,7 @@ impl RemoteUser {
         if self.fault == PushFault::Excluded {
             return;
         }
-        // What the target has refused may be accepted now.
+        // What the target has rejected may be accepted now.
         if self.fault != PushFault::Temporary {
             self.fault = PushFault::None;
             self.fault_detail = None;

@@ -4,6 +4,7 @@ use crate::{
     ArchiveForm, Column, ColumnKind, Field, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time, fold,
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Without its credential, which is a [`crate::SealedSecret`].
@@ -103,6 +104,14 @@ pub struct TargetLimits {
 impl TargetLimits {
     pub const MAX_SHARDS: u32 = 16;
     pub const MAX_TIMEOUT_SECONDS: u32 = 60;
+
+    /// How long some requests take at least.
+    pub fn shortest_time(&self, requests: u32) -> Duration {
+        match self.requests_per_minute {
+            0 => Duration::ZERO,
+            rate => Duration::from_mins(1) * requests / rate,
+        }
+    }
 }
 
 impl Default for TargetLimits {

@@ -1,26 +1,27 @@
 //! What a worker does beside pushing: probes, quarantine, the end of credentials, and references that have arrived.
 
-use super::Run;
+use super::{RETRY, Run};
 use crate::health::{Signal, Transition};
 use crate::rotation::{days_left, warning};
-use crate::sender::Outcome;
+use crate::sender::{Exchange, Outcome};
 use dialects::kit::{Operation, Verdict};
 use directory::{DirectoryError, TargetProgress};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Run<'_> {
-    /// Asks whether the target has accounts that Muster has not created. Returns whether it answered.
-    pub(super) async fn ask_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
+    /// Checks whether the target has accounts that Muster has not created. Returns whether it answered.
+    pub(super) async fn check_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
         let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
         self.worker.shared.metrics.record(&self.worker.target, &exchange);
         let was_empty = match &exchange.outcome {
             Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
-            Outcome::Answered(Verdict::Unsupported | Verdict::Refused(_)) => false,
+            Outcome::Answered(Verdict::Unsupported | Verdict::Rejected(_)) => false,
             _ => {
-                self.asked += 1;
-                let asked = uuid::Uuid::from_u128(self.asked);
+                self.empty_checks += 1;
+                self.next_empty_check = Instant::now() + pause_of(&exchange).max(RETRY);
+                let check = uuid::Uuid::from_u128(self.empty_checks);
                 if let Some(Transition::Quarantined(reason)) =
-                    self.health.record(exchange.signal(), asked, Instant::now())
+                    self.health.record(exchange.signal(), check, Instant::now())
                 {
                     self.set_quarantine(Some(reason)).await?;
                 }
@@ -38,7 +39,8 @@ impl Run<'_> {
         let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
         self.worker.shared.metrics.record(&self.worker.target, &exchange);
         let works = exchange.signal() == Signal::Works;
-        if self.health.record_probe(works, Instant::now()) == Some(Transition::Recovered) {
+        let recovered = self.health.record_probe(works, pause_of(&exchange), Instant::now());
+        if recovered == Some(Transition::Recovered) {
             self.set_quarantine(None).await?;
             self.worker.shared.retry_temporary(&self.caller, &self.worker.target, &self.lease).await?;
             self.look = true;
@@ -87,5 +89,13 @@ impl Run<'_> {
             self.look = true;
         }
         Ok(())
+    }
+}
+
+/// How long the target asks to be left alone.
+fn pause_of(exchange: &Exchange) -> Duration {
+    match exchange.outcome {
+        Outcome::Answered(Verdict::Unavailable { retry_after: Some(pause), .. }) => pause,
+        _ => Duration::ZERO,
     }
 }

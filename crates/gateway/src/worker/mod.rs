@@ -11,9 +11,9 @@ use crate::health::{Health, Signal, Transition};
 use crate::held_lease::{HeldLease, RENEWAL};
 use crate::push::Pushed;
 use crate::sender::{Outcome, Sender};
-use crate::settle::{Finished, settle};
+use crate::results::{Finished, store_results};
 use crate::signals::stopped;
-use crate::subjects::Subject;
+use crate::source_user::SourceUser;
 use dialects::kit::Verdict;
 use directory::{
     Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetCapabilities, TargetProgress, Time, UserId,
@@ -27,7 +27,7 @@ use tokio::task::{JoinError, JoinSet};
 /// Rows taken or stored at a time.
 const BATCH: usize = 256;
 /// How long results wait for others.
-const SETTLE_DELAY: Duration = Duration::from_millis(20);
+const STORE_DELAY: Duration = Duration::from_millis(20);
 /// The longest time without a look at the store.
 const IDLE: Duration = Duration::from_secs(30);
 /// The time for a push in addition to two requests.
@@ -52,7 +52,7 @@ struct Queued {
     taken: RemoteUser,
     /// What was known before it was taken.
     row: RemoteUser,
-    subject: Subject,
+    source: SourceUser,
     /// When the store forgets that a request may be on its way.
     deadline: Instant,
 }
@@ -80,8 +80,9 @@ struct Run<'w> {
     has_more: bool,
     next_look: Instant,
     awaits_managers: bool,
-    /// How often the target was asked whether it is empty.
-    asked: u128,
+    /// How often it was checked whether the target is empty.
+    empty_checks: u128,
+    next_empty_check: Instant,
     /// When the credential ends, and for how many days the log has warned.
     expires: Option<Time>,
     warned: Option<i64>,
@@ -177,7 +178,8 @@ impl Worker {
             has_more: false,
             next_look: Instant::now(),
             awaits_managers: true,
-            asked: 0,
+            empty_checks: 0,
+            next_empty_check: Instant::now(),
             expires: ready.expires,
             warned: None,
             // A quarantine ends with a probe.
@@ -185,6 +187,7 @@ impl Worker {
         };
         let ended = run.run(progress, stop).await;
         run.end().await;
+        self.shared.metrics.clear_state(&self.target);
         ended
     }
 }
@@ -199,7 +202,7 @@ impl Run<'_> {
         let signal = shared.signals.of(self.caller.tenant, self.worker.target.number);
         let mut renewal = tokio::time::interval(RENEWAL);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut must_ask = progress.was_empty.is_none();
+        let mut must_check_empty = progress.was_empty.is_none();
         loop {
             let now = Instant::now();
             if !self.lease.is_held() {
@@ -212,10 +215,10 @@ impl Run<'_> {
             if self.health.next_probe().is_some_and(|probe| probe <= now) {
                 self.probe().await?;
             }
-            if must_ask && !self.health.is_quarantined() {
-                must_ask = !self.ask_whether_empty(&progress).await?;
+            if must_check_empty && !self.health.is_quarantined() && self.next_empty_check <= now {
+                must_check_empty = !self.check_whether_empty(&progress).await?;
             }
-            if !must_ask && !self.health.is_quarantined() {
+            if !must_check_empty && !self.health.is_quarantined() {
                 let is_short = self.queue.values().map(VecDeque::len).sum::<usize>() <= self.wanted() / 2;
                 if self.look || self.next_look <= now || self.has_more && is_short {
                     self.take().await?;
@@ -223,10 +226,10 @@ impl Run<'_> {
                 self.begin_pushes();
             }
             if self.finished.len() >= BATCH || self.flush.is_some_and(|time| time <= now) {
-                self.settle().await?;
+                self.store_results().await?;
                 continue;
             }
-            let wait = self.next_action(now, must_ask);
+            let wait = self.next_action(now, must_check_empty);
             tokio::select! {
                 biased;
                 () = stopped(stop) => return Ok(()),
@@ -235,6 +238,10 @@ impl Run<'_> {
                         return Ok(());
                     }
                     self.warn_of_expiry();
+                    if self.health.is_quarantined() {
+                        // Shows how long the due rows have waited.
+                        self.next_due().await?;
+                    }
                     self.wake_users_whose_manager_has_arrived().await?;
                 }
                 Some(done) = self.pushes.join_next() => self.finish(done.map_err(|error| failed(&error))?).await?,
@@ -245,13 +252,13 @@ impl Run<'_> {
     }
 
     /// How long nothing is to be done.
-    fn next_action(&mut self, now: Instant, must_ask: bool) -> Duration {
+    fn next_action(&mut self, now: Instant, must_check_empty: bool) -> Duration {
         let mut next = self.next_look;
         if let Some(probe) = self.health.next_probe() {
             next = next.max(probe).min(probe);
         }
-        if must_ask {
-            next = now + RETRY;
+        if must_check_empty {
+            next = self.next_empty_check;
         }
         next = next.min(self.flush.unwrap_or(next));
         let is_waiting_for_rate =
@@ -299,7 +306,7 @@ impl Run<'_> {
             transition = self.health.record(signal, taken.user.0, now).or(transition);
         }
         self.finished.push(Finished { taken, pushed });
-        self.flush = self.flush.or(Some(now + SETTLE_DELAY));
+        self.flush = self.flush.or(Some(now + STORE_DELAY));
         if let Some(Transition::Quarantined(reason)) = transition {
             self.release_queue().await?;
             self.set_quarantine(Some(reason)).await?;
@@ -321,7 +328,7 @@ impl Run<'_> {
         for queued in queued {
             self.release(queued);
         }
-        self.settle().await
+        self.store_results().await
     }
 
     /// Releases a row that was taken and not pushed.
@@ -331,10 +338,10 @@ impl Run<'_> {
         let now = self.worker.shared.directory.now();
         let row = RemoteUser { due: Some(now), in_flight_until: None, ..row };
         self.finished.push(Finished { taken, pushed: Pushed { row: Some(row), exchanges: Vec::new() } });
-        self.flush = self.flush.or(Some(Instant::now() + SETTLE_DELAY));
+        self.flush = self.flush.or(Some(Instant::now() + STORE_DELAY));
     }
 
-    async fn settle(&mut self) -> Result<(), DirectoryError> {
+    async fn store_results(&mut self) -> Result<(), DirectoryError> {
         self.flush = None;
         let finished = std::mem::take(&mut self.finished);
         if finished.is_empty() {
@@ -343,7 +350,7 @@ impl Run<'_> {
         let shared = &self.worker.shared;
         let awaits_managers =
             finished.iter().any(|it| it.pushed.row.as_ref().is_some_and(|row| row.waits_for.is_some()));
-        let due = settle(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
+        let due = store_results(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
         self.note_due(due);
         // Only rows that are stored are found.
         self.awaits_managers |= awaits_managers;

@@ -1,9 +1,9 @@
 //! Takes due rows, stores that they are being pushed, and begins pushes.
 
-use super::{BATCH, Done, IDLE, PUSH_SLACK, Queued, Run, SETTLE_DELAY};
+use super::{BATCH, Done, IDLE, PUSH_SLACK, Queued, Run, STORE_DELAY};
 use crate::push::{PushContext, push, unchanged};
-use crate::settle::Finished;
-use crate::subjects::load_subjects;
+use crate::results::Finished;
+use crate::source_user::load_source_users;
 use directory::{DirectoryError, PushPriority, RemoteState, RemoteUser, Time, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ impl Run<'_> {
             let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
             let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
             let is_full = due.len() >= limit as usize;
-            let oldest = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
-            self.worker.shared.metrics.set_lag(&self.worker.target, priority, oldest);
+            let lag = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
+            self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
             rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
             self.has_more |= is_full;
         }
@@ -55,7 +55,7 @@ impl Run<'_> {
         if self.rate.is_none() { BATCH } else { per_second.max(self.concurrency() * 2).min(BATCH) }
     }
 
-    /// When the next row is due.
+    /// When the next row is due. Also updates the lag.
     pub(super) async fn next_due(&mut self) -> Result<Instant, DirectoryError> {
         let directory = &self.worker.shared.directory;
         let key = (self.caller.tenant, self.worker.target.number);
@@ -63,9 +63,11 @@ impl Run<'_> {
         for priority in PushPriority::ALL {
             let query = RemoteUser::next_due(key, self.worker.shard, priority);
             let row: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
-            if let Some(due) = row.first().and_then(|row| row.due) {
-                let wait = due.0.saturating_sub(directory.now().0).max(50_000);
-                next = next.min(Instant::now() + Duration::from_micros(wait.unsigned_abs()));
+            let wait = row.first().and_then(|row| row.due).map(|due| due.0.saturating_sub(directory.now().0));
+            let lag = wait.map_or(0, |wait| 0.max(-wait));
+            self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
+            if let Some(wait) = wait {
+                next = next.min(Instant::now() + Duration::from_micros(wait.max(50_000).unsigned_abs()));
             }
         }
         Ok(next)
@@ -76,7 +78,7 @@ impl Run<'_> {
         let shared = &self.worker.shared;
         let directory = &shared.directory;
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
-        let mut subjects = load_subjects(directory, &self.caller, self.worker.target.number, &ids).await?;
+        let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
         let time = self.sender.timeout() * 2 + PUSH_SLACK;
         let (start, now) = (Instant::now(), directory.now());
         let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
@@ -87,13 +89,13 @@ impl Run<'_> {
                 // It is not known which of the requests of the last push were carried out.
                 row.digest = None;
             }
-            let Some(subject) = subjects.remove(&row.user) else { continue };
-            if let Some(pushed) = unchanged(&self.context(now), &row, &subject) {
+            let Some(source) = sources.remove(&row.user) else { continue };
+            if let Some(pushed) = unchanged(&self.context(now), &row, &source) {
                 self.finished.push(Finished { taken: row, pushed });
                 continue;
             }
             let mut intent = row.clone();
-            if intent.state == RemoteState::Absent && subject.is_to_be_created(policy) {
+            if intent.state == RemoteState::Absent && source.is_to_be_created(policy) {
                 intent.state = RemoteState::Creating;
                 intent.attempts = 0;
             }
@@ -102,10 +104,10 @@ impl Run<'_> {
             let write = intent.replace(&row).map_err(|error| DirectoryError::Internal(error.to_string()))?;
             writes.push(write);
             intent.version = row.next_version();
-            taken.push(Queued { taken: intent, row, subject, deadline: start + time });
+            taken.push(Queued { taken: intent, row, source, deadline: start + time });
         }
         if !self.finished.is_empty() && self.flush.is_none() {
-            self.flush = Some(start + SETTLE_DELAY);
+            self.flush = Some(start + STORE_DELAY);
         }
         if taken.is_empty() {
             return Ok(());
@@ -168,12 +170,12 @@ impl Run<'_> {
             let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
             let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
             self.pushes.spawn(async move {
-                let Queued { taken, row, subject, deadline } = queued;
+                let Queued { taken, row, source, deadline } = queued;
                 let now = shared.directory.now();
                 let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
                 let context =
                     PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
-                let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &subject)).await;
+                let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &source)).await;
                 Done { taken, pushed: pushed.ok() }
             });
         }

@@ -123,20 +123,18 @@ pub fn select_by_keys_sql(table: &Table, source: &str) -> String {
 
 /// Counts the rows of a query by some columns.
 pub fn count_sql(query: &RowQuery, by: &[usize]) -> (String, Vec<(Option<usize>, Value)>) {
-    let name = |column: &usize| query.table.columns[*column].name;
-    let mut bound = Vec::new();
-    let conditions = query.order.iter().zip(&query.equal).map(|(column, value)| {
-        bound.push((Some(*column), value.clone()));
-        format!("{} = ${}", name(column), bound.len())
-    });
-    let conditions = conditions.collect::<Vec<_>>().join(" AND ");
-    let conditions = if conditions.is_empty() { conditions } else { format!(" WHERE {conditions}") };
-    let columns = by.iter().map(name).collect::<Vec<_>>().join(", ");
-    (format!("SELECT {columns}, count(*) FROM {}{conditions} GROUP BY {columns}", query.table.name), bound)
+    let (rows, bound) = select_columns_sql(query, by);
+    let columns = by.iter().map(|column| query.table.columns[*column].name).collect::<Vec<_>>().join(", ");
+    (format!("SELECT {columns}, count(*) FROM ({rows}) AS n GROUP BY {columns}"), bound)
 }
 
 /// The statement of a query, and the columns and values to bind; the limit has no column.
 pub fn select_sql(query: &RowQuery) -> (String, Vec<(Option<usize>, Value)>) {
+    let all: Vec<usize> = (0..query.table.columns.len()).collect();
+    select_columns_sql(query, &all)
+}
+
+fn select_columns_sql(query: &RowQuery, columns: &[usize]) -> (String, Vec<(Option<usize>, Value)>) {
     let (table, start) = (query.table, query.equal.len());
     let list =
         |columns: &[usize]| columns.iter().map(|column| table.columns[*column].name).collect::<Vec<_>>().join(", ");
@@ -158,10 +156,9 @@ pub fn select_sql(query: &RowQuery) -> (String, Vec<(Option<usize>, Value)>) {
     }
     let conditions = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let limit = query.limit.map(|limit| format!(" LIMIT {}", bind(None, &Value::Int(limit.into()))));
-    let all: Vec<usize> = (0..table.columns.len()).collect();
     let sql = format!(
         "SELECT {} FROM {}{conditions} ORDER BY {}{}",
-        list(&all),
+        list(columns),
         table.name,
         list(query.order),
         limit.unwrap_or_default()

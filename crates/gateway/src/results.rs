@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 10;
 const SEARCH_SECONDS: i64 = 5;
 
 /// Stores results and attempts. Returns when the first of the rows is due again.
-pub(crate) async fn settle(
+pub(crate) async fn store_results(
     shared: &Shared,
     caller: &Caller,
     target: &Target,
@@ -34,7 +34,7 @@ pub(crate) async fn settle(
         attempt_writes.push(attempt.insert().map_err(|error| DirectoryError::Internal(error.to_string()))?);
     }
     if has_same_accounts(&finished) {
-        return settle_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
+        return store_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
     }
     let mut fresh: HashMap<UserId, RemoteUser> = HashMap::new();
     for attempt in 0..ATTEMPTS {
@@ -53,7 +53,7 @@ pub(crate) async fn settle(
                 fresh = shared.directory.remote_users(caller, target.number, &users).await?;
             }
             Err(error) if is_taken_account(&error) => {
-                return settle_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
+                return store_one_by_one(shared, caller, target, lease, finished, attempt_writes).await;
             }
             Err(error) => return Err(error),
         }
@@ -73,7 +73,7 @@ fn is_taken_account(error: &DirectoryError) -> bool {
 }
 
 /// The target has shown the id of another user's account: that user keeps it, and the account is searched for.
-async fn settle_one_by_one(
+async fn store_one_by_one(
     shared: &Shared,
     caller: &Caller,
     target: &Target,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// The user of a push, as it is now.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub struct SourceUser {
     pub user: Option<User>,
     /// The user was deleted and can be restored.
     pub is_deleted: bool,
@@ -30,7 +30,7 @@ pub enum Desired<'s> {
     Nothing,
 }
 
-impl Subject {
+impl SourceUser {
     pub fn desired(&self, policy: DeletePolicy) -> Desired<'_> {
         match &self.user {
             Some(_) if self.is_deleted && policy == DeletePolicy::Delete => Desired::Nothing,
@@ -46,12 +46,12 @@ impl Subject {
 }
 
 /// The users with these ids. Deleted users who can be restored are found, too.
-pub async fn load_subjects(
+pub async fn load_source_users(
     directory: &Directory,
     caller: &Caller,
     target: u32,
     ids: &[UserId],
-) -> Result<HashMap<UserId, Subject>, DirectoryError> {
+) -> Result<HashMap<UserId, SourceUser>, DirectoryError> {
     let keys = ids.iter().map(|id| UserKey::Id(*id)).collect();
     let found = directory.users(caller, keys).await?;
     let mut users: Vec<(UserId, Option<User>, bool)> = Vec::with_capacity(ids.len());
@@ -73,15 +73,15 @@ pub async fn load_subjects(
         [] => HashMap::new(),
         managers => directory.remote_users(caller, target, managers).await?,
     };
-    let subject = |(id, user, is_deleted): (UserId, Option<User>, bool)| {
+    let source = |(id, user, is_deleted): (UserId, Option<User>, bool)| {
         let manager = user.as_ref().and_then(manager_of);
         let account = manager.and_then(|manager| accounts.get(&manager));
         let account = account.filter(|row| matches!(row.state, RemoteState::Linked | RemoteState::Unverified));
         let manager_id = account.and_then(|row| row.remote_id.clone());
         let awaited_manager = manager.filter(|_| manager_id.is_none());
-        (id, Subject { user, is_deleted, labels: Arc::clone(&labels), manager: manager_id, awaited_manager })
+        (id, SourceUser { user, is_deleted, labels: Arc::clone(&labels), manager: manager_id, awaited_manager })
     };
-    Ok(users.into_iter().map(subject).collect())
+    Ok(users.into_iter().map(source).collect())
 }
 
 /// The manager, if it is named by the id of a user.
