@@ -87,22 +87,8 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         deactivations.push(sent.elapsed().as_secs_f64() * 1000.0);
     }
     second.wait_for_accounts(USERS)?;
-    // All targets have all users, and the memory that took at most.
-    let start = Instant::now();
-    let others = (2..TARGETS).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-    for (index, simulator) in others.iter().enumerate() {
-        admin.add(simulator, tenant, &format!("memory-{index}"), &["--rate", "0", "--concurrency", "16"])?;
-    }
-    let (mut resident, mut anonymous) = (0.0_f64, 0.0_f64);
-    for simulator in &others {
-        while simulator.get("/-/count")?["accounts"].as_u64() < Some(USERS) {
-            (resident, anonymous) = (resident.max(muster.resident_mib()), anonymous.max(muster.anonymous_mib()));
-            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {USERS} accounts");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-    let others_sync = start.elapsed().as_secs_f64();
-    drop((first, second, others));
+    let others = synchronize_further_targets(folder, &muster, &admin, tenant)?;
+    drop((first, second));
     let lag = measure_lag(folder, &muster, &admin)?;
     Ok(json!({
         "creates_per_second_without_targets": median(&mut without).round(),
@@ -111,10 +97,40 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         "pushes_per_second": (f64::from(u32::try_from(USERS)?) / first_sync).round(),
         "deactivation_during_first_sync_ms": percentiles(&mut deactivations),
         "lag_ms": lag,
-        "pushes_per_second_to_8_targets": (f64::from(u32::try_from(USERS)?) * 8.0 / others_sync).round(),
-        "resident_mib": {"idle": idle.0.round(), "10_targets": resident.round()},
-        "resident_mib_without_mapped_files": {"idle": idle.1.round(), "10_targets": anonymous.round()},
+        "pushes_per_second_to_8_targets": (f64::from(u32::try_from(USERS)?) * 8.0 / others.seconds).round(),
+        "resident_mib": {"idle": idle.0.round(), "10_targets": others.resident_mib.round()},
+        "resident_mib_without_mapped_files": {"idle": idle.1.round(), "10_targets": others.anonymous_mib.round()},
     }))
+}
+
+/// The first synchronizations of several targets at the same time, and the most memory that was resident meanwhile.
+struct FurtherTargets {
+    seconds: f64,
+    resident_mib: f64,
+    anonymous_mib: f64,
+}
+
+fn synchronize_further_targets(
+    folder: &Path,
+    muster: &Process,
+    admin: &Admin<'_>,
+    tenant: u64,
+) -> anyhow::Result<FurtherTargets> {
+    let start = Instant::now();
+    let simulators = (2..TARGETS).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    for (index, simulator) in simulators.iter().enumerate() {
+        admin.add(simulator, tenant, &format!("memory-{index}"), &["--rate", "0", "--concurrency", "16"])?;
+    }
+    let (mut resident_mib, mut anonymous_mib) = (0.0_f64, 0.0_f64);
+    for simulator in &simulators {
+        while simulator.get("/-/count")?["accounts"].as_u64() < Some(USERS) {
+            resident_mib = resident_mib.max(muster.resident_mib());
+            anonymous_mib = anonymous_mib.max(muster.anonymous_mib());
+            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {USERS} accounts");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    Ok(FurtherTargets { seconds: start.elapsed().as_secs_f64(), resident_mib, anonymous_mib })
 }
 
 /// Changes of users of a tenant with several targets: the time from the response until each target has the request.

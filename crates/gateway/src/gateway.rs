@@ -9,12 +9,17 @@ use crate::tenant_task::TenantTask;
 use directory::{Caller, Directory, DirectoryError, Purpose, RemoteUser, Target, TenantNumber};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// How often the targets are read, so that those that were added or changed at the command line take effect.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Under which the processes announce themselves, for how many seconds, and how often.
+const GROUP: &str = "gateway-processes";
+const MEMBER_SECONDS: i64 = 15;
+const ANNOUNCEMENT: Duration = Duration::from_secs(5);
 /// Rows of removed targets that are deleted at a time.
 const BATCH: u32 = 250;
 
@@ -40,9 +45,19 @@ impl Gateway {
         let mut stop = std::pin::pin!(stop);
         let (stop_tasks, stopped) = watch::channel(false);
         let mut tenants: HashMap<TenantNumber, RunningTenant> = HashMap::new();
+        let caller = Caller::task(Purpose::Gateway);
+        let (mut processes, mut next_announcement) = (vec![self.shared.holder], Instant::now());
         loop {
-            match self.shared.directory.targets_and_removed(&Caller::task(Purpose::Gateway)).await {
-                Ok(targets) => self.reconcile(&mut tenants, targets, &stopped).await,
+            if next_announcement <= Instant::now() {
+                next_announcement = Instant::now() + ANNOUNCEMENT;
+                let (directory, me) = (&self.shared.directory, self.shared.holder);
+                match directory.join_group(&caller, GROUP, me, MEMBER_SECONDS).await {
+                    Ok(members) => processes = members,
+                    Err(error) => tracing::warn!(?error, "the gateway cannot announce its process; trying again"),
+                }
+            }
+            match self.shared.directory.targets_and_removed(&caller).await {
+                Ok(targets) => self.reconcile(&mut tenants, targets, &processes, &stopped).await,
                 Err(error) => tracing::warn!(?error, "the gateway cannot read the targets; trying again"),
             }
             tokio::select! {
@@ -53,19 +68,23 @@ impl Gateway {
         // Fails only if all tasks have ended.
         let _ = stop_tasks.send(true);
         futures_util::future::join_all(tenants.into_values().map(|tenant| tenant.task)).await;
+        if let Err(error) = self.shared.directory.leave_group(&caller, GROUP, self.shared.holder).await {
+            tracing::debug!(?error, "cannot withdraw the announcement of this process; it ends by itself");
+        }
     }
 
     async fn reconcile(
         &self,
         tenants: &mut HashMap<TenantNumber, RunningTenant>,
         targets: Vec<Target>,
+        processes: &[Uuid],
         stopped: &watch::Receiver<bool>,
     ) {
         let mut by_tenant: BTreeMap<TenantNumber, Vec<Target>> = BTreeMap::new();
         for target in targets {
             if target.is_removed() {
                 self.delete_rows(&target).await;
-            } else {
+            } else if owner_of(target.tenant, processes).is_none_or(|owner| owner == self.shared.holder) {
                 by_tenant.entry(target.tenant).or_default().push(target);
             }
         }
@@ -109,5 +128,41 @@ impl Gateway {
             Ok(()) | Err(DirectoryError::Conflict) => {}
             Err(error) => tracing::warn!(?error, "cannot delete the rows of a removed target; trying again"),
         }
+    }
+}
+
+/// The process that pushes the changes of a tenant (rendezvous hashing): when a process starts or ends, only its own share
+/// moves. Processes that know of different others may both choose themselves for some seconds; the lease of the tenant
+/// decides.
+fn owner_of(tenant: TenantNumber, processes: &[Uuid]) -> Option<Uuid> {
+    let weight = |process: &&Uuid| {
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        hash.update(process.as_bytes());
+        hash.update(&tenant.0.to_be_bytes());
+        hash.finish().as_ref().to_vec()
+    };
+    processes.iter().max_by_key(weight).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_shared_among_the_processes_and_move_only_if_they_must() {
+        let processes: Vec<Uuid> = (1..=4).map(|n| Uuid::from_u128(n << 64 | n)).collect();
+        let owners = |processes: &[Uuid]| -> Vec<Uuid> {
+            (1..=1_000).filter_map(|tenant| owner_of(TenantNumber(tenant), processes)).collect()
+        };
+        let before = owners(&processes);
+        for process in &processes {
+            let share = before.iter().filter(|owner| *owner == process).count();
+            assert!((200..300).contains(&share), "{share}");
+        }
+        let after = owners(&processes[..3]);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(before == after || *before == processes[3]);
+        }
+        assert_eq!(owner_of(TenantNumber(1), &[]), None);
     }
 }

@@ -229,7 +229,9 @@ fn describe(exchange: &Exchange) -> String {
         Outcome::Answered(Verdict::Denied) => "the credential is rejected".into(),
         Outcome::Answered(Verdict::Unsupported) => "not supported".into(),
         Outcome::Answered(Verdict::NotFound) => "no such account".into(),
-        Outcome::Answered(Verdict::Unavailable { .. }) => "the target is rate-limiting requests or is unavailable".into(),
+        Outcome::Answered(Verdict::Unavailable { .. }) => {
+            "the target is rate-limiting requests or is unavailable".into()
+        }
         Outcome::Answered(Verdict::Duplicate(_)) => PushFault::Conflict.as_str().into(),
         _ => exchange.outcome_name().into(),
     });

@@ -243,7 +243,9 @@ impl Exchange {
             Outcome::NoCredential(_) => Signal::Denies,
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Denied => Signal::Denies,
-                Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
+                Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => {
+                    Signal::Fails
+                }
                 Verdict::Unavailable { .. } => Signal::Busy,
                 Verdict::Done(_)
                 | Verdict::Found(_)

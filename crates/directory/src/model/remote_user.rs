@@ -283,12 +283,7 @@ impl RemoteUser {
     }
 
     /// All due rows of a shard and priority.
-    pub fn all_due(
-        (tenant, target): (TenantNumber, u32),
-        shard: u32,
-        priority: PushPriority,
-        now: Time,
-    ) -> RowQuery {
+    pub fn all_due((tenant, target): (TenantNumber, u32), shard: u32, priority: PushPriority, now: Time) -> RowQuery {
         let equal = vec![tenant.0.into(), target.into(), shard.into(), priority.code().into()];
         REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into())
     }

@@ -97,7 +97,7 @@ pub struct TargetLimits {
     pub concurrency: u32,
     /// Of one request, in seconds.
     pub timeout_seconds: u32,
-    /// How many processes can send at the same time.
+    /// Workers that share the users, each with a lease of its own.
     pub shards: u32,
 }
 

@@ -43,6 +43,38 @@ impl Directory {
         }
     }
 
+    /// Announces a process as a member of a group for some seconds, and returns the ids of all members.
+    pub async fn join_group(
+        &self,
+        caller: &Caller,
+        group: &str,
+        member: Uuid,
+        seconds: i64,
+    ) -> Result<Vec<Uuid>, DirectoryError> {
+        self.acquire_lease(caller, (&format!("{group}/{member}"), member), seconds).await?;
+        let leases: Vec<Lease> = self.records(Lease::of_group(group)).await?;
+        let now = self.clock.now();
+        let (members, ended): (Vec<Lease>, Vec<Lease>) = leases.into_iter().partition(|lease| lease.is_held(now));
+        if !ended.is_empty() {
+            // Another process may do the same.
+            match self.commit_rows(caller, ended.iter().map(Lease::delete).collect()).await {
+                Ok(()) | Err(DirectoryError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(members.into_iter().map(|lease| lease.holder).collect())
+    }
+
+    /// Ends what [`Self::join_group`] has announced.
+    pub async fn leave_group(&self, caller: &Caller, group: &str, member: Uuid) -> Result<(), DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        let stored: Option<Lease> = self.record(vec![format!("{group}/{member}").into()]).await?;
+        match stored {
+            Some(lease) => self.release_lease(caller, &lease).await,
+            None => Ok(()),
+        }
+    }
+
     /// Returns a follower. Creates it if there is none; it then starts after `start`.
     pub async fn follower(
         &self,

@@ -10,8 +10,8 @@ use crate::Shared;
 use crate::health::{Health, Signal, Transition};
 use crate::held_lease::{HeldLease, RENEWAL};
 use crate::push::Pushed;
-use crate::sender::{Outcome, Sender};
 use crate::results::{Finished, store_results};
+use crate::sender::{Outcome, Sender};
 use crate::signals::stopped;
 use crate::source_user::SourceUser;
 use dialects::kit::Verdict;
@@ -71,6 +71,7 @@ struct Run<'w> {
     queue: HashMap<PushPriority, VecDeque<Queued>>,
     /// Tasks, so that they go on while this one waits for the store.
     pushes: JoinSet<Done>,
+    /// Users whose rows were taken, until their results are stored.
     held: HashSet<UserId>,
     finished: Vec<Finished>,
     flush: Option<Instant>,
@@ -276,10 +277,12 @@ impl Run<'_> {
     /// Takes over what a push has found out about the target.
     async fn finish(&mut self, done: Done) -> Result<(), DirectoryError> {
         let Done { taken, pushed } = done;
-        self.held.remove(&taken.user);
         let due = pushed.as_ref().map_or(taken.due, |pushed| pushed.row.as_ref().and_then(|row| row.due));
         self.note_due(due);
-        let Some(pushed) = pushed else { return Ok(()) };
+        let Some(pushed) = pushed else {
+            self.held.remove(&taken.user);
+            return Ok(());
+        };
         let now = Instant::now();
         let mut transition = None;
         for (index, exchange) in pushed.exchanges.iter().enumerate() {
@@ -334,7 +337,6 @@ impl Run<'_> {
     /// Releases a row that was taken and not pushed.
     fn release(&mut self, queued: Queued) {
         let Queued { taken, row, .. } = queued;
-        self.held.remove(&row.user);
         let now = self.worker.shared.directory.now();
         let row = RemoteUser { due: Some(now), in_flight_until: None, ..row };
         self.finished.push(Finished { taken, pushed: Pushed { row: Some(row), exchanges: Vec::new() } });
@@ -350,7 +352,11 @@ impl Run<'_> {
         let shared = &self.worker.shared;
         let awaits_managers =
             finished.iter().any(|it| it.pushed.row.as_ref().is_some_and(|row| row.waits_for.is_some()));
+        let users: Vec<UserId> = finished.iter().map(|it| it.taken.user).collect();
         let due = store_results(shared, &self.caller, &self.worker.target, &self.lease, finished).await?;
+        for user in users {
+            self.held.remove(&user);
+        }
         self.note_due(due);
         // Only rows that are stored are found.
         self.awaits_managers |= awaits_managers;

@@ -91,6 +91,8 @@ impl Run<'_> {
             }
             let Some(source) = sources.remove(&row.user) else { continue };
             if let Some(pushed) = unchanged(&self.context(now), &row, &source) {
+                // It stays due until the result is stored.
+                self.held.insert(row.user);
                 self.finished.push(Finished { taken: row, pushed });
                 continue;
             }

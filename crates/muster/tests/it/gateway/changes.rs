@@ -133,6 +133,30 @@ fn managers_are_sent_once_they_have_an_account() {
 }
 
 #[test]
+fn users_who_are_deactivated_before_they_arrive_get_no_account() {
+    const USERS: usize = 60;
+    let server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let simulator = Simulator::start("scim", "slow = 0.2\nslow-ms = 50");
+    simulator.add_to(server.store(), "target", &["--rate", "0", "--concurrency", "2"]);
+    let off = json!({"Operations": [{"op": "replace", "path": "active", "value": false}]});
+    for n in 0..USERS {
+        let made = scim(&server, &key, "POST", "/scim/v2/Users", &user(&format!("u{n}@example.com")));
+        if n % 2 == 0 {
+            scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id")), &off);
+        }
+    }
+    wait_for("all users", || {
+        let status = status(server.store(), "target");
+        if status["linked"].as_u64() >= Some(USERS as u64 / 2) && status["waiting"] == 0 { Ok(()) } else { Err(status) }
+    });
+    let active = simulator.accounts().iter().filter(|account| is_active(account, "scim")).count();
+    assert_eq!(active, USERS / 2);
+    let log = server.log();
+    assert!(!log.contains("trying again"), "{log}");
+}
+
+#[test]
 fn paused_and_removed_targets_get_nothing() {
     let server = server();
     let simulator = Simulator::start("scim", "");

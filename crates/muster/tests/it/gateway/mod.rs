@@ -3,7 +3,9 @@
 
 mod changes;
 mod faults;
+mod hostile;
 mod kills;
+mod raw_target;
 mod real_targets;
 mod record;
 mod secrets;

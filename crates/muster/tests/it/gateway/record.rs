@@ -6,6 +6,14 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub(super) fn create_user(address: &str, key: &str, email: &str) {
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let body = format!(r#"{{"userName": "{email}", "emails": [{{"value": "{email}"}}]}}"#);
+    let reply = try_send(address, "POST", "/scim/v2/Users", &headers, body.as_bytes()).expect("an answer");
+    assert_eq!(reply.status, 201, "{}", reply.body);
+}
+
 /// Creates users and changes them: each change has a higher number.
 pub(crate) fn load(address: &str, key: &str, client: u64, round: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
     let bearer = format!("Bearer {key}");

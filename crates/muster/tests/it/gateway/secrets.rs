@@ -1,57 +1,28 @@
 //! A target that sends back what it got does not bring credentials or passwords into the log, the store or an answer.
 
+use super::raw_target::{RawTarget, respond};
 use super::support::wait_for;
 use crate::secret_leaks::store_bytes;
 use crate::secrets_key::secrets_key;
 use crate::support::{MUSTER, Server, run_json, send};
 use serde_json::json;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Duration;
 
 const CREDENTIAL: &str = "target-credential/0123456789+abcdef";
 const PASSWORD: &str = "pa55word-of-ann";
 
-/// Refuses every request with all of it in the message, and in a header.
-fn start_echo() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let address = listener.local_addr().expect("an address").to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || echo(stream));
-        }
-    });
-    address
-}
-
-fn echo(mut stream: TcpStream) -> Option<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    let mut request = Vec::new();
-    let mut part = [0; 8192];
-    loop {
-        let read = stream.read(&mut part).ok()?;
-        request.extend_from_slice(&part[..read]);
-        let text = String::from_utf8_lossy(&request).to_lowercase();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        if read == 0 || body.len() >= length.map_or(0, |length| length.trim().parse().expect("a length")) {
-            break;
-        }
-    }
-    let text: String = String::from_utf8_lossy(&request).chars().filter(|it| !it.is_control()).collect();
-    let message = format!("{CREDENTIAL} {text}");
-    let body = json!({
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400", "detail": message,
-        "ResponseStatus": {"ErrorCode": "Refused", "Message": message},
-    });
-    let body = body.to_string();
-    let head = format!(
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nX-Echo: {CREDENTIAL}\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok()
+/// Rejects every request with all of it in the message, and in a header.
+fn start_echo() -> RawTarget {
+    RawTarget::start(|request, stream| {
+        let text: String = request.to_lowercase().chars().filter(|it| !it.is_control()).collect();
+        let message = format!("{CREDENTIAL} {text}");
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400", "detail": message,
+            "ResponseStatus": {"ErrorCode": "Refused", "Message": message},
+        });
+        let head = format!("400 Bad Request\r\nContent-Type: application/json\r\nX-Echo: {CREDENTIAL}");
+        respond(stream, &head, body.to_string().as_bytes())
+    })
 }
 
 #[test]
@@ -64,7 +35,7 @@ fn an_echoed_credential_is_not_shown_or_stored() {
     let key_file = key_file.to_str().expect("text").to_owned();
     let mut shown = String::new();
     for dialect in ["scim", "onfire", "onfire-v1"] {
-        let address = start_echo();
+        let address = start_echo().address;
         let url = format!("http://{address}/");
         let add = ["target", "add", dialect, "--tenant", "1", "--dialect", dialect, "--url", &url];
         let company: &[&str] = if dialect == "scim" { &[] } else { &["--company", "1"] };
@@ -81,10 +52,10 @@ fn an_echoed_credential_is_not_shown_or_stored() {
     let made = send(&server.address, "POST", "/scim/v2/Users", &headers, user.to_string().as_bytes());
     assert_eq!(made.status, 201, "{}", made.body);
     for dialect in ["scim", "onfire", "onfire-v1"] {
-        wait_for("a refused user", || {
+        wait_for("a rejected user", || {
             let status = run_json(server.store(), &["target", "status", dialect, "--tenant", "1"]);
-            let is_refused = status["failed"].as_object().is_some_and(|failed| !failed.is_empty());
-            if is_refused { Ok(()) } else { Err(status) }
+            let is_rejected = status["failed"].as_object().is_some_and(|failed| !failed.is_empty());
+            if is_rejected { Ok(()) } else { Err(status) }
         });
         for command in ["status", "show", "issues", "test"] {
             let arguments = ["--json", "target", command, dialect, "--tenant", "1"];

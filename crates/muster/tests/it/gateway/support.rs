@@ -62,6 +62,10 @@ impl Simulator {
         self.get("/-/accounts").as_array().expect("a list").clone()
     }
 
+    pub(super) fn request_count(&self) -> u64 {
+        self.get("/-/count")["requests"].as_u64().expect("a number")
+    }
+
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.get("/-/requests").as_array().expect("a list").clone()
     }
