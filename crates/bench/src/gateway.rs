@@ -86,7 +86,8 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         })?;
         deactivations.push(sent.elapsed().as_secs_f64() * 1000.0);
     }
-    second.wait_for_accounts(USERS)?;
+    // Users who were deactivated before they arrived get no account.
+    admin.run(&["target", "status", "second", "--wait", "--tenant", &tenant.to_string()])?;
     let others = synchronize_further_targets(folder, &muster, &admin, tenant)?;
     drop((first, second));
     let lag = measure_lag(folder, &muster, &admin)?;
@@ -122,11 +123,12 @@ fn synchronize_further_targets(
         admin.add(simulator, tenant, &format!("memory-{index}"), &["--rate", "0", "--concurrency", "16"])?;
     }
     let (mut resident_mib, mut anonymous_mib) = (0.0_f64, 0.0_f64);
+    let users = USERS - u64::try_from(DEACTIVATIONS)?;
     for simulator in &simulators {
-        while simulator.get("/-/count")?["accounts"].as_u64() < Some(USERS) {
+        while simulator.get("/-/count")?["accounts"].as_u64() < Some(users) {
             resident_mib = resident_mib.max(muster.resident_mib());
             anonymous_mib = anonymous_mib.max(muster.anonymous_mib());
-            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {USERS} accounts");
+            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {users} accounts");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -152,6 +154,16 @@ fn measure_lag(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::Re
     }
     std::thread::sleep(Duration::from_secs(2));
     let ids = client.user_ids()?;
+    let alone = change_users(&client, &ids, &simulators, "alone")?;
+    // A target that answers no request in time.
+    let hanging = Simulator::start_with(folder, "delay-ms = 60000")?;
+    admin.add(&hanging, tenant, "hanging", &["--rate", "0", "--concurrency", "16"])?;
+    let beside = change_users(&client, &ids, &simulators, "beside")?;
+    Ok(json!({"10_targets": alone, "10_targets_beside_one_that_hangs": beside}))
+}
+
+/// Changes users at a rate, and measures how long each change takes to each target.
+fn change_users(client: &Client, ids: &[String], simulators: &[Simulator], round: &str) -> anyhow::Result<Value> {
     let origin = Instant::now();
     // The origin on the clock of each simulator.
     let origins = simulators.iter().map(|it| it.clock(origin)).collect::<anyhow::Result<Vec<f64>>>()?;
@@ -160,7 +172,7 @@ fn measure_lag(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::Re
         let due = Duration::from_secs(1) / CHANGES_PER_SECOND * change;
         std::thread::sleep(due.saturating_sub(origin.elapsed()));
         let id = &ids[change as usize % ids.len()];
-        let title = format!("title {change}");
+        let title = format!("{round} {change}");
         let body = json!({"Operations": [{"op": "replace", "path": "title", "value": title}]}).to_string();
         client.send("PATCH", &format!("/Users/{id}"), &body)?;
         sent.insert(title, origin.elapsed().as_secs_f64() * 1000.0);
@@ -223,10 +235,17 @@ struct Simulator {
 
 impl Simulator {
     fn start(folder: &Path) -> anyhow::Result<Self> {
-        let key = folder.join("simulator-key");
+        Self::start_with(folder, "")
+    }
+
+    /// `faults` is TOML.
+    fn start_with(folder: &Path, faults: &str) -> anyhow::Result<Self> {
+        let (key, faults_file) = (folder.join("simulator-key"), folder.join("faults.toml"));
         write_private(&key, "simulator-key-for-the-benchmark")?;
+        std::fs::write(&faults_file, faults)?;
         let mut command = Command::new(program("muster")?);
         command.args(["--json", "simulate", "scim", "--listen", "127.0.0.1:0", "--key-file"]).arg(&key);
+        command.arg("--faults").arg(&faults_file);
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("output")?).read_line(&mut line)?;

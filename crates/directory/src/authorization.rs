@@ -127,6 +127,9 @@ pub(crate) fn required_for_command(command: &Command) -> Requirement {
         | Command::UpdateConnection { .. }
         | Command::RevokeConnection(_) => Requirement::permission(Connections),
         Command::PutTarget(change) if change.extends_allowed_addresses() => Requirement::all([Targets, Installation]),
+        Command::PutTarget(change) if change.is_pause() => {
+            Requirement::permission(Targets).or_task(&[Purpose::Gateway])
+        }
         Command::PutTarget(_) => Requirement::permission(Targets),
         Command::IfVersion(_, command) => required_for_command(command),
     }

@@ -66,6 +66,24 @@ impl TenantFollower {
         Ok(Self { caller, follower, read_to, scans: HashMap::new() })
     }
 
+    /// Whether changes were followed that the store does not have: it was restored.
+    pub(crate) async fn is_ahead_of_store(&self, directory: &Directory) -> Result<bool, DirectoryError> {
+        Ok(directory.last_event_position(&self.caller).await? < self.follower.position)
+    }
+
+    /// Continues at the end of the store, and considers all users again.
+    pub(crate) async fn begin_again(
+        &self,
+        directory: &Directory,
+        lease: &HeldLease,
+        targets: &[Target],
+    ) -> Result<(), DirectoryError> {
+        let mut writes = vec![lease.guard()];
+        writes.extend(targets.iter().map(|target| TargetProgress::new(target.tenant, target.number).begin_again()));
+        let newest = directory.last_event_position(&self.caller).await?;
+        directory.advance_follower(&self.caller, &self.follower, newest, writes).await.map(drop)
+    }
+
     /// After which position new events can be.
     pub(crate) fn position(&self) -> EventPosition {
         self.read_to.max(self.follower.position)
@@ -223,7 +241,7 @@ impl TenantFollower {
             };
             let mut writes = vec![lease.guard(), scan.progress.advance_scan(last)];
             let now = directory.now();
-            // A row can exist if the target is a restored one.
+            // A row can exist if the store was restored.
             let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
             let known = directory.remote_users(&self.caller, target.number, &ids).await?;
             for user in &users {
@@ -235,7 +253,8 @@ impl TenantFollower {
                         new.insert()
                     }
                     Some(row) => {
-                        let mut marked = row.clone();
+                        // What the target has may be newer.
+                        let mut marked = RemoteUser { digest: None, ..row.clone() };
                         marked.mark(self.follower.position, priority, now);
                         marked.replace(row)
                     }

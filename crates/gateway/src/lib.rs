@@ -4,6 +4,7 @@
 //! A follower marks the rows of changed users; workers push what is marked.
 
 mod attempt_limit;
+mod clock_check;
 mod credential;
 mod digest;
 mod follower;

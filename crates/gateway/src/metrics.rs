@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-pub struct GatewayMetrics(Mutex<BTreeMap<(TenantNumber, u32), TargetMetrics>>);
+pub struct GatewayMetrics {
+    targets: Mutex<BTreeMap<(TenantNumber, u32), TargetMetrics>>,
+    /// Positions of events that were not followed yet.
+    behind: Mutex<BTreeMap<TenantNumber, u64>>,
+}
 
 /// Of one target, since the process has started.
 #[derive(Clone, Debug, Default)]
@@ -20,13 +24,17 @@ pub struct TargetMetrics {
     pub problem: Option<String>,
     /// How long the oldest due row has waited, by priority, in microseconds.
     pub lag: BTreeMap<&'static str, i64>,
+    /// Due rows by priority.
+    pub due: BTreeMap<&'static str, u64>,
+    /// Requests per second that are sent at most; `None` without a limit.
+    pub rate: Option<f64>,
     /// Days until its credential ends.
     pub days_left: Option<i64>,
 }
 
 impl GatewayMetrics {
     fn change(&self, target: &Target, change: impl FnOnce(&mut TargetMetrics)) {
-        let mut all = self.0.lock();
+        let mut all = self.targets.lock();
         let metrics = all.entry((target.tenant, target.number)).or_default();
         if metrics.name != target.name {
             metrics.name.clone_from(&target.name);
@@ -60,8 +68,28 @@ impl GatewayMetrics {
     pub(crate) fn clear_state(&self, target: &Target) {
         self.change(target, |metrics| {
             metrics.lag.clear();
+            metrics.due.clear();
+            metrics.rate = None;
             metrics.is_quarantined = false;
         });
+    }
+
+    pub(crate) fn set_due(&self, target: &Target, priority: PushPriority, count: u64) {
+        self.change(target, |metrics| {
+            metrics.due.insert(priority.as_str(), count);
+        });
+    }
+
+    pub(crate) fn set_rate(&self, target: &Target, rate: Option<f64>) {
+        self.change(target, |metrics| metrics.rate = rate);
+    }
+
+    /// Sets how many events of a tenant are to be followed; `None` if another process follows them.
+    pub(crate) fn set_behind(&self, tenant: TenantNumber, events: Option<u64>) {
+        match events {
+            Some(events) => drop(self.behind.lock().insert(tenant, events)),
+            None => drop(self.behind.lock().remove(&tenant)),
+        }
     }
 
     pub(crate) fn set_days_left(&self, target: &Target, days: i64) {
@@ -69,10 +97,15 @@ impl GatewayMetrics {
     }
 
     pub(crate) fn remove(&self, tenant: TenantNumber, target: u32) {
-        self.0.lock().remove(&(tenant, target));
+        self.targets.lock().remove(&(tenant, target));
     }
 
     pub fn snapshot(&self) -> BTreeMap<(TenantNumber, u32), TargetMetrics> {
-        self.0.lock().clone()
+        self.targets.lock().clone()
+    }
+
+    /// Events that are to be followed, by tenant.
+    pub fn behind(&self) -> BTreeMap<TenantNumber, u64> {
+        self.behind.lock().clone()
     }
 }

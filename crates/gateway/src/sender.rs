@@ -196,6 +196,11 @@ impl Sender {
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             headers.insert("x-request-id", value);
         }
+        // The whole exchange is one span (W3C Trace Context).
+        let (trace, span) = (id.simple().to_string(), id.as_u64_pair().1);
+        if let Ok(value) = HeaderValue::from_str(&format!("00-{trace}-{span:016x}-01")) {
+            headers.insert("traceparent", value);
+        }
         if let Some(Ok(value)) = idempotency_key.map(|key| HeaderValue::from_str(&format!("\"{key}\""))) {
             headers.insert("idempotency-key", value);
         }

@@ -6,9 +6,10 @@ use crate::master_key::MasterKeySource;
 use crate::metrics::GatewayMetrics;
 use crate::signals::Signals;
 use directory::{
-    Caller, Directory, DirectoryError, PushFault, PushPriority, RemoteState, RemoteUser, RowWrite, Target, UserId,
+    Caller, Directory, DirectoryError, PushFault, PushPriority, RemoteState, RemoteUser, RowWrite, Target, Time, UserId,
 };
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) struct Shared {
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
 
 /// Rows that are marked at a time.
 const BATCH: u32 = 250;
+/// Rows that are moved at a time: more than can have the same time.
+const SHIFT_BATCH: u32 = 1_000;
 
 impl Shared {
     /// Makes the rows due that have failed for reasons that did not depend on the user.
@@ -54,6 +57,44 @@ impl Shared {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Moves what is due later to an earlier time, after the clock was set back.
+    pub(crate) async fn shift_due(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        lease: &HeldLease,
+        by: Duration,
+    ) -> Result<(), DirectoryError> {
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        let key = (caller.tenant, target.number);
+        for (shard, priority) in (0..target.limits.shards).flat_map(|it| PushPriority::ALL.map(|other| (it, other))) {
+            let mut after = self.directory.now();
+            loop {
+                let query = RemoteUser::due_after(key, shard, priority, after, SHIFT_BATCH);
+                let rows: Vec<RemoteUser> = self.directory.target_records(caller, query).await?;
+                let Some(last) = rows.last().and_then(|row| row.due) else { break };
+                let now = self.directory.now();
+                let earlier = |time: Time| Time(time.0.saturating_sub(by).max(now.0));
+                let mut writes = vec![lease.guard()];
+                for row in &rows {
+                    let moved = RemoteUser {
+                        due: row.due.map(earlier),
+                        in_flight_until: row.in_flight_until.map(earlier),
+                        ..row.clone()
+                    };
+                    writes.push(encoded(moved.replace(row))?);
+                }
+                match self.directory.commit_task_rows(caller, writes).await {
+                    Ok(()) => after = last,
+                    // A worker has stored results: read again.
+                    Err(DirectoryError::Conflict) if lease.is_held() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Marks users whose manager was missing in the target and is there now. Returns whether others still wait.

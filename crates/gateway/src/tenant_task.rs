@@ -1,16 +1,17 @@
 //! The gateway of one tenant: follows its changes and runs the workers of its targets, in the process that holds the
 //! tenant's lease.
 
+use crate::clock_check::{ClockCheck, ClockStep};
 use crate::follower::{BATCH, TenantFollower};
 use crate::held_lease::{HeldLease, RENEWAL};
 use crate::shared::Shared;
 use crate::signals::stopped;
 use crate::worker::Worker;
-use directory::{Caller, DirectoryError, Target, TenantNumber};
+use directory::{Caller, Command, DirectoryError, Target, TargetChange, TargetState, TenantNumber};
 use outbound::SendWindow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,6 +21,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const SCAN_INTERVAL: Duration = Duration::from_millis(50);
 /// How long further changes are collected after some were followed: many changes then cost less.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Why targets are paused.
+const RESTORED: &str = "the store was restored to a time before changes that the target may have";
 
 pub(crate) struct TenantTask {
     pub(crate) shared: Arc<Shared>,
@@ -55,6 +59,7 @@ impl TenantTask {
                 Ok(Some(mut lease)) => {
                     let mut workers = Workers::default();
                     let ended = self.run_with(&caller, &mut lease, &mut workers).await;
+                    self.shared.metrics.set_behind(self.tenant, None);
                     workers.stop(|_, _| true);
                     futures_util::future::join_all(workers.ending.into_values().map(wait_for)).await;
                     if let Err(error) = ended {
@@ -88,11 +93,15 @@ impl TenantTask {
     ) -> Result<(), DirectoryError> {
         let directory = Arc::clone(&self.shared.directory);
         let mut follower = TenantFollower::start(&directory, caller.clone()).await?;
+        if follower.is_ahead_of_store(&directory).await? {
+            return self.hold(caller, lease, &follower).await;
+        }
         let mut renewal = tokio::time::interval(RENEWAL);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut targets = Arc::clone(&self.targets.borrow_and_update());
         follower.set_targets(&directory, &targets).await?;
         self.reconcile(workers, &targets);
+        let mut clock = ClockCheck::new(directory.now(), Instant::now());
         let mut has_new_targets = false;
         loop {
             if std::mem::take(&mut has_new_targets) {
@@ -130,6 +139,12 @@ impl TenantTask {
                     if !lease.renew(&directory, caller).await {
                         return Ok(());
                     }
+                    let newest = directory.last_event_position(caller).await?;
+                    let behind = newest.0.saturating_sub(follower.position().0);
+                    self.shared.metrics.set_behind(self.tenant, Some(behind));
+                    if let Some(step) = clock.step(directory.now(), Instant::now()) {
+                        self.adapt_to(step, caller, lease, &targets).await?;
+                    }
                 }
                 changed = self.targets.changed() => {
                     if changed.is_err() {
@@ -141,6 +156,53 @@ impl TenantTask {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    async fn adapt_to(
+        &self,
+        step: ClockStep,
+        caller: &Caller,
+        lease: &HeldLease,
+        targets: &[Target],
+    ) -> Result<(), DirectoryError> {
+        let tenant = self.tenant.0;
+        match step {
+            ClockStep::Back(by) => {
+                tracing::warn!(tenant, seconds = by.as_secs(), "the clock was set back; attempts are moved with it");
+                for target in targets {
+                    self.shared.shift_due(caller, target, lease, by).await?;
+                    self.shared.signals.wake(self.tenant, target.number);
+                }
+            }
+            ClockStep::Forward(by) => {
+                tracing::warn!(
+                    tenant,
+                    seconds = by.as_secs(),
+                    "the clock was set forward, or the machine was suspended"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Pauses the targets of a store that does not have changes which were followed already: it was restored, and the
+    /// targets may have newer states. Once they are resumed, all users are considered again.
+    async fn hold(&self, caller: &Caller, lease: &HeldLease, follower: &TenantFollower) -> Result<(), DirectoryError> {
+        tracing::error!(
+            tenant = self.tenant.0,
+            "the store is older than what its targets got; they are paused (`muster target resume` continues)"
+        );
+        let targets = Arc::clone(&self.targets.borrow());
+        for target in targets.iter().filter(|target| target.is_active()) {
+            let state = TargetState::Paused { reason: RESTORED.into() };
+            let change = TargetChange {
+                before: Some(target.clone()),
+                after: Target { state, ..target.clone() },
+                secrets: Vec::new(),
+            };
+            self.shared.directory.run(caller, Command::PutTarget(Box::new(change))).await?;
+        }
+        follower.begin_again(&self.shared.directory, lease, &targets).await
     }
 
     /// Starts workers for new and changed targets, and stops those of others.
@@ -193,5 +255,121 @@ fn tolerate<T>(result: Result<T, DirectoryError>) -> Result<Option<T>, Directory
 async fn wait_for(worker: JoinHandle<()>) {
     if let Err(error) = worker.await {
         tracing::error!(%error, "a worker of the gateway has panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master_key::MasterKeySource;
+    use directory::{
+        Directory, EventPosition, PushFault, PushPriority, Record, RemoteUser, TargetProgress, Time, UserId,
+    };
+    use testkit::fakes::{CountingIds, ManualClock, PlainHasher};
+    use uuid::Uuid;
+
+    struct Fixture {
+        shared: Arc<Shared>,
+        caller: Caller,
+        target: Target,
+    }
+
+    impl Fixture {
+        async fn new() -> Self {
+            let (store, clock) = (Arc::new(store::Memory::new()), Arc::new(ManualClock::default()));
+            let directory = Directory::new(store, clock, Arc::new(CountingIds::default()), Arc::new(PlainHasher));
+            let directory = Arc::new(directory);
+            let new = Command::AddTenant { name: "Acme".into(), number: None };
+            directory.run(&Caller::installation(), new).await.expect("a tenant");
+            let tenant = TenantNumber(1);
+            let (after, secret) = testkit::fakes::target(tenant, "forms");
+            let add = TargetChange { before: None, after, secrets: vec![secret] };
+            directory.run(&Caller::operator(tenant), Command::PutTarget(Box::new(add))).await.expect("a target");
+            let caller = Caller::system(directory::Purpose::Gateway, tenant);
+            let target = directory.targets_and_removed(&caller).await.expect("read").remove(0);
+            let shared = Arc::new(Shared {
+                holder: Uuid::from_u128(1),
+                directory,
+                keys: MasterKeySource(None),
+                signals: crate::signals::Signals::default(),
+                metrics: Arc::default(),
+                attempts: crate::attempt_limit::AttemptLimit::default(),
+            });
+            Self { shared, caller, target }
+        }
+
+        fn target_key(&self) -> (TenantNumber, u32) {
+            (self.target.tenant, self.target.number)
+        }
+
+        async fn stored_target(&self) -> Target {
+            self.shared.directory.targets_and_removed(&self.caller).await.expect("read").remove(0)
+        }
+
+        async fn progress(&self) -> TargetProgress {
+            let query = TargetProgress::table().row(self.target.key());
+            self.shared.directory.target_records(&self.caller, query).await.expect("read").remove(0)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_targets_of_a_restored_store_are_paused_and_then_begin_again() {
+        let fixture = Fixture::new().await;
+        let directory = &fixture.shared.directory;
+        // Changes were followed that the store does not have any more.
+        let follower = TenantFollower::start(directory, fixture.caller.clone()).await.expect("started");
+        assert!(!follower.is_ahead_of_store(directory).await.expect("read"));
+        let name = TenantFollower::name(&fixture.caller);
+        let stored = directory.follower(&fixture.caller, &name, EventPosition(0)).await.expect("read");
+        let progress = fixture.progress().await.advance_scan(7);
+        let far = EventPosition(1_000_000);
+        directory.advance_follower(&fixture.caller, &stored, far, vec![progress]).await.expect("advanced");
+
+        let (targets, receiver) = watch::channel(Arc::new(vec![fixture.stored_target().await]));
+        let (stop, stopped) = watch::channel(false);
+        let task = TenantTask {
+            shared: Arc::clone(&fixture.shared),
+            tenant: fixture.caller.tenant,
+            targets: receiver,
+            stop: stopped,
+        };
+        let running = tokio::spawn(task.run());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let paused = fixture.stored_target().await;
+        assert!(matches!(&paused.state, TargetState::Paused { reason } if reason.contains("restored")));
+        assert_eq!((fixture.progress().await.scanned, fixture.progress().await.was_empty), (0, Some(false)));
+        let follower = TenantFollower::start(directory, fixture.caller.clone()).await.expect("started");
+        assert!(!follower.is_ahead_of_store(directory).await.expect("read"));
+        stop.send(true).expect("running");
+        running.await.expect("ended");
+        drop(targets);
+    }
+
+    #[tokio::test]
+    async fn attempts_move_with_a_clock_that_was_set_back() {
+        let fixture = Fixture::new().await;
+        let directory = &fixture.shared.directory;
+        let hour = 3600;
+        let start = directory.now();
+        // Marked an hour later, and one that waits for ten minutes after a fault.
+        let row = |n: u128, seconds: i64| {
+            let mut row = RemoteUser::new(fixture.target_key(), UserId(Uuid::from_u128(n)), 0);
+            row.mark(EventPosition(1), PushPriority::Change, start.plus_seconds(seconds));
+            row
+        };
+        let mut late = row(2, hour + 600);
+        late.fault = PushFault::Temporary;
+        let writes = vec![row(1, hour).insert().expect("encoded"), late.insert().expect("encoded")];
+        directory.commit_task_rows(&fixture.caller, writes).await.expect("stored");
+        let named = ("gateway/1", Uuid::from_u128(1));
+        let window = SendWindow::open();
+        let lease = HeldLease::acquire(directory, &fixture.caller, named, Duration::ZERO, window).await;
+        let lease = lease.expect("read").expect("free");
+        let shift = fixture.shared.shift_due(&fixture.caller, &fixture.target, &lease, Duration::from_hours(1));
+        shift.await.expect("moved");
+        let query = RemoteUser::next_due(fixture.target_key(), 0, PushPriority::Change).limit(10);
+        let rows: Vec<RemoteUser> = directory.target_records(&fixture.caller, query).await.expect("read");
+        let due: Vec<Option<Time>> = rows.iter().map(|row| row.due).collect();
+        assert_eq!(due, [Some(start), Some(start.plus_seconds(600))]);
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 pub const ALL: &[Check] = &[
     ("leases", |store| Box::pin(leases(store))),
+    ("groups", |store| Box::pin(groups(store))),
     ("followers", |store| Box::pin(followers(store))),
     ("snapshots", |store| Box::pin(snapshots(store))),
     ("waiting for events", |store| Box::pin(waiting_for_events(store))),
@@ -25,6 +26,31 @@ const YEAR: i64 = 365 * 24 * 60 * 60;
 async fn acquire(directory: &Directory, holder: Uuid) -> Option<Lease> {
     let caller = Caller::task(Purpose::Retention);
     directory.acquire_lease(&caller, (TASK, holder), SECONDS).await.expect("no error")
+}
+
+/// Processes see each other until their announcement ends or is withdrawn.
+async fn groups(store: Arc<dyn Store>) {
+    let clock = Arc::new(ManualClock::default());
+    let ids = Arc::new(CountingIds::default());
+    let directory = &Directory::new(store, Arc::clone(&clock) as _, ids, Arc::new(PlainHasher));
+    let [one, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+    let caller = Caller::task(Purpose::Retention);
+    let join = async |group: &str, member| {
+        let mut members = directory.join_group(&caller, group, member, SECONDS).await.expect("joined");
+        members.sort_unstable();
+        members
+    };
+    assert_eq!(join("test group", one).await, [one]);
+    assert_eq!(join("test group of others", other).await, [other]);
+    assert_eq!(join("test group", other).await, [one, other]);
+    clock.advance_seconds(SECONDS - 1);
+    assert_eq!(join("test group", one).await, [one, other]);
+    clock.advance_seconds(1);
+    assert_eq!(join("test group", one).await, [one]);
+    assert_eq!(join("test group", other).await, [one, other]);
+    directory.leave_group(&caller, "test group", one).await.expect("left");
+    assert_eq!(join("test group", other).await, [other]);
+    directory.leave_group(&caller, "test group", one).await.expect("ignored");
 }
 
 /// One process holds a lease at a time, and each holder has its own epoch.

@@ -27,7 +27,7 @@ pub(crate) enum TargetCommand {
     /// Test a target with an account that is deleted again, and store what it can do
     Test(test::TestArgs),
     /// Show what a target has: linked, waiting and failed users
-    Status(TargetRef),
+    Status(show::StatusArgs),
     /// Change the settings of a target; omitted ones are unchanged
     Set(Box<change::SetArgs>),
     /// Set a new credential
@@ -64,7 +64,7 @@ pub(crate) fn run(settings: &Settings, command: TargetCommand, output: Output) -
         TargetCommand::List(tenant) => show::list(&session, tenant, output),
         TargetCommand::Show(target) => show::show(&session, &target, output),
         TargetCommand::Test(args) => test::run(settings, &session, &args, output),
-        TargetCommand::Status(target) => show::status(&session, &target, output),
+        TargetCommand::Status(args) => show::status(&session, &args, output),
         TargetCommand::Set(args) => change::set(settings, &session, *args, output),
         TargetCommand::Key(args) => change::set_key(settings, &session, &args, output),
         TargetCommand::Pause(target) => change::pause(&session, &target, output),

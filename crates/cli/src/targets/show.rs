@@ -2,12 +2,27 @@
 
 use super::{TargetRef, find_target};
 use crate::output::{Output, table};
+use crate::progress::Progress;
 use crate::session::{AdminSession, TenantArg, format_timestamp};
+use anyhow::bail;
+use clap::Args;
 use directory::{
-    Caller, CredentialKind, DeletePolicy, MatchKey, PushFault, PushPriority, Record, RemoteState, RemoteUser,
-    SealedSecret, Target, TargetCapabilities, TargetProgress, TargetState, Time,
+    Caller, CredentialKind, DeletePolicy, MatchKey, PageBoundary, PushFault, PushPriority, Record, RemoteState,
+    RemoteUser, SealedSecret, SortPosition, Target, TargetCapabilities, TargetProgress, TargetState, Time, UserQuery,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
+
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    target: TargetRef,
+    /// Wait until no user is due any more, with a progress bar; users that have failed are not waited for
+    #[arg(long)]
+    wait: bool,
+}
+
+const WAIT_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) fn list(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
     let caller = session.caller_in_tenant(tenant)?;
@@ -206,12 +221,45 @@ fn lag(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Resu
     Ok(lags)
 }
 
-pub(super) fn status(session: &AdminSession, target: &TargetRef, output: Output) -> anyhow::Result<()> {
-    let (caller, target) = find_target(session, target)?;
-    let counts = counts(session, &caller, &target)?;
+/// Waits until all users were considered and none is due or being pushed.
+fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, output: Output) -> anyhow::Result<()> {
+    let users = session.wait(session.directory.find_users(caller, UserQuery { limit: 1, ..UserQuery::default() }))?;
+    let mut progress = Progress::new(output, "users", Some(users.total));
+    let (mut shown, mut idle) = (0, 0);
+    // The second time, changes that were made before the first one were followed.
+    while idle < 2 {
+        let (_, found) = find_target(session, target)?;
+        if !found.is_active() {
+            bail!("target {} is {}, so that waiting users are not pushed", found.name, state_text(&found));
+        }
+        let counts = counts(session, caller, &found)?;
+        let arrived = counts.linked + counts.excluded + counts.failed.iter().map(|(_, count)| count).sum::<u64>();
+        progress.add(arrived.saturating_sub(shown));
+        shown = shown.max(arrived);
+        let scanned = progress_of(session, caller, &found)?.scanned;
+        let boundary = PageBoundary::After(SortPosition { number: scanned, ..SortPosition::default() });
+        let next = UserQuery { boundary: Some(boundary), limit: 1, ..UserQuery::default() };
+        let has_more = !session.wait(session.directory.find_users(caller, next))?.rows.is_empty();
+        idle = if counts.waiting == 0 && !has_more { idle + 1 } else { 0 };
+        std::thread::sleep(WAIT_INTERVAL);
+    }
+    progress.finish();
+    Ok(())
+}
+
+fn progress_of(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<TargetProgress> {
     let query = TargetProgress::table().row(target.key());
-    let progress: Vec<TargetProgress> = session.wait(session.directory.target_records(&caller, query))?;
-    let progress = progress.into_iter().next().unwrap_or_else(|| TargetProgress::new(target.tenant, target.number));
+    let progress: Vec<TargetProgress> = session.wait(session.directory.target_records(caller, query))?;
+    Ok(progress.into_iter().next().unwrap_or_else(|| TargetProgress::new(target.tenant, target.number)))
+}
+
+pub(super) fn status(session: &AdminSession, args: &StatusArgs, output: Output) -> anyhow::Result<()> {
+    let (caller, target) = find_target(session, &args.target)?;
+    if args.wait {
+        wait_until_idle(session, &caller, &args.target, output)?;
+    }
+    let counts = counts(session, &caller, &target)?;
+    let progress = progress_of(session, &caller, &target)?;
     let lags = lag(session, &caller, &target)?;
     let failed: serde_json::Map<String, Value> =
         counts.failed.iter().map(|(fault, count)| (fault.as_str().to_owned(), json!(count))).collect();

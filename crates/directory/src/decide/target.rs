@@ -4,7 +4,7 @@ use super::admin::check_name;
 use super::{Decision, DecisionContext, DecisionInput};
 use crate::{
     CredentialKind, DirectoryError, Field, FieldErrorKind, Mutation, Record, RowWrite, SealedSecret, SecretUse, Target,
-    TargetChange, TargetLimits, TargetProgress,
+    TargetChange, TargetLimits, TargetProgress, TargetState,
 };
 
 const MAX_URL_CHARS: usize = 1_000;
@@ -15,6 +15,13 @@ impl TargetChange {
     pub(crate) fn extends_allowed_addresses(&self) -> bool {
         let old = self.before.as_ref().map_or(&[][..], |target| &target.allowed_addresses);
         self.after.allowed_addresses.iter().any(|address| !old.contains(address))
+    }
+
+    /// Whether it does nothing but pause the target.
+    pub(crate) fn is_pause(&self) -> bool {
+        let is_paused = matches!(self.after.state, TargetState::Paused { .. });
+        let with_state = |before: &Target| Target { state: self.after.state.clone(), ..before.clone() };
+        is_paused && self.secrets.is_empty() && self.before.as_ref().is_some_and(|it| with_state(it) == self.after)
     }
 
     /// A credential must not be sent to another place than the one it was given for.

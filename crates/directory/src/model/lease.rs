@@ -1,7 +1,7 @@
 //! Leases: a task that must run in one process at a time runs in the process that holds its lease.
 
 use crate::{
-    ArchiveForm, Column, ColumnKind, Expected, Field, Record, Row, RowError, RowQuery, RowReader, RowWrite, Table, Time,
+    ArchiveForm, Column, ColumnKind, Expected, Field, Record, Row, RowError, RowReader, RowWrite, Table, Time,
 };
 use uuid::Uuid;
 
@@ -66,11 +66,6 @@ impl Lease {
         let values = vec![(HOLDER, self.holder.into()), (EPOCH, self.epoch.into()), (UNTIL, self.until.0.into())];
         let expected = Expected::Row(vec![(EPOCH, stored.epoch.into()), (UNTIL, stored.until.0.into())]);
         Ok(RowWrite::Update { table: &LEASES, key: vec![self.name.clone().into()], values, expected })
-    }
-
-    /// The leases whose names begin with `prefix` and a slash.
-    pub(crate) fn of_group(prefix: &str) -> RowQuery {
-        LEASES.all().after(vec![format!("{prefix}/").into()]).up_to(format!("{prefix}0").into())
     }
 
     pub(crate) fn delete(&self) -> RowWrite {

@@ -288,6 +288,18 @@ impl RemoteUser {
         REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into())
     }
 
+    /// Rows of a shard and priority that are due after a time, in the order of their times.
+    pub fn due_after(
+        (tenant, target): (TenantNumber, u32),
+        shard: u32,
+        priority: PushPriority,
+        after: Time,
+        limit: u32,
+    ) -> RowQuery {
+        let equal = vec![tenant.0.into(), target.into(), shard.into(), priority.code().into()];
+        REMOTE_USERS.ordered_by(BY_DUE).equal(equal).after(vec![after.0.into()]).limit(limit)
+    }
+
     /// The row of a shard and priority that is due next.
     pub fn next_due((tenant, target): (TenantNumber, u32), shard: u32, priority: PushPriority) -> RowQuery {
         Self::due((tenant, target), shard, priority, Time(i64::MAX), 1)

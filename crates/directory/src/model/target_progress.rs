@@ -67,6 +67,11 @@ impl TargetProgress {
         self.update(vec![(4, Value::optional(since.map(|time| time.0))), (5, Value::optional(reason))])
     }
 
+    /// Lets the scan begin again. The target has accounts.
+    pub fn begin_again(&self) -> RowWrite {
+        self.update(vec![(2, Value::Int(0)), (3, Value::Int(false.into()))])
+    }
+
     fn update(&self, values: Vec<(usize, Value)>) -> RowWrite {
         RowWrite::Update { table: &TARGET_PROGRESS, key: self.key(), values, expected: Expected::Anything }
     }

@@ -52,7 +52,9 @@ impl Directory {
         seconds: i64,
     ) -> Result<Vec<Uuid>, DirectoryError> {
         self.acquire_lease(caller, (&format!("{group}/{member}"), member), seconds).await?;
-        let leases: Vec<Lease> = self.records(Lease::of_group(group)).await?;
+        // Databases order names differently, so that all leases are read.
+        let mut leases: Vec<Lease> = self.records(Lease::table().all()).await?;
+        leases.retain(|lease| lease.name.strip_prefix(group).is_some_and(|rest| rest.starts_with('/')));
         let now = self.clock.now();
         let (members, ended): (Vec<Lease>, Vec<Lease>) = leases.into_iter().partition(|lease| lease.is_held(now));
         if !ended.is_empty() {

@@ -5,7 +5,8 @@ use crate::health::{Signal, Transition};
 use crate::rotation::{days_left, warning};
 use crate::sender::{Exchange, Outcome};
 use dialects::kit::{Operation, Verdict};
-use directory::{DirectoryError, TargetProgress};
+use directory::{DirectoryError, PushPriority, RemoteUser, TargetProgress};
+use outbound::RateControl;
 use std::time::{Duration, Instant};
 
 impl Run<'_> {
@@ -61,6 +62,19 @@ impl Run<'_> {
         let since = reason.map(|reason| (shared.directory.now(), reason.to_owned()));
         let writes = vec![self.lease.guard(), progress.set_quarantine(since)];
         shared.directory.commit_task_rows(&self.caller, writes).await
+    }
+
+    /// Shows how many rows are due and since when.
+    pub(super) async fn update_metrics(&mut self) -> Result<(), DirectoryError> {
+        let (shared, target) = (&self.worker.shared, &self.worker.target);
+        shared.metrics.set_rate(target, self.rate.as_ref().map(RateControl::rate));
+        for priority in PushPriority::ALL {
+            let key = (self.caller.tenant, target.number);
+            let query = RemoteUser::all_due(key, self.worker.shard, priority, shared.directory.now());
+            let counts = shared.directory.count_target_records(&self.caller, query, RemoteUser::BY_TARGET).await?;
+            shared.metrics.set_due(target, priority, counts.iter().map(|(_, count)| count).sum());
+        }
+        self.next_due().await.map(drop)
     }
 
     pub(super) fn warn_of_expiry(&mut self) {

@@ -239,10 +239,7 @@ impl Run<'_> {
                         return Ok(());
                     }
                     self.warn_of_expiry();
-                    if self.health.is_quarantined() {
-                        // Shows how long the due rows have waited.
-                        self.next_due().await?;
-                    }
+                    self.update_metrics().await?;
                     self.wake_users_whose_manager_has_arrived().await?;
                 }
                 Some(done) = self.pushes.join_next() => self.finish(done.map_err(|error| failed(&error))?).await?,

@@ -2,6 +2,7 @@
 //! when answers are lost, processes are killed or paused, and targets misbehave.
 
 mod changes;
+mod credentials;
 mod faults;
 mod hostile;
 mod kills;

@@ -5,6 +5,7 @@ use crate::support::{run_json, try_send};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 pub(super) fn create_user(address: &str, key: &str, email: &str) {
     let bearer = format!("Bearer {key}");
@@ -14,14 +15,12 @@ pub(super) fn create_user(address: &str, key: &str, email: &str) {
     assert_eq!(reply.status, 201, "{}", reply.body);
 }
 
-/// Creates users and changes them: each change has a higher number.
+/// Creates users and changes them: each change has a higher number. Ends with `stop`, or with the server.
 pub(crate) fn load(address: &str, key: &str, client: u64, round: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
     let bearer = format!("Bearer {key}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    for n in 0_u64.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
         let email = format!("r{round}c{client}n{}@example.com", n / 3);
         let title = format!("{:08}", n % 3);
         let body = format!(r#"{{"userName": "{email}", "title": "{title}", "emails": [{{"value": "{email}"}}]}}"#);
@@ -34,8 +33,15 @@ pub(crate) fn load(address: &str, key: &str, client: u64, round: u64, stop: &Ato
             try_send(address, "PUT", &path, &headers, body.as_bytes())
         };
         let Some(reply) = reply else { return };
+        if reply.status == 503 {
+            // It is not known whether it was stored: on with another user.
+            n = (n / 3 + 1) * 3;
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
         assert!(reply.status < 300, "{} {}", reply.status, reply.body);
         acknowledged.fetch_add(1, Ordering::Relaxed);
+        n += 1;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processes of the program on a shared store, each with its own log, that can be killed and restarted.
 
 use super::client::Client;
-use crate::support::{MUSTER, launch, run_json, try_send};
+use crate::support::{Launched, MUSTER, launch, run_json, try_send};
 use adapters::{Argon2Cost, OpenMode, StoreSettings};
 use server::{App, Limits, Ports};
 use std::path::Path;
@@ -17,6 +17,8 @@ pub(super) struct Node {
     folder: TempDir,
     child: Child,
     pub(super) address: String,
+    /// The address of the admin listener.
+    admin: String,
 }
 
 impl Node {
@@ -27,13 +29,14 @@ impl Node {
     /// Starts a process with this log level.
     pub(super) fn start_with_log_level(level: &'static str, url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (child, address) = serve(url, level, &folder);
-        Self { url: url.to_owned(), level, folder, child, address }
+        let Launched { child, address, admin } = serve(url, level, &folder);
+        Self { url: url.to_owned(), level, folder, child, address, admin }
     }
 
     /// Replaces the killed process by a new one.
     pub(super) fn restart(&mut self) {
-        (self.child, self.address) = serve(&self.url, self.level, &self.folder);
+        let launched = serve(&self.url, self.level, &self.folder);
+        (self.child, self.address, self.admin) = (launched.child, launched.address, launched.admin);
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -52,6 +55,15 @@ impl Node {
 
     pub(super) fn client(&self, credentials: &Credentials) -> Client {
         Client { address: self.address.clone(), credentials: credentials.clone() }
+    }
+
+    /// How many requests to targets this process has sent.
+    pub(super) fn push_count(&self) -> u64 {
+        let metrics = try_send(&self.admin, "GET", "/metrics", &[], b"").expect("a running process").body;
+        let counts = metrics.lines().filter(|line| line.starts_with("muster_push_total{"));
+        counts
+            .map(|line| line.rsplit_once(' ').and_then(|(_, count)| count.parse::<u64>().ok()).expect("a count"))
+            .sum()
     }
 
     /// The status of a page such as `/readyz`.
@@ -81,9 +93,8 @@ impl Drop for Node {
     }
 }
 
-fn serve(url: &str, level: &str, folder: &TempDir) -> (Child, String) {
-    let launched = launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level]);
-    (launched.child, launched.address)
+fn serve(url: &str, level: &str, folder: &TempDir) -> Launched {
+    launch(Path::new(MUSTER), folder.path(), Path::new(url), &["--log-level", level])
 }
 
 /// Asserts that `muster check` finds no problems.
