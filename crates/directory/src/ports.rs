@@ -2,8 +2,8 @@
 
 use crate::{
     Account, Change, Event, EventFilter, EventPosition, Field, Item, ItemId, ItemKey, ItemKind, ItemQuery, Page,
-    PasswordHash, Receipt, Record, Row, RowQuery, Table, TenantNumber, Time, Tombstone, User, UserId, UserKey,
-    UserQuery,
+    PasswordHash, Receipt, Record, Row, RowQuery, Table, TenantNumber, Time, Tombstone, User, UserChange, UserId,
+    UserKey, UserQuery,
 };
 use secrecy::SecretString;
 use std::collections::{BTreeMap, HashMap};
@@ -54,7 +54,7 @@ pub trait Store: Send + Sync {
     fn rows(&self, query: RowQuery) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
     /// The rows of a declared table with these keys, in any order. Those that do not exist are left out.
     fn rows_with_keys(&self, table: &'static Table, keys: Vec<Row>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
-    /// How many rows a query finds, by the values of some columns. The query has neither bounds nor a limit.
+    /// How many rows a query finds, by the values of some columns.
     fn count_rows(&self, query: RowQuery, by: &'static [usize]) -> BoxFuture<'_, Result<Vec<(Row, u64)>, StoreError>>;
     /// Carries out a change atomically. It continues when the caller stops waiting.
     fn commit(&self, change: Change) -> Committing<'_>;
@@ -71,6 +71,16 @@ pub trait Store: Send + Sync {
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    /// Like [`Store::events`], but only what a task that follows users needs.
+    fn user_changes(
+        &self,
+        tenant: TenantNumber,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
+        let events = self.events(EventFilter::of_users(tenant), after, limit);
+        Box::pin(async move { Ok(events.await?.iter().map(UserChange::from).collect()) })
+    }
     /// All items and users of a tenant at one moment, for a task that then follows the events.
     fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>>;
     /// Waits for an event after a position: at once if this process has assigned the position, within 200 ms if another
@@ -78,6 +88,10 @@ pub trait Store: Send + Sync {
     fn wait_for_events(&self, after: EventPosition) -> BoxFuture<'_, ()>;
     /// The position of the newest event of all tenants. Events that get a position later have higher ones.
     fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>>;
+    /// The clock of the server that several processes share; `None` if the engine runs in the process.
+    fn server_time(&self) -> BoxFuture<'_, Result<Option<Time>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Like [`Store::members_of`] for one item, but only numbers above `after`.
     fn members_after(
         &self,

@@ -7,8 +7,8 @@
 use crate::held_lease::HeldLease;
 use crate::signals::Signals;
 use directory::{
-    Caller, Directory, DirectoryError, EntitySnapshot, Event, EventPosition, Follower, ItemId, PageBoundary,
-    PushPriority, Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, User, UserId, UserQuery,
+    Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PageBoundary, PushPriority,
+    Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, UserChange, UserId, UserQuery,
 };
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ impl TenantFollower {
     ) -> Result<usize, DirectoryError> {
         // Read before the events, which are only those of this tenant's users: later ones are waited for.
         let newest = directory.last_event_position(&self.caller).await?;
-        let events = directory.user_events(&self.caller, self.follower.position, BATCH).await?;
+        let events = directory.user_changes(&self.caller, self.follower.position, BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             self.read_to = newest;
             return Ok(0);
@@ -167,7 +167,7 @@ impl TenantFollower {
     }
 
     /// One entry for each user, in the order of the last events.
-    async fn marks_of(&self, directory: &Directory, events: &[Event]) -> Result<Vec<Mark>, DirectoryError> {
+    async fn marks_of(&self, directory: &Directory, changes: &[UserChange]) -> Result<Vec<Mark>, DirectoryError> {
         let mut marks: HashMap<UserId, Mark> = HashMap::new();
         let mut add = |(user, number): (UserId, u32), position, priority, is_active| {
             let mark = marks.entry(user).or_insert(Mark { user, number, position, priority, is_active });
@@ -176,24 +176,17 @@ impl TenantFollower {
             mark.is_active |= is_active;
         };
         let mut renamed: HashMap<ItemId, EventPosition> = HashMap::new();
-        for event in events {
-            let blocks = |user: &User| user.status.blocks_sign_in();
-            match (&event.data.before, &event.data.after) {
-                (before, Some(EntitySnapshot::User(user))) => {
-                    let was_active = matches!(before, Some(EntitySnapshot::User(before)) if !blocks(before));
-                    let is_removal = was_active && blocks(user);
+        for change in changes {
+            match change.subject {
+                ChangedSubject::User { id, number, was_active, is_active, is_deleted } => {
+                    let is_removal = is_deleted || was_active && !is_active;
                     let priority = if is_removal { PushPriority::Removal } else { PushPriority::Change };
-                    add((user.id, user.number), event.position, priority, !blocks(user));
+                    add((id, number), change.position, priority, is_active);
                 }
-                (Some(EntitySnapshot::User(user)), None) => {
-                    add((user.id, user.number), event.position, PushPriority::Removal, false);
+                ChangedSubject::RenamedOrganization(organization) => {
+                    renamed.insert(organization, change.position);
                 }
-                (Some(EntitySnapshot::Item(before)), Some(EntitySnapshot::Item(after)))
-                    if before.name() != after.name() =>
-                {
-                    renamed.insert(after.id(), event.position);
-                }
-                _ => {}
+                ChangedSubject::Other => {}
             }
         }
         // Documents show the name of the organization.
@@ -303,11 +296,13 @@ fn write_of(
     write.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
 }
 
-/// How many rows of a first synchronization are due.
+/// How many rows of a first synchronization are due, at most [`MAX_WAITING`] in each shard.
 async fn waiting(directory: &Directory, caller: &Caller, target: &Target) -> Result<u64, DirectoryError> {
     let mut count = 0;
+    let limit = u32::try_from(MAX_WAITING).unwrap_or(u32::MAX);
     for shard in 0..target.limits.shards {
-        let query = RemoteUser::all_due((caller.tenant, target.number), shard, PushPriority::Sync, directory.now());
+        let key = (caller.tenant, target.number);
+        let query = RemoteUser::due(key, shard, PushPriority::Sync, directory.now(), limit);
         let counts = directory.count_target_records(caller, query, RemoteUser::BY_TARGET).await?;
         count += counts.iter().map(|(_, count)| count).sum::<u64>();
     }

@@ -18,8 +18,11 @@ use uuid::Uuid;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Under which the processes announce themselves, for how many seconds, and how often.
 const GROUP: &str = "gateway-processes";
-const MEMBER_SECONDS: i64 = 15;
-const ANNOUNCEMENT: Duration = Duration::from_secs(5);
+const MEMBER_SECONDS: i64 = 12;
+const ANNOUNCEMENT: Duration = Duration::from_secs(3);
+/// The largest difference between the clocks of this machine and of the database. Leases and the times of requests are by
+/// the clocks of the processes: with a larger one, two processes could send at the same time.
+const MAX_CLOCK_DIFFERENCE_MICROS: i64 = 5_000_000;
 /// Rows of removed targets that are deleted at a time.
 const BATCH: u32 = 250;
 
@@ -46,12 +49,11 @@ impl Gateway {
         let (stop_tasks, stopped) = watch::channel(false);
         let mut tenants: HashMap<TenantNumber, RunningTenant> = HashMap::new();
         let caller = Caller::task(Purpose::Gateway);
-        let (mut processes, mut next_announcement) = (vec![self.shared.holder], Instant::now());
+        let (mut processes, mut next_announcement) = (Vec::new(), Instant::now());
         loop {
             if next_announcement <= Instant::now() {
                 next_announcement = Instant::now() + ANNOUNCEMENT;
-                let (directory, me) = (&self.shared.directory, self.shared.holder);
-                match directory.join_group(&caller, GROUP, me, MEMBER_SECONDS).await {
+                match self.announce(&caller).await {
                     Ok(members) => processes = members,
                     Err(error) => tracing::warn!(?error, "the gateway cannot announce its process; trying again"),
                 }
@@ -73,6 +75,22 @@ impl Gateway {
         }
     }
 
+    /// Announces this process, and returns all. None if its clock is wrong: then it does not take part.
+    async fn announce(&self, caller: &Caller) -> Result<Vec<Uuid>, DirectoryError> {
+        let (directory, me) = (&self.shared.directory, self.shared.holder);
+        let difference = directory.clock_difference(caller).await?;
+        if difference.abs() > MAX_CLOCK_DIFFERENCE_MICROS {
+            let seconds = difference / 1_000_000;
+            tracing::error!(
+                seconds,
+                "nothing is pushed: the clock of this machine differs from the database's; set it"
+            );
+            directory.leave_group(caller, GROUP, me).await?;
+            return Ok(Vec::new());
+        }
+        directory.join_group(caller, GROUP, me, MEMBER_SECONDS).await
+    }
+
     async fn reconcile(
         &self,
         tenants: &mut HashMap<TenantNumber, RunningTenant>,
@@ -84,7 +102,7 @@ impl Gateway {
         for target in targets {
             if target.is_removed() {
                 self.delete_rows(&target).await;
-            } else if owner_of(target.tenant, processes).is_none_or(|owner| owner == self.shared.holder) {
+            } else if owner_of(target.tenant, processes) == Some(self.shared.holder) {
                 by_tenant.entry(target.tenant).or_default().push(target);
             }
         }

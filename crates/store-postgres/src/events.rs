@@ -4,7 +4,7 @@ use super::managed_connection::Session;
 use super::param::{Param, tenant_code, unsigned};
 use super::pg_error::PgError;
 use super::read::ReadFuture;
-use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber};
+use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber, UserChange};
 use std::collections::BTreeMap;
 use store::chain_verifier::ChainsVerifier;
 use store::event_chain::{ChainEnd, ChainHash, StoredEvent};
@@ -56,6 +56,25 @@ pub(super) fn after(
             (None, _) => session.query(sql::EVENTS_AFTER.postgres, &[&first, &kinds, &limit]).await?,
         };
         rows.iter().map(event).collect()
+    })
+}
+
+pub(super) fn user_changes(
+    session: &Session,
+    tenant: TenantNumber,
+    position: EventPosition,
+    limit: u32,
+) -> ReadFuture<'_, Vec<UserChange>> {
+    Box::pin(async move {
+        let kinds: Vec<i16> = EventFilter::USERS.iter().map(|kind| i16::from(kind.code())).collect();
+        let params: [&dyn Param; 4] = [&signed(position.0), &kinds, &tenant_code(tenant), &i64::from(limit)];
+        let rows = session.query(sql::USER_CHANGES.postgres, &params).await?;
+        let decode = |row: &Row| {
+            let position = EventPosition(row.try_get::<_, i64>(0)?.unsigned_abs());
+            UserChange::decode(position, row.try_get(1)?, row.try_get(2)?)
+                .map_err(|error| PgError::Other(format!("cannot decode an event: {error}")))
+        };
+        rows.iter().map(decode).collect()
     })
 }
 

@@ -47,7 +47,7 @@ use batch_writer::BatchWriter;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
     ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Row, RowQuery, Store, StoreError, Table,
-    TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserChange, UserId, UserKey, UserQuery,
 };
 use event_sequencer::{EventSequencer, SequencerHandle};
 use futures_util::FutureExt;
@@ -62,7 +62,7 @@ use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use store::OpenStore;
 use store::page_builder::is_short_read;
 use tenant_snapshot::PostgresTenantSnapshot;
@@ -236,6 +236,15 @@ impl Store for Postgres {
         pending(self.readers.long(move |session| read::members_of(session, tenant, items.clone())))
     }
 
+    fn user_changes(
+        &self,
+        tenant: TenantNumber,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
+        pending(self.readers.long(move |session| events::user_changes(session, tenant, after, limit)))
+    }
+
     fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {
         Box::pin(async move {
             // Events without a position can be in the snapshot and follow it again, so assign positions first.
@@ -256,6 +265,14 @@ impl Store for Postgres {
 
     fn last_event_position(&self) -> BoxFuture<'_, Result<EventPosition, StoreError>> {
         pending(self.readers.short(events::last_position))
+    }
+
+    fn server_time(&self) -> BoxFuture<'_, Result<Option<Time>, StoreError>> {
+        let read = self.readers.short(|session| Box::pin(lease::database_time(session)));
+        pending(async move {
+            let since = read.await?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            Ok(Some(Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))))
+        })
     }
 
     fn members_after(

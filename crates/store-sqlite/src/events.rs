@@ -3,7 +3,7 @@
 use super::apply_error::ApplyError;
 use super::row_decode::optional;
 use super::tx_counters::TxCounters;
-use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber};
+use directory::{ChainReport, Event, EventFilter, EventKind, EventPosition, TenantNumber, UserChange};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
@@ -82,6 +82,22 @@ pub(super) fn after(
     db.prepare_cached(sql.sqlite)?.query_map(params, event)?.collect()
 }
 
+pub(super) fn user_changes(
+    db: &Connection,
+    tenant: TenantNumber,
+    position: EventPosition,
+    limit: u32,
+) -> rusqlite::Result<Vec<UserChange>> {
+    let kinds: i64 = EventFilter::USERS.iter().fold(0, |bits, kind| bits | 1 << kind.code());
+    let mut statement = db.prepare_cached(sql::USER_CHANGES.sqlite)?;
+    let decode = |row: &Row<'_>| {
+        let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
+        let position = EventPosition(row.get::<_, i64>(0)?.unsigned_abs());
+        UserChange::decode(position, text(1)?, text(2)?).map_err(|error| invalid(1, error))
+    };
+    statement.query_map(params![signed(position.0), kinds, tenant.0, limit], decode)?.collect()
+}
+
 pub(super) fn chain_hash_at(
     db: &Connection,
     tenant: TenantNumber,
@@ -149,7 +165,11 @@ fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
 
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let entry = event_entry(row)?;
-    decode_event(&entry).map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, Box::new(error)))
+    decode_event(&entry).map_err(|error| invalid(7, error))
+}
+
+fn invalid(column: usize, error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
 pub(super) fn event_entry(row: &Row<'_>) -> rusqlite::Result<EventEntry> {

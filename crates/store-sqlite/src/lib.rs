@@ -52,7 +52,8 @@ pub use open_error::SqliteOpenError;
 use directory::{
     Account, BoxFuture, ChainReport, Change, CommitError, Committing, Event, EventFilter, EventPosition, Health, Item,
     ItemId, ItemKey, ItemKind, ItemQuery, Members, Page, PasswordHash, Receipt, Row, RowQuery, Store, StoreError,
-    Table, TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserId, UserKey, UserQuery,
+    Table, TenantNumber, TenantSnapshot, Time, Tombstone, UnwritableReason, User, UserChange, UserId, UserKey,
+    UserQuery,
 };
 use open_error::to_open_error;
 use readers::Readers;
@@ -262,6 +263,15 @@ impl Store for Sqlite {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.scan(&self.list_permits, move |db| events::after(db, &filter, after, limit))
+    }
+
+    fn user_changes(
+        &self,
+        tenant: TenantNumber,
+        after: EventPosition,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
+        self.scan(&self.list_permits, move |db| events::user_changes(db, tenant, after, limit))
     }
 
     fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {

@@ -5,7 +5,7 @@ use crate::conformance::{Check, create_tenant, new_user};
 use crate::fakes::{self, CountingIds, ManualClock, PlainHasher};
 use directory::{
     AccountEdit, Caller, Command, Directory, DirectoryError, EventFilter, EventPosition, Item, ItemKind, Lease,
-    Mutation, Purpose, RowWrite, SnapshotPage, Store, TenantNumber, User, UserKey,
+    Mutation, Purpose, RowWrite, SnapshotPage, Store, TenantNumber, User, UserChange, UserKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,6 +162,8 @@ async fn snapshots(store: Arc<dyn Store>) {
         }
     };
     let later = tokio::time::timeout(Duration::from_secs(30), events()).await.expect("three events");
+    let brief = store.user_changes(TenantNumber(1), position, 1_000).await.expect("read");
+    assert_eq!(brief, later.iter().map(UserChange::from).collect::<Vec<_>>());
     let subjects: Vec<_> = later.iter().flat_map(|event| event.data.subjects()).collect();
     assert_eq!(subjects, [7, USERS, USERS + 1].map(|n| user_id(n).0));
 }

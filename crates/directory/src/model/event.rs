@@ -89,6 +89,13 @@ impl EventFilter {
         Self { tenant: Some(tenant), ..Self::default() }
     }
 
+    /// The kinds that show how users have changed. Users show the names of organizations.
+    pub const USERS: [EventKind; 2] = [EventKind::User, EventKind::Organization];
+
+    pub fn of_users(tenant: TenantNumber) -> Self {
+        Self { kinds: Self::USERS.to_vec(), ..Self::of_tenant(tenant) }
+    }
+
     pub fn matches(&self, data: &EventData) -> bool {
         self.tenant.is_none_or(|tenant| tenant == data.tenant)
             && (self.kinds.is_empty() || self.kinds.contains(&data.kind()))

@@ -27,6 +27,7 @@ mod target;
 mod target_progress;
 mod tenant;
 pub(crate) mod user;
+mod user_change;
 
 pub use account::{
     Account, AccountEdit, KnownBrowser, KnownNetwork, LinkPurpose, PasswordHash, PasswordLink, Session, SignInLink,
@@ -59,6 +60,7 @@ pub use target::{CredentialKind, DeletePolicy, MatchKey, Target, TargetCapabilit
 pub use target_progress::TargetProgress;
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};
+pub use user_change::{ChangedSubject, UserChange};
 
 /// All declared tables, for backups, moves and checks. A table comes after those that its rows refer to.
 pub static TABLES: &[fn() -> &'static Table] = &[

@@ -279,13 +279,8 @@ impl RemoteUser {
         now: Time,
         limit: u32,
     ) -> RowQuery {
-        Self::all_due((tenant, target), shard, priority, now).limit(limit)
-    }
-
-    /// All due rows of a shard and priority.
-    pub fn all_due((tenant, target): (TenantNumber, u32), shard: u32, priority: PushPriority, now: Time) -> RowQuery {
         let equal = vec![tenant.0.into(), target.into(), shard.into(), priority.code().into()];
-        REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into())
+        REMOTE_USERS.ordered_by(BY_DUE).equal(equal).up_to(now.0.into()).limit(limit)
     }
 
     /// Rows of a shard and priority that are due after a time, in the order of their times.

@@ -134,6 +134,14 @@ impl Directory {
         self.store.wait_for_events(after).await;
     }
 
+    /// By how much the clock of this process differs from that of the database server, in microseconds; positive if it is
+    /// ahead. Zero if the engine runs in the process.
+    pub async fn clock_difference(&self, caller: &Caller) -> Result<i64, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        let server = self.store.server_time().await.map_err(read_error)?;
+        Ok(server.map_or(0, |server| self.clock.now().0.saturating_sub(server.0)))
+    }
+
     /// See [`crate::Store::last_event_position`].
     pub async fn last_event_position(&self, caller: &Caller) -> Result<EventPosition, DirectoryError> {
         self.authorize(caller, Query::Tasks).await?;

@@ -2,7 +2,7 @@
 
 use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
-use crate::{ChainReport, DirectoryError, Event, EventFilter, EventKind, EventPosition, TenantNumber, Time, UserId};
+use crate::{ChainReport, DirectoryError, Event, EventFilter, EventPosition, TenantNumber, Time, UserChange, UserId};
 use std::collections::BTreeMap;
 
 const PAGE: u32 = 1000;
@@ -23,18 +23,14 @@ impl Directory {
 
     /// Changes of users of the caller's tenant after a position, oldest first, and of organizations, whose names users
     /// show. Sign-ins are left out.
-    pub async fn user_events(
+    pub async fn user_changes(
         &self,
         caller: &Caller,
         after: EventPosition,
         limit: u32,
-    ) -> Result<Vec<Event>, DirectoryError> {
+    ) -> Result<Vec<UserChange>, DirectoryError> {
         self.authorize(caller, Query::Events).await?;
-        let filter = EventFilter {
-            kinds: vec![EventKind::User, EventKind::Organization],
-            ..EventFilter::of_tenant(caller.tenant)
-        };
-        self.store.events(filter, after, limit).await.map_err(read_error)
+        self.store.user_changes(caller.tenant, after, limit).await.map_err(read_error)
     }
 
     /// The events of the caller's tenant after a position, for an import that continues an interrupted one.

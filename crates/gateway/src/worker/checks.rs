@@ -9,6 +9,9 @@ use directory::{DirectoryError, PushPriority, RemoteUser, TargetProgress};
 use outbound::RateControl;
 use std::time::{Duration, Instant};
 
+/// Due rows that are counted at most.
+const MAX_COUNTED: u32 = 10_000;
+
 impl Run<'_> {
     /// Checks whether the target has accounts that Muster has not created. Returns whether it answered.
     pub(super) async fn check_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
@@ -70,7 +73,7 @@ impl Run<'_> {
         shared.metrics.set_rate(target, self.rate.as_ref().map(RateControl::rate));
         for priority in PushPriority::ALL {
             let key = (self.caller.tenant, target.number);
-            let query = RemoteUser::all_due(key, self.worker.shard, priority, shared.directory.now());
+            let query = RemoteUser::due(key, self.worker.shard, priority, shared.directory.now(), MAX_COUNTED);
             let counts = shared.directory.count_target_records(&self.caller, query, RemoteUser::BY_TARGET).await?;
             shared.metrics.set_due(target, priority, counts.iter().map(|(_, count)| count).sum());
         }

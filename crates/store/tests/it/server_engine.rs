@@ -359,6 +359,18 @@ fn add_tenant_command() -> Command {
     Command::AddTenant { name: "One".into(), number: None }
 }
 
+/// The clock of the tests is years behind that of the database; an engine without a server has no other clock.
+#[test]
+fn a_wrong_clock_is_noticed() {
+    let caller = Caller::task(directory::Purpose::Gateway);
+    let directory = new_process_directory(postgres(&create_database()));
+    let difference = runtime().block_on(directory.clock_difference(&caller)).expect("read");
+    let year = 365 * 24 * 60 * 60 * 1_000_000_i64;
+    assert!(difference < -year, "{difference}");
+    let directory = fakes::directory(Arc::new(store::Memory::new()));
+    assert_eq!(runtime().block_on(directory.clock_difference(&caller)), Ok(0));
+}
+
 /// Without statistics, a planner that expects few rows in a tenant would read all of them for each look-up, and prepared
 /// statements keep their plan.
 #[test]

@@ -5,6 +5,7 @@ mod changes;
 mod credentials;
 mod faults;
 mod hostile;
+mod issues;
 mod kills;
 mod raw_target;
 mod real_targets;

@@ -1,0 +1,70 @@
+//! Users that a target rejects: listed with the cause, excluded, included again, and pushed when they change.
+
+use super::raw_target::{RawTarget, respond};
+use super::record::create_user;
+use super::support::{server, status, wait_for};
+use crate::support::{Server, run_json, send};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn wait_for_status(server: &Server, pointer: &str, expected: u64) {
+    wait_for(&format!("{pointer} {expected}"), || {
+        let status = status(server.store(), "target");
+        if status.pointer(pointer).and_then(Value::as_u64) == Some(expected) { Ok(()) } else { Err(status) }
+    });
+}
+
+#[test]
+fn rejected_users_are_listed_excluded_and_included_again() {
+    let target = RawTarget::start(|request, stream| {
+        let head = "200 OK\r\nContent-Type: application/scim+json";
+        if request.starts_with("GET") {
+            return respond(stream, head, json!({"totalResults": 0, "Resources": []}).to_string().as_bytes());
+        }
+        let body = json!({"status": "400", "detail": "the department is unknown"}).to_string();
+        respond(stream, "400 Bad Request\r\nContent-Type: application/scim+json", body.as_bytes())
+    });
+    let server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let key_file = server.data_dir().join("target-key");
+    std::fs::write(&key_file, "credential-of-the-target").expect("written");
+    let (url, key_file) = (format!("http://{}/", target.address), key_file.to_str().expect("text").to_owned());
+    let add = ["target", "add", "target", "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", &key_file];
+    run_json(server.store(), &[&add[..], &["--dial-allow", &target.address]].concat());
+    for name in ["ann", "bob"] {
+        create_user(&server.address, &key, &format!("{name}@example.com"));
+    }
+    wait_for_status(&server, "/failed/rejected", 2);
+    let issues = run_json(server.store(), &["target", "issues", "target", "--tenant", "1"]);
+    let issues = issues.as_array().expect("a list");
+    assert!(
+        issues.iter().all(|it| it["cause"] == "rejected" && it["detail"] == "the department is unknown"),
+        "{issues:?}"
+    );
+    let names: Vec<&Value> = issues.iter().map(|issue| &issue["userName"]).collect();
+    assert_eq!(names, ["ann@example.com", "bob@example.com"]);
+
+    let issue = |command: &str, flags: &[&str]| {
+        run_json(server.store(), &[&["target", "issue", command, "target", "--tenant", "1"], flags].concat())
+    };
+    assert_eq!(issue("exclude", &["--cause", "rejected"])["excluded"], 2);
+    wait_for_status(&server, "/excluded", 2);
+    // A change of an excluded user is not sent.
+    let before = target.requests().len();
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let change = |title: &str| {
+        let body = json!({"user": {"email": "ann@example.com", "name": {"firstname": "A"}, "jobtitle": title}});
+        let reply = send(&server.address, "PUT", "/api/2/users/ann@example.com", &headers, body.to_string().as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    };
+    change("first");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(target.requests().len(), before);
+    assert_eq!(issue("retry", &["--cause", "excluded"])["retried"], 2);
+    wait_for_status(&server, "/failed/rejected", 2);
+    // A change of a rejected user is sent at once.
+    let before = target.requests().len();
+    change("second");
+    wait_for("another attempt", || if target.requests().len() > before { Ok(()) } else { Err("none") });
+}
