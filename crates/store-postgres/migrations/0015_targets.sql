@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS sealed_secrets (
     PRIMARY KEY (tenant, owner, secret_use)
 );
 
+-- Each push changes its row twice, and the next due row is found behind the entries of old versions.
 CREATE TABLE IF NOT EXISTS remote_users (
     tenant           INT NOT NULL,
     target           INT NOT NULL,
@@ -53,13 +54,11 @@ CREATE TABLE IF NOT EXISTS remote_users (
     waits_for        UUID,
     version          INT NOT NULL,
     PRIMARY KEY (tenant, target, user_id)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX IF NOT EXISTS remote_users_by_due ON remote_users (tenant, target, shard, priority, due);
 CREATE INDEX IF NOT EXISTS remote_users_by_state ON remote_users (tenant, target, fault, state, user_id);
 CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for, user_id);
 CREATE UNIQUE INDEX IF NOT EXISTS remote_users_by_remote_id ON remote_users (tenant, target, remote_id);
--- Each push changes its row twice, and the next due row is found behind the entries of old versions.
-ALTER TABLE remote_users SET (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE IF NOT EXISTS push_attempts (
     tenant       INT NOT NULL,

@@ -46,16 +46,18 @@ fn statement(operation: &TableOperation, table: &Table, rows: Vec<Row>) -> State
     Statement { sql: sql.into(), params }
 }
 
+/// The parameters of a query: values of columns, or a limit.
+fn bind(table: &Table, bound: Vec<(Option<usize>, Value)>) -> Vec<Box<dyn Param>> {
+    let bind = |(column, value): (Option<usize>, Value)| {
+        column.map_or(SqlType::Int8, |column| SqlType::of(table.columns[column].kind)).scalar(value)
+    };
+    bound.into_iter().map(bind).collect()
+}
+
 pub(super) fn rows(session: &Session, query: RowQuery) -> ReadFuture<'_, Vec<Row>> {
     Box::pin(async move {
         let (sql, bound) = select_sql(&query);
-        let params: Vec<Box<dyn Param>> = bound
-            .into_iter()
-            .map(|(column, value)| {
-                let kind = column.map(|column| query.table.columns[column].kind);
-                kind.map_or(SqlType::Int8, SqlType::of).scalar(value)
-            })
-            .collect();
+        let params = bind(query.table, bound);
         let params: Vec<&dyn Param> = params.iter().map(|param| &**param).collect();
         let found = session.query(&sql, &params).await?;
         found.iter().map(|row| read(query.table, row)).collect()
@@ -87,10 +89,7 @@ pub(super) fn count_rows<'s>(
     let (sql, bound) = count_sql(query, by);
     let table = query.table;
     Box::pin(async move {
-        let params: Vec<Box<dyn Param>> = bound
-            .into_iter()
-            .filter_map(|(column, value)| Some(SqlType::of(table.columns[column?].kind).scalar(value)))
-            .collect();
+        let params = bind(table, bound);
         let params: Vec<&dyn Param> = params.iter().map(|param| &**param).collect();
         let found = session.query(&sql, &params).await?;
         let decode = |row: &tokio_postgres::Row| {
