@@ -137,8 +137,9 @@ impl Run<'_> {
         if !sender.can_begin() || remaining < sender.timeout() {
             return Outcome::Unsent("the time for this push is over".into());
         }
-        let exchange = self.context.sender.send(operation, idempotency_key).await;
-        let outcome = exchange.outcome.clone();
+        let mut exchange = self.context.sender.send(operation, idempotency_key).await;
+        let summary = exchange.outcome.summary();
+        let outcome = std::mem::replace(&mut exchange.outcome, summary);
         self.exchanges.push(exchange);
         outcome
     }

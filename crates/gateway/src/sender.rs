@@ -3,7 +3,7 @@
 use crate::credential::{Credential, CredentialError};
 use crate::health::Signal;
 use bytes::Bytes;
-use dialects::kit::{Endpoint, Operation, TargetClient, Verdict};
+use dialects::kit::{AccountPage, Endpoint, Operation, TargetClient, Verdict};
 use directory::{CredentialKind, Target};
 use http::{HeaderValue, Request, Response, header};
 use outbound::{AddressGuard, HttpClient, HttpError, HttpLimits, SendWindow};
@@ -50,6 +50,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome without the accounts that the response shows: many results wait in memory until they are stored.
+    pub(crate) fn summary(&self) -> Self {
+        match self {
+            Self::Answered(Verdict::Done(Some(_))) => Self::Answered(Verdict::Done(None)),
+            Self::Answered(Verdict::Found(_)) => Self::Answered(Verdict::Found(AccountPage::default())),
+            other => other.clone(),
+        }
+    }
+
     /// Whether the request may have been carried out, although the answer does not say so.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         let is_uncertain = |verdict: &Verdict| {

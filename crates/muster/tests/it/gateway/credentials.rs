@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// A server with a target, which is a second server.
 struct Fixture {
@@ -132,6 +133,7 @@ fn a_new_key_replaces_the_current_one_once_it_works() {
     fixture.create_user("c");
     fixture.wait_for_arrival("c");
     run_json(fixture.downstream.store(), &["connection", "revoke", &first_id, "--tenant", "1"]);
+    std::thread::sleep(Duration::from_secs(2));
     fixture.create_user("d");
     fixture.wait_for_arrival("d");
     assert_eq!(fixture.arrived().len(), 4);
@@ -145,6 +147,8 @@ fn a_target_that_rejects_its_key_gets_everything_after_a_new_one() {
     fixture.create_user("a");
     fixture.wait_for_arrival("a");
     run_json(fixture.downstream.store(), &["connection", "revoke", &id, "--tenant", "1"]);
+    // Keys are cached for a second.
+    std::thread::sleep(Duration::from_secs(2));
     for name in ["b", "c", "d"] {
         fixture.create_user(name);
     }

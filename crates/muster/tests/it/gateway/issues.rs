@@ -38,7 +38,7 @@ fn rejected_users_are_listed_excluded_and_included_again() {
     let issues = run_json(server.store(), &["target", "issues", "target", "--tenant", "1"]);
     let issues = issues.as_array().expect("a list");
     assert!(
-        issues.iter().all(|it| it["cause"] == "rejected" && it["detail"] == "the department is unknown"),
+        issues.iter().all(|it| it["cause"] == "rejected" && it["detail"] == "400 the department is unknown"),
         "{issues:?}"
     );
     let names: Vec<&Value> = issues.iter().map(|issue| &issue["userName"]).collect();
