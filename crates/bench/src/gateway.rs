@@ -22,8 +22,8 @@ const CHANGES_PER_SECOND: u32 = 200;
 const LAG_SECONDS: u32 = 15;
 const DEACTIVATIONS: usize = 40;
 /// Creates of a round with and without targets.
-const CREATES: u64 = 9_000;
-const PREFIXES: [(&str, &str); 5] = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j")];
+const CREATES: u64 = 25_000;
+const PREFIXES: [(&str, &str); 4] = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")];
 const UNLIMITED: Duration = Duration::from_hours(1);
 
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
@@ -42,27 +42,10 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     let muster = Process::muster_with(store, &[("MUSTER_SECRETS_KEY", key.as_os_str())])?;
     let (tenant, api_key) = muster.credentials.clone().context("credentials")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let create = |prefix: &'static str, count: u64| -> anyhow::Result<f64> {
-        let load = Load::create_json(tenant, &api_key, prefix, UNLIMITED).stop_after(count);
-        Ok(runtime.block_on(drive(&muster.address, CONNECTIONS, load, || 0.0))?.requests_per_second())
-    };
     let admin = Admin { store, key: &key };
-    // What targets at their default rate cost creates; the targets are removed again.
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    for (before, during) in PREFIXES {
-        without.push(create(before, CREATES)?);
-        let simulators = (0..3).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-        for (index, simulator) in simulators.iter().enumerate() {
-            admin.add(simulator, tenant, &format!("cost-{index}"), &[])?;
-        }
-        std::thread::sleep(Duration::from_secs(3));
-        with.push(create(during, CREATES)?);
-        for index in 0..simulators.len() {
-            admin.run(&["target", "remove", &format!("cost-{index}"), "--tenant", &tenant.to_string()])?;
-        }
-    }
-    let made = CREATES * 2 * PREFIXES.len() as u64;
-    create("u", USERS - made)?;
+    let cost = measure_cost(folder, &muster, &admin)?;
+    let load = Load::create_json(tenant, &api_key, "u", UNLIMITED).stop_after(USERS);
+    runtime.block_on(drive(&muster.address, CONNECTIONS, load, || 0.0))?;
     let idle = (muster.resident_mib(), muster.anonymous_mib());
     let client = Client::new(&muster.address, &api_key);
     let ids = client.user_ids()?;
@@ -92,8 +75,7 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     drop((first, second));
     let lag = measure_lag(folder, &muster, &admin)?;
     Ok(json!({
-        "creates_per_second_without_targets": median(&mut without).round(),
-        "creates_per_second_with_3_targets": median(&mut with).round(),
+        "creates": cost,
         "first_sync_seconds": hundredths(first_sync),
         "pushes_per_second": (f64::from(u32::try_from(USERS)?) / first_sync).round(),
         "deactivation_during_first_sync_ms": percentiles(&mut deactivations),
@@ -101,6 +83,35 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         "pushes_per_second_to_8_targets": (f64::from(u32::try_from(USERS)?) * 8.0 / others.seconds).round(),
         "resident_mib": {"idle": idle.0.round(), "10_targets": others.resident_mib.round()},
         "resident_mib_without_mapped_files": {"idle": idle.1.round(), "10_targets": others.anonymous_mib.round()},
+    }))
+}
+
+/// What targets at their default rate cost the creates of their tenant.
+fn measure_cost(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::Result<Value> {
+    let (tenant, key) = admin.add_tenant("Cost")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let create = |prefix: &'static str| -> anyhow::Result<f64> {
+        let load = Load::create_json(tenant, &key, prefix, UNLIMITED).stop_after(CREATES);
+        Ok(runtime.block_on(drive(&muster.address, CONNECTIONS, load, || 0.0))?.requests_per_second())
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for (before, during) in PREFIXES {
+        without.push(create(before)?);
+        let simulators = (0..3).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+        for (index, simulator) in simulators.iter().enumerate() {
+            admin.add(simulator, tenant, &format!("cost-{index}"), &[])?;
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        with.push(create(during)?);
+        for index in 0..simulators.len() {
+            admin.run(&["target", "remove", &format!("cost-{index}"), "--tenant", &tenant.to_string()])?;
+        }
+        // Until the rows of the removed targets are deleted.
+        std::thread::sleep(Duration::from_secs(10));
+    }
+    Ok(json!({
+        "per_second_without_targets": median(&mut without).round(),
+        "per_second_with_3_targets": median(&mut with).round(),
     }))
 }
 
@@ -137,10 +148,7 @@ fn synchronize_further_targets(
 
 /// Changes of users of a tenant with several targets: the time from the response until each target has the request.
 fn measure_lag(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::Result<Value> {
-    let tenant = admin.run(&["tenant", "add", "Lag"])?["number"].as_u64().context("a number")?;
-    let number = tenant.to_string();
-    let added = admin.run(&["connection", "add", "lag", "--tenant", &number, "--dialect", "scim"])?;
-    let key = added["key"].as_str().context("a key")?.to_owned();
+    let (tenant, key) = admin.add_tenant("Lag")?;
     let client = Client::new(&muster.address, &key);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let creates = client.creates(0, UNLIMITED).stop_after(FEW_USERS);
@@ -160,7 +168,7 @@ fn measure_lag(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::Re
     admin.add(&hanging, tenant, "hanging", &["--rate", "0", "--concurrency", "16"])?;
     let beside = change_users(&client, &ids, &simulators, "beside")?;
     // Again without it: what is slower now, too, is not its fault.
-    admin.run(&["target", "remove", "hanging", "--tenant", &number])?;
+    admin.run(&["target", "remove", "hanging", "--tenant", &tenant.to_string()])?;
     let again = change_users(&client, &ids, &simulators, "again")?;
     Ok(json!({"10_targets": alone, "10_targets_beside_one_that_hangs": beside, "10_targets_again": again}))
 }
@@ -218,6 +226,14 @@ impl Admin<'_> {
         let output = command.output()?;
         anyhow::ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// A tenant with a connection for all APIs: its number and the key.
+    fn add_tenant(&self, name: &str) -> anyhow::Result<(u64, String)> {
+        let tenant = self.run(&["tenant", "add", name])?["number"].as_u64().context("a number")?;
+        let number = tenant.to_string();
+        let added = self.run(&["connection", "add", "bench", "--tenant", &number, "--dialect", "all"])?;
+        Ok((tenant, added["key"].as_str().context("a key")?.to_owned()))
     }
 
     fn add(&self, simulator: &Simulator, tenant: u64, name: &str, flags: &[&str]) -> anyhow::Result<()> {

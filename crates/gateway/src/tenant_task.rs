@@ -19,6 +19,8 @@ use tokio::task::JoinHandle;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a scan that waits for its target is continued.
 const SCAN_INTERVAL: Duration = Duration::from_millis(50);
+/// Before a change is tried again that conflicted with a result of a worker.
+const CONFLICT_DELAY: Duration = Duration::from_millis(5);
 /// How long further changes are collected after some were followed: many changes then cost less.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -38,6 +40,15 @@ struct RunningWorker {
     version: u32,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Advance {
+    /// Changes that were followed.
+    followed: usize,
+    has_scanned: bool,
+    /// Whether something is to be tried again.
+    has_conflict: bool,
 }
 
 /// By target and shard.
@@ -109,19 +120,19 @@ impl TenantTask {
                 follower.set_targets(&directory, &targets).await?;
                 self.reconcile(workers, &targets);
             }
-            let (mut followed, mut has_scanned, mut must_wait) = (0, false, !lease.is_held());
-            if lease.is_held() {
-                let signals = &self.shared.signals;
-                let result = follower.follow(&directory, lease, &targets, signals).await;
-                let result = tolerate(result)?;
-                must_wait |= result.is_none();
-                followed = result.unwrap_or_default();
-                let result = tolerate(follower.scan(&directory, lease, &targets, signals).await)?;
-                must_wait |= result.is_none();
-                has_scanned = result.unwrap_or_default();
+            let Advance { followed, has_scanned, has_conflict } = self.advance(&mut follower, lease, &targets).await?;
+            if has_conflict {
+                // A target may have been removed, which must not hold up the others.
+                let stored = directory.targets_and_removed(caller).await?;
+                targets = Arc::new(stored.into_iter().filter(|target| !target.is_removed()).collect());
+                follower.set_targets(&directory, &targets).await?;
+                self.reconcile(workers, &targets);
             }
+            let must_wait = has_conflict || !lease.is_held();
             let is_busy = has_scanned || followed >= BATCH as usize;
-            let pause = if must_wait {
+            let pause = if has_conflict {
+                CONFLICT_DELAY
+            } else if must_wait {
                 SCAN_INTERVAL
             } else if is_busy {
                 Duration::ZERO
@@ -156,6 +167,26 @@ impl TenantTask {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Follows the next changes, and considers the next users.
+    async fn advance(
+        &self,
+        follower: &mut TenantFollower,
+        lease: &HeldLease,
+        targets: &[Target],
+    ) -> Result<Advance, DirectoryError> {
+        if !lease.is_held() {
+            return Ok(Advance::default());
+        }
+        let Shared { directory, signals, .. } = &*self.shared;
+        let followed = tolerate(follower.follow(directory, lease, targets, signals).await)?;
+        let scanned = tolerate(follower.scan(directory, lease, targets, signals).await)?;
+        Ok(Advance {
+            has_conflict: followed.is_none() || scanned.is_none(),
+            followed: followed.unwrap_or_default(),
+            has_scanned: scanned.unwrap_or_default(),
+        })
     }
 
     async fn adapt_to(
