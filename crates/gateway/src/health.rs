@@ -46,7 +46,7 @@ pub(crate) struct Health {
     /// After a quarantine, how many requests may be sent at the same time; it doubles with each success.
     allowance: Option<u32>,
     /// The last delay of a quarantine that ended with a probe, until enough requests have succeeded: a target that
-    /// answers probes only is not asked more often than one that does not answer.
+    /// answers probes only gets no more of them than one that does not answer.
     last_delay: Option<Duration>,
     /// Requests that have succeeded since then.
     successes: usize,
@@ -118,7 +118,7 @@ impl Health {
         Some(Transition::Quarantined(reason))
     }
 
-    /// Records the result of a probe. `pause` is how long the target asks to be left alone.
+    /// Records the result of a probe. `pause` is what its `Retry-After` says.
     pub(crate) fn record_probe(&mut self, works: bool, pause: Duration, now: Instant) -> Option<Transition> {
         let quarantine = self.quarantine?;
         if works {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_answers_probes_only_is_asked_less_and_less() {
+    fn a_target_that_answers_probes_only_gets_fewer_of_them() {
         let (mut now, mut health) = (Instant::now(), Health::default());
         let mut delays = Vec::new();
         for _ in 0..7 {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_waits_as_long_as_the_target_asks() {
+    fn probes_keep_retry_after() {
         let now = Instant::now();
         let mut health = Health::quarantined(now);
         assert_eq!(health.record_probe(false, Duration::from_mins(10), now), None);

@@ -109,7 +109,7 @@ impl Run<'_> {
     }
 }
 
-/// How long the target asks to be left alone.
+/// The pause that the target asks for (`Retry-After`).
 fn pause_of(exchange: &Exchange) -> Duration {
     match exchange.outcome {
         Outcome::Answered(Verdict::Unavailable { retry_after: Some(pause), .. }) => pause,
