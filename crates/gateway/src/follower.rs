@@ -128,7 +128,7 @@ impl TenantFollower {
     ) -> Result<usize, DirectoryError> {
         // Read before the events, which are only those of this tenant's users: later ones are waited for.
         let newest = directory.last_event_position(&self.caller).await?;
-        let events = directory.user_changes(&self.caller, self.follower.position, BATCH).await?;
+        let events = directory.user_changes(&self.caller, self.position(), BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             self.read_to = newest;
             return Ok(0);
