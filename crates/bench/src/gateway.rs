@@ -268,8 +268,8 @@ impl Simulator {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("output")?).read_line(&mut line)?;
-        let said: Value = serde_json::from_str(&line)?;
-        let text = |name: &str| said[name].as_str().map(str::to_owned).context("an address");
+        let output: Value = serde_json::from_str(&line)?;
+        let text = |name: &str| output[name].as_str().map(str::to_owned).context("an address");
         Ok(Self { child, address: text("address")?, url: text("url")?, key })
     }
 

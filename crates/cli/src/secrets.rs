@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use directory::{Caller, Command, ExposeSecret, SealedSecret, SecretString, TargetChange, Time};
-use gateway::{MasterKeyError, MasterKeys};
+use gateway::{MasterKeySource, MasterKeys};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -20,12 +20,16 @@ pub(crate) enum SecretsCommand {
 /// The longest credential, in bytes.
 const MAX_SECRET_BYTES: u64 = 16 * 1024;
 
-/// The master keys. A SQLite store without them gets a file beside it.
+/// The master keys, to decrypt.
 pub(crate) fn master_keys(settings: &Settings) -> anyhow::Result<MasterKeys> {
-    match (&settings.secrets_key, settings.store_settings().sibling_path("key")) {
-        (Some(path), _) => Ok(MasterKeys::load(path)?),
-        (None, Some(path)) => Ok(MasterKeys::load_or_create(&path)?),
-        (None, None) => Err(MasterKeyError::Required.into()),
+    Ok(MasterKeySource(settings.secrets_key_path()).load()?)
+}
+
+/// The master keys, to encrypt. A SQLite store without them gets a file beside it.
+pub(crate) fn master_keys_or_new(settings: &Settings) -> anyhow::Result<MasterKeys> {
+    match settings.secrets_key_path() {
+        Some(path) if settings.secrets_key.is_none() => Ok(MasterKeys::load_or_create(&path)?),
+        _ => master_keys(settings),
     }
 }
 
@@ -63,15 +67,26 @@ pub(crate) fn run(settings: &Settings, command: &SecretsCommand, output: Output)
         let caller = crate::session::operator_caller(target.tenant);
         let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
         let stored: Vec<SealedSecret> = session.wait(session.directory.target_records(&caller, query))?;
-        let mut sealed = Vec::new();
-        for secret in stored.into_iter().filter(|secret| secret.key_id != keys.current_id()) {
+        // All of them: those that are not named would be deleted with the current one.
+        let (mut sealed, mut encrypted) = (Vec::new(), 0);
+        for secret in stored {
+            if secret.key_id == keys.current_id() {
+                sealed.push(secret);
+                continue;
+            }
             match keys.open(&secret) {
-                Ok(text) => sealed.push(keys.seal(secret, &text)?),
-                Err(error) => failed.push(format!("{} of tenant {}: {error}", target.name, target.tenant)),
+                Ok(text) => {
+                    sealed.push(keys.seal(secret, &text)?);
+                    encrypted += 1;
+                }
+                Err(error) => {
+                    failed.push(format!("{} of tenant {}: {error}", target.name, target.tenant));
+                    sealed.push(secret);
+                }
             }
         }
-        if !sealed.is_empty() {
-            count += sealed.len();
+        if encrypted > 0 {
+            count += encrypted;
             let change = TargetChange { before: Some(target.clone()), after: target, secrets: sealed };
             session.wait(session.directory.run(&caller, Command::PutTarget(Box::new(change))))?;
         }

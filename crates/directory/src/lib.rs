@@ -50,7 +50,8 @@ pub use query::{
 };
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::{
-    Caller, Credentials, Directory, IdempotencyLookup, IdempotencyScope, Preview, TargetRecord, rate_limit_network,
+    Caller, Credentials, Directory, IdempotencyLookup, IdempotencyScope, Preview, TargetRecord, gateway_lease_name,
+    rate_limit_network,
 };
 pub use table::*;
 pub use text::*;

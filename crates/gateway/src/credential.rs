@@ -1,9 +1,10 @@
-//! How requests prove that they may be sent: the credential of a target, or a token that it is exchanged for.
+//! How requests are authenticated: with the credential of a target, or a token that it is exchanged for.
 
 use crate::master_key::MasterKeyError;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use dialects::kit::replace_folded;
 use directory::CredentialKind;
 use http::{HeaderValue, Method, Request, header};
 use outbound::HttpClient;
@@ -24,8 +25,8 @@ pub enum CredentialError {
     NotAKey,
     #[error("the token endpoint rejects the credential{0}")]
     Rejected(String),
-    /// Nothing is known of the credential.
-    #[error("the token endpoint does not answer as it should: {0}")]
+    /// The endpoint has failed, which says nothing about the credential.
+    #[error("the token endpoint has no valid response: {0}")]
     Unavailable(String),
 }
 
@@ -83,7 +84,7 @@ impl Credential {
         };
         let token = header.as_deref().map(|header| header.strip_prefix("Bearer ").unwrap_or(header));
         let secrets = [Some(secret), Some(encoded.as_str()), token].into_iter().flatten().filter(|it| !it.is_empty());
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+        secrets.fold(text.to_owned(), |text, secret| replace_folded(&text, secret))
     }
 
     /// The value of the `Authorization` header, if there is one.

@@ -9,6 +9,7 @@ use crate::signals::Signals;
 use directory::{
     Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PageBoundary, PushPriority,
     Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, UserChange, UserId, UserQuery,
+    gateway_lease_name,
 };
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,8 +21,8 @@ const MAX_WAITING: usize = 2_000;
 /// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.
 const MIN_COUNT_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_COUNT_INTERVAL: Duration = Duration::from_secs(10);
-/// Writes in one change.
-const MAX_WRITES: usize = 1_000;
+/// How often rows are marked that a worker changes at the same time.
+const MAX_MARK_ATTEMPTS: u32 = 20;
 
 pub(crate) struct TenantFollower {
     caller: Caller,
@@ -36,7 +37,7 @@ struct Scan {
     /// Users with higher numbers may exist.
     has_more: bool,
     /// How many users can be considered before the waiting rows are counted again.
-    room: usize,
+    capacity: usize,
     next_count: Instant,
     /// Whether it has reached the last user before: then, further users are new.
     has_ended: bool,
@@ -53,15 +54,11 @@ struct Mark {
 }
 
 impl TenantFollower {
-    pub(crate) fn name(caller: &Caller) -> String {
-        format!("gateway/{}", caller.tenant)
-    }
-
     /// Continues after the last event that was handled. Events from before there were targets need not be handled: the
     /// scan considers all users.
     pub(crate) async fn start(directory: &Directory, caller: Caller) -> Result<Self, DirectoryError> {
         let start = directory.tenant_snapshot(&caller, caller.tenant).await?.position();
-        let follower = directory.follower(&caller, &Self::name(&caller), start).await?;
+        let follower = directory.follower(&caller, &gateway_lease_name(caller.tenant), start).await?;
         let read_to = follower.position;
         Ok(Self { caller, follower, read_to, scans: HashMap::new() })
     }
@@ -71,17 +68,30 @@ impl TenantFollower {
         Ok(directory.last_event_position(&self.caller).await? < self.follower.position)
     }
 
-    /// Continues at the end of the store, and considers all users again.
-    pub(crate) async fn begin_again(
-        &self,
+    /// Whether users were considered for targets, and the store does not have up to which change they were followed: it
+    /// was restored from a backup or moved, which do not contain that.
+    pub(crate) async fn is_lost(
         directory: &Directory,
-        lease: &HeldLease,
+        caller: &Caller,
         targets: &[Target],
-    ) -> Result<(), DirectoryError> {
-        let mut writes = vec![lease.guard()];
-        writes.extend(targets.iter().map(|target| TargetProgress::new(target.tenant, target.number).begin_again()));
+    ) -> Result<bool, DirectoryError> {
+        if directory.has_follower(caller, &gateway_lease_name(caller.tenant)).await? {
+            return Ok(false);
+        }
+        for target in targets {
+            let query = TargetProgress::table().row(target.key());
+            let progress: Vec<TargetProgress> = directory.target_records(caller, query).await?;
+            if progress.iter().any(|progress| progress.scanned > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Continues at the end of the store.
+    pub(crate) async fn skip_to_end(&self, directory: &Directory, lease: &HeldLease) -> Result<(), DirectoryError> {
         let newest = directory.last_event_position(&self.caller).await?;
-        directory.advance_follower(&self.caller, &self.follower, newest, writes).await.map(drop)
+        directory.advance_follower(&self.caller, &self.follower, newest, vec![lease.guard()]).await.map(drop)
     }
 
     /// After which position new events can be.
@@ -105,7 +115,7 @@ impl TenantFollower {
             if let Some(progress) = progress.into_iter().next() {
                 self.scans.insert(
                     target.number,
-                    Scan { progress, has_more: true, room: 0, next_count: Instant::now(), has_ended: false },
+                    Scan { progress, has_more: true, capacity: 0, next_count: Instant::now(), has_ended: false },
                 );
             }
         }
@@ -140,23 +150,19 @@ impl TenantFollower {
             let Some(scan) = self.scans.get_mut(&target.number) else { continue };
             scan.has_more |= marks.iter().any(|mark| mark.number > scan.progress.scanned);
             let known: Vec<&Mark> = marks.iter().filter(|mark| mark.number <= scan.progress.scanned).collect();
-            if known.is_empty() {
-                continue;
+            let guards = [lease.guard(), scan.progress.guard_scan()];
+            // The members of a large organization: they can be marked again.
+            let (parts, rest) = known.split_at(known.len() / BATCH as usize * BATCH as usize);
+            for part in parts.chunks(BATCH as usize) {
+                commit_marks(directory, &self.caller, target, part, &guards).await?;
             }
-            let guard = scan.progress.guard_scan();
-            let users: Vec<UserId> = known.iter().map(|mark| mark.user).collect();
-            let rows = directory.remote_users(&self.caller, target.number, &users).await?;
-            writes.push(guard.clone());
-            for mark in known {
-                writes.extend(write_of(directory, &self.caller, target, mark, rows.get(&mark.user))?);
-                // The members of a large organization: they can be marked again.
-                if writes.len() >= MAX_WRITES {
-                    writes.push(lease.guard());
-                    directory.commit_task_rows(&self.caller, std::mem::take(&mut writes)).await?;
-                    writes.push(guard.clone());
-                }
+            if !rest.is_empty() {
+                writes.extend(guards);
+                writes.extend(mark_rows(directory, &self.caller, target, rest).await?);
             }
-            woken.push(target.number);
+            if !known.is_empty() {
+                woken.push(target.number);
+            }
         }
         writes.push(lease.guard());
         self.follower = directory.advance_follower(&self.caller, &self.follower, last, writes).await?;
@@ -212,15 +218,14 @@ impl TenantFollower {
         let mut has_worked = false;
         for target in targets.iter().filter(|target| target.is_active()) {
             let Some(scan) = self.scans.get_mut(&target.number).filter(|scan| scan.has_more) else { continue };
-            let priority = if scan.has_ended { PushPriority::Change } else { PushPriority::Sync };
-            if scan.room < BATCH as usize {
+            if scan.capacity < BATCH as usize {
                 if Instant::now() < scan.next_count {
                     continue;
                 }
                 let waiting = waiting(directory, &self.caller, target).await?;
-                scan.room = MAX_WAITING.saturating_sub(usize::try_from(waiting).unwrap_or(MAX_WAITING));
-                if scan.room < BATCH as usize {
-                    let missing = u32::try_from(BATCH as usize - scan.room).unwrap_or(BATCH);
+                scan.capacity = MAX_WAITING.saturating_sub(usize::try_from(waiting).unwrap_or(MAX_WAITING));
+                if scan.capacity < BATCH as usize {
+                    let missing = u32::try_from(BATCH as usize - scan.capacity).unwrap_or(BATCH);
                     let time = target.limits.shortest_time(missing).clamp(MIN_COUNT_INTERVAL, MAX_COUNT_INTERVAL);
                     scan.next_count = Instant::now() + time;
                     continue;
@@ -232,9 +237,12 @@ impl TenantFollower {
                 scan.has_ended = true;
                 continue;
             };
+            // Many new users at once, such as those of an import, do not delay changes of others.
+            let is_few = scan.has_ended && users.len() < BATCH as usize;
+            let priority = if is_few { PushPriority::Change } else { PushPriority::Sync };
             let mut writes = vec![lease.guard(), scan.progress.advance_scan(last)];
             let now = directory.now();
-            // A row can exist if the store was restored.
+            // A row can exist after a restore, or because the user was pushed by hand.
             let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
             let known = directory.remote_users(&self.caller, target.number, &ids).await?;
             for user in &users {
@@ -258,7 +266,7 @@ impl TenantFollower {
             writes.push(self.follower.guard());
             directory.commit_task_rows(&self.caller, writes).await?;
             scan.progress.scanned = last;
-            scan.room -= users.len();
+            scan.capacity -= users.len();
             if users.len() < BATCH as usize {
                 scan.has_more = false;
                 scan.has_ended = true;
@@ -268,6 +276,39 @@ impl TenantFollower {
         }
         Ok(has_worked)
     }
+}
+
+/// Marks rows in a change of their own, again if a worker changes them meanwhile.
+async fn commit_marks(
+    directory: &Directory,
+    caller: &Caller,
+    target: &Target,
+    marks: &[&Mark],
+    guards: &[RowWrite],
+) -> Result<(), DirectoryError> {
+    let mut attempts = 0;
+    loop {
+        let mut writes = guards.to_vec();
+        writes.extend(mark_rows(directory, caller, target, marks).await?);
+        attempts += 1;
+        match directory.commit_task_rows(caller, writes).await {
+            Err(DirectoryError::Conflict) if attempts < MAX_MARK_ATTEMPTS => {}
+            done => return done,
+        }
+    }
+}
+
+/// The writes that mark rows.
+async fn mark_rows(
+    directory: &Directory,
+    caller: &Caller,
+    target: &Target,
+    marks: &[&Mark],
+) -> Result<Vec<RowWrite>, DirectoryError> {
+    let users: Vec<UserId> = marks.iter().map(|mark| mark.user).collect();
+    let rows = directory.remote_users(caller, target.number, &users).await?;
+    let writes = marks.iter().map(|mark| write_of(directory, caller, target, mark, rows.get(&mark.user)));
+    writes.filter_map(Result::transpose).collect()
 }
 
 /// The write that marks a row.

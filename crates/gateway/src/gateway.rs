@@ -6,8 +6,8 @@ use crate::metrics::GatewayMetrics;
 use crate::shared::Shared;
 use crate::signals::Signals;
 use crate::tenant_task::TenantTask;
-use directory::{Caller, Directory, DirectoryError, Purpose, RemoteUser, Target, TenantNumber};
-use std::collections::{BTreeMap, HashMap};
+use directory::{Caller, Directory, DirectoryError, Purpose, PushAttempt, RemoteUser, Target, TenantNumber};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -16,12 +16,14 @@ use uuid::Uuid;
 
 /// How often the targets are read, so that those that were added or changed at the command line take effect.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Under which the processes announce themselves, for how many seconds, and how often.
+/// The group in which the processes announce themselves.
 const GROUP: &str = "gateway-processes";
+/// Seconds until an announcement ends.
 const MEMBER_SECONDS: i64 = 12;
+/// How often it is repeated.
 const ANNOUNCEMENT: Duration = Duration::from_secs(3);
 /// The largest difference between the clocks of this machine and of the database. Leases and the times of requests are by
-/// the clocks of the processes: with a larger one, two processes could send at the same time.
+/// the clocks of the processes: the larger it is, the earlier another process can take over.
 const MAX_CLOCK_DIFFERENCE_MICROS: i64 = 5_000_000;
 /// Rows of removed targets that are deleted at a time.
 const BATCH: u32 = 250;
@@ -50,6 +52,7 @@ impl Gateway {
         let mut tenants: HashMap<TenantNumber, RunningTenant> = HashMap::new();
         let caller = Caller::task(Purpose::Gateway);
         let (mut processes, mut next_announcement) = (Vec::new(), Instant::now());
+        let mut deleted: HashSet<(TenantNumber, u32)> = HashSet::new();
         loop {
             if next_announcement <= Instant::now() {
                 next_announcement = Instant::now() + ANNOUNCEMENT;
@@ -59,7 +62,17 @@ impl Gateway {
                 }
             }
             match self.shared.directory.targets_and_removed(&caller).await {
-                Ok(targets) => self.reconcile(&mut tenants, targets, &processes, &stopped).await,
+                Ok(mut targets) => {
+                    targets.retain(|target| owner_of(target.tenant, &processes) == Some(self.shared.holder));
+                    let (removed, targets): (Vec<Target>, _) = targets.into_iter().partition(Target::is_removed);
+                    Self::reconcile(&self.shared, &mut tenants, targets, &stopped);
+                    for target in removed {
+                        let key = (target.tenant, target.number);
+                        if !deleted.contains(&key) && self.delete_rows(&target).await {
+                            deleted.insert(key);
+                        }
+                    }
+                }
                 Err(error) => tracing::warn!(?error, "the gateway cannot read the targets; trying again"),
             }
             tokio::select! {
@@ -79,6 +92,7 @@ impl Gateway {
     async fn announce(&self, caller: &Caller) -> Result<Vec<Uuid>, DirectoryError> {
         let (directory, me) = (&self.shared.directory, self.shared.holder);
         let difference = directory.clock_difference(caller).await?;
+        self.shared.metrics.set_clock_difference(difference);
         if difference.abs() > MAX_CLOCK_DIFFERENCE_MICROS {
             let seconds = difference / 1_000_000;
             tracing::error!(
@@ -91,20 +105,16 @@ impl Gateway {
         directory.join_group(caller, GROUP, me, MEMBER_SECONDS).await
     }
 
-    async fn reconcile(
-        &self,
+    /// Starts tasks for tenants with targets, tells the others about changes, and ends those of other processes.
+    fn reconcile(
+        shared: &Arc<Shared>,
         tenants: &mut HashMap<TenantNumber, RunningTenant>,
         targets: Vec<Target>,
-        processes: &[Uuid],
         stopped: &watch::Receiver<bool>,
     ) {
         let mut by_tenant: BTreeMap<TenantNumber, Vec<Target>> = BTreeMap::new();
         for target in targets {
-            if target.is_removed() {
-                self.delete_rows(&target).await;
-            } else if owner_of(target.tenant, processes) == Some(self.shared.holder) {
-                by_tenant.entry(target.tenant).or_default().push(target);
-            }
+            by_tenant.entry(target.tenant).or_default().push(target);
         }
         for (tenant, running) in tenants.iter_mut() {
             if !by_tenant.contains_key(tenant) {
@@ -116,7 +126,7 @@ impl Gateway {
         for (tenant, targets) in by_tenant {
             let running = tenants.entry(tenant).or_insert_with(|| {
                 let (sender, receiver) = watch::channel(Arc::new(targets.clone()));
-                let shared = Arc::clone(&self.shared);
+                let shared = Arc::clone(shared);
                 let task = TenantTask { shared, tenant, targets: receiver, stop: stopped.clone() };
                 RunningTenant { targets: Some(sender), task: tokio::spawn(task.run()) }
             });
@@ -132,19 +142,28 @@ impl Gateway {
         }
     }
 
-    /// Deletes what is stored for a removed target, some rows at a time.
-    async fn delete_rows(&self, target: &Target) {
+    /// Deletes what is stored for a removed target, some rows at a time. Returns whether there is nothing left.
+    async fn delete_rows(&self, target: &Target) -> bool {
         let (shared, caller) = (&self.shared, Caller::system(Purpose::Gateway, target.tenant));
         shared.metrics.remove(target.tenant, target.number);
         let key = (target.tenant, target.number);
         let delete = async {
             let rows: Vec<RemoteUser> =
                 shared.directory.target_records(&caller, RemoteUser::of_target(key, None, BATCH)).await?;
-            shared.directory.commit_task_rows(&caller, rows.iter().map(RemoteUser::delete).collect()).await
+            let attempts: Vec<PushAttempt> =
+                shared.directory.target_records(&caller, PushAttempt::of_target(key, BATCH)).await?;
+            let deletions = rows.iter().map(RemoteUser::delete).chain(attempts.iter().map(PushAttempt::deletion));
+            shared.directory.commit_task_rows(&caller, deletions.collect()).await?;
+            Ok(rows.is_empty() && attempts.is_empty())
         };
         match delete.await {
-            Ok(()) | Err(DirectoryError::Conflict) => {}
-            Err(error) => tracing::warn!(?error, "cannot delete the rows of a removed target; trying again"),
+            Ok(is_done) => is_done,
+            Err(DirectoryError::Conflict) => false,
+            Err(error) => {
+                let (tenant, target) = (target.tenant.0, &target.name);
+                tracing::warn!(tenant, target, ?error, "cannot delete the rows of a removed target; trying again");
+                false
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// What a request says about the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// It has answered, whatever it said about the user.
+    /// It has sent a response of its API, also if it rejects the user.
     Works,
     /// No connection was made.
     Unreachable,
@@ -25,6 +25,8 @@ const WINDOW_TIME: Duration = Duration::from_mins(1);
 const MIN_RESULTS: usize = 10;
 /// Requests that must succeed until a quarantine is forgotten.
 const MIN_SUCCESSES: usize = 20;
+/// Different users whose requests fail one after the other, however long that takes.
+const MAX_FAILING: usize = 8;
 /// Different users whose requests are denied.
 const MAX_DENIED: usize = 2;
 const FIRST_PROBE: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub(crate) enum Transition {
 pub(crate) struct Health {
     results: VecDeque<(Instant, bool)>,
     unreachable: u32,
+    /// Users with a failed request since the last success.
+    failing: HashSet<uuid::Uuid>,
     denied: HashSet<uuid::Uuid>,
     quarantine: Option<Quarantine>,
     /// After a quarantine, how many requests may be sent at the same time; it doubles with each success.
@@ -88,6 +92,7 @@ impl Health {
             Signal::Busy => return None,
             Signal::Works => {
                 self.unreachable = 0;
+                self.failing.clear();
                 self.denied.clear();
                 self.allowance = self.allowance.map(|allowance| allowance.saturating_mul(2)).filter(|it| *it < 256);
                 self.successes += 1;
@@ -95,7 +100,7 @@ impl Health {
             }
             Signal::Unreachable => self.unreachable += 1,
             Signal::Denies => drop(self.denied.insert(user)),
-            Signal::Fails => {}
+            Signal::Fails => drop(self.failing.insert(user)),
         }
         self.results.push_back((now, signal == Signal::Works));
         while self.results.len() > WINDOW
@@ -108,7 +113,9 @@ impl Health {
             "it cannot be reached"
         } else if self.denied.len() >= MAX_DENIED {
             "it rejects the credentials"
-        } else if self.results.len() >= MIN_RESULTS && failed * 2 >= self.results.len() {
+        } else if self.failing.len() >= MAX_FAILING
+            || self.results.len() >= MIN_RESULTS && failed * 2 >= self.results.len()
+        {
             "most requests fail"
         } else {
             return None;
@@ -224,12 +231,25 @@ mod tests {
         let now = Instant::now();
         let mut health = Health::default();
         for n in 0..9 {
-            assert_eq!(health.record(Signal::Fails, user(n), now), None);
+            assert_eq!(health.record(Signal::Fails, user(n % 7), now), None);
         }
         let later = now + Duration::from_mins(2);
         for n in 0..9 {
-            assert_eq!(health.record(Signal::Fails, user(n), later), None);
+            assert_eq!(health.record(Signal::Fails, user(n % 7), later), None);
         }
-        assert!(matches!(health.record(Signal::Fails, user(9), later), Some(Transition::Quarantined(_))));
+        assert!(matches!(health.record(Signal::Fails, user(0), later), Some(Transition::Quarantined(_))));
+    }
+
+    #[test]
+    fn a_slow_target_that_fails_for_many_users_in_a_row_is_quarantined() {
+        let mut now = Instant::now();
+        let mut health = Health::default();
+        for n in 0..7 {
+            assert_eq!(health.record(Signal::Fails, user(n), now), None);
+            now += Duration::from_mins(2);
+        }
+        // One user alone says nothing.
+        assert_eq!(health.record(Signal::Fails, user(0), now), None);
+        assert!(matches!(health.record(Signal::Fails, user(8), now), Some(Transition::Quarantined(_))));
     }
 }

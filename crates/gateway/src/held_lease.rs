@@ -66,7 +66,7 @@ impl HeldLease {
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        Instant::now() < self.deadline
+        Instant::now() < self.deadline && !self.window.remaining().is_zero()
     }
 
     /// Fails the change that includes it once another process has the lease.

@@ -4,6 +4,7 @@ use crate::sender::Exchange;
 use directory::{PushPriority, Target, TenantNumber};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 #[derive(Debug, Default)]
@@ -11,6 +12,8 @@ pub struct GatewayMetrics {
     targets: Mutex<BTreeMap<(TenantNumber, u32), TargetMetrics>>,
     /// Positions of events that were not followed yet.
     behind: Mutex<BTreeMap<TenantNumber, u64>>,
+    /// The clock of this process minus that of the database, in microseconds.
+    clock_difference: AtomicI64,
 }
 
 /// Of one target, since the process has started.
@@ -71,6 +74,8 @@ impl GatewayMetrics {
             metrics.due.clear();
             metrics.rate = None;
             metrics.is_quarantined = false;
+            metrics.days_left = None;
+            metrics.problem = None;
         });
     }
 
@@ -90,6 +95,14 @@ impl GatewayMetrics {
             Some(events) => drop(self.behind.lock().insert(tenant, events)),
             None => drop(self.behind.lock().remove(&tenant)),
         }
+    }
+
+    pub(crate) fn set_clock_difference(&self, micros: i64) {
+        self.clock_difference.store(micros, Ordering::Relaxed);
+    }
+
+    pub fn clock_difference(&self) -> i64 {
+        self.clock_difference.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_days_left(&self, target: &Target, days: i64) {

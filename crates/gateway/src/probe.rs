@@ -214,7 +214,7 @@ impl Test<'_> {
     }
 
     async fn send(&self, operation: &Operation<'_>) -> Exchange {
-        self.sender.send(operation, None).await
+        self.sender.send(operation).await
     }
 
     fn note(&mut self, line: String) {

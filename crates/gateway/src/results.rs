@@ -160,19 +160,20 @@ fn write_of(
     let stored = match (fresh, was_read) {
         (Some(fresh), _) => fresh,
         (None, false) => taken,
-        // The target was removed.
+        // Another process has deleted it, such as after the removal of the target.
         (None, true) => return Ok((None, None)),
     };
     let is_marked = stored.target_position > taken.target_position || stored.priority < taken.priority;
     let encode = |result: Result<RowWrite, serde_json::Error>| {
         result.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
     };
+    let is_excluded = stored.fault == PushFault::Excluded;
     let mut row = match &pushed.row {
         Some(row) => row.clone(),
-        None if !is_marked => return Ok((Some(stored.delete()), None)),
+        None if !is_marked && !is_excluded => return Ok((Some(stored.delete()), None)),
         None => RemoteUser { due: None, ..RemoteUser::new((taken.tenant, taken.target), taken.user, taken.shard) },
     };
-    if stored.fault == PushFault::Excluded {
+    if is_excluded {
         row.fault = PushFault::Excluded;
         row.due = None;
     } else if is_marked {

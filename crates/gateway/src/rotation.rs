@@ -1,10 +1,11 @@
 //! Which of a target's credentials is used: a new one replaces the current one after its first success, and the previous
 //! one comes back if the target rejects the current one within a day.
 
+use crate::held_lease::HeldLease;
 use crate::sender::{Outcome, Sender};
 use crate::shared::Shared;
 use dialects::kit::{Operation, Verdict};
-use directory::{Caller, DirectoryError, RowWrite, SealedSecret, SecretUse, Target, Time};
+use directory::{Caller, DirectoryError, SealedSecret, SecretUse, Target, Time};
 use outbound::SendWindow;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 pub(crate) struct Ready {
     pub(crate) sender: Sender,
     pub(crate) expires: Option<Time>,
-    /// Whether a previous credential could be used instead.
-    pub(crate) has_previous: bool,
+    /// Whether there is a next or previous credential, which may work when this one does not.
+    pub(crate) has_other: bool,
 }
 
 impl Shared {
@@ -27,6 +28,7 @@ impl Shared {
     pub(crate) async fn sender(
         &self,
         target: &Arc<Target>,
+        lease: &HeldLease,
         window: &SendWindow,
     ) -> Result<Result<Ready, String>, DirectoryError> {
         let caller = Caller::system(directory::Purpose::Gateway, target.tenant);
@@ -37,17 +39,20 @@ impl Shared {
             return Ok(Err("the target has no credential (set one with `muster target key`)".into()));
         };
         let now = self.directory.now();
-        if let Some(next) = with_use(SecretUse::Next) {
+        let next = with_use(SecretUse::Next);
+        if let Some(next) = next {
             match self.build(target, next, window) {
                 Ok(sender) if accepts(&sender).await == Some(true) => {
+                    // Since when it is not used any more.
                     let previous = SealedSecret { last_success: Some(now), ..with(current, SecretUse::Previous) };
-                    self.replace(&caller, target, [with(next, SecretUse::Current), previous], SecretUse::Next).await?;
+                    let writes = [with(next, SecretUse::Current), previous];
+                    self.replace(&caller, lease, (current, next), writes).await?;
                     tracing::info!(
                         name = target.name,
                         tenant = target.tenant.0,
                         "the new credential replaces the current one"
                     );
-                    return Ok(Ok(Ready { sender, expires: next.expires, has_previous: true }));
+                    return Ok(Ok(Ready { sender, expires: next.expires, has_other: true }));
                 }
                 _ => {
                     tracing::warn!(
@@ -74,18 +79,18 @@ impl Shared {
                 && accepts(&former).await == Some(true)
             {
                 let rejected = with(current, SecretUse::Next);
-                self.replace(&caller, target, [with(previous, SecretUse::Current), rejected], SecretUse::Previous)
-                    .await?;
+                let writes = [with(previous, SecretUse::Current), rejected];
+                self.replace(&caller, lease, (current, previous), writes).await?;
                 tracing::warn!(
                     name = target.name,
                     tenant = target.tenant.0,
                     "the target rejects the new credential; the previous one is used again"
                 );
-                return Ok(Ok(Ready { sender: former, expires: previous.expires, has_previous: false }));
+                return Ok(Ok(Ready { sender: former, expires: previous.expires, has_other: true }));
             }
         }
-        let has_previous = previous.is_some_and(|previous| !is_old(&previous));
-        Ok(Ok(Ready { sender, expires: current.expires, has_previous }))
+        let has_other = next.is_some() || previous.is_some_and(|previous| !is_old(&previous));
+        Ok(Ok(Ready { sender, expires: current.expires, has_other }))
     }
 
     fn build(&self, target: &Arc<Target>, secret: &SealedSecret, window: &SendWindow) -> Result<Sender, String> {
@@ -94,21 +99,19 @@ impl Shared {
         Sender::new(Arc::clone(target), secret, window.clone()).map_err(|error| error.to_string())
     }
 
-    /// Stores two credentials under their new uses, and deletes the one with another use.
+    /// Stores two credentials with their new uses in place of those that were read. Fails if others were set meanwhile.
     async fn replace(
         &self,
         caller: &Caller,
-        target: &Target,
+        lease: &HeldLease,
+        (current, other): (&SealedSecret, &SealedSecret),
         secrets: [SealedSecret; 2],
-        former: SecretUse,
     ) -> Result<(), DirectoryError> {
-        let internal = |error: serde_json::Error| DirectoryError::Internal(error.to_string());
-        let mut writes: Vec<RowWrite> = Vec::new();
+        let mut writes = vec![lease.guard(), current.guard()];
+        let is_kept = secrets.iter().any(|secret| secret.use_ == other.use_);
+        writes.push(if is_kept { other.guard() } else { other.deletion() });
         for secret in &secrets {
-            writes.push(secret.put().map_err(internal)?);
-        }
-        if secrets.iter().all(|secret| secret.use_ != former) {
-            writes.push(SealedSecret::deletion_of(target.tenant, target.secret_owner(), former));
+            writes.push(secret.put().map_err(|error| DirectoryError::Internal(error.to_string()))?);
         }
         self.directory.commit_task_rows(caller, writes).await
     }
@@ -120,7 +123,7 @@ fn with(secret: &SealedSecret, use_: SecretUse) -> SealedSecret {
 
 /// Whether the target accepts the credential; `None` if it does not say.
 async fn accepts(sender: &Sender) -> Option<bool> {
-    match sender.send(&Operation::List { offset: 0, limit: 1 }, None).await.outcome {
+    match sender.send(&Operation::List { offset: 0, limit: 1 }).await.outcome {
         Outcome::Answered(Verdict::Found(_) | Verdict::Unsupported) => Some(true),
         Outcome::Answered(Verdict::Denied) | Outcome::NoCredential(_) => Some(false),
         _ => None,

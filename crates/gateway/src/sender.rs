@@ -3,7 +3,7 @@
 use crate::credential::{Credential, CredentialError};
 use crate::health::Signal;
 use bytes::Bytes;
-use dialects::kit::{AccountPage, Endpoint, Operation, TargetClient, Verdict};
+use dialects::kit::{AccountPage, Endpoint, Operation, TargetClient, Verdict, without_values};
 use directory::{CredentialKind, Target};
 use http::{HeaderValue, Request, Response, header};
 use outbound::{AddressGuard, HttpClient, HttpError, HttpLimits, SendWindow};
@@ -62,7 +62,10 @@ impl Outcome {
     /// Whether the request may have been carried out, although the answer does not say so.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         let is_uncertain = |verdict: &Verdict| {
-            matches!(verdict, Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, .. })
+            matches!(
+                verdict,
+                Verdict::InvalidResponse(_) | Verdict::OtherAccount | Verdict::Unavailable { is_uncertain: true, .. }
+            )
         };
         matches!(self, Self::Lost(_)) || matches!(self, Self::Answered(verdict) if is_uncertain(verdict))
     }
@@ -86,6 +89,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers in which targets return their own id of a request.
 const REFERENCE_HEADERS: [&str; 3] = ["x-request-id", "request-id", "x-correlation-id"];
 const MAX_REFERENCE_CHARS: usize = 64;
+/// The longest text of an error that is kept.
+const MAX_DETAIL_CHARS: usize = 300;
 
 impl Sender {
     /// # Errors
@@ -123,15 +128,27 @@ impl Sender {
         Duration::from_secs(self.target.limits.timeout_seconds.into())
     }
 
-    /// Whether a request that begins now ends before the window does.
-    pub(crate) fn can_begin(&self) -> bool {
-        self.window.remaining() > self.timeout()
+    /// Whether a request that begins now ends before the window and the deadline do.
+    fn can_begin(&self, deadline: Option<Instant>) -> bool {
+        let is_early = |deadline: Instant| deadline.saturating_duration_since(Instant::now()) >= self.timeout();
+        self.window.remaining() > self.timeout() && deadline.is_none_or(is_early)
     }
 
-    /// Sends a request. `idempotency_key` makes targets that know it carry out a create once.
-    pub async fn send(&self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Exchange {
+    /// Sends a request.
+    pub async fn send(&self, operation: &Operation<'_>) -> Exchange {
+        self.send_until(operation, None, None).await
+    }
+
+    /// Sends a request that ends before the deadline. `idempotency_key` makes targets that know it carry out a create
+    /// once.
+    pub(crate) async fn send_until(
+        &self,
+        operation: &Operation<'_>,
+        idempotency_key: Option<&str>,
+        deadline: Option<Instant>,
+    ) -> Exchange {
         let (id, start) = (Uuid::new_v4_from_random(), Instant::now());
-        let mut exchange = self.send_once(id, operation, idempotency_key).await;
+        let mut exchange = self.send_once(id, operation, idempotency_key, deadline).await;
         let is_denied = matches!(exchange.outcome, Outcome::Answered(Verdict::Denied));
         if is_denied && matches!(self.target.credential, CredentialKind::ClientCredentials { .. }) {
             // The token may have been revoked: once more with a new one.
@@ -139,14 +156,20 @@ impl Sender {
             let had_token = credential.has_token();
             credential.forget_token();
             drop(credential);
-            if had_token && self.can_begin() {
-                exchange = self.send_once(id, operation, idempotency_key).await;
+            if had_token {
+                exchange = self.send_once(id, operation, idempotency_key, deadline).await;
             }
         }
         Exchange { duration: start.elapsed(), ..exchange }
     }
 
-    async fn send_once(&self, id: Uuid, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Exchange {
+    async fn send_once(
+        &self,
+        id: Uuid,
+        operation: &Operation<'_>,
+        idempotency_key: Option<&str>,
+        deadline: Option<Instant>,
+    ) -> Exchange {
         let mut exchange = Exchange {
             id,
             action: operation.as_str(),
@@ -159,6 +182,10 @@ impl Sender {
             Ok(request) => request,
             Err(outcome) => return Exchange { outcome, ..exchange },
         };
+        // Now that it is authenticated, which can take as long as a request.
+        if !self.can_begin(deadline) {
+            return Exchange { outcome: Outcome::Unsent("the time for this push is over".into()), ..exchange };
+        }
         let sent = match operation {
             Operation::List { .. } => self.client.send_with_limit(request, MAX_LIST_BYTES).await,
             _ => self.client.send(request).await,
@@ -166,9 +193,16 @@ impl Sender {
         exchange.outcome = match sent {
             Ok(response) => {
                 exchange.status = Some(response.status().as_u16());
-                exchange.reference = reference(&response);
-                let verdict = self.dialect.judge(operation, &response);
-                Outcome::Answered(self.without_credential(verdict).await)
+                if let Some(text) = reference(&response) {
+                    exchange.reference = Some(self.redacted(&text, operation, MAX_REFERENCE_CHARS).await);
+                }
+                let verdict = match self.dialect.judge(operation, &response) {
+                    Verdict::Rejected(text) => {
+                        Verdict::Rejected(self.redacted(&text, operation, MAX_DETAIL_CHARS).await)
+                    }
+                    verdict => verdict,
+                };
+                Outcome::Answered(verdict)
             }
             Err(error @ HttpError::Forbidden(_)) => Outcome::Forbidden(error.to_string()),
             Err(error) if error.is_unsent() => Outcome::Unsent(error.to_string()),
@@ -177,11 +211,10 @@ impl Sender {
         exchange
     }
 
-    /// Targets repeat what they got.
-    async fn without_credential(&self, verdict: Verdict) -> Verdict {
-        let Verdict::Rejected(text) = verdict else { return verdict };
-        let credential = self.credential.lock().await;
-        Verdict::Rejected(credential.redact(&text))
+    /// Targets repeat what they got. The credential is removed first: a removed value could be a part of it.
+    async fn redacted(&self, text: &str, operation: &Operation<'_>, max_chars: usize) -> String {
+        let text = without_values(&self.credential.lock().await.redact(text), operation);
+        text.chars().filter(|c| !c.is_control()).take(max_chars).collect()
     }
 
     async fn request(
@@ -245,7 +278,7 @@ pub fn parse_certificates(pem: &str) -> Result<Vec<Vec<u8>>, SenderError> {
 
 fn reference(response: &Response<Bytes>) -> Option<String> {
     let text = REFERENCE_HEADERS.iter().find_map(|name| response.headers().get(*name)?.to_str().ok())?;
-    Some(text.chars().filter(char::is_ascii_graphic).take(MAX_REFERENCE_CHARS).collect())
+    Some(text.chars().filter(char::is_ascii_graphic).collect())
 }
 
 impl Exchange {
@@ -257,9 +290,9 @@ impl Exchange {
             Outcome::NoCredential(_) => Signal::Denies,
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Denied => Signal::Denies,
-                Verdict::InvalidResponse(_) | Verdict::Unavailable { is_uncertain: true, retry_after: None } => {
-                    Signal::Fails
-                }
+                Verdict::InvalidResponse(_)
+                | Verdict::OtherAccount
+                | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
                 Verdict::Unavailable { .. } => Signal::Busy,
                 Verdict::Done(_)
                 | Verdict::Found(_)

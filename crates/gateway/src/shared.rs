@@ -128,6 +128,9 @@ impl Shared {
                 marked.mark(row.target_position, PushPriority::Change, now);
                 writes.push(encoded(marked.replace(row))?);
             }
+            if writes.len() == 1 {
+                continue;
+            }
             match self.directory.commit_task_rows(caller, writes).await {
                 Ok(()) => {}
                 Err(DirectoryError::Conflict) => return Ok(true),

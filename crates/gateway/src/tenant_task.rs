@@ -7,7 +7,10 @@ use crate::held_lease::{HeldLease, RENEWAL};
 use crate::shared::Shared;
 use crate::signals::stopped;
 use crate::worker::Worker;
-use directory::{Caller, Command, DirectoryError, Target, TargetChange, TargetState, TenantNumber};
+use directory::{
+    Caller, Command, DirectoryError, Target, TargetChange, TargetProgress, TargetState, TenantNumber,
+    gateway_lease_name,
+};
 use outbound::SendWindow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How often another process is asked for its lease.
+/// The time between attempts to acquire the lease.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a scan that waits for its target is continued.
 const SCAN_INTERVAL: Duration = Duration::from_millis(50);
@@ -62,7 +65,7 @@ struct Workers {
 impl TenantTask {
     pub(crate) async fn run(mut self) {
         let caller = Caller::system(directory::Purpose::Gateway, self.tenant);
-        let name = format!("gateway/{}", self.tenant);
+        let name = gateway_lease_name(self.tenant);
         loop {
             let directory = Arc::clone(&self.shared.directory);
             let named = (name.as_str(), self.shared.holder);
@@ -103,10 +106,7 @@ impl TenantTask {
         workers: &mut Workers,
     ) -> Result<(), DirectoryError> {
         let directory = Arc::clone(&self.shared.directory);
-        let mut follower = TenantFollower::start(&directory, caller.clone()).await?;
-        if follower.is_ahead_of_store(&directory).await? {
-            return self.hold(caller, lease, &follower).await;
-        }
+        let Some(mut follower) = self.start_follower(caller, lease).await? else { return Ok(()) };
         let mut renewal = tokio::time::interval(RENEWAL);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut targets = Arc::clone(&self.targets.borrow_and_update());
@@ -150,6 +150,7 @@ impl TenantTask {
                     if !lease.renew(&directory, caller).await {
                         return Ok(());
                     }
+                    self.reconcile(workers, &targets);
                     let newest = directory.last_event_position(caller).await?;
                     let behind = newest.0.saturating_sub(follower.position().0);
                     self.shared.metrics.set_behind(self.tenant, Some(behind));
@@ -167,6 +168,26 @@ impl TenantTask {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Continues where changes were followed before. `None` if the store was restored to an earlier time: it is tried again.
+    async fn start_follower(
+        &self,
+        caller: &Caller,
+        lease: &HeldLease,
+    ) -> Result<Option<TenantFollower>, DirectoryError> {
+        let directory = &self.shared.directory;
+        let targets = Arc::clone(&self.targets.borrow());
+        if TenantFollower::is_lost(directory, caller, &targets).await? {
+            self.pause_restored(caller, lease, &targets).await?;
+        }
+        let follower = TenantFollower::start(directory, caller.clone()).await?;
+        if follower.is_ahead_of_store(directory).await? {
+            self.pause_restored(caller, lease, &targets).await?;
+            follower.skip_to_end(directory, lease).await?;
+            return Ok(None);
+        }
+        Ok(Some(follower))
     }
 
     /// Follows the next changes, and considers the next users.
@@ -216,14 +237,18 @@ impl TenantTask {
         Ok(())
     }
 
-    /// Pauses the targets of a store that does not have changes which were followed already: it was restored, and the
-    /// targets may have newer states. Once they are resumed, all users are considered again.
-    async fn hold(&self, caller: &Caller, lease: &HeldLease, follower: &TenantFollower) -> Result<(), DirectoryError> {
+    /// Pauses the targets of a restored store: they may have newer states. Once they are resumed, all users are
+    /// considered again.
+    async fn pause_restored(
+        &self,
+        caller: &Caller,
+        lease: &HeldLease,
+        targets: &[Target],
+    ) -> Result<(), DirectoryError> {
         tracing::error!(
             tenant = self.tenant.0,
             "the store is older than what its targets got; they are paused (`muster target resume` continues)"
         );
-        let targets = Arc::clone(&self.targets.borrow());
         for target in targets.iter().filter(|target| target.is_active()) {
             let state = TargetState::Paused { reason: RESTORED.into() };
             let change = TargetChange {
@@ -233,11 +258,15 @@ impl TenantTask {
             };
             self.shared.directory.run(caller, Command::PutTarget(Box::new(change))).await?;
         }
-        follower.begin_again(&self.shared.directory, lease, &targets).await
+        let progress = targets.iter().map(|target| TargetProgress::new(target.tenant, target.number).begin_again());
+        let writes = std::iter::once(lease.guard()).chain(progress).collect();
+        self.shared.directory.commit_task_rows(caller, writes).await
     }
 
     /// Starts workers for new and changed targets, and stops those of others.
     fn reconcile(&self, workers: &mut Workers, targets: &[Target]) {
+        // A worker ends by itself only if it panics.
+        workers.running.retain(|_, worker| !worker.task.is_finished());
         workers.stop(|number, version| {
             !targets.iter().any(|it| it.number == number && it.version == version && it.is_active())
         });
@@ -350,7 +379,7 @@ mod tests {
         // Changes were followed that the store does not have any more.
         let follower = TenantFollower::start(directory, fixture.caller.clone()).await.expect("started");
         assert!(!follower.is_ahead_of_store(directory).await.expect("read"));
-        let name = TenantFollower::name(&fixture.caller);
+        let name = gateway_lease_name(fixture.caller.tenant);
         let stored = directory.follower(&fixture.caller, &name, EventPosition(0)).await.expect("read");
         let progress = fixture.progress().await.advance_scan(7);
         let far = EventPosition(1_000_000);

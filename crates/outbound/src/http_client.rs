@@ -233,18 +233,25 @@ impl Service<Uri> for GuardedConnector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Self { guard, send_window } = self.clone();
-        Box::pin(async move { Ok(TokioIo::new(WindowedStream::new(connect(&guard, &uri).await?, send_window))) })
+        let look_up = async |host: String, port| Ok(tokio::net::lookup_host((host, port)).await?.collect());
+        Box::pin(
+            async move { Ok(TokioIo::new(WindowedStream::new(connect(&guard, &uri, look_up).await?, send_window))) },
+        )
     }
 }
 
-async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TcpStream, ConnectError> {
+/// Connects to an address that the guard permits. The name is looked up once: another look-up could have another result.
+async fn connect(
+    guard: &AddressGuard,
+    uri: &Uri,
+    look_up: impl AsyncFnOnce(String, u16) -> std::io::Result<Vec<SocketAddr>>,
+) -> Result<TcpStream, ConnectError> {
     let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
     let port = uri.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
     let host = uri.host().ok_or("the URL has no host")?;
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let mut last_error: ConnectError = "the name has no address".into();
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    for address in addresses {
+    for address in look_up(host.to_owned(), port).await? {
         if let Err(forbidden) = guard.check((host, port), address.ip(), is_encrypted) {
             last_error = forbidden.into();
             continue;
@@ -258,4 +265,41 @@ async fn connect(guard: &AddressGuard, uri: &Uri) -> Result<TcpStream, ConnectEr
         }
     }
     Err(last_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AllowedTarget;
+    use std::net::TcpListener;
+
+    /// A name whose answers change: `answers` are used in turn, one by each look-up.
+    async fn connect_in_turn(guard: &AddressGuard, uri: &Uri, answers: &[Vec<SocketAddr>]) -> Vec<Result<(), String>> {
+        let mut results = Vec::new();
+        for answer in answers {
+            let stream = connect(guard, uri, async |_, _| Ok(answer.clone())).await;
+            results.push(stream.map(drop).map_err(|error| error.to_string()));
+        }
+        results
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_between_look_ups_leads_only_to_permitted_addresses() {
+        let listen = |address: &str| {
+            let listener = TcpListener::bind((address, 0)).expect("a port");
+            listener.set_nonblocking(true).expect("set");
+            let address = listener.local_addr().expect("an address");
+            (listener, address)
+        };
+        let (permitted, first) = listen("127.0.0.2");
+        let (forbidden, second) = listen("127.0.0.3");
+        let guard = AddressGuard::new(vec!["127.0.0.2".parse::<AllowedTarget>().expect("a network")]);
+        let uri: Uri = format!("https://forms.example:{}/", first.port()).parse().expect("a URI");
+        let answers = [vec![first], vec![second], vec![second, first], vec![first, second]];
+        let results = connect_in_turn(&guard, &uri, &answers).await;
+        let forbidden_address = Err("the address is not public".to_owned());
+        assert_eq!(results, [Ok(()), forbidden_address, Ok(()), Ok(())]);
+        let accepted = |listener: &TcpListener| std::iter::from_fn(|| listener.accept().ok()).count();
+        assert_eq!((accepted(&permitted), accepted(&forbidden)), (3, 0));
+    }
 }

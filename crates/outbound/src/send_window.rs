@@ -6,34 +6,47 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A time after which nothing is written to connections. A process that is paused can wake up in the middle of a
 /// request, long after another process has taken over its work.
+///
+/// It ends by both clocks: the monotonic one does not count the time for which the machine was suspended, and the other
+/// one can be set back.
 #[derive(Clone, Debug)]
 pub struct SendWindow {
     start: Instant,
+    start_time: SystemTime,
     /// Milliseconds since the start.
     end: Arc<AtomicU64>,
+    /// Milliseconds since `start_time`.
+    end_time: Arc<AtomicU64>,
 }
 
 impl SendWindow {
     /// Never ends.
     pub fn open() -> Self {
-        Self { start: Instant::now(), end: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self::ending(u64::MAX)
     }
 
     /// Has ended, until it is extended.
     pub fn closed() -> Self {
-        Self { start: Instant::now(), end: Arc::new(AtomicU64::new(0)) }
+        Self::ending(0)
+    }
+
+    fn ending(end: u64) -> Self {
+        let (end, end_time) = (Arc::new(AtomicU64::new(end)), Arc::new(AtomicU64::new(end)));
+        Self { start: Instant::now(), start_time: system_time(), end, end_time }
     }
 
     /// Sets the end.
     pub fn set_end(&self, end: Instant) {
-        let millis = end.saturating_duration_since(self.start).as_millis();
-        self.end.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Release);
+        let time = system_time() + end.saturating_duration_since(Instant::now());
+        let since = time.duration_since(self.start_time).unwrap_or_default();
+        self.end_time.store(millis(since), Ordering::Release);
+        self.end.store(millis(end.saturating_duration_since(self.start)), Ordering::Release);
     }
 
     /// Ends it now.
@@ -43,14 +56,24 @@ impl SendWindow {
 
     /// The time that is left.
     pub fn remaining(&self) -> Duration {
-        let end = self.end.load(Ordering::Acquire);
-        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(end.saturating_sub(elapsed))
+        let left = |end: &AtomicU64, elapsed| end.load(Ordering::Acquire).saturating_sub(millis(elapsed));
+        // A clock before the start was set back.
+        let elapsed_time = system_time().duration_since(self.start_time).unwrap_or_default();
+        Duration::from_millis(left(&self.end, self.start.elapsed()).min(left(&self.end_time, elapsed_time)))
     }
 
     fn check(&self) -> io::Result<()> {
         if self.remaining().is_zero() { Err(io::Error::other("the time to send requests is over")) } else { Ok(()) }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests cannot set the monotonic clock either")]
+fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A connection that is written to only within a window.
@@ -122,6 +145,10 @@ mod tests {
         window.set_end(Instant::now() + Duration::from_mins(1));
         assert!(window.remaining() > Duration::from_secs(59));
         window.close();
+        assert!(window.check().is_err());
+        // As if the machine had been suspended: only one clock has gone on.
+        window.set_end(Instant::now() + Duration::from_mins(1));
+        window.end_time.store(0, Ordering::Release);
         assert!(window.check().is_err());
         window.set_end(Instant::now().checked_sub(Duration::from_secs(1)).expect("after the start of the machine"));
         assert!(window.check().is_err());

@@ -20,6 +20,10 @@ type Labels = Vec<(String, String)>;
 impl Collector for GatewayCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let (targets, behind) = (self.0.snapshot(), self.0.behind());
+        let help = "The clock of this machine minus that of the database, in seconds; beyond 5, nothing is pushed";
+        #[expect(clippy::cast_precision_loss, reason = "shown in seconds")]
+        let difference = self.0.clock_difference() as f64 / 1e6;
+        encode_gauges(&mut encoder, "gateway_clock_difference_seconds", help, [(Labels::new(), difference)])?;
         if targets.is_empty() {
             return Ok(());
         }

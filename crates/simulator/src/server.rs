@@ -164,7 +164,7 @@ fn full(response: VendorResponse) -> Response<Body> {
 }
 
 /// What happens to a request, decided before it is carried out.
-struct Fate {
+struct FaultPlan {
     delay: Duration,
     /// Answered without being carried out.
     instead: Option<VendorResponse>,
@@ -173,7 +173,7 @@ struct Fate {
     fails_after_work: bool,
 }
 
-fn fate(vendor: &mut Vendor, head: &Parts, number: u64) -> Fate {
+fn plan_faults(vendor: &mut Vendor, head: &Parts, number: u64) -> FaultPlan {
     let faults = vendor.faults.clone();
     let is_write = !matches!(head.method.as_str(), "GET" | "HEAD");
     let mut delay = Duration::from_millis(faults.delay_ms);
@@ -198,7 +198,7 @@ fn fate(vendor: &mut Vendor, head: &Parts, number: u64) -> Fate {
     } else {
         None
     };
-    Fate {
+    FaultPlan {
         delay,
         instead,
         is_lost: is_write && vendor.rng.roll(faults.lose_answers),
@@ -217,7 +217,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
         return Ok(full(for_tests(&state, path, &head)));
     }
     let number = state.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-    let Fate { delay, instead, is_lost, is_cut, fails_after_work } = fate(&mut state.vendor.lock(), &head, number);
+    let FaultPlan { delay, instead, is_lost, is_cut, fails_after_work } =
+        plan_faults(&mut state.vendor.lock(), &head, number);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }

@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS remote_users (
     priority         INT NOT NULL,
     due              BIGINT,
     state            INT NOT NULL,
-    fault            INT NOT NULL,
+    fault            INT,
     remote_id        BYTEA,
     target_position  BIGINT NOT NULL,
     applied_position BIGINT NOT NULL,
@@ -55,10 +55,11 @@ CREATE TABLE IF NOT EXISTS remote_users (
     version          INT NOT NULL,
     PRIMARY KEY (tenant, target, user_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
-CREATE INDEX IF NOT EXISTS remote_users_by_due ON remote_users (tenant, target, shard, priority, due);
-CREATE INDEX IF NOT EXISTS remote_users_by_state ON remote_users (tenant, target, fault, state, user_id);
-CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for, user_id);
-CREATE UNIQUE INDEX IF NOT EXISTS remote_users_by_remote_id ON remote_users (tenant, target, remote_id);
+-- Conditions that no look-up by key fulfills: after the table was empty, the planner would take any index for it.
+CREATE INDEX IF NOT EXISTS remote_users_by_due ON remote_users (tenant, target, shard, priority, due) WHERE due IS NOT NULL;
+CREATE INDEX IF NOT EXISTS remote_users_by_fault ON remote_users (tenant, target, fault, state, user_id) WHERE fault IS NOT NULL;
+CREATE INDEX IF NOT EXISTS remote_users_by_awaited ON remote_users (tenant, target, waits_for, user_id) WHERE waits_for IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS remote_users_by_remote_id ON remote_users (tenant, target, remote_id) WHERE remote_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS push_attempts (
     tenant       INT NOT NULL,

@@ -41,7 +41,7 @@ CREATE TABLE remote_users (
     priority         INTEGER NOT NULL,
     due              INTEGER,
     state            INTEGER NOT NULL,
-    fault            INTEGER NOT NULL,
+    fault            INTEGER,
     remote_id        TEXT,
     target_position  INTEGER NOT NULL,
     applied_position INTEGER NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE remote_users (
     PRIMARY KEY (tenant, target, user_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remote_users_by_due ON remote_users (tenant, target, shard, priority, due) WHERE due IS NOT NULL;
-CREATE INDEX remote_users_by_state ON remote_users (tenant, target, fault, state, user_id);
+CREATE INDEX remote_users_by_fault ON remote_users (tenant, target, fault, state, user_id) WHERE fault IS NOT NULL;
 CREATE INDEX remote_users_by_awaited ON remote_users (tenant, target, waits_for, user_id) WHERE waits_for IS NOT NULL;
 CREATE UNIQUE INDEX remote_users_by_remote_id ON remote_users (tenant, target, remote_id) WHERE remote_id IS NOT NULL;
 

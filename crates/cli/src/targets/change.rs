@@ -2,7 +2,7 @@
 
 use super::{TargetRef, find_target, put};
 use crate::output::Output;
-use crate::secrets::{jwt_expiry, master_keys, read_secret};
+use crate::secrets::{jwt_expiry, master_keys_or_new, read_secret};
 use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use anyhow::{Context, bail};
@@ -47,7 +47,7 @@ pub(crate) struct AddArgs {
     ca_file: Option<PathBuf>,
 }
 
-/// How requests prove that they may be sent.
+/// How requests are authenticated.
 #[derive(Args)]
 pub(crate) struct CredentialArgs {
     /// File with the key, token, password, client secret or private key; - reads it from standard input
@@ -84,7 +84,7 @@ pub(crate) struct LimitArgs {
     /// Requests per second, on average; 0 for no limit (default: 10)
     #[arg(long, value_parser = parse_rate)]
     rate: Option<u32>,
-    /// Requests at the same time (default: 4)
+    /// Requests at the same time (default of a new target: 4, or 32 with --rate 0)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     concurrency: Option<u32>,
     /// Time limit of a request in seconds (default: 10)
@@ -110,6 +110,9 @@ pub(crate) struct SetArgs {
     /// Address that may be called although it is not public or not encrypted; replaces the current ones (repeatable)
     #[arg(long = "dial-allow", value_name = "CIDR|HOST:PORT")]
     dial_allow: Vec<String>,
+    /// Call only public addresses, and only encrypted
+    #[arg(long, conflicts_with = "dial_allow")]
+    no_dial_allow: bool,
 }
 
 #[derive(Args)]
@@ -160,13 +163,9 @@ fn parse_rate(text: &str) -> Result<u32, String> {
 
 impl LimitArgs {
     fn apply(&self, limits: TargetLimits) -> TargetLimits {
-        let requests_per_minute = self.rate.unwrap_or(limits.requests_per_minute);
-        // Without a limit on the rate, few requests at a time would be one.
-        let is_unlimited_now = requests_per_minute == 0 && limits.requests_per_minute != 0;
-        let default = if is_unlimited_now { 32 } else { limits.concurrency };
         TargetLimits {
-            requests_per_minute,
-            concurrency: self.concurrency.unwrap_or(default),
+            requests_per_minute: self.rate.unwrap_or(limits.requests_per_minute),
+            concurrency: self.concurrency.unwrap_or(limits.concurrency),
             timeout_seconds: self.timeout.unwrap_or(limits.timeout_seconds),
             ..limits
         }
@@ -190,26 +189,40 @@ impl CredentialKindArgs {
     }
 }
 
+const UNLIMITED_CONCURRENCY: u32 = 32;
+
 /// Checks what the core cannot know: addresses, URLs and certificates.
 fn check(target: &Target) -> anyhow::Result<()> {
     for address in &target.allowed_addresses {
         address.parse::<gateway::AllowedTarget>().with_context(|| "--dial-allow".to_owned())?;
     }
-    let encrypted = target.url.starts_with("https://");
-    if !encrypted && !target.url.starts_with("http://") {
-        bail!("the URL must begin with https:// (--url)");
+    check_url(target, &target.url, "--url")?;
+    if let CredentialKind::ClientCredentials { token_url, .. } = &target.credential {
+        check_url(target, token_url, "--token-url")?;
     }
-    if !encrypted && target.allowed_addresses.is_empty() {
-        bail!(
-            "the URL must begin with https://; to call an address without encryption, allow it, such as \
-             `--dial-allow HOST:PORT`"
-        );
-    }
-    if target.url.contains(['?', '#', '@', ' ']) {
-        bail!("the URL must not have a user name, a query or a fragment (--url)");
+    let is_company = |text: &str| !text.is_empty() && text.len() <= 100 && text.chars().all(|c| c.is_ascii_graphic());
+    if target.account.as_deref().is_some_and(|company| !is_company(company)) {
+        bail!("the company must be 1 to 100 visible ASCII characters (--company)");
     }
     gateway::parse_certificates(target.ca_certificates.as_deref().unwrap_or_default())
         .map_err(|_| anyhow::anyhow!("the root certificates are not valid PEM (--ca-file)"))?;
+    Ok(())
+}
+
+fn check_url(target: &Target, url: &str, option: &str) -> anyhow::Result<()> {
+    let is_encrypted = url.starts_with("https://");
+    if !is_encrypted && !url.starts_with("http://") {
+        bail!("the URL must begin with https:// ({option})");
+    }
+    if !is_encrypted && target.allowed_addresses.is_empty() {
+        bail!(
+            "the URL must begin with https://; to call an address without encryption, allow it, such as \
+             `--dial-allow HOST:PORT` ({option})"
+        );
+    }
+    if url.contains(['?', '#', '@']) || !url.chars().all(|c| c.is_ascii_graphic()) {
+        bail!("the URL must be ASCII without spaces, user name, query and fragment ({option})");
+    }
     Ok(())
 }
 
@@ -220,6 +233,11 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         (None, true) => bail!("{} needs the number of the company (--company)", new.dialect),
         (Some(_), false) => bail!("{} has no companies (--company)", new.dialect),
         _ => {}
+    }
+    let mut limits = new.limits.apply(TargetLimits::default());
+    if limits.requests_per_minute == 0 && new.limits.concurrency.is_none() {
+        // Few requests at a time would limit the rate.
+        limits.concurrency = UNLIMITED_CONCURRENCY;
     }
     let now = session.directory.now();
     let secret = read_secret(&new.credential.key_file)?;
@@ -236,7 +254,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         dialect: new.dialect,
         state: TargetState::Active,
         on_delete: new.on_delete.into(),
-        limits: new.limits.apply(TargetLimits::default()),
+        limits,
         allowed_addresses: new.dial_allow,
         ca_certificates: new.ca_file.as_deref().map(read_text).transpose()?,
         capabilities: None,
@@ -274,7 +292,7 @@ fn seal(
     expires: Option<Time>,
 ) -> anyhow::Result<SealedSecret> {
     gateway::check_credential(&target.credential, secret)?;
-    let keys = master_keys(settings)?;
+    let keys = master_keys_or_new(settings)?;
     let slot = SealedSecret {
         tenant: target.tenant,
         owner: target.secret_owner(),
@@ -303,18 +321,19 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
     if let Some(on_delete) = args.on_delete {
         after.on_delete = on_delete.into();
     }
-    if !args.dial_allow.is_empty() {
+    if !args.dial_allow.is_empty() || args.no_dial_allow {
         after.allowed_addresses = args.dial_allow;
     }
     let mut secrets = Vec::new();
     if let (Some(url), Some(file)) = (&args.url, &args.key_file) {
+        // Before the check, which must be as late as possible: the file can be standard input.
+        let secret = read_secret(file)?;
         url.trim_end_matches('/').clone_into(&mut after.url);
         let has_accounts = super::show::may_have_accounts(session, &caller, &before)?;
         if after.url != before.url && has_accounts {
             // The ids of accounts are those of the system at the old URL.
             bail!("{} has accounts at its URL; remove it and add the new URL as another target (--url)", before.name);
         }
-        let secret = read_secret(file)?;
         let version = next_version(session, &caller, &before)?;
         let expires = jwt_expiry(&secret);
         secrets.push(seal(settings, &after, &secret, (SecretUse::Current, version, session.directory.now()), expires)?);
@@ -357,7 +376,7 @@ fn set_state(session: &AdminSession, target: &TargetRef, state: TargetState) -> 
 }
 
 pub(super) fn pause(session: &AdminSession, target: &TargetRef, output: Output) -> anyhow::Result<()> {
-    let reason = "paused by the operator".into();
+    let reason = "by the operator".into();
     let target = set_state(session, target, TargetState::Paused { reason })?;
     output.result(&json!({"name": target.name, "state": "paused"}), || {
         format!("Paused {}. Changes are kept for it; `muster target resume {}` continues.", target.name, target.name)

@@ -1,12 +1,14 @@
-//! Users that do not arrive in a target.
+//! Users that could not be provisioned.
 
+use super::user_row::{change_row, find_id};
 use super::{TargetRef, find_target};
 use crate::output::Output;
 use crate::session::{AdminSession, TenantArg, format_timestamp};
-use crate::users::find_user;
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use directory::{Caller, DirectoryError, PushFault, PushPriority, RemoteUser, RowWrite, Target, User, UserId, UserKey};
+use directory::{
+    Caller, DirectoryError, PushFault, PushPriority, RemoteUser, RowWrite, Target, Time, User, UserId, UserKey,
+};
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -41,7 +43,7 @@ pub(crate) struct SelectArgs {
     /// All users with this cause
     #[arg(long, value_parser = parse_cause, conflicts_with = "users")]
     cause: Option<PushFault>,
-    /// All users that do not arrive
+    /// All users that need an administrator (not temporary or excluded ones)
     #[arg(long, conflicts_with_all = ["users", "cause"])]
     all: bool,
 }
@@ -56,7 +58,7 @@ fn parse_cause(text: &str) -> Result<PushFault, String> {
         .ok_or_else(|| format!("must be one of: {}", known().map(PushFault::as_str).collect::<Vec<_>>().join(", ")))
 }
 
-/// What the operator can do.
+/// What an administrator can do.
 fn advice(fault: PushFault) -> &'static str {
     match fault {
         PushFault::None => "",
@@ -116,7 +118,11 @@ pub(super) fn list(session: &AdminSession, args: &IssuesArgs, output: Output) ->
         }
     }
     let headings = ["target", "user", "cause", "since", "detail", "what to do"];
+    let is_cut = rows.len() >= args.limit;
     output.rows(&documents.into(), &headings, rows, "No issues.");
+    if is_cut {
+        output.line(&format!("Only the first {} are listed (--limit).", args.limit));
+    }
     Ok(())
 }
 
@@ -149,13 +155,12 @@ pub(super) fn run(session: &AdminSession, command: IssueCommand, output: Output)
         let rows = rows_with(session, &caller, &target, cause, usize::MAX)?;
         count += change(session, &caller, &rows, is_retry)?;
     }
-    for user in &args.users {
-        let user = find_user(session, &caller, user)?;
-        let rows = session.wait(session.directory.remote_users(&caller, target.number, &[user.id]))?;
-        match rows.get(&user.id) {
-            Some(row) => count += change(session, &caller, std::slice::from_ref(row), is_retry)?,
-            None => bail!("{} is not to be in target {} (see `muster explain`)", user.user_name, target.name),
+    for name in &args.users {
+        let user = find_id(session, &caller, name)?;
+        if !change_one(session, &caller, &target, user, is_retry)? {
+            bail!("{name} was not pushed to {} yet (see `muster explain`)", target.name);
         }
+        count += 1;
     }
     let word = if is_retry { "retried" } else { "excluded" };
     output.result(&json!({"target": target.name, word: count}), || {
@@ -175,7 +180,25 @@ pub(super) fn wake(
     change(session, caller, &rows, true)
 }
 
-/// Retries or excludes. Rows that the server changes meanwhile are left to it, except single ones.
+/// Retries or excludes a user. Returns false if there is nothing to retry; a user can be excluded before the first push.
+fn change_one(
+    session: &AdminSession,
+    caller: &Caller,
+    target: &Target,
+    user: UserId,
+    is_retry: bool,
+) -> anyhow::Result<bool> {
+    change_row(session, caller, target, user, |row, now| match row {
+        Some(row) => Ok(Some(changed(row, is_retry, now).replace(row)?)),
+        None if is_retry => Ok(None),
+        None => {
+            let shard = gateway::shard_of(user, target.limits.shards);
+            Ok(Some(changed(&RemoteUser::new((caller.tenant, target.number), user, shard), false, now).insert()?))
+        }
+    })
+}
+
+/// Retries or excludes. Rows that get another fault meanwhile are left to the server.
 fn change(session: &AdminSession, caller: &Caller, rows: &[RemoteUser], is_retry: bool) -> anyhow::Result<usize> {
     let now = session.directory.now();
     let mut count = 0;
@@ -203,7 +226,7 @@ fn change(session: &AdminSession, caller: &Caller, rows: &[RemoteUser], is_retry
     Ok(count)
 }
 
-fn changed(row: &RemoteUser, is_retry: bool, now: directory::Time) -> RemoteUser {
+fn changed(row: &RemoteUser, is_retry: bool, now: Time) -> RemoteUser {
     let mut changed = row.clone();
     if is_retry {
         changed.fault = PushFault::None;

@@ -6,6 +6,7 @@ mod change;
 mod issues;
 mod show;
 mod test;
+mod user_row;
 mod users;
 
 use crate::output::Output;
@@ -38,9 +39,9 @@ pub(crate) enum TargetCommand {
     Resume(TargetRef),
     /// Remove a target from Muster; its accounts stay as they are
     Remove(TargetRef),
-    /// List users that do not arrive in a target, and why
+    /// List users that could not be provisioned, and why
     Issues(issues::IssuesArgs),
-    /// Retry or exclude users that do not arrive
+    /// Retry or exclude users that could not be provisioned
     #[command(subcommand)]
     Issue(issues::IssueCommand),
 }

@@ -23,6 +23,9 @@ pub(crate) struct StatusArgs {
 }
 
 const WAIT_INTERVAL: Duration = Duration::from_millis(500);
+/// How often nothing is found to push changes before waiting ends: a server needs some seconds to begin.
+const MAX_NOT_RUNNING: u32 = 40;
+const NOT_RUNNING: &str = "no process pushes this tenant's changes: start `muster serve`, or see its log";
 
 pub(super) fn list(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
     let caller = session.caller_in_tenant(tenant)?;
@@ -44,6 +47,23 @@ fn state_text(target: &Target) -> String {
         TargetState::Paused { reason } => format!("paused: {reason}"),
         TargetState::Removed => "removed".into(),
     }
+}
+
+fn on_delete_text(policy: DeletePolicy) -> &'static str {
+    match policy {
+        DeletePolicy::Deactivate => "deactivate",
+        DeletePolicy::Delete => "delete",
+    }
+}
+
+/// A code such as `in-doubt` as a name in JSON.
+fn camel_case(code: &str) -> String {
+    let mut words = code.split([' ', '-']);
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (start, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        name + &start.to_uppercase() + rest
+    })
 }
 
 fn credential_text(kind: &CredentialKind) -> String {
@@ -70,11 +90,12 @@ fn target_json(target: &Target) -> Value {
             TargetState::Paused { .. } => "paused",
             TargetState::Removed => "removed",
         },
-        "credential": credential_text(&target.credential),
-        "onDelete": match target.on_delete {
-            DeletePolicy::Deactivate => "deactivate",
-            DeletePolicy::Delete => "delete",
+        "pauseReason": match &target.state {
+            TargetState::Paused { reason } => Some(reason),
+            TargetState::Active | TargetState::Removed => None,
         },
+        "credential": credential_text(&target.credential),
+        "onDelete": on_delete_text(target.on_delete),
         "requestsPerMinute": target.limits.requests_per_minute,
         "concurrency": target.limits.concurrency,
         "timeoutSeconds": target.limits.timeout_seconds,
@@ -85,7 +106,7 @@ fn target_json(target: &Target) -> Value {
 }
 
 pub(super) fn capabilities_json(capabilities: &TargetCapabilities) -> Value {
-    let keys = |keys: &[MatchKey]| keys.iter().map(|key| key.as_str()).collect::<Vec<_>>();
+    let keys = |keys: &[MatchKey]| keys.iter().map(|key| camel_case(key.as_str())).collect::<Vec<_>>();
     json!({
         "tested": format_timestamp(capabilities.tested),
         "patch": capabilities.patch,
@@ -140,7 +161,8 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
         let limits = target.limits;
         let rate = match limits.requests_per_minute {
             0 => "no limit".into(),
-            rate => format!("{} per second", f64::from(rate) / 60.0),
+            rate if rate % 60 == 0 => format!("{} per second", rate / 60),
+            rate => format!("{:.2} per second", f64::from(rate) / 60.0),
         };
         let mut rows =
             vec![("name", target.name.clone()), ("dialect", target.dialect.clone()), ("url", target.url.clone())];
@@ -150,6 +172,13 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             ("credential", credential_text(&target.credential)),
             ("requests", format!("{rate}, {} at the same time, {} s each", limits.concurrency, limits.timeout_seconds)),
         ]);
+        rows.push(("deleted users", on_delete_text(target.on_delete).into()));
+        if let CredentialKind::ClientCredentials { token_url, .. } = &target.credential {
+            rows.push(("token url", token_url.clone()));
+        }
+        if target.ca_certificates.is_some() {
+            rows.push(("root certificates", "further ones (--ca-file)".into()));
+        }
         if !target.allowed_addresses.is_empty() {
             rows.push(("allowed addresses", target.allowed_addresses.join(", ")));
         }
@@ -168,9 +197,11 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
     Ok(())
 }
 
-/// What a target has.
+/// How many users of a target are in which state: each is counted once.
 struct Counts {
+    /// They have an account, and everything was sent.
     linked: u64,
+    /// They are to be pushed.
     waiting: u64,
     failed: Vec<(PushFault, u64)>,
     excluded: u64,
@@ -188,9 +219,21 @@ fn counts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::R
     let query = RemoteUser::counts((target.tenant, target.number));
     let rows = session.wait(session.directory.count_target_records(caller, query, RemoteUser::COUNTED))?;
     let mut counts = Counts { linked: 0, waiting: 0, failed: Vec::new(), excluded: 0 };
+    // Of users with an account, changes may be due.
+    for (shard, priority) in (0..target.limits.shards).flat_map(|shard| PushPriority::ALL.map(|it| (shard, it))) {
+        let key = (target.tenant, target.number);
+        let query = RemoteUser::due(key, shard, priority, Time(i64::MAX), u32::MAX);
+        let due = session.wait(session.directory.count_target_records(caller, query, RemoteUser::COUNTED))?;
+        for (values, count) in due {
+            if is_linked(&values) {
+                counts.waiting += count;
+            }
+        }
+    }
+    let due = counts.waiting;
     for (values, count) in rows {
         match RemoteUser::counted(&values) {
-            Some((PushFault::None, RemoteState::Linked | RemoteState::Unverified)) => counts.linked += count,
+            Some(_) if is_linked(&values) => counts.linked += count,
             Some((PushFault::None | PushFault::Temporary, _)) => counts.waiting += count,
             Some((PushFault::Excluded, _)) => counts.excluded += count,
             Some((fault, _)) => match counts.failed.iter_mut().find(|(known, _)| *known == fault) {
@@ -200,7 +243,14 @@ fn counts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::R
             None => {}
         }
     }
+    counts.linked = counts.linked.saturating_sub(due);
     Ok(counts)
+}
+
+/// Whether counted rows have an account and no fault.
+fn is_linked(values: &[directory::Value]) -> bool {
+    let counted = RemoteUser::counted(values);
+    matches!(counted, Some((PushFault::None, RemoteState::Linked | RemoteState::Unverified)))
 }
 
 /// How long the oldest due row of each priority has waited, in seconds.
@@ -221,16 +271,20 @@ fn lag(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Resu
     Ok(lags)
 }
 
-/// Waits until all users were considered and none is due or being pushed.
+/// Waits until all users were processed and none is due or being pushed.
 fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, output: Output) -> anyhow::Result<()> {
     let users = session.wait(session.directory.find_users(caller, UserQuery { limit: 1, ..UserQuery::default() }))?;
     let mut progress = Progress::new(output, "users", Some(users.total));
-    let (mut shown, mut idle) = (0, 0);
+    let (mut shown, mut idle, mut not_running) = (0, 0, 0);
     // The second time, changes that were made before the first one were followed.
     while idle < 2 {
         let (_, found) = find_target(session, target)?;
         if !found.is_active() {
             bail!("target {} is {}, so that waiting users are not pushed", found.name, state_text(&found));
+        }
+        not_running = if session.wait(session.directory.is_gateway_running(caller))? { 0 } else { not_running + 1 };
+        if not_running > MAX_NOT_RUNNING {
+            bail!(NOT_RUNNING);
         }
         let counts = counts(session, caller, &found)?;
         let arrived = counts.linked + counts.excluded + counts.failed.iter().map(|(_, count)| count).sum::<u64>();
@@ -253,6 +307,21 @@ fn progress_of(session: &AdminSession, caller: &Caller, target: &Target) -> anyh
     Ok(progress.into_iter().next().unwrap_or_else(|| TargetProgress::new(target.tenant, target.number)))
 }
 
+/// Why nothing is sent to a target now, if that is so.
+pub(super) fn obstacle(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Result<Option<String>> {
+    if !target.is_active() {
+        return Ok(Some(format!("The target is {}.", state_text(target))));
+    }
+    if !session.wait(session.directory.is_gateway_running(caller))? {
+        return Ok(Some(format!("Now {NOT_RUNNING}.")));
+    }
+    let progress = progress_of(session, caller, target)?;
+    let reason = progress.reason.unwrap_or_default();
+    Ok(progress
+        .quarantined
+        .map(|since| format!("The target is quarantined since {}: {reason}.", format_timestamp(since))))
+}
+
 pub(super) fn status(session: &AdminSession, args: &StatusArgs, output: Output) -> anyhow::Result<()> {
     let (caller, target) = find_target(session, &args.target)?;
     if args.wait {
@@ -261,24 +330,30 @@ pub(super) fn status(session: &AdminSession, args: &StatusArgs, output: Output) 
     let counts = counts(session, &caller, &target)?;
     let progress = progress_of(session, &caller, &target)?;
     let lags = lag(session, &caller, &target)?;
+    let is_running = session.wait(session.directory.is_gateway_running(&caller))?;
     let failed: serde_json::Map<String, Value> =
-        counts.failed.iter().map(|(fault, count)| (fault.as_str().to_owned(), json!(count))).collect();
+        counts.failed.iter().map(|(fault, count)| (camel_case(fault.as_str()), json!(count))).collect();
     let lag_json: serde_json::Map<String, Value> =
-        lags.iter().map(|(priority, seconds)| (priority.as_str().to_owned(), json!(seconds))).collect();
+        lags.iter().map(|(priority, seconds)| (camel_case(priority.as_str()), json!(seconds))).collect();
     let document = json!({
         "name": target.name,
         "state": target_json(&target)["state"],
+        "pauseReason": target_json(&target)["pauseReason"],
+        "gatewayRunning": is_running,
         "linked": counts.linked,
         "waiting": counts.waiting,
         "failed": failed,
         "excluded": counts.excluded,
         "lagSeconds": lag_json,
-        "consideredUsers": progress.scanned,
+        "lastProcessedUser": progress.scanned,
         "quarantinedSince": progress.quarantined.map(format_timestamp),
         "quarantineReason": progress.reason,
     });
     output.result(&document, || {
         let mut rows = vec![("state".to_owned(), state_text(&target))];
+        if !is_running {
+            rows.push(("gateway".into(), NOT_RUNNING.into()));
+        }
         if let Some(since) = progress.quarantined {
             let reason = progress.reason.clone().unwrap_or_default();
             rows.push(("quarantined".into(), format!("since {}: {reason}", format_timestamp(since))));

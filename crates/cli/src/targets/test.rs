@@ -25,7 +25,10 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
     let (caller, target) = find_target(session, &args.target)?;
     let query = SealedSecret::of_owner(target.tenant, target.secret_owner());
     let secrets: Vec<SealedSecret> = session.wait(session.directory.target_records(&caller, query))?;
-    let current = secrets.iter().find(|secret| secret.use_ == SecretUse::Current).context("it has no credential")?;
+    let current = secrets
+        .iter()
+        .find(|secret| secret.use_ == SecretUse::Current)
+        .context("the target has no credential (set one with `muster target key`)")?;
     let secret = master_keys(settings)?.open(current)?;
     let sender = gateway::Sender::new(Arc::new(target.clone()), secret, gateway::SendWindow::open())?;
     let now = session.directory.now();
@@ -35,10 +38,11 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
         bail!("target {} cannot be used: {problem}\n  {lines}", target.name);
     }
     let capabilities = probe.capabilities;
-    let is_same = target
-        .capabilities
-        .as_ref()
-        .is_some_and(|old| directory::TargetCapabilities { tested: old.tested, ..capabilities.clone() } == *old);
+    // The evidence has numbers that change, such as that of accounts.
+    let is_same = target.capabilities.as_ref().is_some_and(|old| {
+        let (tested, evidence) = (old.tested, old.evidence.clone());
+        directory::TargetCapabilities { tested, evidence, ..capabilities.clone() } == *old
+    });
     let after = Target { capabilities: Some(capabilities.clone()), ..target.clone() };
     put(session, &caller, target.clone(), after, Vec::new())?;
     if !is_same {

@@ -1,16 +1,13 @@
 //! `muster push` and `muster explain`: single users in targets.
 
+use super::user_row::{change_row, find_id};
 use super::{TargetRef, find_target};
 use crate::output::{Output, table};
 use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
-use crate::users::{find_user, lookup_keys};
-use anyhow::bail;
 use clap::Args;
 use dialects::kit::{Document, Endpoint, Operation, OutgoingUser};
-use directory::{
-    Caller, DirectoryError, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId,
-};
+use directory::{Caller, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId};
 use gateway::{Desired, SourceUser};
 use serde_json::{Value, json};
 
@@ -49,9 +46,9 @@ pub(crate) fn push(settings: &Settings, args: &PushArgs, output: Output) -> anyh
     };
     let mut pushed = 0;
     for name in &args.users {
-        let user = find_user(&session, &caller, name)?;
+        let user = find_id(&session, &caller, name)?;
         for target in &targets {
-            pushed += usize::from(mark(&session, &caller, target, user.id)?);
+            pushed += usize::from(mark(&session, &caller, target, user)?);
         }
     }
     output.result(&json!({"marked": pushed}), || {
@@ -62,36 +59,27 @@ pub(crate) fn push(settings: &Settings, args: &PushArgs, output: Output) -> anyh
 
 /// Returns whether the user is pushed, which excluded users are not.
 fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) -> anyhow::Result<bool> {
-    for _ in 0..5 {
-        let rows = session.wait(session.directory.remote_users(caller, target.number, &[user]))?;
-        let now = session.directory.now();
-        let write = if let Some(row) = rows.get(&user) {
-            if row.fault == PushFault::Excluded {
-                return Ok(false);
-            }
-            // Without a digest everything is sent.
-            let mut marked = RemoteUser { digest: None, ..row.clone() };
-            if marked.fault == PushFault::Temporary {
-                marked.fault = PushFault::None;
-            }
-            marked.mark(row.target_position, PushPriority::OnDemand, now);
-            marked.replace(row)?
-        } else {
+    change_row(session, caller, target, user, |row, now| {
+        let Some(row) = row else {
             let key = (caller.tenant, target.number);
-            let mut row = RemoteUser::new(key, user, gateway::shard_of(user, target.limits.shards));
-            row.mark(row.target_position, PushPriority::OnDemand, now);
-            row.insert()?
+            let mut new = RemoteUser::new(key, user, gateway::shard_of(user, target.limits.shards));
+            new.mark(new.target_position, PushPriority::OnDemand, now);
+            return Ok(Some(new.insert()?));
         };
-        match session.runtime.block_on(session.directory.commit_task_rows(caller, vec![write])) {
-            Ok(()) => return Ok(true),
-            Err(DirectoryError::Conflict | DirectoryError::Invalid(_)) => {}
-            Err(error) => return Err(crate::session::directory_error(error)),
+        if row.fault == PushFault::Excluded {
+            return Ok(None);
         }
-    }
-    bail!("the server keeps changing this user; try again")
+        // Without a digest everything is sent.
+        let mut marked = RemoteUser { digest: None, ..row.clone() };
+        if marked.fault == PushFault::Temporary {
+            marked.fault = PushFault::None;
+        }
+        marked.mark(row.target_position, PushPriority::OnDemand, now);
+        Ok(Some(marked.replace(row)?))
+    })
 }
 
-/// Says what a target is to have of a user, what it has, and what happened.
+/// Shows the desired account of a user in a target, what is there, and what happened.
 pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -> anyhow::Result<()> {
     let session = AdminSession::open_read_only(settings)?;
     let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
@@ -103,7 +91,14 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     attempts.drain(..attempts.len().saturating_sub(ATTEMPTS));
     let source = sources.get(&user);
     let (summary, request) = match source {
-        Some(source) => (summary(&target, source, row.as_ref()), request_text(&target, source, row.as_ref())),
+        Some(source) => {
+            let obstacle = super::show::obstacle(&session, &caller, &target)?;
+            let summary = summary(&target, source, row.as_ref());
+            (
+                summary + &obstacle.map_or(String::new(), |text| format!(" {text}")),
+                request_text(&target, source, row.as_ref()),
+            )
+        }
         None => ("There is no such user.".into(), None),
     };
     let document = json!({
@@ -127,7 +122,9 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
             text.push_str(&format!("\n\n{}", row_table(row)));
         }
         if let Some(request) = &request {
-            text.push_str(&format!("\n\nWhat the target is to have (the credential is hidden):\n\n{request}"));
+            text.push_str(&format!(
+                "\n\nThe request for the complete desired account (the credential is hidden):\n\n{request}"
+            ));
         }
         if !attempts.is_empty() {
             text.push_str(&format!("\n\nLast requests:\n\n{}", attempts_table(&attempts)));
@@ -137,32 +134,21 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     Ok(())
 }
 
-/// Finds deleted users, too.
-fn find_id(session: &AdminSession, caller: &Caller, text: &str) -> anyhow::Result<UserId> {
-    match find_user(session, caller, text) {
-        Ok(user) => Ok(user.id),
-        Err(error) => {
-            let deleted = session.runtime.block_on(session.directory.deleted_user(caller, &lookup_keys(text)));
-            deleted.map(|tombstone| tombstone.user.id).map_err(|_| error)
-        }
-    }
-}
-
 fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> String {
     let desired = match source.desired(target.on_delete) {
-        Desired::Nothing => "The target is to have no account: the user was deleted.",
-        Desired::Account { is_active: true, .. } => "The target is to have an active account.",
-        Desired::Account { .. } if row.is_none() => "The target is to have no account: inactive users are not created.",
-        Desired::Account { .. } => "The target is to have an inactive account.",
+        Desired::Nothing => "Desired: no account, since the user was deleted.",
+        Desired::Account { is_active: true, .. } => "Desired: an active account.",
+        Desired::Account { .. } if row.is_none() => "Desired: no account, since inactive users are not created.",
+        Desired::Account { .. } => "Desired: an inactive account.",
     };
     let state = match row {
-        None if source.is_to_be_created(target.on_delete) => "It was not considered yet.".to_owned(),
-        None => "Nothing is to be done.".to_owned(),
+        None if source.is_to_be_created(target.on_delete) => "Not processed yet.".to_owned(),
+        None => "Nothing to do.".to_owned(),
         Some(row) => {
             let has = match row.state {
-                RemoteState::Absent => "It has none.",
-                RemoteState::Creating => "It may have one: the answer to its creation is not known yet.",
-                RemoteState::Linked | RemoteState::Unverified => "It has one.",
+                RemoteState::Absent => "The target has none.",
+                RemoteState::Creating => "The target may have one: the response to its creation was lost.",
+                RemoteState::Linked | RemoteState::Unverified => "The target has one.",
             };
             let next = match (row.fault, row.due) {
                 (PushFault::None, None) => "Everything was sent.".to_owned(),
@@ -212,8 +198,8 @@ fn row_table(row: &RemoteUser) -> String {
     rows.extend(row.fault_detail.clone().map(|detail| ("detail", detail)));
     rows.extend(row.due.map(|due| ("next attempt", format_timestamp(due))));
     rows.extend(row.waits_for.map(|user| ("waits for the account of", user.to_string())));
-    rows.push(("change to have", row.target_position.0.to_string()));
-    rows.push(("change it has", row.applied_position.0.to_string()));
+    rows.push(("last change", row.target_position.0.to_string()));
+    rows.push(("last change sent", row.applied_position.0.to_string()));
     table(&["field", "value"], rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect())
 }
 
@@ -229,8 +215,9 @@ fn attempts_table(attempts: &[PushAttempt]) -> String {
     let row = |attempt: &PushAttempt| {
         let status = attempt.status.map_or_else(|| "-".into(), |status| status.to_string());
         let detail = attempt.detail.clone().unwrap_or_default();
-        let time = format!("{} ms", attempt.milliseconds);
-        vec![format_timestamp(attempt.at), attempt.action.clone(), attempt.outcome.clone(), status, time, detail]
+        let (time, id) = (format!("{} ms", attempt.milliseconds), attempt.id.to_string());
+        vec![format_timestamp(attempt.at), attempt.action.clone(), attempt.outcome.clone(), status, time, detail, id]
     };
-    table(&["time", "action", "outcome", "status", "duration", "detail"], attempts.iter().map(row).collect())
+    let headings = ["time", "action", "outcome", "status", "duration", "detail", "request"];
+    table(&headings, attempts.iter().map(row).collect())
 }

@@ -23,7 +23,7 @@ pub trait TargetClient: Send + Sync {
     /// # Errors
     /// The user lacks what the API requires, or has a value that it cannot hold.
     fn document(&self, user: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete>;
-    /// Writes a request, without the credentials that belong into its head.
+    /// Writes a request, without the credentials of its headers.
     ///
     /// # Errors
     /// A value cannot be sent.
@@ -149,7 +149,7 @@ pub enum Verdict {
     NotFound,
     /// Another account has one of the keys.
     Duplicate(Option<MatchKey>),
-    /// The target rejects the data. What it says, without values of the user.
+    /// The target rejects the data. What it says can repeat all that was sent (see [`without_values`]).
     Rejected(String),
     /// It failed for reasons that do not depend on the user.
     Unavailable {
@@ -161,6 +161,8 @@ pub enum Verdict {
     Denied,
     /// The API of the target cannot do it.
     Unsupported,
+    /// The response shows another account than the request names.
+    OtherAccount,
     /// The response is not one of this API. The request may have been carried out.
     InvalidResponse(&'static str),
 }
@@ -176,6 +178,7 @@ impl Verdict {
             Self::Unavailable { .. } => "unavailable",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
+            Self::OtherAccount => "other-account",
             Self::InvalidResponse(_) => "invalid-response",
         }
     }
@@ -190,8 +193,6 @@ pub struct Account {
     pub email: Option<String>,
     pub is_active: Option<bool>,
     pub id_proof: IdProof,
-    /// The complete object.
-    pub object: Object,
 }
 
 /// Whether a response names the id of an account a second time, such as in the account's URL.
@@ -250,11 +251,19 @@ impl AccountPage {
     }
 }
 
-/// What a status means in every API, unless the operation says more.
-pub(crate) fn judge_status(operation: &Operation<'_>, response: &Response<Bytes>) -> Option<Verdict> {
+/// What a status means in every API, unless the operation says more. `error` is the error object of the API, if the body
+/// has one.
+pub(crate) fn judge_status(
+    operation: &Operation<'_>,
+    response: &Response<Bytes>,
+    error: Option<&Object>,
+) -> Option<Verdict> {
     let has_id = matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
+    let writes = matches!(operation, Operation::Create(_) | Operation::Update { .. } | Operation::Delete { .. });
     Some(match response.status().as_u16() {
         300..=399 => Verdict::InvalidResponse("a redirect"),
+        // The API does not allow it for this user, such as for a role that the credential must not grant.
+        403 if writes && error.is_some() => return None,
         401 | 403 => Verdict::Denied,
         404 | 410 if has_id => Verdict::NotFound,
         404 | 410 => Verdict::InvalidResponse("no such endpoint"),
@@ -285,11 +294,23 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(MAX_RETRY_AFTER))
 }
 
-/// The longest text of an error that is kept.
-const MAX_DETAIL_CHARS: usize = 300;
+/// The longest code of an error.
+const MAX_CODE_BYTES: usize = 40;
 
-/// The error text of a target, without the values that were sent to it: targets repeat them.
-pub(crate) fn redact(text: &str, operation: &Operation<'_>) -> String {
+/// The verdict on a request that the target has rejected, with its codes and message.
+pub(crate) fn rejected(operation: &Operation<'_>, codes: &[&str], message: &str) -> Verdict {
+    let is_code = |code: &&&str| {
+        !code.is_empty() && code.len() <= MAX_CODE_BYTES && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    // The message can show the user, and the values to remove are not known.
+    let is_shown = !matches!(operation, Operation::Get { .. } | Operation::Delete { .. });
+    let message = if is_shown { message } else { "" };
+    let words: Vec<&str> = codes.iter().filter(is_code).copied().chain(message.split_whitespace()).collect();
+    Verdict::Rejected(words.join(" "))
+}
+
+/// What a target says, without the values that were sent to it: targets repeat them.
+pub fn without_values(text: &str, operation: &Operation<'_>) -> String {
     let mut text = text.to_owned();
     if let Operation::Find { value, .. } = operation {
         text = replace_folded(&text, value);
@@ -308,12 +329,11 @@ pub(crate) fn redact(text: &str, operation: &Operation<'_>) -> String {
             text = replace_folded(&text, value);
         }
     }
-    let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL_CHARS).collect();
-    shown.trim().to_owned()
+    text
 }
 
 /// Replaces a value whatever its case.
-fn replace_folded(text: &str, value: &str) -> String {
+pub fn replace_folded(text: &str, value: &str) -> String {
     let (folded_text, folded) = (text.to_lowercase(), value.to_lowercase());
     // Folding can change lengths; then positions do not correspond.
     if folded_text.len() != text.len() || folded.is_empty() {

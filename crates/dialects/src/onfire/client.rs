@@ -7,7 +7,7 @@ use super::write::{self, WrittenNames};
 use crate::kit::{
     Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, Format, IdProof, Incomplete,
     Node, Object, ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict,
-    WriteContext, is_html, json, judge_status, redact, text_member, xml,
+    WriteContext, is_html, json, judge_status, rejected, text_member, xml,
 };
 use bytes::Bytes;
 use directory::{Field, MatchKey, Slot, TargetCapabilities, TenantNumber, Time};
@@ -150,16 +150,20 @@ impl TargetClient for Client {
     }
 
     fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict {
-        // The documents have no 404: a missing user is a 400. A 405 means that there is no such endpoint.
-        match judge_status(operation, response) {
-            Some(Verdict::Unsupported) => return Verdict::InvalidResponse("no such endpoint"),
+        let body = parse(response);
+        let status_of =
+            |body: &Object| body.get("ResponseStatus", Duplicates::FirstWins).and_then(Node::as_object).cloned();
+        let status = body.as_ref().and_then(status_of);
+        // The documents have no 404: a missing user is a 400. A 404 or 405 means that there is no such endpoint.
+        match judge_status(operation, response, status.as_ref()) {
+            Some(Verdict::Unsupported | Verdict::NotFound) => return Verdict::InvalidResponse("no such endpoint"),
             Some(verdict) => return verdict,
             None => {}
         }
         if is_html(response) {
             return Verdict::InvalidResponse("an HTML page");
         }
-        let Some(body) = parse(response) else {
+        let Some(body) = body else {
             let is_empty = response.body().iter().all(u8::is_ascii_whitespace);
             return match operation {
                 Operation::Delete { .. } if response.status().is_success() && is_empty => Verdict::Done(None),
@@ -167,10 +171,9 @@ impl TargetClient for Client {
                 _ => Verdict::Rejected(response.status().as_u16().to_string()),
             };
         };
-        let status = body.get("ResponseStatus", Duplicates::FirstWins).and_then(Node::as_object);
-        let code = status.and_then(|status| text_member(status, "ErrorCode"));
+        let code = status.as_ref().and_then(|status| text_member(status, "ErrorCode"));
         if !response.status().is_success() || code.is_some() {
-            return judge_error(operation, status);
+            return judge_error(operation, status.as_ref());
         }
         let user = || body.get(self.schema.name, Duplicates::FirstWins).and_then(Node::as_object).and_then(account);
         match operation {
@@ -180,7 +183,7 @@ impl TargetClient for Client {
             }
             Operation::Update { id, .. } | Operation::Get { id } => match user() {
                 Some(account) if account.id == canonical_id(id) => Verdict::Done(Some(account)),
-                Some(_) => Verdict::InvalidResponse("another user"),
+                Some(_) => Verdict::OtherAccount,
                 None => Verdict::InvalidResponse("no user with an id"),
             },
             Operation::Find { .. } | Operation::List { .. } => self.page(&body),
@@ -260,44 +263,38 @@ fn account(object: &Object) -> Option<Account> {
         email: text("Email"),
         is_active,
         id_proof: IdProof::None,
-        object: object.clone(),
     })
 }
 
 fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
     let text = |name| status.and_then(|status| text_member(status, name)).unwrap_or_default();
     let errors = status.and_then(|status| status.get("Errors", Duplicates::FirstWins));
-    let errors: Vec<&Object> = errors
-        .map(|errors| errors.entries("ResponseError"))
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(Node::as_object)
-        .collect();
-    let codes: Vec<(&str, &str)> = errors
-        .iter()
-        .map(|error| {
-            let text = |name| text_member(error, name).unwrap_or_default();
-            (text("ErrorCode"), text("FieldName"))
-        })
-        .chain(std::iter::once((text("ErrorCode"), "")))
-        .collect();
+    let entries = errors.map(|errors| errors.entries("ResponseError")).unwrap_or_default();
+    let code_of = |error: &Node| {
+        let error = error.as_object()?;
+        let text = |name| text_member(error, name).unwrap_or_default().to_owned();
+        Some((text("ErrorCode"), text("FieldName")))
+    };
+    let mut codes: Vec<(String, String)> = entries.into_iter().filter_map(code_of).collect();
+    if codes.is_empty() {
+        // With errors of fields, it is that of the first one.
+        codes.push((text("ErrorCode").to_owned(), String::new()));
+    }
     let has_id = matches!(operation, Operation::Update { .. } | Operation::Delete { .. } | Operation::Get { .. });
-    if has_id && codes.iter().any(|(code, field)| code.contains("NotFound") && matches!(*field, "" | "Id")) {
+    if has_id && codes.iter().any(|(code, field)| code.contains("NotFound") && matches!(field.as_str(), "" | "Id")) {
         return Verdict::NotFound;
     }
     let taken = codes.iter().find(|(code, _)| code.contains("AlreadyExists"));
     if let (Some((_, field)), Operation::Create(_) | Operation::Update { .. }) = (taken, operation) {
-        return Verdict::Duplicate(match *field {
+        return Verdict::Duplicate(match field.as_str() {
             "Email" => Some(MatchKey::Email),
             "ExternalId" => Some(MatchKey::ExternalId),
             _ => None,
         });
     }
-    if codes.iter().any(|(code, _)| *code == "Unauthorized") {
+    if codes.iter().any(|(code, _)| code == "Unauthorized") {
         return Verdict::Denied;
     }
-    let is_word = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let words: Vec<&str> =
-        codes.first().into_iter().flat_map(|(code, field)| [*code, *field]).filter(is_word).collect();
-    Verdict::Rejected(format!("{} {}", words.join(" "), redact(text("Message"), operation)).trim().to_owned())
+    let first = codes.first().map_or(["", ""], |(code, field)| [code.as_str(), field.as_str()]);
+    rejected(operation, &first, text("Message"))
 }

@@ -5,7 +5,7 @@ use super::write;
 use crate::kit::{
     Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Incomplete,
     Node, Object, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict, encode_segment,
-    is_html, json, judge_status, redact, text_member,
+    is_html, json, judge_status, rejected, text_member,
 };
 use bytes::Bytes;
 use directory::{Field, MatchKey, TargetCapabilities, Time};
@@ -88,17 +88,18 @@ impl TargetClient for Client {
     }
 
     fn judge(&self, operation: &Operation<'_>, response: &Response<Bytes>) -> Verdict {
-        if let Some(verdict) = judge_status(operation, response) {
+        let body = std::str::from_utf8(response.body()).ok().and_then(|text| json::parse(text).ok());
+        let object = body.as_ref().and_then(Node::as_object);
+        let is_error = |object: &&Object| text_member(object, "status").is_some();
+        if let Some(verdict) = judge_status(operation, response, object.filter(is_error)) {
             return verdict;
         }
         if is_html(response) {
             return Verdict::InvalidResponse("an HTML page");
         }
-        let body = std::str::from_utf8(response.body()).ok().and_then(|text| json::parse(text).ok());
         if !response.status().is_success() {
-            return judge_error(operation, response.status(), body.as_ref());
+            return judge_error(operation, response.status(), object);
         }
-        let object = body.as_ref().and_then(Node::as_object);
         match operation {
             Operation::Delete { .. } => Verdict::Done(None),
             Operation::Create(_) => match object.and_then(account) {
@@ -117,7 +118,7 @@ impl TargetClient for Client {
             Operation::Update { .. } if response.body().is_empty() => Verdict::Done(None),
             Operation::Update { id, .. } | Operation::Get { id } => match object.and_then(account) {
                 Some(account) if account.id == *id => Verdict::Done(Some(account)),
-                Some(_) => Verdict::InvalidResponse("another user"),
+                Some(_) => Verdict::OtherAccount,
                 None => Verdict::InvalidResponse("no user with an id"),
             },
             Operation::Find { .. } | Operation::List { .. } => {
@@ -261,7 +262,6 @@ fn account(object: &Object) -> Option<Account> {
         user_name: text("userName"),
         email: email.and_then(|email| text_member(email, "value")).map(str::to_owned),
         is_active,
-        object: object.clone(),
     })
 }
 
@@ -279,21 +279,20 @@ fn page(object: &Object) -> Option<AccountPage> {
 }
 
 /// RFC 7644 section 3.12.
-fn judge_error(operation: &Operation<'_>, status: StatusCode, body: Option<&Node>) -> Verdict {
-    let object = body.and_then(Node::as_object);
+fn judge_error(operation: &Operation<'_>, status: StatusCode, object: Option<&Object>) -> Verdict {
     let text = |name| object.and_then(|object| text_member(object, name)).unwrap_or_default();
     let is_search = matches!(operation, Operation::Find { .. } | Operation::List { .. });
-    let is_create_or_update = matches!(operation, Operation::Create(_) | Operation::Update { .. });
-    if is_create_or_update && (status == StatusCode::CONFLICT || text("scimType") == "uniqueness") {
-        return Verdict::Duplicate(None);
+    let is_duplicate = text("scimType") == "uniqueness";
+    match operation {
+        Operation::Create(_) if is_duplicate || status == StatusCode::CONFLICT => return Verdict::Duplicate(None),
+        // Without the type, another client may have changed the account at the same time.
+        Operation::Update { .. } if is_duplicate => return Verdict::Duplicate(None),
+        _ => {}
     }
     if is_search {
         return Verdict::Unsupported;
     }
-    let detail = redact(text("detail"), operation);
-    let kind = text("scimType");
-    let kind = if kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) { kind } else { "" };
-    Verdict::Rejected(format!("{} {kind} {detail}", status.as_u16()).split_whitespace().collect::<Vec<_>>().join(" "))
+    rejected(operation, &[status.as_str(), text("scimType")], text("detail"))
 }
 
 /// RFC 7643 section 5.

@@ -63,7 +63,8 @@ pub(super) fn put(
         }
         Some(before) => {
             let stored = input.targets.iter().find(|target| target.number == before.number);
-            if stored.is_none_or(|stored| stored.version != before.version || stored.id != before.id) {
+            // All of it: what may be changed is decided by what was read.
+            if stored != Some(before) {
                 return Err(DirectoryError::Conflict);
             }
             let is_other = (after.id, after.number, &after.dialect) != (before.id, before.number, &before.dialect);
@@ -78,7 +79,7 @@ pub(super) fn put(
             }
             after.version = before.version + 1;
             if has_current {
-                // They were given for the system, or replace the credential, that was set before.
+                // They belong to the credential that is replaced.
                 let unused = [SecretUse::Next, SecretUse::Previous];
                 rows.extend(unused.map(|use_| SealedSecret::deletion_of(after.tenant, before.secret_owner(), use_)));
             }
@@ -126,9 +127,13 @@ fn check(target: &Target) -> Result<(), DirectoryError> {
         let is_url = !authority.is_empty()
             && !authority.contains('@')
             && url.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '\\' | '"' | '<' | '>'));
-        if !is_url || url.ends_with('/') {
+        if !is_url {
             return Err(malformed());
         }
+    }
+    // Paths of the API are appended to it.
+    if target.url.ends_with('/') {
+        return Err(malformed());
     }
     let TargetLimits { requests_per_minute: _, concurrency, timeout_seconds, shards } = target.limits;
     let in_range = (1..=256).contains(&concurrency)

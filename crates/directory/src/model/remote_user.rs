@@ -151,16 +151,17 @@ impl PushFault {
         Self::Temporary,
     ];
 
-    pub fn code(self) -> u32 {
+    /// `None` without a fault, so that an index has only the rows with one.
+    pub fn code(self) -> Option<u32> {
         match self {
-            Self::None => 0,
-            Self::Rejected => 1,
-            Self::Conflict => 2,
-            Self::InDoubt => 3,
-            Self::Unsupported => 4,
-            Self::Incomplete => 5,
-            Self::Excluded => 6,
-            Self::Temporary => 7,
+            Self::None => None,
+            Self::Rejected => Some(1),
+            Self::Conflict => Some(2),
+            Self::InDoubt => Some(3),
+            Self::Unsupported => Some(4),
+            Self::Incomplete => Some(5),
+            Self::Excluded => Some(6),
+            Self::Temporary => Some(7),
         }
     }
 
@@ -182,7 +183,7 @@ impl PushFault {
         !matches!(self, Self::None | Self::Temporary | Self::Excluded)
     }
 
-    fn from_code(code: u32) -> Self {
+    fn from_code(code: Option<u32>) -> Self {
         Self::ALL.into_iter().find(|fault| fault.code() == code).unwrap_or(Self::Rejected)
     }
 }
@@ -206,7 +207,7 @@ static REMOTE_USERS: Table = Table {
         Column::new("priority", ColumnKind::Int),
         Column::optional("due", ColumnKind::BigInt),
         Column::new("state", ColumnKind::Int),
-        Column::new("fault", ColumnKind::Int),
+        Column::optional("fault", ColumnKind::Int),
         Column::optional("remote_id", ColumnKind::Key),
         Column::new("target_position", ColumnKind::BigInt),
         Column::new("applied_position", ColumnKind::BigInt),
@@ -226,7 +227,7 @@ static REMOTE_USERS: Table = Table {
 };
 const BY_REMOTE_ID: &[usize] = &[0, 1, REMOTE_ID];
 const BY_DUE: &[usize] = &[0, 1, SHARD, PRIORITY, DUE];
-const BY_STATE: &[usize] = &[0, 1, FAULT, STATE, 2];
+const BY_FAULT: &[usize] = &[0, 1, FAULT, STATE, 2];
 const BY_AWAITED: &[usize] = &[0, 1, WAITS_FOR, 2];
 
 /// Which rows to read.
@@ -302,8 +303,8 @@ impl RemoteUser {
 
     /// Rows with a fault, of a target.
     pub fn with_fault((tenant, target): (TenantNumber, u32), fault: PushFault, limit: u32) -> RowQuery {
-        let equal = vec![tenant.0.into(), target.into(), fault.code().into()];
-        REMOTE_USERS.ordered_by(BY_STATE).equal(equal).limit(limit)
+        let equal = vec![tenant.0.into(), target.into(), Value::optional(fault.code())];
+        REMOTE_USERS.ordered_by(BY_FAULT).equal(equal).limit(limit)
     }
 
     /// The next rows with this row's fault.
@@ -341,7 +342,7 @@ impl RemoteUser {
 
     /// All rows of a target, to count them by [`Self::COUNTED`].
     pub fn counts((tenant, target): (TenantNumber, u32)) -> RowQuery {
-        REMOTE_USERS.ordered_by(BY_STATE).equal(vec![tenant.0.into(), target.into()])
+        REMOTE_USERS.all().equal(vec![tenant.0.into(), target.into()])
     }
 
     /// What a counted row stands for.
@@ -350,7 +351,7 @@ impl RemoteUser {
             Some(Value::Int(code)) => u32::try_from(*code).ok(),
             _ => None,
         };
-        Some((PushFault::from_code(code(values.first())?), RemoteState::from_code(code(values.get(1))?)))
+        Some((PushFault::from_code(code(values.first())), RemoteState::from_code(code(values.get(1))?)))
     }
 }
 
@@ -420,7 +421,7 @@ impl Record for RemoteUser {
             self.priority.code().into(),
             time(self.due),
             self.state.code().into(),
-            self.fault.code().into(),
+            Value::optional(self.fault.code()),
             Value::optional(self.remote_id.clone()),
             position(self.target_position),
             position(self.applied_position),
@@ -451,7 +452,7 @@ impl Record for RemoteUser {
             priority: PushPriority::from_code(reader.unsigned(PRIORITY)?),
             due: time(DUE)?,
             state: RemoteState::from_code(reader.unsigned(STATE)?),
-            fault: PushFault::from_code(reader.unsigned(FAULT)?),
+            fault: PushFault::from_code(if reader.is_null(FAULT) { None } else { Some(reader.unsigned(FAULT)?) }),
             remote_id: reader.optional_text(REMOTE_ID)?.map(str::to_owned),
             target_position: position(9)?,
             applied_position: position(10)?,

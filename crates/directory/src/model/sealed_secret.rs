@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedSecret {
     pub tenant: TenantNumber,
-    /// Such as `target/1`.
+    /// Such as `target/` and its id.
     pub owner: String,
     pub use_: SecretUse,
     /// Grows with each new credential of the owner.
@@ -69,6 +69,8 @@ static SEALED_SECRETS: Table = Table {
     archive: ArchiveForm::Rows,
 };
 
+const VERSION: usize = 3;
+
 impl SealedSecret {
     pub fn of_owner(tenant: TenantNumber, owner: String) -> RowQuery {
         SEALED_SECRETS.all().equal(vec![tenant.0.into(), owner.into()])
@@ -78,12 +80,20 @@ impl SealedSecret {
         Ok(RowWrite::Put(&SEALED_SECRETS, self.to_row()?))
     }
 
-    pub fn set_last_success(&self, time: Time) -> RowWrite {
-        let expected = Expected::Row(vec![(3, self.version.into())]);
-        RowWrite::Update { table: &SEALED_SECRETS, key: self.key(), values: vec![(8, time.0.into())], expected }
+    /// Deletes the secret with this use, if there is one.
+    /// Fails the change that includes it if another credential was stored with this use.
+    pub fn guard(&self) -> RowWrite {
+        let (key, version) = (self.key(), vec![(VERSION, self.version.into())]);
+        let expected = Expected::Row(version.clone());
+        RowWrite::Update { table: &SEALED_SECRETS, key, values: version, expected }
     }
 
-    /// Deletes the secret with this use, if there is one.
+    /// Fails if another credential was stored with this use.
+    pub fn deletion(&self) -> RowWrite {
+        let expected = Expected::Row(vec![(VERSION, self.version.into())]);
+        RowWrite::Delete { table: &SEALED_SECRETS, key: self.key(), expected }
+    }
+
     pub fn deletion_of(tenant: TenantNumber, owner: String, use_: SecretUse) -> RowWrite {
         let key = vec![tenant.0.into(), owner.into(), use_.as_str().to_owned().into()];
         RowWrite::Delete { table: &SEALED_SECRETS, key, expected: Expected::Anything }
@@ -119,7 +129,7 @@ impl Record for SealedSecret {
             tenant: TenantNumber(reader.unsigned(0)?),
             owner: reader.text(1)?.to_owned(),
             use_: SecretUse::ALL.into_iter().find(|known| known.as_str() == word).unwrap_or(SecretUse::Previous),
-            version: reader.unsigned(3)?,
+            version: reader.unsigned(VERSION)?,
             key_id: reader.text(4)?.to_owned(),
             sealed: reader.bytes(5)?.to_vec(),
             created: Time(reader.integer(6)?.unwrap_or(0)),

@@ -13,7 +13,7 @@ pub struct TargetProgress {
     /// Users up to this number were considered; [`crate::RemoteUser`] rows exist for those that the target has or is to
     /// have.
     pub scanned: u32,
-    /// Whether the target had no accounts before the first synchronization; `None` before it was asked.
+    /// Whether the target had no accounts before the first synchronization; `None` before that was checked.
     pub was_empty: Option<bool>,
     /// Since when nothing but probes is sent, because requests fail whatever their content.
     pub quarantined: Option<Time>,

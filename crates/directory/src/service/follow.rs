@@ -77,6 +77,12 @@ impl Directory {
         }
     }
 
+    /// Whether there is a follower.
+    pub async fn has_follower(&self, caller: &Caller, name: &str) -> Result<bool, DirectoryError> {
+        self.authorize(caller, Query::Tasks).await?;
+        Ok(self.record::<Follower>(vec![name.to_owned().into()]).await?.is_some())
+    }
+
     /// Returns a follower. Creates it if there is none; it then starts after `start`.
     pub async fn follower(
         &self,

@@ -32,7 +32,7 @@ pub use sign_in::{Credentials, rate_limit_network};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-pub use targets::TargetRecord;
+pub use targets::{TargetRecord, gateway_lease_name};
 use throttle::Throttle;
 
 const ITEMS_PER_READ: usize = 512;

@@ -3,8 +3,8 @@
 use super::{Caller, Directory, read_error};
 use crate::authorization::Query;
 use crate::{
-    DirectoryError, PushAttempt, Record, RemoteUser, Row, RowQuery, RowWrite, SealedSecret, Target, TargetProgress,
-    Time, UserId, Value,
+    DirectoryError, Lease, PushAttempt, Record, RemoteUser, Row, RowQuery, RowWrite, SealedSecret, Target,
+    TargetProgress, TenantNumber, Time, UserId, Value,
 };
 use std::collections::HashMap;
 
@@ -18,7 +18,19 @@ impl TargetRecord for RemoteUser {}
 impl TargetRecord for PushAttempt {}
 impl TargetRecord for SealedSecret {}
 
+/// The lease of the process that follows a tenant's changes for its targets.
+pub fn gateway_lease_name(tenant: TenantNumber) -> String {
+    format!("gateway/{tenant}")
+}
+
 impl Directory {
+    /// Whether a process follows the changes of the caller's tenant for its targets.
+    pub async fn is_gateway_running(&self, caller: &Caller) -> Result<bool, DirectoryError> {
+        self.authorize(caller, Query::Targets).await?;
+        let lease: Option<Lease> = self.record(vec![gateway_lease_name(caller.tenant).into()]).await?;
+        Ok(lease.is_some_and(|lease| lease.is_held(self.clock.now())))
+    }
+
     /// The targets of the caller's tenant, except removed ones.
     pub async fn targets(&self, caller: &Caller) -> Result<Vec<Target>, DirectoryError> {
         let mut all = self.targets_and_removed(caller).await?;

@@ -15,7 +15,7 @@ const MAX_COUNTED: u32 = 10_000;
 impl Run<'_> {
     /// Checks whether the target has accounts that Muster has not created. Returns whether it answered.
     pub(super) async fn check_whether_empty(&mut self, progress: &TargetProgress) -> Result<bool, DirectoryError> {
-        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }).await;
         self.worker.shared.metrics.record(&self.worker.target, &exchange);
         let was_empty = match &exchange.outcome {
             Outcome::Answered(Verdict::Found(page)) => page.total == Some(0) && page.accounts.is_empty(),
@@ -40,7 +40,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn probe(&mut self) -> Result<(), DirectoryError> {
-        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }, None).await;
+        let exchange = self.sender.send(&Operation::List { offset: 0, limit: 1 }).await;
         self.worker.shared.metrics.record(&self.worker.target, &exchange);
         let works = exchange.signal() == Signal::Works;
         let recovered = self.health.record_probe(works, pause_of(&exchange), Instant::now());

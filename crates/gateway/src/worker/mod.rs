@@ -33,6 +33,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The time for a push in addition to two requests.
 const PUSH_SLACK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
+/// How often it is tried to use a target whose credential or settings cannot be used.
+const UNUSABLE: Duration = Duration::from_secs(30);
+/// How often a next or previous credential is tried.
+const ROTATION: Duration = Duration::from_mins(5);
 
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
@@ -87,8 +91,8 @@ struct Run<'w> {
     /// When the credential ends, and for how many days the log has warned.
     expires: Option<Time>,
     warned: Option<i64>,
-    /// Whether a previous credential can be tried if the target rejects this one.
-    has_previous: bool,
+    /// When the other credentials of the target are tried, if there are some.
+    next_rotation: Option<Instant>,
 }
 
 impl Worker {
@@ -131,14 +135,15 @@ impl Worker {
         stop: &mut tokio::sync::watch::Receiver<bool>,
     ) -> Result<(), DirectoryError> {
         let (directory, caller) = (&self.shared.directory, self.caller());
-        let ready = match self.shared.sender(&self.target, &window).await? {
+        let ready = match self.shared.sender(&self.target, &lease, &window).await? {
             Ok(ready) => ready,
             Err(reason) => {
                 self.shared.metrics.set_problem(&self.target, Some(reason.clone()));
                 tracing::error!(target = self.target.name, tenant = self.target.tenant.0, "{reason}");
-                // A changed target gets a new worker.
                 lease.release(directory, &caller).await;
-                stopped(stop).await;
+                // A changed target gets a new worker. What is missing may be a file.
+                drop(tokio::time::timeout(UNUSABLE, stopped(stop)).await);
+                self.shared.metrics.clear_state(&self.target);
                 return Ok(());
             }
         };
@@ -183,8 +188,7 @@ impl Worker {
             next_empty_check: Instant::now(),
             expires: ready.expires,
             warned: None,
-            // A quarantine ends with a probe.
-            has_previous: ready.has_previous && progress.quarantined.is_none(),
+            next_rotation: ready.has_other.then(|| Instant::now() + ROTATION),
         };
         let ended = run.run(progress, stop).await;
         run.end().await;
@@ -209,7 +213,7 @@ impl Run<'_> {
             if !self.lease.is_held() {
                 return Ok(());
             }
-            if self.has_previous && self.health.is_quarantined() {
+            if self.next_rotation.is_some_and(|time| time <= now) {
                 // Begins again with whichever credential the target accepts.
                 return Ok(());
             }
@@ -236,6 +240,7 @@ impl Run<'_> {
                 () = stopped(stop) => return Ok(()),
                 _ = renewal.tick() => {
                     if !self.lease.renew(&shared.directory, &self.caller).await {
+                        tracing::warn!(name = self.worker.target.name, "the lease of a target was lost");
                         return Ok(());
                     }
                     self.warn_of_expiry();
@@ -251,14 +256,12 @@ impl Run<'_> {
 
     /// How long nothing is to be done.
     fn next_action(&mut self, now: Instant, must_check_empty: bool) -> Duration {
-        let mut next = self.next_look;
-        if let Some(probe) = self.health.next_probe() {
-            next = next.max(probe).min(probe);
-        }
-        if must_check_empty {
-            next = self.next_empty_check;
-        }
-        next = next.min(self.flush.unwrap_or(next));
+        let mut next = match self.health.next_probe() {
+            Some(probe) => probe,
+            None if must_check_empty => self.next_empty_check,
+            None => self.next_look,
+        };
+        next = next.min(self.flush.unwrap_or(next)).min(self.next_rotation.unwrap_or(next));
         let is_waiting_for_rate =
             self.queue.values().any(|queued| !queued.is_empty()) && self.pushes.len() < self.concurrency();
         if let (true, Some(rate), false) = (is_waiting_for_rate, &self.rate, self.health.is_quarantined()) {
@@ -310,6 +313,7 @@ impl Run<'_> {
         if let Some(Transition::Quarantined(reason)) = transition {
             self.release_queue().await?;
             self.set_quarantine(Some(reason)).await?;
+            self.next_rotation = self.next_rotation.map(|_| Instant::now());
         }
         Ok(())
     }

@@ -24,20 +24,20 @@ impl Run<'_> {
         let (mut rows, now): (Vec<RemoteUser>, Time) = (Vec::new(), directory.now());
         for priority in PushPriority::ALL {
             // Removals do not wait for others.
-            let room =
+            let capacity =
                 if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
-            if room <= wanted / 2 && priority != PushPriority::Removal {
+            if capacity <= wanted / 2 && priority != PushPriority::Removal {
                 self.has_more = true;
                 break;
             }
             // Rows that this process pushes can be due again.
-            let limit = u32::try_from(room + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
+            let limit = u32::try_from(capacity + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
             let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
             let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
             let is_full = due.len() >= limit as usize;
             let lag = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
             self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
-            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(room));
+            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(capacity));
             self.has_more |= is_full;
         }
         if rows.is_empty() {
@@ -79,7 +79,10 @@ impl Run<'_> {
         let directory = &shared.directory;
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
         let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
-        let time = self.sender.timeout() * 2 + PUSH_SLACK;
+        // Each search is a request before the last one.
+        let searches = if self.must_search { self.capabilities.finds_by.len() } else { 0 };
+        let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(2);
+        let time = self.sender.timeout() * requests + PUSH_SLACK;
         let (start, now) = (Instant::now(), directory.now());
         let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
         let policy = self.worker.target.on_delete;
@@ -100,6 +103,8 @@ impl Run<'_> {
             if intent.state == RemoteState::Absent && source.is_to_be_created(policy) {
                 intent.state = RemoteState::Creating;
                 intent.attempts = 0;
+                // What the account has if the response is lost.
+                intent.applied_position = row.target_position;
             }
             intent.in_flight_until = Some(until);
             intent.due = Some(until);

@@ -121,6 +121,11 @@ fn json_documents_match_the_golden_files() {
     s.run("target-list", &["target", "list"]);
     s.run("target-show", &["target", "show", "hr"]);
     s.run("target-status", &["target", "status", "hr"]);
+    s.run("target-set", &["target", "set", "hr", "--rate", "5"]);
+    s.run("target-issue-exclude", &["target", "issue", "exclude", "hr", "--user", "cy@x.y"]);
+    s.run("target-issues", &["target", "issues", "hr", "--cause", "excluded"]);
+    s.run("target-issue-retry", &["target", "issue", "retry", "hr", "--user", "cy@x.y"]);
+    s.run("secrets-rekey", &["secrets", "rekey"]);
     s.run("target-key", &["target", "key", "hr", "--key-file", "key", "--next"]);
     s.run("target-pause", &["target", "pause", "hr"]);
     s.run("push", &["push", "cy@x.y", "--target", "hr"]);
@@ -146,6 +151,7 @@ fn assert_documented(name: &str, text: &str, documentation: &str) {
         "error" => "any, if it fails".to_owned(),
         "import-columns" => "`import --list-columns`".to_owned(),
         "import-dry-run" => "`import`".to_owned(),
+        name if name.starts_with("target-issue-") => format!("`{}`", name.replace('-', " ")),
         name => format!("`{}`", name.replacen('-', " ", 1)),
     };
     let rows = documentation.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));

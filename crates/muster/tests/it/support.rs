@@ -45,6 +45,14 @@ impl TestStore {
         Self::on(testkit::postgres::create_database)
     }
 
+    /// A store that is restored from a backup.
+    pub(crate) fn restored_from(backup: &str) -> Self {
+        let store = Self::without_tables();
+        let restored = run_json(&store.store, &["restore", backup]);
+        assert!(restored["error"].is_null(), "{restored}");
+        store
+    }
+
     fn on(database: fn() -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = if is_on_postgres() { database() } else { folder.path().join("muster.db").display().to_string() };
@@ -225,6 +233,13 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
 }
 
 /// Runs a command on a store; returns its JSON output.
+/// The output of a command with `--json`, whether or not it succeeds.
+pub(crate) fn run_output(store: impl AsRef<OsStr>, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(MUSTER);
+    command.args(["--json", "--store"]).arg(store).args(arguments).envs([crate::secrets_key::secrets_key()]);
+    command.output().expect("ran")
+}
+
 pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
     let output = Process::new(MUSTER)
         .arg("--store")

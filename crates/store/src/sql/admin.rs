@@ -29,9 +29,9 @@ statements! {
     COPY_STORE = per_engine("VACUUM INTO ?1", "");
     NEWEST_MIGRATION = per_engine("SELECT max(number) FROM migrations", "");
     MIGRATION_CHECKSUM = per_engine("SELECT checksum FROM migrations WHERE number = ?1", "");
-    /// Also counts the objects of other programs.
     /// Of processes that have ended.
     END_LEASES = per_engine("UPDATE task_leases SET until = 0 WHERE until > 0", "");
+    /// Also counts the objects of other programs.
     COUNT_SCHEMA_OBJECTS = per_engine("SELECT count(*) FROM sqlite_schema", "");
     APPLIED_MIGRATIONS = portable("SELECT number, checksum FROM migrations ORDER BY number");
     ADD_MIGRATION = per_engine(

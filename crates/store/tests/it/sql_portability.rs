@@ -220,7 +220,10 @@ fn schema_is_portable() {
             "where",
             "cascade",
         ] {
-            assert!(!tokens(&statement).iter().any(|other| other == word), "{word}: {statement}");
+            // The only condition of an index.
+            let text = statement.strip_suffix(" IS NOT NULL").and_then(|text| text.rsplit_once(" WHERE "));
+            let text = text.map_or(&*statement, |(index, _)| index);
+            assert!(!tokens(text).iter().any(|other| other == word), "{word}: {statement}");
         }
     }
 }

@@ -1,20 +1,10 @@
 //! What a target gets when users are created, changed, deactivated, deleted and restored.
 
-use super::support::{Simulator, server, status, wait_for, wait_until_linked};
-use crate::support::{Server, send};
+use super::support::{Simulator, scim, server, status, wait_for, wait_until_linked};
+use crate::support::{Server, TestStore};
 use serde_json::{Value, json};
 
 const TARGETS: [&str; 3] = ["scim", "onfire", "onfire-v1"];
-
-/// Sends a SCIM request with a JSON body.
-fn scim(server: &Server, key: &str, method: &str, path: &str, body: &Value) -> Value {
-    let bearer = format!("Bearer {key}");
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let response = send(&server.address, method, path, &headers, body.as_bytes());
-    assert!(response.status < 300, "{method} {path}: {} {}", response.status, response.body);
-    serde_json::from_str(&response.body).unwrap_or_default()
-}
 
 fn user(name: &str) -> Value {
     json!({
@@ -133,7 +123,7 @@ fn managers_are_sent_once_they_have_an_account() {
 }
 
 #[test]
-fn users_who_are_deactivated_before_they_arrive_get_no_account() {
+fn users_who_are_deactivated_at_once_end_without_an_active_account() {
     const USERS: usize = 60;
     let server = server();
     let key = server.create_connection(1, "hr", &[]);
@@ -146,12 +136,11 @@ fn users_who_are_deactivated_before_they_arrive_get_no_account() {
             scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id")), &off);
         }
     }
-    wait_for("all users", || {
+    wait_for("only the active users", || {
         let status = status(server.store(), "target");
-        if status["linked"].as_u64() >= Some(USERS as u64 / 2) && status["waiting"] == 0 { Ok(()) } else { Err(status) }
+        let active = simulator.accounts().iter().filter(|account| is_active(account, "scim")).count();
+        if active == USERS / 2 && status["waiting"] == 0 { Ok(()) } else { Err(status) }
     });
-    let active = simulator.accounts().iter().filter(|account| is_active(account, "scim")).count();
-    assert_eq!(active, USERS / 2);
     let log = server.log();
     assert!(!log.contains("trying again"), "{log}");
 }
@@ -159,22 +148,85 @@ fn users_who_are_deactivated_before_they_arrive_get_no_account() {
 #[test]
 fn paused_and_removed_targets_get_nothing() {
     let server = server();
-    let simulator = Simulator::start("scim", "");
+    let (simulator, other) = (Simulator::start("scim", ""), Simulator::start("scim", ""));
     simulator.add_to(server.store(), "target", &["--rate", "0"]);
-    server.run_json(&["user", "add", "one@example.com", "--tenant", "1"]);
-    wait_until_linked(server.store(), "target", 1);
+    other.add_to(server.store(), "other", &["--rate", "0"]);
+    let mut users = 0;
+    // What the other target has was followed for both.
+    let mut add = || {
+        users += 1;
+        server.run_json(&["user", "add", &format!("u{users}@example.com"), "--tenant", "1"]);
+        wait_until_linked(server.store(), "other", users);
+        users
+    };
+    let linked = add();
+    wait_until_linked(server.store(), "target", linked);
     server.run_json(&["target", "pause", "target", "--tenant", "1"]);
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    server.run_json(&["user", "delete", "one@example.com", "--tenant", "1"]);
-    server.run_json(&["user", "add", "two@example.com", "--tenant", "1"]);
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    assert_eq!(simulator.requests().iter().filter(|it| it["done"]["what"].is_string()).count(), 1);
+    add_until_ignored(&simulator, &mut add);
+    let before = simulator.request_count();
+    server.run_json(&["user", "delete", "u1@example.com", "--tenant", "1"]);
+    let all = add();
+    assert_eq!(simulator.request_count(), before);
     server.run_json(&["target", "resume", "target", "--tenant", "1"]);
-    wait_until_linked(server.store(), "target", 2);
-    assert_eq!(simulator.accounts().len(), 2);
+    wait_until_linked(server.store(), "target", all);
     server.run_json(&["target", "remove", "target", "--tenant", "1"]);
-    assert_eq!(server.run_json(&["target", "list", "--tenant", "1"]), json!([]));
+    assert_eq!(server.run_json(&["target", "list", "--tenant", "1"])[0]["name"], "other");
     assert!(status(server.store(), "target")["error"].is_string());
+    add_until_ignored(&simulator, &mut add);
+    let before = simulator.request_count();
+    add();
+    assert_eq!(simulator.request_count(), before);
     // The name can be used again.
     simulator.add_to(server.store(), "target", &[]);
+}
+
+/// Adds users until three in a row are not sent to the target: commands take effect within a second.
+fn add_until_ignored(simulator: &Simulator, mut add: impl FnMut() -> u64) {
+    let mut ignored = 0;
+    while ignored < 3 {
+        let before = simulator.request_count();
+        add();
+        ignored = if simulator.request_count() == before { ignored + 1 } else { 0 };
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+}
+
+/// A store that was restored from a backup does not have what its targets got since.
+#[test]
+fn the_targets_of_a_restored_store_are_paused_and_then_get_everything_again() {
+    let mut server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let simulator = Simulator::start("scim", "");
+    let made = scim(&server, &key, "POST", "/scim/v2/Users", &user("ann@example.com"));
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    wait_until_linked(server.store(), "target", 1);
+    let backup = server.data_dir().join("backup.muster");
+    let backup = backup.to_str().expect("text").to_owned();
+    server.run_json(&["backup", &backup]);
+    let path = format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id"));
+    let rename = json!({"Operations": [{"op": "replace", "path": "name.familyName", "value": "Newer"}]});
+    scim(&server, &key, "PATCH", &path, &rename);
+    scim(&server, &key, "POST", "/scim/v2/Users", &user("bob@example.com"));
+    wait_until_linked(server.store(), "target", 2);
+    assert!(server.stop());
+
+    let restored = Server::start_on(TestStore::restored_from(&backup), &[]);
+    let status = wait_for("a paused target", || {
+        let status = status(restored.store(), "target");
+        if status["state"] == "paused" { Ok(status) } else { Err(status) }
+    });
+    assert!(status["pauseReason"].as_str().is_some_and(|reason| reason.contains("restored")), "{status}");
+    let before = simulator.request_count();
+    scim(&restored, &key, "POST", "/scim/v2/Users", &user("bob@example.com"));
+    restored.run_json(&["target", "resume", "target", "--tenant", "1"]);
+    wait_until_linked(restored.store(), "target", 1);
+    let status = wait_for("bob's account, which is not this bob's", || {
+        let status = super::support::status(restored.store(), "target");
+        if status["failed"]["conflict"] == 1 { Ok(status) } else { Err(status) }
+    });
+    assert_eq!(status["linked"], 1, "{status}");
+    assert!(simulator.request_count() > before);
+    assert_eq!(simulator.accounts().len(), 2);
+    let ann = simulator.account_of(made["id"].as_str().expect("an id")).expect("an account");
+    assert_eq!(last_name(&ann, "scim"), "Lee");
 }

@@ -3,16 +3,14 @@
 
 use super::raw_target::{RawTarget, respond};
 use super::record::create_user;
-use super::support::{server, status, wait_for, wait_until_linked};
-use crate::secrets_key::secrets_key;
-use crate::support::{MUSTER, Server, run_json};
+use super::support::{add_target, server, status, wait_for, wait_until_linked};
+use crate::support::{Server, run_json, run_output};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::Value;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 /// A server with a target, which is a second server.
@@ -25,8 +23,8 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         // Assertions name the endpoint by its public URL.
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-        let (listen, public_url) = (free.to_string(), format!("http://{free}"));
+        let listen = format!("127.0.0.1:{}", testkit::postgres::free_port());
+        let public_url = format!("http://{listen}");
         let downstream = Server::start(&["--listen", &listen, "--public-url", &public_url]);
         downstream.run_json(&["tenant", "add", "Downstream"]);
         let server = server();
@@ -42,10 +40,7 @@ impl Fixture {
 
     fn add_target(&self, name: &str, key: &str, flags: &[&str]) {
         let url = format!("http://{}/scim/v2", self.downstream.address);
-        let key_file = self.file(name, key);
-        let add = ["target", "add", name, "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", &key_file];
-        let allow = ["--dial-allow", self.downstream.address.as_str()];
-        run_json(self.server.store(), &[&add[..], &allow, flags].concat());
+        add_target(&self.server, name, "scim", &url, key, flags);
     }
 
     fn create_user(&self, name: &str) {
@@ -106,11 +101,7 @@ fn a_password_is_sent_as_http_basic() {
     let target = RawTarget::start(|_, stream| respond(stream, "401 Unauthorized", b""));
     let server = server();
     let key = server.create_connection(1, "hr", &[]);
-    let key_file = server.data_dir().join("password");
-    std::fs::write(&key_file, "pass:word").expect("written");
-    let (url, key_file) = (format!("http://{}/", target.address), key_file.to_str().expect("text").to_owned());
-    let add = ["target", "add", "basic", "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", &key_file];
-    run_json(server.store(), &[&add[..], &["--dial-allow", &target.address, "--basic-user", "ann"]].concat());
+    add_target(&server, "basic", "scim", &format!("http://{}/", target.address), "pass:word", &["--basic-user", "ann"]);
     create_user(&server.address, &key, "ann@example.com");
     let requests = wait_for("a request", || Some(target.requests()).filter(|all| !all.is_empty()).ok_or("none"));
     let expected = format!("authorization: Basic {}", STANDARD.encode("ann:pass:word"));
@@ -171,8 +162,7 @@ fn a_new_url_needs_the_credential_again() {
     let (_, key) = fixture.connection("first", &[]);
     fixture.add_target("target", &key, &[]);
     let set = |flags: &[&str]| -> Output {
-        let set = ["--json", "--store", fixture.server.store(), "target", "set", "target", "--tenant", "1"];
-        Command::new(MUSTER).args([&set[..], flags].concat()).envs([secrets_key()]).output().expect("ran")
+        run_output(fixture.server.store(), &[&["target", "set", "target", "--tenant", "1"], flags].concat())
     };
     let other = RawTarget::start(|_, stream| respond(stream, "401 Unauthorized", b""));
     let url = format!("http://{}/", other.address);

@@ -3,16 +3,14 @@
 
 use super::raw_target::{RawTarget, respond};
 use super::record::create_user;
-use super::support::{Simulator, server, status, wait_for, wait_until_linked};
-use crate::support::{MUSTER, Server, TestStore, run_json, send};
+use super::support::{Simulator, add_target, scim, server, status, wait_for, wait_until_linked};
+use crate::support::{Server, TestStore, run_json, run_output};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -46,15 +44,6 @@ fn resident_bytes(server: &Server) -> u64 {
     let text = std::fs::read_to_string(path).expect("readable");
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak");
     line.trim().split(' ').next().and_then(|text| text.parse::<u64>().ok()).expect("a number") * 1024
-}
-
-fn add(server: &Server, name: &str, address: &str) {
-    let key_file = server.data_dir().join("target-key");
-    std::fs::write(&key_file, "credential-of-the-target").expect("written");
-    let (key_file, url) = (key_file.to_str().expect("text").to_owned(), format!("http://{address}/"));
-    let flags = ["--url", &url, "--key-file", &key_file, "--dial-allow", address, "--timeout", "2"];
-    let add = ["target", "add", name, "--tenant", "1", "--dialect", "scim"];
-    run_json(server.store(), &[&add[..], &flags].concat());
 }
 
 #[test]
@@ -104,12 +93,14 @@ fn hostile_answers_link_nobody_and_take_no_memory() {
     let key = server.create_connection(1, "hr", &[]);
     let honest = Simulator::start("scim", "");
     honest.add_to(server.store(), "honest", &[]);
-    for (name, attacker) in &attackers {
-        add(&server, name, &attacker.address);
-    }
     create_user(&server.address, &key, "first@example.com");
     wait_until_linked(server.store(), "honest", 1);
+    // The peak so far.
     let before = resident_bytes(&server);
+    for (name, attacker) in &attackers {
+        let url = format!("http://{}/", attacker.address);
+        add_target(&server, name, "scim", &url, "credential-of-the-target", &["--timeout", "2"]);
+    }
     create_user(&server.address, &key, "ann@example.com");
     for (name, attacker) in &attackers {
         wait_for(&format!("an attempt of {name}"), || {
@@ -128,39 +119,29 @@ fn hostile_answers_link_nobody_and_take_no_memory() {
     let grown = resident_bytes(&server).saturating_sub(before) / MIB;
     assert!(grown < 96, "the answers took {grown} MiB");
     // The attackers do not keep the other target from its changes.
-    let start = Instant::now();
     create_user(&server.address, &key, "last@example.com");
     wait_until_linked(server.store(), "honest", 3);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 /// A server over TLS as the target of another one: with the right root certificate, without it, and under another name.
 #[test]
 fn certificates_of_targets_are_checked() {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let place = TestStore::new();
-    let (certificate, private_key) = (place.folder.path().join("cert.pem"), place.folder.path().join("key.pem"));
+    let store = TestStore::new();
+    let (certificate, private_key) = (store.folder.path().join("cert.pem"), store.folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).expect("written");
     std::fs::write(&private_key, made.signing_key.serialize_pem()).expect("written");
     let path = |path: &std::path::Path| path.to_str().expect("text").to_owned();
     let (certificate, private_key) = (path(&certificate), path(&private_key));
     let downstream =
-        Server::start_on(place, &["--tls-cert", &certificate, "--tls-key", &private_key, "--log-level", "error"]);
+        Server::start_on(store, &["--tls-cert", &certificate, "--tls-key", &private_key, "--log-level", "error"]);
     downstream.run_json(&["tenant", "add", "Downstream"]);
     let credential = downstream.create_connection(1, "muster", &[]);
     let server = server();
-    let key_file = server.data_dir().join("target-key");
-    std::fs::write(&key_file, credential).expect("written");
-    let (key_file, port) = (path(&key_file), downstream.address.rsplit_once(':').expect("a port").1.to_owned());
+    let port = downstream.address.rsplit_once(':').expect("a port").1.to_owned();
     let add = |name: &str, host: &str, flags: &[&str]| {
-        let (url, address) = (format!("https://{host}:{port}/scim/v2"), format!("{host}:{port}"));
-        let add = ["target", "add", name, "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", &key_file];
-        run_json(server.store(), &[&add[..], &["--dial-allow", &address], flags].concat());
-        Command::new(MUSTER)
-            .args(["--json", "--store", server.store(), "target", "test", name, "--tenant", "1"])
-            .envs([crate::secrets_key::secrets_key()])
-            .output()
-            .expect("ran")
+        add_target(&server, name, "scim", &format!("https://{host}:{port}/scim/v2"), &credential, flags);
+        run_output(server.store(), &["target", "test", name, "--tenant", "1"])
     };
     let trusted = add("trusted", "localhost", &["--ca-file", &certificate]);
     assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stdout));
@@ -187,8 +168,6 @@ fn hostile_values_arrive_as_they_are() {
     for (name, simulator) in &simulators {
         simulator.add_to(server.store(), name, &[]);
     }
-    let bearer = format!("Bearer {key}");
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
     let values =
         ["a\" or \"1\" eq \"1", "../../Users/1", "</LastName><Id>1</Id>", "a&IntegrationKey=x", "%0d%0aX-Evil: 1"];
     let mut ids = Vec::new();
@@ -198,9 +177,7 @@ fn hostile_values_arrive_as_they_are() {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": email,
             "name": {"givenName": "Ann", "familyName": value}, "emails": [{"value": email}],
         });
-        let made = send(&server.address, "POST", "/scim/v2/Users", &headers, user.to_string().as_bytes());
-        assert_eq!(made.status, 201, "{value}: {}", made.body);
-        let made: Value = serde_json::from_str(&made.body).expect("JSON");
+        let made = scim(&server, &key, "POST", "/scim/v2/Users", &user);
         ids.push(made["id"].as_str().expect("an id").to_owned());
     }
     for (name, simulator) in &simulators {

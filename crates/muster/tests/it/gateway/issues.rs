@@ -2,7 +2,7 @@
 
 use super::raw_target::{RawTarget, respond};
 use super::record::create_user;
-use super::support::{server, status, wait_for};
+use super::support::{add_target, scim, server, status, wait_for};
 use crate::support::{Server, run_json, send};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -26,11 +26,8 @@ fn rejected_users_are_listed_excluded_and_included_again() {
     });
     let server = server();
     let key = server.create_connection(1, "hr", &[]);
-    let key_file = server.data_dir().join("target-key");
-    std::fs::write(&key_file, "credential-of-the-target").expect("written");
-    let (url, key_file) = (format!("http://{}/", target.address), key_file.to_str().expect("text").to_owned());
-    let add = ["target", "add", "target", "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", &key_file];
-    run_json(server.store(), &[&add[..], &["--dial-allow", &target.address]].concat());
+    let url = format!("http://{}/", target.address);
+    add_target(&server, "target", "scim", &url, "credential-of-the-target", &[]);
     for name in ["ann", "bob"] {
         create_user(&server.address, &key, &format!("{name}@example.com"));
     }
@@ -63,8 +60,26 @@ fn rejected_users_are_listed_excluded_and_included_again() {
     assert_eq!(target.requests().len(), before);
     assert_eq!(issue("retry", &["--cause", "excluded"])["retried"], 2);
     wait_for_status(&server, "/failed/rejected", 2);
-    // A change of a rejected user is sent at once.
+    // A change of a rejected user is sent at once, and counts anew.
     let before = target.requests().len();
     change("second");
     wait_for("another attempt", || if target.requests().len() > before { Ok(()) } else { Err("none") });
+    wait_for_status(&server, "/failed/rejected", 2);
+    let issues = run_json(server.store(), &["target", "issues", "target", "--tenant", "1"]);
+    assert_eq!(issues[0]["attempts"], 1, "{issues}");
+    // A user can be excluded before the first push. Inactive ones are not pushed.
+    let boss = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "boss@example.com", "active": false,
+    });
+    let boss = scim(&server, &key, "POST", "/scim/v2/Users", &boss);
+    assert_eq!(issue("exclude", &["--user", "boss@example.com"])["excluded"], 1);
+    let activate = json!({"Operations": [{"op": "replace", "path": "active", "value": true}]});
+    scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{}", boss["id"].as_str().expect("an id")), &activate);
+    create_user(&server.address, &key, "last@example.com");
+    wait_for_status(&server, "/failed/rejected", 3);
+    assert!(target.requests().iter().all(|request| !request.contains("boss@example.com")));
+    // A deleted user is found by the id that the list shows.
+    server.run_json(&["user", "delete", "bob@example.com", "--tenant", "1"]);
+    let bob = issues[1]["user"].as_str().expect("an id");
+    assert_eq!(issue("exclude", &["--user", bob])["excluded"], 1);
 }

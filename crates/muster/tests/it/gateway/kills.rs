@@ -1,11 +1,9 @@
 //! `kill -9` of the server while it pushes, with answers that are lost: no account twice, none missing, and never an
 //! older state after a newer one.
 
-use super::record::{check, create_user, load, users};
-use super::support::{Simulator, status, wait_for};
+use super::record::{Clients, check, create_user, users};
+use super::support::{Simulator, wait_for, wait_until_linked};
 use crate::support::{Server, TestStore, is_on_postgres};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::seeds::is_long_run;
 
@@ -16,7 +14,7 @@ const LONG_KILLS: u64 = 1_000;
 /// last for 15 seconds, so that most of the time is waiting.
 const PARALLEL: u64 = 4;
 const LONG_PARALLEL: u64 = 8;
-const CLIENTS: u64 = 4;
+const CLIENTS: usize = 4;
 
 #[test]
 fn kills_neither_duplicate_nor_lose_nor_reorder() {
@@ -44,31 +42,18 @@ fn kill_repeatedly(kills: u64, installation: u64) {
         let before = simulator.request_count();
         create_user(&server.address, &key, &format!("first{round}@example.com"));
         wait_for("a push", || if simulator.request_count() > before { Ok(()) } else { Err("no request") });
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                let (address, key) = (server.address.clone(), key.clone());
-                let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
-                std::thread::spawn(move || load(&address, &key, client, round, &stop, &acknowledged))
-            })
-            .collect();
+        let clients = Clients::start(&[server.address.as_str(); CLIENTS], &key, round);
         wait_for("changes", || {
-            let count = acknowledged.load(Ordering::Relaxed);
+            let count = clients.acknowledged();
             if count >= 60 + round * 13 % 60 { Ok(()) } else { Err(count) }
         });
         // At any time of a push.
         std::thread::sleep(Duration::from_millis((round * 37 + installation * 11) % 400));
-        let place = server.kill();
-        stop.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().expect("every answer is a success");
-        }
-        server = Server::start_on(place, &["--log-level", "error"]);
+        let store = server.kill();
+        clients.end();
+        server = Server::start_on(store, &["--log-level", "error"]);
     }
     let total = users(server.store());
-    wait_for("all users", || {
-        let status = status(server.store(), "target");
-        if status["linked"] == total.len() as u64 && status["waiting"] == 0 { Ok(()) } else { Err(status) }
-    });
+    wait_until_linked(server.store(), "target", total.len() as u64);
     check(&simulator, &total);
 }

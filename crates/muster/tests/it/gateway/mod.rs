@@ -2,6 +2,7 @@
 //! when answers are lost, processes are killed or paused, and targets misbehave.
 
 mod changes;
+mod clocks;
 mod credentials;
 mod faults;
 mod hostile;
@@ -13,5 +14,5 @@ mod record;
 mod secrets;
 mod support;
 
-pub(crate) use record::{check, load, users};
-pub(crate) use support::{Simulator, wait_for};
+pub(crate) use record::{Clients, check, users};
+pub(crate) use support::{Simulator, wait_for, wait_until_linked};

@@ -4,8 +4,42 @@ use super::support::Simulator;
 use crate::support::{run_json, try_send};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// Clients that create and change users.
+pub(crate) struct Clients {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Clients {
+    /// One client for each address.
+    pub(crate) fn start(addresses: &[&str], key: &str, round: u64) -> Self {
+        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let threads = addresses.iter().zip(0..).map(|(address, client)| {
+            let (address, key) = ((*address).to_owned(), key.to_owned());
+            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+            std::thread::spawn(move || load(&address, &key, client, round, &stop, &acknowledged))
+        });
+        Self { threads: threads.collect(), stop, acknowledged }
+    }
+
+    /// Changes that were acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("every answer is a success");
+        }
+    }
+}
 
 pub(super) fn create_user(address: &str, key: &str, email: &str) {
     let bearer = format!("Bearer {key}");
@@ -16,7 +50,7 @@ pub(super) fn create_user(address: &str, key: &str, email: &str) {
 }
 
 /// Creates users and changes them: each change has a higher number. Ends with `stop`, or with the server.
-pub(crate) fn load(address: &str, key: &str, client: u64, round: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
+fn load(address: &str, key: &str, client: u64, round: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
     let bearer = format!("Bearer {key}");
     let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
     let mut n = 0;

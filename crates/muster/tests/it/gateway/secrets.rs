@@ -8,7 +8,14 @@ use crate::support::{MUSTER, Server, run_json, send};
 use serde_json::json;
 use std::process::Command;
 
-const CREDENTIAL: &str = "target-credential/0123456789+abcdef";
+/// As long as a token, so that an error text ends within it, with the user's name in it.
+const CREDENTIAL: &str = concat!(
+    "target-credential/0123456789+abcdef-ann-0123456789012345678901234567890123456789012345678901234567890123456789",
+    "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+);
+/// A part of it that nothing else contains.
+const PART: &str = "target-credential";
 const PASSWORD: &str = "pa55word-of-ann";
 
 /// Rejects every request with all of it in the message, and in a header.
@@ -18,9 +25,9 @@ fn start_echo() -> RawTarget {
         let message = format!("{CREDENTIAL} {text}");
         let body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "400", "detail": message,
-            "ResponseStatus": {"ErrorCode": "Refused", "Message": message},
+            "ResponseStatus": {"ErrorCode": "Rejected", "Message": message},
         });
-        let head = format!("400 Bad Request\r\nContent-Type: application/json\r\nX-Echo: {CREDENTIAL}");
+        let head = format!("400 Bad Request\r\nContent-Type: application/json\r\nX-Request-Id: {CREDENTIAL}");
         respond(stream, &head, body.to_string().as_bytes())
     })
 }
@@ -69,7 +76,7 @@ fn an_echoed_credential_is_not_shown_or_stored() {
     assert!(server.stop());
     let log = server.log();
     let store = store_bytes(server.store());
-    for secret in [CREDENTIAL, PASSWORD, &form_encoded(CREDENTIAL)] {
+    for secret in [CREDENTIAL, PART, PASSWORD, &form_encoded(CREDENTIAL)] {
         assert!(!shown.contains(secret), "shown: {secret} in {shown}");
         assert!(!log.contains(secret), "in the log: {secret}");
         let bytes = secret.as_bytes();

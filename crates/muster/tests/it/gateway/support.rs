@@ -1,6 +1,6 @@
 //! A server with a target, which is a simulator in a process of its own.
 
-use crate::support::{MUSTER, Server, run_json, try_send};
+use crate::support::{MUSTER, Server, run_json, send, try_send};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -34,8 +34,8 @@ impl Simulator {
             .expect("started");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
-        let said: Value = serde_json::from_str(&line).expect("its address");
-        let text = |name: &str| said[name].as_str().expect("a text").to_owned();
+        let output: Value = serde_json::from_str(&line).expect("its address");
+        let text = |name: &str| output[name].as_str().expect("a text").to_owned();
         Self { child, address: text("address"), url: text("url"), key_file, dialect, _folder: folder }
     }
 
@@ -102,12 +102,40 @@ pub(super) fn server() -> Server {
     server
 }
 
-pub(super) fn status(store: &str, target: &str) -> Value {
+/// Adds a target of tenant 1 with this credential.
+pub(super) fn add_target(server: &Server, name: &str, dialect: &str, url: &str, key: &str, flags: &[&str]) -> Value {
+    let key_file = server.data_dir().join(format!("key-of-{name}"));
+    std::fs::write(&key_file, key).expect("written");
+    let address = url.split('/').nth(2).expect("an absolute URL");
+    let add = ["target", "add", name, "--tenant", "1", "--dialect", dialect, "--url", url, "--dial-allow", address];
+    let key = ["--key-file", key_file.to_str().expect("text")];
+    run_json(server.store(), &[&add[..], &key, flags].concat())
+}
+
+/// Imports users into tenant 1.
+pub(super) fn import_users(server: &Server, users: std::ops::Range<u64>) {
+    let file = server.data_dir().join("users.csv");
+    let rows: Vec<String> = users.map(|n| format!("u{n}@example.com,First{n},Last{n}")).collect();
+    std::fs::write(&file, format!("email,givenName,familyName\n{}\n", rows.join("\n"))).expect("written");
+    server.run_json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
+}
+
+/// Sends a SCIM request with a JSON body.
+pub(super) fn scim(server: &Server, key: &str, method: &str, path: &str, body: &Value) -> Value {
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let response = send(&server.address, method, path, &headers, body.as_bytes());
+    assert!(response.status < 300, "{method} {path}: {} {}", response.status, response.body);
+    serde_json::from_str(&response.body).unwrap_or_default()
+}
+
+pub(crate) fn status(store: &str, target: &str) -> Value {
     run_json(store, &["target", "status", target, "--tenant", "1"])
 }
 
 /// Waits until nothing waits and so many users are linked.
-pub(super) fn wait_until_linked(store: &str, target: &str, users: u64) {
+pub(crate) fn wait_until_linked(store: &str, target: &str, users: u64) {
     wait_for(&format!("{users} users in {target}"), || {
         let status = status(store, target);
         (status["linked"] == users && status["waiting"] == 0).then_some(()).ok_or(status)

@@ -139,14 +139,77 @@ fn hostile_values_stay_in_their_place() {
                 assert!(uri.path().starts_with("/base/"), "{uri}");
                 let segments: Vec<&str> = uri.path().split('/').collect();
                 assert!(!segments.contains(&"..") && !segments.contains(&"."), "{uri}");
-                let expected = if client.name() == "scim" && !matches!(operation, Operation::Find { .. }) {
-                    4
-                } else {
-                    segments.len()
+                let is_find = matches!(operation, Operation::Find { .. });
+                let expected = match (client.name(), is_find) {
+                    ("scim", true) => 3,
+                    ("scim", false) => 4,
+                    (_, true) => 6,
+                    (_, false) => 5,
                 };
                 assert_eq!(segments.len(), expected, "{uri}");
+                assert_query(client.name(), uri.query().unwrap_or_default(), &endpoint, value, &operation);
                 assert!(request.headers().values().all(|header| !header.as_bytes().contains(&b'\n')), "{value:?}");
             }
         }
     }
+}
+
+/// No value has added a parameter or changed another one.
+fn assert_query(client: &str, query: &str, endpoint: &Endpoint<'_>, value: &str, operation: &Operation<'_>) {
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    let total = names.len();
+    names.dedup();
+    assert_eq!(names.len(), total, "{query}");
+    if client == "scim" || matches!(operation, Operation::Update { .. }) {
+        return;
+    }
+    let has = |name: &str, expected: &str| pairs.iter().any(|(own, value)| own == name && value == expected);
+    assert!(has("IntegrationKey", endpoint.key), "{query}");
+    assert!(pairs.iter().any(|(_, own)| own == value), "{query}");
+}
+
+/// What a rejection says about one user must not be taken for a fault of the target, or the other way round.
+#[test]
+fn rejections_are_told_apart() {
+    let user = user();
+    let judge = |name: &str, operation: &Operation<'_>, status: u16, body: &str| {
+        let client = dialects::target_client(name).expect("a client");
+        let response = Response::builder().status(status).header("content-type", "application/json");
+        client.judge(operation, &response.body(Bytes::from(body.to_owned())).expect("valid"))
+    };
+    for name in ["scim", "onfire", "onfire-v1"] {
+        let document = document(dialects::target_client(name).expect("a client"), &user);
+        let create = Operation::Create(&document);
+        let update = Operation::Update { id: ID, document: &document, changed: &[0], patch: true };
+        let forbidden = r#"{"status": "403", "detail": "the role is too high", "ResponseStatus": {"ErrorCode": "RoleTooHigh", "Message": "the role is too high", "Errors": [{"ErrorCode": "RoleTooHigh", "FieldName": "WebsiteRole"}]}}"#;
+        // A role that the credential must not grant, and a credential without any right.
+        for operation in [&create, &update] {
+            assert!(matches!(judge(name, operation, 403, forbidden), Verdict::Rejected(_)), "{name}");
+            assert_eq!(judge(name, operation, 403, ""), Verdict::Denied, "{name}");
+        }
+        assert_eq!(judge(name, &Operation::List { offset: 0, limit: 1 }, 403, forbidden), Verdict::Denied, "{name}");
+        assert_eq!(judge(name, &create, 401, forbidden), Verdict::Denied, "{name}");
+        // What a target says of a user whose values are not known can contain them.
+        let named = r#"{"status": "400", "detail": "ann@example.com is protected", "ResponseStatus": {"ErrorCode": "Protected", "Message": "ann@example.com is protected"}}"#;
+        let Verdict::Rejected(text) = judge(name, &Operation::Delete { id: ID }, 400, named) else { panic!("{name}") };
+        assert!(!text.contains("ann"), "{name}: {text}");
+    }
+    let document = document(dialects::target_client("scim").expect("a client"), &user);
+    let update = Operation::Update { id: ID, document: &document, changed: &[0], patch: true };
+    let taken = r#"{"status": "409", "scimType": "uniqueness", "detail": "taken"}"#;
+    assert_eq!(judge("scim", &update, 409, taken), Verdict::Duplicate(None));
+    assert!(matches!(judge("scim", &update, 409, r#"{"status": "409"}"#), Verdict::Rejected(_)));
+    assert_eq!(judge("scim", &Operation::Create(&document), 409, ""), Verdict::Duplicate(None));
+    let missing = |field: &str| {
+        format!(
+            r#"{{"ResponseStatus": {{"ErrorCode": "NotFound", "Errors": [{{"ErrorCode": "NotFound", "FieldName": "{field}"}}]}}}}"#
+        )
+    };
+    // A missing account, and an account whose role is missing.
+    assert_eq!(judge("onfire", &update, 400, &missing("Id")), Verdict::NotFound);
+    assert!(matches!(judge("onfire", &update, 400, &missing("WebsiteRole")), Verdict::Rejected(_)));
+    assert!(matches!(judge("onfire", &update, 404, ""), Verdict::InvalidResponse(_)));
 }

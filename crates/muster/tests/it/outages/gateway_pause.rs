@@ -3,11 +3,8 @@
 //! twice.
 
 use super::nodes::{Credentials, Node};
-use crate::gateway::{Simulator, check, load, users, wait_for};
-use crate::support::{run_json, signal};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use crate::gateway::{Clients, Simulator, check, users, wait_for, wait_until_linked};
+use crate::support::signal;
 use std::time::Duration;
 use testkit::postgres::Cluster;
 use testkit::seeds::is_long_run;
@@ -15,30 +12,9 @@ use testkit::seeds::is_long_run;
 /// Load before and after an outage.
 const LOAD: Duration = Duration::from_secs(3);
 
-/// Clients that create and change users.
-struct Clients {
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Clients {
-    fn start(nodes: &[&Node], key: &str, round: u64) -> Self {
-        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let threads = nodes.iter().zip(0..).map(|(node, client)| {
-            let (address, key) = (node.address.clone(), key.to_owned());
-            let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
-            std::thread::spawn(move || load(&address, &key, client, round, &stop, &acknowledged))
-        });
-        Self { threads: threads.collect(), stop, acknowledged }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("every answer is a success");
-        }
-    }
+fn start_clients(nodes: &[&Node], key: &str, round: u64) -> Clients {
+    let addresses: Vec<&str> = nodes.iter().map(|node| node.address.as_str()).collect();
+    Clients::start(&addresses, key, round)
 }
 
 fn start_target(url: &str, seed: u32) -> Simulator {
@@ -50,10 +26,7 @@ fn start_target(url: &str, seed: u32) -> Simulator {
 /// Waits until the target has all users, and compares it with them.
 fn assert_complete(url: &str, simulator: &Simulator) {
     let all = users(url);
-    wait_for("all users", || {
-        let status = run_json(url, &["target", "status", "target", "--tenant", "1"]);
-        if status["linked"] == all.len() as u64 && status["waiting"] == 0 { Ok(()) } else { Err(status) }
-    });
+    wait_until_linked(url, "target", all.len() as u64);
     check(simulator, &all);
 }
 
@@ -74,7 +47,7 @@ fn suspend(count: usize, pause: Duration, rounds: u64) {
     let credentials = Credentials::create(&url);
     let simulator = start_target(&url, 5);
     for round in 0..rounds {
-        let first = Clients::start(&nodes.iter().collect::<Vec<_>>(), &credentials.key, 2 * round);
+        let first = start_clients(&nodes.iter().collect::<Vec<_>>(), &credentials.key, 2 * round);
         let before: Vec<u64> = nodes.iter().map(Node::push_count).collect();
         let pushing = wait_for("a process that pushes", || {
             let has_pushed = |(node, before): (&Node, &u64)| node.push_count() > *before;
@@ -84,13 +57,15 @@ fn suspend(count: usize, pause: Duration, rounds: u64) {
         first.end();
         // The other processes answer meanwhile.
         let others: Vec<&Node> = nodes.iter().enumerate().filter(|(n, _)| *n != pushing).map(|(_, it)| it).collect();
-        let clients = Clients::start(&others, &credentials.key, 2 * round + 1);
+        let clients = start_clients(&others, &credentials.key, 2 * round + 1);
         std::thread::sleep(LOAD);
         signal(nodes[pushing].pid(), "STOP");
         let before: u64 = others.iter().map(|node| node.push_count()).sum();
         std::thread::sleep(pause);
-        let after: u64 = others.iter().map(|node| node.push_count()).sum();
-        assert!(after > before, "another process pushes");
+        wait_for("pushes of another process", || {
+            let after: u64 = others.iter().map(|node| node.push_count()).sum();
+            if after > before { Ok(()) } else { Err(after) }
+        });
         signal(nodes[pushing].pid(), "CONT");
         std::thread::sleep(LOAD);
         clients.end();
@@ -109,13 +84,13 @@ fn a_failover_of_the_database_loses_and_duplicates_nothing() {
     let credentials = Credentials::create(&url);
     let nodes: Vec<Node> = (0..2).map(|_| Node::start(&url)).collect();
     let simulator = start_target(&url, 7);
-    let clients = Clients::start(&nodes.iter().collect::<Vec<_>>(), &credentials.key, 0);
+    let clients = start_clients(&nodes.iter().collect::<Vec<_>>(), &credentials.key, 0);
     std::thread::sleep(LOAD);
     primary.kill();
     standby.promote();
-    let before = clients.acknowledged.load(Ordering::Relaxed);
+    let before = clients.acknowledged();
     wait_for("changes after the failover", || {
-        let count = clients.acknowledged.load(Ordering::Relaxed);
+        let count = clients.acknowledged();
         if count > before + 100 { Ok(()) } else { Err(count) }
     });
     std::thread::sleep(LOAD);

@@ -4,12 +4,15 @@
 //! Muster wrote to it, or it rejects duplicates. After an answer that does not say whether the account was created, it is looked for, at
 //! least twice, before it is created again.
 
+mod search;
+
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
 use crate::source_user::{Desired, SourceUser};
-use dialects::kit::{Account, Document, IdProof, Incomplete, Match, Operation, OutgoingUser, Verdict};
+use dialects::kit::{Account, Document, IdProof, Incomplete, Operation, OutgoingUser, Verdict};
 use directory::{MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User};
 use outbound::RetryPolicy;
+use search::Search;
 use std::time::{Duration, Instant};
 
 /// What is known after a push.
@@ -90,7 +93,6 @@ impl Run<'_> {
         let document = match self.source.desired(policy) {
             Desired::Account { user, is_active } => match self.document(user, is_active) {
                 Ok(document) => Some(document),
-                // A missing attribute does not keep an account active.
                 Err(error) => return Some(failed(row, PushFault::Incomplete, error.to_string(), None)),
             },
             Desired::Nothing => None,
@@ -132,12 +134,8 @@ impl Run<'_> {
     }
 
     async fn send(&mut self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Outcome {
-        let sender = self.context.sender;
-        let remaining = self.context.deadline.saturating_duration_since(Instant::now());
-        if !sender.can_begin() || remaining < sender.timeout() {
-            return Outcome::Unsent("the time for this push is over".into());
-        }
-        let mut exchange = self.context.sender.send(operation, idempotency_key).await;
+        let deadline = Some(self.context.deadline);
+        let mut exchange = self.context.sender.send_until(operation, idempotency_key, deadline).await;
         let summary = exchange.outcome.summary();
         let outcome = std::mem::replace(&mut exchange.outcome, summary);
         self.exchanges.push(exchange);
@@ -150,7 +148,7 @@ impl Run<'_> {
                 Search::None => {}
                 Search::Impossible if self.rejects_duplicates(document) => {}
                 Search::Impossible => {
-                    let detail = "the target may have an account of this user, and cannot be asked for it".into();
+                    let detail = "the target may have an account of this user, and cannot be searched".into();
                     return Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)));
                 }
                 Search::Own(account) => return self.found(row, &account).await,
@@ -233,6 +231,11 @@ impl Run<'_> {
             Search::Own(account) => self.found(row, &account).await,
             Search::Other(key) => conflict(row, key),
             Search::Failed(outcome) => self.ended_by(row, &outcome),
+            Search::None if row.attempts + 1 >= MIN_SEARCHES && self.may_have_other_keys(&row) => {
+                let detail = "the response to its creation was lost, and the user has changed since: the target cannot \
+                              be searched for the former keys";
+                Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail.into(), None)))
+            }
             Search::None if row.attempts + 1 >= MIN_SEARCHES => {
                 row.state = RemoteState::Absent;
                 row.attempts = 0;
@@ -242,11 +245,12 @@ impl Run<'_> {
                 row.attempts += 1;
                 row.due = Some(self.context.now.plus_seconds(SEARCH_AGAIN_SECONDS));
                 row.fault = PushFault::Temporary;
-                row.fault_detail = Some("the answer to its creation was lost; the target does not show it yet".into());
+                row.fault_detail =
+                    Some("the response to its creation was lost; the target does not show it yet".into());
                 Step::Ended(Box::new(row))
             }
             Search::Impossible => {
-                let detail = "the answer to its creation was lost, and the target cannot be asked for it".into();
+                let detail = "the response to its creation was lost, and the target cannot be searched".into();
                 Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)))
             }
         }
@@ -262,7 +266,12 @@ impl Run<'_> {
                 row.state = RemoteState::Linked;
                 Step::Linked(Box::new(row))
             }
-            Outcome::Answered(Verdict::Done(_) | Verdict::NotFound | Verdict::InvalidResponse("another user")) => {
+            // Neither proof nor refutation: the user's keys may have changed since, or the account is another user's.
+            Outcome::Answered(Verdict::Done(Some(account))) if account.external_id.is_none() => {
+                let detail = "the account shows none of the user's keys".into();
+                Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
+            }
+            Outcome::Answered(Verdict::Done(_) | Verdict::NotFound | Verdict::OtherAccount) => {
                 row.remote_id = None;
                 row.digest = None;
                 self.in_doubt(row, "the answer to its creation had the id of another account", None)
@@ -345,34 +354,7 @@ impl Run<'_> {
         }
     }
 
-    /// Looks for the user's account by the keys that the target can search for.
-    async fn search(&mut self, id: &str, document: &Document) -> Search {
-        let mut was_asked = false;
-        for key in self.context.capabilities.finds_by.clone() {
-            let Some(value) = document.key(key) else { continue };
-            match self.send(&Operation::Find { key, value }, None).await {
-                Outcome::Answered(Verdict::Found(page)) => match page.matching(key, value) {
-                    Match::None => was_asked = true,
-                    Match::One(account) => {
-                        let is_own = key == MatchKey::ExternalId || account.external_id.as_deref() == Some(id);
-                        return if is_own { Search::Own(account) } else { Search::Other(key) };
-                    }
-                    Match::Several => return Search::Other(key),
-                    Match::Unusable => {}
-                },
-                Outcome::Answered(Verdict::Unsupported) => {}
-                other => return Search::Failed(other),
-            }
-        }
-        if was_asked { Search::None } else { Search::Impossible }
-    }
-
-    /// Whether the target rejects a second account of a user.
-    fn rejects_duplicates(&self, document: &Document) -> bool {
-        self.context.capabilities.rejects_duplicate.iter().any(|key| document.key(*key).is_some())
-    }
-
-    /// The target has everything.
+    /// The target has accepted everything.
     fn accepted(&self, mut row: RemoteUser, document: &Document) -> RemoteUser {
         row.digest = Some(digest(document));
         row.applied_position = row.target_position;
@@ -382,6 +364,11 @@ impl Run<'_> {
         row.attempts = 0;
         row.first_failed = None;
         row.waits_for = self.source.awaited_manager;
+        let desired = self.source.desired(self.context.sender.target().on_delete);
+        if matches!(desired, Desired::Account { is_active: false, .. }) && !self.context.capabilities.deactivates {
+            let detail = "the target does not deactivate accounts, although it accepts the request".into();
+            return failed(row, PushFault::Unsupported, detail, None);
+        }
         row
     }
 
@@ -420,6 +407,8 @@ impl Run<'_> {
             Outcome::Unsent(text) | Outcome::Forbidden(text) | Outcome::Lost(text) => self.temporary(row, text.clone()),
             Outcome::NoCredential(error) => self.temporary(row, error.to_string()),
             Outcome::Answered(verdict) => match verdict {
+                // Attempts count the searches for the account.
+                Verdict::Rejected(text) if row.state == RemoteState::Creating => self.temporary(row, text.clone()),
                 Verdict::Rejected(text) => {
                     let attempts = if row.fault == PushFault::Rejected { row.attempts } else { 0 };
                     let delay = REJECTED_DELAYS.get(usize::try_from(attempts).unwrap_or(usize::MAX));
@@ -432,6 +421,7 @@ impl Run<'_> {
                     self.later(row, *retry_after, detail("the target is rate-limiting requests or is unavailable"))
                 }
                 Verdict::Denied => self.temporary(row, detail("the target rejects the credential")),
+                Verdict::OtherAccount => self.temporary(row, detail("the answer shows another account")),
                 Verdict::InvalidResponse(reason) => self.temporary(row, format!("the answer is {reason}")),
                 Verdict::Done(_) | Verdict::Found(_) | Verdict::NotFound | Verdict::Duplicate(_) => {
                     self.temporary(row, detail("the answer is not one to this request"))
@@ -454,17 +444,6 @@ fn shows_user(account: &Account, row: &RemoteUser, document: &Document) -> bool 
 /// What is known of a user whose document is not.
 fn by_external_id(id: &str) -> Document {
     Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] }
-}
-
-/// The result of a search for the account of a user.
-enum Search {
-    None,
-    Own(Box<Account>),
-    /// Another account has this key, or several have.
-    Other(MatchKey),
-    /// The target cannot search for any key of the user.
-    Impossible,
-    Failed(Outcome),
 }
 
 /// The row with a fault that is retried at `due`, or never by itself.
