@@ -150,14 +150,14 @@ impl TenantFollower {
             let Some(scan) = self.scans.get_mut(&target.number) else { continue };
             scan.has_more |= marks.iter().any(|mark| mark.number > scan.progress.scanned);
             let known: Vec<&Mark> = marks.iter().filter(|mark| mark.number <= scan.progress.scanned).collect();
-            let guards = [lease.guard(), scan.progress.guard_scan()];
+            let guard = scan.progress.guard_scan();
             // The members of a large organization: they can be marked again.
             let (parts, rest) = known.split_at(known.len() / BATCH as usize * BATCH as usize);
             for part in parts.chunks(BATCH as usize) {
-                commit_marks(directory, &self.caller, target, part, &guards).await?;
+                commit_marks(directory, &self.caller, target, part, &[lease.guard(), guard.clone()]).await?;
             }
             if !rest.is_empty() {
-                writes.extend(guards);
+                writes.push(guard);
                 writes.extend(mark_rows(directory, &self.caller, target, rest).await?);
             }
             if !known.is_empty() {
