@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
 /// Rows taken or stored at a time.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 /// How long results wait for others.
 const STORE_DELAY: Duration = Duration::from_millis(20);
 /// The longest time without a look at the store.
