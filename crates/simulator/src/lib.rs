@@ -12,6 +12,8 @@ mod onfire;
 mod publisher;
 mod record;
 mod scim;
+mod scim_groups;
+mod scim_messages;
 mod server;
 mod vendor;
 

@@ -1,13 +1,14 @@
 //! A SCIM 2.0 service provider (RFC 7643, RFC 7644) that keeps what it is sent.
 
 use crate::accounts::{Account, Fields, Key};
+use crate::scim_groups;
+use crate::scim_messages::{MEDIA_TYPE, decode, error, ok};
 use crate::vendor::{Vendor, VendorResponse, bearer_is, page, query_value, respond};
 use bytes::Bytes;
 use http::request::Parts;
 use serde_json::{Value, json};
 
 pub(crate) const PATH: &str = "/scim/v2";
-const MEDIA_TYPE: &str = "application/scim+json";
 const MAX_PAGE: usize = 200;
 const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -31,6 +32,7 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
     }
     let path = path.to_owned();
     match (head.method.as_str(), path.trim_end_matches('/').split('/').skip(1).collect::<Vec<_>>().as_slice()) {
+        (_, ["Groups", rest @ ..]) => scim_groups::handle(vendor, head, rest, body),
         ("GET", ["ServiceProviderConfig"]) => ok(200, &config()),
         ("GET", ["Schemas"]) => ok(200, &schemas()),
         ("GET", ["Users"]) => list(vendor, head),
@@ -50,24 +52,6 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
         }
         _ => error(404, "", "no such endpoint"),
     }
-}
-
-fn decode(segment: &str) -> String {
-    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
-}
-
-fn ok(status: u16, body: &Value) -> VendorResponse {
-    respond(status, MEDIA_TYPE, body.to_string())
-}
-
-fn error(status: u16, scim_type: &str, detail: &str) -> VendorResponse {
-    let mut body = json!({
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": status.to_string(), "detail": detail,
-    });
-    if !scim_type.is_empty() {
-        body["scimType"] = scim_type.into();
-    }
-    ok(status, &body)
 }
 
 fn shown(vendor: &Vendor, account: &Account) -> Value {

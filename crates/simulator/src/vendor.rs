@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Which API the system has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(crate) struct Vendor {
     pub(crate) faults: Faults,
     pub(crate) rng: Rng,
     pub(crate) accounts: Accounts,
+    /// By id.
+    pub(crate) groups: BTreeMap<String, Fields>,
     /// What the current request has changed.
     pub(crate) done: Option<Done>,
     /// Where its API begins, such as `http://127.0.0.1:9191/scim/v2`.
@@ -59,7 +62,7 @@ pub(crate) type VendorResponse = Response<Bytes>;
 impl Vendor {
     pub(crate) fn new(api: VendorApi, keys: &'static [Key], key: String, faults: Faults, base: String) -> Self {
         let (rng, accounts) = (Rng::new(faults.seed), Accounts::new(keys, &faults));
-        Self { api, key, faults, rng, accounts, done: None, base, last_id: 0 }
+        Self { api, key, faults, rng, accounts, groups: BTreeMap::new(), done: None, base, last_id: 0 }
     }
 
     /// The number of a new account.

@@ -24,8 +24,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
-/// Rows taken or stored at a time.
-const BATCH: usize = 128;
+/// Rows taken at a time. More of them take memory for each target.
+const MIN_BATCH: usize = 64;
+const MAX_BATCH: usize = 256;
+/// Results stored at a time.
+const RESULTS: usize = 128;
 /// How long results wait for others.
 const STORE_DELAY: Duration = Duration::from_millis(20);
 /// The longest time without a look at the store.
@@ -230,7 +233,7 @@ impl Run<'_> {
                 }
                 self.begin_pushes();
             }
-            if self.finished.len() >= BATCH || self.flush.is_some_and(|time| time <= now) {
+            if self.finished.len() >= RESULTS || self.flush.is_some_and(|time| time <= now) {
                 self.store_results().await?;
                 continue;
             }

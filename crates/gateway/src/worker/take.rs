@@ -1,6 +1,6 @@
 //! Takes due rows, stores that they are being pushed, and begins pushes.
 
-use super::{BATCH, Done, IDLE, PUSH_SLACK, Queued, Run, STORE_DELAY};
+use super::{Done, IDLE, MAX_BATCH, MIN_BATCH, PUSH_SLACK, Queued, Run, STORE_DELAY};
 use crate::push::{PushContext, push, unchanged};
 use crate::results::Finished;
 use crate::source_user::load_source_users;
@@ -31,7 +31,7 @@ impl Run<'_> {
                 break;
             }
             // Rows that this process pushes can be due again.
-            let limit = u32::try_from(capacity + self.held.len().min(BATCH)).unwrap_or(u32::MAX);
+            let limit = u32::try_from(capacity + self.held.len().min(MAX_BATCH)).unwrap_or(u32::MAX);
             let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
             let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
             let is_full = due.len() >= limit as usize;
@@ -52,7 +52,8 @@ impl Run<'_> {
         let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         let per_second = per_second.ceil() as usize;
-        if self.rate.is_none() { BATCH } else { per_second.max(self.concurrency() * 2).min(BATCH) }
+        let twice = self.concurrency() * 2;
+        if self.rate.is_none() { MIN_BATCH.max(twice) } else { per_second.max(twice).min(MAX_BATCH) }
     }
 
     /// When the next row is due. Also updates the lag.

@@ -1,5 +1,7 @@
 //! A full disk loses no data. A file size limit simulates it: writes fail.
 
+use crate::gateway::{Simulator, wait_until_linked};
+use crate::secrets_key::secrets_key;
 use crate::support::{HttpResponse, MUSTER, repo_root, run_json, send};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -12,7 +14,7 @@ fn with_file_limit(blocks: u32, store: &Path, arguments: &str) -> Command {
     let mut command = Command::new("sh");
     let store = store.display();
     let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec '{MUSTER}' --json --store '{store}' {arguments}");
-    command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.envs([secrets_key()]).args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 
@@ -100,6 +102,29 @@ fn writes_get_503_and_reads_continue() {
     assert_eq!(created.status, 200, "{created:?}");
     drop(server);
     assert_consistent(&store, done + 1);
+}
+
+/// What cannot be stored is not sent: afterwards, each user has one account.
+#[cfg(target_os = "linux")]
+#[test]
+fn pushes_wait_and_duplicate_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = folder.path().join("muster.db");
+    let server = Server::start(900, &store);
+    let path = store.to_str().expect("text");
+    let simulator = Simulator::start("scim", "allow-duplicates = true");
+    simulator.add_to(path, "target", &["--rate", "0"]);
+    let (done, rejected) = server.create_until_rejected(|n| {
+        ("/request/user", format!("{{\"firstName\":\"A\",\"email\":\"{n}@x.y\",\"roleId\":1}}"))
+    });
+    assert_eq!(rejected.status, 503, "{rejected:?}");
+    assert!(simulator.accounts().len() < done as usize, "the disk is full before all users were pushed");
+    server.lift_limit();
+    wait_until("a successful retry", || server.send_request("GET", "/readyz", "").status == 200);
+    wait_until_linked(path, "target", done.into());
+    assert_eq!(simulator.accounts().len(), done as usize);
+    drop(server);
+    assert_consistent(&store, done);
 }
 
 /// The log can still be written, but its content no longer fits into the store's file.

@@ -34,15 +34,15 @@ impl HttpResponse {
 
 /// Decodes a chunked body (RFC 9112 §7.1), which must be complete.
 fn decode_chunked(mut body: &[u8]) -> Vec<u8> {
-    let mut whole = Vec::new();
+    let mut decoded = Vec::new();
     loop {
         let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk's length");
         let length = std::str::from_utf8(&body[..end]).expect("a length");
         let length = usize::from_str_radix(length, 16).expect("a length");
         if length == 0 {
-            return whole;
+            return decoded;
         }
-        whole.extend_from_slice(&body[end + 2..end + 2 + length]);
+        decoded.extend_from_slice(&body[end + 2..end + 2 + length]);
         body = &body[end + 4 + length..];
     }
 }
@@ -85,6 +85,6 @@ pub(crate) fn try_send(
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes));
-    let is_whole_head = bytes.windows(4).any(|window| window == b"\r\n\r\n");
-    is_whole_head.then(|| HttpResponse::parse(&bytes))
+    let is_complete_head = bytes.windows(4).any(|window| window == b"\r\n\r\n");
+    is_complete_head.then(|| HttpResponse::parse(&bytes))
 }

@@ -4,14 +4,13 @@
 use super::fixture::Fixture;
 use super::user_generator::generated_user;
 use super::{ALL_DIALECTS, Dialect};
-use crate::gateway::Simulator;
+use crate::gateway::{Simulator, wait_until_linked};
 use crate::support::{run_json, runtime};
 use directory::User;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Users created over each dialect.
 const USERS: u32 = 8;
@@ -50,17 +49,7 @@ fn users_of_every_dialect_arrive_in_every_target() {
     // A target without groups gets a user only if it is active.
     users.retain(|user| !user.status.blocks_sign_in());
     for (simulator, name, dialect, tests) in &simulators {
-        let complete = || {
-            let status = run_json(fixture.app.store(), &["target", "status", name]);
-            status["linked"] == users.len() as u64 && status["waiting"] == 0
-        };
-        for _ in 0..600 {
-            if complete() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        assert!(complete(), "{name}: {}", run_json(fixture.app.store(), &["target", "issues", name]));
+        wait_until_linked(fixture.app.store(), name, users.len() as u64);
         for user in &users {
             let account = simulator.account_of(&user.id.to_string()).expect("an account");
             let shown = runtime.block_on(fixture.read(*dialect, user));

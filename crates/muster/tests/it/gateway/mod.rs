@@ -12,6 +12,7 @@ mod raw_target;
 mod real_targets;
 mod record;
 mod secrets;
+mod simulators;
 mod support;
 
 pub(crate) use record::{Clients, check, users};

@@ -1,7 +1,7 @@
 //! Real SCIM service providers as targets: scim2-server (`PyPI`) and SCIMMY (npm). First synchronization, changes,
 //! deactivation, deletion, and a restart of the target in the middle.
 
-use super::support::{status, wait_for, wait_until_linked};
+use super::support::{add_target, import_users, scim, status, wait_for, wait_until_linked};
 use crate::client_packages;
 use crate::support::{Server, repo_root, run_json, try_send};
 use serde_json::{Value, json};
@@ -99,27 +99,16 @@ fn scimmy(folder: &Path) -> Provider {
 }
 
 fn patch(server: &Server, key: &str, id: &str, path: &str, value: &Value) {
-    let bearer = format!("Bearer {key}");
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/scim+json")];
-    let body = json!({"Operations": [{"op": "replace", "path": path, "value": value}]}).to_string();
-    let response = try_send(&server.address, "PATCH", &format!("/scim/v2/Users/{id}"), &headers, body.as_bytes());
-    assert_eq!(response.expect("an answer").status, 200);
+    let body = json!({"Operations": [{"op": "replace", "path": path, "value": value}]});
+    scim(server, key, "PATCH", &format!("/scim/v2/Users/{id}"), &body);
 }
 
 fn provision(mut provider: Provider) {
     let server = super::support::server();
     let key = server.create_connection(1, "hr", &[]);
-    let folder = server.data_dir();
-    let rows: Vec<String> = (0..USERS).map(|n| format!("u{n}@example.com,First{n},Last{n}")).collect();
-    let file = folder.join("users.csv");
-    std::fs::write(&file, format!("email,givenName,familyName\n{}\n", rows.join("\n"))).expect("written");
-    server.run_json(&["import", file.to_str().expect("text"), "--tenant", "1"]);
-    let key_file = folder.join("target-key");
-    std::fs::write(&key_file, TOKEN).expect("written");
+    import_users(&server, 0..USERS);
     let url = format!("http://{}{}", provider.address, provider.path);
-    let key_file = key_file.to_str().expect("text");
-    let add = ["target", "add", "real", "--tenant", "1", "--dialect", "scim", "--url", &url, "--key-file", key_file];
-    run_json(server.store(), &[&add[..], &["--rate", "20", "--dial-allow", &provider.address]].concat());
+    add_target(&server, "real", "scim", &url, TOKEN, &["--rate", "20"]);
     let tested = server.run_json(&["target", "test", "real", "--tenant", "1"]);
     assert_eq!(
         (&tested["capabilities"]["deactivates"], &tested["capabilities"]["deletes"]),

@@ -23,7 +23,7 @@ impl Simulator {
         let folder = tempfile::tempdir().expect("a folder");
         let (key_file, faults_file) = (folder.path().join("key"), folder.path().join("faults.toml"));
         std::fs::write(&faults_file, faults).expect("written");
-        let api = if dialect == "scim" { "scim" } else { "onfire" };
+        let api = if dialect == "onfire-v1" { "onfire" } else { dialect };
         let mut child = Command::new(MUSTER)
             .args(["--json", "simulate", api, "--listen", "127.0.0.1:0", "--key-file"])
             .arg(&key_file)
