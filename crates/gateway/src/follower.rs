@@ -156,7 +156,9 @@ impl TenantFollower {
             for part in parts.chunks(BATCH as usize) {
                 commit_marks(directory, &self.caller, target, part, &[lease.guard(), guard.clone()]).await?;
             }
-            if !rest.is_empty() {
+            if writes.len() + rest.len() > BATCH as usize {
+                commit_marks(directory, &self.caller, target, rest, &[lease.guard(), guard]).await?;
+            } else if !rest.is_empty() {
                 writes.push(guard);
                 writes.extend(mark_rows(directory, &self.caller, target, rest).await?);
             }

@@ -29,6 +29,7 @@ const MIN_SUCCESSES: usize = 20;
 const MAX_FAILING: usize = 8;
 /// Different users whose requests are denied.
 const MAX_DENIED: usize = 2;
+pub(crate) const DENIED: &str = "it rejects the credentials";
 const FIRST_PROBE: Duration = Duration::from_secs(10);
 const MAX_PROBE_DELAY: Duration = Duration::from_mins(5);
 
@@ -112,7 +113,7 @@ impl Health {
         let reason = if self.unreachable >= MAX_UNREACHABLE {
             "it cannot be reached"
         } else if self.denied.len() >= MAX_DENIED {
-            "it rejects the credentials"
+            DENIED
         } else if self.failing.len() >= MAX_FAILING
             || self.results.len() >= MIN_RESULTS && failed * 2 >= self.results.len()
         {

@@ -45,6 +45,8 @@ pub enum Outcome {
     Forbidden(String),
     /// There is no usable answer: it may have been carried out.
     Lost(String),
+    /// It was not sent, since it might not have ended in time.
+    TooLate,
     /// It could not be authenticated, and was not sent.
     NoCredential(CredentialError),
 }
@@ -184,7 +186,7 @@ impl Sender {
         };
         // Now that it is authenticated, which can take as long as a request.
         if !self.can_begin(deadline) {
-            return Exchange { outcome: Outcome::Unsent("the time for this push is over".into()), ..exchange };
+            return Exchange { outcome: Outcome::TooLate, ..exchange };
         }
         let sent = match operation {
             Operation::List { .. } => self.client.send_with_limit(request, MAX_LIST_BYTES).await,
@@ -200,6 +202,9 @@ impl Sender {
                     Verdict::Rejected(text) => {
                         Verdict::Rejected(self.redacted(&text, operation, MAX_DETAIL_CHARS).await)
                     }
+                    Verdict::NotAllowed(text) => {
+                        Verdict::NotAllowed(self.redacted(&text, operation, MAX_DETAIL_CHARS).await)
+                    }
                     verdict => verdict,
                 };
                 Outcome::Answered(verdict)
@@ -214,7 +219,8 @@ impl Sender {
     /// Targets repeat what they got. The credential is removed first: a removed value could be a part of it.
     async fn redacted(&self, text: &str, operation: &Operation<'_>, max_chars: usize) -> String {
         let text = without_values(&self.credential.lock().await.redact(text), operation);
-        text.chars().filter(|c| !c.is_control()).take(max_chars).collect()
+        let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ").chars().take(max_chars).collect()
     }
 
     async fn request(
@@ -277,8 +283,7 @@ pub fn parse_certificates(pem: &str) -> Result<Vec<Vec<u8>>, SenderError> {
 }
 
 fn reference(response: &Response<Bytes>) -> Option<String> {
-    let text = REFERENCE_HEADERS.iter().find_map(|name| response.headers().get(*name)?.to_str().ok())?;
-    Some(text.chars().filter(char::is_ascii_graphic).collect())
+    REFERENCE_HEADERS.iter().find_map(|name| response.headers().get(*name)?.to_str().ok()).map(str::to_owned)
 }
 
 impl Exchange {
@@ -288,12 +293,14 @@ impl Exchange {
             Outcome::Unsent(_) | Outcome::Forbidden(_) => Signal::Unreachable,
             Outcome::Lost(_) | Outcome::NoCredential(CredentialError::Unavailable(_)) => Signal::Fails,
             Outcome::NoCredential(_) => Signal::Denies,
+            Outcome::TooLate => Signal::Busy,
             Outcome::Answered(verdict) => match verdict {
                 Verdict::Denied => Signal::Denies,
                 Verdict::InvalidResponse(_)
                 | Verdict::OtherAccount
                 | Verdict::Unavailable { is_uncertain: true, retry_after: None } => Signal::Fails,
-                Verdict::Unavailable { .. } => Signal::Busy,
+                // It may concern one user, or the rights of the credential.
+                Verdict::Unavailable { .. } | Verdict::NotAllowed(_) => Signal::Busy,
                 Verdict::Done(_)
                 | Verdict::Found(_)
                 | Verdict::NotFound
@@ -312,6 +319,7 @@ impl Exchange {
             Outcome::Forbidden(_) => "forbidden",
             Outcome::Lost(_) => "lost",
             Outcome::NoCredential(_) => "no-credential",
+            Outcome::TooLate => "too-late",
         }
     }
 
@@ -321,11 +329,11 @@ impl Exchange {
             Outcome::Unsent(text)
             | Outcome::Forbidden(text)
             | Outcome::Lost(text)
-            | Outcome::Answered(Verdict::Rejected(text)) => text.clone(),
+            | Outcome::Answered(Verdict::Rejected(text) | Verdict::NotAllowed(text)) => text.clone(),
             Outcome::NoCredential(error) => error.to_string(),
             Outcome::Answered(Verdict::InvalidResponse(text)) => format!("the answer is {text}"),
             Outcome::Answered(Verdict::Duplicate(Some(key))) => format!("the {} is taken", key.as_str()),
-            Outcome::Answered(_) => String::new(),
+            Outcome::Answered(_) | Outcome::TooLate => String::new(),
         };
         let reference = self.reference.as_ref().map(|id| format!("[{id}]"));
         let parts: Vec<String> =

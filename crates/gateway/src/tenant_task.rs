@@ -66,13 +66,15 @@ impl TenantTask {
     pub(crate) async fn run(mut self) {
         let caller = Caller::system(directory::Purpose::Gateway, self.tenant);
         let name = gateway_lease_name(self.tenant);
+        // Kept while the lease is lost, which is what a step of the clock can cause.
+        let mut clock = ClockCheck::new(self.shared.directory.now(), Instant::now());
         loop {
             let directory = Arc::clone(&self.shared.directory);
             let named = (name.as_str(), self.shared.holder);
             match HeldLease::acquire(&directory, &caller, named, Duration::ZERO, SendWindow::open()).await {
                 Ok(Some(mut lease)) => {
                     let mut workers = Workers::default();
-                    let ended = self.run_with(&caller, &mut lease, &mut workers).await;
+                    let ended = self.run_with(&caller, &mut lease, &mut workers, &mut clock).await;
                     self.shared.metrics.set_behind(self.tenant, None);
                     workers.stop(|_, _| true);
                     futures_util::future::join_all(workers.ending.into_values().map(wait_for)).await;
@@ -104,15 +106,17 @@ impl TenantTask {
         caller: &Caller,
         lease: &mut HeldLease,
         workers: &mut Workers,
+        clock: &mut ClockCheck,
     ) -> Result<(), DirectoryError> {
         let directory = Arc::clone(&self.shared.directory);
         let Some(mut follower) = self.start_follower(caller, lease).await? else { return Ok(()) };
         let mut renewal = tokio::time::interval(RENEWAL);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut targets = Arc::clone(&self.targets.borrow_and_update());
+        // As stored: what the gateway has read may be older than a pause.
+        self.targets.borrow_and_update();
+        let mut targets = self.stored_targets(caller).await?;
         follower.set_targets(&directory, &targets).await?;
         self.reconcile(workers, &targets);
-        let mut clock = ClockCheck::new(directory.now(), Instant::now());
         let mut has_new_targets = false;
         loop {
             if std::mem::take(&mut has_new_targets) {
@@ -123,8 +127,7 @@ impl TenantTask {
             let Advance { followed, has_scanned, has_conflict } = self.advance(&mut follower, lease, &targets).await?;
             if has_conflict {
                 // A target may have been removed, which must not hold up the others.
-                let stored = directory.targets_and_removed(caller).await?;
-                targets = Arc::new(stored.into_iter().filter(|target| !target.is_removed()).collect());
+                targets = self.stored_targets(caller).await?;
                 follower.set_targets(&directory, &targets).await?;
                 self.reconcile(workers, &targets);
             }
@@ -170,6 +173,10 @@ impl TenantTask {
         }
     }
 
+    async fn stored_targets(&self, caller: &Caller) -> Result<Arc<Vec<Target>>, DirectoryError> {
+        Ok(Arc::new(self.shared.directory.targets(caller).await?))
+    }
+
     /// Continues where changes were followed before. `None` if the store was restored to an earlier time: it is tried again.
     async fn start_follower(
         &self,
@@ -177,7 +184,7 @@ impl TenantTask {
         lease: &HeldLease,
     ) -> Result<Option<TenantFollower>, DirectoryError> {
         let directory = &self.shared.directory;
-        let targets = Arc::clone(&self.targets.borrow());
+        let targets = self.stored_targets(caller).await?;
         if TenantFollower::is_lost(directory, caller, &targets).await? {
             self.pause_restored(caller, lease, &targets).await?;
         }

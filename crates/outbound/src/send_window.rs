@@ -18,10 +18,9 @@ use tokio::net::TcpStream;
 #[derive(Clone, Debug)]
 pub struct SendWindow {
     start: Instant,
-    start_time: SystemTime,
     /// Milliseconds since the start.
     end: Arc<AtomicU64>,
-    /// Milliseconds since `start_time`.
+    /// Milliseconds since 1970.
     end_time: Arc<AtomicU64>,
 }
 
@@ -38,14 +37,13 @@ impl SendWindow {
 
     fn ending(end: u64) -> Self {
         let (end, end_time) = (Arc::new(AtomicU64::new(end)), Arc::new(AtomicU64::new(end)));
-        Self { start: Instant::now(), start_time: system_time(), end, end_time }
+        Self { start: Instant::now(), end, end_time }
     }
 
     /// Sets the end.
     pub fn set_end(&self, end: Instant) {
-        let time = system_time() + end.saturating_duration_since(Instant::now());
-        let since = time.duration_since(self.start_time).unwrap_or_default();
-        self.end_time.store(millis(since), Ordering::Release);
+        let end_time = since_1970() + end.saturating_duration_since(Instant::now());
+        self.end_time.store(millis(end_time), Ordering::Release);
         self.end.store(millis(end.saturating_duration_since(self.start)), Ordering::Release);
     }
 
@@ -57,9 +55,7 @@ impl SendWindow {
     /// The time that is left.
     pub fn remaining(&self) -> Duration {
         let left = |end: &AtomicU64, elapsed| end.load(Ordering::Acquire).saturating_sub(millis(elapsed));
-        // A clock before the start was set back.
-        let elapsed_time = system_time().duration_since(self.start_time).unwrap_or_default();
-        Duration::from_millis(left(&self.end, self.start.elapsed()).min(left(&self.end_time, elapsed_time)))
+        Duration::from_millis(left(&self.end, self.start.elapsed()).min(left(&self.end_time, since_1970())))
     }
 
     fn check(&self) -> io::Result<()> {
@@ -68,8 +64,8 @@ impl SendWindow {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests cannot set the monotonic clock either")]
-fn system_time() -> SystemTime {
-    SystemTime::now()
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -156,7 +156,7 @@ pub(super) fn run(session: &AdminSession, command: IssueCommand, output: Output)
         count += change(session, &caller, &rows, is_retry)?;
     }
     for name in &args.users {
-        let user = find_id(session, &caller, name)?;
+        let user = find_id(session, &caller, std::slice::from_ref(&target), name)?;
         if !change_one(session, &caller, &target, user, is_retry)? {
             bail!("{name} was not pushed to {} yet (see `muster explain`)", target.name);
         }
@@ -229,6 +229,10 @@ fn change(session: &AdminSession, caller: &Caller, rows: &[RemoteUser], is_retry
 fn changed(row: &RemoteUser, is_retry: bool, now: Time) -> RemoteUser {
     let mut changed = row.clone();
     if is_retry {
+        if row.fault == PushFault::InDoubt {
+            // The administrator has looked for an account with former keys.
+            changed.applied_position = row.target_position;
+        }
         changed.fault = PushFault::None;
         changed.attempts = 0;
         changed.due = None;

@@ -5,16 +5,28 @@ use crate::users::{find_user, lookup_keys};
 use anyhow::bail;
 use directory::{Caller, DirectoryError, RemoteUser, RowWrite, Target, Time, UserId};
 
-/// Finds deleted users, too; permanently deleted ones by their id.
-pub(super) fn find_id(session: &AdminSession, caller: &Caller, text: &str) -> anyhow::Result<UserId> {
-    match find_user(session, caller, text) {
-        Ok(user) => Ok(user.id),
-        Err(error) => {
-            let deleted = session.runtime.block_on(session.directory.deleted_user(caller, &lookup_keys(text)));
-            let id = deleted.ok().map(|tombstone| tombstone.user.id);
-            id.or_else(|| text.parse().ok().map(UserId)).ok_or(error)
+/// Finds deleted users, too; permanently deleted ones by their id, if one of the targets may have their account.
+pub(super) fn find_id(
+    session: &AdminSession,
+    caller: &Caller,
+    targets: &[Target],
+    text: &str,
+) -> anyhow::Result<UserId> {
+    let error = match find_user(session, caller, text) {
+        Ok(user) => return Ok(user.id),
+        Err(error) => error,
+    };
+    let deleted = session.runtime.block_on(session.directory.deleted_user(caller, &lookup_keys(text)));
+    if let Ok(tombstone) = deleted {
+        return Ok(tombstone.user.id);
+    }
+    let Ok(id) = text.parse().map(UserId) else { return Err(error) };
+    for target in targets {
+        if !session.wait(session.directory.remote_users(caller, target.number, &[id]))?.is_empty() {
+            return Ok(id);
         }
     }
+    Err(error)
 }
 
 /// Writes the row of a user, again if the server changes it meanwhile. Returns whether there was something to write.

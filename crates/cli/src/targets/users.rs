@@ -46,7 +46,7 @@ pub(crate) fn push(settings: &Settings, args: &PushArgs, output: Output) -> anyh
     };
     let mut pushed = 0;
     for name in &args.users {
-        let user = find_id(&session, &caller, name)?;
+        let user = find_id(&session, &caller, &targets, name)?;
         for target in &targets {
             pushed += usize::from(mark(&session, &caller, target, user)?);
         }
@@ -83,7 +83,7 @@ fn mark(session: &AdminSession, caller: &Caller, target: &Target, user: UserId) 
 pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -> anyhow::Result<()> {
     let session = AdminSession::open_read_only(settings)?;
     let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
-    let user = find_id(&session, &caller, &args.user)?;
+    let user = find_id(&session, &caller, std::slice::from_ref(&target), &args.user)?;
     let sources = session.wait(gateway::load_source_users(&session.directory, &caller, target.number, &[user]))?;
     let row = session.wait(session.directory.remote_users(&caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);

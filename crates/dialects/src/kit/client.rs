@@ -4,7 +4,7 @@
 use crate::kit::{Duplicates, Node, Object, OutputValue};
 use bytes::Bytes;
 use directory::{Labels, MatchKey, TargetCapabilities, User, fold, identifier_key};
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -151,6 +151,8 @@ pub enum Verdict {
     Duplicate(Option<MatchKey>),
     /// The target rejects the data. What it says can repeat all that was sent (see [`without_values`]).
     Rejected(String),
+    /// The credential does not allow it, perhaps only for this user. The text is as for [`Self::Rejected`].
+    NotAllowed(String),
     /// It failed for reasons that do not depend on the user.
     Unavailable {
         retry_after: Option<Duration>,
@@ -175,6 +177,7 @@ impl Verdict {
             Self::NotFound => "not-found",
             Self::Duplicate(_) => "duplicate",
             Self::Rejected(_) => "rejected",
+            Self::NotAllowed(_) => "not-allowed",
             Self::Unavailable { .. } => "unavailable",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
@@ -298,15 +301,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 const MAX_CODE_BYTES: usize = 40;
 
 /// The verdict on a request that the target has rejected, with its codes and message.
-pub(crate) fn rejected(operation: &Operation<'_>, codes: &[&str], message: &str) -> Verdict {
+pub(crate) fn rejected(status: StatusCode, operation: &Operation<'_>, codes: &[&str], message: &str) -> Verdict {
     let is_code = |code: &&&str| {
         !code.is_empty() && code.len() <= MAX_CODE_BYTES && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
     // The message can show the user, and the values to remove are not known.
     let is_shown = !matches!(operation, Operation::Get { .. } | Operation::Delete { .. });
     let message = if is_shown { message } else { "" };
-    let words: Vec<&str> = codes.iter().filter(is_code).copied().chain(message.split_whitespace()).collect();
-    Verdict::Rejected(words.join(" "))
+    let parts: Vec<&str> = codes.iter().filter(is_code).copied().chain([message]).collect();
+    let text = parts.join(" ");
+    if status == StatusCode::FORBIDDEN { Verdict::NotAllowed(text) } else { Verdict::Rejected(text) }
 }
 
 /// What a target says, without the values that were sent to it: targets repeat them.
@@ -334,10 +338,15 @@ pub fn without_values(text: &str, operation: &Operation<'_>) -> String {
 
 /// Replaces a value whatever its case.
 pub fn replace_folded(text: &str, value: &str) -> String {
+    if value.is_empty() {
+        return text.to_owned();
+    }
+    let text = text.replace(value, "…");
     let (folded_text, folded) = (text.to_lowercase(), value.to_lowercase());
     // Folding can change lengths; then positions do not correspond.
-    if folded_text.len() != text.len() || folded.is_empty() {
-        return text.replace(value, "…");
+    let has_same_lengths = text.chars().all(|c| c.to_lowercase().map(char::len_utf8).sum::<usize>() == c.len_utf8());
+    if !has_same_lengths {
+        return text;
     }
     let (mut shown, mut rest) = (String::with_capacity(text.len()), 0);
     for (start, _) in folded_text.match_indices(&folded) {

@@ -11,7 +11,7 @@ use crate::kit::{
 };
 use bytes::Bytes;
 use directory::{Field, MatchKey, Slot, TargetCapabilities, TenantNumber, Time};
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -156,6 +156,7 @@ impl TargetClient for Client {
         let status = body.as_ref().and_then(status_of);
         // The documents have no 404: a missing user is a 400. A 404 or 405 means that there is no such endpoint.
         match judge_status(operation, response, status.as_ref()) {
+            Some(Verdict::NotFound) if status.is_some() => {}
             Some(Verdict::Unsupported | Verdict::NotFound) => return Verdict::InvalidResponse("no such endpoint"),
             Some(verdict) => return verdict,
             None => {}
@@ -173,7 +174,7 @@ impl TargetClient for Client {
         };
         let code = status.as_ref().and_then(|status| text_member(status, "ErrorCode"));
         if !response.status().is_success() || code.is_some() {
-            return judge_error(operation, status.as_ref());
+            return judge_error(operation, response.status(), status.as_ref());
         }
         let user = || body.get(self.schema.name, Duplicates::FirstWins).and_then(Node::as_object).and_then(account);
         match operation {
@@ -266,7 +267,7 @@ fn account(object: &Object) -> Option<Account> {
     })
 }
 
-fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
+fn judge_error(operation: &Operation<'_>, http_status: StatusCode, status: Option<&Object>) -> Verdict {
     let text = |name| status.and_then(|status| text_member(status, name)).unwrap_or_default();
     let errors = status.and_then(|status| status.get("Errors", Duplicates::FirstWins));
     let entries = errors.map(|errors| errors.entries("ResponseError")).unwrap_or_default();
@@ -296,5 +297,5 @@ fn judge_error(operation: &Operation<'_>, status: Option<&Object>) -> Verdict {
         return Verdict::Denied;
     }
     let first = codes.first().map_or(["", ""], |(code, field)| [code.as_str(), field.as_str()]);
-    rejected(operation, &first, text("Message"))
+    rejected(http_status, operation, &first, text("Message"))
 }

@@ -292,7 +292,7 @@ fn judge_error(operation: &Operation<'_>, status: StatusCode, object: Option<&Ob
     if is_search {
         return Verdict::Unsupported;
     }
-    rejected(operation, &[status.as_str(), text("scimType")], text("detail"))
+    rejected(status, operation, &[status.as_str(), text("scimType")], text("detail"))
 }
 
 /// RFC 7643 section 5.

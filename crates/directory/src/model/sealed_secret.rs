@@ -80,7 +80,6 @@ impl SealedSecret {
         Ok(RowWrite::Put(&SEALED_SECRETS, self.to_row()?))
     }
 
-    /// Deletes the secret with this use, if there is one.
     /// Fails the change that includes it if another credential was stored with this use.
     pub fn guard(&self) -> RowWrite {
         let (key, version) = (self.key(), vec![(VERSION, self.version.into())]);
@@ -94,6 +93,7 @@ impl SealedSecret {
         RowWrite::Delete { table: &SEALED_SECRETS, key: self.key(), expected }
     }
 
+    /// Deletes the secret with this use, if there is one.
     pub fn deletion_of(tenant: TenantNumber, owner: String, use_: SecretUse) -> RowWrite {
         let key = vec![tenant.0.into(), owner.into(), use_.as_str().to_owned().into()];
         RowWrite::Delete { table: &SEALED_SECRETS, key, expected: Expected::Anything }

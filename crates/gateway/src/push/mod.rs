@@ -136,6 +136,10 @@ impl Run<'_> {
     async fn send(&mut self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Outcome {
         let deadline = Some(self.context.deadline);
         let mut exchange = self.context.sender.send_until(operation, idempotency_key, deadline).await;
+        if matches!(exchange.outcome, Outcome::TooLate) {
+            // That says nothing about the target.
+            return exchange.outcome;
+        }
         let summary = exchange.outcome.summary();
         let outcome = std::mem::replace(&mut exchange.outcome, summary);
         self.exchanges.push(exchange);
@@ -157,6 +161,7 @@ impl Run<'_> {
             }
         }
         row.state = RemoteState::Creating;
+        row.applied_position = row.target_position;
         let key = format!("{}-{}-{}", self.context.sender.target().id, row.user, row.target_position.0);
         match self.send(&Operation::Create(document), Some(&key)).await {
             Outcome::Answered(Verdict::Done(Some(account))) => {
@@ -367,6 +372,8 @@ impl Run<'_> {
         let desired = self.source.desired(self.context.sender.target().on_delete);
         if matches!(desired, Desired::Account { is_active: false, .. }) && !self.context.capabilities.deactivates {
             let detail = "the target does not deactivate accounts, although it accepts the request".into();
+            // It is sent again once the target can do it.
+            row.digest = None;
             return failed(row, PushFault::Unsupported, detail, None);
         }
         row
@@ -406,12 +413,18 @@ impl Run<'_> {
         let row = match outcome {
             Outcome::Unsent(text) | Outcome::Forbidden(text) | Outcome::Lost(text) => self.temporary(row, text.clone()),
             Outcome::NoCredential(error) => self.temporary(row, error.to_string()),
+            Outcome::TooLate => self.temporary(row, detail("the time for this push is over")),
             Outcome::Answered(verdict) => match verdict {
                 // Attempts count the searches for the account.
-                Verdict::Rejected(text) if row.state == RemoteState::Creating => self.temporary(row, text.clone()),
-                Verdict::Rejected(text) => {
+                Verdict::Rejected(text) | Verdict::NotAllowed(text) if row.state == RemoteState::Creating => {
+                    self.temporary(row, text.clone())
+                }
+                Verdict::Rejected(text) | Verdict::NotAllowed(text) => {
                     let attempts = if row.fault == PushFault::Rejected { row.attempts } else { 0 };
                     let delay = REJECTED_DELAYS.get(usize::try_from(attempts).unwrap_or(usize::MAX));
+                    // The permissions of the credential can change at any time.
+                    let is_endless = matches!(verdict, Verdict::NotAllowed(_));
+                    let delay = delay.or(REJECTED_DELAYS.last().filter(|_| is_endless));
                     let due = delay.map(|delay| self.context.now.plus_seconds(*delay));
                     let row = RemoteUser { attempts: attempts.saturating_add(1), ..row };
                     failed(row, PushFault::Rejected, text.clone(), due)

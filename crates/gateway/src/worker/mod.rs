@@ -7,7 +7,7 @@ mod checks;
 mod take;
 
 use crate::Shared;
-use crate::health::{Health, Signal, Transition};
+use crate::health::{DENIED, Health, Signal, Transition};
 use crate::held_lease::{HeldLease, RENEWAL};
 use crate::push::Pushed;
 use crate::results::{Finished, store_results};
@@ -96,6 +96,7 @@ struct Run<'w> {
     warned: Option<i64>,
     /// When the other credentials of the target are tried, if there are some.
     next_rotation: Option<Instant>,
+    began_quarantined: bool,
 }
 
 impl Worker {
@@ -145,8 +146,9 @@ impl Worker {
                 tracing::error!(target = self.target.name, tenant = self.target.tenant.0, "{reason}");
                 lease.release(directory, &caller).await;
                 // A changed target gets a new worker. What is missing may be a file.
-                drop(tokio::time::timeout(UNUSABLE, stopped(stop)).await);
-                self.shared.metrics.clear_state(&self.target);
+                if tokio::time::timeout(UNUSABLE, stopped(stop)).await.is_ok() {
+                    self.shared.metrics.clear_state(&self.target);
+                }
                 return Ok(());
             }
         };
@@ -192,6 +194,7 @@ impl Worker {
             expires: ready.expires,
             warned: None,
             next_rotation: ready.has_other.then(|| Instant::now() + ROTATION),
+            began_quarantined: progress.quarantined.is_some(),
         };
         let ended = run.run(progress, stop).await;
         run.end().await;
@@ -316,7 +319,9 @@ impl Run<'_> {
         if let Some(Transition::Quarantined(reason)) = transition {
             self.release_queue().await?;
             self.set_quarantine(Some(reason)).await?;
-            self.next_rotation = self.next_rotation.map(|_| Instant::now());
+            if reason == DENIED && !self.began_quarantined {
+                self.next_rotation = self.next_rotation.map(|_| Instant::now());
+            }
         }
         Ok(())
     }

@@ -232,7 +232,6 @@ fn launch_with_flags(program: &Path, folder: &Path, store: impl AsRef<OsStr>, fl
     Launched { child, address: at("listening"), admin: at("admin") }
 }
 
-/// Runs a command on a store; returns its JSON output.
 /// The output of a command with `--json`, whether or not it succeeds.
 pub(crate) fn run_output(store: impl AsRef<OsStr>, arguments: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new(MUSTER);
@@ -240,6 +239,7 @@ pub(crate) fn run_output(store: impl AsRef<OsStr>, arguments: &[&str]) -> std::p
     command.output().expect("ran")
 }
 
+/// Runs a command on a store; returns its JSON output.
 pub(crate) fn run_json(store: impl AsRef<OsStr>, arguments: &[&str]) -> serde_json::Value {
     let output = Process::new(MUSTER)
         .arg("--store")

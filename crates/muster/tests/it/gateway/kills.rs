@@ -13,7 +13,7 @@ const LONG_KILLS: u64 = 1_000;
 /// Servers at the same time, each with a store and a target of its own: on PostgreSQL, the leases of a killed process
 /// last for 15 seconds, so that most of the time is waiting.
 const PARALLEL: u64 = 4;
-const LONG_PARALLEL: u64 = 8;
+const LONG_PARALLEL: u64 = 16;
 const CLIENTS: usize = 4;
 
 #[test]

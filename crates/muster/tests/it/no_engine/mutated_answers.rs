@@ -173,7 +173,7 @@ fn assert_query(client: &str, query: &str, endpoint: &Endpoint<'_>, value: &str,
 
 /// What a rejection says about one user must not be taken for a fault of the target, or the other way round.
 #[test]
-fn rejections_are_told_apart() {
+fn rejections_are_distinguished() {
     let user = user();
     let judge = |name: &str, operation: &Operation<'_>, status: u16, body: &str| {
         let client = dialects::target_client(name).expect("a client");
@@ -187,7 +187,7 @@ fn rejections_are_told_apart() {
         let forbidden = r#"{"status": "403", "detail": "the role is too high", "ResponseStatus": {"ErrorCode": "RoleTooHigh", "Message": "the role is too high", "Errors": [{"ErrorCode": "RoleTooHigh", "FieldName": "WebsiteRole"}]}}"#;
         // A role that the credential must not grant, and a credential without any right.
         for operation in [&create, &update] {
-            assert!(matches!(judge(name, operation, 403, forbidden), Verdict::Rejected(_)), "{name}");
+            assert!(matches!(judge(name, operation, 403, forbidden), Verdict::NotAllowed(_)), "{name}");
             assert_eq!(judge(name, operation, 403, ""), Verdict::Denied, "{name}");
         }
         assert_eq!(judge(name, &Operation::List { offset: 0, limit: 1 }, 403, forbidden), Verdict::Denied, "{name}");
@@ -211,5 +211,6 @@ fn rejections_are_told_apart() {
     // A missing account, and an account whose role is missing.
     assert_eq!(judge("onfire", &update, 400, &missing("Id")), Verdict::NotFound);
     assert!(matches!(judge("onfire", &update, 400, &missing("WebsiteRole")), Verdict::Rejected(_)));
+    assert_eq!(judge("onfire", &update, 404, &missing("Id")), Verdict::NotFound);
     assert!(matches!(judge("onfire", &update, 404, ""), Verdict::InvalidResponse(_)));
 }
