@@ -48,6 +48,25 @@ fn answers_that_are_lost_cut_or_wrong_lead_to_one_account_each() {
     }
 }
 
+/// Without external ids, an account is searched for by keys that can change: only a user who has changed stays in doubt.
+#[test]
+fn creates_that_fail_are_repeated_without_external_ids() {
+    let server = server();
+    let faults = "drop-attributes = [\"externalId\"]\nallow-duplicates = true\nfail = 0.05\nseed = 3";
+    let simulator = Simulator::start("scim", faults);
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    // Its requests fail, too.
+    wait_for("a test that passes", || {
+        let tested = server.run_json(&["target", "test", "target", "--tenant", "1"]);
+        if tested["error"].is_null() { Ok(()) } else { Err(tested) }
+    });
+    let found = server.run_json(&["target", "show", "target", "--tenant", "1"]);
+    assert_eq!(found["capabilities"]["findsBy"], serde_json::json!(["userName", "email"]), "{found}");
+    import_users(&server, 0..USERS);
+    wait_until_linked(server.store(), "target", USERS);
+    assert_one_account_each(&simulator, USERS, "scim");
+}
+
 #[test]
 fn accounts_that_exist_are_neither_duplicated_nor_taken_over() {
     let server = server();

@@ -26,7 +26,7 @@ fn kills_neither_duplicate_nor_lose_nor_reorder() {
     };
     std::thread::scope(|scope| {
         for installation in 0..parallel {
-            scope.spawn(move || kill_repeatedly(kills / parallel, installation));
+            scope.spawn(move || kill_repeatedly(kills.div_ceil(parallel), installation));
         }
     });
 }

@@ -4,7 +4,7 @@ use super::raw_target::{RawTarget, respond};
 use super::support::wait_for;
 use crate::secret_leaks::store_bytes;
 use crate::secrets_key::secrets_key;
-use crate::support::{MUSTER, Server, run_json, send};
+use crate::support::{MUSTER, Server, TestStore, run_json, send};
 use serde_json::json;
 use std::process::Command;
 
@@ -76,11 +76,19 @@ fn an_echoed_credential_is_not_shown_or_stored() {
     assert!(server.stop());
     let log = server.log();
     let store = store_bytes(server.store());
+    // What a backup contains, which is compressed.
+    let backup = server.data_dir().join("backup.muster").display().to_string();
+    shown += &output(server.store(), &["backup", &backup]);
+    let restored = TestStore::restored_from(&backup);
+    let in_backup = store_bytes(&restored.store);
+    assert!(in_backup.windows(4).any(|window| window == b"scim"), "the backup has the targets");
     for secret in [CREDENTIAL, PART, PASSWORD, &form_encoded(CREDENTIAL)] {
         assert!(!shown.contains(secret), "shown: {secret} in {shown}");
         assert!(!log.contains(secret), "in the log: {secret}");
         let bytes = secret.as_bytes();
-        assert!(!store.windows(bytes.len()).any(|window| window == bytes), "in the store: {secret}");
+        for (place, content) in [("store", &store), ("backup", &in_backup)] {
+            assert!(!content.windows(bytes.len()).any(|window| window == bytes), "in the {place}: {secret}");
+        }
     }
 }
 
