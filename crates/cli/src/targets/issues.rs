@@ -120,6 +120,11 @@ pub(super) fn list(session: &AdminSession, args: &IssuesArgs, output: Output) ->
     let headings = ["target", "user", "cause", "since", "detail", "what to do"];
     let is_cut = rows.len() >= args.limit;
     output.rows(&documents.into(), &headings, rows, "No issues.");
+    for target in &targets {
+        if let Some(text) = super::show::obstacle(session, &caller, target)? {
+            output.line(&format!("{}: {text}", target.name));
+        }
+    }
     if is_cut {
         output.line(&format!("Only the first {} are listed (--limit).", args.limit));
     }
@@ -164,7 +169,11 @@ pub(super) fn run(session: &AdminSession, command: IssueCommand, output: Output)
     }
     let word = if is_retry { "retried" } else { "excluded" };
     output.result(&json!({"target": target.name, word: count}), || {
-        if is_retry { format!("{count} users are pushed again.") } else { format!("Excluded {count} users.") }
+        if is_retry {
+            format!("{count} users are pushed again.")
+        } else {
+            format!("Excluded {count} users: nothing is sent for them, not even a deactivation.")
+        }
     });
     Ok(())
 }

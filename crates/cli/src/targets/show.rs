@@ -31,13 +31,19 @@ pub(super) fn list(session: &AdminSession, tenant: TenantArg, output: Output) ->
     let caller = session.caller_in_tenant(tenant)?;
     let targets = session.wait(session.directory.targets(&caller))?;
     let document: Vec<Value> = targets.iter().map(target_json).collect();
-    let rows = targets.iter().map(|target| {
+    let mut rows = Vec::new();
+    for target in &targets {
         let tested = target.capabilities.as_ref().map_or_else(|| "no".into(), |it| format_timestamp(it.tested));
-        vec![target.name.clone(), target.dialect.clone(), target.url.clone(), state_text(target), tested]
-    });
+        let progress = progress_of(session, &caller, target)?;
+        let state = match progress.quarantined.and(progress.reason) {
+            Some(reason) if target.is_active() => format!("quarantined: {reason}"),
+            _ => state_text(target),
+        };
+        rows.push(vec![target.name.clone(), target.dialect.clone(), target.url.clone(), state, tested]);
+    }
     let headings = ["name", "dialect", "url", "state", "tested"];
     let empty = "No targets yet. Add one with `muster target add NAME --dialect DIALECT --url URL --key-file FILE`.";
-    output.rows(&document.into(), &headings, rows.collect(), empty);
+    output.rows(&document.into(), &headings, rows, empty);
     Ok(())
 }
 
@@ -285,6 +291,10 @@ fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, 
         not_running = if session.wait(session.directory.is_gateway_running(caller))? { 0 } else { not_running + 1 };
         if not_running > MAX_NOT_RUNNING {
             bail!(NOT_RUNNING);
+        }
+        if not_running > 0 {
+            std::thread::sleep(WAIT_INTERVAL);
+            continue;
         }
         let counts = counts(session, caller, &found)?;
         let arrived = counts.linked + counts.excluded + counts.failed.iter().map(|(_, count)| count).sum::<u64>();

@@ -147,6 +147,9 @@ fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> St
         Some(row) => {
             let has = match row.state {
                 RemoteState::Absent => "The target has none.",
+                RemoteState::Creating if row.fault == PushFault::None => {
+                    "Its creation waits to be sent, or is being sent."
+                }
                 RemoteState::Creating => "The target may have one: the response to its creation was lost.",
                 RemoteState::Linked | RemoteState::Unverified => "The target has one.",
             };
@@ -199,7 +202,9 @@ fn row_table(row: &RemoteUser) -> String {
     rows.extend(row.due.map(|due| ("next attempt", format_timestamp(due))));
     rows.extend(row.waits_for.map(|user| ("waits for the account of", user.to_string())));
     rows.push(("last change", row.target_position.0.to_string()));
-    rows.push(("last change sent", row.applied_position.0.to_string()));
+    if row.state != RemoteState::Absent {
+        rows.push(("last change sent", row.applied_position.0.to_string()));
+    }
     table(&["field", "value"], rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect())
 }
 

@@ -58,7 +58,10 @@ enum Step {
 
 pub(crate) async fn push(context: &PushContext<'_>, row: RemoteUser, source: &SourceUser) -> Pushed {
     let mut run = Run { context, source, exchanges: Vec::new() };
-    let row = run.run(row).await;
+    let row = run.run(row).await.map(|row| {
+        let since = row.first_failed.or(Some(context.now)).filter(|_| row.fault != PushFault::None);
+        RemoteUser { first_failed: since, ..row }
+    });
     Pushed { row, exchanges: run.exchanges }
 }
 

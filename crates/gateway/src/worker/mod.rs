@@ -33,6 +33,8 @@ const RESULTS: usize = 128;
 const STORE_DELAY: Duration = Duration::from_millis(20);
 /// The longest time without a look at the store.
 const IDLE: Duration = Duration::from_secs(30);
+/// How often it is checked whether a command has marked users, which wakes nobody in this process.
+const ON_DEMAND: Duration = Duration::from_secs(1);
 /// The time for a push in addition to two requests.
 const PUSH_SLACK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
@@ -87,6 +89,7 @@ struct Run<'w> {
     /// Whether more rows were due than could be taken.
     has_more: bool,
     next_look: Instant,
+    next_on_demand: Instant,
     awaits_managers: bool,
     /// How often it was checked whether the target is empty.
     empty_checks: u128,
@@ -188,6 +191,7 @@ impl Worker {
             look: true,
             has_more: false,
             next_look: Instant::now(),
+            next_on_demand: Instant::now(),
             awaits_managers: true,
             empty_checks: 0,
             next_empty_check: Instant::now(),
@@ -230,6 +234,10 @@ impl Run<'_> {
                 must_check_empty = !self.check_whether_empty(&progress).await?;
             }
             if !must_check_empty && !self.health.is_quarantined() {
+                if self.next_on_demand <= now {
+                    self.look |= self.has_on_demand().await?;
+                    self.next_on_demand = now + ON_DEMAND;
+                }
                 let is_short = self.queue.values().map(VecDeque::len).sum::<usize>() <= self.wanted() / 2;
                 if self.look || self.next_look <= now || self.has_more && is_short {
                     self.take().await?;
@@ -265,7 +273,7 @@ impl Run<'_> {
         let mut next = match self.health.next_probe() {
             Some(probe) => probe,
             None if must_check_empty => self.next_empty_check,
-            None => self.next_look,
+            None => self.next_look.min(self.next_on_demand),
         };
         next = next.min(self.flush.unwrap_or(next)).min(self.next_rotation.unwrap_or(next));
         let is_waiting_for_rate =

@@ -47,6 +47,14 @@ impl Run<'_> {
         self.prepare(rows).await
     }
 
+    /// Whether users are due that were marked by a command.
+    pub(super) async fn has_on_demand(&self) -> Result<bool, DirectoryError> {
+        let directory = &self.worker.shared.directory;
+        let key = (self.caller.tenant, self.worker.target.number);
+        let query = RemoteUser::due(key, self.worker.shard, PushPriority::OnDemand, directory.now(), 1);
+        Ok(!directory.target_records::<RemoteUser>(&self.caller, query).await?.is_empty())
+    }
+
     /// How many rows are taken in advance: as many as can be pushed in about a second.
     pub(super) fn wanted(&self) -> usize {
         let per_second = f64::from(self.worker.target.limits.requests_per_minute) / 60.0;
