@@ -16,7 +16,7 @@ pub(crate) struct Finished {
 
 /// How often a result is stored again after others have changed the row.
 const ATTEMPTS: u32 = 10;
-/// Seconds until a search after an answer with the id of another user's account.
+/// Seconds until a search after a response with the id of another user's account.
 const SEARCH_SECONDS: i64 = 5;
 
 /// Stores results and attempts. Returns when the first of the rows is due again.

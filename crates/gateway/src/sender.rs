@@ -61,7 +61,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the request may have been carried out, although the answer does not say so.
+    /// Whether the request may have been carried out, although the response does not say so.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         let is_uncertain = |verdict: &Verdict| {
             matches!(
@@ -331,7 +331,7 @@ impl Exchange {
             | Outcome::Lost(text)
             | Outcome::Answered(Verdict::Rejected(text) | Verdict::NotAllowed(text)) => text.clone(),
             Outcome::NoCredential(error) => error.to_string(),
-            Outcome::Answered(Verdict::InvalidResponse(text)) => format!("the answer is {text}"),
+            Outcome::Answered(Verdict::InvalidResponse(text)) => format!("the response is {text}"),
             Outcome::Answered(Verdict::Duplicate(Some(key))) => format!("the {} is taken", key.as_str()),
             Outcome::Answered(_) | Outcome::TooLate => String::new(),
         };

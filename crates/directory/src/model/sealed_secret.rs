@@ -87,7 +87,7 @@ impl SealedSecret {
         RowWrite::Update { table: &SEALED_SECRETS, key, values: version, expected }
     }
 
-    /// Fails if another credential was stored with this use.
+    /// Deletes it. Fails if another credential was stored with this use.
     pub fn deletion(&self) -> RowWrite {
         let expected = Expected::Row(vec![(VERSION, self.version.into())]);
         RowWrite::Delete { table: &SEALED_SECRETS, key: self.key(), expected }

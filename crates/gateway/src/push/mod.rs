@@ -1,8 +1,8 @@
-//! One push: the requests that give a target the account that a user is to have there, and what is known afterwards.
+//! One push: the requests that lead to the desired account of a user in a target, and what is known afterwards.
 //!
 //! A create is sent only if it cannot make a second account: a search has not found one, the target was empty before
-//! Muster wrote to it, or it rejects duplicates. After an answer that does not say whether the account was created, it is looked for, at
-//! least twice, before it is created again.
+//! Muster wrote to it, or it rejects duplicates. After a response that does not show whether the account was created, it
+//! is searched for, at least twice, before it is created again.
 
 mod search;
 
@@ -172,7 +172,7 @@ impl Run<'_> {
                     || account.id_proof == IdProof::Different
                     || !is_usable_id(&account.id);
                 if is_other {
-                    return self.in_doubt(row, "the answer shows another account", None);
+                    return self.in_doubt(row, "the response shows another account", None);
                 }
                 let is_proven = shows_user(&account, &row, document) && account.id_proof == IdProof::Same;
                 row.state = if is_proven { RemoteState::Linked } else { RemoteState::Unverified };
@@ -201,10 +201,10 @@ impl Run<'_> {
                 self.in_doubt(row, "the target has failed", retry_after)
             }
             Outcome::Answered(Verdict::InvalidResponse(reason)) => {
-                self.in_doubt(row, &format!("the answer is {reason}"), None)
+                self.in_doubt(row, &format!("the response is {reason}"), None)
             }
             Outcome::Answered(Verdict::Done(None) | Verdict::Found(_) | Verdict::NotFound) => {
-                self.in_doubt(row, "the answer does not show the account", None)
+                self.in_doubt(row, "the response does not show the account", None)
             }
             Outcome::Lost(reason) => self.in_doubt(row, &reason, None),
             other => {
@@ -264,7 +264,7 @@ impl Run<'_> {
         }
     }
 
-    /// Reads an account before its first change, if the answer to its creation did not show whose it is.
+    /// Reads an account before its first change, if the response to its creation did not show whose it is.
     async fn verify(&mut self, mut row: RemoteUser, document: Option<&Document>) -> Step {
         let by_id = by_external_id(&row.user.to_string());
         let document = document.unwrap_or(&by_id);
@@ -282,7 +282,7 @@ impl Run<'_> {
             Outcome::Answered(Verdict::Done(_) | Verdict::NotFound | Verdict::OtherAccount) => {
                 row.remote_id = None;
                 row.digest = None;
-                self.in_doubt(row, "the answer to its creation had the id of another account", None)
+                self.in_doubt(row, "the response to its creation had the id of another account", None)
             }
             other => self.ended_by(row, &other),
         }
@@ -437,10 +437,10 @@ impl Run<'_> {
                     self.later(row, *retry_after, detail("the target is rate-limiting requests or is unavailable"))
                 }
                 Verdict::Denied => self.temporary(row, detail("the target rejects the credential")),
-                Verdict::OtherAccount => self.temporary(row, detail("the answer shows another account")),
-                Verdict::InvalidResponse(reason) => self.temporary(row, format!("the answer is {reason}")),
+                Verdict::OtherAccount => self.temporary(row, detail("the response shows another account")),
+                Verdict::InvalidResponse(reason) => self.temporary(row, format!("the response is {reason}")),
                 Verdict::Done(_) | Verdict::Found(_) | Verdict::NotFound | Verdict::Duplicate(_) => {
-                    self.temporary(row, detail("the answer is not one to this request"))
+                    self.temporary(row, detail("the response is not one to this request"))
                 }
             },
         };

@@ -220,11 +220,18 @@ fn schema_is_portable() {
             "where",
             "cascade",
         ] {
-            // The only condition of an index.
-            let text = statement.strip_suffix(" IS NOT NULL").and_then(|text| text.rsplit_once(" WHERE "));
-            let text = text.map_or(&*statement, |(index, _)| index);
-            assert!(!tokens(text).iter().any(|other| other == word), "{word}: {statement}");
+            assert!(!tokens(without_condition(&statement)).iter().any(|other| other == word), "{word}: {statement}");
         }
+    }
+}
+
+/// An index without its condition, which can only be that one column is not null.
+fn without_condition(statement: &str) -> &str {
+    let condition = statement.strip_suffix(" IS NOT NULL").and_then(|text| text.rsplit_once(" WHERE "));
+    let is_column = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    match condition {
+        Some((index, column)) if index.contains("INDEX IF NOT EXISTS ") && is_column(column) => index,
+        _ => statement,
     }
 }
 

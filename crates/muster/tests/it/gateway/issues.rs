@@ -82,4 +82,7 @@ fn rejected_users_are_listed_excluded_and_included_again() {
     server.run_json(&["user", "delete", "bob@example.com", "--tenant", "1"]);
     let bob = issues[1]["user"].as_str().expect("an id");
     assert_eq!(issue("exclude", &["--user", bob])["excluded"], 1);
+    // An id of nobody, or of another tenant's user.
+    let other = issue("exclude", &["--user", "0f0e0d0c-0b0a-4908-8706-050403020100"]);
+    assert!(other["error"].as_str().is_some_and(|error| error.contains("there is no user")), "{other}");
 }
