@@ -5,9 +5,17 @@ use crate::push::{PushContext, push, unchanged};
 use crate::results::Finished;
 use crate::source_user::load_source_users;
 use directory::{DirectoryError, PushPriority, RemoteState, RemoteUser, Time, UserId};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// At most `capacity` of the rows that this process does not push already, and whether there are others.
+fn free_rows(due: Vec<RemoteUser>, held: &HashSet<UserId>, capacity: usize) -> (Vec<RemoteUser>, bool) {
+    let mut free: Vec<RemoteUser> = due.into_iter().filter(|row| !held.contains(&row.user)).collect();
+    let leaves_some = free.len() > capacity;
+    free.truncate(capacity);
+    (free, leaves_some)
+}
 
 impl Run<'_> {
     /// Takes due rows, those with the highest priority first.
@@ -34,11 +42,12 @@ impl Run<'_> {
             let limit = u32::try_from(capacity + self.held.len().min(MAX_BATCH)).unwrap_or(u32::MAX);
             let query = RemoteUser::due(key, self.worker.shard, priority, now, limit);
             let due: Vec<RemoteUser> = directory.target_records(&self.caller, query).await?;
-            let is_full = due.len() >= limit as usize;
+            let may_be_more = due.len() >= limit as usize;
             let lag = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
             self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
-            rows.extend(due.into_iter().filter(|row| !self.held.contains(&row.user)).take(capacity));
-            self.has_more |= is_full;
+            let (free, leaves_some) = free_rows(due, &self.held, capacity);
+            self.has_more |= may_be_more || leaves_some;
+            rows.extend(free);
         }
         if rows.is_empty() {
             self.next_look = self.next_look.min(self.next_due().await?);
@@ -195,5 +204,23 @@ impl Run<'_> {
                 Done { taken, pushed: pushed.ok() }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use directory::TenantNumber;
+
+    #[test]
+    fn rows_beyond_the_capacity_are_not_forgotten() {
+        let user = |byte| UserId(uuid::Uuid::from_bytes([byte; 16]));
+        let due = || (0..5).map(|byte| RemoteUser::new((TenantNumber(1), 1), user(byte), 0)).collect();
+        let users = |rows: Vec<RemoteUser>| rows.iter().map(|row| row.user).collect::<Vec<_>>();
+        let held = HashSet::from([user(0), user(9)]);
+        let (free, leaves_some) = free_rows(due(), &held, 3);
+        assert_eq!((users(free), leaves_some), (vec![user(1), user(2), user(3)], true));
+        let (free, leaves_some) = free_rows(due(), &held, 4);
+        assert_eq!((users(free), leaves_some), ((1..5).map(user).collect(), false));
     }
 }
