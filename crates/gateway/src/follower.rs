@@ -14,8 +14,9 @@ use directory::{
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Events and users that are handled at a time.
-pub(crate) const BATCH: u32 = 500;
+/// Events and users that are handled at a time: few enough to be read without another thread, whose memory the allocator
+/// would keep (`RowQuery::FEW`).
+pub(crate) const BATCH: u32 = 250;
 /// Rows of a first synchronization that wait, above which the scan pauses.
 const MAX_WAITING: usize = 2_000;
 /// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.

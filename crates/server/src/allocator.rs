@@ -3,3 +3,12 @@
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Tells the system not to back the memory of this process with huge pages, which the allocator asks for. They stay
+/// resident when a small part of them is used: they doubled the memory of a server, and made no request faster
+/// (`docs/performance.md`). To be called before other threads are started.
+pub fn disable_huge_pages() {
+    // A system without them rejects it.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}

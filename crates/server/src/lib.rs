@@ -25,6 +25,7 @@ mod routes;
 mod security_event;
 mod server_pages;
 
+pub use allocator::disable_huge_pages;
 pub use app::{App, Ports, PublicConfig, build_app};
 pub use background::{ATTEMPT_DAYS, BackgroundTasks, GatewayConfig, MailConfig, local_tasks};
 pub use connection_slots::ConnectionLimits;

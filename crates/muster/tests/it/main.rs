@@ -19,6 +19,7 @@ mod fairness;
 mod full_disk;
 mod gateway;
 mod generated_clients;
+mod huge_pages;
 mod idempotency;
 mod identifiers;
 mod invalid_keys;
