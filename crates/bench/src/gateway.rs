@@ -8,6 +8,7 @@ use crate::{CONNECTIONS, Process, baselines, load, median, program};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,21 +27,24 @@ const CREATES: u64 = 25_000;
 const PREFIXES: [(&str, &str); 4] = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")];
 /// Until the allocator has returned memory that is not used any more.
 const SETTLING: Duration = Duration::from_secs(15);
+const SMALL_CACHE_MIB: &str = "16";
 const UNLIMITED: Duration = Duration::from_hours(1);
 
 pub(super) fn measure(folder: &Path) -> anyhow::Result<(Vec<Row>, Value)> {
     let cluster = Cluster::start(&crate::engines::SETTINGS);
     let file = folder.join("muster.db").display().to_string();
     let mut facts = json!({"fdatasync_per_second": baselines::syncs_per_second(folder)?.round()});
-    for (name, store) in [("sqlite", file), ("postgres", cluster.create_database())] {
+    let file_of_memory = folder.join("memory.db").display().to_string();
+    let stores = [("sqlite", file, file_of_memory), ("postgres", cluster.create_database(), cluster.create_database())];
+    for (name, store, store_of_memory) in stores {
         facts[name] = measure_engine(folder, &store)?;
+        facts[name]["memory"] = measure_memory(folder, &store_of_memory)?;
     }
     Ok((Vec::new(), facts))
 }
 
 fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
-    let key = folder.join("master-key");
-    write_private(&key, &"5c".repeat(32))?;
+    let key = write_master_key(folder)?;
     let muster = Process::muster_with(store, &[("MUSTER_SECRETS_KEY", key.as_os_str())])?;
     let (tenant, api_key) = muster.credentials.clone().context("credentials")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -48,7 +52,6 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     let cost = measure_cost(folder, &muster, &admin)?;
     let load = Load::create_json(tenant, &api_key, "u", UNLIMITED).stop_after(USERS);
     runtime.block_on(drive(&muster.address, CONNECTIONS, load, || 0.0))?;
-    let idle = (muster.resident_mib(), muster.anonymous_mib());
     let client = Client::new(&muster.address, &api_key);
     let ids = client.user_ids()?;
 
@@ -73,7 +76,6 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
     }
     // Users who were deactivated before they arrived get no account.
     admin.run(&["target", "status", "second", "--wait", "--tenant", &tenant.to_string()])?;
-    let others = synchronize_further_targets(folder, &muster, &admin, tenant)?;
     drop((first, second));
     let lag = measure_lag(folder, &muster, &admin)?;
     Ok(json!({
@@ -82,9 +84,6 @@ fn measure_engine(folder: &Path, store: &str) -> anyhow::Result<Value> {
         "pushes_per_second": (f64::from(u32::try_from(USERS)?) / first_sync).round(),
         "deactivation_during_first_sync_ms": percentiles(&mut deactivations),
         "lag_ms": lag,
-        "pushes_per_second_to_8_targets": (f64::from(u32::try_from(USERS)?) * 8.0 / others.seconds).round(),
-        "resident_mib": {"idle": idle.0.round(), "10_targets": others.resident_mib.round()},
-        "resident_mib_without_mapped_files": {"idle": idle.1.round(), "10_targets": others.anonymous_mib.round(), "afterwards": others.settled_mib.round()},
     }))
 }
 
@@ -117,39 +116,44 @@ fn measure_cost(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::R
     }))
 }
 
-/// The first synchronizations of several targets at the same time, and the most memory that was resident meanwhile.
-struct FurtherTargets {
-    seconds: f64,
-    resident_mib: f64,
-    anonymous_mib: f64,
-    /// Resident without mapped files, some time after they have ended.
-    settled_mib: f64,
-}
+/// The most memory that is resident during the first synchronizations of several targets at the same time, on a server
+/// that has not pushed before. A small page cache is full before, so that it does not count.
+fn measure_memory(folder: &Path, store: &str) -> anyhow::Result<Value> {
+    let key = write_master_key(folder)?;
+    let variables = [("MUSTER_SECRETS_KEY", key.as_os_str()), ("MUSTER_CACHE_MIB", OsStr::new(SMALL_CACHE_MIB))];
+    let muster = Process::muster_with(store, &variables)?;
+    let (tenant, api_key) = muster.credentials.clone().context("credentials")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let load = Load::create_json(tenant, &api_key, "u", UNLIMITED).stop_after(USERS);
+    runtime.block_on(drive(&muster.address, CONNECTIONS, load, || 0.0))?;
+    std::thread::sleep(SETTLING);
+    let idle = (muster.resident_mib(), muster.anonymous_mib());
 
-fn synchronize_further_targets(
-    folder: &Path,
-    muster: &Process,
-    admin: &Admin<'_>,
-    tenant: u64,
-) -> anyhow::Result<FurtherTargets> {
-    let start = Instant::now();
-    let simulators = (2..TARGETS).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (admin, start) = (Admin { store, key: &key }, Instant::now());
+    let simulators = (0..TARGETS).map(|_| Simulator::start(folder)).collect::<anyhow::Result<Vec<_>>>()?;
     for (index, simulator) in simulators.iter().enumerate() {
         admin.add(simulator, tenant, &format!("memory-{index}"), &["--rate", "0", "--concurrency", "16"])?;
     }
-    let (mut resident_mib, mut anonymous_mib) = (0.0_f64, 0.0_f64);
-    let users = USERS - u64::try_from(DEACTIVATIONS)?;
+    let (mut resident, mut anonymous) = (0.0_f64, 0.0_f64);
     for simulator in &simulators {
-        while simulator.get("/-/count")?["accounts"].as_u64() < Some(users) {
-            resident_mib = resident_mib.max(muster.resident_mib());
-            anonymous_mib = anonymous_mib.max(muster.anonymous_mib());
-            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {users} accounts");
+        while simulator.get("/-/count")?["accounts"].as_u64() < Some(USERS) {
+            resident = resident.max(muster.resident_mib());
+            anonymous = anonymous.max(muster.anonymous_mib());
+            anyhow::ensure!(start.elapsed() < Duration::from_mins(20), "no {USERS} accounts");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let pushes = f64::from(u32::try_from(USERS)?) * f64::from(u32::try_from(TARGETS)?);
+    let pushes_per_second = (pushes / start.elapsed().as_secs_f64()).round();
     std::thread::sleep(SETTLING);
-    Ok(FurtherTargets { seconds, resident_mib, anonymous_mib, settled_mib: muster.anonymous_mib() })
+    let afterwards = (muster.resident_mib(), muster.anonymous_mib());
+    Ok(json!({
+        "resident_mib": {"idle": idle.0.round(), "10_targets": resident.round(), "afterwards": afterwards.0.round()},
+        "resident_mib_without_mapped_files": {
+            "idle": idle.1.round(), "10_targets": anonymous.round(), "afterwards": afterwards.1.round(),
+        },
+        "pushes_per_second": pushes_per_second,
+    }))
 }
 
 /// Changes of users of a tenant with several targets: the time from the response until each target has the request.
@@ -324,6 +328,13 @@ impl Drop for Simulator {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Writes a master key for the credentials of targets.
+fn write_master_key(folder: &Path) -> anyhow::Result<PathBuf> {
+    let key = folder.join("master-key");
+    write_private(&key, &"5c".repeat(32))?;
+    Ok(key)
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
