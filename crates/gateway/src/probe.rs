@@ -197,13 +197,15 @@ impl Test<'_> {
     async fn update(&self, after: &Document, before: &Document, account: &Account) -> Result<(), String> {
         let attributes = after.attributes.iter().zip(&before.attributes).enumerate();
         let changed: Vec<usize> = attributes.filter(|(_, (new, old))| new != old).map(|(index, _)| index).collect();
-        let operation =
-            Operation::Update { id: &account.id, document: after, changed: &changed, patch: self.capabilities.patch };
-        let exchange = self.send(&operation).await;
-        match exchange.outcome {
-            Outcome::Answered(Verdict::Done(_)) => Ok(()),
-            _ => Err(describe(&exchange)),
+        for part in self.sender.dialect().requests_of_update(after, &changed) {
+            let patch = self.capabilities.patch;
+            let operation = Operation::Update { id: &account.id, document: after, changed: &part, patch };
+            let exchange = self.send(&operation).await;
+            if !matches!(exchange.outcome, Outcome::Answered(Verdict::Done(_))) {
+                return Err(describe(&exchange));
+            }
         }
+        Ok(())
     }
 
     async fn read(&self, id: &str) -> Option<Account> {

@@ -24,22 +24,26 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
         ("POST", []) => create(vendor, body),
         ("GET", [id]) => match find(vendor, id).and_then(|id| vendor.accounts.get(&id)) {
             Some(account) => json_response(200, &json!({"user": shown(account)})),
-            None => failed(404, 404, "The requested resource does not exist"),
+            None => no_such_user(),
         },
         ("PUT", [id]) => match find(vendor, id) {
             Some(id) => replace(vendor, &id, body),
-            None => failed(404, 404, "The requested resource does not exist"),
+            None => no_such_user(),
         },
         ("POST", [id, action @ ("activate" | "disable" | "archive" | "reinstate")]) => match find(vendor, id) {
             Some(id) => set_status(vendor, &id, action),
-            None => failed(404, 404, "The requested resource does not exist"),
+            None => no_such_user(),
         },
         _ => failed(405, 405, "Method not allowed"),
     }
 }
 
 fn failed(status: u16, reference: u32, text: &str) -> VendorResponse {
-    json_response(status, &json!({"error": {"code": status, "ref": reference, "message": text}}))
+    json_response(status, &json!({"error": {"summary": text, "ref": reference, "link": ""}}))
+}
+
+fn no_such_user() -> VendorResponse {
+    failed(404, 108, "The requested user does not exist")
 }
 
 /// By number or email.
@@ -57,8 +61,11 @@ fn shown(account: &Account) -> Value {
     Value::Object(fields)
 }
 
-fn summary(id: &str, fields: &Fields) -> Value {
-    json!({"user": {"id": id.parse::<u64>().unwrap_or_default(), "email": fields.get("email"), "link": ""}})
+/// The documents print the link of a new user in the singular.
+fn summary(vendor: &Vendor, (id, shown_id): (&str, &str), noun: &str, fields: &Fields) -> VendorResponse {
+    let link = format!("{}/api/2/{noun}/{id}", vendor.base);
+    let number = shown_id.parse::<u64>().unwrap_or_default();
+    json_response(200, &json!({"user": {"id": number, "email": fields.get("email"), "link": link}}))
 }
 
 /// The fields of a body, or the number and text of an error.
@@ -91,7 +98,7 @@ fn create(vendor: &mut Vendor, body: &Bytes) -> VendorResponse {
     let id = vendor.next_number().to_string();
     vendor.create(id.clone(), fields.clone());
     let shown_id = vendor.shown_id(&id);
-    json_response(200, &summary(&shown_id, &fields))
+    summary(vendor, (&id, &shown_id), "user", &fields)
 }
 
 fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
@@ -108,12 +115,12 @@ fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
         fields.insert("status".into(), status);
     }
     vendor.update(id, fields.clone());
-    json_response(200, &summary(id, &fields))
+    summary(vendor, (id, id), "users", &fields)
 }
 
 fn set_status(vendor: &mut Vendor, id: &str, action: &str) -> VendorResponse {
     let Some(mut fields) = vendor.accounts.get(id).map(|account| account.fields.clone()) else {
-        return failed(404, 404, "The requested resource does not exist");
+        return no_such_user();
     };
     let status = match action {
         "disable" => "disable",
@@ -122,7 +129,7 @@ fn set_status(vendor: &mut Vendor, id: &str, action: &str) -> VendorResponse {
     };
     fields.insert("status".into(), status.into());
     vendor.update(id, fields.clone());
-    json_response(200, &summary(id, &fields))
+    summary(vendor, (id, id), "users", &fields)
 }
 
 fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
@@ -134,6 +141,8 @@ fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
             .is_none_or(|text| Value::Object(account.fields.clone()).to_string().to_lowercase().contains(text))
     };
     let all: Vec<&Account> = vendor.accounts.visible().filter(matches).collect();
-    let rows: Vec<Value> = all.iter().skip(offset).take(limit).map(|account| json!({"user": shown(account)})).collect();
-    json_response(200, &json!({"users": rows, "total": all.len()}))
+    let rows: Vec<Value> = all.iter().skip(offset).take(limit).map(|account| shown(account)).collect();
+    let current_page = offset.checked_div(limit).unwrap_or(0);
+    let page = json!({"totalcount": all.len(), "total": rows.len(), "currentpage": current_page, "users": rows});
+    json_response(200, &json!({"users": page}))
 }

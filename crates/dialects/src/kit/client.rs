@@ -23,6 +23,10 @@ pub trait TargetClient: Send + Sync {
     /// # Errors
     /// The user lacks what the API requires, or has a value that it cannot hold.
     fn document(&self, user: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete>;
+    /// The attributes that each request of an update changes, by index. Most APIs need one request.
+    fn requests_of_update(&self, _: &Document, changed: &[usize]) -> Vec<Vec<usize>> {
+        vec![changed.to_vec()]
+    }
     /// Writes a request, without the credentials of its headers.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! `/user/3` in responses to add and bulk calls and `/users/3` elsewhere, as the documents print them; a single
 //! link of a user is bare, several are an array. Differences from the original: `README.md`.
 
+mod client;
 mod errors;
 mod examples;
 mod groups;
@@ -47,7 +48,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curl_examples: |CurlTarget { url, key, email, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/api/2/users/{email}'")]
     },
-    clients: &[],
+    clients: &[&client::CLIENT],
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

@@ -148,7 +148,7 @@ pub(super) fn user(user: &User, organization: Option<&Organization>) -> OutputVa
 }
 
 /// One link is bare, several are an array.
-fn links(user: &User, kind: ProfileLinkKind) -> Option<OutputValue> {
+pub(super) fn links(user: &User, kind: ProfileLinkKind) -> Option<OutputValue> {
     let links: Vec<OutputValue> = user
         .links_of(kind)
         .map(|link| {

@@ -296,9 +296,20 @@ impl Run<'_> {
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
         // What the target has is unknown without a digest: PATCH could leave old values.
         let patch = self.context.capabilities.patch && row.digest.is_some();
-        let operation = Operation::Update { id: &id, document, changed: &changed, patch };
-        match self.send(&operation, None).await {
-            Outcome::Answered(Verdict::Done(_)) => Step::Ended(Box::new(self.accepted(row, document))),
+        for part in self.context.sender.dialect().requests_of_update(document, &changed) {
+            let operation = Operation::Update { id: &id, document, changed: &part, patch };
+            match self.send(&operation, None).await {
+                // If a later request fails, the account has neither the old nor the new state.
+                Outcome::Answered(Verdict::Done(_)) => row.digest = None,
+                outcome => return self.not_updated(row, document, &outcome).await,
+            }
+        }
+        Step::Ended(Box::new(self.accepted(row, document)))
+    }
+
+    /// A request of an update was not successful.
+    async fn not_updated(&mut self, mut row: RemoteUser, document: &Document, outcome: &Outcome) -> Step {
+        match outcome {
             Outcome::Answered(Verdict::NotFound) => self.vanished(row, document).await,
             Outcome::Answered(Verdict::Duplicate(key)) => {
                 let detail = format!("another account has {}", key.map_or("a key of the user", MatchKey::as_str));
@@ -309,7 +320,7 @@ impl Run<'_> {
                     // It gets everything again.
                     row.digest = None;
                 }
-                self.ended_by(row, &outcome)
+                self.ended_by(row, outcome)
             }
         }
     }

@@ -4,7 +4,7 @@ use super::support::{Simulator, scim, server, status, wait_for, wait_until_linke
 use crate::support::{Server, TestStore};
 use serde_json::{Value, json};
 
-const TARGETS: [&str; 3] = ["scim", "onfire", "onfire-v1"];
+const TARGETS: [&str; 4] = ["scim", "onfire", "onfire-v1", "publisher"];
 
 fn user(name: &str) -> Value {
     json!({
@@ -15,12 +15,20 @@ fn user(name: &str) -> Value {
 
 fn last_name<'v>(account: &'v Value, dialect: &str) -> &'v Value {
     let fields = &account["fields"];
-    if dialect == "scim" { &fields["name"]["familyName"] } else { &fields["LastName"] }
+    match dialect {
+        "scim" => &fields["name"]["familyName"],
+        "publisher" => &fields["name"]["lastname"],
+        _ => &fields["LastName"],
+    }
 }
 
 fn is_active(account: &Value, dialect: &str) -> bool {
     let fields = &account["fields"];
-    if dialect == "scim" { fields["active"] == true } else { fields["Status"] != "Inactive" }
+    match dialect {
+        "scim" => fields["active"] == true,
+        "publisher" => fields["status"] == "active",
+        _ => fields["Status"] != "Inactive",
+    }
 }
 
 #[test]
@@ -93,6 +101,42 @@ fn accounts_are_deleted_if_the_target_is_configured_so() {
     server.run_json(&["user", "restore", "gone@example.com", "--tenant", "1"]);
     wait_until_linked(server.store(), "target", 1);
     assert_eq!(simulator.accounts().len(), 1);
+}
+
+/// The API of `publisher` has no deletion.
+#[test]
+fn users_are_archived_where_they_cannot_be_deleted() {
+    let server = server();
+    let simulator = Simulator::start("publisher", "");
+    simulator.add_to(server.store(), "target", &["--rate", "0", "--on-delete", "delete"]);
+    server.run_json(&["user", "add", "gone@example.com", "--first-name", "Ann", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    let status = || simulator.accounts()[0]["fields"]["status"].clone();
+    server.run_json(&["user", "delete", "gone@example.com", "--tenant", "1"]);
+    wait_for("the archived account", || if status() == "archive" { Ok(()) } else { Err(status()) });
+    // The restored user gets the same account back.
+    server.run_json(&["user", "restore", "gone@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    assert_eq!((simulator.accounts().len(), status()), (1, json!("active")));
+}
+
+/// A target that changes the status by requests of its own, and would reject the rest.
+#[test]
+fn a_deactivation_does_not_wait_for_what_the_target_rejects() {
+    let server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let simulator = Simulator::start("publisher", "");
+    simulator.add_to(server.store(), "target", &["--rate", "0"]);
+    let made = scim(&server, &key, "POST", "/scim/v2/Users", &user("ann@example.com"));
+    wait_until_linked(server.store(), "target", 1);
+    let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
+        {"op": "remove", "path": "name.givenName"}, {"op": "replace", "path": "active", "value": false},
+    ]});
+    scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id")), &patch);
+    let is_disabled = || if is_active(&simulator.accounts()[0], "publisher") { Err("active") } else { Ok(()) };
+    wait_for("the deactivation", is_disabled);
+    wait_until_linked(server.store(), "target", 1);
+    assert_eq!(status(server.store(), "target")["failed"], json!({}));
 }
 
 #[test]

@@ -9,7 +9,11 @@ const USERS: u64 = 40;
 /// Every user has exactly one account.
 fn assert_one_account_each(simulator: &Simulator, users: u64, dialect: &str) {
     let accounts = simulator.accounts();
-    let name = if dialect == "scim" { "userName" } else { "Email" };
+    let name = match dialect {
+        "scim" => "userName",
+        "publisher" => "email",
+        _ => "Email",
+    };
     let mut names: Vec<&str> = accounts.iter().filter_map(|it| it["fields"][name].as_str()).collect();
     names.sort_unstable();
     let total = names.len();
@@ -33,7 +37,7 @@ fn answers_that_are_lost_cut_or_wrong_lead_to_one_account_each() {
     ];
     let server = server();
     let mut targets = Vec::new();
-    for dialect in ["scim", "onfire"] {
+    for dialect in ["scim", "onfire", "publisher"] {
         for (number, fault) in faults.iter().enumerate() {
             let name = format!("{dialect}-{number}");
             let simulator = Simulator::start(dialect, &format!("allow-duplicates = true\nseed = 7\n{fault}"));

@@ -44,7 +44,7 @@ impl Simulator {
         let key_file = self.key_file.to_str().expect("text");
         let mut arguments = vec!["target", "add", name, "--tenant", "1", "--dialect", self.dialect, "--url", &self.url];
         arguments.extend(["--key-file", key_file, "--dial-allow", &self.address]);
-        if self.dialect != "scim" {
+        if self.dialect.starts_with("onfire") {
             arguments.extend(["--company", "1"]);
         }
         arguments.extend(flags);
@@ -72,7 +72,11 @@ impl Simulator {
 
     /// The fields of the account of a user, by the id that Muster sets.
     pub(crate) fn account_of(&self, user: &str) -> Option<Value> {
-        let name = if self.dialect == "scim" { "externalId" } else { "ExternalId" };
+        let name = match self.dialect {
+            "scim" => "externalId",
+            "publisher" => "externalid",
+            _ => "ExternalId",
+        };
         let mut found = self.accounts();
         found.retain(|account| account["fields"][name] == user);
         assert!(found.len() <= 1, "several accounts of {user}");

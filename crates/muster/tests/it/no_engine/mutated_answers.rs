@@ -3,7 +3,9 @@
 
 use super::mutated_bodies::mutate;
 use bytes::Bytes;
-use dialects::kit::{Account, Document, Endpoint, IdProof, Match, Operation, OutgoingUser, TargetClient, Verdict};
+use dialects::kit::{
+    Account, AccountPage, Document, Endpoint, IdProof, Match, Operation, OutgoingUser, TargetClient, Verdict,
+};
 use directory::{Labels, MatchKey, Status, Time, TypedValue, User, UserId};
 use http::Response;
 use testkit::generators::Rng;
@@ -42,6 +44,16 @@ fn answer(client: &dyn TargetClient, operation: &Operation<'_>) -> String {
     match client.name() {
         "scim" if is_search => format!(r#"{{"totalResults":1,"Resources":[{}]}}"#, scim_user()),
         "scim" => scim_user(),
+        "publisher" => {
+            let user = format!(
+                r#"{{"id":"{ID}","email":"ann@example.com","externalid":"{USER}","status":"active","link":"https://example.com/api/2/users/{ID}"}}"#
+            );
+            if is_search {
+                format!(r#"{{"users":{{"totalcount":1,"total":1,"currentpage":0,"users":[{user}]}}}}"#)
+            } else {
+                format!(r#"{{"user":{user}}}"#)
+            }
+        }
         name => {
             let kind = if name == "onfire" { "User" } else { "SUser" };
             let user = format!(r#"{{"Id":"{ID}","Email":"ann@example.com","ExternalId":"{USER}","Status":"Invited"}}"#);
@@ -131,6 +143,7 @@ fn hostile_values_stay_in_their_place() {
                 Operation::Delete { id: value },
                 Operation::Update { id: value, document: &document, changed: &[0], patch: false },
                 Operation::Find { key: MatchKey::ExternalId, value },
+                Operation::Find { key: MatchKey::Email, value },
             ];
             for operation in operations {
                 let request = client.request(&endpoint, &operation).expect("every value can be encoded");
@@ -140,11 +153,13 @@ fn hostile_values_stay_in_their_place() {
                 let segments: Vec<&str> = uri.path().split('/').collect();
                 assert!(!segments.contains(&"..") && !segments.contains(&"."), "{uri}");
                 let is_find = matches!(operation, Operation::Find { .. });
-                let expected = match (client.name(), is_find) {
-                    ("scim", true) => 3,
-                    ("scim", false) => 4,
-                    (_, true) => 6,
-                    (_, false) => 5,
+                let expected = match (client.name(), operation) {
+                    ("scim", _) => 4 - usize::from(is_find),
+                    ("publisher", Operation::Find { key: MatchKey::ExternalId, .. }) => 5,
+                    // The first attribute is the status, which has a request of its own.
+                    ("publisher", Operation::Delete { .. } | Operation::Update { .. }) => 7,
+                    ("publisher", _) => 6,
+                    _ => 5 + usize::from(is_find),
                 };
                 assert_eq!(segments.len(), expected, "{uri}");
                 assert_query(client.name(), uri.query().unwrap_or_default(), &endpoint, value, &operation);
@@ -166,6 +181,11 @@ fn assert_query(client: &str, query: &str, endpoint: &Endpoint<'_>, value: &str,
     if client == "scim" || matches!(operation, Operation::Update { .. }) {
         return;
     }
+    if client == "publisher" {
+        let is_search = matches!(operation, Operation::Find { key: MatchKey::ExternalId, .. });
+        assert!(!is_search || pairs.iter().any(|(name, own)| name == "search" && own == value), "{query}");
+        return;
+    }
     let has = |name: &str, expected: &str| pairs.iter().any(|(own, value)| own == name && value == expected);
     assert!(has("IntegrationKey", endpoint.key), "{query}");
     assert!(pairs.iter().any(|(_, own)| own == value), "{query}");
@@ -180,11 +200,11 @@ fn rejections_are_distinguished() {
         let response = Response::builder().status(status).header("content-type", "application/json");
         client.judge(operation, &response.body(Bytes::from(body.to_owned())).expect("valid"))
     };
-    for name in ["scim", "onfire", "onfire-v1"] {
+    for name in ["scim", "onfire", "onfire-v1", "publisher"] {
         let document = document(dialects::target_client(name).expect("a client"), &user);
         let create = Operation::Create(&document);
         let update = Operation::Update { id: ID, document: &document, changed: &[0], patch: true };
-        let forbidden = r#"{"status": "403", "detail": "the role is too high", "ResponseStatus": {"ErrorCode": "RoleTooHigh", "Message": "the role is too high", "Errors": [{"ErrorCode": "RoleTooHigh", "FieldName": "WebsiteRole"}]}}"#;
+        let forbidden = r#"{"status": "403", "detail": "the role is too high", "ResponseStatus": {"ErrorCode": "RoleTooHigh", "Message": "the role is too high", "Errors": [{"ErrorCode": "RoleTooHigh", "FieldName": "WebsiteRole"}]}, "error": {"summary": "the role is too high", "ref": 123}}"#;
         // A role that the credential must not grant, and a credential without any right.
         for operation in [&create, &update] {
             assert!(matches!(judge(name, operation, 403, forbidden), Verdict::NotAllowed(_)), "{name}");
@@ -193,7 +213,7 @@ fn rejections_are_distinguished() {
         assert_eq!(judge(name, &Operation::List { offset: 0, limit: 1 }, 403, forbidden), Verdict::Denied, "{name}");
         assert_eq!(judge(name, &create, 401, forbidden), Verdict::Denied, "{name}");
         // What a target says of a user whose values are not known can contain them.
-        let named = r#"{"status": "400", "detail": "ann@example.com is protected", "ResponseStatus": {"ErrorCode": "Protected", "Message": "ann@example.com is protected"}}"#;
+        let named = r#"{"status": "400", "detail": "ann@example.com is protected", "ResponseStatus": {"ErrorCode": "Protected", "Message": "ann@example.com is protected"}, "error": {"summary": "ann@example.com is protected", "ref": 100}}"#;
         let Verdict::Rejected(text) = judge(name, &Operation::Delete { id: ID }, 400, named) else { panic!("{name}") };
         assert!(!text.contains("ann"), "{name}: {text}");
     }
@@ -213,4 +233,51 @@ fn rejections_are_distinguished() {
     assert!(matches!(judge("onfire", &update, 400, &missing("WebsiteRole")), Verdict::Rejected(_)));
     assert_eq!(judge("onfire", &update, 404, &missing("Id")), Verdict::NotFound);
     assert!(matches!(judge("onfire", &update, 404, ""), Verdict::InvalidResponse(_)));
+}
+
+#[test]
+fn errors_of_publisher_are_distinguished_by_their_numbers() {
+    let client = dialects::target_client("publisher").expect("a client");
+    let document = document(client, &user());
+    let judge = |operation: &Operation<'_>, status: u16, reference: u32, summary: &str| {
+        let body = format!(r#"{{"error": {{"summary": "{summary}", "ref": {reference}, "link": ""}}}}"#);
+        client.judge(operation, &Response::builder().status(status).body(Bytes::from(body)).expect("valid"))
+    };
+    let create = Operation::Create(&document);
+    let update = Operation::Update { id: ID, document: &document, changed: &[1], patch: false };
+    let find = Operation::Find { key: MatchKey::Email, value: "ann@example.com" };
+    assert_eq!(judge(&update, 404, 108, "The requested user does not exist"), Verdict::NotFound);
+    assert_eq!(
+        judge(&find, 404, 108, "The requested user does not exist"),
+        Verdict::Found(AccountPage { accounts: Vec::new(), total: Some(0) })
+    );
+    assert!(matches!(judge(&find, 404, 404, "The requested resource does not exist"), Verdict::InvalidResponse(_)));
+    for operation in [&create, &update] {
+        let no_organization = judge(operation, 404, 75, "The requested organisation does not exist");
+        assert!(matches!(no_organization, Verdict::Rejected(_)), "{no_organization:?}");
+        let taken = judge(operation, 400, 103, "A user has it");
+        assert_eq!(taken, Verdict::Duplicate(Some(MatchKey::Email)));
+        assert_eq!(judge(operation, 400, 1, "This already exists"), Verdict::Duplicate(None));
+    }
+    assert_eq!(judge(&create, 403, 51, "API is not enabled"), Verdict::Denied);
+}
+
+/// A change of the status and of something else takes two requests, the status first.
+#[test]
+fn publisher_changes_the_status_by_a_request_of_its_own() {
+    let client = dialects::target_client("publisher").expect("a client");
+    let (document, endpoint) =
+        (document(client, &user()), Endpoint { url: "https://x.example/p", account: "", key: "" });
+    let requests = client.requests_of_update(&document, &[0, 1, 2]);
+    assert_eq!(requests, [vec![0], vec![1, 2]]);
+    let sent: Vec<String> = requests
+        .iter()
+        .map(|changed| {
+            let update = Operation::Update { id: "7", document: &document, changed, patch: false };
+            let request = client.request(&endpoint, &update).expect("valid");
+            format!("{} {}", request.method(), request.uri())
+        })
+        .collect();
+    assert_eq!(sent, ["POST https://x.example/p/api/2/users/7/activate", "PUT https://x.example/p/api/2/users/7"]);
+    assert_eq!(client.requests_of_update(&document, &[2]), [vec![2]]);
 }
