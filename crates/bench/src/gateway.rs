@@ -121,7 +121,7 @@ fn measure_cost(folder: &Path, muster: &Process, admin: &Admin<'_>) -> anyhow::R
 }
 
 /// The most memory that is resident during the first synchronizations of several targets at the same time, on a server
-/// that has not pushed before. A small page cache is full before, so that it does not count.
+/// that has not pushed before. The page cache is small and filled first, so that its growth is not measured.
 fn measure_memory(folder: &Path, store: &str) -> anyhow::Result<Value> {
     let key = write_master_key(folder)?;
     let variables = [("MUSTER_SECRETS_KEY", key.as_os_str()), ("MUSTER_CACHE_MIB", OsStr::new(SMALL_CACHE_MIB))];

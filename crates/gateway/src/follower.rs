@@ -8,15 +8,15 @@ use crate::held_lease::HeldLease;
 use crate::signals::Signals;
 use directory::{
     Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PageBoundary, PushPriority,
-    Record, RemoteUser, RowWrite, SortPosition, Target, TargetProgress, UserChange, UserId, UserQuery,
+    Record, RemoteUser, RowQuery, RowWrite, SortPosition, Target, TargetProgress, UserChange, UserId, UserQuery,
     gateway_lease_name,
 };
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Events and users that are handled at a time: few enough to be read without another thread, whose memory the allocator
-/// would keep (`RowQuery::FEW`).
-pub(crate) const BATCH: u32 = 250;
+/// would keep.
+pub(crate) const BATCH: u32 = RowQuery::FEW;
 /// Rows of a first synchronization that wait, above which the scan pauses.
 const MAX_WAITING: usize = 2_000;
 /// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.

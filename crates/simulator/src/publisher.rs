@@ -61,11 +61,23 @@ fn shown(account: &Account) -> Value {
     Value::Object(fields)
 }
 
+/// The fields of a list, by name, or `all`.
+fn selected(mut account: Value, fields: &str) -> Value {
+    let names: Vec<String> = fields.split(',').map(|name| name.trim().to_lowercase()).collect();
+    if let (Some(members), false) = (account.as_object_mut(), names.iter().any(|name| name == "all")) {
+        members.retain(|name, _| names.iter().any(|known| known == name));
+    }
+    account
+}
+
 /// The documents print the link of a new user in the singular.
-fn summary(vendor: &Vendor, (id, shown_id): (&str, &str), noun: &str, fields: &Fields) -> VendorResponse {
+fn summary(vendor: &Vendor, (id, shown_id): (&str, &str), noun: &str, fields: &Fields) -> Value {
     let link = format!("{}/api/2/{noun}/{id}", vendor.base);
-    let number = shown_id.parse::<u64>().unwrap_or_default();
-    json_response(200, &json!({"user": {"id": number, "email": fields.get("email"), "link": link}}))
+    json!({"id": shown_id.parse::<u64>().unwrap_or_default(), "email": fields.get("email"), "link": link})
+}
+
+fn summary_response(vendor: &Vendor, ids: (&str, &str), noun: &str, fields: &Fields) -> VendorResponse {
+    json_response(200, &json!({"user": summary(vendor, ids, noun, fields)}))
 }
 
 /// The fields of a body, or the number and text of an error.
@@ -98,7 +110,7 @@ fn create(vendor: &mut Vendor, body: &Bytes) -> VendorResponse {
     let id = vendor.next_number().to_string();
     vendor.create(id.clone(), fields.clone());
     let shown_id = vendor.shown_id(&id);
-    summary(vendor, (&id, &shown_id), "user", &fields)
+    summary_response(vendor, (&id, &shown_id), "user", &fields)
 }
 
 fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
@@ -115,7 +127,7 @@ fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
         fields.insert("status".into(), status);
     }
     vendor.update(id, fields.clone());
-    summary(vendor, (id, id), "users", &fields)
+    summary_response(vendor, (id, id), "users", &fields)
 }
 
 fn set_status(vendor: &mut Vendor, id: &str, action: &str) -> VendorResponse {
@@ -129,7 +141,7 @@ fn set_status(vendor: &mut Vendor, id: &str, action: &str) -> VendorResponse {
     };
     fields.insert("status".into(), status.into());
     vendor.update(id, fields.clone());
-    summary(vendor, (id, id), "users", &fields)
+    summary_response(vendor, (id, id), "users", &fields)
 }
 
 fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
@@ -141,7 +153,12 @@ fn list(vendor: &Vendor, head: &Parts) -> VendorResponse {
             .is_none_or(|text| Value::Object(account.fields.clone()).to_string().to_lowercase().contains(text))
     };
     let all: Vec<&Account> = vendor.accounts.visible().filter(matches).collect();
-    let rows: Vec<Value> = all.iter().skip(offset).take(limit).map(|account| shown(account)).collect();
+    let fields = query_value(head, "fields");
+    let row = |account: &Account| match &fields {
+        Some(fields) => selected(shown(account), fields),
+        None => summary(vendor, (&account.id, &account.id), "users", &account.fields),
+    };
+    let rows: Vec<Value> = all.iter().skip(offset).take(limit).map(|account| row(account)).collect();
     let current_page = offset.checked_div(limit).unwrap_or(0);
     let page = json!({"totalcount": all.len(), "total": rows.len(), "currentpage": current_page, "users": rows});
     json_response(200, &json!({"users": page}))

@@ -196,6 +196,10 @@ fn check(target: &Target) -> anyhow::Result<()> {
     for address in &target.allowed_addresses {
         address.parse::<gateway::AllowedTarget>().with_context(|| "--dial-allow".to_owned())?;
     }
+    let deletes_accounts = dialects::target_client(&target.dialect).is_some_and(TargetClient::deletes_accounts);
+    if target.on_delete == DeletePolicy::Delete && !deletes_accounts {
+        bail!("{} cannot delete accounts (--on-delete)", target.dialect);
+    }
     check_url(target, &target.url, "--url")?;
     if let CredentialKind::ClientCredentials { token_url, .. } = &target.credential {
         check_url(target, token_url, "--token-url")?;

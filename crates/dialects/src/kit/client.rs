@@ -18,6 +18,10 @@ pub trait TargetClient: Send + Sync {
     fn needs_account(&self) -> bool {
         false
     }
+    /// Whether the API can delete accounts; otherwise a deletion only archives them.
+    fn deletes_accounts(&self) -> bool {
+        true
+    }
     /// What the target is to have of a user.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Muster as a client of the `publisher` API: the users of targets that have it.
 //!
-//! PUT replaces a user, but the documents change the status only by requests of its own, so a change of both takes two.
-//! The API cannot delete: users are archived.
+//! PUT replaces a user. The documents do not say whether it changes the status, too, so that is a separate request. The
+//! API cannot delete: users are archived.
 
 use super::{status, wire, write};
 use crate::kit::{
@@ -21,6 +21,7 @@ const PATH: &str = "/api/2/users";
 /// The default of `limit`.
 const PAGE_SIZE: u32 = 200;
 const STATUS: &str = "status";
+const ACTIVATE: &str = "activate";
 /// What is read of accounts in lists, which otherwise show only the number and email.
 const FIELDS: &str = "id,email,externalid,status";
 /// `ref` of errors.
@@ -28,6 +29,9 @@ const NO_SUCH_USER: &str = "108";
 const NO_SUCH_RESOURCE: &str = "404";
 const API_DISABLED: &str = "51";
 const EMAIL_TAKEN: &str = "103";
+const EXTERNAL_ID_TAKEN: &str = "105";
+/// Accounts that a search returns at most: two are too many already.
+const MAX_FOUND: u32 = 2;
 
 impl TargetClient for Client {
     fn name(&self) -> &'static str {
@@ -48,6 +52,10 @@ impl TargetClient for Client {
             extensions: Vec::new(),
             evidence: Vec::new(),
         }
+    }
+
+    fn deletes_accounts(&self) -> bool {
+        false
     }
 
     fn document(&self, outgoing: &OutgoingUser<'_>, _: &TargetCapabilities) -> Result<Document, Incomplete> {
@@ -72,8 +80,10 @@ impl TargetClient for Client {
     fn requests_of_update(&self, document: &Document, changed: &[usize]) -> Vec<Vec<usize>> {
         let is_status = |index: &usize| document.attributes.get(*index).is_some_and(|it| it.name == STATUS);
         let (status, others): (Vec<usize>, Vec<usize>) = changed.iter().partition(|index| is_status(index));
-        // The status first: a deactivation does not wait for what the target may reject.
-        [status, others].into_iter().filter(|part| !part.is_empty()).collect()
+        let is_activation = new_status(document, &status) == Some(ACTIVATE);
+        // A deactivation does not wait for what the target may reject; an activation does.
+        let parts = if is_activation { [others, status] } else { [status, others] };
+        parts.into_iter().filter(|part| !part.is_empty()).collect()
     }
 
     fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error> {
@@ -88,9 +98,11 @@ impl TargetClient for Client {
             Operation::Delete { id } => (Method::POST, format!("{}/archive", by_key(id)), None),
             Operation::Get { id } => (Method::GET, by_key(id), None),
             Operation::Find { key: MatchKey::Email, value } => (Method::GET, by_key(value), None),
-            Operation::Find { value, .. } => {
-                (Method::GET, format!("{users}?search={}&fields={FIELDS}&limit=3", encode_segment(value)), None)
-            }
+            Operation::Find { value, .. } => (
+                Method::GET,
+                format!("{users}?search={}&fields={FIELDS}&limit={MAX_FOUND}", encode_segment(value)),
+                None,
+            ),
             Operation::List { offset, limit } => {
                 (Method::GET, format!("{users}?fields={FIELDS}&offset={offset}&limit={limit}"), None)
             }
@@ -107,9 +119,9 @@ impl TargetClient for Client {
         let object = body.as_ref().and_then(Node::as_object);
         let error = object.and_then(|object| member(object, "error")).and_then(Node::as_object);
         let reference = error.and_then(|error| text_member(error, "ref")).unwrap_or_default();
-        match (operation, reference) {
-            (_, API_DISABLED) => return Verdict::Denied,
-            (Operation::Find { key: MatchKey::Email, .. }, NO_SUCH_USER) => {
+        match (operation, response.status(), reference) {
+            (_, StatusCode::FORBIDDEN, API_DISABLED) => return Verdict::Denied,
+            (Operation::Find { key: MatchKey::Email, .. }, StatusCode::NOT_FOUND, NO_SUCH_USER) => {
                 return Verdict::Found(AccountPage { accounts: Vec::new(), total: Some(0) });
             }
             _ => {}
@@ -216,7 +228,7 @@ fn new_status(document: &Document, changed: &[usize]) -> Option<&'static str> {
     let [index] = changed else { return None };
     let attribute = document.attributes.get(*index).filter(|attribute| attribute.name == STATUS)?;
     Some(match attribute.value.as_ref()? {
-        OutputValue::Text(text) if text == "active" => "activate",
+        OutputValue::Text(text) if text == "active" => ACTIVATE,
         OutputValue::Text(text) if text == "archive" => "archive",
         _ => "disable",
     })
@@ -266,11 +278,17 @@ fn page(object: &Object) -> Verdict {
 fn judge_error(operation: &Operation<'_>, status: StatusCode, error: &Object, reference: &str) -> Verdict {
     let summary = text_member(error, "summary").unwrap_or_default();
     let text = fold(summary);
-    let writes = matches!(operation, Operation::Create(_) | Operation::Update { .. });
-    // The documents have no number for it: 103 is Muster's.
-    if writes && (reference == EMAIL_TAKEN || text.contains("already exist")) {
-        let is_email = reference == EMAIL_TAKEN || text.contains("email") || text.contains("e-mail");
-        return Verdict::Duplicate(is_email.then_some(MatchKey::Email));
+    let is_user = text.contains("user") || text.contains("email") || text.contains("e-mail");
+    match (operation, reference) {
+        (Operation::Create(_) | Operation::Update { .. }, EXTERNAL_ID_TAKEN) => {
+            Verdict::Duplicate(Some(MatchKey::ExternalId))
+        }
+        // The documents have no number for it: 103 is Muster's. Organizations can exist already, too.
+        (Operation::Create(_) | Operation::Update { .. }, reference)
+            if reference == EMAIL_TAKEN || is_user && text.contains("already exist") =>
+        {
+            Verdict::Duplicate(Some(MatchKey::Email))
+        }
+        _ => rejected(status, operation, &[reference], summary),
     }
-    rejected(status, operation, &[reference], summary)
 }

@@ -100,13 +100,16 @@ impl Run<'_> {
             },
             Desired::Nothing => None,
         };
-        let (id, keys) = (row.user.to_string(), document.as_ref());
+        let id = row.user.to_string();
+        // The account of a deleted user is searched for by the keys that the user had.
+        let last = || self.source.user.as_ref().and_then(|user| self.document(user, false).ok());
+        let keys = document.clone().or_else(last);
         let mut step = match row.state {
             // `Creating` before anything was sent: the worker has stored it as the intent.
             RemoteState::Absent => Step::Absent(Box::new(row)),
-            RemoteState::Creating => self.resolve(row, &id, keys).await,
+            RemoteState::Creating => self.resolve(row, &id, keys.as_ref()).await,
             RemoteState::Linked => Step::Linked(Box::new(row)),
-            RemoteState::Unverified => self.verify(row, keys).await,
+            RemoteState::Unverified => self.verify(row, keys.as_ref()).await,
         };
         // Absent, linked, and once more if the account has vanished.
         for _ in 0..4 {
@@ -118,7 +121,7 @@ impl Run<'_> {
                 }
                 (Step::Absent(_), _) => Step::Forgotten,
                 (Step::Linked(row), Some(document)) => self.update(*row, document).await,
-                (Step::Linked(row), None) => self.delete(*row).await,
+                (Step::Linked(row), None) => self.delete(*row, keys.as_ref()).await,
             };
         }
         match step {
@@ -308,20 +311,14 @@ impl Run<'_> {
     }
 
     /// A request of an update was not successful.
-    async fn not_updated(&mut self, mut row: RemoteUser, document: &Document, outcome: &Outcome) -> Step {
+    async fn not_updated(&mut self, row: RemoteUser, document: &Document, outcome: &Outcome) -> Step {
         match outcome {
             Outcome::Answered(Verdict::NotFound) => self.vanished(row, document).await,
             Outcome::Answered(Verdict::Duplicate(key)) => {
                 let detail = format!("another account has {}", key.map_or("a key of the user", MatchKey::as_str));
                 Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
             }
-            outcome => {
-                if outcome.may_be_carried_out() {
-                    // It gets everything again.
-                    row.digest = None;
-                }
-                self.ended_by(row, outcome)
-            }
+            outcome => self.write_ended_by(row, outcome),
         }
     }
 
@@ -347,7 +344,7 @@ impl Run<'_> {
         }
     }
 
-    async fn delete(&mut self, row: RemoteUser) -> Step {
+    async fn delete(&mut self, mut row: RemoteUser, keys: Option<&Document>) -> Step {
         if !self.context.capabilities.deletes {
             return Step::Ended(Box::new(failed(row, PushFault::Unsupported, "the target cannot delete".into(), None)));
         }
@@ -356,8 +353,10 @@ impl Run<'_> {
             Outcome::Answered(Verdict::Done(_)) => Step::Forgotten,
             // As for changes: a wrong URL looks the same.
             Outcome::Answered(Verdict::NotFound) => {
+                row.digest = None;
                 let user = row.user.to_string();
-                match self.search(&user, &by_external_id(&user)).await {
+                let by_id = by_external_id(&user);
+                match self.search(&user, keys.unwrap_or(&by_id)).await {
                     Search::None => Step::Forgotten,
                     Search::Own(_) | Search::Other(_) => Step::Ended(Box::new(
                         self.temporary(row, "the target lists the account, but does not delete it".into()),
@@ -369,7 +368,7 @@ impl Run<'_> {
                     Search::Failed(outcome) => self.ended_by(row, &outcome),
                 }
             }
-            other => self.ended_by(row, &other),
+            other => self.write_ended_by(row, &other),
         }
     }
 
@@ -457,6 +456,15 @@ impl Run<'_> {
         };
         let first_failed = row.first_failed.or(Some(self.context.now));
         Step::Ended(Box::new(RemoteUser { first_failed, ..row }))
+    }
+
+    /// The same for a request that changes or deletes the account.
+    fn write_ended_by(&self, mut row: RemoteUser, outcome: &Outcome) -> Step {
+        if outcome.may_be_carried_out() {
+            // It gets everything again.
+            row.digest = None;
+        }
+        self.ended_by(row, outcome)
     }
 }
 

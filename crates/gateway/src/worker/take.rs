@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// At most `capacity` of the rows that this process does not push already, and whether there are others.
 fn free_rows(due: Vec<RemoteUser>, held: &HashSet<UserId>, capacity: usize) -> (Vec<RemoteUser>, bool) {
     let mut free: Vec<RemoteUser> = due.into_iter().filter(|row| !held.contains(&row.user)).collect();
-    let leaves_some = free.len() > capacity;
+    let has_others = free.len() > capacity;
     free.truncate(capacity);
-    (free, leaves_some)
+    (free, has_others)
 }
 
 impl Run<'_> {
@@ -45,8 +45,8 @@ impl Run<'_> {
             let may_be_more = due.len() >= limit as usize;
             let lag = due.first().and_then(|row| row.due).map_or(0, |due| now.0.saturating_sub(due.0));
             self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
-            let (free, leaves_some) = free_rows(due, &self.held, capacity);
-            self.has_more |= may_be_more || leaves_some;
+            let (free, has_others) = free_rows(due, &self.held, capacity);
+            self.has_more |= may_be_more || has_others;
             rows.extend(free);
         }
         if rows.is_empty() {
@@ -97,9 +97,9 @@ impl Run<'_> {
         let directory = &shared.directory;
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
         let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
-        // Each search is a request before the last one.
+        // A push is at most the searches, reading the account, and two requests that change it.
         let searches = if self.must_search { self.capabilities.finds_by.len() } else { 0 };
-        let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(2);
+        let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(3);
         let time = self.sender.timeout() * requests + PUSH_SLACK;
         let (start, now) = (Instant::now(), directory.now());
         let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
@@ -213,14 +213,14 @@ mod tests {
     use directory::TenantNumber;
 
     #[test]
-    fn rows_beyond_the_capacity_are_not_forgotten() {
+    fn rows_beyond_the_capacity_are_reported() {
         let user = |byte| UserId(uuid::Uuid::from_bytes([byte; 16]));
         let due = || (0..5).map(|byte| RemoteUser::new((TenantNumber(1), 1), user(byte), 0)).collect();
         let users = |rows: Vec<RemoteUser>| rows.iter().map(|row| row.user).collect::<Vec<_>>();
         let held = HashSet::from([user(0), user(9)]);
-        let (free, leaves_some) = free_rows(due(), &held, 3);
-        assert_eq!((users(free), leaves_some), (vec![user(1), user(2), user(3)], true));
-        let (free, leaves_some) = free_rows(due(), &held, 4);
-        assert_eq!((users(free), leaves_some), ((1..5).map(user).collect(), false));
+        let (free, has_others) = free_rows(due(), &held, 3);
+        assert_eq!((users(free), has_others), (vec![user(1), user(2), user(3)], true));
+        let (free, has_others) = free_rows(due(), &held, 4);
+        assert_eq!((users(free), has_others), ((1..5).map(user).collect(), false));
     }
 }

@@ -1,4 +1,4 @@
-//! A server uses no huge pages, which would double its memory.
+//! A server uses no huge pages, which would take memory.
 
 use crate::support::Server;
 

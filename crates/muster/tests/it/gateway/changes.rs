@@ -1,6 +1,7 @@
 //! What a target gets when users are created, changed, deactivated, deleted and restored.
 
-use super::support::{Simulator, scim, server, status, wait_for, wait_until_linked};
+use super::raw_target::{RawTarget, respond};
+use super::support::{Simulator, add_target, scim, server, status, wait_for, wait_until_linked};
 use crate::support::{Server, TestStore};
 use serde_json::{Value, json};
 
@@ -105,38 +106,84 @@ fn accounts_are_deleted_if_the_target_is_configured_so() {
 
 /// The API of `publisher` has no deletion.
 #[test]
-fn users_are_archived_where_they_cannot_be_deleted() {
+fn a_target_that_cannot_delete_accounts_is_not_configured_to() {
     let server = server();
     let simulator = Simulator::start("publisher", "");
-    simulator.add_to(server.store(), "target", &["--rate", "0", "--on-delete", "delete"]);
-    server.run_json(&["user", "add", "gone@example.com", "--first-name", "Ann", "--tenant", "1"]);
-    wait_until_linked(server.store(), "target", 1);
-    let status = || simulator.accounts()[0]["fields"]["status"].clone();
-    server.run_json(&["user", "delete", "gone@example.com", "--tenant", "1"]);
-    wait_for("the archived account", || if status() == "archive" { Ok(()) } else { Err(status()) });
-    // The restored user gets the same account back.
-    server.run_json(&["user", "restore", "gone@example.com", "--tenant", "1"]);
-    wait_until_linked(server.store(), "target", 1);
-    assert_eq!((simulator.accounts().len(), status()), (1, json!("active")));
+    let key_file = simulator.key_path().to_str().expect("text");
+    let mut arguments =
+        vec!["target", "add", "target", "--tenant", "1", "--dialect", "publisher", "--on-delete", "delete"];
+    arguments.extend(["--url", &simulator.url, "--key-file", key_file, "--dial-allow", &simulator.address]);
+    let rejected = server.run_json(&arguments);
+    assert_eq!(rejected["error"], "publisher cannot delete accounts (--on-delete)");
+    simulator.add_to(server.store(), "target", &[]);
+    let rejected = server.run_json(&["target", "set", "target", "--tenant", "1", "--on-delete", "delete"]);
+    assert_eq!(rejected["error"], "publisher cannot delete accounts (--on-delete)");
 }
 
-/// A target that changes the status by requests of its own, and would reject the rest.
+/// The response to a deletion is lost, and the user restored before it is repeated: the target gets everything again.
+#[test]
+fn a_user_who_is_restored_after_a_lost_deletion_is_sent_again() {
+    let target = RawTarget::start(|request, stream| {
+        let account = r#"{"id": "7", "userName": "ann@example.com", "meta": {"location": "/Users/7"}}"#;
+        match request.split(' ').next() {
+            Some("POST") => respond(stream, "201 Created", account.as_bytes()),
+            Some("DELETE") => Ok(()),
+            _ if request.contains("/Users/7") => respond(stream, "200 OK", account.as_bytes()),
+            _ => respond(stream, "200 OK", br#"{"totalResults": 0, "Resources": []}"#),
+        }
+    });
+    let server = server();
+    let url = format!("http://{}/", target.address);
+    add_target(&server, "target", "scim", &url, "key-of-the-target", &["--on-delete", "delete"]);
+    server.run_json(&["user", "add", "ann@example.com", "--tenant", "1"]);
+    wait_until_linked(server.store(), "target", 1);
+    server.run_json(&["user", "delete", "ann@example.com", "--tenant", "1"]);
+    wait_for("the lost response", || {
+        let shown = server.run_json(&["explain", "ann@example.com", "target", "--tenant", "1"]);
+        if shown["attempts"][1]["action"] == "delete" { Ok(()) } else { Err(shown) }
+    });
+    server.run_json(&["user", "restore", "ann@example.com", "--tenant", "1"]);
+    let was_changed = || target.requests().iter().any(|request| request.starts_with("PUT "));
+    wait_for("a change", || if was_changed() { Ok(()) } else { Err("none") });
+}
+
+/// A target that changes the status by a separate request, and rejects the rest.
 #[test]
 fn a_deactivation_does_not_wait_for_what_the_target_rejects() {
     let server = server();
     let key = server.create_connection(1, "hr", &[]);
     let simulator = Simulator::start("publisher", "");
+    simulator.create_publisher_account("taken@example.com");
     simulator.add_to(server.store(), "target", &["--rate", "0"]);
     let made = scim(&server, &key, "POST", "/scim/v2/Users", &user("ann@example.com"));
+    let id = made["id"].as_str().expect("an id").to_owned();
     wait_until_linked(server.store(), "target", 1);
-    let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
-        {"op": "remove", "path": "name.givenName"}, {"op": "replace", "path": "active", "value": false},
-    ]});
-    scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{}", made["id"].as_str().expect("an id")), &patch);
-    let is_disabled = || if is_active(&simulator.accounts()[0], "publisher") { Err("active") } else { Ok(()) };
-    wait_for("the deactivation", is_disabled);
-    wait_until_linked(server.store(), "target", 1);
-    assert_eq!(status(server.store(), "target")["failed"], json!({}));
+    let change = |email: &str, active: bool| {
+        let patch = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
+            {"op": "replace", "path": "emails", "value": [{"value": email, "primary": true}]},
+            {"op": "replace", "path": "active", "value": active},
+        ]});
+        scim(&server, &key, "PATCH", &format!("/scim/v2/Users/{id}"), &patch);
+    };
+    let fields = || simulator.account_of(&id).expect("an account")["fields"].clone();
+    change("taken@example.com", false);
+    wait_for("the conflict", || {
+        let status = status(server.store(), "target");
+        if status["failed"] == json!({"conflict": 1}) { Ok(()) } else { Err(status) }
+    });
+    assert_eq!((&fields()["status"], &fields()["email"]), (&json!("disable"), &json!("ann@example.com")));
+    // As the target has accepted it before, but not as it is now.
+    change("ann@example.com", true);
+    wait_for("the activation", || if fields()["status"] == "active" { Ok(()) } else { Err(fields()) });
+    // An activation waits for what is rejected.
+    change("ann@example.com", false);
+    wait_for("the deactivation", || if fields()["status"] == "disable" { Ok(()) } else { Err(fields()) });
+    change("taken@example.com", true);
+    wait_for("the conflict", || {
+        let status = status(server.store(), "target");
+        if status["failed"] == json!({"conflict": 1}) { Ok(()) } else { Err(status) }
+    });
+    assert_eq!(fields()["status"], "disable");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the simulators answer to a client that is written by hand.
 
-use super::support::Simulator;
+use super::support::{Simulator, server};
 use crate::support::{HttpResponse, try_send};
 use serde_json::{Value, json};
 
@@ -61,4 +61,18 @@ fn publisher_and_ccs_keep_what_they_get() {
         let incomplete = request(&simulator, "POST", "/request/user", &json!({"firstName": "Bob"}));
         assert_eq!(incomplete.status, 400, "{api}: {}", incomplete.body);
     }
+}
+
+#[test]
+fn a_publisher_target_is_tested() {
+    let server = server();
+    let simulator = Simulator::start("publisher", "");
+    simulator.add_to(server.store(), "target", &[]);
+    let tested = server.run_json(&["target", "test", "target", "--tenant", "1"]);
+    let found = &tested["capabilities"];
+    assert_eq!(found["findsBy"], json!(["externalId", "email"]), "{tested}");
+    assert_eq!(found["rejectsDuplicate"], json!(["email"]), "{tested}");
+    assert_eq!((&found["deactivates"], &found["deletes"]), (&json!(true), &json!(true)), "{tested}");
+    let accounts = simulator.accounts();
+    assert!(!accounts.is_empty() && accounts.iter().all(|it| it["fields"]["status"] == "archive"), "{accounts:?}");
 }

@@ -83,6 +83,15 @@ impl Simulator {
         found.pop()
     }
 
+    /// An account that Muster has not created.
+    pub(super) fn create_publisher_account(&self, email: &str) {
+        let bearer = format!("Bearer {}", std::fs::read_to_string(&self.key_file).expect("a key").trim());
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let body = format!(r#"{{"user": {{"email": "{email}", "name": {{"firstname": "Other"}}}}}}"#);
+        let response = try_send(&self.address, "POST", "/api/2/users", &headers, body.as_bytes()).expect("an answer");
+        assert_eq!(response.status, 200, "{}", response.body);
+    }
+
     pub(super) fn key_path(&self) -> &std::path::Path {
         &self.key_file
     }

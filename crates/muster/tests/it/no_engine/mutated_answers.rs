@@ -48,7 +48,7 @@ fn answer(client: &dyn TargetClient, operation: &Operation<'_>) -> String {
             let user = format!(
                 r#"{{"id":"{ID}","email":"ann@example.com","externalid":"{USER}","status":"active","link":"https://example.com/api/2/users/{ID}"}}"#
             );
-            if is_search {
+            if is_search && !matches!(operation, Operation::Find { key: MatchKey::Email, .. }) {
                 format!(r#"{{"users":{{"totalcount":1,"total":1,"currentpage":0,"users":[{user}]}}}}"#)
             } else {
                 format!(r#"{{"user":{user}}}"#)
@@ -91,6 +91,7 @@ fn mutated_answers_link_no_user_to_another_account() {
             Operation::Delete { id: ID },
             Operation::Get { id: ID },
             Operation::Find { key: MatchKey::ExternalId, value: &external_id },
+            Operation::Find { key: MatchKey::Email, value: "ann@example.com" },
             Operation::List { offset: 0, limit: 100 },
         ];
         for operation in &operations {
@@ -116,8 +117,11 @@ fn mutated_answers_link_no_user_to_another_account() {
                     }
                     Verdict::Found(page) => {
                         accepted += 1;
-                        if let Match::One(account) = page.matching(MatchKey::ExternalId, &external_id) {
-                            assert_right(&account, &text);
+                        let keys = [(MatchKey::ExternalId, external_id.as_str()), (MatchKey::Email, "ann@example.com")];
+                        for (key, value) in keys {
+                            if let Match::One(account) = page.matching(key, value) {
+                                assert_right(&account, &text);
+                            }
                         }
                     }
                     _ => {}
@@ -257,27 +261,37 @@ fn errors_of_publisher_are_distinguished_by_their_numbers() {
         assert!(matches!(no_organization, Verdict::Rejected(_)), "{no_organization:?}");
         let taken = judge(operation, 400, 103, "A user has it");
         assert_eq!(taken, Verdict::Duplicate(Some(MatchKey::Email)));
-        assert_eq!(judge(operation, 400, 1, "This already exists"), Verdict::Duplicate(None));
+        let existing = |text| judge(operation, 400, 1, text);
+        assert_eq!(existing("The e-mail already exists"), Verdict::Duplicate(Some(MatchKey::Email)));
+        assert!(matches!(existing("An organisation with this name already exists"), Verdict::Rejected(_)));
     }
     assert_eq!(judge(&create, 403, 51, "API is not enabled"), Verdict::Denied);
+    // Only with their status.
+    assert!(matches!(judge(&create, 503, 51, ""), Verdict::Unavailable { is_uncertain: true, .. }));
+    assert!(matches!(judge(&find, 200, 108, ""), Verdict::InvalidResponse(_)));
 }
 
-/// A change of the status and of something else takes two requests, the status first.
+/// A change of the status and of something else takes two requests: a deactivation first, an activation last.
 #[test]
 fn publisher_changes_the_status_by_a_request_of_its_own() {
     let client = dialects::target_client("publisher").expect("a client");
-    let (document, endpoint) =
-        (document(client, &user()), Endpoint { url: "https://x.example/p", account: "", key: "" });
-    let requests = client.requests_of_update(&document, &[0, 1, 2]);
-    assert_eq!(requests, [vec![0], vec![1, 2]]);
-    let sent: Vec<String> = requests
-        .iter()
-        .map(|changed| {
-            let update = Operation::Update { id: "7", document: &document, changed, patch: false };
-            let request = client.request(&endpoint, &update).expect("valid");
-            format!("{} {}", request.method(), request.uri())
-        })
-        .collect();
-    assert_eq!(sent, ["POST https://x.example/p/api/2/users/7/activate", "PUT https://x.example/p/api/2/users/7"]);
-    assert_eq!(client.requests_of_update(&document, &[2]), [vec![2]]);
+    let endpoint = Endpoint { url: "https://x.example/p", account: "", key: "" };
+    let sent = |operation: &Operation<'_>| {
+        let request = client.request(&endpoint, operation).expect("valid");
+        format!("{} {}", request.method(), request.uri().path())
+    };
+    for (is_active, expected) in [
+        (true, ["PUT /p/api/2/users/7", "POST /p/api/2/users/7/activate"]),
+        (false, ["POST /p/api/2/users/7/disable", "PUT /p/api/2/users/7"]),
+    ] {
+        let (user, labels) = (user(), Labels::default());
+        let outgoing = OutgoingUser { user: &user, labels: &labels, manager: None, is_active };
+        let document = client.document(&outgoing, &client.default_capabilities()).expect("complete");
+        let requests = client.requests_of_update(&document, &[0, 1, 2]);
+        let update =
+            |changed: &Vec<usize>| sent(&Operation::Update { id: "7", document: &document, changed, patch: false });
+        assert_eq!(requests.iter().map(update).collect::<Vec<_>>(), expected);
+        assert_eq!(client.requests_of_update(&document, &[2]), [vec![2]]);
+    }
+    assert_eq!(sent(&Operation::Delete { id: "7" }), "POST /p/api/2/users/7/archive");
 }
