@@ -10,7 +10,7 @@ use crate::kit::{
     WriteContext, is_html, json, judge_status, rejected, text_member, xml,
 };
 use bytes::Bytes;
-use directory::{Field, MatchKey, Slot, TargetCapabilities, TenantNumber, Time};
+use directory::{Field, MatchKey, Slot, TargetCapabilities, TenantNumber};
 use http::{Method, Request, Response, StatusCode, header};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -38,18 +38,9 @@ impl TargetClient for Client {
 
     fn default_capabilities(&self) -> TargetCapabilities {
         TargetCapabilities {
-            tested: Time(0),
             // PUT changes only what is sent.
             patch: true,
-            finds_by: vec![MatchKey::ExternalId, MatchKey::Email],
-            lists_all: true,
-            page_size: PAGE_SIZE,
-            rejects_duplicate: vec![MatchKey::Email],
-            bulk_operations: 0,
-            deactivates: true,
-            deletes: true,
-            extensions: Vec::new(),
-            evidence: Vec::new(),
+            ..TargetCapabilities::untested(vec![MatchKey::ExternalId, MatchKey::Email], MatchKey::Email, PAGE_SIZE)
         }
     }
 

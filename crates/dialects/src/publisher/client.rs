@@ -10,7 +10,7 @@ use crate::kit::{
     judge_status, rejected, text_member,
 };
 use bytes::Bytes;
-use directory::{MatchKey, ProfileLinkKind, Status, TargetCapabilities, Time, User, fold};
+use directory::{MatchKey, ProfileLinkKind, Status, TargetCapabilities, User, fold};
 use http::{Method, Request, Response, StatusCode, header};
 
 pub(crate) struct Client;
@@ -39,19 +39,7 @@ impl TargetClient for Client {
     }
 
     fn default_capabilities(&self) -> TargetCapabilities {
-        TargetCapabilities {
-            tested: Time(0),
-            patch: false,
-            finds_by: vec![MatchKey::Email],
-            lists_all: true,
-            page_size: PAGE_SIZE,
-            rejects_duplicate: vec![MatchKey::Email],
-            bulk_operations: 0,
-            deactivates: true,
-            deletes: true,
-            extensions: Vec::new(),
-            evidence: Vec::new(),
-        }
+        TargetCapabilities::untested(vec![MatchKey::Email], MatchKey::Email, PAGE_SIZE)
     }
 
     fn deletes_accounts(&self) -> bool {

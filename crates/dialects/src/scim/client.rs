@@ -8,7 +8,7 @@ use crate::kit::{
     is_html, json, judge_status, rejected, text_member,
 };
 use bytes::Bytes;
-use directory::{Field, MatchKey, TargetCapabilities, Time};
+use directory::{Field, MatchKey, TargetCapabilities};
 use http::{Method, Request, Response, StatusCode, header};
 use std::borrow::Cow;
 
@@ -28,18 +28,10 @@ impl TargetClient for Client {
 
     /// What RFC 7644 requires of every service provider, and the enterprise extension, which nearly all have.
     fn default_capabilities(&self) -> TargetCapabilities {
+        let finds_by = vec![MatchKey::ExternalId, MatchKey::UserName];
         TargetCapabilities {
-            tested: Time(0),
-            patch: false,
-            finds_by: vec![MatchKey::ExternalId, MatchKey::UserName],
-            lists_all: true,
-            page_size: PAGE_SIZE,
-            rejects_duplicate: vec![MatchKey::UserName],
-            bulk_operations: 0,
-            deactivates: true,
-            deletes: true,
             extensions: vec![wire::ENTERPRISE_SCHEMA.urn.to_owned()],
-            evidence: Vec::new(),
+            ..TargetCapabilities::untested(finds_by, MatchKey::UserName, PAGE_SIZE)
         }
     }
 

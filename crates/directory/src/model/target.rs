@@ -147,6 +147,25 @@ pub struct TargetCapabilities {
     pub evidence: Vec<String>,
 }
 
+impl TargetCapabilities {
+    /// What a target is assumed to be able to do before it is tested. Its dialect adds what the API says.
+    pub fn untested(finds_by: Vec<MatchKey>, rejects_duplicate: MatchKey, page_size: u32) -> Self {
+        Self {
+            tested: Time(0),
+            patch: false,
+            finds_by,
+            lists_all: true,
+            page_size,
+            rejects_duplicate: vec![rejects_duplicate],
+            bulk_operations: 0,
+            deactivates: true,
+            deletes: true,
+            extensions: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+}
+
 /// A key by which an account is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
