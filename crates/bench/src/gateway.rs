@@ -24,6 +24,7 @@ const LAG_SECONDS: u32 = 15;
 const DEACTIVATIONS: usize = 40;
 /// Creates of a round with and without targets.
 const CREATES: u64 = 25_000;
+/// The names of the users of each round, without and with targets.
 const PREFIXES: [(&str, &str); 7] =
     [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("i", "j"), ("k", "l"), ("m", "n")];
 /// Until the allocator has returned memory that is not used any more.

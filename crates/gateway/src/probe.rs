@@ -66,7 +66,8 @@ impl Test<'_> {
         let deleted = self.send(&Operation::Delete { id: &account.id }).await;
         self.capabilities.deletes = matches!(deleted.outcome, Outcome::Answered(Verdict::Done(_) | Verdict::NotFound));
         if self.capabilities.deletes {
-            self.note("delete: done".into());
+            let action = if self.sender.dialect().deletes_accounts() { "delete" } else { "archive" };
+            self.note(format!("{action}: done"));
         } else {
             self.note(format!("delete: {} (delete the account {} by hand)", describe(&deleted), user.user_name));
         }

@@ -143,7 +143,7 @@ pub(super) fn capabilities_text(capabilities: &TargetCapabilities) -> String {
         ("accounts in a page", capabilities.page_size.to_string()),
         ("operations of a bulk request", capabilities.bulk_operations.to_string()),
         ("deactivates", yes_no(capabilities.deactivates)),
-        ("deletes", yes_no(capabilities.deletes)),
+        ("deletes, or archives", yes_no(capabilities.deletes)),
     ];
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     table(&["capability", "value"], rows)

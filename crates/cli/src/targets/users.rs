@@ -96,7 +96,7 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
             let summary = summary(&target, source, row.as_ref());
             (
                 summary + &obstacle.map_or(String::new(), |text| format!(" {text}")),
-                request_text(&target, source, row.as_ref()),
+                requests_text(&target, source, row.as_ref()),
             )
         }
         None => ("There is no such user.".into(), None),
@@ -123,7 +123,7 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
         }
         if let Some(request) = &request {
             text.push_str(&format!(
-                "\n\nThe request for the complete desired account (the credential is hidden):\n\n{request}"
+                "\n\nThe requests for the complete desired account (the credential is hidden):\n\n{request}"
             ));
         }
         if !attempts.is_empty() {
@@ -172,8 +172,8 @@ fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> St
     format!("{desired} {state}")
 }
 
-/// The request that would give the target everything, without the credential.
-fn request_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> Option<String> {
+/// The requests that would give the target everything, without the credential.
+fn requests_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> Option<String> {
     let client = dialects::target_client(&target.dialect)?;
     let Desired::Account { user, is_active } = source.desired(target.on_delete) else { return None };
     let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
@@ -185,13 +185,16 @@ fn request_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) 
     let account = target.account.as_deref().unwrap_or_default();
     let endpoint = Endpoint { url: &target.url, account, key: "…" };
     let all: Vec<usize> = (0..document.attributes.len()).collect();
-    let operation = match row.and_then(|row| row.remote_id.as_deref()) {
-        Some(id) => Operation::Update { id, document: &document, changed: &all, patch: false },
-        None => Operation::Create(&document),
+    let text = |operation: &Operation<'_>| {
+        let request = client.request(&endpoint, operation).ok()?;
+        let body = String::from_utf8_lossy(request.body());
+        Some(format!("{} {}\n{body}", request.method(), request.uri()).trim_end().to_owned())
     };
-    let request = client.request(&endpoint, &operation).ok()?;
-    let body = String::from_utf8_lossy(request.body()).into_owned();
-    Some(format!("{} {}\n{body}", request.method(), request.uri()))
+    let Some(id) = row.and_then(|row| row.remote_id.as_deref()) else { return text(&Operation::Create(&document)) };
+    let parts = client.requests_of_update(&document, &all);
+    let updates =
+        parts.iter().map(|changed| text(&Operation::Update { id, document: &document, changed, patch: false }));
+    updates.collect::<Option<Vec<_>>>().map(|texts| texts.join("\n"))
 }
 
 fn row_table(row: &RemoteUser) -> String {

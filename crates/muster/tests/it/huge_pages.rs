@@ -2,6 +2,7 @@
 
 use crate::support::Server;
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_server_uses_no_huge_pages() {
     let server = Server::start(&[]);

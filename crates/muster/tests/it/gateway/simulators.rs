@@ -73,6 +73,7 @@ fn a_publisher_target_is_tested() {
     assert_eq!(found["findsBy"], json!(["externalId", "email"]), "{tested}");
     assert_eq!(found["rejectsDuplicate"], json!(["email"]), "{tested}");
     assert_eq!((&found["deactivates"], &found["deletes"]), (&json!(true), &json!(true)), "{tested}");
+    assert!(found["evidence"].as_array().is_some_and(|lines| lines.contains(&json!("archive: done"))), "{tested}");
     let accounts = simulator.accounts();
     assert!(!accounts.is_empty() && accounts.iter().all(|it| it["fields"]["status"] == "archive"), "{accounts:?}");
 }
