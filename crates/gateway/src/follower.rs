@@ -22,13 +22,16 @@ const MAX_WAITING: usize = 2_000;
 /// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.
 const MIN_COUNT_INTERVAL: Duration = Duration::from_millis(200);
 const MAX_COUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// Changes that mark no row and are followed again after a restart, at most.
+const MAX_UNSAVED: u64 = 5_000;
 /// How often rows are marked that a worker changes at the same time.
 const MAX_MARK_ATTEMPTS: u32 = 20;
 
 pub(crate) struct TenantFollower {
     caller: Caller,
     follower: Follower,
-    /// There are no further events of users up to this position.
+    /// All changes up to this position were followed, of which those after the stored position of the follower mark no
+    /// row.
     read_to: EventPosition,
     scans: HashMap<u32, Scan>,
 }
@@ -66,7 +69,7 @@ impl TenantFollower {
 
     /// Whether changes were followed that the store does not have: it was restored.
     pub(crate) async fn is_ahead_of_store(&self, directory: &Directory) -> Result<bool, DirectoryError> {
-        Ok(directory.last_event_position(&self.caller).await? < self.follower.position)
+        Ok(directory.last_event_position(&self.caller).await? < self.position())
     }
 
     /// Whether users were considered for targets, and the store does not have up to which change they were followed: it
@@ -166,6 +169,11 @@ impl TenantFollower {
             if !known.is_empty() {
                 woken.push(target.number);
             }
+        }
+        // New users are left to the scan: thousands of them per second are followed without a write.
+        if woken.is_empty() && last.0.saturating_sub(self.follower.position.0) < MAX_UNSAVED {
+            self.read_to = last;
+            return Ok(events.len());
         }
         writes.push(lease.guard());
         self.follower = directory.advance_follower(&self.caller, &self.follower, last, writes).await?;

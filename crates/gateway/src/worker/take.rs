@@ -34,7 +34,8 @@ impl Run<'_> {
             // Removals do not wait for others.
             let capacity =
                 if priority == PushPriority::Removal { wanted } else { wanted.saturating_sub(queued + rows.len()) };
-            if capacity <= wanted / 2 && priority != PushPriority::Removal {
+            // As few as are queued when rows are taken again.
+            if capacity < wanted / 2 && priority != PushPriority::Removal {
                 self.has_more = true;
                 break;
             }
@@ -84,7 +85,8 @@ impl Run<'_> {
             let wait = row.first().and_then(|row| row.due).map(|due| due.0.saturating_sub(directory.now().0));
             let lag = wait.map_or(0, |wait| 0.max(-wait));
             self.worker.shared.metrics.set_lag(&self.worker.target, priority, lag);
-            if let Some(wait) = wait {
+            // If there are more rows that are due, they are taken once fewer are queued.
+            if let Some(wait) = wait.filter(|wait| *wait > 0 || !self.has_more) {
                 next = next.min(Instant::now() + Duration::from_micros(wait.max(50_000).unsigned_abs()));
             }
         }
