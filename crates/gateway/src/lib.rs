@@ -3,6 +3,7 @@
 //! For each target and user there is one row ([`directory::RemoteUser`]), which says what the target has and is to have.
 //! A follower marks the rows of changed users; workers push what is marked.
 
+mod account_document;
 mod attempt_limit;
 mod clock_check;
 mod credential;
@@ -11,6 +12,7 @@ mod follower;
 mod gateway;
 mod health;
 mod held_lease;
+mod mapping;
 mod master_key;
 mod metrics;
 mod probe;
@@ -24,9 +26,11 @@ mod source_user;
 mod tenant_task;
 mod worker;
 
+pub use account_document::{AccountDocuments, DocumentError};
 pub use credential::{CredentialError, check_credential};
 pub use follower::shard_of;
 pub use gateway::Gateway;
+pub use mapping::{MappingError, mapping_variables};
 pub use master_key::{MasterKeyError, MasterKeySource, MasterKeys, OpenError};
 pub use metrics::{GatewayMetrics, TargetMetrics};
 pub use outbound::{AllowedTarget, SendWindow};

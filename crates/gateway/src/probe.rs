@@ -1,5 +1,6 @@
 //! Finds out what a target can do: reads its discovery documents, and tries it with an account that is deleted again.
 
+use crate::account_document::AccountDocuments;
 use crate::sender::{Exchange, Outcome, Sender};
 use dialects::kit::{Account, Document, Match, Node, Operation, OutgoingUser, Verdict, parse_json};
 use directory::{Labels, MatchKey, Name, PushFault, Status, TargetCapabilities, Time, TypedValue, User, UserId};
@@ -16,6 +17,7 @@ pub struct Probe {
 /// How often a new account is looked for, and how long between two searches: targets can be eventually consistent.
 const SEARCHES: u32 = 5;
 const SEARCH_DELAY: Duration = Duration::from_secs(1);
+const LOWEST_ROLE: u32 = 1;
 
 /// Tests a target. With `read_only`, nothing is written, and what needs writing is assumed.
 pub async fn probe(sender: &Sender, read_only: bool, now: Time) -> Probe {
@@ -35,6 +37,8 @@ impl Test<'_> {
         let listed = self.send(&Operation::List { offset: 0, limit: 1 }).await;
         match listed.outcome {
             Outcome::Answered(Verdict::Found(page)) => {
+                self.capabilities.creates_only = false;
+                self.capabilities.lists_all = true;
                 let total = page.total.map_or("an unknown number of".into(), |total| total.to_string());
                 self.note(format!("list: {total} accounts"));
             }
@@ -49,7 +53,15 @@ impl Test<'_> {
             self.note("nothing was written; what needs writing is assumed".into());
             return Ok(());
         }
-        let user = test_user(UserId(Uuid::from_u128(random())));
+        if self.capabilities.creates_only {
+            self.note("create: not tested, since the account could not be deleted again".into());
+            return Ok(());
+        }
+        let mut user = test_user(UserId(Uuid::from_u128(random())));
+        if self.document(&user, true).is_err() {
+            // Some APIs require a role.
+            user.role = Some(LOWEST_ROLE);
+        }
         let document = self.document(&user, true)?;
         let created = self.send(&Operation::Create(&document)).await;
         let Outcome::Answered(Verdict::Done(Some(account))) = created.outcome else {
@@ -79,6 +91,10 @@ impl Test<'_> {
         self.try_change(user, document, account).await?;
         self.try_duplicates(user).await?;
         let inactive = self.document(user, false)?;
+        if inactive == *document {
+            self.note("deactivate: not possible in this API".into());
+            return Ok(());
+        }
         let changed = self.update(&inactive, document, account).await;
         let shown = self.read(&account.id).await;
         self.capabilities.deactivates = changed.is_ok() && shown.is_none_or(|it| it.is_active != Some(true));
@@ -108,7 +124,8 @@ impl Test<'_> {
 
     async fn try_searches(&mut self, document: &Document) -> Result<(), String> {
         let mut finds_by = Vec::new();
-        for (key, value) in &document.keys {
+        let keys = self.sender.dialect().search_keys();
+        for (key, value) in document.keys.iter().filter(|(key, _)| keys.contains(key)) {
             let mut found = "finds nothing";
             for attempt in 0..SEARCHES {
                 if attempt > 0 {
@@ -151,7 +168,8 @@ impl Test<'_> {
             let method = if self.capabilities.patch { "single attributes" } else { "PUT" };
             self.note(format!("change by {method}: {}", result.err().unwrap_or_else(|| "done".into())));
         }
-        if let Some(shown) = self.read(&account.id).await
+        if document.key(MatchKey::ExternalId).is_some()
+            && let Some(shown) = self.read(&account.id).await
             && shown.external_id.as_deref() != Some(&user.id.to_string())
         {
             let note = "the external id is not shown: accounts are recognized by user name or email";
@@ -164,10 +182,13 @@ impl Test<'_> {
     async fn try_duplicates(&mut self, user: &User) -> Result<(), String> {
         let mut rejected = Vec::new();
         let same_name = User { id: UserId(Uuid::from_u128(random())), ..user.clone() };
-        let same_id = User { id: user.id, ..test_user(UserId(Uuid::from_u128(random()))) };
+        let same_id = User { id: user.id, role: user.role, ..test_user(UserId(Uuid::from_u128(random()))) };
         let keys = [(MatchKey::UserName, same_name), (MatchKey::ExternalId, same_id)];
         for (key, other) in keys {
             let document = self.document(&other, true)?;
+            if key == MatchKey::ExternalId && document.key(key).is_none() {
+                continue;
+            }
             let key = if document.key(key).is_none() { MatchKey::Email } else { key };
             let second = self.send(&Operation::Create(&document)).await;
             match &second.outcome {
@@ -192,7 +213,10 @@ impl Test<'_> {
     fn document(&self, user: &User, is_active: bool) -> Result<Document, String> {
         let labels = Labels::default();
         let outgoing = OutgoingUser { user, labels: &labels, manager: None, is_active };
-        self.sender.dialect().document(&outgoing, &self.capabilities).map_err(|error| error.to_string())
+        let (client, mapping) = (self.sender.dialect(), &self.sender.target().mapping);
+        let documents = AccountDocuments::new(client, self.capabilities.clone(), mapping);
+        let documents = documents.map_err(|error| error.to_string())?;
+        documents.document(&outgoing).map_err(|error| error.to_string())
     }
 
     async fn update(&self, after: &Document, before: &Document, account: &Account) -> Result<(), String> {

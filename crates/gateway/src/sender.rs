@@ -1,7 +1,9 @@
 //! Sends requests to one target and judges the answers.
 
+use crate::account_document::AccountDocuments;
 use crate::credential::{Credential, CredentialError};
 use crate::health::Signal;
+use crate::mapping::MappingError;
 use bytes::Bytes;
 use dialects::kit::{AccountPage, Endpoint, Operation, TargetClient, Verdict, without_values};
 use directory::{CredentialKind, Target};
@@ -19,6 +21,7 @@ use uuid::Uuid;
 pub struct Sender {
     target: Arc<Target>,
     dialect: &'static dyn TargetClient,
+    documents: AccountDocuments,
     client: HttpClient,
     credential: Mutex<Credential>,
     window: SendWindow,
@@ -33,6 +36,8 @@ pub enum SenderError {
     InvalidAddress(String),
     #[error("the root certificates of the target are not valid PEM")]
     InvalidCertificates,
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
 }
 
 /// The outcome of a request.
@@ -115,7 +120,9 @@ impl Sender {
         let client =
             HttpClient::new(guard, limits, &roots, window.clone()).map_err(|_| SenderError::InvalidCertificates)?;
         let credential = Mutex::new(Credential::new(target.credential.clone(), secret));
-        Ok(Self { target, dialect, client, credential, window })
+        let capabilities = target.capabilities.clone().unwrap_or_else(|| dialect.default_capabilities());
+        let documents = AccountDocuments::new(dialect, capabilities, &target.mapping)?;
+        Ok(Self { target, dialect, documents, client, credential, window })
     }
 
     pub fn target(&self) -> &Target {
@@ -124,6 +131,10 @@ impl Sender {
 
     pub(crate) fn dialect(&self) -> &'static dyn TargetClient {
         self.dialect
+    }
+
+    pub(crate) fn documents(&self) -> &AccountDocuments {
+        &self.documents
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/request/user";
 const MAX_PAGE: usize = 250;
+/// The built-in roles of Muster, from 1.
+const ROLES: [&str; 6] = ["ReadOnly", "User", "Admin", "EnterpriseAdmin", "VendorAdmin", "SuperAdmin"];
 /// Longest texts, in characters.
 const LENGTHS: [(&str, usize); 5] =
     [("title", 10), ("firstName", 100), ("lastName", 100), ("phone", 20), ("email", 250)];
@@ -21,13 +23,17 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
     if !bearer_is(head, &vendor.key) {
         return message(401, "Authorization has been denied for this request.");
     }
+    if vendor.api == VendorApi::CcsOfMuster && path == "/request/role" && head.method == "GET" {
+        let roles = ROLES.iter().zip(1..).map(|(label, id)| json!({"id": id, "label": label}));
+        return json_response(200, &roles.collect());
+    }
     let id = path.strip_prefix(PATH).map(|rest| rest.trim_start_matches('/').to_owned());
     let Some(id) = id else { return message(404, "No HTTP resource was found that matches the request URI.") };
     let is_full = vendor.api == VendorApi::CcsOfMuster;
     match (head.method.as_str(), id.as_str()) {
         ("POST", "") => create(vendor, body),
         ("GET", "") if is_full => {
-            let (offset, limit) = page(head, "offset", "limit", MAX_PAGE);
+            let (offset, limit) = page(head, "skip", "take", MAX_PAGE);
             let rows: Vec<Value> = vendor.accounts.visible().skip(offset).take(limit).map(shown).collect();
             json_response(200, &Value::Array(rows))
         }

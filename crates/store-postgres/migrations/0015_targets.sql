@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS target_progress (
     was_empty   INT,
     quarantined BIGINT,
     reason      TEXT,
+    reconsidered INTEGER,
     PRIMARY KEY (tenant, target)
 );
 

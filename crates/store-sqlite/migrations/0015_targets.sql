@@ -17,6 +17,7 @@ CREATE TABLE target_progress (
     was_empty   INTEGER,
     quarantined INTEGER,
     reason      TEXT,
+    reconsidered INTEGER,
     PRIMARY KEY (tenant, target)
 ) STRICT, WITHOUT ROWID;
 

@@ -155,6 +155,7 @@ pub fn target(tenant: TenantNumber, name: &str) -> (Target, SealedSecret) {
         credential: CredentialKind::Bearer,
         state: TargetState::Active,
         on_delete: DeletePolicy::default(),
+        mapping: Vec::new(),
         limits: TargetLimits::default(),
         allowed_addresses: Vec::new(),
         ca_certificates: None,

@@ -259,6 +259,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         state: TargetState::Active,
         on_delete: new.on_delete.into(),
         limits,
+        mapping: Vec::new(),
         allowed_addresses: new.dial_allow,
         ca_certificates: new.ca_file.as_deref().map(read_text).transpose()?,
         capabilities: None,

@@ -66,7 +66,7 @@ fn advice(fault: PushFault) -> &'static str {
         PushFault::Conflict => "change or delete the other account in the target, and retry",
         PushFault::InDoubt => "look for the account in the target, and retry",
         PushFault::Unsupported => "change the target, and test it again",
-        PushFault::Incomplete => "complete the user",
+        PushFault::Incomplete => "complete the user, or map the attribute (`muster target map`)",
         PushFault::Excluded => "retry to include the user again",
         PushFault::Temporary => "repeated automatically",
     }

@@ -4,6 +4,7 @@
 
 mod change;
 mod issues;
+mod map;
 mod show;
 mod test;
 mod user_row;
@@ -31,6 +32,9 @@ pub(crate) enum TargetCommand {
     Status(show::StatusArgs),
     /// Change the settings of a target; omitted ones are unchanged
     Set(Box<change::SetArgs>),
+    /// Show or change how the attributes of a target's accounts are made
+    #[command(after_help = map::variables_help())]
+    Map(map::MapArgs),
     /// Set a new credential
     Key(change::KeyArgs),
     /// Send nothing to a target until it is resumed
@@ -67,6 +71,7 @@ pub(crate) fn run(settings: &Settings, command: TargetCommand, output: Output) -
         TargetCommand::Test(args) => test::run(settings, &session, &args, output),
         TargetCommand::Status(args) => show::status(&session, &args, output),
         TargetCommand::Set(args) => change::set(settings, &session, *args, output),
+        TargetCommand::Map(args) => map::run(&session, &args, output),
         TargetCommand::Key(args) => change::set_key(settings, &session, &args, output),
         TargetCommand::Pause(target) => change::pause(&session, &target, output),
         TargetCommand::Resume(target) => change::resume(&session, &target, output),

@@ -105,6 +105,7 @@ fn target_json(target: &Target) -> Value {
         "requestsPerMinute": target.limits.requests_per_minute,
         "concurrency": target.limits.concurrency,
         "timeoutSeconds": target.limits.timeout_seconds,
+        "mapping": target.mapping,
         "dialAllow": target.allowed_addresses,
         "created": format_timestamp(target.created),
         "capabilities": target.capabilities.as_ref().map(capabilities_json),
@@ -115,6 +116,7 @@ pub(super) fn capabilities_json(capabilities: &TargetCapabilities) -> Value {
     let keys = |keys: &[MatchKey]| keys.iter().map(|key| camel_case(key.as_str())).collect::<Vec<_>>();
     json!({
         "tested": format_timestamp(capabilities.tested),
+        "createsOnly": capabilities.creates_only,
         "patch": capabilities.patch,
         "findsBy": keys(&capabilities.finds_by),
         "listsAll": capabilities.lists_all,
@@ -136,6 +138,7 @@ pub(super) fn capabilities_text(capabilities: &TargetCapabilities) -> String {
     };
     let rows = [
         ("tested", format_timestamp(capabilities.tested)),
+        ("can only create accounts", yes_no(capabilities.creates_only)),
         ("changes single attributes", yes_no(capabilities.patch)),
         ("finds accounts by", keys(&capabilities.finds_by)),
         ("rejects a second account with the same", keys(&capabilities.rejects_duplicate)),
@@ -179,6 +182,10 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             ("requests", format!("{rate}, {} at the same time, {} s each", limits.concurrency, limits.timeout_seconds)),
         ]);
         rows.push(("deleted users", on_delete_text(target.on_delete).into()));
+        if !target.mapping.is_empty() {
+            let names: Vec<&str> = target.mapping.iter().map(|row| row.attribute.as_str()).collect();
+            rows.push(("mapped attributes", names.join(", ")));
+        }
         if let CredentialKind::ClientCredentials { token_url, .. } = &target.credential {
             rows.push(("token url", token_url.clone()));
         }
@@ -256,7 +263,7 @@ fn counts(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::R
 /// Whether counted rows have an account and no fault.
 fn is_linked(values: &[directory::Value]) -> bool {
     let counted = RemoteUser::counted(values);
-    matches!(counted, Some((PushFault::None, RemoteState::Linked | RemoteState::Unverified)))
+    matches!(counted, Some((PushFault::None, RemoteState::Linked | RemoteState::Unverified | RemoteState::Assumed)))
 }
 
 /// How long the oldest due row of each priority has waited, in seconds.

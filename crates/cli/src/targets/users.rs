@@ -6,9 +6,9 @@ use crate::output::{Output, table};
 use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use clap::Args;
-use dialects::kit::{Document, Endpoint, Operation, OutgoingUser};
+use dialects::kit::{Endpoint, Operation, OutgoingUser};
 use directory::{Caller, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId};
-use gateway::{Desired, SourceUser};
+use gateway::{AccountDocuments, Desired, SourceUser};
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -152,6 +152,7 @@ fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> St
                 }
                 RemoteState::Creating => "The target may have one: the response to its creation was lost.",
                 RemoteState::Linked | RemoteState::Unverified => "The target has one.",
+                RemoteState::Assumed => "The target has one, whose id is unknown: it has rejected a second one.",
             };
             let next = match (row.fault, row.due) {
                 (PushFault::None, None) => "Everything was sent.".to_owned(),
@@ -178,9 +179,13 @@ fn requests_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>)
     let Desired::Account { user, is_active } = source.desired(target.on_delete) else { return None };
     let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
     let outgoing = OutgoingUser { user, labels: &source.labels, manager: source.manager.as_deref(), is_active };
-    let document: Document = match client.document(&outgoing, &capabilities) {
+    let document = match AccountDocuments::new(client, capabilities, &target.mapping) {
+        Ok(documents) => documents.document(&outgoing).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let document = match document {
         Ok(document) => document,
-        Err(error) => return Some(error.to_string()),
+        Err(error) => return Some(error),
     };
     let account = target.account.as_deref().unwrap_or_default();
     let endpoint = Endpoint { url: &target.url, account, key: "…" };

@@ -5,6 +5,7 @@
 //! parsed as leniently as by Json.NET; an unknown user is a 404 without a body; a forbidden write is a 401, not a
 //! 403. Differences from the original: `README.md`.
 
+mod client;
 mod convert;
 mod errors;
 mod examples;
@@ -55,7 +56,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     curl_examples: |CurlTarget { url, key, .. }| {
         vec![format!("curl -H 'Authorization: Bearer {key}' '{url}/request/user/1'")]
     },
-    clients: &[],
+    clients: &[&client::CLIENT],
     is_opt_in: false,
     security_schemes: &[("bearer", crate::kit::bearer_scheme)],
 };

@@ -1,11 +1,10 @@
 //! What a dialect needs to be the API of a target: it writes requests and judges the responses. It has no sockets, clock
 //! or state, so that tests can treat it as data.
 
-use crate::kit::{Duplicates, Node, Object, OutputValue};
+use crate::kit::{Document, Duplicates, Node, Object, OutputValue, TargetAttribute};
 use bytes::Bytes;
 use directory::{Labels, MatchKey, TargetCapabilities, User, fold, identifier_key};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// The client for one API of targets.
@@ -22,11 +21,23 @@ pub trait TargetClient: Send + Sync {
     fn deletes_accounts(&self) -> bool {
         true
     }
-    /// What the target is to have of a user.
-    ///
-    /// # Errors
-    /// The user lacks what the API requires, or has a value that it cannot hold.
-    fn document(&self, user: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete>;
+    /// By which attributes accounts can be searched for.
+    fn search_keys(&self) -> &'static [MatchKey] {
+        &MatchKey::ALL
+    }
+    /// Whether the responses of creates prove whose account it is; otherwise it is read at once, if the target can be read.
+    fn creates_show_user(&self) -> bool {
+        true
+    }
+    /// The attributes that Muster can set, except those by which it recognizes, activates and deactivates accounts.
+    fn attributes(&self, capabilities: &TargetCapabilities) -> Vec<TargetAttribute>;
+    /// What the target is to have of a user, before its API is known to be able to hold it.
+    fn document(&self, user: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Document;
+    /// What is still sent of an inactive user some of whose attributes are not valid: nothing may prevent the
+    /// deactivation.
+    fn without_invalid(&self, document: &mut Document, invalid: &[&str]) {
+        document.attributes.retain(|attribute| !invalid.contains(&attribute.name.as_ref()));
+    }
     /// The attributes that each request of an update changes, by index. Most APIs need one request.
     fn requests_of_update(&self, _: &Document, changed: &[usize]) -> Vec<Vec<usize>> {
         vec![changed.to_vec()]
@@ -71,37 +82,6 @@ pub struct OutgoingUser<'a> {
     pub manager: Option<&'a str>,
     /// Whether the account is to be active.
     pub is_active: bool,
-}
-
-/// The attributes that a target is to have, set or not.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Document {
-    pub attributes: Vec<DocumentAttribute>,
-    /// The values by which the account can be recognized.
-    pub keys: Vec<(MatchKey, String)>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct DocumentAttribute {
-    /// The name in the target's API; for SCIM, the path (RFC 7644 section 3.10).
-    pub name: Cow<'static, str>,
-    /// `None`: the target is to have no value.
-    pub value: Option<OutputValue>,
-}
-
-impl Document {
-    pub fn key(&self, key: MatchKey) -> Option<&str> {
-        self.keys.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
-    }
-}
-
-/// Why a user cannot be sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Incomplete {
-    #[error("the target requires {0}")]
-    Missing(&'static str),
-    #[error("{0} is longer than the {1} characters that the target can hold")]
-    TooLong(&'static str, usize),
 }
 
 /// A request to a target.

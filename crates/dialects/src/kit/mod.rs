@@ -8,6 +8,7 @@ mod formats;
 mod http;
 pub(crate) mod openapi;
 mod routing;
+mod target_document;
 
 pub use auth::*;
 pub(crate) use auth::{AuthenticatedClient, Denial, DerivedKeys, bearer, bearer_scheme, jwt};
@@ -22,6 +23,7 @@ pub(crate) use routing::{
     ListKey, TemporaryResponse, idempotency_header, is_temporary_error, is_temporary_status, param, route_method,
     takes_key, upload_key,
 };
+pub use target_document::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -5,8 +5,8 @@
 use super::wire;
 use super::write::{self, WrittenNames};
 use crate::kit::{
-    Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, Format, IdProof, Incomplete,
-    Node, Object, ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict,
+    Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, Format, IdProof, Node, Object,
+    ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetAttribute, TargetClient, ValueType, Verdict,
     WriteContext, is_html, json, judge_status, rejected, text_member, xml,
 };
 use bytes::Bytes;
@@ -48,7 +48,15 @@ impl TargetClient for Client {
         true
     }
 
-    fn document(&self, outgoing: &OutgoingUser<'_>, _: &TargetCapabilities) -> Result<Document, Incomplete> {
+    fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
+        let is_mappable = |property: &&Property| {
+            is_sent(property) && !matches!(property.field, Some(Field::ExternalId | Field::Status))
+        };
+        let properties = self.schema.properties.iter().filter(is_mappable);
+        properties.map(|property| TargetAttribute::of(property, property.name)).collect()
+    }
+
+    fn document(&self, outgoing: &OutgoingUser<'_>, _: &TargetCapabilities) -> Document {
         let user = outgoing.user;
         let id = user.id.to_string();
         let roles = outgoing.labels.roles.clone();
@@ -65,23 +73,10 @@ impl TargetClient for Client {
                 Some(Field::License) => user.license.as_ref().map(OutputValue::text),
                 _ => write::value(&context, property, user, &names),
             };
-            let length = match &value {
-                Some(OutputValue::Text(text)) => text.chars().count(),
-                _ => 0,
-            };
-            let is_missing = property.required && length == 0;
-            let is_too_long = property.max_length > 0 && length > property.max_length;
-            match (is_missing || is_too_long, outgoing.is_active) {
-                (false, _) => {}
-                // Inactive users are only deactivated: nothing may prevent that.
-                (true, false) => continue,
-                (true, true) if is_missing => return Err(Incomplete::Missing(property.name)),
-                (true, true) => return Err(Incomplete::TooLong(property.name, property.max_length)),
-            }
             attributes.push(DocumentAttribute { name: property.name.into(), value });
         }
         let email = user.email().map(|email| (MatchKey::Email, email.to_owned()));
-        Ok(Document { attributes, keys: std::iter::once((MatchKey::ExternalId, id)).chain(email).collect() })
+        Document { attributes, keys: std::iter::once((MatchKey::ExternalId, id)).chain(email).collect() }
     }
 
     fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error> {

@@ -5,9 +5,9 @@
 
 use super::{status, wire, write};
 use crate::kit::{
-    Account, AccountPage, Direction, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Incomplete, Node,
-    Object, ObjectSchema, Operation, OutgoingUser, OutputValue, TargetClient, Verdict, encode_segment, is_html, json,
-    judge_status, rejected, text_member,
+    Account, AccountPage, AttributeKind, Direction, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Node,
+    Object, ObjectSchema, Operation, OutgoingUser, OutputValue, Property, TargetAttribute, TargetClient, Verdict,
+    encode_segment, is_html, json, judge_status, rejected, text_member,
 };
 use bytes::Bytes;
 use directory::{MatchKey, ProfileLinkKind, Status, TargetCapabilities, User, fold};
@@ -46,23 +46,50 @@ impl TargetClient for Client {
         false
     }
 
-    fn document(&self, outgoing: &OutgoingUser<'_>, _: &TargetCapabilities) -> Result<Document, Incomplete> {
+    fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
+        let mut attributes = Vec::new();
+        for property in sent_properties() {
+            match property.name {
+                "externalid" | STATUS => {}
+                "name" => attributes.extend(TargetAttribute::members_of(&wire::NAME)),
+                "location" => attributes.extend(TargetAttribute::members_of(&wire::LOCATION)),
+                "organisation" => attributes.push(TargetAttribute {
+                    name: "organisation.orgname".into(),
+                    kind: AttributeKind::Text,
+                    required: false,
+                    max_chars: 0,
+                }),
+                name => attributes.push(TargetAttribute::of(property, name)),
+            }
+        }
+        attributes
+    }
+
+    fn document(&self, outgoing: &OutgoingUser<'_>, _: &TargetCapabilities) -> Document {
         let user = outgoing.user;
         let id = user.id.to_string();
-        let mut attributes = vec![DocumentAttribute {
-            name: STATUS.into(),
-            value: Some(OutputValue::text(status_of(user.status, outgoing.is_active))),
-        }];
-        let keys = std::iter::once((MatchKey::ExternalId, id.clone()))
-            .chain(user.email().map(|email| (MatchKey::Email, email.to_owned())))
-            .collect();
-        match check(user) {
-            Ok(()) => add_attributes(&mut attributes, outgoing, &id),
-            Err(error) if outgoing.is_active => return Err(error),
-            // Inactive users are only deactivated: nothing may prevent that.
-            Err(_) => {}
+        let mut attributes = Vec::new();
+        for property in sent_properties() {
+            let value = match property.name {
+                STATUS => Some(OutputValue::text(status_of(user.status, outgoing.is_active))),
+                "externalid" => Some(OutputValue::text(&id)),
+                "name" => texts(user, &wire::NAME),
+                "location" => texts(user, &wire::LOCATION),
+                "organisation" => organization(outgoing),
+                "sociallinks" => write::links(user, ProfileLinkKind::Social),
+                "customlinks" => write::links(user, ProfileLinkKind::Custom),
+                "messaginglinks" => write::links(user, ProfileLinkKind::Messaging),
+                _ => property.field.and_then(|field| user.text(field)).map(OutputValue::text),
+            };
+            attributes.push(DocumentAttribute { name: property.name.into(), value });
         }
-        Ok(Document { attributes, keys })
+        let email = user.email().map(|email| (MatchKey::Email, email.to_owned()));
+        Document { attributes, keys: std::iter::once((MatchKey::ExternalId, id)).chain(email).collect() }
+    }
+
+    /// PUT replaces the account, so that only the status can be sent.
+    fn without_invalid(&self, document: &mut Document, _: &[&str]) {
+        document.attributes.retain(|attribute| attribute.name == STATUS);
     }
 
     fn requests_of_update(&self, document: &Document, changed: &[usize]) -> Vec<Vec<usize>> {
@@ -148,21 +175,12 @@ impl TargetClient for Client {
     }
 }
 
-/// Whether the API can hold the user.
-fn check(user: &User) -> Result<(), Incomplete> {
-    if user.email().is_none() {
-        return Err(Incomplete::Missing("email"));
-    }
-    for (property, field) in wire::NAME.text_properties() {
-        let length = user.text(field).map_or(0, |text| text.chars().count());
-        if property.required && length == 0 {
-            return Err(Incomplete::Missing(property.name));
-        }
-        if property.max_length > 0 && length > property.max_length {
-            return Err(Incomplete::TooLong(property.name, property.max_length));
-        }
-    }
-    Ok(())
+/// The status, which has requests of its own, then the others. The number is the target's.
+fn sent_properties() -> impl Iterator<Item = &'static Property> {
+    let is_sent = |property: &&Property| property.direction != Direction::Response && property.name != "id";
+    let (status, others): (Vec<_>, Vec<_>) =
+        wire::USER.properties.iter().filter(is_sent).partition(|property| property.name == STATUS);
+    status.into_iter().chain(others)
 }
 
 /// The status in the target. Invited users are active there, since Muster invites users itself; no request suspends.
@@ -174,29 +192,10 @@ fn status_of(status: Status, is_active: bool) -> &'static str {
     }
 }
 
-fn add_attributes(attributes: &mut Vec<DocumentAttribute>, outgoing: &OutgoingUser<'_>, id: &str) {
-    let user = outgoing.user;
-    let is_sent = |direction| direction != Direction::Response;
-    let texts = |schema: &'static ObjectSchema| {
-        let texts = schema.text_properties().filter_map(|(part, field)| Some((part.name, user.text(field)?)));
-        let members: Vec<_> = texts.map(|(name, text)| (name, OutputValue::text(text))).collect();
-        (!members.is_empty()).then(|| OutputValue::object(members))
-    };
-    for property in wire::USER.properties.iter().filter(|property| is_sent(property.direction)) {
-        let value = match property.name {
-            // The number is the target's, and the status is there already.
-            "id" | STATUS => continue,
-            "externalid" => Some(OutputValue::text(id)),
-            "name" => texts(&wire::NAME),
-            "location" => texts(&wire::LOCATION),
-            "organisation" => organization(outgoing),
-            "sociallinks" => write::links(user, ProfileLinkKind::Social),
-            "customlinks" => write::links(user, ProfileLinkKind::Custom),
-            "messaginglinks" => write::links(user, ProfileLinkKind::Messaging),
-            _ => property.field.and_then(|field| user.text(field)).map(OutputValue::text),
-        };
-        attributes.push(DocumentAttribute { name: property.name.into(), value });
-    }
+fn texts(user: &User, schema: &'static ObjectSchema) -> Option<OutputValue> {
+    let texts = schema.text_properties().filter_map(|(part, field)| Some((part.name, user.text(field)?)));
+    let members: Vec<_> = texts.map(|(name, text)| (name, OutputValue::text(text))).collect();
+    (!members.is_empty()).then(|| OutputValue::object(members))
 }
 
 /// By name: the numbers of organizations and of their addresses are the target's.

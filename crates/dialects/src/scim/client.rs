@@ -3,9 +3,9 @@
 use super::wire::{self, Schema};
 use super::write;
 use crate::kit::{
-    Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Incomplete,
-    Node, Object, Operation, OutgoingUser, OutputValue, Property, TargetClient, ValueType, Verdict, encode_segment,
-    is_html, json, judge_status, rejected, text_member,
+    Account, AccountPage, Direction, Discovery, Document, DocumentAttribute, Duplicates, Endpoint, IdProof, Node,
+    Object, Operation, OutgoingUser, OutputValue, Property, TargetAttribute, TargetClient, ValueType, Verdict,
+    encode_segment, is_html, json, judge_status, rejected, text_member,
 };
 use bytes::Bytes;
 use directory::{Field, MatchKey, TargetCapabilities};
@@ -35,14 +35,32 @@ impl TargetClient for Client {
         }
     }
 
-    fn document(&self, outgoing: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Result<Document, Incomplete> {
+    fn attributes(&self, capabilities: &TargetCapabilities) -> Vec<TargetAttribute> {
+        let mut attributes = Vec::new();
+        for (schema, urn) in sent_schemas(capabilities) {
+            for (path, property, _) in sent_properties(schema, urn) {
+                if property.field != Some(Field::Active) {
+                    attributes.push(TargetAttribute::of(property, path));
+                }
+            }
+        }
+        attributes
+    }
+
+    fn document(&self, outgoing: &OutgoingUser<'_>, capabilities: &TargetCapabilities) -> Document {
         let user = outgoing.user;
         let id = user.id.to_string();
         let mut attributes = vec![DocumentAttribute { name: "externalId".into(), value: Some(OutputValue::text(&id)) }];
-        add_attributes(&mut attributes, &wire::USER_SCHEMA, None, outgoing);
-        for schema in [&wire::ENTERPRISE_SCHEMA, &wire::MUSTER_SCHEMA] {
-            if capabilities.extensions.iter().any(|urn| urn == schema.urn) {
-                add_attributes(&mut attributes, schema, Some(schema.urn), outgoing);
+        for (schema, urn) in sent_schemas(capabilities) {
+            for (name, property, is_manager) in sent_properties(schema, urn) {
+                let value = match property.field {
+                    _ if is_manager => {
+                        outgoing.manager.map(|id| OutputValue::object(vec![("value", OutputValue::text(id))]))
+                    }
+                    Some(Field::Active) => Some(OutputValue::Bool(outgoing.is_active)),
+                    _ => write::attribute(property, user, outgoing.labels),
+                };
+                attributes.push(DocumentAttribute { name, value });
             }
         }
         let keys = [
@@ -50,7 +68,7 @@ impl TargetClient for Client {
             Some((MatchKey::UserName, user.user_name.clone())),
             user.email().map(|email| (MatchKey::Email, email.to_owned())),
         ];
-        Ok(Document { attributes, keys: keys.into_iter().flatten().collect() })
+        Document { attributes, keys: keys.into_iter().flatten().collect() }
     }
 
     fn request(&self, endpoint: &Endpoint<'_>, operation: &Operation<'_>) -> Result<Request<Bytes>, http::Error> {
@@ -127,39 +145,34 @@ impl TargetClient for Client {
     }
 }
 
-/// Adds the writable attributes of a schema.
-fn add_attributes(
-    attributes: &mut Vec<DocumentAttribute>,
+/// The schemas that the target has, those of extensions with their URNs.
+fn sent_schemas(capabilities: &TargetCapabilities) -> impl Iterator<Item = (&'static Schema, Option<&'static str>)> {
+    let extensions = [&wire::ENTERPRISE_SCHEMA, &wire::MUSTER_SCHEMA].into_iter();
+    let known = extensions.filter(|schema| capabilities.extensions.iter().any(|urn| urn == schema.urn));
+    std::iter::once((&wire::USER_SCHEMA, None)).chain(known.map(|schema| (schema, Some(schema.urn))))
+}
+
+/// The writable attributes of a schema with their paths, and whether it is the manager, which is set as a whole.
+fn sent_properties(
     schema: &'static Schema,
-    urn: Option<&str>,
-    outgoing: &OutgoingUser<'_>,
-) {
-    let OutgoingUser { user, labels, manager, is_active } = *outgoing;
+    urn: Option<&'static str>,
+) -> Vec<(Cow<'static, str>, &'static Property, bool)> {
+    let mut properties = Vec::new();
     for property in schema.object_schema.properties.iter().filter(|property| property.direction == Direction::Both) {
-        let name = |property: &Property| match urn {
+        let name = match urn {
             Some(urn) => Cow::Owned(format!("{urn}:{}", property.name)),
             None => Cow::Borrowed(property.name),
         };
         match property.value_type {
-            ValueType::Object(inner) if std::ptr::eq(inner, &raw const wire::MANAGER) => {
-                let id = manager.map(|id| OutputValue::object(vec![("value", OutputValue::text(id))]));
-                attributes.push(DocumentAttribute { name: name(property), value: id });
+            ValueType::Object(inner) if !std::ptr::eq(inner, &raw const wire::MANAGER) => {
+                let parts = inner.properties.iter().filter(|part| part.direction == Direction::Both);
+                properties.extend(parts.map(|part| (Cow::Owned(format!("{name}.{}", part.name)), part, false)));
             }
-            ValueType::Object(inner) => {
-                for part in inner.properties.iter().filter(|part| part.direction == Direction::Both) {
-                    let name = format!("{}.{}", name(property), part.name).into();
-                    attributes.push(DocumentAttribute { name, value: write::attribute(part, user, labels) });
-                }
-            }
-            _ if property.field == Some(Field::Active) => {
-                attributes.push(DocumentAttribute { name: name(property), value: Some(OutputValue::Bool(is_active)) });
-            }
-            _ => {
-                let value = write::attribute(property, user, labels);
-                attributes.push(DocumentAttribute { name: name(property), value });
-            }
+            ValueType::Object(_) => properties.push((name, property, true)),
+            _ => properties.push((name, property, false)),
         }
     }
+    properties
 }
 
 /// Where the path of an attribute leads: the extension, if there is one, the attribute, and the sub-attribute.

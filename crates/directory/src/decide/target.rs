@@ -3,8 +3,8 @@
 use super::admin::check_name;
 use super::{Decision, DecisionContext, DecisionInput};
 use crate::{
-    CredentialKind, DirectoryError, Field, FieldErrorKind, Mutation, Record, RowWrite, SealedSecret, SecretUse, Target,
-    TargetChange, TargetLimits, TargetProgress, TargetState,
+    AttributeMapping, CredentialKind, DirectoryError, Field, FieldErrorKind, Mutation, Record, RowWrite, SealedSecret,
+    SecretUse, Target, TargetChange, TargetLimits, TargetProgress, TargetState,
 };
 
 const MAX_URL_CHARS: usize = 1_000;
@@ -83,10 +83,8 @@ pub(super) fn put(
                 let unused = [SecretUse::Next, SecretUse::Previous];
                 rows.extend(unused.map(|use_| SealedSecret::deletion_of(after.tenant, before.secret_owner(), use_)));
             }
-            if change.changes_destination(before) {
-                let progress = TargetProgress::new(context.tenant, before.number);
-                rows.push(progress.set_was_empty(false));
-            }
+            let progress = TargetProgress::new(context.tenant, before.number);
+            rows.extend(progress.after_change(change.changes_destination(before), before.mapping != after.mapping));
         }
     }
     for secret in secrets {
@@ -110,6 +108,9 @@ fn internal(error: serde_json::Error) -> DirectoryError {
 
 fn check(target: &Target) -> Result<(), DirectoryError> {
     check_name(&target.name)?;
+    if target.mapping.len() > AttributeMapping::MAX_ROWS {
+        return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::TooLong(AttributeMapping::MAX_ROWS)));
+    }
     let malformed = || DirectoryError::for_field(Field::Value, FieldErrorKind::Malformed);
     let token_url = match &target.credential {
         CredentialKind::ClientCredentials { token_url, .. } => Some(token_url),

@@ -5,6 +5,7 @@ use crate::{Record, Table};
 pub(crate) mod account;
 mod actor;
 mod attribute;
+mod attribute_mapping;
 mod builtin_roles;
 mod connection;
 mod event;
@@ -36,6 +37,7 @@ pub use account::{
 pub use actor::{Actor, ActorKind, Administrator, Client, Grants, Permission, Purpose};
 pub(crate) use attribute::DEFAULT_MAX_CHARS;
 pub use attribute::{ATTRIBUTES, Attribute, AttributeAccess, BooleanSlot, Field, MultiValuedSlot, Slot, TextSlot};
+pub use attribute_mapping::{AttributeMapping, EmptyValue};
 pub use builtin_roles::{BUILTIN_ROLES, builtin_role_name, builtin_role_number};
 pub use connection::{Access, ApiKey, ClientProfile, Connection, ConnectionKey, KeyHash};
 pub use event::{Action, EntitySnapshot, Event, EventData, EventFilter, EventKind, EventNote};

@@ -92,10 +92,12 @@ pub enum RemoteState {
     /// Its id is known from the answer to its creation, which did not show whose account it is. It is read before it is
     /// changed.
     Unverified,
+    /// The answer to its creation was lost, and the target rejected a second one. Its id is not known.
+    Assumed,
 }
 
 impl RemoteState {
-    pub const ALL: [Self; 4] = [Self::Absent, Self::Creating, Self::Linked, Self::Unverified];
+    pub const ALL: [Self; 5] = [Self::Absent, Self::Creating, Self::Linked, Self::Unverified, Self::Assumed];
 
     pub fn code(self) -> u32 {
         match self {
@@ -103,6 +105,7 @@ impl RemoteState {
             Self::Creating => 1,
             Self::Linked => 2,
             Self::Unverified => 3,
+            Self::Assumed => 4,
         }
     }
 
@@ -110,7 +113,7 @@ impl RemoteState {
         match self {
             Self::Absent => "absent",
             Self::Creating => "creating",
-            Self::Linked | Self::Unverified => "linked",
+            Self::Linked | Self::Unverified | Self::Assumed => "linked",
         }
     }
 

@@ -1,7 +1,8 @@
 //! A target: a system that Muster provisions with the users of a tenant, in that system's own API.
 
 use crate::{
-    ArchiveForm, Column, ColumnKind, Field, Record, Row, RowError, RowQuery, RowReader, Table, TenantNumber, Time, fold,
+    ArchiveForm, AttributeMapping, Column, ColumnKind, Field, Record, Row, RowError, RowQuery, RowReader, Table,
+    TenantNumber, Time, fold,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Target {
     #[serde(default)]
     pub on_delete: DeletePolicy,
     pub limits: TargetLimits,
+    /// Attributes that are made otherwise than its API says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapping: Vec<AttributeMapping>,
     /// Addresses that the operator allows in addition to public ones, such as `10.1.0.0/16` or `forms.local:8443`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_addresses: Vec<String>,
@@ -125,6 +129,9 @@ impl Default for TargetLimits {
 #[serde(rename_all = "camelCase")]
 pub struct TargetCapabilities {
     pub tested: Time,
+    /// Whether it can only create accounts: neither read, change, nor delete them.
+    #[serde(default)]
+    pub creates_only: bool,
     /// Whether PATCH changes single attributes; otherwise PUT replaces or changes the account.
     pub patch: bool,
     /// By which keys it finds an account, best first.
@@ -152,6 +159,7 @@ impl TargetCapabilities {
     pub fn untested(finds_by: Vec<MatchKey>, rejects_duplicate: MatchKey, page_size: u32) -> Self {
         Self {
             tested: Time(0),
+            creates_only: false,
             patch: false,
             finds_by,
             lists_all: true,

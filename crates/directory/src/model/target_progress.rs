@@ -19,6 +19,9 @@ pub struct TargetProgress {
     pub quarantined: Option<Time>,
     /// Why.
     pub reason: Option<String>,
+    /// Users up to this number, of those that were considered, were considered again after a change of the target's
+    /// settings; `None` if all were.
+    pub reconsidered: Option<u32>,
 }
 
 static TARGET_PROGRESS: Table = Table {
@@ -30,6 +33,7 @@ static TARGET_PROGRESS: Table = Table {
         Column::optional("was_empty", ColumnKind::Int),
         Column::optional("quarantined", ColumnKind::BigInt),
         Column::optional("reason", ColumnKind::Text),
+        Column::optional("reconsidered", ColumnKind::Int),
     ],
     key_columns: 2,
     key_field: Field::Id,
@@ -39,7 +43,7 @@ static TARGET_PROGRESS: Table = Table {
 
 impl TargetProgress {
     pub fn new(tenant: TenantNumber, target: u32) -> Self {
-        Self { tenant, target, scanned: 0, was_empty: None, quarantined: None, reason: None }
+        Self { tenant, target, scanned: 0, was_empty: None, quarantined: None, reason: None, reconsidered: None }
     }
 
     pub fn key(&self) -> Row {
@@ -55,6 +59,23 @@ impl TargetProgress {
     /// Fails the change that includes it if the scan has been moved.
     pub fn guard_scan(&self) -> RowWrite {
         self.advance_scan(self.scanned)
+    }
+
+    /// What a change of the target's settings requires: another place may have accounts, and with another content, the
+    /// users that were considered are considered again.
+    pub fn after_change(&self, is_other_place: bool, is_other_content: bool) -> Option<RowWrite> {
+        let was_empty = is_other_place.then(|| (3, Value::Int(false.into())));
+        let reconsidered = is_other_content.then_some((6, Value::Int(0)));
+        let values: Vec<_> = was_empty.into_iter().chain(reconsidered).collect();
+        (!values.is_empty()).then(|| self.update(values))
+    }
+
+    /// Stores how far they were considered again. Fails if that has begun anew, or another process has moved it.
+    pub fn advance_reconsidered(&self, next: Option<u32>) -> RowWrite {
+        let expected =
+            Expected::Row(vec![(2, self.scanned.into()), (6, Value::optional(self.reconsidered.map(i64::from)))]);
+        let values = vec![(6, Value::optional(next.map(i64::from)))];
+        RowWrite::Update { table: &TARGET_PROGRESS, key: self.key(), values, expected }
     }
 
     /// Stores whether the target was empty.
@@ -94,6 +115,7 @@ impl Record for TargetProgress {
             Value::optional(self.was_empty.map(i64::from)),
             Value::optional(self.quarantined.map(|time| time.0)),
             Value::optional(self.reason.clone()),
+            Value::optional(self.reconsidered.map(i64::from)),
         ])
     }
 
@@ -106,6 +128,7 @@ impl Record for TargetProgress {
             was_empty: reader.integer(3)?.map(|flag| flag != 0),
             quarantined: reader.integer(4)?.map(Time),
             reason: reader.optional_text(5)?.map(str::to_owned),
+            reconsidered: reader.integer(6)?.map(u32::try_from).transpose().unwrap_or(None),
         })
     }
 }

@@ -4,13 +4,16 @@
 //! Muster wrote to it, or it rejects duplicates. After a response that does not show whether the account was created, it
 //! is searched for, at least twice, before it is created again.
 
+mod link;
 mod search;
 
+use crate::account_document::DocumentError;
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
 use crate::source_user::{Desired, SourceUser};
-use dialects::kit::{Account, Document, IdProof, Incomplete, Operation, OutgoingUser, Verdict};
-use directory::{MatchKey, PushFault, RemoteState, RemoteUser, TargetCapabilities, Time, User};
+use dialects::kit::{Document, IdProof, Operation, OutgoingUser, Verdict};
+use directory::{MatchKey, PushFault, RemoteState, RemoteUser, Time, User};
+use link::{SEARCH_AGAIN_SECONDS, by_external_id, is_usable_id, shows_user};
 use outbound::RetryPolicy;
 use search::Search;
 use std::time::{Duration, Instant};
@@ -25,7 +28,6 @@ pub(crate) struct Pushed {
 /// What a push needs besides the row and the user.
 pub(crate) struct PushContext<'a> {
     pub(crate) sender: &'a Sender,
-    pub(crate) capabilities: &'a TargetCapabilities,
     /// Whether the target may have accounts that Muster has not created.
     pub(crate) must_search: bool,
     pub(crate) now: Time,
@@ -35,10 +37,6 @@ pub(crate) struct PushContext<'a> {
     pub(crate) jitter: u8,
 }
 
-/// Seconds until a search for an account that may have been created is repeated: targets can be eventually consistent.
-const SEARCH_AGAIN_SECONDS: i64 = 5;
-/// Searches without a result, after which an account is taken not to exist.
-const MIN_SEARCHES: u32 = 2;
 /// Delays after a temporary fault, in seconds.
 const TEMPORARY: RetryPolicy = RetryPolicy { initial_delay: 5, max_delay: MAX_DELAY_SECONDS };
 const MAX_DELAY_SECONDS: i64 = 3600;
@@ -71,7 +69,10 @@ pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, source: &So
     let policy = context.sender.target().on_delete;
     let row = match (row.state, source.desired(policy)) {
         (RemoteState::Absent, _) if !source.is_to_be_created(policy) => None,
-        (RemoteState::Linked | RemoteState::Unverified, Desired::Account { user, is_active }) => {
+        (
+            RemoteState::Linked | RemoteState::Unverified | RemoteState::Assumed,
+            Desired::Account { user, is_active },
+        ) => {
             let document = run.document(user, is_active).ok()?;
             if !changed(&document, row.digest.as_deref()).is_empty() {
                 return None;
@@ -108,7 +109,18 @@ impl Run<'_> {
             // `Creating` before anything was sent: the worker has stored it as the intent.
             RemoteState::Absent => Step::Absent(Box::new(row)),
             RemoteState::Creating => self.resolve(row, &id, keys.as_ref()).await,
+            RemoteState::Linked | RemoteState::Unverified | RemoteState::Assumed
+                if self.context.sender.documents().capabilities.creates_only =>
+            {
+                self.unchangeable(row, document.as_ref())
+            }
             RemoteState::Linked => Step::Linked(Box::new(row)),
+            RemoteState::Assumed => Step::Ended(Box::new(failed(
+                row,
+                PushFault::InDoubt,
+                "the target has the account, but its id is unknown".into(),
+                None,
+            ))),
             RemoteState::Unverified => self.verify(row, keys.as_ref()).await,
         };
         // Absent, linked, and once more if the account has vanished.
@@ -133,10 +145,10 @@ impl Run<'_> {
         }
     }
 
-    fn document(&self, user: &User, is_active: bool) -> Result<Document, Incomplete> {
+    fn document(&self, user: &User, is_active: bool) -> Result<Document, DocumentError> {
         let outgoing =
             OutgoingUser { user, labels: &self.source.labels, manager: self.source.manager.as_deref(), is_active };
-        self.context.sender.dialect().document(&outgoing, self.context.capabilities)
+        self.context.sender.documents().document(&outgoing)
     }
 
     async fn send(&mut self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Outcome {
@@ -166,6 +178,8 @@ impl Run<'_> {
                 Search::Failed(outcome) => return self.ended_by(row, &outcome),
             }
         }
+        // A create whose response was lost, in a target that cannot be searched but rejects duplicates.
+        let is_repeated = row.state == RemoteState::Creating;
         row.state = RemoteState::Creating;
         row.applied_position = row.target_position;
         let key = format!("{}-{}-{}", self.context.sender.target().id, row.user, row.target_position.0);
@@ -180,21 +194,16 @@ impl Run<'_> {
                 let is_proven = shows_user(&account, &row, document) && account.id_proof == IdProof::Same;
                 row.state = if is_proven { RemoteState::Linked } else { RemoteState::Unverified };
                 row.remote_id = Some(account.id.clone());
+                let documents = self.context.sender.documents();
+                if !is_proven && !documents.creates_show_user() && !documents.capabilities.creates_only {
+                    row.digest = Some(digest(document));
+                    return self.verify(row, Some(document)).await;
+                }
                 Step::Ended(Box::new(self.accepted(row, document)))
             }
             Outcome::Answered(Verdict::Duplicate(key)) => {
                 row.state = RemoteState::Absent;
-                match self.search(&row.user.to_string(), document).await {
-                    Search::Own(account) => self.found(row, &account).await,
-                    Search::Other(key) => conflict(row, key),
-                    Search::Failed(outcome) => self.ended_by(row, &outcome),
-                    Search::None | Search::Impossible => {
-                        let what = key.map_or("a key of the user", MatchKey::as_str);
-                        let detail =
-                            format!("the target reports a duplicate {what}, but a search does not find the account");
-                        Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
-                    }
-                }
+                self.rejected_as_duplicate(row, document, key, is_repeated).await
             }
             Outcome::Answered(Verdict::Unavailable { retry_after, is_uncertain: false }) => {
                 row.state = RemoteState::Absent;
@@ -217,77 +226,27 @@ impl Run<'_> {
         }
     }
 
-    /// A search has found the account.
-    async fn found(&mut self, mut row: RemoteUser, account: &Account) -> Step {
-        if !is_usable_id(&account.id) {
-            return Step::Ended(Box::new(self.temporary(row, "the target shows an id that cannot be used".into())));
-        }
-        let user = row.user.to_string();
-        row.remote_id = Some(account.id.clone());
-        row.digest = None;
-        row.attempts = 0;
-        if account.external_id.as_deref() == Some(&user) && account.id_proof == IdProof::Same {
-            row.state = RemoteState::Linked;
-            return Step::Linked(Box::new(row));
-        }
-        row.state = RemoteState::Unverified;
-        self.verify(row, None).await
-    }
-
-    /// Finds out whether an account whose creation was not answered is there.
-    async fn resolve(&mut self, mut row: RemoteUser, id: &str, document: Option<&Document>) -> Step {
-        let by_id = by_external_id(id);
-        let document = document.unwrap_or(&by_id);
-        match self.search(id, document).await {
+    /// A create was rejected, since there is an account with a key of the user.
+    async fn rejected_as_duplicate(
+        &mut self,
+        mut row: RemoteUser,
+        document: &Document,
+        key: Option<MatchKey>,
+        is_repeated: bool,
+    ) -> Step {
+        match self.search(&row.user.to_string(), document).await {
+            Search::Impossible if is_repeated => {
+                row.state = RemoteState::Assumed;
+                Step::Ended(Box::new(self.accepted(row, document)))
+            }
             Search::Own(account) => self.found(row, &account).await,
             Search::Other(key) => conflict(row, key),
             Search::Failed(outcome) => self.ended_by(row, &outcome),
-            Search::None if row.attempts + 1 >= MIN_SEARCHES && self.may_have_other_keys(&row) => {
-                let detail = "the response to its creation was lost, and the user has changed since: the target cannot \
-                              be searched for the former keys";
-                Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail.into(), None)))
-            }
-            Search::None if row.attempts + 1 >= MIN_SEARCHES => {
-                row.state = RemoteState::Absent;
-                row.attempts = 0;
-                Step::Absent(Box::new(row))
-            }
-            Search::None => {
-                row.attempts += 1;
-                row.due = Some(self.context.now.plus_seconds(SEARCH_AGAIN_SECONDS));
-                row.fault = PushFault::Temporary;
-                row.fault_detail =
-                    Some("the response to its creation was lost; the target does not show it yet".into());
-                Step::Ended(Box::new(row))
-            }
-            Search::Impossible => {
-                let detail = "the response to its creation was lost, and the target cannot be searched".into();
-                Step::Ended(Box::new(failed(row, PushFault::InDoubt, detail, None)))
-            }
-        }
-    }
-
-    /// Reads an account before its first change, if the response to its creation did not show whose it is.
-    async fn verify(&mut self, mut row: RemoteUser, document: Option<&Document>) -> Step {
-        let by_id = by_external_id(&row.user.to_string());
-        let document = document.unwrap_or(&by_id);
-        let Some(remote) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
-        match self.send(&Operation::Get { id: &remote }, None).await {
-            Outcome::Answered(Verdict::Done(Some(account))) if shows_user(&account, &row, document) => {
-                row.state = RemoteState::Linked;
-                Step::Linked(Box::new(row))
-            }
-            // Neither proof nor refutation: the user's keys may have changed since, or the account is another user's.
-            Outcome::Answered(Verdict::Done(Some(account))) if account.external_id.is_none() => {
-                let detail = "the account shows none of the user's keys".into();
+            Search::None | Search::Impossible => {
+                let what = key.map_or("a key of the user", MatchKey::as_str);
+                let detail = format!("the target reports a duplicate {what}, but a search does not find the account");
                 Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
             }
-            Outcome::Answered(Verdict::Done(_) | Verdict::NotFound | Verdict::OtherAccount) => {
-                row.remote_id = None;
-                row.digest = None;
-                self.in_doubt(row, "the response to its creation had the id of another account", None)
-            }
-            other => self.ended_by(row, &other),
         }
     }
 
@@ -298,7 +257,7 @@ impl Run<'_> {
         }
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
         // What the target has is unknown without a digest: PATCH could leave old values.
-        let patch = self.context.capabilities.patch && row.digest.is_some();
+        let patch = self.context.sender.documents().capabilities.patch && row.digest.is_some();
         for part in self.context.sender.dialect().requests_of_update(document, &changed) {
             let operation = Operation::Update { id: &id, document, changed: &part, patch };
             match self.send(&operation, None).await {
@@ -320,6 +279,16 @@ impl Run<'_> {
             }
             outcome => self.write_ended_by(row, outcome),
         }
+    }
+
+    /// The account cannot be changed. It stays as it was created.
+    fn unchangeable(&self, row: RemoteUser, document: Option<&Document>) -> Step {
+        let is_same = document.is_some_and(|document| changed(document, row.digest.as_deref()).is_empty());
+        let row = match document.filter(|_| is_same) {
+            Some(document) => self.accepted(row, document),
+            None => failed(row, PushFault::Unsupported, "the target can only create accounts".into(), None),
+        };
+        Step::Ended(Box::new(row))
     }
 
     /// The target does not know the account any more. That must be confirmed by a search: a wrong URL looks the same.
@@ -345,7 +314,7 @@ impl Run<'_> {
     }
 
     async fn delete(&mut self, mut row: RemoteUser, keys: Option<&Document>) -> Step {
-        if !self.context.capabilities.deletes {
+        if !self.context.sender.documents().capabilities.deletes {
             return Step::Ended(Box::new(failed(row, PushFault::Unsupported, "the target cannot delete".into(), None)));
         }
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
@@ -383,8 +352,10 @@ impl Run<'_> {
         row.first_failed = None;
         row.waits_for = self.source.awaited_manager;
         let desired = self.source.desired(self.context.sender.target().on_delete);
-        if matches!(desired, Desired::Account { is_active: false, .. }) && !self.context.capabilities.deactivates {
-            let detail = "the target does not deactivate accounts, although it accepts the request".into();
+        if matches!(desired, Desired::Account { is_active: false, .. })
+            && !self.context.sender.documents().capabilities.deactivates
+        {
+            let detail = "the target does not deactivate accounts".into();
             // It is sent again once the target can do it.
             row.digest = None;
             return failed(row, PushFault::Unsupported, detail, None);
@@ -468,19 +439,6 @@ impl Run<'_> {
     }
 }
 
-/// Whether an account is that of the user, by its external id, or by its user name or email if the target shows none.
-fn shows_user(account: &Account, row: &RemoteUser, document: &Document) -> bool {
-    match &account.external_id {
-        Some(id) => *id == row.user.to_string(),
-        None => document.keys.iter().any(|(key, value)| account.has(*key, value)),
-    }
-}
-
-/// What is known of a user whose document is not.
-fn by_external_id(id: &str) -> Document {
-    Document { attributes: Vec::new(), keys: vec![(MatchKey::ExternalId, id.to_owned())] }
-}
-
 /// The row with a fault that is retried at `due`, or never by itself.
 fn failed(mut row: RemoteUser, fault: PushFault, detail: String, due: Option<Time>) -> RemoteUser {
     row.fault = fault;
@@ -492,9 +450,4 @@ fn failed(mut row: RemoteUser, fault: PushFault, detail: String, due: Option<Tim
 fn conflict(row: RemoteUser, key: MatchKey) -> Step {
     let detail = format!("the target has another account with this {}", key.as_str());
     Step::Ended(Box::new(failed(row, PushFault::Conflict, detail, None)))
-}
-
-/// Ids become part of URLs and of the store.
-fn is_usable_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= RemoteUser::MAX_REMOTE_ID && !id.chars().any(char::is_control)
 }

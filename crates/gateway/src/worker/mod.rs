@@ -15,9 +15,7 @@ use crate::sender::{Outcome, Sender};
 use crate::signals::stopped;
 use crate::source_user::SourceUser;
 use dialects::kit::Verdict;
-use directory::{
-    Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetCapabilities, TargetProgress, Time, UserId,
-};
+use directory::{Caller, DirectoryError, PushPriority, Record, RemoteUser, Target, TargetProgress, Time, UserId};
 use outbound::{RateControl, SendWindow};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -71,7 +69,6 @@ struct Run<'w> {
     worker: &'w Worker,
     caller: Caller,
     sender: Arc<Sender>,
-    capabilities: Arc<TargetCapabilities>,
     must_search: bool,
     lease: HeldLease,
     health: Health,
@@ -164,7 +161,6 @@ impl Worker {
             return Ok(());
         };
         self.shared.metrics.set_quarantined(&self.target, progress.quarantined.is_some());
-        let capabilities = self.target.capabilities.clone().unwrap_or_else(|| sender.dialect().default_capabilities());
         let limits = self.target.limits;
         let share = f64::from(limits.requests_per_minute) / 60.0 / f64::from(limits.shards);
         let burst = (share * 2.0).ceil().max(1.0);
@@ -178,7 +174,6 @@ impl Worker {
             worker: self,
             caller,
             sender,
-            capabilities: Arc::new(capabilities),
             must_search: progress.was_empty != Some(true),
             lease,
             health,

@@ -100,7 +100,7 @@ impl Run<'_> {
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
         let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
         // A push is at most the searches, reading the account, and two requests that change it.
-        let searches = if self.must_search { self.capabilities.finds_by.len() } else { 0 };
+        let searches = if self.must_search { self.sender.documents().capabilities.finds_by.len() } else { 0 };
         let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(3);
         let time = self.sender.timeout() * requests + PUSH_SLACK;
         let (start, now) = (Instant::now(), directory.now());
@@ -160,14 +160,7 @@ impl Run<'_> {
     }
 
     pub(super) fn context(&self, now: Time) -> PushContext<'_> {
-        PushContext {
-            sender: &self.sender,
-            capabilities: &self.capabilities,
-            must_search: self.must_search,
-            now,
-            deadline: Instant::now(),
-            jitter: 0,
-        }
+        PushContext { sender: &self.sender, must_search: self.must_search, now, deadline: Instant::now(), jitter: 0 }
     }
 
     /// Begins as many pushes as the target's limits allow.
@@ -194,14 +187,13 @@ impl Run<'_> {
                 self.release(queued);
                 continue;
             }
-            let (sender, capabilities) = (Arc::clone(&self.sender), Arc::clone(&self.capabilities));
+            let sender = Arc::clone(&self.sender);
             let (must_search, shared) = (self.must_search, Arc::clone(&self.worker.shared));
             self.pushes.spawn(async move {
                 let Queued { taken, row, source, deadline } = queued;
                 let now = shared.directory.now();
                 let jitter = row.user.0.as_bytes()[15] ^ u8::try_from(row.attempts & 0xff).unwrap_or(0);
-                let context =
-                    PushContext { sender: &sender, capabilities: &capabilities, must_search, now, deadline, jitter };
+                let context = PushContext { sender: &sender, must_search, now, deadline, jitter };
                 let pushed = tokio::time::timeout_at(deadline.into(), push(&context, row, &source)).await;
                 Done { taken, pushed: pushed.ok() }
             });

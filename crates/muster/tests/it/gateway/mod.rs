@@ -1,6 +1,7 @@
 //! The provisioning gateway, with simulators in processes of their own: what is pushed, in which order, and what happens
 //! when answers are lost, processes are killed or paused, and targets misbehave.
 
+mod ccs_targets;
 mod changes;
 mod clocks;
 mod credentials;
@@ -8,6 +9,7 @@ mod faults;
 mod hostile;
 mod issues;
 mod kills;
+mod mapping;
 mod raw_target;
 mod real_targets;
 mod record;

@@ -18,7 +18,7 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// `dialect` is that of the target; `faults` is TOML.
+    /// `dialect` is that of the target, or `ccs-muster`; `faults` is TOML.
     pub(crate) fn start(dialect: &'static str, faults: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (key_file, faults_file) = (folder.path().join("key"), folder.path().join("faults.toml"));
@@ -42,7 +42,8 @@ impl Simulator {
     /// Adds it as a target of tenant 1.
     pub(crate) fn add_to(&self, store: &str, name: &str, flags: &[&str]) {
         let key_file = self.key_file.to_str().expect("text");
-        let mut arguments = vec!["target", "add", name, "--tenant", "1", "--dialect", self.dialect, "--url", &self.url];
+        let dialect = self.dialect.strip_suffix("-muster").unwrap_or(self.dialect);
+        let mut arguments = vec!["target", "add", name, "--tenant", "1", "--dialect", dialect, "--url", &self.url];
         arguments.extend(["--key-file", key_file, "--dial-allow", &self.address]);
         if self.dialect.starts_with("onfire") {
             arguments.extend(["--company", "1"]);

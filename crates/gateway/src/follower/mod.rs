@@ -4,24 +4,20 @@
 //! target that is slow or new costs nothing but its own rows. The scan of a target is only ahead of its worker by some
 //! thousand users.
 
+mod scan;
+
 use crate::held_lease::HeldLease;
 use crate::signals::Signals;
 use directory::{
-    Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PageBoundary, PushPriority,
-    Record, RemoteUser, RowQuery, RowWrite, SortPosition, Target, TargetProgress, UserChange, UserId, UserQuery,
-    gateway_lease_name,
+    Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PushPriority, Record,
+    RemoteUser, RowQuery, RowWrite, Target, TargetProgress, UserChange, UserId, gateway_lease_name,
 };
+use scan::Scan;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 /// Events and users that are handled at a time: few enough to be read without another thread, whose memory the allocator
 /// would keep.
 pub(crate) const BATCH: u32 = RowQuery::FEW;
-/// Rows of a first synchronization that wait, above which the scan pauses.
-const MAX_WAITING: usize = 2_000;
-/// How often they are counted while the scan pauses: not before the target's rate allows that enough were pushed.
-const MIN_COUNT_INTERVAL: Duration = Duration::from_millis(200);
-const MAX_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 /// Changes that mark no row and are followed again after a restart, at most.
 const MAX_UNSAVED: u64 = 5_000;
 /// How often rows are marked that a worker changes at the same time.
@@ -34,17 +30,6 @@ pub(crate) struct TenantFollower {
     /// row.
     read_to: EventPosition,
     scans: HashMap<u32, Scan>,
-}
-
-struct Scan {
-    progress: TargetProgress,
-    /// Users with higher numbers may exist.
-    has_more: bool,
-    /// How many users can be considered before the waiting rows are counted again.
-    capacity: usize,
-    next_count: Instant,
-    /// Whether it has reached the last user before: then, further users are new.
-    has_ended: bool,
 }
 
 /// What happened to a user in some events.
@@ -111,16 +96,15 @@ impl TenantFollower {
     ) -> Result<(), DirectoryError> {
         self.scans.retain(|number, _| targets.iter().any(|target| target.number == *number));
         for target in targets {
-            if self.scans.contains_key(&target.number) {
+            // A change of its settings can let all users be considered again.
+            if self.scans.get(&target.number).is_some_and(|scan| scan.version == target.version) {
                 continue;
             }
             let query = TargetProgress::table().row(target.key());
             let progress: Vec<TargetProgress> = directory.target_records(&self.caller, query).await?;
             if let Some(progress) = progress.into_iter().next() {
-                self.scans.insert(
-                    target.number,
-                    Scan { progress, has_more: true, capacity: 0, next_count: Instant::now(), has_ended: false },
-                );
+                let has_ended = self.scans.get(&target.number).is_some_and(Scan::has_ended);
+                self.scans.insert(target.number, Scan::new(target.version, progress, has_ended));
             }
         }
         Ok(())
@@ -129,7 +113,7 @@ impl TenantFollower {
     /// Whether [`Self::scan`] has something to do for the active targets.
     pub(crate) fn has_more_users(&self, targets: &[Target]) -> bool {
         let mut active = targets.iter().filter(|target| target.is_active());
-        active.any(|target| self.scans.get(&target.number).is_some_and(|scan| scan.has_more))
+        active.any(|target| self.scans.get(&target.number).is_some_and(Scan::has_more))
     }
 
     /// Marks the rows of users who were changed by the next events. Returns how many were handled.
@@ -152,9 +136,9 @@ impl TenantFollower {
         let mut woken = Vec::new();
         for target in targets {
             let Some(scan) = self.scans.get_mut(&target.number) else { continue };
-            scan.has_more |= marks.iter().any(|mark| mark.number > scan.progress.scanned);
-            let known: Vec<&Mark> = marks.iter().filter(|mark| mark.number <= scan.progress.scanned).collect();
-            let guard = scan.progress.guard_scan();
+            scan.note_numbers(marks.iter().map(|mark| mark.number));
+            let known: Vec<&Mark> = marks.iter().filter(|mark| scan.has_considered(mark.number)).collect();
+            let guard = scan.guard();
             // The members of a large organization: they can be marked again.
             let (parts, rest) = known.split_at(known.len() / BATCH as usize * BATCH as usize);
             for part in parts.chunks(BATCH as usize) {
@@ -217,76 +201,6 @@ impl TenantFollower {
         marks.sort_by_key(|mark| mark.position);
         Ok(marks)
     }
-
-    /// Considers the next users for each target. Returns whether it has considered any.
-    pub(crate) async fn scan(
-        &mut self,
-        directory: &Directory,
-        lease: &HeldLease,
-        targets: &[Target],
-        signals: &Signals,
-    ) -> Result<bool, DirectoryError> {
-        let mut has_worked = false;
-        for target in targets.iter().filter(|target| target.is_active()) {
-            let Some(scan) = self.scans.get_mut(&target.number).filter(|scan| scan.has_more) else { continue };
-            if scan.capacity < BATCH as usize {
-                if Instant::now() < scan.next_count {
-                    continue;
-                }
-                let waiting = waiting(directory, &self.caller, target).await?;
-                scan.capacity = MAX_WAITING.saturating_sub(usize::try_from(waiting).unwrap_or(MAX_WAITING));
-                if scan.capacity < BATCH as usize {
-                    let missing = u32::try_from(BATCH as usize - scan.capacity).unwrap_or(BATCH);
-                    let time = target.limits.shortest_time(missing).clamp(MIN_COUNT_INTERVAL, MAX_COUNT_INTERVAL);
-                    scan.next_count = Instant::now() + time;
-                    continue;
-                }
-            }
-            let users = directory.find_users(&self.caller, users_after(scan.progress.scanned)).await?.rows;
-            let Some(last) = users.last().map(|user| user.number) else {
-                scan.has_more = false;
-                scan.has_ended = true;
-                continue;
-            };
-            // Many new users at once, such as those of an import, do not delay changes of others.
-            let is_few = scan.has_ended && users.len() < BATCH as usize;
-            let priority = if is_few { PushPriority::Change } else { PushPriority::Sync };
-            let mut writes = vec![lease.guard(), scan.progress.advance_scan(last)];
-            let now = directory.now();
-            // A row can exist after a restore, or because the user was pushed by hand.
-            let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-            let known = directory.remote_users(&self.caller, target.number, &ids).await?;
-            for user in &users {
-                let write = match known.get(&user.id) {
-                    None if user.status.blocks_sign_in() => continue,
-                    None => {
-                        let mut new = new_row(&self.caller, target, user.id);
-                        new.mark(self.follower.position, priority, now);
-                        new.insert()
-                    }
-                    Some(row) => {
-                        // What the target has may be newer.
-                        let mut marked = RemoteUser { digest: None, ..row.clone() };
-                        marked.mark(self.follower.position, priority, now);
-                        marked.replace(row)
-                    }
-                };
-                writes.push(write.map_err(|error| DirectoryError::Internal(error.to_string()))?);
-            }
-            // Fails if an event was followed meanwhile that this read did not see.
-            writes.push(self.follower.guard());
-            directory.commit_task_rows(&self.caller, writes).await?;
-            scan.progress.scanned = last;
-            scan.capacity -= users.len();
-            if users.len() < BATCH as usize {
-                scan.has_more = false;
-                scan.has_ended = true;
-            }
-            has_worked = true;
-            signals.wake(self.caller.tenant, target.number);
-        }
-        Ok(has_worked)
-    }
 }
 
 /// Marks rows in a change of their own, again if a worker changes them meanwhile.
@@ -346,24 +260,6 @@ fn write_of(
         None => return Ok(None),
     };
     write.map(Some).map_err(|error| DirectoryError::Internal(error.to_string()))
-}
-
-/// How many rows of a first synchronization are due, at most [`MAX_WAITING`] in each shard.
-async fn waiting(directory: &Directory, caller: &Caller, target: &Target) -> Result<u64, DirectoryError> {
-    let mut count = 0;
-    let limit = u32::try_from(MAX_WAITING).unwrap_or(u32::MAX);
-    for shard in 0..target.limits.shards {
-        let key = (caller.tenant, target.number);
-        let query = RemoteUser::due(key, shard, PushPriority::Sync, directory.now(), limit);
-        let counts = directory.count_target_records(caller, query, RemoteUser::BY_TARGET).await?;
-        count += counts.iter().map(|(_, count)| count).sum::<u64>();
-    }
-    Ok(count)
-}
-
-fn users_after(number: u32) -> UserQuery {
-    let boundary = Some(PageBoundary::After(SortPosition { number, ..SortPosition::default() }));
-    UserQuery { boundary, limit: BATCH, ..UserQuery::default() }
 }
 
 fn new_row(caller: &Caller, target: &Target, user: UserId) -> RemoteUser {

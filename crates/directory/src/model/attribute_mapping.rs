@@ -1,0 +1,34 @@
+//! How an attribute of a target's accounts is made from a user, where it differs from what the target's API says.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AttributeMapping {
+    /// The name in the target's API; for SCIM, the path (RFC 7644 section 3.10).
+    pub attribute: String,
+    /// An expression over the attributes of the user.
+    pub expression: String,
+    #[serde(default)]
+    pub empty: EmptyValue,
+    /// What replaces each result of the expression; `*` stands for all others. Without any, results stay as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+}
+
+impl AttributeMapping {
+    /// Rows of one target.
+    pub const MAX_ROWS: usize = 200;
+}
+
+/// What happens if the expression has no value for a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmptyValue {
+    /// The target is to have no value.
+    #[default]
+    Clear,
+    /// The attribute is left out of requests.
+    Omit,
+}
