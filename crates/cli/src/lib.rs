@@ -78,6 +78,8 @@ enum CliCommand {
     Push(targets::PushArgs),
     /// Explain what a target has of a user, and why
     Explain(targets::ExplainArgs),
+    /// Show which targets have confirmed that a user has no active account any more
+    Leaver(targets::LeaverArgs),
     /// Manage the master key that encrypts the credentials of targets
     #[command(subcommand)]
     Secrets(secrets::SecretsCommand),
@@ -173,6 +175,7 @@ fn run(serving: &ServingCommands) -> anyhow::Result<ExitCode> {
         CliCommand::Target(task) => targets::run(&settings, task, output)?,
         CliCommand::Push(task) => targets::push(&settings, &task, output)?,
         CliCommand::Explain(task) => targets::explain(&settings, &task, output)?,
+        CliCommand::Leaver(task) => targets::leaver(&settings, &task, output)?,
         CliCommand::Secrets(task) => secrets::run(&settings, &task, output)?,
         CliCommand::Simulate(task) => (serving.simulate)(&task, output)?,
         CliCommand::Config(_) => output.settings(&file.effective(&command, &matches)),

@@ -15,6 +15,8 @@ mod oauth;
 mod sign_in;
 pub mod transfer;
 
+pub use scim::UserFilter;
+
 use http::Response;
 use kit::{ApiCredential, DialectRequest, DialectResponse, ObjectSchema, Property, RequestError, Route};
 

@@ -3,7 +3,7 @@
 //! For each target and user there is one row ([`directory::RemoteUser`]), which says what the target has and is to have.
 //! A follower marks the rows of changed users; workers push what is marked.
 
-mod account_document;
+mod account_rules;
 mod attempt_limit;
 mod clock_check;
 mod credential;
@@ -26,7 +26,7 @@ mod source_user;
 mod tenant_task;
 mod worker;
 
-pub use account_document::{AccountDocuments, DocumentError};
+pub use account_rules::{AccountRules, Desired, DocumentError, RulesError};
 pub use credential::{CredentialError, check_credential};
 pub use follower::shard_of;
 pub use gateway::Gateway;
@@ -37,4 +37,4 @@ pub use outbound::{AllowedTarget, SendWindow};
 pub use probe::{Probe, probe};
 pub use sender::{Exchange, Outcome, Sender, SenderError, parse_certificates};
 pub(crate) use shared::Shared;
-pub use source_user::{Desired, SourceUser, load_source_users};
+pub use source_user::{SourceUser, load_source_users};

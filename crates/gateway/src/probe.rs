@@ -1,6 +1,6 @@
 //! Finds out what a target can do: reads its discovery documents, and tries it with an account that is deleted again.
 
-use crate::account_document::AccountDocuments;
+use crate::account_rules::AccountRules;
 use crate::sender::{Exchange, Outcome, Sender};
 use dialects::kit::{Account, Document, Match, Node, Operation, OutgoingUser, Verdict, parse_json};
 use directory::{Labels, MatchKey, Name, PushFault, Status, TargetCapabilities, Time, TypedValue, User, UserId};
@@ -213,10 +213,9 @@ impl Test<'_> {
     fn document(&self, user: &User, is_active: bool) -> Result<Document, String> {
         let labels = Labels::default();
         let outgoing = OutgoingUser { user, labels: &labels, manager: None, is_active };
-        let (client, mapping) = (self.sender.dialect(), &self.sender.target().mapping);
-        let documents = AccountDocuments::new(client, self.capabilities.clone(), mapping);
-        let documents = documents.map_err(|error| error.to_string())?;
-        documents.document(&outgoing).map_err(|error| error.to_string())
+        let rules = AccountRules::new(self.sender.dialect(), self.capabilities.clone(), self.sender.target());
+        let rules = rules.map_err(|error| error.to_string())?;
+        rules.document(&outgoing).map_err(|error| error.to_string())
     }
 
     async fn update(&self, after: &Document, before: &Document, account: &Account) -> Result<(), String> {

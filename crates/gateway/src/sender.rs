@@ -1,9 +1,8 @@
 //! Sends requests to one target and judges the answers.
 
-use crate::account_document::AccountDocuments;
+use crate::account_rules::{AccountRules, RulesError};
 use crate::credential::{Credential, CredentialError};
 use crate::health::Signal;
-use crate::mapping::MappingError;
 use bytes::Bytes;
 use dialects::kit::{AccountPage, Endpoint, Operation, TargetClient, Verdict, without_values};
 use directory::{CredentialKind, Target};
@@ -21,7 +20,7 @@ use uuid::Uuid;
 pub struct Sender {
     target: Arc<Target>,
     dialect: &'static dyn TargetClient,
-    documents: AccountDocuments,
+    rules: AccountRules,
     client: HttpClient,
     credential: Mutex<Credential>,
     window: SendWindow,
@@ -37,7 +36,7 @@ pub enum SenderError {
     #[error("the root certificates of the target are not valid PEM")]
     InvalidCertificates,
     #[error(transparent)]
-    Mapping(#[from] MappingError),
+    Rules(#[from] RulesError),
 }
 
 /// The outcome of a request.
@@ -121,8 +120,8 @@ impl Sender {
             HttpClient::new(guard, limits, &roots, window.clone()).map_err(|_| SenderError::InvalidCertificates)?;
         let credential = Mutex::new(Credential::new(target.credential.clone(), secret));
         let capabilities = target.capabilities.clone().unwrap_or_else(|| dialect.default_capabilities());
-        let documents = AccountDocuments::new(dialect, capabilities, &target.mapping)?;
-        Ok(Self { target, dialect, documents, client, credential, window })
+        let rules = AccountRules::new(dialect, capabilities, &target)?;
+        Ok(Self { target, dialect, rules, client, credential, window })
     }
 
     pub fn target(&self) -> &Target {
@@ -133,8 +132,8 @@ impl Sender {
         self.dialect
     }
 
-    pub(crate) fn documents(&self) -> &AccountDocuments {
-        &self.documents
+    pub(crate) fn rules(&self) -> &AccountRules {
+        &self.rules
     }
 
     pub(crate) fn timeout(&self) -> Duration {

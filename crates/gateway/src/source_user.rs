@@ -1,8 +1,8 @@
 //! Loads users as they are now, with what their documents show of others.
 
 use directory::{
-    Caller, DeletePolicy, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, RemoteState, User, UserId,
-    UserKey, builtin_role_name,
+    Caller, Directory, DirectoryError, ItemKey, ItemKind, ItemQuery, Labels, RemoteState, User, UserId, UserKey,
+    builtin_role_name,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,30 +19,6 @@ pub struct SourceUser {
     pub manager: Option<String>,
     /// The manager, if it has no account in the target yet.
     pub awaited_manager: Option<UserId>,
-}
-
-/// What a target is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Desired<'s> {
-    /// The account of a user.
-    Account { user: &'s User, is_active: bool },
-    /// No account.
-    Nothing,
-}
-
-impl SourceUser {
-    pub fn desired(&self, policy: DeletePolicy) -> Desired<'_> {
-        match &self.user {
-            Some(_) if self.is_deleted && policy == DeletePolicy::Delete => Desired::Nothing,
-            Some(user) => Desired::Account { user, is_active: !self.is_deleted && !user.status.blocks_sign_in() },
-            None => Desired::Nothing,
-        }
-    }
-
-    /// Whether an account is to be created if there is none. Inactive users get none.
-    pub fn is_to_be_created(&self, policy: DeletePolicy) -> bool {
-        matches!(self.desired(policy), Desired::Account { is_active: true, .. })
-    }
 }
 
 /// The users with these ids. Deleted users who can be restored are found, too.

@@ -14,6 +14,7 @@ use directory::{
 use outbound::SendWindow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,6 +44,7 @@ struct RunningWorker {
     version: u32,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    has_begun: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -124,7 +126,8 @@ impl TenantTask {
                 follower.set_targets(&directory, &targets).await?;
                 self.reconcile(workers, &targets);
             }
-            let Advance { followed, has_scanned, has_conflict } = self.advance(&mut follower, lease, &targets).await?;
+            let Advance { followed, has_scanned, has_conflict } =
+                self.advance(&mut follower, lease, &targets, workers).await?;
             if has_conflict {
                 // A target may have been removed, which must not hold up the others.
                 targets = self.stored_targets(caller).await?;
@@ -203,13 +206,15 @@ impl TenantTask {
         follower: &mut TenantFollower,
         lease: &HeldLease,
         targets: &[Target],
+        workers: &Workers,
     ) -> Result<Advance, DirectoryError> {
         if !lease.is_held() {
             return Ok(Advance::default());
         }
         let Shared { directory, signals, .. } = &*self.shared;
         let followed = tolerate(follower.follow(directory, lease, targets, signals).await)?;
-        let scanned = tolerate(follower.scan(directory, lease, targets, signals).await)?;
+        let scanned =
+            tolerate(follower.scan(directory, lease, targets, signals, &|target| workers.have_begun(target)).await)?;
         Ok(Advance {
             has_conflict: followed.is_none() || scanned.is_none(),
             followed: followed.unwrap_or_default(),
@@ -281,7 +286,9 @@ impl TenantTask {
             for shard in 0..target.limits.shards {
                 let key = (target.number, shard);
                 workers.running.entry(key).or_insert_with(|| {
-                    let worker = Worker { shared: Arc::clone(&self.shared), target: Arc::new(target.clone()), shard };
+                    let (shared, has_begun) = (Arc::clone(&self.shared), Arc::new(AtomicBool::new(false)));
+                    let target_of_worker = Arc::new(target.clone());
+                    let worker = Worker { shared, target: target_of_worker, shard, has_begun: Arc::clone(&has_begun) };
                     let (stop, stopped) = watch::channel(false);
                     let former = workers.ending.remove(&key);
                     let task = tokio::spawn(async move {
@@ -291,7 +298,7 @@ impl TenantTask {
                         }
                         worker.run(stopped).await;
                     });
-                    RunningWorker { version: target.version, stop, task }
+                    RunningWorker { version: target.version, stop, task, has_begun }
                 });
             }
         }
@@ -299,6 +306,13 @@ impl TenantTask {
 }
 
 impl Workers {
+    /// Whether all workers of a target push by its current settings.
+    fn have_begun(&self, target: &Target) -> bool {
+        let has_begun =
+            |worker: &RunningWorker| worker.version == target.version && worker.has_begun.load(Ordering::Acquire);
+        (0..target.limits.shards).all(|shard| self.running.get(&(target.number, shard)).is_some_and(has_begun))
+    }
+
     /// Stops the workers of some targets, by number and version. They end once the requests that were sent have ended.
     fn stop(&mut self, is_stopped: impl Fn(u32, u32) -> bool) {
         self.ending.retain(|_, task| !task.is_finished());

@@ -1,7 +1,7 @@
 //! Implementations of the directory's ports for tests; all but [`UniqueIds`] are deterministic.
 
 use directory::{
-    BoxFuture, Clock, CredentialKind, DeletePolicy, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash,
+    BoxFuture, Clock, CredentialKind, Deprovisioning, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash,
     PasswordHasher, PasswordVerification, SealedSecret, SecretString, SecretUse, Store, Target, TargetLimits,
     TargetState, TenantNumber, Time,
 };
@@ -154,7 +154,8 @@ pub fn target(tenant: TenantNumber, name: &str) -> (Target, SealedSecret) {
         account: None,
         credential: CredentialKind::Bearer,
         state: TargetState::Active,
-        on_delete: DeletePolicy::default(),
+        scope: None,
+        deprovisioning: Deprovisioning::default(),
         mapping: Vec::new(),
         limits: TargetLimits::default(),
         allowed_addresses: Vec::new(),

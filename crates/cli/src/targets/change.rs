@@ -1,15 +1,16 @@
 //! Adds, changes and removes targets.
 
+use super::scope_args::ScopeArgs;
 use super::{TargetRef, find_target, put};
 use crate::output::Output;
 use crate::secrets::{jwt_expiry, master_keys_or_new, read_secret};
 use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use dialects::kit::TargetClient;
 use directory::{
-    Command, CredentialKind, DeletePolicy, SealedSecret, SecretString, SecretUse, Target, TargetChange, TargetLimits,
+    Command, CredentialKind, Deprovisioning, SealedSecret, SecretString, SecretUse, Target, TargetChange, TargetLimits,
     TargetState, Time,
 };
 use serde_json::json;
@@ -34,10 +35,8 @@ pub(crate) struct AddArgs {
     credential: CredentialArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// What happens to the account of a deleted user: deactivate it (and delete it when the user is permanently deleted,
-    /// after 30 days), or delete it at once
-    #[arg(long, value_enum, default_value_t = OnDelete::Deactivate)]
-    on_delete: OnDelete,
+    #[command(flatten)]
+    scope: ScopeArgs,
     /// Address that may be called although it is not public or not encrypted: a network such as 10.1.0.0/16, or a host
     /// with its port (repeatable)
     #[arg(long = "dial-allow", value_name = "CIDR|HOST:PORT")]
@@ -104,9 +103,11 @@ pub(crate) struct SetArgs {
     key_file: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
-    /// What happens to the account of a deleted user
-    #[arg(long, value_enum)]
-    on_delete: Option<OnDelete>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// The target gets all users
+    #[arg(long, conflicts_with = "scope_filter")]
+    no_scope_filter: bool,
     /// Address that may be called although it is not public or not encrypted; replaces the current ones (repeatable)
     #[arg(long = "dial-allow", value_name = "CIDR|HOST:PORT")]
     dial_allow: Vec<String>,
@@ -128,21 +129,6 @@ pub(crate) struct KeyArgs {
     /// Keep the current credential until the new one has succeeded in a request
     #[arg(long)]
     next: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnDelete {
-    Deactivate,
-    Delete,
-}
-
-impl From<OnDelete> for DeletePolicy {
-    fn from(on_delete: OnDelete) -> Self {
-        match on_delete {
-            OnDelete::Deactivate => Self::Deactivate,
-            OnDelete::Delete => Self::Delete,
-        }
-    }
 }
 
 fn parse_dialect(text: &str) -> Result<String, String> {
@@ -196,10 +182,7 @@ fn check(target: &Target) -> anyhow::Result<()> {
     for address in &target.allowed_addresses {
         address.parse::<gateway::AllowedTarget>().with_context(|| "--dial-allow".to_owned())?;
     }
-    let deletes_accounts = dialects::target_client(&target.dialect).is_some_and(TargetClient::deletes_accounts);
-    if target.on_delete == DeletePolicy::Delete && !deletes_accounts {
-        bail!("{} cannot delete accounts (--on-delete)", target.dialect);
-    }
+    super::scope_args::check(target)?;
     check_url(target, &target.url, "--url")?;
     if let CredentialKind::ClientCredentials { token_url, .. } = &target.credential {
         check_url(target, token_url, "--token-url")?;
@@ -246,7 +229,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
     let now = session.directory.now();
     let secret = read_secret(&new.credential.key_file)?;
     let expires = new.credential.key_expires;
-    let target = Target {
+    let mut target = Target {
         id: session.directory.new_id(),
         tenant: caller.tenant,
         number: 0,
@@ -257,7 +240,8 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         credential: new.credential.kind.kind(&new.dialect)?,
         dialect: new.dialect,
         state: TargetState::Active,
-        on_delete: new.on_delete.into(),
+        scope: None,
+        deprovisioning: Deprovisioning::default(),
         limits,
         mapping: Vec::new(),
         allowed_addresses: new.dial_allow,
@@ -265,6 +249,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         capabilities: None,
         created: now,
     };
+    new.scope.apply(&mut target);
     check(&target)?;
     let secret = seal(settings, &target, &secret, (SecretUse::Current, 1, now), expiry(now, expires, &secret))?;
     let name = target.name.clone();
@@ -323,8 +308,9 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
     let (caller, before) = find_target(session, &args.target)?;
     let mut after = before.clone();
     after.limits = args.limits.apply(before.limits);
-    if let Some(on_delete) = args.on_delete {
-        after.on_delete = on_delete.into();
+    args.scope.apply(&mut after);
+    if args.no_scope_filter {
+        after.scope = None;
     }
     if !args.dial_allow.is_empty() || args.no_dial_allow {
         after.allowed_addresses = args.dial_allow;

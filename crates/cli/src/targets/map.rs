@@ -1,14 +1,14 @@
 //! `muster target map`: how the attributes of a target's accounts are made.
 
 use super::user_row::find_id;
-use super::{TargetRef, find_target, put};
+use super::{TargetRef, find_target, put, rules_of};
 use crate::output::{Output, table};
 use crate::session::AdminSession;
 use anyhow::{Context, bail};
 use clap::Args;
 use dialects::kit::{AttributeKind, Document, OutgoingUser, OutputValue, TargetClient, json_text};
 use directory::{AttributeMapping, Caller, EmptyValue, Target, TargetCapabilities, UserId, UserQuery};
-use gateway::{AccountDocuments, Desired, mapping_variables};
+use gateway::{AccountRules, Desired, mapping_variables};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -50,22 +50,20 @@ pub(super) fn run(session: &AdminSession, args: &MapArgs, output: Output) -> any
     let (caller, before) = find_target(session, &args.target)?;
     let mut after = before.clone();
     after.mapping = new_mapping(args, &before)?;
-    let client = dialects::target_client(&after.dialect).context("the target's API is unknown")?;
-    let capabilities = after.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
-    let documents = AccountDocuments::new(client, capabilities.clone(), &after.mapping)?;
+    let (client, rules) = rules_of(&after)?;
     let is_changed = after.mapping != before.mapping;
-    let problems = if is_changed { try_users(session, &caller, &after, &documents)? } else { Vec::new() };
+    let problems = if is_changed { try_users(session, &caller, &after, &rules)? } else { Vec::new() };
     let shown = match &args.user {
         Some(name) => {
             let user = find_id(session, &caller, std::slice::from_ref(&after), name)?;
-            Some(document_of(session, &caller, &after, &documents, user)?)
+            Some(document_of(session, &caller, &after, &rules, user)?)
         }
         None => None,
     };
     if is_changed && !args.dry_run {
         put(session, &caller, before, after.clone(), Vec::new())?;
     }
-    let rows = rows(&after, client, &capabilities, shown.as_ref());
+    let rows = rows(&after, client, &rules.capabilities, shown.as_ref());
     let document = json!({"name": after.name, "attributes": rows, "problems": problems});
     output.result(&document, || {
         let mut text = table_text(&rows, shown.is_some());
@@ -112,7 +110,7 @@ fn try_users(
     session: &AdminSession,
     caller: &Caller,
     target: &Target,
-    documents: &AccountDocuments,
+    rules: &AccountRules,
 ) -> anyhow::Result<Vec<String>> {
     let query = UserQuery { limit: SAMPLE, ..UserQuery::default() };
     let users = session.wait(session.directory.find_users(caller, query))?.rows;
@@ -120,9 +118,9 @@ fn try_users(
     let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &ids))?;
     let mut reasons: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     for source in sources.values() {
-        if let Desired::Account { user, is_active: true } = source.desired(target.on_delete) {
+        if let Desired::Account { user, is_active: true } = rules.desired(source) {
             let outgoing = OutgoingUser { user, labels: &source.labels, manager: None, is_active: true };
-            if let Err(error) = documents.document(&outgoing) {
+            if let Err(error) = rules.document(&outgoing) {
                 *reasons.entry(error.to_string()).or_default() += 1;
             }
         }
@@ -138,16 +136,16 @@ fn document_of(
     session: &AdminSession,
     caller: &Caller,
     target: &Target,
-    documents: &AccountDocuments,
+    rules: &AccountRules,
     user: UserId,
 ) -> anyhow::Result<Document> {
     let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &[user]))?;
     let source = sources.get(&user).context("there is no such user")?;
-    let Desired::Account { user, is_active } = source.desired(target.on_delete) else {
+    let Desired::Account { user, is_active } = rules.desired(source) else {
         bail!("the user was deleted");
     };
     let manager = source.manager.as_deref();
-    Ok(documents.document(&OutgoingUser { user, labels: &source.labels, manager, is_active })?)
+    Ok(rules.document(&OutgoingUser { user, labels: &source.labels, manager, is_active })?)
 }
 
 /// All attributes of the API, with what they are made of.

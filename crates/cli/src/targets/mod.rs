@@ -4,7 +4,9 @@
 
 mod change;
 mod issues;
+mod leaver;
 mod map;
+mod scope_args;
 mod show;
 mod test;
 mod user_row;
@@ -15,7 +17,10 @@ use crate::session::{AdminSession, TenantArg};
 use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use dialects::kit::TargetClient;
 use directory::{Caller, Command, Target, TargetChange};
+use gateway::AccountRules;
+pub(crate) use leaver::{LeaverArgs, leaver};
 pub(crate) use users::{ExplainArgs, PushArgs, explain, push};
 
 #[derive(Subcommand)]
@@ -91,6 +96,13 @@ fn find_target(session: &AdminSession, target: &TargetRef) -> anyhow::Result<(Ca
         format!("there is no target {} in tenant {} (see `muster target list`)", target.name, caller.tenant)
     })?;
     Ok((caller, found))
+}
+
+/// The client of a target's API, and which accounts the target is to have.
+fn rules_of(target: &Target) -> anyhow::Result<(&'static dyn TargetClient, AccountRules)> {
+    let client = dialects::target_client(&target.dialect).context("the API of the target is unknown")?;
+    let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
+    Ok((client, AccountRules::new(client, capabilities, target)?))
 }
 
 /// Stores a changed target, with new credentials.

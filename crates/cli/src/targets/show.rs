@@ -7,8 +7,8 @@ use crate::session::{AdminSession, TenantArg, format_timestamp};
 use anyhow::bail;
 use clap::Args;
 use directory::{
-    Caller, CredentialKind, DeletePolicy, MatchKey, PageBoundary, PushFault, PushPriority, Record, RemoteState,
-    RemoteUser, SealedSecret, SortPosition, Target, TargetCapabilities, TargetProgress, TargetState, Time, UserQuery,
+    Caller, CredentialKind, MatchKey, PageBoundary, PushFault, PushPriority, Record, RemoteState, RemoteUser,
+    SealedSecret, SortPosition, Target, TargetCapabilities, TargetProgress, TargetState, Time, UserQuery,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -55,13 +55,6 @@ fn state_text(target: &Target) -> String {
     }
 }
 
-fn on_delete_text(policy: DeletePolicy) -> &'static str {
-    match policy {
-        DeletePolicy::Deactivate => "deactivate",
-        DeletePolicy::Delete => "delete",
-    }
-}
-
 /// A code such as `in-doubt` as a name in JSON.
 fn camel_case(code: &str) -> String {
     let mut words = code.split([' ', '-']);
@@ -101,7 +94,10 @@ fn target_json(target: &Target) -> Value {
             TargetState::Active | TargetState::Removed => None,
         },
         "credential": credential_text(&target.credential),
-        "onDelete": on_delete_text(target.on_delete),
+        "scope": target.scope,
+        "onDeactivate": target.deprovisioning.on_deactivate.as_str(),
+        "outOfScope": target.deprovisioning.out_of_scope.as_str(),
+        "onDelete": target.deprovisioning.on_delete.as_str(),
         "requestsPerMinute": target.limits.requests_per_minute,
         "concurrency": target.limits.concurrency,
         "timeoutSeconds": target.limits.timeout_seconds,
@@ -181,7 +177,13 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             ("credential", credential_text(&target.credential)),
             ("requests", format!("{rate}, {} at the same time, {} s each", limits.concurrency, limits.timeout_seconds)),
         ]);
-        rows.push(("deleted users", on_delete_text(target.on_delete).into()));
+        let policies = target.deprovisioning;
+        rows.extend([
+            ("scope", target.scope.clone().unwrap_or_else(|| "all users".into())),
+            ("suspended, inactive and archived users", policies.on_deactivate.as_str().into()),
+            ("users out of scope", policies.out_of_scope.as_str().into()),
+            ("deleted users", policies.on_delete.as_str().into()),
+        ]);
         if !target.mapping.is_empty() {
             let names: Vec<&str> = target.mapping.iter().map(|row| row.attribute.as_str()).collect();
             rows.push(("mapped attributes", names.join(", ")));

@@ -1,14 +1,14 @@
 //! `muster push` and `muster explain`: single users in targets.
 
 use super::user_row::{change_row, find_id};
-use super::{TargetRef, find_target};
+use super::{TargetRef, find_target, rules_of};
 use crate::output::{Output, table};
 use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use clap::Args;
-use dialects::kit::{Endpoint, Operation, OutgoingUser};
+use dialects::kit::{Endpoint, Operation, OutgoingUser, TargetClient};
 use directory::{Caller, PushAttempt, PushFault, PushPriority, RemoteState, RemoteUser, Target, UserId};
-use gateway::{AccountDocuments, Desired, SourceUser};
+use gateway::{AccountRules, Desired, SourceUser};
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -93,10 +93,11 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     let (summary, request) = match source {
         Some(source) => {
             let obstacle = super::show::obstacle(&session, &caller, &target)?;
-            let summary = summary(&target, source, row.as_ref());
+            let (client, rules) = rules_of(&target)?;
+            let summary = summary(&rules, source, row.as_ref());
             (
                 summary + &obstacle.map_or(String::new(), |text| format!(" {text}")),
-                requests_text(&target, source, row.as_ref()),
+                requests_text(&target, (client, &rules), source, row.as_ref()),
             )
         }
         None => ("There is no such user.".into(), None),
@@ -134,15 +135,22 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     Ok(())
 }
 
-fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> String {
-    let desired = match source.desired(target.on_delete) {
-        Desired::Nothing => "Desired: no account, since the user was deleted.",
-        Desired::Account { is_active: true, .. } => "Desired: an active account.",
-        Desired::Account { .. } if row.is_none() => "Desired: no account, since inactive users are not created.",
-        Desired::Account { .. } => "Desired: an inactive account.",
+fn summary(rules: &AccountRules, source: &SourceUser, row: Option<&RemoteUser>) -> String {
+    let reason = match &source.user {
+        None => "was permanently deleted".to_owned(),
+        Some(user) if !rules.has_in_scope(user, &source.labels) => "is not in the scope of the target".into(),
+        Some(_) if source.is_deleted => "was deleted".into(),
+        Some(user) => format!("is {}", user.status.as_str()),
     };
+    let account = match rules.desired(source) {
+        Desired::Account { is_active: true, .. } => "an active account",
+        Desired::Unchanged => "whatever it has",
+        Desired::Account { .. } if row.is_some() => "an inactive account",
+        Desired::Account { .. } | Desired::Nothing => "no account",
+    };
+    let desired = format!("Desired: {account}, since the user {reason}.");
     let state = match row {
-        None if source.is_to_be_created(target.on_delete) => "Not processed yet.".to_owned(),
+        None if rules.is_to_be_created(source) => "Not processed yet.".to_owned(),
         None => "Nothing to do.".to_owned(),
         Some(row) => {
             let has = match row.state {
@@ -174,18 +182,17 @@ fn summary(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> St
 }
 
 /// The requests that would give the target everything, without the credential.
-fn requests_text(target: &Target, source: &SourceUser, row: Option<&RemoteUser>) -> Option<String> {
-    let client = dialects::target_client(&target.dialect)?;
-    let Desired::Account { user, is_active } = source.desired(target.on_delete) else { return None };
-    let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
+fn requests_text(
+    target: &Target,
+    (client, rules): (&'static dyn TargetClient, &AccountRules),
+    source: &SourceUser,
+    row: Option<&RemoteUser>,
+) -> Option<String> {
+    let Desired::Account { user, is_active } = rules.desired(source) else { return None };
     let outgoing = OutgoingUser { user, labels: &source.labels, manager: source.manager.as_deref(), is_active };
-    let document = match AccountDocuments::new(client, capabilities, &target.mapping) {
-        Ok(documents) => documents.document(&outgoing).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let document = match document {
+    let document = match rules.document(&outgoing) {
         Ok(document) => document,
-        Err(error) => return Some(error),
+        Err(error) => return Some(error.to_string()),
     };
     let account = target.account.as_deref().unwrap_or_default();
     let endpoint = Endpoint { url: &target.url, account, key: "…" };

@@ -28,10 +28,13 @@ mod routes;
 mod schema;
 mod search;
 mod tree;
+mod user_filter;
 mod user_pages;
 mod users;
 mod wire;
 mod write;
+
+pub use user_filter::UserFilter;
 
 use crate::kit::{ValueType, bearer, media_types, param};
 use crate::{CurlTarget, Dialect};

@@ -100,6 +100,11 @@ impl AttributeSource for ScimUserView<'_> {
     }
 }
 
+/// A user as SCIM shows it.
+pub(super) fn view<'a>(user: &'a User, labels: &'a Labels) -> impl AttributeSource + 'a {
+    ScimUserView(UserView { user, labels })
+}
+
 pub(super) fn user(base: &str, user: &User, labels: &Labels, projection: &Projection) -> OutputValue {
     let view = ScimUserView(UserView { user, labels });
     let context = WriteContext { base, projection, managers: Some(&labels.managers) };

@@ -7,6 +7,7 @@ use crate::{
     SecretUse, Target, TargetChange, TargetLimits, TargetProgress, TargetState,
 };
 
+const MAX_SCOPE_CHARS: usize = 4_000;
 const MAX_URL_CHARS: usize = 1_000;
 const MAX_CERTIFICATES_BYTES: usize = 64 * 1024;
 
@@ -84,7 +85,7 @@ pub(super) fn put(
                 rows.extend(unused.map(|use_| SealedSecret::deletion_of(after.tenant, before.secret_owner(), use_)));
             }
             let progress = TargetProgress::new(context.tenant, before.number);
-            rows.extend(progress.after_change(change.changes_destination(before), before.mapping != after.mapping));
+            rows.extend(progress.after_change(change.changes_destination(before), after.has_other_accounts(before)));
         }
     }
     for secret in secrets {
@@ -108,6 +109,9 @@ fn internal(error: serde_json::Error) -> DirectoryError {
 
 fn check(target: &Target) -> Result<(), DirectoryError> {
     check_name(&target.name)?;
+    if target.scope.as_ref().is_some_and(|scope| scope.chars().count() > MAX_SCOPE_CHARS) {
+        return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::TooLong(MAX_SCOPE_CHARS)));
+    }
     if target.mapping.len() > AttributeMapping::MAX_ROWS {
         return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::TooLong(AttributeMapping::MAX_ROWS)));
     }

@@ -58,7 +58,9 @@ pub use sealed_secret::{SealedSecret, SecretUse};
 pub use security_record::{SecurityEvent, SecurityKind, SecurityRecord};
 pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
-pub use target::{CredentialKind, DeletePolicy, MatchKey, Target, TargetCapabilities, TargetLimits, TargetState};
+pub use target::{
+    CredentialKind, DeprovisionPolicy, Deprovisioning, MatchKey, Target, TargetCapabilities, TargetLimits, TargetState,
+};
 pub use target_progress::TargetProgress;
 pub use tenant::{Tenant, TenantSettings};
 pub use user::{Employment, MetadataEntry, Name, Profile, ProfileLink, ProfileLinkKind, Secretary, User};

@@ -29,8 +29,11 @@ pub struct Target {
     pub account: Option<String>,
     pub credential: CredentialKind,
     pub state: TargetState,
+    /// Which users it gets, as a SCIM filter (RFC 7644 section 3.4.2.2); `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
     #[serde(default)]
-    pub on_delete: DeletePolicy,
+    pub deprovisioning: Deprovisioning,
     pub limits: TargetLimits,
     /// Attributes that are made otherwise than its API says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,15 +84,39 @@ pub enum CredentialKind {
     },
 }
 
-/// What happens to the account of a user who is deleted in Muster.
+/// What happens to the accounts of users who are not to have an active one any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deprovisioning {
+    /// Suspended, inactive and archived users.
+    pub on_deactivate: DeprovisionPolicy,
+    /// Users who are not in the scope of the target any more.
+    pub out_of_scope: DeprovisionPolicy,
+    pub on_delete: DeprovisionPolicy,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum DeletePolicy {
-    /// It is deactivated, and deleted when the user is permanently deleted, after 30 days.
+pub enum DeprovisionPolicy {
+    /// The account is deactivated. That of a deleted user is deleted when the user is permanently deleted, after 30 days.
     #[default]
     Deactivate,
     /// It is deleted at once.
     Delete,
+    /// It stays as it is.
+    Leave,
+}
+
+impl DeprovisionPolicy {
+    pub const ALL: [Self; 3] = [Self::Deactivate, Self::Delete, Self::Leave];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deactivate => "deactivate",
+            Self::Delete => "delete",
+            Self::Leave => "leave",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +243,11 @@ impl Target {
     /// Targets of one tenant or of all, with removed ones.
     pub fn listed(tenant: Option<TenantNumber>) -> RowQuery {
         TARGETS.all().equal(tenant.map(|tenant| tenant.0.into()).into_iter().collect())
+    }
+
+    /// Whether its users are to have other accounts than before a change, or others are to have some.
+    pub(crate) fn has_other_accounts(&self, before: &Self) -> bool {
+        (&self.mapping, &self.scope, self.deprovisioning) != (&before.mapping, &before.scope, before.deprovisioning)
     }
 
     /// The owner of its secrets.

@@ -67,6 +67,7 @@ impl TenantFollower {
         lease: &HeldLease,
         targets: &[Target],
         signals: &Signals,
+        have_workers_begun: &(dyn Fn(&Target) -> bool + Sync),
     ) -> Result<bool, DirectoryError> {
         let mut has_worked = false;
         for target in targets.iter().filter(|target| target.is_active()) {
@@ -74,7 +75,8 @@ impl TenantFollower {
             if !has_more || !self.has_capacity(directory, target).await? {
                 continue;
             }
-            let mut has_considered = self.reconsider(directory, lease, target).await?;
+            // A worker with former settings could take their marks for done.
+            let mut has_considered = have_workers_begun(target) && self.reconsider(directory, lease, target).await?;
             if !has_considered {
                 has_considered = self.consider(directory, lease, target).await?;
             }

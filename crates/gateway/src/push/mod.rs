@@ -7,10 +7,10 @@
 mod link;
 mod search;
 
-use crate::account_document::DocumentError;
+use crate::account_rules::{Desired, DocumentError};
 use crate::digest::{changed, digest};
 use crate::sender::{Exchange, Outcome, Sender};
-use crate::source_user::{Desired, SourceUser};
+use crate::source_user::SourceUser;
 use dialects::kit::{Document, IdProof, Operation, OutgoingUser, Verdict};
 use directory::{MatchKey, PushFault, RemoteState, RemoteUser, Time, User};
 use link::{SEARCH_AGAIN_SECONDS, by_external_id, is_usable_id, shows_user};
@@ -66,9 +66,10 @@ pub(crate) async fn push(context: &PushContext<'_>, row: RemoteUser, source: &So
 /// The result of a push for which nothing needs to be sent.
 pub(crate) fn unchanged(context: &PushContext<'_>, row: &RemoteUser, source: &SourceUser) -> Option<Pushed> {
     let run = Run { context, source, exchanges: Vec::new() };
-    let policy = context.sender.target().on_delete;
-    let row = match (row.state, source.desired(policy)) {
-        (RemoteState::Absent, _) if !source.is_to_be_created(policy) => None,
+    let rules = context.sender.rules();
+    let row = match (row.state, rules.desired(source)) {
+        (RemoteState::Absent, _) if !rules.is_to_be_created(source) => None,
+        (_, Desired::Unchanged) => run.left(row.clone()),
         (
             RemoteState::Linked | RemoteState::Unverified | RemoteState::Assumed,
             Desired::Account { user, is_active },
@@ -93,8 +94,9 @@ struct Run<'a> {
 impl Run<'_> {
     async fn run(&mut self, mut row: RemoteUser) -> Option<RemoteUser> {
         row.in_flight_until = None;
-        let policy = self.context.sender.target().on_delete;
-        let document = match self.source.desired(policy) {
+        let rules = self.context.sender.rules();
+        let document = match rules.desired(self.source) {
+            Desired::Unchanged => return self.left(row),
             Desired::Account { user, is_active } => match self.document(user, is_active) {
                 Ok(document) => Some(document),
                 Err(error) => return Some(failed(row, PushFault::Incomplete, error.to_string(), None)),
@@ -110,7 +112,7 @@ impl Run<'_> {
             RemoteState::Absent => Step::Absent(Box::new(row)),
             RemoteState::Creating => self.resolve(row, &id, keys.as_ref()).await,
             RemoteState::Linked | RemoteState::Unverified | RemoteState::Assumed
-                if self.context.sender.documents().capabilities.creates_only =>
+                if self.context.sender.rules().capabilities.creates_only =>
             {
                 self.unchangeable(row, document.as_ref())
             }
@@ -128,7 +130,7 @@ impl Run<'_> {
             step = match (step, &document) {
                 (Step::Ended(row), _) => return Some(*row),
                 (Step::Forgotten, _) => return None,
-                (Step::Absent(row), Some(document)) if self.source.is_to_be_created(policy) => {
+                (Step::Absent(row), Some(document)) if rules.is_to_be_created(self.source) => {
                     self.create(*row, document).await
                 }
                 (Step::Absent(_), _) => Step::Forgotten,
@@ -148,7 +150,7 @@ impl Run<'_> {
     fn document(&self, user: &User, is_active: bool) -> Result<Document, DocumentError> {
         let outgoing =
             OutgoingUser { user, labels: &self.source.labels, manager: self.source.manager.as_deref(), is_active };
-        self.context.sender.documents().document(&outgoing)
+        self.context.sender.rules().document(&outgoing)
     }
 
     async fn send(&mut self, operation: &Operation<'_>, idempotency_key: Option<&str>) -> Outcome {
@@ -194,8 +196,8 @@ impl Run<'_> {
                 let is_proven = shows_user(&account, &row, document) && account.id_proof == IdProof::Same;
                 row.state = if is_proven { RemoteState::Linked } else { RemoteState::Unverified };
                 row.remote_id = Some(account.id.clone());
-                let documents = self.context.sender.documents();
-                if !is_proven && !documents.creates_show_user() && !documents.capabilities.creates_only {
+                let rules = self.context.sender.rules();
+                if !is_proven && !rules.creates_show_user() && !rules.capabilities.creates_only {
                     row.digest = Some(digest(document));
                     return self.verify(row, Some(document)).await;
                 }
@@ -257,7 +259,7 @@ impl Run<'_> {
         }
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
         // What the target has is unknown without a digest: PATCH could leave old values.
-        let patch = self.context.sender.documents().capabilities.patch && row.digest.is_some();
+        let patch = self.context.sender.rules().capabilities.patch && row.digest.is_some();
         for part in self.context.sender.dialect().requests_of_update(document, &changed) {
             let operation = Operation::Update { id: &id, document, changed: &part, patch };
             match self.send(&operation, None).await {
@@ -314,7 +316,7 @@ impl Run<'_> {
     }
 
     async fn delete(&mut self, mut row: RemoteUser, keys: Option<&Document>) -> Step {
-        if !self.context.sender.documents().capabilities.deletes {
+        if !self.context.sender.rules().capabilities.deletes {
             return Step::Ended(Box::new(failed(row, PushFault::Unsupported, "the target cannot delete".into(), None)));
         }
         let Some(id) = row.remote_id.clone() else { return self.in_doubt(row, "its id is unknown", None) };
@@ -341,6 +343,16 @@ impl Run<'_> {
         }
     }
 
+    /// The account stays as it is. That of a deleted user is forgotten: otherwise, it would be deleted with the user.
+    fn left(&self, row: RemoteUser) -> Option<RemoteUser> {
+        if self.source.is_deleted || self.source.user.is_none() {
+            return None;
+        }
+        let applied_position = row.target_position;
+        let row = RemoteUser { applied_position, attempts: 0, first_failed: None, in_flight_until: None, ..row };
+        Some(RemoteUser { due: None, fault: PushFault::None, fault_detail: None, ..row })
+    }
+
     /// The target has accepted everything.
     fn accepted(&self, mut row: RemoteUser, document: &Document) -> RemoteUser {
         row.digest = Some(digest(document));
@@ -351,9 +363,9 @@ impl Run<'_> {
         row.attempts = 0;
         row.first_failed = None;
         row.waits_for = self.source.awaited_manager;
-        let desired = self.source.desired(self.context.sender.target().on_delete);
+        let desired = self.context.sender.rules().desired(self.source);
         if matches!(desired, Desired::Account { is_active: false, .. })
-            && !self.context.sender.documents().capabilities.deactivates
+            && !self.context.sender.rules().capabilities.deactivates
         {
             let detail = "the target does not deactivate accounts".into();
             // It is sent again once the target can do it.

@@ -20,7 +20,7 @@ impl Run<'_> {
     /// Looks for the user's account by the keys that the target can search for.
     pub(super) async fn search(&mut self, id: &str, document: &Document) -> Search {
         let mut was_asked = false;
-        for key in self.context.sender.documents().capabilities.finds_by.clone() {
+        for key in self.context.sender.rules().capabilities.finds_by.clone() {
             let Some(value) = document.key(key) else { continue };
             match self.send(&Operation::Find { key, value }, None).await {
                 Outcome::Answered(Verdict::Found(page)) => match page.matching(key, value) {
@@ -41,12 +41,12 @@ impl Run<'_> {
 
     /// Whether an account that may have been created can have other keys than those that are searched for.
     pub(super) fn may_have_other_keys(&self, row: &RemoteUser) -> bool {
-        let finds_id = self.context.sender.documents().capabilities.finds_by.contains(&MatchKey::ExternalId);
+        let finds_id = self.context.sender.rules().capabilities.finds_by.contains(&MatchKey::ExternalId);
         !finds_id && row.target_position > row.applied_position
     }
 
     /// Whether the target rejects a second account of a user.
     pub(super) fn rejects_duplicates(&self, document: &Document) -> bool {
-        self.context.sender.documents().capabilities.rejects_duplicate.iter().any(|key| document.key(*key).is_some())
+        self.context.sender.rules().capabilities.rejects_duplicate.iter().any(|key| document.key(*key).is_some())
     }
 }

@@ -19,6 +19,7 @@ use directory::{Caller, DirectoryError, PushPriority, Record, RemoteUser, Target
 use outbound::{RateControl, SendWindow};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
@@ -45,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) target: Arc<Target>,
     pub(crate) shard: u32,
+    /// Set once it has had the lease: then, no worker pushes by former settings of the target.
+    pub(crate) has_begun: Arc<AtomicBool>,
 }
 
 /// A push that has ended.
@@ -118,7 +121,10 @@ impl Worker {
             let named = (named.0.as_str(), named.1);
             let held = HeldLease::acquire(&self.shared.directory, &caller, named, timeout, window.clone()).await;
             let ended = match held {
-                Ok(Some(lease)) => self.run_with(lease, window, &mut stop).await,
+                Ok(Some(lease)) => {
+                    self.has_begun.store(true, Ordering::Release);
+                    self.run_with(lease, window, &mut stop).await
+                }
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };

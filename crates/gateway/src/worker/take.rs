@@ -100,12 +100,11 @@ impl Run<'_> {
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
         let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
         // A push is at most the searches, reading the account, and two requests that change it.
-        let searches = if self.must_search { self.sender.documents().capabilities.finds_by.len() } else { 0 };
+        let searches = if self.must_search { self.sender.rules().capabilities.finds_by.len() } else { 0 };
         let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(3);
         let time = self.sender.timeout() * requests + PUSH_SLACK;
         let (start, now) = (Instant::now(), directory.now());
         let until = now.plus_seconds(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
-        let policy = self.worker.target.on_delete;
         let (mut writes, mut taken) = (vec![self.lease.guard()], Vec::new());
         for mut row in rows {
             if row.in_flight_until.is_some() {
@@ -120,7 +119,7 @@ impl Run<'_> {
                 continue;
             }
             let mut intent = row.clone();
-            if intent.state == RemoteState::Absent && source.is_to_be_created(policy) {
+            if intent.state == RemoteState::Absent && self.sender.rules().is_to_be_created(&source) {
                 intent.state = RemoteState::Creating;
                 intent.attempts = 0;
                 // What the account has if the response is lost.

@@ -5,6 +5,7 @@ mod ccs_targets;
 mod changes;
 mod clocks;
 mod credentials;
+mod deprovisioning;
 mod faults;
 mod hostile;
 mod issues;

@@ -1,0 +1,135 @@
+//! `muster leaver`: which targets have confirmed that a user has no active account any more.
+
+use super::rules_of;
+use super::user_row::find_id;
+use crate::output::{Output, table};
+use crate::session::{AdminSession, TenantArg, format_timestamp};
+use crate::settings::Settings;
+use clap::Args;
+use directory::{Caller, PushAttempt, PushFault, RemoteState, RemoteUser, Target, UserId};
+use gateway::{Desired, SourceUser};
+use serde_json::{Value, json};
+
+#[derive(Args)]
+pub(crate) struct LeaverArgs {
+    /// User: number, id, email, user name or external id
+    user: String,
+    #[command(flatten)]
+    tenant: TenantArg,
+}
+
+/// What is known of the user's account in a target.
+enum Confirmation {
+    /// It is to be active.
+    Active,
+    None,
+    Deactivated,
+    Deleted,
+    /// It was left as it was, as the target is configured.
+    Left,
+    Waiting,
+    Failed(PushFault),
+}
+
+impl Confirmation {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::None => "no-account",
+            Self::Deactivated => "deactivated",
+            Self::Deleted => "deleted",
+            Self::Left => "left",
+            Self::Waiting => "waiting",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Whether the user can still have an active account that is not to be there.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Failed(_))
+    }
+}
+
+pub(crate) fn leaver(settings: &Settings, args: &LeaverArgs, output: Output) -> anyhow::Result<()> {
+    let session = AdminSession::open_read_only(settings)?;
+    let caller = session.caller_in_tenant(args.tenant)?;
+    let targets = session.wait(session.directory.targets(&caller))?;
+    let user = find_id(&session, &caller, &targets, &args.user)?;
+    let (mut documents, mut rows): (Vec<Value>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
+    let mut open = 0;
+    for target in &targets {
+        let (confirmation, attempt) = confirmation(&session, &caller, target, user)?;
+        open += usize::from(confirmation.is_open());
+        let cause = match confirmation {
+            Confirmation::Failed(fault) => Some(fault.as_str()),
+            _ => None,
+        };
+        // What confirms it, or the last request.
+        let at = attempt.as_ref().map(|attempt| format_timestamp(attempt.at));
+        let request = attempt.as_ref().map(|attempt| attempt.id.to_string());
+        documents.push(json!({
+            "target": target.name, "account": confirmation.as_str(), "cause": cause, "at": at, "requestId": request,
+        }));
+        let account = cause.map_or_else(|| confirmation.as_str().to_owned(), |cause| format!("failed: {cause}"));
+        let cells =
+            [target.name.clone(), account, at.unwrap_or_else(|| "-".into()), request.unwrap_or_else(|| "-".into())];
+        rows.push(cells.into());
+    }
+    let document = json!({"user": user.to_string(), "open": open, "targets": documents});
+    output.result(&document, || {
+        let table = table(&["target", "account", "last request", "request"], rows);
+        let end = match open {
+            0 => "No target has an account that is to be deactivated or deleted.".to_owned(),
+            1 => "1 target has not confirmed it (see `muster explain`).".to_owned(),
+            count => format!("{count} targets have not confirmed it (see `muster explain`)."),
+        };
+        format!("{table}\n{end}")
+    });
+    Ok(())
+}
+
+fn confirmation(
+    session: &AdminSession,
+    caller: &Caller,
+    target: &Target,
+    user: UserId,
+) -> anyhow::Result<(Confirmation, Option<PushAttempt>)> {
+    let (_, rules) = rules_of(target)?;
+    let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &[user]))?;
+    let row = session.wait(session.directory.remote_users(caller, target.number, &[user]))?.remove(&user);
+    let query = PushAttempt::of_user((caller.tenant, target.number), user);
+    let attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(caller, query))?;
+    let desired = sources.get(&user).map_or(Desired::Nothing, |source: &SourceUser| rules.desired(source));
+    let confirmation = confirmation_of(desired, row.as_ref(), &attempts);
+    let is_wanted = |attempt: &&PushAttempt| confirmation.is_open() || is_write(attempt);
+    let last = attempts.iter().rev().find(is_wanted).cloned();
+    Ok((confirmation, last))
+}
+
+fn confirmation_of(desired: Desired<'_>, row: Option<&RemoteUser>, attempts: &[PushAttempt]) -> Confirmation {
+    if matches!(desired, Desired::Account { is_active: true, .. }) {
+        return Confirmation::Active;
+    }
+    let Some(row) = row else {
+        let last = attempts.iter().rev().find(|attempt| is_write(attempt));
+        return if last.is_some_and(|attempt| attempt.action == "delete") {
+            Confirmation::Deleted
+        } else {
+            Confirmation::None
+        };
+    };
+    match (row.fault, row.due, desired) {
+        (PushFault::None, None, Desired::Unchanged) => Confirmation::Left,
+        (PushFault::None, None, Desired::Account { .. }) if row.state != RemoteState::Absent => {
+            Confirmation::Deactivated
+        }
+        (PushFault::None, None, _) if row.state == RemoteState::Absent => Confirmation::None,
+        (PushFault::None, ..) => Confirmation::Waiting,
+        (fault, ..) => Confirmation::Failed(fault),
+    }
+}
+
+/// Whether it is a change that the target has confirmed.
+fn is_write(attempt: &PushAttempt) -> bool {
+    attempt.outcome == "done" && matches!(attempt.action.as_str(), "create" | "update" | "delete")
+}
