@@ -130,6 +130,8 @@ fn json_documents_match_the_golden_files() {
     s.run("target-pause", &["target", "pause", "hr"]);
     s.run("push", &["push", "cy@x.y", "--target", "hr"]);
     s.run("explain", &["explain", "cy@x.y", "hr"]);
+    s.run("leaver", &["leaver", "cy@x.y"]);
+    s.run("target-map", &["target", "map", "hr", "--set", "nickName=givenName|cut(20)", "--user", "cy@x.y"]);
     s.run("target-remove", &["target", "remove", "hr"]);
     s.run("error", &["user", "show", "nobody@x.y"]);
     s.run("tenant-delete", &["tenant", "delete", "1", "--yes"]);
