@@ -108,6 +108,9 @@ pub(crate) struct SetArgs {
     /// The target gets all users
     #[arg(long, conflicts_with = "scope_filter")]
     no_scope_filter: bool,
+    /// Change the scope even if more than a tenth of the users, and more than 10, would be out of it
+    #[arg(long)]
+    force: bool,
     /// Address that may be called although it is not public or not encrypted; replaces the current ones (repeatable)
     #[arg(long = "dial-allow", value_name = "CIDR|HOST:PORT")]
     dial_allow: Vec<String>,
@@ -332,6 +335,9 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
         after.capabilities = None;
     }
     check(&after)?;
+    if !args.force {
+        super::scope_args::check_loss(session, &caller, &before, &after)?;
+    }
     put(session, &caller, before, after, secrets)?;
     super::show::show(session, &args.target, output)
 }

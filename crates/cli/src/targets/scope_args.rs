@@ -1,9 +1,11 @@
 //! The options that say which users a target gets, and what happens to the accounts of others.
 
+use super::rules_of;
+use crate::session::AdminSession;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use dialects::kit::TargetClient;
-use directory::{DeprovisionPolicy, Target};
+use directory::{Caller, DeprovisionPolicy, PageBoundary, SortPosition, Target, UserId, UserQuery};
 
 #[derive(Args)]
 pub(super) struct ScopeArgs {
@@ -55,6 +57,46 @@ impl ScopeArgs {
             *policy = new.map_or(*policy, DeprovisionPolicy::from);
         }
     }
+}
+
+/// Users that are read at a time.
+const BATCH: u32 = 250;
+/// Users whose accounts a change of the scope may take without `--force`, if they are not more than a tenth.
+const FEW: usize = 10;
+
+/// Whether a change of the scope takes the accounts of many users, such as after a typing error.
+pub(super) fn check_loss(
+    session: &AdminSession,
+    caller: &Caller,
+    before: &Target,
+    after: &Target,
+) -> anyhow::Result<()> {
+    if before.scope == after.scope {
+        return Ok(());
+    }
+    let (old, new) = (rules_of(before)?.1, rules_of(after)?.1);
+    let (mut total, mut lost, mut last) = (0, 0, 0);
+    loop {
+        let boundary = Some(PageBoundary::After(SortPosition { number: last, ..SortPosition::default() }));
+        let query = UserQuery { boundary, limit: BATCH, ..UserQuery::default() };
+        let users = session.wait(session.directory.find_users(caller, query))?.rows;
+        let Some(user) = users.last() else { break };
+        last = user.number;
+        let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+        let sources = session.wait(gateway::load_source_users(&session.directory, caller, after.number, &ids))?;
+        let had: Vec<_> = sources.values().filter(|source| old.is_to_be_created(source)).collect();
+        total += had.len();
+        lost += had.iter().filter(|source| !new.is_to_be_created(source)).count();
+    }
+    if lost > FEW && lost > total / 10 {
+        let what = match after.deprovisioning.out_of_scope {
+            DeprovisionPolicy::Deactivate => "be deactivated",
+            DeprovisionPolicy::Delete => "be deleted",
+            DeprovisionPolicy::Leave => "not be changed any more",
+        };
+        bail!("{lost} of {total} users would be out of scope: their accounts would {what} (--force does it)");
+    }
+    Ok(())
 }
 
 /// Whether the API of the target can do it.

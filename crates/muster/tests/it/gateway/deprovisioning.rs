@@ -72,6 +72,17 @@ fn a_target_gets_the_users_in_its_scope() {
     wait_for_account(&simulator, &guest, Some(true));
     wait_for_account(&simulator, &employee, Some(true));
     wait_for_leaver(&server, &guest, "active");
+    // A change that takes many accounts is an error at first.
+    for n in 0..20 {
+        add_user(&server, &key, &format!("many{n}@example.com"), "Employee");
+    }
+    wait_until_linked(server.store(), "target", 22);
+    let flags = ["target", "set", "target", "--tenant", "1", "--scope-filter", "userType eq \"gest\""];
+    let rejected = server.run_json(&flags);
+    let expected = "22 of 22 users would be out of scope: their accounts would be deleted (--force does it)";
+    assert_eq!(rejected["error"], expected);
+    assert_eq!(server.run_json(&["target", "show", "target", "--tenant", "1"])["scope"], Value::Null);
+    assert_eq!(server.run_json(&[&flags[..], &["--force"]].concat())["scope"], "userType eq \"gest\"");
     for (filter, expected) in [
         ("userType eq", "Invalid filter"),
         ("groups.display eq \"Staff\"", "must not use groups"),
