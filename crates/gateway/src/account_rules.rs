@@ -3,9 +3,13 @@
 
 use crate::mapping::{Mapping, MappingError};
 use crate::source_user::SourceUser;
+use base64::Engine;
 use dialects::UserFilter;
-use dialects::kit::{Document, Incomplete, OutgoingUser, TargetAttribute, TargetClient};
-use directory::{DeprovisionPolicy, Deprovisioning, Labels, Target, TargetCapabilities, User};
+use dialects::kit::{Document, Incomplete, OutgoingUser, OutputValue, TargetAttribute, TargetClient};
+use directory::{DeprovisionPolicy, Deprovisioning, Labels, PasswordPolicy, Target, TargetCapabilities, User};
+
+/// Random bytes of a password.
+const PASSWORD_BYTES: usize = 24;
 
 /// Which accounts one target is to have.
 pub struct AccountRules {
@@ -15,6 +19,8 @@ pub struct AccountRules {
     mapping: Mapping,
     scope: Option<UserFilter>,
     deprovisioning: Deprovisioning,
+    /// The attribute that new accounts have a random password in.
+    password_attribute: Option<&'static str>,
 }
 
 /// What a target is to have of a user.
@@ -57,7 +63,9 @@ impl AccountRules {
         let attributes = client.attributes(&capabilities);
         let mapping = Mapping::compile(&target.mapping, &attributes)?;
         let scope = target.scope.as_deref().map(UserFilter::parse).transpose().map_err(RulesError::Scope)?;
-        Ok(Self { client, capabilities, attributes, mapping, scope, deprovisioning: target.deprovisioning })
+        let deprovisioning = target.deprovisioning;
+        let password_attribute = client.password_attribute().filter(|_| target.passwords == PasswordPolicy::RandomOnce);
+        Ok(Self { client, capabilities, attributes, mapping, scope, deprovisioning, password_attribute })
     }
 
     /// Whether the target gets the user.
@@ -91,6 +99,21 @@ impl AccountRules {
     /// Whether an account is to be created if there is none. Inactive users get none.
     pub fn is_to_be_created(&self, source: &SourceUser) -> bool {
         matches!(self.desired(source), Desired::Account { is_active: true, .. })
+    }
+
+    /// The account with a random password, if new accounts get one.
+    ///
+    /// # Errors
+    /// The operating system has no random bytes.
+    pub(crate) fn with_password(&self, document: &Document) -> Result<Option<Document>, getrandom::Error> {
+        let Some(attribute) = self.password_attribute else { return Ok(None) };
+        let mut bytes = [0; PASSWORD_BYTES];
+        getrandom::fill(&mut bytes)?;
+        // Some targets require a character of each kind.
+        let password = format!("{}-aA1", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
+        let mut document = document.clone();
+        document.set(attribute, Some(OutputValue::Text(password)));
+        Ok(Some(document))
     }
 
     /// Whether responses to creates prove whose account it is.

@@ -365,7 +365,7 @@ mod tests {
         let problem = |attribute: &str, expression: &str| mapped(row(attribute, expression)).expect_err("rejected");
         assert!(problem("other", "email").contains("does not have"), "{}", problem("other", "email"));
         assert!(problem("list", "email").contains("lists or objects"));
-        assert!(problem("text", "emial").contains("uses emial"), "{}", problem("text", "emial"));
+        assert!(problem("text", "mailbox").contains("uses mailbox"), "{}", problem("text", "mailbox"));
         assert!(problem("text", "email |").contains("is not valid"));
         assert!(problem("text", "email|nope").contains("is not valid"));
         assert!(problem("text", &"(".repeat(5_000)).contains("longer"));

@@ -56,6 +56,7 @@ pub(crate) fn handle(vendor: &mut Vendor, head: &Parts, body: &Bytes) -> VendorR
 
 fn shown(vendor: &Vendor, account: &Account) -> Value {
     let mut fields = account.fields.clone();
+    fields.remove("password");
     fields.insert("id".into(), account.id.as_str().into());
     let location = format!("{}/Users/{}", vendor.base, account.id);
     fields.insert("meta".into(), json!({"resourceType": "User", "location": location}));
@@ -86,10 +87,13 @@ fn create(vendor: &mut Vendor, body: &Bytes) -> VendorResponse {
 }
 
 fn replace(vendor: &mut Vendor, id: &str, body: &Bytes) -> VendorResponse {
-    if vendor.accounts.get(id).is_none() {
-        return error(404, "", "no such user");
+    let Some(account) = vendor.accounts.get(id) else { return error(404, "", "no such user") };
+    let password = account.fields.get("password").cloned();
+    let Some(mut fields) = parse(vendor, body) else { return error(400, "invalidSyntax", "not a user") };
+    // It is never returned, so clients do not send it back.
+    if let (Some(password), false) = (password, fields.contains_key("password")) {
+        fields.insert("password".into(), password);
     }
-    let Some(fields) = parse(vendor, body) else { return error(400, "invalidSyntax", "not a user") };
     store(vendor, id, fields)
 }
 

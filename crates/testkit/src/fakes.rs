@@ -2,8 +2,8 @@
 
 use directory::{
     BoxFuture, Clock, CredentialKind, Deprovisioning, Directory, ExposeSecret, IdGenerator, Overloaded, PasswordHash,
-    PasswordHasher, PasswordVerification, SealedSecret, SecretString, SecretUse, Store, Target, TargetLimits,
-    TargetState, TenantNumber, Time,
+    PasswordHasher, PasswordPolicy, PasswordVerification, SealedSecret, SecretString, SecretUse, Store, Target,
+    TargetLimits, TargetState, TenantNumber, Time,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -156,6 +156,7 @@ pub fn target(tenant: TenantNumber, name: &str) -> (Target, SealedSecret) {
         state: TargetState::Active,
         scope: None,
         deprovisioning: Deprovisioning::default(),
+        passwords: PasswordPolicy::default(),
         mapping: Vec::new(),
         limits: TargetLimits::default(),
         allowed_addresses: Vec::new(),

@@ -10,8 +10,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 use dialects::kit::TargetClient;
 use directory::{
-    Command, CredentialKind, Deprovisioning, SealedSecret, SecretString, SecretUse, Target, TargetChange, TargetLimits,
-    TargetState, Time,
+    Command, CredentialKind, Deprovisioning, PasswordPolicy, SealedSecret, SecretString, SecretUse, Target,
+    TargetChange, TargetLimits, TargetState, Time,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -245,6 +245,7 @@ pub(super) fn add(settings: &Settings, session: &AdminSession, new: AddArgs, out
         state: TargetState::Active,
         scope: None,
         deprovisioning: Deprovisioning::default(),
+        passwords: PasswordPolicy::default(),
         limits,
         mapping: Vec::new(),
         allowed_addresses: new.dial_allow,

@@ -5,7 +5,7 @@ use crate::session::AdminSession;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use dialects::kit::TargetClient;
-use directory::{Caller, DeprovisionPolicy, PageBoundary, SortPosition, Target, UserId, UserQuery};
+use directory::{Caller, DeprovisionPolicy, PageBoundary, PasswordPolicy, SortPosition, Target, UserId, UserQuery};
 
 #[derive(Args)]
 pub(super) struct ScopeArgs {
@@ -22,6 +22,16 @@ pub(super) struct ScopeArgs {
     /// deleted, after 30 days (a new target: deactivate)
     #[arg(long, value_enum)]
     on_delete: Option<Policy>,
+    /// Which passwords new accounts get: none, or a random one that nobody knows, for targets that require a password (a
+    /// new target: none)
+    #[arg(long, value_enum)]
+    passwords: Option<Passwords>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Passwords {
+    None,
+    RandomOnce,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,6 +58,11 @@ impl ScopeArgs {
         if self.scope_filter.is_some() {
             target.scope = self.scope_filter;
         }
+        target.passwords = match self.passwords {
+            Some(Passwords::None) => PasswordPolicy::None,
+            Some(Passwords::RandomOnce) => PasswordPolicy::RandomOnce,
+            None => target.passwords,
+        };
         let policies = &mut target.deprovisioning;
         for (policy, new) in [
             (&mut policies.on_deactivate, self.on_deactivate),
@@ -101,7 +116,12 @@ pub(super) fn check_loss(
 
 /// Whether the API of the target can do it.
 pub(super) fn check(target: &Target) -> anyhow::Result<()> {
-    let deletes_accounts = dialects::target_client(&target.dialect).is_some_and(TargetClient::deletes_accounts);
+    let client = dialects::target_client(&target.dialect);
+    let deletes_accounts = client.is_some_and(TargetClient::deletes_accounts);
+    let has_passwords = client.and_then(TargetClient::password_attribute).is_some();
+    if target.passwords == PasswordPolicy::RandomOnce && !has_passwords {
+        bail!("{} has no passwords (--passwords)", target.dialect);
+    }
     let policies = target.deprovisioning;
     for (policy, option) in [
         (policies.on_deactivate, "--on-deactivate"),

@@ -101,6 +101,7 @@ fn target_json(target: &Target) -> Value {
         "requestsPerMinute": target.limits.requests_per_minute,
         "concurrency": target.limits.concurrency,
         "timeoutSeconds": target.limits.timeout_seconds,
+        "passwords": target.passwords.as_str(),
         "mapping": target.mapping,
         "dialAllow": target.allowed_addresses,
         "created": format_timestamp(target.created),
@@ -183,6 +184,7 @@ pub(super) fn show(session: &AdminSession, target: &TargetRef, output: Output) -
             ("suspended, inactive and archived users", policies.on_deactivate.as_str().into()),
             ("users out of scope", policies.out_of_scope.as_str().into()),
             ("deleted users", policies.on_delete.as_str().into()),
+            ("passwords of new accounts", target.passwords.as_str().into()),
         ]);
         if !target.mapping.is_empty() {
             let names: Vec<&str> = target.mapping.iter().map(|row| row.attribute.as_str()).collect();

@@ -47,6 +47,10 @@ impl TargetClient for Client {
         false
     }
 
+    fn password_attribute(&self) -> Option<&'static str> {
+        Some("password")
+    }
+
     fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
         sent_properties().map(|property| TargetAttribute::of(property, property.name)).collect()
     }

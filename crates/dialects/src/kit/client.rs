@@ -21,6 +21,10 @@ pub trait TargetClient: Send + Sync {
     fn deletes_accounts(&self) -> bool {
         true
     }
+    /// The attribute of the password of a new account.
+    fn password_attribute(&self) -> Option<&'static str> {
+        None
+    }
     /// By which attributes accounts can be searched for.
     fn search_keys(&self) -> &'static [MatchKey] {
         &MatchKey::ALL

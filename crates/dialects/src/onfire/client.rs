@@ -48,6 +48,10 @@ impl TargetClient for Client {
         true
     }
 
+    fn password_attribute(&self) -> Option<&'static str> {
+        Some("Password")
+    }
+
     fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
         let is_mappable = |property: &&Property| {
             is_sent(property) && !matches!(property.field, Some(Field::ExternalId | Field::Status))

@@ -35,6 +35,10 @@ impl TargetClient for Client {
         }
     }
 
+    fn password_attribute(&self) -> Option<&'static str> {
+        Some("password")
+    }
+
     fn attributes(&self, capabilities: &TargetCapabilities) -> Vec<TargetAttribute> {
         let mut attributes = Vec::new();
         for (schema, urn) in sent_schemas(capabilities) {

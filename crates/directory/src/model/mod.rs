@@ -59,7 +59,8 @@ pub use security_record::{SecurityEvent, SecurityKind, SecurityRecord};
 pub use server_secret::ServerSecret;
 pub use status::{RequestedStatus, Status};
 pub use target::{
-    CredentialKind, DeprovisionPolicy, Deprovisioning, MatchKey, Target, TargetCapabilities, TargetLimits, TargetState,
+    CredentialKind, DeprovisionPolicy, Deprovisioning, MatchKey, PasswordPolicy, Target, TargetCapabilities,
+    TargetLimits, TargetState,
 };
 pub use target_progress::TargetProgress;
 pub use tenant::{Tenant, TenantSettings};

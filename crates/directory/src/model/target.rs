@@ -34,6 +34,8 @@ pub struct Target {
     pub scope: Option<String>,
     #[serde(default)]
     pub deprovisioning: Deprovisioning,
+    #[serde(default)]
+    pub passwords: PasswordPolicy,
     pub limits: TargetLimits,
     /// Attributes that are made otherwise than its API says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +95,25 @@ pub struct Deprovisioning {
     /// Users who are not in the scope of the target any more.
     pub out_of_scope: DeprovisionPolicy,
     pub on_delete: DeprovisionPolicy,
+}
+
+/// Which passwords new accounts get. Those of users are never sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PasswordPolicy {
+    #[default]
+    None,
+    /// A random one that nobody knows, for targets that require a password.
+    RandomOnce,
+}
+
+impl PasswordPolicy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::RandomOnce => "random-once",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -185,7 +185,13 @@ impl Run<'_> {
         row.state = RemoteState::Creating;
         row.applied_position = row.target_position;
         let key = format!("{}-{}-{}", self.context.sender.target().id, row.user, row.target_position.0);
-        match self.send(&Operation::Create(document), Some(&key)).await {
+        let created = match self.context.sender.rules().with_password(document) {
+            // A repeated request has another password: its key would be that of another request.
+            Ok(Some(with_password)) => self.send(&Operation::Create(&with_password), None).await,
+            Ok(None) => self.send(&Operation::Create(document), Some(&key)).await,
+            Err(error) => Outcome::Unsent(error.to_string()),
+        };
+        match created {
             Outcome::Answered(Verdict::Done(Some(account))) => {
                 let is_other = account.external_id.as_deref().is_some_and(|id| id != row.user.to_string())
                     || account.id_proof == IdProof::Different

@@ -77,12 +77,12 @@ fn a_target_gets_the_users_in_its_scope() {
         add_user(&server, &key, &format!("many{n}@example.com"), "Employee");
     }
     wait_until_linked(server.store(), "target", 22);
-    let flags = ["target", "set", "target", "--tenant", "1", "--scope-filter", "userType eq \"gest\""];
+    let flags = ["target", "set", "target", "--tenant", "1", "--scope-filter", "userType eq \"nobody\""];
     let rejected = server.run_json(&flags);
     let expected = "22 of 22 users would be out of scope: their accounts would be deleted (--force does it)";
     assert_eq!(rejected["error"], expected);
     assert_eq!(server.run_json(&["target", "show", "target", "--tenant", "1"])["scope"], Value::Null);
-    assert_eq!(server.run_json(&[&flags[..], &["--force"]].concat())["scope"], "userType eq \"gest\"");
+    assert_eq!(server.run_json(&[&flags[..], &["--force"]].concat())["scope"], "userType eq \"nobody\"");
     for (filter, expected) in [
         ("userType eq", "Invalid filter"),
         ("groups.display eq \"Staff\"", "must not use groups"),

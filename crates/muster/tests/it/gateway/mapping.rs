@@ -115,7 +115,7 @@ fn a_mapping_is_checked_shown_and_replaced_by_a_file() {
     let mut colors: Vec<Value> = simulator.accounts().iter().map(|it| it["fields"]["ColorCode"].clone()).collect();
     colors.sort_by_key(Value::to_string);
     assert_eq!(colors, [json!("blue"), json!("blue"), json!("red")]);
-    std::fs::write(&file, "[[mapping]]\nattribute = \"ColorCode\"\nexpresion = \"x\"\n").expect("written");
+    std::fs::write(&file, "[[mapping]]\nattribute = \"ColorCode\"\nformula = \"x\"\n").expect("written");
     let rejected = map(&server, &["--file", file.to_str().expect("text")]);
     assert!(rejected["error"].as_str().is_some_and(|text| text.contains("is not valid")), "{rejected}");
 }

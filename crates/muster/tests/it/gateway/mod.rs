@@ -11,6 +11,7 @@ mod hostile;
 mod issues;
 mod kills;
 mod mapping;
+mod passwords;
 mod raw_target;
 mod real_targets;
 mod record;
