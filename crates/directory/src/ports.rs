@@ -75,10 +75,11 @@ pub trait Store: Send + Sync {
     fn user_changes(
         &self,
         tenant: TenantNumber,
+        with_groups: bool,
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
-        let events = self.events(EventFilter::of_users(tenant), after, limit);
+        let events = self.events(EventFilter::of_users(tenant, with_groups), after, limit);
         Box::pin(async move { Ok(events.await?.iter().map(UserChange::from).collect()) })
     }
     /// All items and users of a tenant at one moment, for a task that then follows the events.

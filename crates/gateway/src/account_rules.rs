@@ -1,12 +1,15 @@
 //! What a target is to have of a user: whether there is to be an account, and the account: what the API says, then the
 //! target's mapping, as far as the API can hold it.
 
+use crate::digest::changed;
 use crate::mapping::{Mapping, MappingError};
 use crate::source_user::SourceUser;
 use base64::Engine;
 use dialects::UserFilter;
 use dialects::kit::{Document, Incomplete, OutgoingUser, OutputValue, TargetAttribute, TargetClient};
-use directory::{DeprovisionPolicy, Deprovisioning, Labels, PasswordPolicy, Target, TargetCapabilities, User};
+use directory::{
+    DeprovisionPolicy, Deprovisioning, Labels, PasswordPolicy, RemoteUser, Target, TargetCapabilities, User,
+};
 
 /// Random bytes of a password.
 const PASSWORD_BYTES: usize = 24;
@@ -41,6 +44,8 @@ pub enum RulesError {
     Mapping(#[from] MappingError),
     #[error("the scope is not valid: {0}")]
     Scope(String),
+    #[error("there is no such API")]
+    UnknownDialect,
 }
 
 /// Why a user cannot be sent.
@@ -53,6 +58,16 @@ pub enum DocumentError {
 }
 
 impl AccountRules {
+    /// By what the target was found to be able to do, or by what its API says before it was tested.
+    ///
+    /// # Errors
+    /// There is no such API, or the mapping or the scope is not valid.
+    pub fn of_target(target: &Target) -> Result<Self, RulesError> {
+        let client = dialects::target_client(&target.dialect).ok_or(RulesError::UnknownDialect)?;
+        let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
+        Self::new(client, capabilities, target)
+    }
+
     /// # Errors
     /// The mapping or the scope of the target is not valid.
     pub fn new(
@@ -66,6 +81,11 @@ impl AccountRules {
         let deprovisioning = target.deprovisioning;
         let password_attribute = client.password_attribute().filter(|_| target.passwords == PasswordPolicy::RandomOnce);
         Ok(Self { client, capabilities, attributes, mapping, scope, deprovisioning, password_attribute })
+    }
+
+    /// Whether they depend on the groups of users.
+    pub fn uses_groups(&self) -> bool {
+        self.mapping.uses_groups() || self.scope.as_ref().is_some_and(UserFilter::uses_groups)
     }
 
     /// Whether the target gets the user.
@@ -99,6 +119,14 @@ impl AccountRules {
     /// Whether an account is to be created if there is none. Inactive users get none.
     pub fn is_to_be_created(&self, source: &SourceUser) -> bool {
         matches!(self.desired(source), Desired::Account { is_active: true, .. })
+    }
+
+    /// Whether the target has accepted the desired account of a user, as it is now.
+    pub fn has_accepted(&self, source: &SourceUser, row: &RemoteUser) -> bool {
+        let Desired::Account { user, is_active } = self.desired(source) else { return false };
+        let manager = source.manager.as_deref();
+        let document = self.document(&OutgoingUser { user, labels: &source.labels, manager, is_active });
+        document.is_ok_and(|document| changed(&document, row.digest.as_deref()).is_empty())
     }
 
     /// The account with a random password, if new accounts get one.

@@ -5,8 +5,8 @@
 
 use dialects::kit::{AttributeKind, Document, OutgoingUser, OutputValue, TargetAttribute};
 use directory::{
-    ATTRIBUTES, Attribute, AttributeAccess, AttributeMapping, EmptyValue, Labels, MatchKey, Slot, Time, TypedValue,
-    User, UserId, builtin_role_name,
+    ATTRIBUTES, Attribute, AttributeAccess, AttributeMapping, EmptyValue, ItemKind, Labels, MatchKey, Slot, Time,
+    TypedValue, User, UserId, builtin_role_name,
 };
 use minijinja::value::{Object, Value, ValueKind};
 use minijinja::{Environment, ErrorKind, Expression, UndefinedBehavior};
@@ -27,6 +27,9 @@ pub struct MappingError {
 pub(crate) struct Mapping {
     rows: Vec<CompiledRow>,
 }
+
+/// The variable with the names of the user's groups.
+const GROUPS: &str = "groups";
 
 struct CompiledRow {
     row: AttributeMapping,
@@ -74,8 +77,8 @@ fn with_text(value: &Value, change: impl FnOnce(&str) -> String) -> Value {
 pub fn mapping_variables() -> impl Iterator<Item = &'static Attribute> {
     ATTRIBUTES.iter().filter(|attribute| {
         let is_readable = attribute.access != AttributeAccess::WriteOnly;
-        // Members of groups are not followed for this.
-        is_readable && !matches!(attribute.slot, Slot::Items(_) | Slot::PostalAddresses | Slot::Password)
+        // Members of folders are not followed for this.
+        is_readable && !matches!(attribute.slot, Slot::Items(ItemKind::Folder) | Slot::PostalAddresses | Slot::Password)
     })
 }
 
@@ -95,6 +98,10 @@ impl Mapping {
             Ok(CompiledRow { row: row.clone(), kind, expression })
         });
         Ok(Self { rows: rows.collect::<Result<_, _>>()? })
+    }
+
+    pub(crate) fn uses_groups(&self) -> bool {
+        self.rows.iter().any(|row| row.expression.undeclared_variables(false).contains(GROUPS))
     }
 
     /// Replaces what the API says about the mapped attributes. After an error, the others are replaced nevertheless.
@@ -210,6 +217,7 @@ struct Variables {
     user: User,
     organization: Option<String>,
     role: Option<String>,
+    groups: Vec<String>,
 }
 
 impl Object for Variables {
@@ -230,6 +238,7 @@ impl Variables {
         Self {
             organization: user.organization.and_then(|id| labels.items.get(&id).cloned()),
             role: user.role.and_then(role_name),
+            groups: user.groups.iter().filter_map(|id| labels.items.get(id).cloned()).collect(),
             user: (*user).clone(),
         }
     }
@@ -257,6 +266,7 @@ impl Variables {
             Slot::Roles => Some(values(&user.other_roles)),
             Slot::Status => Some(Value::from(user.status.as_str())),
             Slot::Active => Some(Value::from(!user.status.blocks_sign_in())),
+            Slot::Items(ItemKind::Group) => Some(self.groups.iter().map(String::as_str).collect()),
             Slot::Items(_) | Slot::PostalAddresses | Slot::Password => None,
         }
     }

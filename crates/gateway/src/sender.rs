@@ -119,8 +119,7 @@ impl Sender {
         let client =
             HttpClient::new(guard, limits, &roots, window.clone()).map_err(|_| SenderError::InvalidCertificates)?;
         let credential = Mutex::new(Credential::new(target.credential.clone(), secret));
-        let capabilities = target.capabilities.clone().unwrap_or_else(|| dialect.default_capabilities());
-        let rules = AccountRules::new(dialect, capabilities, &target)?;
+        let rules = AccountRules::of_target(&target)?;
         Ok(Self { target, dialect, rules, client, credential, window })
     }
 

@@ -21,11 +21,12 @@ pub struct SourceUser {
     pub awaited_manager: Option<UserId>,
 }
 
-/// The users with these ids. Deleted users who can be restored are found, too.
+/// The users with these ids, with the names of their groups if the target's rules depend on them. Deleted users who can be
+/// restored are found, too.
 pub async fn load_source_users(
     directory: &Directory,
     caller: &Caller,
-    target: u32,
+    (target, with_groups): (u32, bool),
     ids: &[UserId],
 ) -> Result<HashMap<UserId, SourceUser>, DirectoryError> {
     let keys = ids.iter().map(|id| UserKey::Id(*id)).collect();
@@ -43,7 +44,8 @@ pub async fn load_source_users(
         let is_deleted = deleted.is_some();
         users.push((*id, user.or(deleted), is_deleted));
     }
-    let labels = Arc::new(load_labels(directory, caller, users.iter().filter_map(|(_, user, _)| user.as_ref())).await?);
+    let existing = users.iter().filter_map(|(_, user, _)| user.as_ref());
+    let labels = Arc::new(load_labels(directory, caller, existing, with_groups).await?);
     let managers: Vec<UserId> = users.iter().filter_map(|(_, user, _)| manager_of(user.as_ref()?)).collect();
     let accounts = match managers.as_slice() {
         [] => HashMap::new(),
@@ -65,17 +67,24 @@ fn manager_of(user: &User) -> Option<UserId> {
     Uuid::try_parse(user.employment.manager.as_deref()?).ok().map(UserId)
 }
 
-/// Names of organizations and custom roles.
+/// Names of organizations, groups and custom roles.
 async fn load_labels(
     directory: &Directory,
     caller: &Caller,
     users: impl Iterator<Item = &User> + Clone,
+    with_groups: bool,
 ) -> Result<Labels, DirectoryError> {
     let mut labels = Labels::default();
     let mut organizations: Vec<_> = users.clone().filter_map(|user| user.organization).collect();
     organizations.sort_unstable();
     organizations.dedup();
-    let keys: Vec<_> = organizations.into_iter().map(|id| (ItemKind::Organization, ItemKey::Id(id))).collect();
+    let mut keys: Vec<_> = organizations.into_iter().map(|id| (ItemKind::Organization, ItemKey::Id(id))).collect();
+    if with_groups {
+        let mut groups: Vec<_> = users.clone().flat_map(|user| user.groups.iter().copied()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        keys.extend(groups.into_iter().map(|id| (ItemKind::Group, ItemKey::Id(id))));
+    }
     let found = directory.map_items(caller, &keys, |item| (item.id(), item.name().to_owned())).await?;
     labels.items.extend(found.into_iter().flatten());
     if users.clone().any(|user| user.role.is_some_and(|role| builtin_role_name(role).is_none())) {

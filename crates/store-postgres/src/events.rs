@@ -62,16 +62,18 @@ pub(super) fn after(
 pub(super) fn user_changes(
     session: &Session,
     tenant: TenantNumber,
+    with_groups: bool,
     position: EventPosition,
     limit: u32,
 ) -> ReadFuture<'_, Vec<UserChange>> {
     Box::pin(async move {
-        let kinds: Vec<i16> = EventFilter::USERS.iter().map(|kind| i16::from(kind.code())).collect();
+        let kinds: Vec<i16> =
+            EventFilter::kinds_of_users(with_groups).iter().map(|kind| i16::from(kind.code())).collect();
         let params: [&dyn Param; 4] = [&signed(position.0), &kinds, &tenant_code(tenant), &i64::from(limit)];
         let rows = session.query(sql::USER_CHANGES.postgres, &params).await?;
         let decode = |row: &Row| {
             let position = EventPosition(row.try_get::<_, i64>(0)?.unsigned_abs());
-            UserChange::decode(position, row.try_get(1)?, row.try_get(2)?)
+            UserChange::decode(position, (row.try_get(1)?, row.try_get(2)?), [row.try_get(3)?, row.try_get(4)?])
                 .map_err(|error| PgError::Other(format!("cannot decode an event: {error}")))
         };
         rows.iter().map(decode).collect()

@@ -239,10 +239,11 @@ impl Store for Postgres {
     fn user_changes(
         &self,
         tenant: TenantNumber,
+        with_groups: bool,
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
-        pending(self.readers.long(move |session| events::user_changes(session, tenant, after, limit)))
+        pending(self.readers.long(move |session| events::user_changes(session, tenant, with_groups, after, limit)))
     }
 
     fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {

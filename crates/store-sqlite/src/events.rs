@@ -85,15 +85,16 @@ pub(super) fn after(
 pub(super) fn user_changes(
     db: &Connection,
     tenant: TenantNumber,
+    with_groups: bool,
     position: EventPosition,
     limit: u32,
 ) -> rusqlite::Result<Vec<UserChange>> {
-    let kinds: i64 = EventFilter::USERS.iter().fold(0, |bits, kind| bits | 1 << kind.code());
+    let kinds: i64 = EventFilter::kinds_of_users(with_groups).iter().fold(0, |bits, kind| bits | 1 << kind.code());
     let mut statement = db.prepare_cached(sql::USER_CHANGES.sqlite)?;
     let decode = |row: &Row<'_>| {
         let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
         let position = EventPosition(row.get::<_, i64>(0)?.unsigned_abs());
-        UserChange::decode(position, text(1)?, text(2)?).map_err(|error| invalid(1, error))
+        UserChange::decode(position, (text(1)?, text(2)?), [text(3)?, text(4)?]).map_err(|error| invalid(1, error))
     };
     statement.query_map(params![signed(position.0), kinds, tenant.0, limit], decode)?.collect()
 }

@@ -268,10 +268,11 @@ impl Store for Sqlite {
     fn user_changes(
         &self,
         tenant: TenantNumber,
+        with_groups: bool,
         after: EventPosition,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<UserChange>, StoreError>> {
-        self.scan(&self.list_permits, move |db| events::user_changes(db, tenant, after, limit))
+        self.scan(&self.list_permits, move |db| events::user_changes(db, tenant, with_groups, after, limit))
     }
 
     fn tenant_snapshot(&self, tenant: TenantNumber) -> BoxFuture<'_, Result<Box<dyn TenantSnapshot>, StoreError>> {

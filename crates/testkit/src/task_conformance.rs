@@ -162,7 +162,7 @@ async fn snapshots(store: Arc<dyn Store>) {
         }
     };
     let later = tokio::time::timeout(Duration::from_secs(30), events()).await.expect("three events");
-    let brief = store.user_changes(TenantNumber(1), position, 1_000).await.expect("read");
+    let brief = store.user_changes(TenantNumber(1), true, position, 1_000).await.expect("read");
     assert_eq!(brief, later.iter().map(UserChange::from).collect::<Vec<_>>());
     let subjects: Vec<_> = later.iter().flat_map(|event| event.data.subjects()).collect();
     assert_eq!(subjects, [7, USERS, USERS + 1].map(|n| user_id(n).0));

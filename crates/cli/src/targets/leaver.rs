@@ -7,7 +7,7 @@ use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
 use clap::Args;
 use directory::{Caller, PushAttempt, PushFault, RemoteState, RemoteUser, Target, UserId};
-use gateway::{Desired, SourceUser};
+use gateway::Desired;
 use serde_json::{Value, json};
 
 #[derive(Args)]
@@ -95,18 +95,31 @@ fn confirmation(
     user: UserId,
 ) -> anyhow::Result<(Confirmation, Option<PushAttempt>)> {
     let (_, rules) = rules_of(target)?;
-    let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &[user]))?;
+    let sources = session.wait(gateway::load_source_users(
+        &session.directory,
+        caller,
+        (target.number, rules.uses_groups()),
+        &[user],
+    ))?;
     let row = session.wait(session.directory.remote_users(caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);
     let attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(caller, query))?;
-    let desired = sources.get(&user).map_or(Desired::Nothing, |source: &SourceUser| rules.desired(source));
-    let confirmation = confirmation_of(desired, row.as_ref(), &attempts);
+    let source = sources.get(&user);
+    let desired = source.map_or(Desired::Nothing, |source| rules.desired(source));
+    // A change that was made just now may not have been followed yet.
+    let is_accepted = source.zip(row.as_ref()).is_some_and(|(source, row)| rules.has_accepted(source, row));
+    let confirmation = confirmation_of(desired, row.as_ref(), is_accepted, &attempts);
     let is_wanted = |attempt: &&PushAttempt| confirmation.is_open() || is_write(attempt);
     let last = attempts.iter().rev().find(is_wanted).cloned();
     Ok((confirmation, last))
 }
 
-fn confirmation_of(desired: Desired<'_>, row: Option<&RemoteUser>, attempts: &[PushAttempt]) -> Confirmation {
+fn confirmation_of(
+    desired: Desired<'_>,
+    row: Option<&RemoteUser>,
+    is_accepted: bool,
+    attempts: &[PushAttempt],
+) -> Confirmation {
     if matches!(desired, Desired::Account { is_active: true, .. }) {
         return Confirmation::Active;
     }
@@ -120,9 +133,7 @@ fn confirmation_of(desired: Desired<'_>, row: Option<&RemoteUser>, attempts: &[P
     };
     match (row.fault, row.due, desired) {
         (PushFault::None, None, Desired::Unchanged) => Confirmation::Left,
-        (PushFault::None, None, Desired::Account { .. }) if row.state != RemoteState::Absent => {
-            Confirmation::Deactivated
-        }
+        (PushFault::None, None, Desired::Account { .. }) if is_accepted => Confirmation::Deactivated,
         (PushFault::None, None, _) if row.state == RemoteState::Absent => Confirmation::None,
         (PushFault::None, ..) => Confirmation::Waiting,
         (fault, ..) => Confirmation::Failed(fault),

@@ -115,7 +115,12 @@ fn try_users(
     let query = UserQuery { limit: SAMPLE, ..UserQuery::default() };
     let users = session.wait(session.directory.find_users(caller, query))?.rows;
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-    let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &ids))?;
+    let sources = session.wait(gateway::load_source_users(
+        &session.directory,
+        caller,
+        (target.number, rules.uses_groups()),
+        &ids,
+    ))?;
     let mut reasons: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
     for source in sources.values() {
         if let Desired::Account { user, is_active: true } = rules.desired(source) {
@@ -139,7 +144,12 @@ fn document_of(
     rules: &AccountRules,
     user: UserId,
 ) -> anyhow::Result<Document> {
-    let sources = session.wait(gateway::load_source_users(&session.directory, caller, target.number, &[user]))?;
+    let sources = session.wait(gateway::load_source_users(
+        &session.directory,
+        caller,
+        (target.number, rules.uses_groups()),
+        &[user],
+    ))?;
     let source = sources.get(&user).context("there is no such user")?;
     let Desired::Account { user, is_active } = rules.desired(source) else {
         bail!("the user was deleted");

@@ -101,8 +101,7 @@ fn find_target(session: &AdminSession, target: &TargetRef) -> anyhow::Result<(Ca
 /// The client of a target's API, and which accounts the target is to have.
 fn rules_of(target: &Target) -> anyhow::Result<(&'static dyn TargetClient, AccountRules)> {
     let client = dialects::target_client(&target.dialect).context("the API of the target is unknown")?;
-    let capabilities = target.capabilities.clone().unwrap_or_else(|| client.default_capabilities());
-    Ok((client, AccountRules::new(client, capabilities, target)?))
+    Ok((client, AccountRules::of_target(target)?))
 }
 
 /// Stores a changed target, with new credentials.

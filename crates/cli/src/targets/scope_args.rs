@@ -98,7 +98,8 @@ pub(super) fn check_loss(
         let Some(user) = users.last() else { break };
         last = user.number;
         let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-        let sources = session.wait(gateway::load_source_users(&session.directory, caller, after.number, &ids))?;
+        let target = (after.number, old.uses_groups() || new.uses_groups());
+        let sources = session.wait(gateway::load_source_users(&session.directory, caller, target, &ids))?;
         let had: Vec<_> = sources.values().filter(|source| old.is_to_be_created(source)).collect();
         total += had.len();
         lost += had.iter().filter(|source| !new.is_to_be_created(source)).count();

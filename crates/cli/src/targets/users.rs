@@ -84,7 +84,9 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     let session = AdminSession::open_read_only(settings)?;
     let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
     let user = find_id(&session, &caller, std::slice::from_ref(&target), &args.user)?;
-    let sources = session.wait(gateway::load_source_users(&session.directory, &caller, target.number, &[user]))?;
+    let (client, rules) = rules_of(&target)?;
+    let key = (target.number, rules.uses_groups());
+    let sources = session.wait(gateway::load_source_users(&session.directory, &caller, key, &[user]))?;
     let row = session.wait(session.directory.remote_users(&caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);
     let mut attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(&caller, query))?;
@@ -93,7 +95,6 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     let (summary, request) = match source {
         Some(source) => {
             let obstacle = super::show::obstacle(&session, &caller, &target)?;
-            let (client, rules) = rules_of(&target)?;
             let summary = summary(&rules, source, row.as_ref());
             (
                 summary + &obstacle.map_or(String::new(), |text| format!(" {text}")),

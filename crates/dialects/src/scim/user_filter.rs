@@ -15,12 +15,14 @@ impl UserFilter {
         let filter =
             filter::parse(text, &wire::USER_TYPE, true, MAX_LENGTH).map_err(|error| error.message("filter"))?;
         // Changes of their members are not followed for this.
-        for (field, name) in [(Field::Groups, "groups"), (Field::Folders, "folders")] {
-            if filter.references_field(field) {
-                return Err(format!("the filter must not use {name}"));
-            }
+        if filter.references_field(Field::Folders) {
+            return Err("the filter must not use folders".into());
         }
         Ok(Self(filter))
+    }
+
+    pub fn uses_groups(&self) -> bool {
+        self.0.references_field(Field::Groups)
     }
 
     pub fn matches(&self, user: &User, labels: &Labels) -> bool {

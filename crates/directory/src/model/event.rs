@@ -89,11 +89,17 @@ impl EventFilter {
         Self { tenant: Some(tenant), ..Self::default() }
     }
 
-    /// The kinds that show how users have changed. Users show the names of organizations.
-    pub const USERS: [EventKind; 2] = [EventKind::User, EventKind::Organization];
+    /// The kinds that show how users have changed. Users show the names of organizations, and their groups.
+    pub const fn kinds_of_users(with_groups: bool) -> &'static [EventKind] {
+        if with_groups {
+            &[EventKind::User, EventKind::Organization, EventKind::Group]
+        } else {
+            &[EventKind::User, EventKind::Organization]
+        }
+    }
 
-    pub fn of_users(tenant: TenantNumber) -> Self {
-        Self { kinds: Self::USERS.to_vec(), ..Self::of_tenant(tenant) }
+    pub fn of_users(tenant: TenantNumber, with_groups: bool) -> Self {
+        Self { kinds: Self::kinds_of_users(with_groups).to_vec(), ..Self::of_tenant(tenant) }
     }
 
     pub fn matches(&self, data: &EventData) -> bool {

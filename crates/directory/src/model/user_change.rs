@@ -1,13 +1,15 @@
 //! What a task that follows users needs to know of an event. Less is decoded than for [`Event`], since such a task reads
 //! every event.
 
-use crate::{EntitySnapshot, Event, EventPosition, Item, ItemId, Status, User, UserId};
+use crate::{EntitySnapshot, Event, EventPosition, Item, ItemId, ItemKind, Status, User, UserId};
 use serde::Deserialize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserChange {
     pub position: EventPosition,
     pub subject: ChangedSubject,
+    /// Users who joined or left a group.
+    pub members: Vec<UserId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum ChangedSubject {
     },
     /// An organization, whose name users show.
     RenamedOrganization(ItemId),
+    /// A group that has another name or was deleted, which changes what all its members show.
+    ChangedGroup,
     /// Something that users do not show.
     Other,
 }
@@ -48,14 +52,18 @@ impl From<&User> for UserState {
 }
 
 impl UserChange {
-    /// Decodes the snapshots of an event of a user or an organization.
+    /// Decodes the snapshots of an event of a user, an organization or a group, and who joined and left.
     pub fn decode(
         position: EventPosition,
-        before: Option<&str>,
-        after: Option<&str>,
+        (before, after): (Option<&str>, Option<&str>),
+        members: [Option<&str>; 2],
     ) -> Result<Self, serde_json::Error> {
         let decode = |text: Option<&str>| text.map(serde_json::from_str).transpose();
-        Ok(Self { position, subject: subject(decode(before)?, decode(after)?) })
+        let mut change = Self { position, subject: subject(decode(before)?, decode(after)?), members: Vec::new() };
+        for text in members.into_iter().flatten() {
+            change.members.extend(serde_json::from_str::<Vec<UserId>>(text)?);
+        }
+        Ok(change)
     }
 }
 
@@ -66,7 +74,9 @@ impl From<&Event> for UserChange {
             Some(EntitySnapshot::Item(item)) => Some(Snapshot::Item(item.clone())),
             _ => None,
         };
-        Self { position: event.position, subject: subject(snapshot(&event.data.before), snapshot(&event.data.after)) }
+        let subject = subject(snapshot(&event.data.before), snapshot(&event.data.after));
+        let members = event.data.members_added.iter().chain(&event.data.members_removed).copied().collect();
+        Self { position: event.position, subject, members }
     }
 }
 
@@ -86,6 +96,10 @@ fn subject(before: Option<Snapshot>, after: Option<Snapshot>) -> ChangedSubject 
             was_active: is_active(user),
             is_active: false,
             is_deleted: true,
+        },
+        (Some(Snapshot::Item(before)), after) if before.kind() == ItemKind::Group => match after {
+            Some(Snapshot::Item(after)) if before.name() == after.name() => ChangedSubject::Other,
+            _ => ChangedSubject::ChangedGroup,
         },
         (Some(Snapshot::Item(before)), Some(Snapshot::Item(after))) if before.name() != after.name() => {
             ChangedSubject::RenamedOrganization(after.id())

@@ -26,11 +26,12 @@ impl Directory {
     pub async fn user_changes(
         &self,
         caller: &Caller,
+        with_groups: bool,
         after: EventPosition,
         limit: u32,
     ) -> Result<Vec<UserChange>, DirectoryError> {
         self.authorize(caller, Query::Events).await?;
-        self.store.user_changes(caller.tenant, after, limit).await.map_err(read_error)
+        self.store.user_changes(caller.tenant, with_groups, after, limit).await.map_err(read_error)
     }
 
     /// The events of the caller's tenant after a position, for an import that continues an interrupted one.

@@ -271,7 +271,7 @@ async fn send(fixture: &Fixture, caller: &Caller, kind: QueryKind) -> Vec<Result
         QueryKind::MailsDue => vec![done(directory.mails_due(caller, 1).await)],
         QueryKind::Events => vec![
             done(directory.events(caller, EventPosition(0), 1).await),
-            done(directory.user_changes(caller, EventPosition(0), 1).await),
+            done(directory.user_changes(caller, true, EventPosition(0), 1).await),
             done(directory.user_history(caller, ann, EventPosition(0)).await),
             done(directory.chain_hash_at(caller, EventPosition(1)).await),
             done(directory.verify_chain(caller).await),

@@ -10,7 +10,7 @@ use crate::held_lease::HeldLease;
 use crate::signals::Signals;
 use directory::{
     Caller, ChangedSubject, Directory, DirectoryError, EventPosition, Follower, ItemId, PushPriority, Record,
-    RemoteUser, RowQuery, RowWrite, Target, TargetProgress, UserChange, UserId, gateway_lease_name,
+    RemoteUser, RowQuery, RowWrite, Target, TargetProgress, UserChange, UserId, UserKey, gateway_lease_name,
 };
 use scan::Scan;
 use std::collections::HashMap;
@@ -104,7 +104,7 @@ impl TenantFollower {
             let progress: Vec<TargetProgress> = directory.target_records(&self.caller, query).await?;
             if let Some(progress) = progress.into_iter().next() {
                 let has_ended = self.scans.get(&target.number).is_some_and(Scan::has_ended);
-                self.scans.insert(target.number, Scan::new(target.version, progress, has_ended));
+                self.scans.insert(target.number, Scan::new(target, progress, has_ended));
             }
         }
         Ok(())
@@ -126,11 +126,15 @@ impl TenantFollower {
     ) -> Result<usize, DirectoryError> {
         // Read before the events, which are only those of this tenant's users: later ones are waited for.
         let newest = directory.last_event_position(&self.caller).await?;
-        let events = directory.user_changes(&self.caller, self.position(), BATCH).await?;
+        let with_groups = self.scans.values().any(|scan| scan.uses_groups);
+        let events = directory.user_changes(&self.caller, with_groups, self.position(), BATCH).await?;
         let Some(last) = events.last().map(|event| event.position) else {
             self.read_to = newest;
             return Ok(0);
         };
+        if events.iter().any(|event| event.subject == ChangedSubject::ChangedGroup) {
+            self.reconsider_all(directory, lease).await?;
+        }
         let marks = self.marks_of(directory, &events).await?;
         let mut writes = Vec::new();
         let mut woken = Vec::new();
@@ -167,6 +171,16 @@ impl TenantFollower {
         Ok(events.len())
     }
 
+    /// Lets all users be considered again for the targets whose rules depend on groups. Former members of a deleted group
+    /// are not known.
+    async fn reconsider_all(&mut self, directory: &Directory, lease: &HeldLease) -> Result<(), DirectoryError> {
+        let mut writes = vec![lease.guard()];
+        for scan in self.scans.values_mut().filter(|scan| scan.uses_groups) {
+            writes.extend(scan.restart());
+        }
+        directory.commit_task_rows(&self.caller, writes).await
+    }
+
     /// One entry for each user, in the order of the last events.
     async fn marks_of(&self, directory: &Directory, changes: &[UserChange]) -> Result<Vec<Mark>, DirectoryError> {
         let mut marks: HashMap<UserId, Mark> = HashMap::new();
@@ -177,6 +191,7 @@ impl TenantFollower {
             mark.is_active |= is_active;
         };
         let mut renamed: HashMap<ItemId, EventPosition> = HashMap::new();
+        let mut joined_or_left: Vec<(UserId, EventPosition)> = Vec::new();
         for change in changes {
             match change.subject {
                 ChangedSubject::User { id, number, was_active, is_active, is_deleted } => {
@@ -187,7 +202,18 @@ impl TenantFollower {
                 ChangedSubject::RenamedOrganization(organization) => {
                     renamed.insert(organization, change.position);
                 }
-                ChangedSubject::Other => {}
+                ChangedSubject::ChangedGroup | ChangedSubject::Other => {}
+            }
+            joined_or_left.extend(change.members.iter().map(|user| (*user, change.position)));
+        }
+        // Most of them have the same groups for the targets as before: nothing is sent for those.
+        for part in joined_or_left.chunks(BATCH as usize) {
+            let keys = part.iter().map(|(user, _)| UserKey::Id(*user)).collect();
+            let users = directory.users(&self.caller, keys).await?;
+            for (user, (_, position)) in users.iter().zip(part).filter_map(|(user, part)| Some((user.as_ref()?, part)))
+            {
+                let is_active = !user.status.blocks_sign_in();
+                add((user.id, user.number), *position, PushPriority::Change, is_active);
             }
         }
         // Documents show the name of the organization.

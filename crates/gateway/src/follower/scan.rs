@@ -2,6 +2,7 @@
 //! the target's settings have changed.
 
 use super::{BATCH, TenantFollower, new_row};
+use crate::account_rules::AccountRules;
 use crate::held_lease::HeldLease;
 use crate::signals::Signals;
 use directory::{
@@ -20,6 +21,8 @@ const MAX_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct Scan {
     /// Of the target for which it was read.
     pub(super) version: u32,
+    /// Whether the target's rules depend on the groups of users.
+    pub(super) uses_groups: bool,
     progress: TargetProgress,
     /// Users with higher numbers may exist.
     has_more: bool,
@@ -31,8 +34,16 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) fn new(version: u32, progress: TargetProgress, has_ended: bool) -> Self {
-        Self { version, progress, has_more: true, capacity: 0, next_count: Instant::now(), has_ended }
+    pub(super) fn new(target: &Target, progress: TargetProgress, has_ended: bool) -> Self {
+        let uses_groups = AccountRules::of_target(target).is_ok_and(|rules| rules.uses_groups());
+        let (version, next_count) = (target.version, Instant::now());
+        Self { version, uses_groups, progress, has_more: true, capacity: 0, next_count, has_ended }
+    }
+
+    /// Lets the users who were considered be considered again.
+    pub(super) fn restart(&mut self) -> Option<RowWrite> {
+        self.progress.reconsidered = Some(0);
+        self.progress.after_change(false, true)
     }
 
     pub(super) fn has_ended(&self) -> bool {

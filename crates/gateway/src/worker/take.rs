@@ -98,7 +98,8 @@ impl Run<'_> {
         let shared = &self.worker.shared;
         let directory = &shared.directory;
         let ids: Vec<UserId> = rows.iter().map(|row| row.user).collect();
-        let mut sources = load_source_users(directory, &self.caller, self.worker.target.number, &ids).await?;
+        let target = (self.worker.target.number, self.sender.rules().uses_groups());
+        let mut sources = load_source_users(directory, &self.caller, target, &ids).await?;
         // A push is at most the searches, reading the account, and two requests that change it.
         let searches = if self.must_search { self.sender.rules().capabilities.finds_by.len() } else { 0 };
         let requests = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(3);

@@ -57,10 +57,10 @@ statements! {
     /// Only what shows how users have changed. By the batches after the position: those of a tenant are not in their order,
     /// and reading all of them would take longer with each change.
     USER_CHANGES = per_engine(
-        "SELECT position, before, after FROM events WHERE position > ?1 AND (1 << kind) & ?2 AND tenant = ?3
+        "SELECT position, before, after, joined, left FROM events WHERE position > ?1 AND (1 << kind) & ?2 AND tenant = ?3
         ORDER BY position LIMIT ?4",
-        "SELECT b.position - b.events + e.place + 1, e.before, e.after FROM batches b JOIN LATERAL
-        (SELECT place, before, after FROM events WHERE tenant = $3 AND batch = b.id AND kind = ANY($2) OFFSET 0) AS e ON TRUE
+        "SELECT b.position - b.events + e.place + 1, e.before, e.after, e.joined, e.departed FROM batches b JOIN LATERAL
+        (SELECT place, before, after, joined, departed FROM events WHERE tenant = $3 AND batch = b.id AND kind = ANY($2) OFFSET 0) AS e ON TRUE
         WHERE b.position > $1 AND b.position - b.events + e.place >= $1 ORDER BY b.position, e.place LIMIT $4",
     );
     EVENTS_OF_SUBJECT = per_engine(

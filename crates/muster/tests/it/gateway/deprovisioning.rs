@@ -85,7 +85,7 @@ fn a_target_gets_the_users_in_its_scope() {
     assert_eq!(server.run_json(&[&flags[..], &["--force"]].concat())["scope"], "userType eq \"nobody\"");
     for (filter, expected) in [
         ("userType eq", "Invalid filter"),
-        ("groups.display eq \"Staff\"", "must not use groups"),
+        ("urn:muster:params:scim:schemas:extension:2.0:User:folders eq \"x\"", "must not use folders"),
         ("nope eq 1", "nope"),
     ] {
         let rejected = server.run_json(&["target", "set", "target", "--scope-filter", filter, "--tenant", "1"]);
@@ -137,6 +137,48 @@ fn accounts_are_deleted_or_left_as_the_target_is_configured() {
     assert_eq!(simulator.accounts().len(), 3);
 }
 
+/// Changes of members, names and groups change who is in scope, and what accounts have.
+#[test]
+fn groups_decide_who_gets_an_account_and_what_is_in_it() {
+    let server = server();
+    let key = server.create_connection(1, "hr", &[]);
+    let simulator = Simulator::start("scim", "");
+    let ids = ["ann@example.com", "bob@example.com"].map(|name| add_user(&server, &key, name, "Employee"));
+    let add_group = |name: &str, member: &str| {
+        let group = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": name,
+            "members": [{"value": member}]});
+        let made = scim(&server, &key, "POST", "/scim/v2/Groups", &group);
+        format!("/scim/v2/Groups/{}", made["id"].as_str().expect("an id"))
+    };
+    let change_group = |path: &str, operation: Value| {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+        scim(&server, &key, "PATCH", path, &body);
+    };
+    let staff = add_group("Staff", &ids[0]);
+    simulator.add_to(server.store(), "target", &["--rate", "0", "--scope-filter", "groups.display eq \"staff\""]);
+    server.run_json(&["target", "map", "target", "--set", "title='lead' if 'Leads' in groups else 'member'"]);
+    let wait_for_title = |user: &str, expected: &str| {
+        wait_for("the title", || {
+            let account = simulator.account_of(user).unwrap_or_default();
+            if account["fields"]["title"] == expected { Ok(()) } else { Err(account) }
+        });
+    };
+    wait_for_title(&ids[0], "member");
+    assert_eq!(simulator.accounts().len(), 1);
+    change_group(&staff, json!({"op": "add", "path": "members", "value": [{"value": ids[1]}]}));
+    wait_for_title(&ids[1], "member");
+    let leads = add_group("Leads", &ids[1]);
+    wait_for_title(&ids[1], "lead");
+    change_group(&leads, json!({"op": "replace", "path": "displayName", "value": "Others"}));
+    wait_for_title(&ids[1], "member");
+    change_group(&leads, json!({"op": "replace", "path": "displayName", "value": "Leads"}));
+    wait_for_title(&ids[1], "lead");
+    change_group(&staff, json!({"op": "remove", "path": format!("members[value eq \"{}\"]", ids[1])}));
+    wait_for_account(&simulator, &ids[1], Some(false));
+    scim(&server, &key, "DELETE", &staff, &Value::Null);
+    wait_for_account(&simulator, &ids[0], Some(false));
+}
+
 #[test]
 fn an_unconfirmed_deactivation_is_shown() {
     let server = server();
@@ -146,6 +188,8 @@ fn an_unconfirmed_deactivation_is_shown() {
     simulator.add_to(server.store(), "target", &["--rate", "0"]);
     wait_until_linked(server.store(), "target", 1);
     server.run_json(&["target", "pause", "target", "--tenant", "1"]);
+    // A server takes over settings within a second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     replace(&server, &key, &id, "active", &json!(false));
     wait_for("the open deactivation", || {
         let shown = server.run_json(&["leaver", "ann@example.com", "--tenant", "1"]);
