@@ -171,8 +171,8 @@ impl TenantFollower {
         Ok(events.len())
     }
 
-    /// Lets all users be considered again for the targets whose rules depend on groups. Former members of a deleted group
-    /// are not known.
+    /// Lets all users be considered again for the targets whose rules depend on groups. Who the members of a deleted group were
+    /// is not known.
     async fn reconsider_all(&mut self, directory: &Directory, lease: &HeldLease) -> Result<(), DirectoryError> {
         let mut writes = vec![lease.guard()];
         for scan in self.scans.values_mut().filter(|scan| scan.uses_groups) {
