@@ -1,5 +1,5 @@
-//! What a target is to have of a user: whether there is to be an account, and the account: what the API says, then the
-//! target's mapping, as far as the API can hold it.
+//! What a target is to have of a user: whether there is to be an account, and the account: the default of
+//! the API, then the target's mapping, as far as the API can hold it.
 
 use crate::digest::changed;
 use crate::mapping::{Mapping, MappingError};
@@ -58,7 +58,7 @@ pub enum DocumentError {
 }
 
 impl AccountRules {
-    /// By what the target was found to be able to do, or by what its API says before it was tested.
+    /// By what the target was found to be able to do, or by the default of its API before it was tested.
     ///
     /// # Errors
     /// There is no such API, or the mapping or the scope is not valid.

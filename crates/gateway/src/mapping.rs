@@ -1,4 +1,4 @@
-//! The mapping of a target: expressions that replace what its API says about single attributes.
+//! The mapping of a target: expressions that replace the defaults of single attributes.
 //!
 //! Expressions are those of minijinja, with a limit on their work. They see the attributes of the user under the names of
 //! exports, without passwords, and nothing else.
@@ -86,9 +86,11 @@ impl Mapping {
     /// # Errors
     /// A row names an attribute that the API does not have, or its expression is not valid.
     pub(crate) fn compile(rows: &[AttributeMapping], attributes: &[TargetAttribute]) -> Result<Self, MappingError> {
-        let rows = rows.iter().map(|row| {
+        let rows = rows.iter().enumerate().map(|(index, row)| {
+            let is_repeated = rows.iter().take(index).any(|other| other.attribute == row.attribute);
             let kind = attributes.iter().find(|attribute| attribute.name == row.attribute).map(|it| it.kind);
             let compiled = match kind {
+                _ if is_repeated => Err("is there twice".to_owned()),
                 None => Err("names an attribute that the target's API does not have, or that only Muster sets".into()),
                 Some(AttributeKind::Complex) => Err("is not possible: its values are lists or objects".into()),
                 Some(kind) => compile_expression(&row.expression).map(|expression| (kind, expression)),
@@ -104,7 +106,7 @@ impl Mapping {
         self.rows.iter().any(|row| row.expression.undeclared_variables(false).contains(GROUPS))
     }
 
-    /// Replaces what the API says about the mapped attributes. After an error, the others are replaced nevertheless.
+    /// Replaces the defaults of the mapped attributes. After an error, the others are replaced nevertheless.
     pub(crate) fn apply(&self, outgoing: &OutgoingUser<'_>, document: &mut Document) -> Result<(), MappingError> {
         if self.rows.is_empty() {
             return Ok(());
@@ -114,7 +116,10 @@ impl Mapping {
         for compiled in &self.rows {
             let CompiledRow { row, kind, expression } = compiled;
             match evaluate(expression, &variables).and_then(|value| output(value, row, *kind)) {
-                Ok(None) if row.empty == EmptyValue::Omit => document.remove(&row.attribute),
+                Ok(None) if row.empty == EmptyValue::Omit => {
+                    set_key(document, &row.attribute, None);
+                    document.remove(&row.attribute);
+                }
                 Ok(value) => {
                     set_key(document, &row.attribute, value.as_ref());
                     document.set(&row.attribute, value);
@@ -169,12 +174,7 @@ fn output(value: Value, row: &AttributeMapping, kind: AttributeKind) -> Result<O
     if value.is_undefined() || value.is_none() || value.as_str() == Some("") {
         return Ok(None);
     }
-    let text = match value.as_str() {
-        Some(text) => text.to_owned(),
-        None if value.kind() == ValueKind::Bool => value.is_true().to_string(),
-        None if value.is_number() => value.to_string(),
-        None => return Err(format!("has a {} as its result, not a single value", value.kind())),
-    };
+    let text = text_of(&value).ok_or_else(|| format!("has a {} as its result, not a single value", value.kind()))?;
     if text.len() > MAX_RESULT_BYTES {
         return Err(format!("has a result of more than {MAX_RESULT_BYTES} bytes"));
     }
@@ -192,9 +192,19 @@ fn output(value: Value, row: &AttributeMapping, kind: AttributeKind) -> Result<O
     }
 }
 
+/// A single value as text.
+fn text_of(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::String => value.as_str().map(str::to_owned),
+        ValueKind::Bool => Some(value.is_true().to_string()),
+        ValueKind::Number => Some(value.to_string()),
+        _ => None,
+    }
+}
+
 /// The value that a table of values has; `*` is for all others.
 fn translated(value: &Value, values: &BTreeMap<String, String>) -> Value {
-    let key = if value.is_undefined() || value.is_none() { String::new() } else { value.to_string() };
+    let key = text_of(value).unwrap_or_default();
     values.get(&key).or_else(|| values.get("*")).map(|text| Value::from(text.as_str())).unwrap_or_default()
 }
 
@@ -343,6 +353,8 @@ mod tests {
         assert_eq!(mapped(known), Ok(Some(OutputValue::Integer(12))));
         let others = AttributeMapping { values: values(&[("User", "2"), ("*", "1")]), ..row("number", "role") };
         assert_eq!(mapped(others), Ok(Some(OutputValue::Integer(1))));
+        let flag = AttributeMapping { values: values(&[("true", "7")]), ..row("number", "active") };
+        assert_eq!(mapped(flag), Ok(Some(OutputValue::Integer(7))));
         let unknown = AttributeMapping { values: values(&[("User", "2")]), ..row("number", "role") };
         assert_eq!(mapped(unknown), Ok(None));
     }
@@ -365,7 +377,7 @@ mod tests {
         let (user, labels) = (user(), Labels::default());
         let outgoing = OutgoingUser { user: &user, labels: &labels, manager: None, is_active: true };
         let mut document = Document::default();
-        document.set("text", Some(OutputValue::text("as the API says")));
+        document.set("text", Some(OutputValue::text("the default")));
         mapping.apply(&outgoing, &mut document).expect("mapped");
         assert!(document.attributes.is_empty());
     }
@@ -374,6 +386,9 @@ mod tests {
     fn invalid_rows_are_rejected_when_they_are_set() {
         let problem = |attribute: &str, expression: &str| mapped(row(attribute, expression)).expect_err("rejected");
         assert!(problem("other", "email").contains("does not have"), "{}", problem("other", "email"));
+        let twice =
+            Mapping::compile(&[row("text", "email"), row("text", "email")], &attributes()).err().expect("rejected");
+        assert!(twice.to_string().contains("twice"));
         assert!(problem("list", "email").contains("lists or objects"));
         assert!(problem("text", "mailbox").contains("uses mailbox"), "{}", problem("text", "mailbox"));
         assert!(problem("text", "email |").contains("is not valid"));
@@ -390,6 +405,9 @@ mod tests {
             let error = mapped(row("text", expression)).expect_err(expression);
             assert!(error.len() < 120 && !error.contains("example.com"), "{error}");
         }
+        // What only the limit of steps stops.
+        let error = mapped(row("text", "range(9000)|map('string')|join|length")).expect_err("too much work");
+        assert!(error.contains("too much work"), "{error}");
         assert!(mapped(row("text", "password")).is_err());
         assert!(mapped(row("text", "passwordHash")).is_err());
         // Messages of the engine can contain values.

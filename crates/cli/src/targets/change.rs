@@ -105,10 +105,11 @@ pub(crate) struct SetArgs {
     limits: LimitArgs,
     #[command(flatten)]
     scope: ScopeArgs,
-    /// The target gets all users
+    /// Remove the scope filter: push all users
     #[arg(long, conflicts_with = "scope_filter")]
     no_scope_filter: bool,
-    /// Change the scope even if more than a tenth of the users, and more than 10, would be out of it
+    /// Apply the change even if the accounts of more than a tenth of the users, and of more than 10, would be deactivated or
+    /// deleted
     #[arg(long)]
     force: bool,
     /// Address that may be called although it is not public or not encrypted; replaces the current ones (repeatable)
@@ -336,6 +337,7 @@ pub(super) fn set(settings: &Settings, session: &AdminSession, args: SetArgs, ou
         after.capabilities = None;
     }
     check(&after)?;
+    super::rules_of(&after)?;
     if !args.force {
         super::scope_args::check_loss(session, &caller, &before, &after)?;
     }

@@ -124,6 +124,10 @@ fn confirmation_of(
         return Confirmation::Active;
     }
     let Some(row) = row else {
+        if desired == Desired::Unchanged {
+            // Of a deleted user: Muster has forgotten the account, if there is one.
+            return Confirmation::Left;
+        }
         let last = attempts.iter().rev().find(|attempt| is_write(attempt));
         return if last.is_some_and(|attempt| attempt.action == "delete") {
             Confirmation::Deleted

@@ -21,7 +21,7 @@ pub(crate) struct MapArgs {
     /// `jobtitle=title|cut(40)`
     #[arg(long, value_name = "ATTRIBUTE=EXPRESSION")]
     set: Vec<String>,
-    /// Make an attribute as the target's API says again (repeatable)
+    /// Restore the default of an attribute (repeatable)
     #[arg(long, value_name = "ATTRIBUTE")]
     unset: Vec<String>,
     /// Replace the whole mapping by that of a TOML file, with `[[mapping]]` tables
@@ -30,7 +30,7 @@ pub(crate) struct MapArgs {
     /// Show what a user gets: number, id, email, user name or external id
     #[arg(long)]
     user: Option<String>,
-    /// Store nothing; show what it would be
+    /// Show the result without storing it
     #[arg(long)]
     dry_run: bool,
 }
@@ -121,19 +121,19 @@ fn try_users(
         (target.number, rules.uses_groups()),
         &ids,
     ))?;
-    let mut reasons: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let (mut total, mut reasons) = (0, std::collections::BTreeMap::<String, usize>::new());
     for source in sources.values() {
         if let Desired::Account { user, is_active: true } = rules.desired(source) {
+            total += 1;
             let outgoing = OutgoingUser { user, labels: &source.labels, manager: None, is_active: true };
             if let Err(error) = rules.document(&outgoing) {
                 *reasons.entry(error.to_string()).or_default() += 1;
             }
         }
     }
-    let total = sources.len();
     Ok(reasons
         .into_iter()
-        .map(|(reason, count)| format!("{count} of {total} users would not be pushed: {reason}."))
+        .map(|(reason, count)| format!("{count} of {total} users cannot be pushed: {reason}."))
         .collect())
 }
 
@@ -152,13 +152,13 @@ fn document_of(
     ))?;
     let source = sources.get(&user).context("there is no such user")?;
     let Desired::Account { user, is_active } = rules.desired(source) else {
-        bail!("the user was deleted");
+        bail!("the target is to have no account of this user, or to keep the one it has");
     };
     let manager = source.manager.as_deref();
     Ok(rules.document(&OutgoingUser { user, labels: &source.labels, manager, is_active })?)
 }
 
-/// All attributes of the API, with what they are made of.
+/// All attributes of the API, with their sources.
 fn rows(
     target: &Target,
     client: &'static dyn TargetClient,
@@ -205,7 +205,7 @@ fn table_text(rows: &[Value], has_values: bool) -> String {
         if row["required"] == true {
             kind.push_str(", required");
         }
-        let mut made = row["expression"].as_str().map_or_else(|| "as the API says".to_owned(), str::to_owned);
+        let mut made = row["expression"].as_str().map_or_else(|| "default".to_owned(), str::to_owned);
         if let Some(values) = row["values"].as_object() {
             let values: Vec<String> =
                 values.iter().map(|(from, to)| format!("{from}: {}", to.as_str().unwrap_or_default())).collect();
@@ -220,7 +220,7 @@ fn table_text(rows: &[Value], has_values: bool) -> String {
         }
         cells
     };
-    let mut headings = vec!["attribute", "type", "made of"];
+    let mut headings = vec!["attribute", "type", "source"];
     if has_values {
         headings.push("value");
     }

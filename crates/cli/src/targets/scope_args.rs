@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use dialects::kit::TargetClient;
 use directory::{Caller, DeprovisionPolicy, PageBoundary, PasswordPolicy, SortPosition, Target, UserId, UserQuery};
+use gateway::{Desired, SourceUser};
 
 #[derive(Args)]
 pub(super) struct ScopeArgs {
@@ -76,17 +77,17 @@ impl ScopeArgs {
 
 /// Users that are read at a time.
 const BATCH: u32 = 250;
-/// Users whose accounts a change of the scope may take without `--force`, if they are not more than a tenth.
+/// Users whose accounts a change may take without `--force`, if they are not more than a tenth.
 const FEW: usize = 10;
 
-/// Whether a change of the scope takes the accounts of many users, such as after a typing error.
+/// Whether a change of the scope or the policies takes the accounts of many users, such as after a typing error.
 pub(super) fn check_loss(
     session: &AdminSession,
     caller: &Caller,
     before: &Target,
     after: &Target,
 ) -> anyhow::Result<()> {
-    if before.scope == after.scope {
+    if (&before.scope, before.deprovisioning) == (&after.scope, after.deprovisioning) {
         return Ok(());
     }
     let (old, new) = (rules_of(before)?.1, rules_of(after)?.1);
@@ -100,17 +101,16 @@ pub(super) fn check_loss(
         let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
         let target = (after.number, old.uses_groups() || new.uses_groups());
         let sources = session.wait(gateway::load_source_users(&session.directory, caller, target, &ids))?;
-        let had: Vec<_> = sources.values().filter(|source| old.is_to_be_created(source)).collect();
-        total += had.len();
-        lost += had.iter().filter(|source| !new.is_to_be_created(source)).count();
+        total += sources.len();
+        let is_lost = |source: &&SourceUser| match (old.desired(source), new.desired(source)) {
+            (Desired::Account { is_active: true, .. }, Desired::Account { is_active, .. }) => !is_active,
+            (Desired::Nothing, _) | (_, Desired::Account { .. } | Desired::Unchanged) => false,
+            (Desired::Account { .. } | Desired::Unchanged, Desired::Nothing) => true,
+        };
+        lost += sources.values().filter(is_lost).count();
     }
     if lost > FEW && lost > total / 10 {
-        let what = match after.deprovisioning.out_of_scope {
-            DeprovisionPolicy::Deactivate => "be deactivated",
-            DeprovisionPolicy::Delete => "be deleted",
-            DeprovisionPolicy::Leave => "not be changed any more",
-        };
-        bail!("{lost} of {total} users would be out of scope: their accounts would {what} (--force does it)");
+        bail!("the accounts of {lost} of {total} users would be deactivated or deleted (use --force to apply it)");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `muster target test`
 
 use super::issues::wake;
-use super::{TargetRef, find_target, put, show};
+use super::{TargetRef, find_target, put, rules_of, show};
 use crate::output::Output;
 use crate::secrets::master_keys;
 use crate::session::AdminSession;
@@ -44,6 +44,7 @@ pub(super) fn run(settings: &Settings, session: &AdminSession, args: &TestArgs, 
         directory::TargetCapabilities { tested, evidence, ..capabilities.clone() } == *old
     });
     let after = Target { capabilities: Some(capabilities.clone()), ..target.clone() };
+    rules_of(&after).context("the result of the test was not stored")?;
     put(session, &caller, target.clone(), after, Vec::new())?;
     if !is_same {
         // What failed may be possible now.

@@ -145,7 +145,7 @@ fn summary(rules: &AccountRules, source: &SourceUser, row: Option<&RemoteUser>) 
     };
     let account = match rules.desired(source) {
         Desired::Account { is_active: true, .. } => "an active account",
-        Desired::Unchanged => "whatever it has",
+        Desired::Unchanged => "the account is left unchanged",
         Desired::Account { .. } if row.is_some() => "an inactive account",
         Desired::Account { .. } | Desired::Nothing => "no account",
     };

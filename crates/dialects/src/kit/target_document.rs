@@ -128,9 +128,13 @@ impl Document {
         attribute.value = (!members.is_empty()).then_some(OutputValue::Object(members));
     }
 
-    /// Leaves out an attribute, so that requests do not change it.
+    /// Leaves out an attribute, so that requests do not change it. A member of one has no value then.
     pub fn remove(&mut self, name: &str) {
-        self.attributes.retain(|attribute| attribute.name != name);
+        if self.attributes.iter().any(|attribute| attribute.name == name) {
+            self.attributes.retain(|attribute| attribute.name != name);
+        } else if self.value(name).is_some() {
+            self.set(name, None);
+        }
     }
 
     /// The attributes whose values the API cannot hold, with the reasons.
@@ -170,6 +174,9 @@ mod tests {
         assert_eq!(document.value("name"), None);
         document.set("urn:x:2.0:User:color.code", Some(text("red")));
         assert_eq!(document.value("urn:x:2.0:User:color.code"), Some(&text("red")));
+        document.set("name.last", Some(text("Lee")));
+        document.remove("name.last");
+        assert_eq!(document.value("name"), None);
         document.remove("name");
         assert_eq!(document.attributes.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! How an attribute of a target's accounts is made from a user, where it differs from what the target's API says.
+//! How an attribute of a target's accounts is made from a user, where it differs from the default of the target's API.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! A target: a system that Muster provisions with the users of a tenant, in that system's own API.
 
 use crate::{
-    ArchiveForm, AttributeMapping, Column, ColumnKind, Field, Record, Row, RowError, RowQuery, RowReader, Table,
-    TenantNumber, Time, fold,
+    ArchiveForm, AttributeMapping, Column, ColumnKind, Expected, Field, Record, Row, RowError, RowQuery, RowReader,
+    RowWrite, Table, TenantNumber, Time, fold,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -268,7 +268,19 @@ impl Target {
 
     /// Whether its users are to have other accounts than before a change, or others are to have some.
     pub(crate) fn has_other_accounts(&self, before: &Self) -> bool {
-        (&self.mapping, &self.scope, self.deprovisioning) != (&before.mapping, &before.scope, before.deprovisioning)
+        let abilities = |target: &Self| {
+            let capabilities = target.capabilities.as_ref()?;
+            let TargetCapabilities { creates_only, deactivates, deletes, extensions, .. } = capabilities;
+            Some((*creates_only, *deactivates, *deletes, extensions.clone()))
+        };
+        let rules = |target: &Self| (target.mapping.clone(), target.scope.clone(), target.deprovisioning);
+        rules(self) != rules(before) || abilities(self) != abilities(before)
+    }
+
+    /// Fails the change that includes it if the target was changed.
+    pub fn guard(&self) -> RowWrite {
+        let version = || vec![(Self::VERSION_COLUMN, self.version.into())];
+        RowWrite::Update { table: &TARGETS, key: self.key(), values: version(), expected: Expected::Row(version()) }
     }
 
     /// The owner of its secrets.

@@ -22,10 +22,10 @@ pub enum ChangedSubject {
         is_active: bool,
         is_deleted: bool,
     },
-    /// An organization, whose name users show.
-    RenamedOrganization(ItemId),
-    /// A group that has another name or was deleted, which changes what all its members show.
-    ChangedGroup,
+    /// An organization or group, whose name users show.
+    Renamed(ItemId),
+    /// Who its members were is not known.
+    DeletedGroup,
     /// Something that users do not show.
     Other,
 }
@@ -97,12 +97,9 @@ fn subject(before: Option<Snapshot>, after: Option<Snapshot>) -> ChangedSubject 
             is_active: false,
             is_deleted: true,
         },
-        (Some(Snapshot::Item(before)), after) if before.kind() == ItemKind::Group => match after {
-            Some(Snapshot::Item(after)) if before.name() == after.name() => ChangedSubject::Other,
-            _ => ChangedSubject::ChangedGroup,
-        },
+        (Some(Snapshot::Item(before)), None) if before.kind() == ItemKind::Group => ChangedSubject::DeletedGroup,
         (Some(Snapshot::Item(before)), Some(Snapshot::Item(after))) if before.name() != after.name() => {
-            ChangedSubject::RenamedOrganization(after.id())
+            ChangedSubject::Renamed(after.id())
         }
         _ => ChangedSubject::Other,
     }

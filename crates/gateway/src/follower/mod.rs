@@ -132,7 +132,7 @@ impl TenantFollower {
             self.read_to = newest;
             return Ok(0);
         };
-        if events.iter().any(|event| event.subject == ChangedSubject::ChangedGroup) {
+        if events.iter().any(|event| event.subject == ChangedSubject::DeletedGroup) {
             self.reconsider_all(directory, lease).await?;
         }
         let marks = self.marks_of(directory, &events).await?;
@@ -171,8 +171,8 @@ impl TenantFollower {
         Ok(events.len())
     }
 
-    /// Lets all users be considered again for the targets whose rules depend on groups. Who the members of a deleted group were
-    /// is not known.
+    /// Lets all users be considered again for the targets whose rules depend on groups. Who the members of a deleted group
+    /// were is not known.
     async fn reconsider_all(&mut self, directory: &Directory, lease: &HeldLease) -> Result<(), DirectoryError> {
         let mut writes = vec![lease.guard()];
         for scan in self.scans.values_mut().filter(|scan| scan.uses_groups) {
@@ -191,7 +191,8 @@ impl TenantFollower {
             mark.is_active |= is_active;
         };
         let mut renamed: HashMap<ItemId, EventPosition> = HashMap::new();
-        let mut joined_or_left: Vec<(UserId, EventPosition)> = Vec::new();
+        // Members of changed groups and organizations.
+        let mut members: Vec<(UserId, EventPosition)> = Vec::new();
         for change in changes {
             match change.subject {
                 ChangedSubject::User { id, number, was_active, is_active, is_deleted } => {
@@ -199,28 +200,26 @@ impl TenantFollower {
                     let priority = if is_removal { PushPriority::Removal } else { PushPriority::Change };
                     add((id, number), change.position, priority, is_active);
                 }
-                ChangedSubject::RenamedOrganization(organization) => {
-                    renamed.insert(organization, change.position);
+                ChangedSubject::Renamed(item) => {
+                    renamed.insert(item, change.position);
                 }
-                ChangedSubject::ChangedGroup | ChangedSubject::Other => {}
+                ChangedSubject::DeletedGroup | ChangedSubject::Other => {}
             }
-            joined_or_left.extend(change.members.iter().map(|user| (*user, change.position)));
+            members.extend(change.members.iter().map(|user| (*user, change.position)));
         }
-        // Most of them have the same groups for the targets as before: nothing is sent for those.
-        for part in joined_or_left.chunks(BATCH as usize) {
+        // Documents show the names of organizations and groups.
+        for (item, position) in renamed {
+            let of_item = directory.members(&self.caller, item).await?;
+            members.extend(of_item.into_iter().map(|(user, _)| (user, position)));
+        }
+        // They can be in the scope of a target now.
+        for part in members.chunks(BATCH as usize) {
             let keys = part.iter().map(|(user, _)| UserKey::Id(*user)).collect();
             let users = directory.users(&self.caller, keys).await?;
             for (user, (_, position)) in users.iter().zip(part).filter_map(|(user, part)| Some((user.as_ref()?, part)))
             {
                 let is_active = !user.status.blocks_sign_in();
                 add((user.id, user.number), *position, PushPriority::Change, is_active);
-            }
-        }
-        // Documents show the name of the organization.
-        for (organization, position) in renamed {
-            for (user, number) in directory.members(&self.caller, organization).await? {
-                // Without a row, it is not to be in the target.
-                add((user, number), position, PushPriority::Change, false);
             }
         }
         let mut marks: Vec<Mark> = marks.into_values().collect();

@@ -23,6 +23,8 @@ pub(super) struct Scan {
     pub(super) version: u32,
     /// Whether the target's rules depend on the groups of users.
     pub(super) uses_groups: bool,
+    /// Whether accounts cannot be changed: then, nothing is sent again.
+    creates_only: bool,
     progress: TargetProgress,
     /// Users with higher numbers may exist.
     has_more: bool,
@@ -35,9 +37,11 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn new(target: &Target, progress: TargetProgress, has_ended: bool) -> Self {
-        let uses_groups = AccountRules::of_target(target).is_ok_and(|rules| rules.uses_groups());
+        let rules = AccountRules::of_target(target).ok();
+        let uses_groups = rules.as_ref().is_some_and(AccountRules::uses_groups);
+        let creates_only = rules.is_some_and(|rules| rules.capabilities.creates_only);
         let (version, next_count) = (target.version, Instant::now());
-        Self { version, uses_groups, progress, has_more: true, capacity: 0, next_count, has_ended }
+        Self { version, uses_groups, creates_only, progress, has_more: true, capacity: 0, next_count, has_ended }
     }
 
     /// Lets the users who were considered be considered again.
@@ -82,14 +86,13 @@ impl TenantFollower {
     ) -> Result<bool, DirectoryError> {
         let mut has_worked = false;
         for target in targets.iter().filter(|target| target.is_active()) {
-            let has_more = self.scans.get(&target.number).is_some_and(Scan::has_more);
-            if !has_more || !self.has_capacity(directory, target).await? {
-                continue;
-            }
-            // A worker with former settings could take their marks for done.
-            let mut has_considered = have_workers_begun(target) && self.reconsider(directory, lease, target).await?;
-            if !has_considered {
-                has_considered = self.consider(directory, lease, target).await?;
+            let Some(scan) = self.scans.get(&target.number).filter(|scan| scan.has_more()) else { continue };
+            // Few new users do not wait for others.
+            let mut has_considered = scan.has_ended && self.consider(directory, lease, target, true).await?;
+            if !has_considered && self.has_capacity(directory, target).await? {
+                // A worker with former settings could take their marks for done.
+                has_considered = have_workers_begun(target) && self.reconsider(directory, lease, target).await?
+                    || self.consider(directory, lease, target, false).await?;
             }
             if has_considered {
                 has_worked = true;
@@ -119,12 +122,13 @@ impl TenantFollower {
         Ok(true)
     }
 
-    /// Considers the next users who were not considered before.
+    /// Considers the next users who were not considered before, with `only_few` unless they are many.
     async fn consider(
         &mut self,
         directory: &Directory,
         lease: &HeldLease,
         target: &Target,
+        only_few: bool,
     ) -> Result<bool, DirectoryError> {
         let Some(scan) = self.scans.get_mut(&target.number).filter(|scan| scan.has_more) else { return Ok(false) };
         let users = directory.find_users(&self.caller, users_after(scan.progress.scanned)).await?.rows;
@@ -133,12 +137,16 @@ impl TenantFollower {
             scan.has_ended = true;
             return Ok(false);
         };
+        if only_few && users.len() >= BATCH as usize {
+            return Ok(false);
+        }
         // Many new users at once, such as those of an import, do not delay changes of others.
         let is_few = scan.has_ended && users.len() < BATCH as usize;
         let priority = if is_few { PushPriority::Change } else { PushPriority::Sync };
         // A row can exist after a restore: what the target has may be newer.
+        let keeps_digests = scan.creates_only;
         let mut writes = vec![lease.guard(), scan.progress.advance_scan(last)];
-        writes.extend(self.marks(directory, target, &users, (priority, false)).await?);
+        writes.extend(self.marks(directory, target, &users, (priority, keeps_digests)).await?);
         directory.commit_task_rows(&self.caller, writes).await?;
         let Some(scan) = self.scans.get_mut(&target.number) else { return Ok(true) };
         scan.progress.scanned = last;
@@ -162,7 +170,8 @@ impl TenantFollower {
         let mut users = directory.find_users(&self.caller, users_after(after)).await?.rows;
         users.retain(|user| scan.has_considered(user.number));
         let next = users.last().map(|user| user.number);
-        let mut writes = vec![lease.guard(), scan.progress.advance_reconsidered(next)];
+        // After another change of the settings, it begins anew.
+        let mut writes = vec![lease.guard(), target.guard(), scan.progress.advance_reconsidered(next)];
         writes.extend(self.marks(directory, target, &users, (PushPriority::Sync, true)).await?);
         directory.commit_task_rows(&self.caller, writes).await?;
         if let Some(scan) = self.scans.get_mut(&target.number) {
@@ -189,13 +198,14 @@ impl TenantFollower {
                 None if user.status.blocks_sign_in() => continue,
                 None => {
                     let mut new = new_row(&self.caller, target, user.id);
-                    new.mark(self.follower.position, priority, now);
+                    new.mark(self.position(), priority, now);
                     new.insert()
                 }
                 Some(row) => {
                     let digest = row.digest.clone().filter(|_| keeps_digests);
                     let mut marked = RemoteUser { digest, ..row.clone() };
-                    marked.mark(self.follower.position, priority, now);
+                    // Later than what a worker that is pushing it has read.
+                    marked.mark(self.position(), priority, now);
                     marked.replace(row)
                 }
             };

@@ -56,7 +56,11 @@ impl Run<'_> {
                 Step::Ended(Box::new(row))
             }
             // Then it is created again: a rejection shows that it is there.
-            Search::Impossible if self.rejects_duplicates(document) && !self.may_have_other_keys(&row) => {
+            Search::Impossible
+                if self.rejects_duplicates(document)
+                    && !self.may_have_other_keys(&row)
+                    && self.context.sender.rules().is_to_be_created(self.source) =>
+            {
                 Step::Absent(Box::new(row))
             }
             Search::Impossible => {

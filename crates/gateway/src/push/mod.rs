@@ -182,6 +182,8 @@ impl Run<'_> {
         }
         // A create whose response was lost, in a target that cannot be searched but rejects duplicates.
         let is_repeated = row.state == RemoteState::Creating;
+        // Unless it shows more, the response leaves open whether the first one was carried out.
+        let unchanged_state = if is_repeated { RemoteState::Creating } else { RemoteState::Absent };
         row.state = RemoteState::Creating;
         row.applied_position = row.target_position;
         let key = format!("{}-{}-{}", self.context.sender.target().id, row.user, row.target_position.0);
@@ -214,7 +216,7 @@ impl Run<'_> {
                 self.rejected_as_duplicate(row, document, key, is_repeated).await
             }
             Outcome::Answered(Verdict::Unavailable { retry_after, is_uncertain: false }) => {
-                row.state = RemoteState::Absent;
+                row.state = unchanged_state;
                 Step::Ended(Box::new(self.later(row, retry_after, "the target is rate-limiting requests".into())))
             }
             Outcome::Answered(Verdict::Unavailable { retry_after, .. }) => {
@@ -228,7 +230,7 @@ impl Run<'_> {
             }
             Outcome::Lost(reason) => self.in_doubt(row, &reason, None),
             other => {
-                row.state = RemoteState::Absent;
+                row.state = unchanged_state;
                 self.ended_by(row, &other)
             }
         }
@@ -375,7 +377,7 @@ impl Run<'_> {
         {
             let detail = "the target does not deactivate accounts".into();
             // It is sent again once the target can do it.
-            row.digest = None;
+            row.digest = row.digest.filter(|_| self.context.sender.rules().capabilities.creates_only);
             return failed(row, PushFault::Unsupported, detail, None);
         }
         row

@@ -67,7 +67,13 @@ fn the_api_of_the_vendor_gets_users_once_their_role_is_mapped() {
 /// A lost answer to a create: it is repeated, since the target rejects duplicates.
 #[test]
 fn lost_answers_of_a_target_that_can_only_create_lead_to_one_account_each() {
-    let faults = ["lose-answers = 0.2", "cut-answers = 0.2", "fail-after-work = 0.2", "login-page = 0.2"];
+    let faults = [
+        "lose-answers = 0.2",
+        "cut-answers = 0.2",
+        "fail-after-work = 0.2",
+        "login-page = 0.2",
+        "lose-answers = 0.2\ntoo-many-requests = 0.2",
+    ];
     let server = server();
     let mut simulators = Vec::new();
     for (number, fault) in faults.iter().enumerate() {

@@ -79,7 +79,7 @@ fn a_target_gets_the_users_in_its_scope() {
     wait_until_linked(server.store(), "target", 22);
     let flags = ["target", "set", "target", "--tenant", "1", "--scope-filter", "userType eq \"nobody\""];
     let rejected = server.run_json(&flags);
-    let expected = "22 of 22 users would be out of scope: their accounts would be deleted (--force does it)";
+    let expected = "the accounts of 22 of 22 users would be deactivated or deleted (use --force to apply it)";
     assert_eq!(rejected["error"], expected);
     assert_eq!(server.run_json(&["target", "show", "target", "--tenant", "1"])["scope"], Value::Null);
     assert_eq!(server.run_json(&[&flags[..], &["--force"]].concat())["scope"], "userType eq \"nobody\"");

@@ -98,7 +98,7 @@ fn a_mapping_is_checked_shown_and_replaced_by_a_file() {
     assert_eq!(shown["mapping"], json!([]), "nothing was stored");
     // What would be is shown, for a user and for all.
     let tried = map(&server, &["--set", "FirstName=nickName", "--dry-run"]);
-    assert_eq!(tried["problems"], json!(["3 of 3 users would not be pushed: the target requires FirstName."]));
+    assert_eq!(tried["problems"], json!(["3 of 3 users cannot be pushed: the target requires FirstName."]));
     let tried = map(&server, &["--set", "FirstName=givenName|cut(2)", "--user", "u1@example.com", "--dry-run"]);
     let attributes = tried["attributes"].as_array().expect("a list");
     let first = attributes.iter().find(|row| row["attribute"] == "FirstName").expect("an attribute");
