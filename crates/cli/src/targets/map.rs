@@ -97,9 +97,10 @@ fn new_mapping(args: &MapArgs, target: &Target) -> anyhow::Result<Vec<AttributeM
     for setting in &args.set {
         let (name, expression) = setting.split_once('=').context("--set needs ATTRIBUTE=EXPRESSION")?;
         let (attribute, expression) = (name.trim().to_owned(), expression.trim().to_owned());
-        match mapping.iter_mut().find(|row| row.attribute == attribute) {
-            Some(row) => row.expression = expression,
-            None => mapping.push(AttributeMapping { attribute, expression, ..AttributeMapping::default() }),
+        let row = AttributeMapping { attribute, expression, ..AttributeMapping::default() };
+        match mapping.iter_mut().find(|known| known.attribute == row.attribute) {
+            Some(known) => *known = row,
+            None => mapping.push(row),
         }
     }
     Ok(mapping)

@@ -23,8 +23,8 @@ pub(crate) struct StatusArgs {
 }
 
 const WAIT_INTERVAL: Duration = Duration::from_millis(500);
-/// How often nothing is found to push changes before waiting ends: a server needs some seconds to begin.
-const MAX_NOT_RUNNING: u32 = 40;
+/// How often nothing can be pushed before waiting ends: a server needs some seconds to begin, and a target to recover.
+const MAX_CHECKS: u32 = 40;
 const NOT_RUNNING: &str = "no process pushes this tenant's changes: start `muster serve`, or see its log";
 
 pub(super) fn list(session: &AdminSession, tenant: TenantArg, output: Output) -> anyhow::Result<()> {
@@ -292,7 +292,7 @@ fn lag(session: &AdminSession, caller: &Caller, target: &Target) -> anyhow::Resu
 fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, output: Output) -> anyhow::Result<()> {
     let users = session.wait(session.directory.find_users(caller, UserQuery { limit: 1, ..UserQuery::default() }))?;
     let mut progress = Progress::new(output, "users", Some(users.total));
-    let (mut shown, mut idle, mut not_running) = (0, 0, 0);
+    let (mut shown, mut idle, mut not_running, mut quarantined) = (0, 0, 0, 0);
     // The second time, changes that were made before the first one were followed.
     while idle < 2 {
         let (_, found) = find_target(session, target)?;
@@ -300,7 +300,7 @@ fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, 
             bail!("target {} is {}, so that waiting users are not pushed", found.name, state_text(&found));
         }
         not_running = if session.wait(session.directory.is_gateway_running(caller))? { 0 } else { not_running + 1 };
-        if not_running > MAX_NOT_RUNNING {
+        if not_running > MAX_CHECKS {
             bail!(NOT_RUNNING);
         }
         if not_running > 0 {
@@ -311,10 +311,16 @@ fn wait_until_idle(session: &AdminSession, caller: &Caller, target: &TargetRef, 
         let arrived = counts.linked + counts.excluded + counts.failed.iter().map(|(_, count)| count).sum::<u64>();
         progress.add(arrived.saturating_sub(shown));
         shown = shown.max(arrived);
-        let scanned = progress_of(session, caller, &found)?.scanned;
+        let TargetProgress { scanned, reconsidered, quarantined: since, .. } = progress_of(session, caller, &found)?;
+        quarantined = if since.is_some() { quarantined + 1 } else { 0 };
+        if quarantined > MAX_CHECKS {
+            let obstacle = obstacle(session, caller, &found)?.unwrap_or_default();
+            bail!("{obstacle} Waiting users are pushed once it has recovered");
+        }
         let boundary = PageBoundary::After(SortPosition { number: scanned, ..SortPosition::default() });
         let next = UserQuery { boundary: Some(boundary), limit: 1, ..UserQuery::default() };
         let has_more = !session.wait(session.directory.find_users(caller, next))?.rows.is_empty();
+        let has_more = has_more || reconsidered.is_some();
         idle = if counts.waiting == 0 && !has_more { idle + 1 } else { 0 };
         std::thread::sleep(WAIT_INTERVAL);
     }

@@ -115,6 +115,11 @@ fn a_mapping_is_checked_shown_and_replaced_by_a_file() {
     let mut colors: Vec<Value> = simulator.accounts().iter().map(|it| it["fields"]["ColorCode"].clone()).collect();
     colors.sort_by_key(Value::to_string);
     assert_eq!(colors, [json!("blue"), json!("blue"), json!("red")]);
+    // An expression replaces the table of values, too.
+    let replaced = map(&server, &["--set", "ColorCode=givenName", "--user", "u1@example.com"]);
+    let attributes = replaced["attributes"].as_array().expect("a list");
+    let color = attributes.iter().find(|row| row["attribute"] == "ColorCode").expect("an attribute");
+    assert_eq!((&color["value"], &color["values"]), (&json!("First1"), &Value::Null), "{color}");
     std::fs::write(&file, "[[mapping]]\nattribute = \"ColorCode\"\nformula = \"x\"\n").expect("written");
     let rejected = map(&server, &["--file", file.to_str().expect("text")]);
     assert!(rejected["error"].as_str().is_some_and(|text| text.contains("is not valid")), "{rejected}");
