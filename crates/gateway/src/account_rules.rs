@@ -8,7 +8,7 @@ use base64::Engine;
 use dialects::UserFilter;
 use dialects::kit::{Document, Incomplete, OutgoingUser, OutputValue, TargetAttribute, TargetClient};
 use directory::{
-    DeprovisionPolicy, Deprovisioning, Labels, PasswordPolicy, RemoteUser, Target, TargetCapabilities, User,
+    DeprovisionPolicy, Deprovisioning, Labels, MatchKey, PasswordPolicy, RemoteUser, Target, TargetCapabilities, User,
 };
 
 /// Random bytes of a password.
@@ -76,7 +76,9 @@ impl AccountRules {
         target: &Target,
     ) -> Result<Self, RulesError> {
         let attributes = client.attributes(&capabilities);
-        let mapping = Mapping::compile(&target.mapping, &attributes)?;
+        let keys: Vec<_> =
+            MatchKey::ALL.into_iter().filter_map(|key| Some((key, client.key_attribute(key)?))).collect();
+        let mapping = Mapping::compile(&target.mapping, &attributes, &keys)?;
         let scope = target.scope.as_deref().map(UserFilter::parse).transpose().map_err(RulesError::Scope)?;
         let deprovisioning = target.deprovisioning;
         let password_attribute = client.password_attribute().filter(|_| target.passwords == PasswordPolicy::RandomOnce);

@@ -34,6 +34,8 @@ const GROUPS: &str = "groups";
 struct CompiledRow {
     row: AttributeMapping,
     kind: AttributeKind,
+    /// By whose values accounts are searched for.
+    key: Option<MatchKey>,
     expression: Expression<'static, 'static>,
 }
 
@@ -85,7 +87,11 @@ pub fn mapping_variables() -> impl Iterator<Item = &'static Attribute> {
 impl Mapping {
     /// # Errors
     /// A row names an attribute that the API does not have, or its expression is not valid.
-    pub(crate) fn compile(rows: &[AttributeMapping], attributes: &[TargetAttribute]) -> Result<Self, MappingError> {
+    pub(crate) fn compile(
+        rows: &[AttributeMapping],
+        attributes: &[TargetAttribute],
+        keys: &[(MatchKey, &str)],
+    ) -> Result<Self, MappingError> {
         let rows = rows.iter().enumerate().map(|(index, row)| {
             let is_repeated = rows.iter().take(index).any(|other| other.attribute == row.attribute);
             let kind = attributes.iter().find(|attribute| attribute.name == row.attribute).map(|it| it.kind);
@@ -97,7 +103,8 @@ impl Mapping {
             };
             let (kind, expression) =
                 compiled.map_err(|problem| MappingError { attribute: row.attribute.clone(), problem })?;
-            Ok(CompiledRow { row: row.clone(), kind, expression })
+            let key = keys.iter().find(|(_, attribute)| *attribute == row.attribute).map(|(key, _)| *key);
+            Ok(CompiledRow { row: row.clone(), kind, key, expression })
         });
         Ok(Self { rows: rows.collect::<Result<_, _>>()? })
     }
@@ -114,15 +121,15 @@ impl Mapping {
         let variables = Value::from_object(Variables::of(outgoing));
         let mut result = Ok(());
         for compiled in &self.rows {
-            let CompiledRow { row, kind, expression } = compiled;
+            let CompiledRow { row, kind, key, expression } = compiled;
             match evaluate(expression, &variables).and_then(|value| output(value, row, *kind)) {
-                Ok(None) if row.empty == EmptyValue::Omit => {
-                    set_key(document, &row.attribute, None);
-                    document.remove(&row.attribute);
-                }
                 Ok(value) => {
-                    set_key(document, &row.attribute, value.as_ref());
-                    document.set(&row.attribute, value);
+                    set_key(document, *key, value.as_ref());
+                    if value.is_none() && row.empty == EmptyValue::Omit {
+                        document.remove(&row.attribute);
+                    } else {
+                        document.set(&row.attribute, value);
+                    }
                 }
                 Err(problem) => result = result.and(Err(MappingError { attribute: row.attribute.clone(), problem })),
             }
@@ -209,12 +216,8 @@ fn translated(value: &Value, values: &BTreeMap<String, String>) -> Value {
 }
 
 /// Accounts are searched for by what the target has.
-fn set_key(document: &mut Document, attribute: &str, value: Option<&OutputValue>) {
-    let key = match attribute {
-        "userName" => MatchKey::UserName,
-        "email" | "Email" => MatchKey::Email,
-        _ => return,
-    };
+fn set_key(document: &mut Document, key: Option<MatchKey>, value: Option<&OutputValue>) {
+    let Some(key) = key else { return };
     document.keys.retain(|(known, _)| *known != key);
     if let Some(OutputValue::Text(text)) = value {
         document.keys.push((key, text.clone()));
@@ -287,6 +290,8 @@ mod tests {
     use super::*;
     use directory::{MetadataEntry, Status};
 
+    const KEYS: [(MatchKey, &str); 1] = [(MatchKey::Email, "email")];
+
     fn attributes() -> Vec<TargetAttribute> {
         let attribute =
             |name: &'static str, kind| TargetAttribute { name: name.into(), kind, required: false, max_chars: 0 };
@@ -317,7 +322,7 @@ mod tests {
 
     fn mapped(row: AttributeMapping) -> Result<Option<OutputValue>, String> {
         let name = row.attribute.clone();
-        let mapping = Mapping::compile(&[row], &attributes()).map_err(|error| error.to_string())?;
+        let mapping = Mapping::compile(&[row], &attributes(), &KEYS).map_err(|error| error.to_string())?;
         let (user, labels, mut document) = (user(), Labels::default(), Document::default());
         let outgoing = OutgoingUser { user: &user, labels: &labels, manager: None, is_active: true };
         mapping.apply(&outgoing, &mut document).map_err(|error| error.to_string())?;
@@ -361,7 +366,7 @@ mod tests {
 
     #[test]
     fn accounts_are_searched_for_by_what_the_target_has() {
-        let mapping = Mapping::compile(&[row("email", "'x-' ~ email")], &attributes()).expect("valid");
+        let mapping = Mapping::compile(&[row("email", "'x-' ~ email")], &attributes(), &KEYS).expect("valid");
         let (user, labels) = (user(), Labels::default());
         let outgoing = OutgoingUser { user: &user, labels: &labels, manager: None, is_active: true };
         let keys = vec![(MatchKey::Email, "ann@example.com".to_owned())];
@@ -373,7 +378,7 @@ mod tests {
     #[test]
     fn an_empty_value_can_leave_out_the_attribute() {
         let omitted = AttributeMapping { empty: EmptyValue::Omit, ..row("text", "nickName") };
-        let mapping = Mapping::compile(&[omitted], &attributes()).expect("valid");
+        let mapping = Mapping::compile(&[omitted], &attributes(), &KEYS).expect("valid");
         let (user, labels) = (user(), Labels::default());
         let outgoing = OutgoingUser { user: &user, labels: &labels, manager: None, is_active: true };
         let mut document = Document::default();
@@ -386,8 +391,9 @@ mod tests {
     fn invalid_rows_are_rejected_when_they_are_set() {
         let problem = |attribute: &str, expression: &str| mapped(row(attribute, expression)).expect_err("rejected");
         assert!(problem("other", "email").contains("does not have"), "{}", problem("other", "email"));
-        let twice =
-            Mapping::compile(&[row("text", "email"), row("text", "email")], &attributes()).err().expect("rejected");
+        let twice = Mapping::compile(&[row("text", "email"), row("text", "email")], &attributes(), &KEYS)
+            .err()
+            .expect("rejected");
         assert!(twice.to_string().contains("twice"));
         assert!(problem("list", "email").contains("lists or objects"));
         assert!(problem("text", "mailbox").contains("uses mailbox"), "{}", problem("text", "mailbox"));

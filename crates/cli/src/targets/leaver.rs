@@ -1,7 +1,7 @@
 //! `muster leaver`: which targets have confirmed that a user has no active account any more.
 
-use super::rules_of;
 use super::user_row::find_id;
+use super::{rules_of, sources};
 use crate::output::{Output, table};
 use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
@@ -44,6 +44,11 @@ impl Confirmation {
         }
     }
 
+    /// Whether a request has led to it, or is to.
+    fn has_request(&self) -> bool {
+        !matches!(self, Self::None | Self::Left)
+    }
+
     /// Whether the user can still have an active account that is not to be there.
     fn is_open(&self) -> bool {
         matches!(self, Self::Waiting | Self::Failed(_))
@@ -58,7 +63,7 @@ pub(crate) fn leaver(settings: &Settings, args: &LeaverArgs, output: Output) -> 
     let (mut documents, mut rows): (Vec<Value>, Vec<Vec<String>>) = (Vec::new(), Vec::new());
     let mut open = 0;
     for target in &targets {
-        let (confirmation, attempt) = confirmation(&session, &caller, target, user)?;
+        let (confirmation, attempt, detail) = confirmation(&session, &caller, target, user)?;
         open += usize::from(confirmation.is_open());
         let cause = match confirmation {
             Confirmation::Failed(fault) => Some(fault.as_str()),
@@ -68,20 +73,24 @@ pub(crate) fn leaver(settings: &Settings, args: &LeaverArgs, output: Output) -> 
         let at = attempt.as_ref().map(|attempt| format_timestamp(attempt.at));
         let request = attempt.as_ref().map(|attempt| attempt.id.to_string());
         documents.push(json!({
-            "target": target.name, "account": confirmation.as_str(), "cause": cause, "at": at, "requestId": request,
+            "target": target.name, "account": confirmation.as_str(), "cause": cause, "detail": detail, "at": at,
+            "requestId": request,
         }));
         let account = cause.map_or_else(|| confirmation.as_str().to_owned(), |cause| format!("failed: {cause}"));
-        let cells =
-            [target.name.clone(), account, at.unwrap_or_else(|| "-".into()), request.unwrap_or_else(|| "-".into())];
-        rows.push(cells.into());
+        let cell = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        rows.push(vec![target.name.clone(), account, cell(at), cell(detail), cell(request)]);
     }
     let document = json!({"user": user.to_string(), "open": open, "targets": documents});
     output.result(&document, || {
-        let table = table(&["target", "account", "last request", "request"], rows);
+        let table = table(&["target", "account", "last request", "detail", "request"], rows);
         let end = match open {
-            0 => "No target has an account that is to be deactivated or deleted.".to_owned(),
-            1 => "1 target has not confirmed it (see `muster explain`).".to_owned(),
-            count => format!("{count} targets have not confirmed it (see `muster explain`)."),
+            0 => "No account waits to be deactivated or deleted.".to_owned(),
+            1 => "1 target has not confirmed it: the account may still be active (see `muster explain`).".to_owned(),
+            count => {
+                format!(
+                    "{count} targets have not confirmed it: the accounts may still be active (see `muster explain`)."
+                )
+            }
         };
         format!("{table}\n{end}")
     });
@@ -93,14 +102,9 @@ fn confirmation(
     caller: &Caller,
     target: &Target,
     user: UserId,
-) -> anyhow::Result<(Confirmation, Option<PushAttempt>)> {
+) -> anyhow::Result<(Confirmation, Option<PushAttempt>, Option<String>)> {
     let (_, rules) = rules_of(target)?;
-    let sources = session.wait(gateway::load_source_users(
-        &session.directory,
-        caller,
-        (target.number, rules.uses_groups()),
-        &[user],
-    ))?;
+    let sources = sources(session, caller, (target, &rules), &[user])?;
     let row = session.wait(session.directory.remote_users(caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);
     let attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(caller, query))?;
@@ -110,8 +114,9 @@ fn confirmation(
     let is_accepted = source.zip(row.as_ref()).is_some_and(|(source, row)| rules.has_accepted(source, row));
     let confirmation = confirmation_of(desired, row.as_ref(), is_accepted, &attempts);
     let is_wanted = |attempt: &&PushAttempt| confirmation.is_open() || is_write(attempt);
-    let last = attempts.iter().rev().find(is_wanted).cloned();
-    Ok((confirmation, last))
+    let last = attempts.iter().rev().find(is_wanted).filter(|_| confirmation.has_request()).cloned();
+    let detail = row.and_then(|row| row.fault_detail).filter(|_| confirmation.is_open());
+    Ok((confirmation, last, detail))
 }
 
 fn confirmation_of(

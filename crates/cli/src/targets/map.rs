@@ -1,7 +1,7 @@
 //! `muster target map`: how the attributes of a target's accounts are made.
 
 use super::user_row::find_id;
-use super::{TargetRef, find_target, put, rules_of};
+use super::{TargetRef, find_target, put, rules_of, sources};
 use crate::output::{Output, table};
 use crate::session::AdminSession;
 use anyhow::{Context, bail};
@@ -116,12 +116,7 @@ fn try_users(
     let query = UserQuery { limit: SAMPLE, ..UserQuery::default() };
     let users = session.wait(session.directory.find_users(caller, query))?.rows;
     let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-    let sources = session.wait(gateway::load_source_users(
-        &session.directory,
-        caller,
-        (target.number, rules.uses_groups()),
-        &ids,
-    ))?;
+    let sources = sources(session, caller, (target, rules), &ids)?;
     let (mut total, mut reasons) = (0, std::collections::BTreeMap::<String, usize>::new());
     for source in sources.values() {
         if let Desired::Account { user, is_active: true } = rules.desired(source) {
@@ -145,12 +140,7 @@ fn document_of(
     rules: &AccountRules,
     user: UserId,
 ) -> anyhow::Result<Document> {
-    let sources = session.wait(gateway::load_source_users(
-        &session.directory,
-        caller,
-        (target.number, rules.uses_groups()),
-        &[user],
-    ))?;
+    let sources = sources(session, caller, (target, rules), &[user])?;
     let source = sources.get(&user).context("there is no such user")?;
     let Desired::Account { user, is_active } = rules.desired(source) else {
         bail!("the target is to have no account of this user, or to keep the one it has");

@@ -18,9 +18,10 @@ use crate::settings::Settings;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use dialects::kit::TargetClient;
-use directory::{Caller, Command, Target, TargetChange};
-use gateway::AccountRules;
+use directory::{Caller, Command, Target, TargetChange, UserId};
+use gateway::{AccountRules, SourceUser};
 pub(crate) use leaver::{LeaverArgs, leaver};
+use std::collections::HashMap;
 pub(crate) use users::{ExplainArgs, PushArgs, explain, push};
 
 #[derive(Subcommand)]
@@ -102,6 +103,17 @@ fn find_target(session: &AdminSession, target: &TargetRef) -> anyhow::Result<(Ca
 fn rules_of(target: &Target) -> anyhow::Result<(&'static dyn TargetClient, AccountRules)> {
     let client = dialects::target_client(&target.dialect).context("the API of the target is unknown")?;
     Ok((client, AccountRules::of_target(target)?))
+}
+
+/// Users with what the rules of a target need.
+fn sources(
+    session: &AdminSession,
+    caller: &Caller,
+    (target, rules): (&Target, &AccountRules),
+    users: &[UserId],
+) -> anyhow::Result<HashMap<UserId, SourceUser>> {
+    let target = (target.number, rules.uses_groups());
+    session.wait(gateway::load_source_users(&session.directory, caller, target, users))
 }
 
 /// Stores a changed target, with new credentials.

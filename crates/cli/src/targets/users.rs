@@ -1,7 +1,7 @@
 //! `muster push` and `muster explain`: single users in targets.
 
 use super::user_row::{change_row, find_id};
-use super::{TargetRef, find_target, rules_of};
+use super::{TargetRef, find_target, rules_of, sources};
 use crate::output::{Output, table};
 use crate::session::{AdminSession, TenantArg, format_timestamp};
 use crate::settings::Settings;
@@ -85,8 +85,7 @@ pub(crate) fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -
     let (caller, target) = find_target(&session, &TargetRef { name: args.target.clone(), tenant: args.tenant })?;
     let user = find_id(&session, &caller, std::slice::from_ref(&target), &args.user)?;
     let (client, rules) = rules_of(&target)?;
-    let key = (target.number, rules.uses_groups());
-    let sources = session.wait(gateway::load_source_users(&session.directory, &caller, key, &[user]))?;
+    let sources = sources(&session, &caller, (&target, &rules), &[user])?;
     let row = session.wait(session.directory.remote_users(&caller, target.number, &[user]))?.remove(&user);
     let query = PushAttempt::of_user((caller.tenant, target.number), user);
     let mut attempts: Vec<PushAttempt> = session.wait(session.directory.target_records(&caller, query))?;

@@ -51,6 +51,10 @@ impl TargetClient for Client {
         Some("password")
     }
 
+    fn key_attribute(&self, key: MatchKey) -> Option<&'static str> {
+        (key == MatchKey::Email).then_some("email")
+    }
+
     fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
         sent_properties().map(|property| TargetAttribute::of(property, property.name)).collect()
     }

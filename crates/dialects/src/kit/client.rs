@@ -25,6 +25,10 @@ pub trait TargetClient: Send + Sync {
     fn password_attribute(&self) -> Option<&'static str> {
         None
     }
+    /// The attribute that has the values of a key, if it has one value.
+    fn key_attribute(&self, _: MatchKey) -> Option<&'static str> {
+        None
+    }
     /// By which attributes accounts can be searched for.
     fn search_keys(&self) -> &'static [MatchKey] {
         &MatchKey::ALL

@@ -52,6 +52,10 @@ impl TargetClient for Client {
         Some("Password")
     }
 
+    fn key_attribute(&self, key: MatchKey) -> Option<&'static str> {
+        (key == MatchKey::Email).then_some("Email")
+    }
+
     fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
         let is_mappable = |property: &&Property| {
             is_sent(property) && !matches!(property.field, Some(Field::ExternalId | Field::Status))

@@ -46,6 +46,10 @@ impl TargetClient for Client {
         false
     }
 
+    fn key_attribute(&self, key: MatchKey) -> Option<&'static str> {
+        (key == MatchKey::Email).then_some("email")
+    }
+
     fn attributes(&self, _: &TargetCapabilities) -> Vec<TargetAttribute> {
         let mut attributes = Vec::new();
         for property in sent_properties() {

@@ -39,6 +39,10 @@ impl TargetClient for Client {
         Some("password")
     }
 
+    fn key_attribute(&self, key: MatchKey) -> Option<&'static str> {
+        (key == MatchKey::UserName).then_some("userName")
+    }
+
     fn attributes(&self, capabilities: &TargetCapabilities) -> Vec<TargetAttribute> {
         let mut attributes = Vec::new();
         for (schema, urn) in sent_schemas(capabilities) {

@@ -115,6 +115,9 @@ fn check(target: &Target) -> Result<(), DirectoryError> {
     if target.mapping.len() > AttributeMapping::MAX_ROWS {
         return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::TooLong(AttributeMapping::MAX_ROWS)));
     }
+    if target.mapping.iter().any(|row| row.bytes() > AttributeMapping::MAX_BYTES) {
+        return Err(DirectoryError::for_field(Field::Value, FieldErrorKind::TooLong(AttributeMapping::MAX_BYTES)));
+    }
     let malformed = || DirectoryError::for_field(Field::Value, FieldErrorKind::Malformed);
     let token_url = match &target.credential {
         CredentialKind::ClientCredentials { token_url, .. } => Some(token_url),

@@ -20,6 +20,13 @@ pub struct AttributeMapping {
 impl AttributeMapping {
     /// Rows of one target.
     pub const MAX_ROWS: usize = 200;
+    /// Of all texts of one row, in bytes.
+    pub const MAX_BYTES: usize = 16_384;
+
+    pub(crate) fn bytes(&self) -> usize {
+        let values: usize = self.values.iter().map(|(from, to)| from.len() + to.len()).sum();
+        self.attribute.len() + self.expression.len() + values
+    }
 }
 
 /// What happens if the expression has no value for a user.

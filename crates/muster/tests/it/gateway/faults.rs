@@ -1,10 +1,12 @@
 //! Targets that misbehave: the final state is right, each user has one account, and failures are explained.
 
 use super::support::{Simulator, import_users, server, status, wait_for, wait_until_linked};
-use crate::support::signal;
+use crate::support::{Server, signal};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 const USERS: u64 = 40;
+const RETRY_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Every user has exactly one account.
 fn assert_one_account_each(simulator: &Simulator, users: u64, dialect: &str) {
@@ -21,20 +23,32 @@ fn assert_one_account_each(simulator: &Simulator, users: u64, dialect: &str) {
     assert_eq!((names.len(), total as u64), (total, users), "duplicates or losses");
 }
 
+/// Waits for all users. The delays of a user who fails many times in a row double, so that an administrator may retry.
+fn wait_with_retries(server: &Server, target: &str) {
+    let mut next_retry = Instant::now() + RETRY_INTERVAL;
+    wait_for("linked users", || {
+        if next_retry < Instant::now() {
+            next_retry = Instant::now() + RETRY_INTERVAL;
+            server.run_json(&["target", "issue", "retry", target, "--cause", "temporary", "--tenant", "1"]);
+        }
+        let status = status(server.store(), target);
+        if status["linked"] == USERS && status["waiting"] == 0 { Ok(()) } else { Err(status) }
+    });
+}
+
 #[test]
 fn answers_that_are_lost_cut_or_wrong_lead_to_one_account_each() {
     // Targets that accept duplicates, so that nothing but Muster prevents them.
     let faults = [
-        // A push takes several requests. With larger shares, some user fails many times in a row, and the delays double.
-        "lose-answers = 0.15",
-        "cut-answers = 0.05",
-        "fail-after-work = 0.1",
+        "lose-answers = 0.3",
+        "cut-answers = 0.2",
+        "fail-after-work = 0.3",
         "wrong-id = 0.2",
         "other-id = 0.2",
-        "login-page = 0.05",
-        "lose-answers = 0.15\nvisible-after-ms = 2000",
+        "login-page = 0.1",
+        "lose-answers = 0.2\nvisible-after-ms = 2000",
         "too-many-requests = 0.2\nretry-after = 1",
-        "fail = 0.1",
+        "fail = 0.2",
     ];
     let server = server();
     let mut targets = Vec::new();
@@ -48,7 +62,7 @@ fn answers_that_are_lost_cut_or_wrong_lead_to_one_account_each() {
     }
     import_users(&server, 0..USERS);
     for (name, simulator, dialect) in targets {
-        wait_until_linked(server.store(), &name, USERS);
+        wait_with_retries(&server, &name);
         assert_one_account_each(&simulator, USERS, dialect);
     }
 }

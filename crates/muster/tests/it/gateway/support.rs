@@ -148,9 +148,6 @@ pub(crate) fn status(store: &str, target: &str) -> Value {
     run_json(store, &["target", "status", target, "--tenant", "1"])
 }
 
-/// Delays after failed attempts double: a user who fails five times in a row is late by more than two minutes.
-const MAX_WAIT: Duration = Duration::from_mins(4);
-
 /// Waits until nothing waits and so many users are linked.
 pub(crate) fn wait_until_linked(store: &str, target: &str, users: u64) {
     wait_for(&format!("{users} users in {target}"), || {
@@ -165,7 +162,7 @@ pub(crate) fn wait_for<T, E: std::fmt::Display>(what: &str, mut condition: impl 
     loop {
         match condition() {
             Ok(value) => return value,
-            Err(found) => assert!(start.elapsed() < MAX_WAIT, "no {what}: {found}"),
+            Err(found) => assert!(start.elapsed() < Duration::from_mins(2), "no {what}: {found}"),
         }
         std::thread::sleep(Duration::from_millis(50));
     }
