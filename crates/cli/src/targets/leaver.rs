@@ -129,15 +129,12 @@ fn confirmation_of(
         return Confirmation::Active;
     }
     let Some(row) = row else {
-        if desired == Desired::Unchanged {
-            // Of a deleted user: Muster has forgotten the account, if there is one.
-            return Confirmation::Left;
-        }
         let last = attempts.iter().rev().find(|attempt| is_write(attempt));
-        return if last.is_some_and(|attempt| attempt.action == "delete") {
-            Confirmation::Deleted
-        } else {
-            Confirmation::None
+        return match last.map(|attempt| attempt.action.as_str()) {
+            Some("delete") => Confirmation::Deleted,
+            // Muster has forgotten the account of the deleted user.
+            Some(_) if desired == Desired::Unchanged => Confirmation::Left,
+            _ => Confirmation::None,
         };
     };
     match (row.fault, row.due, desired) {

@@ -111,6 +111,7 @@ fn accounts_are_deleted_or_left_as_the_target_is_configured() {
     server.run_json(&["user", "delete", &ids[1], "--tenant", "1"]);
     wait_until_linked(server.store(), "target", 2);
     assert_eq!(is_active(&simulator, &ids[1]), Some(true));
+    wait_for_leaver(&server, &ids[1], "left");
     server.run_json(&["user", "restore", &ids[1], "--tenant", "1"]);
     wait_until_linked(server.store(), "target", 3);
     assert_eq!(simulator.accounts().len(), 3);
